@@ -1,0 +1,119 @@
+/** What the rest of glimt knows of a checkpoint's JSON files: validated, frozen, without defaults that hide a missing key. */
+
+export type Family = "glm4v" | "glm_ocr" | "glm4v_moe";
+
+export interface ModelConfig {
+  readonly family: Family;
+  /** The checkpoint's own spelling, for messages (e.g. "Glm4vForConditionalGeneration"). */
+  readonly architecture: string;
+  readonly vision: VisionConfig;
+  readonly text: TextConfig;
+  readonly tokens: SpecialTokens;
+  readonly tieWordEmbeddings: boolean;
+}
+
+export interface SpecialTokens {
+  readonly image: number;
+  readonly imageStart: number;
+  readonly imageEnd: number;
+  readonly video: number;
+  readonly videoStart: number;
+  readonly videoEnd: number;
+}
+
+export interface VisionConfig {
+  readonly depth: number;
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  readonly headDim: number;
+  readonly inChannels: number;
+  readonly patchSize: number;
+  readonly temporalPatchSize: number;
+  readonly spatialMergeSize: number;
+  /** Width of the gated MLP inside a block (the released families disagree on which key holds it). */
+  readonly blockIntermediateSize: number;
+  /** Width of the gated MLP inside the merger. */
+  readonly mergerIntermediateSize: number;
+  readonly outHiddenSize: number;
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  readonly attentionBias: boolean;
+  readonly mlpBias: boolean;
+  readonly qkNorm: boolean;
+  readonly postConvNorm: boolean;
+  /** Side of the learned position table (image_size / patch_size), or null when the family has none. */
+  readonly positionTableSide: number | null;
+}
+
+export interface TextConfig {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly attentionBias: boolean;
+  readonly rmsNormEps: number;
+  readonly maxPositionEmbeddings: number;
+  readonly rope: TextRopeConfig;
+  /** Present for glm4v_moe. */
+  readonly moe: MoeConfig | null;
+  /** Four norms a layer (dense families) or two (MoE). */
+  readonly sandwichNorms: boolean;
+}
+
+export interface TextRopeConfig {
+  readonly theta: number;
+  /** Number of leading head dimensions that rotate: head_dim x partial_rotary_factor. */
+  readonly rotaryDim: number;
+  /** Lengths of the frequency blocks that belong to T, H, W; they sum to rotaryDim / 2. */
+  readonly mropeSection: readonly number[];
+  readonly pairs: RopePairs;
+}
+
+/** Which two dimensions a rotation couples: (2i, 2i+1) or (i, i + rotaryDim/2). */
+export type RopePairs = "interleaved" | "half";
+
+export interface MoeConfig {
+  readonly numExperts: number;
+  readonly numExpertsPerToken: number;
+  readonly numSharedExperts: number;
+  readonly numGroups: number;
+  readonly topkGroups: number;
+  readonly normTopkProb: boolean;
+  readonly routedScalingFactor: number;
+  readonly moeIntermediateSize: number;
+  readonly firstKDenseReplace: number;
+}
+
+/** Which Hugging Face processor the checkpoint names: it decides the video sampling and timestamp format. */
+export type ProcessorKind = "glm4v" | "glm46v";
+
+export interface ImageProcessorConfig {
+  readonly patchSize: number;
+  readonly temporalPatchSize: number;
+  readonly mergeSize: number;
+  /** Pixel areas over all temporal_patch_size frames (`size.shortest_edge` / `size.longest_edge`). */
+  readonly minPixels: number;
+  readonly maxPixels: number;
+  readonly imageMean: readonly [number, number, number];
+  readonly imageStd: readonly [number, number, number];
+  readonly rescaleFactor: number;
+}
+
+export interface ProcessorConfig {
+  readonly kind: ProcessorKind;
+  readonly image: ImageProcessorConfig;
+  readonly video: ImageProcessorConfig;
+}
+
+export interface GenerationDefaults {
+  readonly eosTokenIds: readonly number[];
+  readonly padTokenId: number | null;
+  readonly doSample: boolean;
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly topK: number | null;
+  readonly repetitionPenalty: number | null;
+}

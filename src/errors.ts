@@ -1,0 +1,43 @@
+/** Every error glimt throws on purpose. `code` is stable; the message says what was wrong and what to do. */
+
+export const ERROR_CODES = [
+  "ABORTED",
+  "BACKEND_UNAVAILABLE",
+  "CHECKPOINT_INVALID",
+  "CHECKPOINT_NOT_FOUND",
+  "CONFIG_INVALID",
+  "CONTEXT_OVERFLOW",
+  "DISPOSED",
+  "GRAPH_INVALID",
+  "IMAGE_INVALID",
+  "IMAGE_TOO_LARGE",
+  "INPUT_INVALID",
+  "MODEL_UNSUPPORTED",
+  "OPTION_INVALID",
+  "OUT_OF_MEMORY",
+  "PROGRAM_INVALID",
+  "TEMPLATE_INVALID",
+  "TENSOR_INVALID",
+  "TOKENIZER_INVALID",
+  "VIDEO_INVALID",
+  "WEIGHTS_INVALID",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export class GlimtError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = "GlimtError";
+    this.code = code;
+  }
+}
+
+/** Throws `ABORTED` when the signal has fired; call it between pieces of long work. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) {
+    throw new GlimtError("ABORTED", "The operation was aborted.", { cause: signal.reason });
+  }
+}
