@@ -1,0 +1,65 @@
+/** What an entry of the op table says, and the types derived from it. */
+import type { Dim } from "../tensor/dims.ts";
+import type { DType } from "../tensor/dtype.ts";
+
+/**
+ * activation: the graph's activation type. matrix: a weight used as a linear map (a backend may pack it).
+ * rows: a weight read by row. vector: f32 parameters. table: f32 data. index: i32. state: persistent, activation type.
+ */
+export type OperandKind = "activation" | "matrix" | "rows" | "vector" | "table" | "index" | "state";
+
+export interface InputSpec {
+  readonly kind: OperandKind;
+  readonly shape: string;
+}
+
+export type OutputSpec = ({ readonly like: string } | { readonly dtype: DType }) & { readonly shape: string };
+
+/** A number as u32 or f32, or one of a list of names, stored as its index. */
+export type AttrSpec = "u32" | "f32" | readonly string[];
+export type AttrValue<S> = S extends readonly (infer Name)[] ? Name : number;
+
+export interface OpDefinition {
+  /** Stable number in the program encoding. */
+  readonly code: number;
+  readonly doc: string;
+  readonly inputs: Readonly<Record<string, InputSpec>>;
+  readonly attrs: Readonly<Record<string, AttrSpec>>;
+  readonly outputs: Readonly<Record<string, OutputSpec>>;
+  /** A view names part of its input; no instruction is emitted. */
+  readonly view?: true;
+  /** Outputs that are their input's memory (the input must not be used afterwards). */
+  readonly alias?: Readonly<Record<string, string>>;
+  /** Outputs that may reuse their input's memory when nobody else needs it; kernels must allow it. */
+  readonly inPlace?: Readonly<Record<string, string>>;
+  /** The simpler ops a fused op stands for, in order: its specification and what it expands to. */
+  readonly composition?: readonly string[];
+  /** Conditions the patterns can not say; returns what is wrong. */
+  check?(facts: {
+    dims: Readonly<Record<string, Dim>>;
+    attrs: Readonly<Record<string, number>>;
+  }): string | null;
+}
+
+/** Keeps the literal types of an entry, so that builder methods can be derived from it. */
+export function defineOp<
+  const I extends Record<string, InputSpec>,
+  const A extends Record<string, AttrSpec>,
+  const O extends Record<string, OutputSpec>,
+>(definition: {
+  code: number;
+  doc: string;
+  inputs: I;
+  attrs: A;
+  outputs: O;
+  view?: true;
+  alias?: Partial<Record<keyof O & string, keyof I & string>>;
+  inPlace?: Partial<Record<keyof O & string, keyof I & string>>;
+  composition?: readonly string[];
+  check?(facts: {
+    dims: Readonly<Record<string, Dim>>;
+    attrs: Readonly<Record<keyof A & string, number>>;
+  }): string | null;
+}) {
+  return definition;
+}

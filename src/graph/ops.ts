@@ -1,0 +1,238 @@
+/**
+ * The op table: every operation a program may contain, written down once. The builder's methods, shape
+ * inference, the program encoding, the C++ header, the conformance cases and the capability matrix derive
+ * from it. Shapes are patterns: letters are dimensions unified across operands, names are attributes.
+ * Activations are matrices [rows, columns]; heads are column groups described by attributes.
+ */
+import { defineOp, type OpDefinition } from "./op-definition.ts";
+
+export const OPS = {
+  // Views: no instruction is emitted; the operand of the consumer becomes (buffer, column offset, row stride).
+  slice: defineOp({
+    code: 0,
+    doc: "Columns [start, start + length) of x.",
+    inputs: { x: { kind: "activation", shape: "m k" } },
+    attrs: { start: "u32", length: "u32" },
+    outputs: { y: { like: "x", shape: "m length" } },
+    view: true,
+    check: ({ dims, attrs }) =>
+      attrs.start + attrs.length <= (dims.k as number)
+        ? null
+        : `columns ${attrs.start}..${attrs.start + attrs.length} exceed ${dims.k}`,
+  }),
+  merge_rows: defineOp({
+    code: 1,
+    doc: "Joins each `factor` consecutive rows of a contiguous x into one.",
+    inputs: { x: { kind: "activation", shape: "m k" } },
+    attrs: { factor: "u32" },
+    outputs: { y: { like: "x", shape: "m/factor k*factor" } },
+    view: true,
+  }),
+
+  linear: defineOp({
+    code: 2,
+    doc: "y = x wᵀ",
+    inputs: { x: { kind: "activation", shape: "m k" }, w: { kind: "matrix", shape: "n k" } },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "m n" } },
+  }),
+  add_bias: defineOp({
+    code: 3,
+    doc: "y = x + bias, for each row",
+    inputs: { x: { kind: "activation", shape: "m n" }, bias: { kind: "vector", shape: "n" } },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "m n" } },
+    inPlace: { y: "x" },
+  }),
+  linear_bias: defineOp({
+    code: 4,
+    doc: "y = x wᵀ + bias",
+    inputs: {
+      x: { kind: "activation", shape: "m k" },
+      w: { kind: "matrix", shape: "n k" },
+      bias: { kind: "vector", shape: "n" },
+    },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "m n" } },
+    composition: ["linear", "add_bias"],
+  }),
+  add: defineOp({
+    code: 5,
+    doc: "y = a + b",
+    inputs: { a: { kind: "activation", shape: "m n" }, b: { kind: "activation", shape: "m n" } },
+    attrs: {},
+    outputs: { y: { like: "a", shape: "m n" } },
+    inPlace: { y: "a" },
+  }),
+  rms_norm: defineOp({
+    code: 6,
+    doc: "y = x / sqrt(mean(x²) + eps) * w over each group of n columns (a row, or a head when n < k)",
+    inputs: { x: { kind: "activation", shape: "m k" }, w: { kind: "vector", shape: "n" } },
+    attrs: { eps: "f32" },
+    outputs: { y: { like: "x", shape: "m k" } },
+    inPlace: { y: "x" },
+    check: ({ dims }) =>
+      (dims.k as number) % (dims.n as number) === 0 ? null : `${dims.k} columns are no multiple of ${dims.n}`,
+  }),
+  add_rms_norm: defineOp({
+    code: 7,
+    doc: "sum = a + b; y = rms_norm(sum, w)",
+    inputs: {
+      a: { kind: "activation", shape: "m n" },
+      b: { kind: "activation", shape: "m n" },
+      w: { kind: "vector", shape: "n" },
+    },
+    attrs: { eps: "f32" },
+    outputs: { sum: { like: "a", shape: "m n" }, y: { like: "a", shape: "m n" } },
+    inPlace: { sum: "a" },
+    composition: ["add", "rms_norm"],
+  }),
+  layer_norm: defineOp({
+    code: 8,
+    doc: "y = (x - mean(x)) / sqrt(var(x) + eps) * w + b, for each row",
+    inputs: {
+      x: { kind: "activation", shape: "m n" },
+      w: { kind: "vector", shape: "n" },
+      b: { kind: "vector", shape: "n" },
+    },
+    attrs: { eps: "f32" },
+    outputs: { y: { like: "x", shape: "m n" } },
+    inPlace: { y: "x" },
+  }),
+  rope: defineOp({
+    code: 9,
+    doc: "Rotates the first rotaryDim columns of each head by the row's table; the rest passes through. Pairs are (2i, 2i+1) or (i, i + rotaryDim/2): (a, b) -> (a cos - b sin, b cos + a sin).",
+    inputs: {
+      x: { kind: "activation", shape: "m numHeads*headDim" },
+      cos: { kind: "table", shape: "m rotaryDim/2" },
+      sin: { kind: "table", shape: "m rotaryDim/2" },
+    },
+    attrs: { numHeads: "u32", headDim: "u32", rotaryDim: "u32", pairs: ["interleaved", "half"] },
+    outputs: { y: { like: "x", shape: "m numHeads*headDim" } },
+    inPlace: { y: "x" },
+    check: ({ attrs }) =>
+      attrs.rotaryDim <= attrs.headDim && attrs.rotaryDim % 2 === 0
+        ? null
+        : "rotaryDim must be even and at most headDim",
+  }),
+  kv_write: defineOp({
+    code: 10,
+    doc: "cache[slots[t] / pageSize, 0|1, head, slots[t] % pageSize, :] = k|v[t, head, :]. The cache is [pages, 2, numKvHeads, pageSize, headDim]; a slot of -1 is skipped.",
+    inputs: {
+      k: { kind: "activation", shape: "t numKvHeads*headDim" },
+      v: { kind: "activation", shape: "t numKvHeads*headDim" },
+      slots: { kind: "index", shape: "t" },
+      cache: { kind: "state", shape: "pages 2*numKvHeads*pageSize*headDim" },
+    },
+    attrs: { numKvHeads: "u32", headDim: "u32", pageSize: "u32" },
+    outputs: { written: { like: "cache", shape: "pages 2*numKvHeads*pageSize*headDim" } },
+    alias: { written: "cache" },
+  }),
+  attention_paged: defineOp({
+    code: 11,
+    doc: "Causal grouped-query attention over a paged cache. Query rows cuSeqlens[s]..cuSeqlens[s+1] belong to sequence s; the last of them sits at position contextLens[s] - 1, and key p of s is in page blockTable[s, p / pageSize].",
+    inputs: {
+      q: { kind: "activation", shape: "t numHeads*headDim" },
+      cache: { kind: "state", shape: "pages 2*numKvHeads*pageSize*headDim" },
+      blockTable: { kind: "index", shape: "s blocks" },
+      cuSeqlens: { kind: "index", shape: "s+1" },
+      contextLens: { kind: "index", shape: "s" },
+    },
+    attrs: { numHeads: "u32", numKvHeads: "u32", headDim: "u32", pageSize: "u32", scale: "f32" },
+    outputs: { y: { like: "q", shape: "t numHeads*headDim" } },
+    check: ({ attrs }) =>
+      attrs.numHeads % attrs.numKvHeads === 0 ? null : "numHeads must be a multiple of numKvHeads",
+  }),
+  attention_varlen: defineOp({
+    code: 12,
+    doc: "Full (not causal) attention inside each run of rows cuSeqlens[i]..cuSeqlens[i+1].",
+    inputs: {
+      q: { kind: "activation", shape: "m numHeads*headDim" },
+      k: { kind: "activation", shape: "m numHeads*headDim" },
+      v: { kind: "activation", shape: "m numHeads*headDim" },
+      cuSeqlens: { kind: "index", shape: "s+1" },
+    },
+    attrs: { numHeads: "u32", headDim: "u32", scale: "f32" },
+    outputs: { y: { like: "q", shape: "m numHeads*headDim" } },
+  }),
+  swiglu: defineOp({
+    code: 13,
+    doc: "y = gate * sigmoid(gate) * up",
+    inputs: { gate: { kind: "activation", shape: "m n" }, up: { kind: "activation", shape: "m n" } },
+    attrs: {},
+    outputs: { y: { like: "gate", shape: "m n" } },
+    inPlace: { y: "gate" },
+  }),
+  gelu: defineOp({
+    code: 14,
+    doc: "y = x/2 (1 + erf(x / sqrt 2))",
+    inputs: { x: { kind: "activation", shape: "m n" } },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "m n" } },
+    inPlace: { y: "x" },
+  }),
+  embed: defineOp({
+    code: 15,
+    doc: "y[t] = table[ids[t]]",
+    inputs: { ids: { kind: "index", shape: "t" }, table: { kind: "rows", shape: "v n" } },
+    attrs: {},
+    outputs: { y: { like: "activation", shape: "t n" } },
+  }),
+  gather_rows: defineOp({
+    code: 16,
+    doc: "y[i] = x[rows[i]]",
+    inputs: { x: { kind: "activation", shape: "m n" }, rows: { kind: "index", shape: "r" } },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "r n" } },
+  }),
+  scatter_rows: defineOp({
+    code: 17,
+    doc: "x[rows[i]] = values[i], in place",
+    inputs: {
+      x: { kind: "activation", shape: "m n" },
+      values: { kind: "activation", shape: "f n" },
+      rows: { kind: "index", shape: "f" },
+    },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "m n" } },
+    alias: { y: "x" },
+  }),
+  position_embed_bicubic: defineOp({
+    code: 18,
+    doc: "y[p] = the side x side table sampled at coords[p] = (x, y) in table cells, cubic with a = -0.75, border clamped",
+    inputs: { table: { kind: "rows", shape: "side*side n" }, coords: { kind: "table", shape: "m 2" } },
+    attrs: { side: "u32" },
+    outputs: { y: { like: "activation", shape: "m n" } },
+  }),
+  route_experts: defineOp({
+    code: 19,
+    doc: "scores = sigmoid(logits); experts = the topK of scores + correction inside the topkGroups best of numGroups groups (a group counts the sum of its two best); weights = scores of those, normalised when asked, times scale.",
+    inputs: { logits: { kind: "activation", shape: "t e" }, correction: { kind: "vector", shape: "e" } },
+    attrs: { topK: "u32", numGroups: "u32", topkGroups: "u32", normalise: ["no", "yes"], scale: "f32" },
+    outputs: { experts: { dtype: "i32", shape: "t topK" }, weights: { dtype: "f32", shape: "t topK" } },
+    check: ({ dims, attrs }) =>
+      (dims.e as number) % attrs.numGroups === 0
+        ? null
+        : `${dims.e} experts are no multiple of ${attrs.numGroups} groups`,
+  }),
+  experts: defineOp({
+    code: 20,
+    doc: "y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]), e = experts[t, k]; expert e owns rows e*2*width.. of gateUp (gate first) and e*n.. of down.",
+    inputs: {
+      x: { kind: "activation", shape: "t n" },
+      experts: { kind: "index", shape: "t topK" },
+      weights: { kind: "table", shape: "t topK" },
+      gateUp: { kind: "matrix", shape: "numExperts*2*width n" },
+      down: { kind: "matrix", shape: "numExperts*n width" },
+    },
+    attrs: { numExperts: "u32", topK: "u32", width: "u32" },
+    outputs: { y: { like: "x", shape: "t n" } },
+  }),
+} as const satisfies Record<string, OpDefinition>;
+
+export type OpName = keyof typeof OPS;
+export const OP_NAMES = Object.keys(OPS) as OpName[];
+
+export function opByCode(code: number): OpName | undefined {
+  return OP_NAMES.find((name) => OPS[name].code === code);
+}
