@@ -1,0 +1,261 @@
+// Generated from src/graph/ops.ts and src/compiler/encode.ts by `npm run generate`. Do not edit.
+#pragma once
+#include <cstdint>
+
+namespace glimt::program {
+
+constexpr uint32_t kMagic = 0x504d4c47;
+constexpr uint32_t kVersion = 1;
+constexpr uint32_t kNoSymbol = 0xffffffff;
+
+enum class DType : uint32_t {
+  f32 = 0,
+  bf16 = 1,
+  f16 = 2,
+  i32 = 3,
+};
+
+enum class BufferKind : uint32_t {
+  weight = 0,
+  state = 1,
+  input = 2,
+  output = 3,
+  temporary = 4,
+};
+
+enum class BufferRole : uint32_t {
+  data = 0,
+  matrix = 1,
+  rows = 2,
+};
+
+struct Header {
+  uint32_t magic, version, words, stringBytes, name;
+  uint32_t symbolCount, bufferCount, tensorCount, instructionCount, slotCount;
+};
+static_assert(sizeof(Header) == 40);
+
+struct Symbol {
+  uint32_t name, nameLength;
+};
+static_assert(sizeof(Symbol) == 8);
+
+// value = symbol * num / den + add; a constant has symbol kNoSymbol and is `add`.
+struct Dim {
+  uint32_t symbol, num, den;
+  int32_t add;
+};
+static_assert(sizeof(Dim) == 16);
+
+struct Buffer {
+  BufferKind kind;
+  BufferRole role;
+  DType dtype;
+  int32_t slot;
+  uint32_t name, nameLength;
+  Dim rows, cols;
+};
+static_assert(sizeof(Buffer) == 56);
+
+// rowStride is in elements; 0 means contiguous rows.
+struct Tensor {
+  uint32_t buffer, colOffset, rowStride;
+  Dim rows, cols;
+};
+static_assert(sizeof(Tensor) == 44);
+
+enum class Op : uint32_t {
+  slice = 0,
+  merge_rows = 1,
+  linear = 2,
+  add_bias = 3,
+  linear_bias = 4,
+  add = 5,
+  rms_norm = 6,
+  add_rms_norm = 7,
+  layer_norm = 8,
+  rope = 9,
+  kv_write = 10,
+  attention_paged = 11,
+  attention_varlen = 12,
+  swiglu = 13,
+  gelu = 14,
+  embed = 15,
+  gather_rows = 16,
+  scatter_rows = 17,
+  position_embed_bicubic = 18,
+  route_experts = 19,
+  experts = 20,
+};
+
+// Followed by inputCount + outputCount tensor indices and attrCount words.
+struct Instruction {
+  Op op;
+  uint32_t inputCount, outputCount, attrCount, scope, scopeLength;
+};
+static_assert(sizeof(Instruction) == 24);
+
+// y = x wᵀ
+namespace op_linear {
+enum Input : uint32_t { in_x = 0, in_w = 1 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_linear
+
+// y = x + bias, for each row
+namespace op_add_bias {
+enum Input : uint32_t { in_x = 0, in_bias = 1 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_add_bias
+
+// y = x wᵀ + bias
+namespace op_linear_bias {
+enum Input : uint32_t { in_x = 0, in_w = 1, in_bias = 2 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_linear_bias
+
+// y = a + b
+namespace op_add {
+enum Input : uint32_t { in_a = 0, in_b = 1 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_add
+
+// y = x / sqrt(mean(x²) + eps) * w over each group of n columns (a row, or a head when n < k)
+namespace op_rms_norm {
+enum Input : uint32_t { in_x = 0, in_w = 1 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  float eps;
+};
+}  // namespace op_rms_norm
+
+// sum = a + b; y = rms_norm(sum, w)
+namespace op_add_rms_norm {
+enum Input : uint32_t { in_a = 0, in_b = 1, in_w = 2 };
+enum Output : uint32_t { out_sum = 0, out_y = 1 };
+struct Attrs {
+  float eps;
+};
+}  // namespace op_add_rms_norm
+
+// y = (x - mean(x)) / sqrt(var(x) + eps) * w + b, for each row
+namespace op_layer_norm {
+enum Input : uint32_t { in_x = 0, in_w = 1, in_b = 2 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  float eps;
+};
+}  // namespace op_layer_norm
+
+// Rotates the first rotaryDim columns of each head by the row's table; the rest passes through. Pairs are (2i, 2i+1) or (i, i + rotaryDim/2): (a, b) -> (a cos - b sin, b cos + a sin).
+namespace op_rope {
+enum Input : uint32_t { in_x = 0, in_cos = 1, in_sin = 2 };
+enum Output : uint32_t { out_y = 0 };
+enum Pairs : uint32_t { pairs_interleaved = 0, pairs_half = 1 };
+struct Attrs {
+  uint32_t numHeads;
+  uint32_t headDim;
+  uint32_t rotaryDim;
+  uint32_t pairs;
+};
+}  // namespace op_rope
+
+// cache[slots[t] / pageSize, 0|1, head, slots[t] % pageSize, :] = k|v[t, head, :]. The cache is [pages, 2, numKvHeads, pageSize, headDim]; a slot of -1 is skipped.
+namespace op_kv_write {
+enum Input : uint32_t { in_k = 0, in_v = 1, in_slots = 2, in_cache = 3 };
+enum Output : uint32_t { out_written = 0 };
+struct Attrs {
+  uint32_t numKvHeads;
+  uint32_t headDim;
+  uint32_t pageSize;
+};
+}  // namespace op_kv_write
+
+// Causal grouped-query attention over a paged cache. Query rows cuSeqlens[s]..cuSeqlens[s+1] belong to sequence s; the last of them sits at position contextLens[s] - 1, and key p of s is in page blockTable[s, p / pageSize].
+namespace op_attention_paged {
+enum Input : uint32_t { in_q = 0, in_cache = 1, in_blockTable = 2, in_cuSeqlens = 3, in_contextLens = 4 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t numHeads;
+  uint32_t numKvHeads;
+  uint32_t headDim;
+  uint32_t pageSize;
+  float scale;
+};
+}  // namespace op_attention_paged
+
+// Full (not causal) attention inside each run of rows cuSeqlens[i]..cuSeqlens[i+1].
+namespace op_attention_varlen {
+enum Input : uint32_t { in_q = 0, in_k = 1, in_v = 2, in_cuSeqlens = 3 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t numHeads;
+  uint32_t headDim;
+  float scale;
+};
+}  // namespace op_attention_varlen
+
+// y = gate * sigmoid(gate) * up
+namespace op_swiglu {
+enum Input : uint32_t { in_gate = 0, in_up = 1 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_swiglu
+
+// y = x/2 (1 + erf(x / sqrt 2))
+namespace op_gelu {
+enum Input : uint32_t { in_x = 0 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_gelu
+
+// y[t] = table[ids[t]]
+namespace op_embed {
+enum Input : uint32_t { in_ids = 0, in_table = 1 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_embed
+
+// y[i] = x[rows[i]]
+namespace op_gather_rows {
+enum Input : uint32_t { in_x = 0, in_rows = 1 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_gather_rows
+
+// x[rows[i]] = values[i], in place
+namespace op_scatter_rows {
+enum Input : uint32_t { in_x = 0, in_values = 1, in_rows = 2 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_scatter_rows
+
+// y[p] = the side x side table sampled at coords[p] = (x, y) in table cells, cubic with a = -0.75, border clamped
+namespace op_position_embed_bicubic {
+enum Input : uint32_t { in_table = 0, in_coords = 1 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t side;
+};
+}  // namespace op_position_embed_bicubic
+
+// scores = sigmoid(logits); experts = the topK of scores + correction inside the topkGroups best of numGroups groups (a group counts the sum of its two best); weights = scores of those, normalised when asked, times scale.
+namespace op_route_experts {
+enum Input : uint32_t { in_logits = 0, in_correction = 1 };
+enum Output : uint32_t { out_experts = 0, out_weights = 1 };
+enum Normalise : uint32_t { normalise_no = 0, normalise_yes = 1 };
+struct Attrs {
+  uint32_t topK;
+  uint32_t numGroups;
+  uint32_t topkGroups;
+  uint32_t normalise;
+  float scale;
+};
+}  // namespace op_route_experts
+
+// y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]), e = experts[t, k]; expert e owns rows e*2*width.. of gateUp (gate first) and e*n.. of down.
+namespace op_experts {
+enum Input : uint32_t { in_x = 0, in_experts = 1, in_weights = 2, in_gateUp = 3, in_down = 4 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t numExperts;
+  uint32_t topK;
+  uint32_t width;
+};
+}  // namespace op_experts
+
+}  // namespace glimt::program

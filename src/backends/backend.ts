@@ -1,0 +1,103 @@
+/** The kernel interface: whatever can run a program. Everything above it is one code for all backends. */
+import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+import type { Program } from "../compiler/program.ts";
+import type { OpName } from "../graph/ops.ts";
+import type { SymbolValues } from "../tensor/dims.ts";
+import type { DType, HostArray, WeightDType } from "../tensor/dtype.ts";
+
+export type BackendName = "reference" | "wasm" | "cuda";
+
+export type Answer = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+export type Probe =
+  | { readonly ok: true /** What was found, one line. */; readonly description: string }
+  | { readonly ok: false /** Why not, and what to do about it. */; readonly reason: string };
+
+/** Types an op would be run with. */
+export interface OpDTypes {
+  readonly activation: DType;
+  readonly weight: WeightDType;
+}
+
+export interface EngineOptions {
+  /** Worker threads for a CPU backend. */
+  readonly threads?: number;
+}
+
+/** Never throws on import; asks nothing of the machine before `probe` or `open`. */
+export interface Backend {
+  readonly name: BackendName;
+  /** Type of activations it computes in when nothing else is asked. */
+  readonly activationDType: DType;
+  supports(op: OpName, dtypes: OpDTypes): Answer;
+  probe(): Promise<Probe>;
+  /** @throws BACKEND_UNAVAILABLE with the probe's reason. */
+  open(options?: EngineOptions): Promise<Engine>;
+}
+
+/** Memory on a device. Matrices are [rows, cols], row-major unless it is a packed weight. */
+export interface DeviceTensor {
+  readonly dtype: DType;
+  readonly rows: number;
+  readonly cols: number;
+  readonly bytes: number;
+}
+
+/** Part of a device tensor, by rows. */
+export interface DeviceRows {
+  readonly tensor: DeviceTensor;
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+export type Binding = HostArray | DeviceTensor | DeviceRows;
+
+/** Hands out a weight's rows in the checkpoint's own dtype, row-major, as often as asked. */
+export interface WeightRows {
+  readonly spec: WeightSpec;
+  readonly dtype: WeightDType;
+  readonly rows: number;
+  readonly cols: number;
+  /** Reads `count` rows from `first` into `into` (count * cols * element bytes). */
+  readRows(first: number, count: number, into: Uint8Array): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with the share of the program that is done, 0..1. */
+  readonly onProgress?: ((share: number) => void) | undefined;
+}
+
+export interface RunBindings {
+  readonly symbols: SymbolValues;
+  /** Inputs, states and outputs by name. Host arrays serve as inputs only. */
+  readonly buffers: Readonly<Record<string, Binding>>;
+}
+
+/** A program ready to run, with its weights bound. Freed with its engine. */
+export interface Executable {
+  readonly program: Program;
+}
+
+/** One opened backend: it owns device memory and frees all of it in `dispose`. Calls must not overlap. */
+export interface Engine {
+  readonly backend: Backend;
+  /** Bytes of weights and tensors held now; 0 after dispose. Scratch memory is counted too while held. */
+  readonly liveBytes: number;
+  /** A zeroed tensor. @throws OUT_OF_MEMORY */
+  allocate(dtype: DType, rows: number, cols: number): DeviceTensor;
+  free(tensor: DeviceTensor): void;
+  write(tensor: DeviceTensor, firstRow: number, data: HostArray): void;
+  /** A copy of rows [firstRow, firstRow + rows). */
+  read(tensor: DeviceTensor, firstRow?: number, rows?: number): Promise<HostArray>;
+  /** Stores a weight as `source.spec.dtype`, packed for the role it has in programs. @throws OUT_OF_MEMORY */
+  uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<DeviceTensor>;
+  /** @throws PROGRAM_INVALID when a weight is missing or of another shape, BACKEND_UNAVAILABLE for an op it lacks. */
+  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable;
+  /**
+   * Runs the whole program; outputs land in the tensors bound to them. Yields to the event loop now and then.
+   * @throws INPUT_INVALID naming a buffer that is missing or too small; ABORTED; the engine stays usable.
+   */
+  run(executable: Executable, bindings: RunBindings, options?: RunOptions): Promise<void>;
+  dispose(): void;
+}

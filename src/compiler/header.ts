@@ -1,0 +1,107 @@
+/** Writes the C++ header that the native executors decode a program with, from the op table and the encoding. */
+import type { AttrSpec } from "../graph/op-definition.ts";
+import { OP_NAMES, OPS } from "../graph/ops.ts";
+import { DTYPES } from "../tensor/dtype.ts";
+import * as encoding from "./encode.ts";
+import { BUFFER_KINDS, BUFFER_ROLES, PROGRAM_VERSION } from "./program.ts";
+
+/** The whole text of glimt_program.gen.h. */
+export function programHeader(): string {
+  return [
+    "// Generated from src/graph/ops.ts and src/compiler/encode.ts by `npm run generate`. Do not edit.",
+    "#pragma once",
+    "#include <cstdint>",
+    "",
+    "namespace glimt::program {",
+    "",
+    `constexpr uint32_t kMagic = ${hex(encoding.PROGRAM_MAGIC)};`,
+    `constexpr uint32_t kVersion = ${PROGRAM_VERSION};`,
+    `constexpr uint32_t kNoSymbol = ${hex(encoding.NO_SYMBOL)};`,
+    "",
+    enumeration("DType", DTYPES),
+    enumeration("BufferKind", BUFFER_KINDS),
+    enumeration("BufferRole", BUFFER_ROLES),
+    struct("Header", [
+      "uint32_t magic, version, words, stringBytes, name;",
+      "uint32_t symbolCount, bufferCount, tensorCount, instructionCount, slotCount;",
+    ]),
+    sizeCheck("Header", encoding.HEADER_WORDS),
+    struct("Symbol", ["uint32_t name, nameLength;"]),
+    sizeCheck("Symbol", encoding.SYMBOL_WORDS),
+    "// value = symbol * num / den + add; a constant has symbol kNoSymbol and is `add`.",
+    struct("Dim", ["uint32_t symbol, num, den;", "int32_t add;"]),
+    sizeCheck("Dim", encoding.DIM_WORDS),
+    struct("Buffer", [
+      "BufferKind kind;",
+      "BufferRole role;",
+      "DType dtype;",
+      "int32_t slot;",
+      "uint32_t name, nameLength;",
+      "Dim rows, cols;",
+    ]),
+    sizeCheck("Buffer", encoding.BUFFER_WORDS),
+    "// rowStride is in elements; 0 means contiguous rows.",
+    struct("Tensor", ["uint32_t buffer, colOffset, rowStride;", "Dim rows, cols;"]),
+    sizeCheck("Tensor", encoding.TENSOR_WORDS),
+    enumeration("Op", OP_NAMES, (name) => OPS[name].code),
+    "// Followed by inputCount + outputCount tensor indices and attrCount words.",
+    struct("Instruction", ["Op op;", "uint32_t inputCount, outputCount, attrCount, scope, scopeLength;"]),
+    sizeCheck("Instruction", encoding.INSTRUCTION_WORDS),
+    ...OP_NAMES.filter((name) => !("view" in OPS[name])).map(opDeclaration),
+    "}  // namespace glimt::program",
+    "",
+  ].join("\n");
+}
+
+function opDeclaration(name: (typeof OP_NAMES)[number]): string {
+  const { doc, inputs, attrs, outputs } = OPS[name];
+  const fields = Object.entries(attrs as Record<string, AttrSpec>).map(
+    ([attr, spec]) => `${spec === "f32" ? "float" : "uint32_t"} ${attr};`,
+  );
+  const choices = Object.entries(attrs as Record<string, AttrSpec>).flatMap(([attr, spec]) =>
+    typeof spec === "string"
+      ? []
+      : [
+          `enum ${pascal(attr)} : uint32_t { ${spec.map((choice, index) => `${attr}_${choice} = ${index}`).join(", ")} };`,
+        ],
+  );
+  return [
+    `// ${doc}`,
+    `namespace op_${name} {`,
+    `enum Input : uint32_t { ${Object.keys(inputs)
+      .map((input, index) => `in_${input} = ${index}`)
+      .join(", ")} };`,
+    `enum Output : uint32_t { ${Object.keys(outputs)
+      .map((output, index) => `out_${output} = ${index}`)
+      .join(", ")} };`,
+    ...choices,
+    ...(fields.length ? [struct("Attrs", fields)] : []),
+    `}  // namespace op_${name}`,
+    "",
+  ].join("\n");
+}
+
+function enumeration<N extends string>(
+  name: string,
+  members: readonly N[],
+  value?: (member: N) => number,
+): string {
+  const lines = members.map((member, index) => `  ${member} = ${value ? value(member) : index},`);
+  return `enum class ${name} : uint32_t {\n${lines.join("\n")}\n};\n`;
+}
+
+function struct(name: string, fields: readonly string[]): string {
+  return `struct ${name} {\n${fields.map((field) => `  ${field}`).join("\n")}\n};`;
+}
+
+function sizeCheck(name: string, words: number): string {
+  return `static_assert(sizeof(${name}) == ${words * 4});\n`;
+}
+
+function pascal(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
