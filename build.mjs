@@ -1,0 +1,225 @@
+/**
+ * Builds glimt: `node build.mjs [all | wasm | generate | check-generated]`.
+ *
+ *   all (default)     generated files, WebAssembly modules, dist/*.js, dist/types, licences
+ *   wasm              build/wasm/kernels.wasm and build/wasm/pixels.wasm
+ *   generate          files that are written from the op table and checked in
+ *   check-generated   fails when one of them is not what `generate` would write
+ */
+import { spawnSync } from "node:child_process";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import * as esbuild from "esbuild";
+import { buildKernels } from "./wasm/kernels/build.mjs";
+import { buildPixels } from "./wasm/pixels/build.mjs";
+
+const root = dirname(fileURLToPath(import.meta.url));
+const inRoot = (path) => join(root, path);
+const wasmDir = inRoot("build/wasm");
+
+/** The entries of the package: name in dist, source. A platform's entries share their chunks. */
+const BUNDLES = [
+  { platform: "node", entries: { index: "src/index.ts", cli: "src/cli/main.ts" } },
+  { platform: "browser", entries: { edge: "src/edge.ts" } },
+];
+
+const GENERATED = [
+  {
+    path: "crates-free-native/include/glimt_program.gen.h",
+    source: "src/compiler/header.ts",
+    write: (module) => module.programHeader(),
+  },
+];
+
+const WASM_MODULES = {
+  "kernels.wasm": async () => {
+    await generate();
+    return buildKernels(wasmDir);
+  },
+  "pixels.wasm": () => buildPixels(wasmDir),
+};
+
+/** Builds a module under build/wasm when a bundle first imports it, so that a bundle never holds a stale one. */
+const wasmPlugin = {
+  name: "wasm-modules",
+  setup(build) {
+    const started = {};
+    build.onResolve({ filter: /\.wasm$/ }, async ({ path, resolveDir }) => {
+      const file = resolve(resolveDir, path);
+      const name = relative(wasmDir, file);
+      if (!(name in WASM_MODULES)) return undefined;
+      started[name] ??= WASM_MODULES[name]();
+      try {
+        await started[name];
+        return { path: file };
+      } catch (error) {
+        return { errors: [{ text: error.message }] };
+      }
+    });
+  },
+};
+
+/** What every bundle of this repository has in common: the package, its tests and its benchmarks. */
+export const bundleDefaults = {
+  absWorkingDir: root,
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  target: ["node20", "es2022"],
+  loader: { ".wasm": "binary" },
+  plugins: [wasmPlugin],
+  logLevel: "warning",
+};
+
+async function bundle({ platform, entries }) {
+  const { metafile } = await esbuild.build({
+    ...bundleDefaults,
+    platform,
+    entryPoints: entries,
+    outdir: inRoot("dist"),
+    chunkNames: "chunks/[name]-[hash]",
+    minifySyntax: true,
+    legalComments: "none",
+    metafile: true,
+  });
+  return metafile;
+}
+
+async function bundleAll() {
+  const metafiles = await Promise.all(BUNDLES.map(bundle));
+  const outputs = metafiles.flatMap((metafile) => Object.keys(metafile.outputs));
+  await writeFile(inRoot("dist/THIRD_PARTY_LICENSES"), await licences(metafiles));
+  await removeOthers(inRoot("dist"), new Set([...outputs.map(inRoot), inRoot("dist/THIRD_PARTY_LICENSES")]));
+  await chmod(inRoot("dist/cli.js"), 0o755);
+}
+
+/** Chunks are named by their content: those of earlier builds would pile up. */
+async function removeOthers(folder, keep) {
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    const isDeclaration = path.startsWith(inRoot("dist/types"));
+    if (entry.isFile() && !isDeclaration && !keep.has(path)) await rm(path, { force: true });
+  }
+}
+
+/** The licences of all packages whose code is in the bundles. */
+async function licences(metafiles) {
+  const inputs = metafiles.flatMap((metafile) => Object.keys(metafile.inputs));
+  const folders = new Set(inputs.flatMap((input) => input.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/) ?? []));
+  const texts = await Promise.all([...folders].sort().map(licenceOf));
+  return `glimt contains code of these packages.\n\n${texts.join("\n")}`;
+}
+
+async function licenceOf(folder) {
+  const { name, version, license } = JSON.parse(await readFile(inRoot(join(folder, "package.json")), "utf8"));
+  const files = await readdir(inRoot(folder), { recursive: true });
+  const wanted = files.filter((file) => /^(codec\/)?(licen[cs]e|notice|copying)[^/]*$/i.test(file)).sort();
+  const texts = await Promise.all(wanted.map((file) => readFile(inRoot(join(folder, file)), "utf8")));
+  return [
+    `${"=".repeat(80)}\n${name} ${version} (${license})\n`,
+    ...texts.map((text) => `${text.trim()}\n`),
+  ].join("\n");
+}
+
+async function types() {
+  const staging = inRoot(`build/types.${process.pid}`);
+  run("node_modules/typescript/bin/tsc", ["-p", "tsconfig.types.json", "--outDir", staging]);
+  // Declarations keep the `.ts` of their sources' imports; a consumer's resolution wants `.js`.
+  for (const file of await readdir(staging, { recursive: true })) {
+    if (!file.endsWith(".d.ts")) continue;
+    const text = await readFile(join(staging, file), "utf8");
+    await writeFile(
+      join(staging, file),
+      text.replace(/((?:from|import\()\s*"\.{1,2}\/[^"]*)\.ts"/g, '$1.js"'),
+    );
+  }
+  await mkdir(inRoot("dist"), { recursive: true });
+  await rm(inRoot("dist/types"), { recursive: true, force: true });
+  await rename(staging, inRoot("dist/types"));
+}
+
+function run(script, args) {
+  const { status } = spawnSync(process.execPath, [inRoot(script), ...args], { cwd: root, stdio: "inherit" });
+  if (status !== 0) throw new Error(`${script} failed`);
+}
+
+/** @returns the text that a generator writes now. */
+async function textOf({ source, write }) {
+  const { outputFiles } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: [source],
+    bundle: true,
+    format: "esm",
+    platform: "neutral",
+    write: false,
+  });
+  return write(
+    await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`),
+  );
+}
+
+async function staleFiles() {
+  const states = await Promise.all(
+    GENERATED.map(async (file) => {
+      const [wanted, found] = await Promise.all([
+        textOf(file),
+        readFile(inRoot(file.path), "utf8").catch(() => ""),
+      ]);
+      return { path: file.path, wanted, stale: wanted !== found };
+    }),
+  );
+  return states.filter((state) => state.stale);
+}
+
+async function generate() {
+  for (const { path, wanted } of await staleFiles()) {
+    await mkdir(dirname(inRoot(path)), { recursive: true });
+    await writeFile(inRoot(path), wanted);
+    console.log(`  wrote ${path}`);
+  }
+}
+
+async function checkGenerated() {
+  const stale = await staleFiles();
+  if (stale.length > 0) {
+    throw new Error(
+      `Stale: ${stale.map(({ path }) => path).join(", ")}. Run \`npm run generate\` and commit.`,
+    );
+  }
+}
+
+async function timed(name, task) {
+  const start = performance.now();
+  const built = await task();
+  const seconds = ((performance.now() - start) / 1000).toFixed(2);
+  console.log(`${name.padEnd(16)} ${seconds.padStart(6)} s${built === false ? "  (fresh)" : ""}`);
+}
+
+async function wasm() {
+  for (const [name, make] of Object.entries(WASM_MODULES)) await timed(name, make);
+}
+
+const COMMANDS = {
+  all: async () => {
+    await wasm();
+    await timed("bundles", bundleAll);
+    await timed("types", types);
+  },
+  wasm,
+  generate: () => timed("generated files", generate),
+  "check-generated": () => timed("generated files", checkGenerated),
+};
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const command = COMMANDS[process.argv[2] ?? "all"];
+  try {
+    if (command === undefined)
+      throw new Error(`Usage: node build.mjs [${Object.keys(COMMANDS).join(" | ")}]`);
+    await command();
+  } catch (error) {
+    // esbuild and the compilers have printed or carry their own diagnostics.
+    console.error(error.errors === undefined ? error.message : "The bundle failed.");
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Compiles wasm/kernels/*.cpp with Emscripten into one standalone module without JavaScript glue:
+ * one object per source, rebuilt only when the source, a header it includes, the flags or the compiler change.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { basename, delimiter, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "../..");
+
+const COMPILE_FLAGS = [
+  "-O3",
+  "-msimd128",
+  "-std=c++20",
+  "-fno-exceptions",
+  "-fno-rtti",
+  "-fno-math-errno",
+  // The same rounding whatever the compiler would like to fuse.
+  "-ffp-contract=off",
+  "-Wall",
+  "-Wextra",
+  `-I${relative(root, here)}`,
+  "-Icrates-free-native/include",
+];
+
+// Exported functions are those marked EMSCRIPTEN_KEEPALIVE. The only import left is
+// env.emscripten_notify_memory_growth; `_initialize` runs the constructors.
+const LINK_FLAGS = [
+  "-O3",
+  "--no-entry",
+  "-sSTANDALONE_WASM",
+  "-sALLOW_MEMORY_GROWTH",
+  "-sMAXIMUM_MEMORY=4GB",
+  // The name newer versions still accept; their own default of 64 KiB is too small for tiles on the stack.
+  "-sTOTAL_STACK=1MB",
+];
+
+/** Builds `outDir`/kernels.wasm unless it is fresh. @returns whether anything was built. */
+export async function buildKernels(outDir) {
+  const compiler = findCompiler();
+  const objectDir = join(outDir, "kernels");
+  await mkdir(objectDir, { recursive: true });
+
+  const sources = readdirSync(here)
+    .filter((name) => name.endsWith(".cpp"))
+    .sort();
+  const objects = await inParallel(sources, (name) => compile(compiler, join(here, name), objectDir));
+
+  const target = join(outDir, "kernels.wasm");
+  const key = digest([compiler.id, LINK_FLAGS.join(" "), ...objects.map((object) => object.key)]);
+  if (existsSync(target) && (await readStamp(target))?.key === key) return false;
+  await replacing(target, ".wasm", (partial) =>
+    run(compiler.path, [...objects.map((object) => object.path), ...LINK_FLAGS, "-o", partial]),
+  );
+  await writeStamp(target, { key });
+  return true;
+}
+
+async function compile(compiler, source, objectDir) {
+  const path = join(objectDir, `${basename(source, ".cpp")}.o`);
+  const keyOf = (dependencies) =>
+    digest([
+      compiler.id,
+      COMPILE_FLAGS.join(" "),
+      ...dependencies.map((file) => `${file}\n${contentOf(file)}`),
+    ]);
+  const stamp = existsSync(path) ? await readStamp(path) : undefined;
+  if (stamp !== undefined && stamp.key === keyOf(stamp.dependencies)) return { path, key: stamp.key };
+
+  let dependencies = [];
+  await replacing(path, ".o", async (partial) => {
+    const list = `${partial}.d`;
+    const from = relative(root, source);
+    await run(compiler.path, [...COMPILE_FLAGS, "-MMD", "-MF", list, "-c", from, "-o", partial]);
+    dependencies = dependenciesIn(await readFile(list, "utf8"));
+    await rm(list);
+  });
+  const key = keyOf(dependencies);
+  await writeStamp(path, { key, dependencies });
+  return { path, key };
+}
+
+/** Files of this repository that a Makefile rule written by the compiler depends on. */
+function dependenciesIn(rule) {
+  const files = rule.slice(rule.indexOf(": ") + 2).split(/(?:\s|\\\n)+/);
+  return files.filter(
+    (file) => file !== "" && !relative(root, join(root, file)).startsWith("..") && file[0] !== "/",
+  );
+}
+
+/** @returns the path of emcc and what changes when another version is installed there. */
+function findCompiler() {
+  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+    const path = join(folder, "emcc");
+    if (!existsSync(path)) continue;
+    const { mtimeMs, size } = statSync(realpathSync(path));
+    return { path, id: `${path} ${mtimeMs} ${size}` };
+  }
+  throw new Error(
+    "The kernels need Emscripten, and there is no `emcc` on the PATH. On Debian: apt-get install --no-install-recommends emscripten",
+  );
+}
+
+async function run(command, args) {
+  try {
+    const { stderr } = await promisify(execFile)(command, args, { cwd: root, maxBuffer: 1 << 26 });
+    process.stderr.write(stderr);
+  } catch (error) {
+    throw new Error(`${basename(command)} failed:\n${error.stderr || error.message}`);
+  }
+}
+
+/** Writes beside `target` and moves into place, so that a build running at the same time never sees half a file. */
+async function replacing(target, extension, write) {
+  const partial = `${target}.${process.pid}${extension}`;
+  try {
+    await write(partial);
+    await rename(partial, target);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+async function inParallel(items, task) {
+  const results = new Array(items.length);
+  const waiting = items.entries();
+  const worker = async () => {
+    for (const [index, item] of waiting) results[index] = await task(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(items.length, availableParallelism()) }, worker));
+  return results;
+}
+
+const digest = (parts) => createHash("sha256").update(parts.join("\0")).digest("hex");
+const contentOf = (file) =>
+  existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : "missing";
+
+async function readStamp(target) {
+  try {
+    return JSON.parse(await readFile(`${target}.json`, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+const writeStamp = (target, stamp) => writeFile(`${target}.json`, JSON.stringify(stamp));
