@@ -1,0 +1,167 @@
+/** M-RoPE: the time, height and width position of every prompt token, and how far decoding is shifted against them. */
+
+import { GlimtError } from "../errors.ts";
+import { type GridThw, numMergedTokens } from "../processor/grid.ts";
+
+/** One Int32Array a rotary axis, each as long as the sequence. */
+export type PositionIds = [t: Int32Array, h: Int32Array, w: Int32Array];
+
+export interface MropeOptions {
+  /** Patch grids in prompt order. */
+  readonly imageGridThw?: readonly GridThw[];
+  readonly videoGridThw?: readonly GridThw[];
+  readonly spatialMergeSize: number;
+  /**
+   * "frames" (default, Hugging Face's reference): each temporal patch of a video is a picture of its own, with its
+   * timestamp as text behind it. "block": a video is one t x h x w block of adjacent tokens, as vLLM lays out a
+   * video without timestamps.
+   */
+  readonly videoLayout?: "frames" | "block";
+}
+
+export interface MropePositions {
+  readonly positionIds: PositionIds;
+  /** Largest position + 1 - length: token i of the continuation has position i + ropeDelta on every axis. */
+  readonly ropeDelta: number;
+}
+
+const MODALITY = ["text", "image", "video"] as const;
+
+/**
+ * Positions of one prompt. Text advances all axes by one. A picture of merged grid (h, w) at position p keeps T at p,
+ * runs H and W over p.. p+h-1 and p.. p+w-1, and advances the position by max(h, w).
+ *
+ * Grids are consumed by the tokens they stand for, not by runs of equal type, so two pictures may be adjacent.
+ *
+ * @param mmTokenTypeIds 0 text, 1 image, 2 video, one a token.
+ * @throws INPUT_INVALID when tokens and grids do not match.
+ */
+export function mropePositions(mmTokenTypeIds: ArrayLike<number>, options: MropeOptions): MropePositions {
+  const { spatialMergeSize } = options;
+  const layout = options.videoLayout ?? "frames";
+  if (layout !== "frames" && layout !== "block") {
+    throw new GlimtError("OPTION_INVALID", `videoLayout is "${layout}"; it must be "frames" or "block".`);
+  }
+  const videoGrids = options.videoGridThw ?? [];
+  for (const grid of options.imageGridThw ?? []) {
+    if (grid[0] !== 1) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `Image grid ${grid.join(" x ")} has ${grid[0]} frames; an image has one.`,
+      );
+    }
+  }
+  const queues = {
+    1: gridQueue("image", options.imageGridThw ?? []),
+    2: gridQueue("video", layout === "frames" ? videoGrids.flatMap(splitFrames) : videoGrids),
+  };
+
+  const length = mmTokenTypeIds.length;
+  const positionIds: PositionIds = [new Int32Array(length), new Int32Array(length), new Int32Array(length)];
+  let position = 0;
+  let index = 0;
+  while (index < length) {
+    const type = mmTokenTypeIds[index];
+    if (type === 0) {
+      for (const axis of positionIds) axis[index] = position;
+      position += 1;
+      index += 1;
+    } else if (type === 1 || type === 2) {
+      const grid = queues[type].next(index);
+      checkRun(mmTokenTypeIds, index, type, grid, spatialMergeSize);
+      index = placeGrid(positionIds, index, position, grid, spatialMergeSize);
+      position += extent(grid, spatialMergeSize, type === 2 && layout === "block");
+    } else {
+      throw new GlimtError("INPUT_INVALID", `Token ${index} has type ${type}; types are 0, 1 and 2.`);
+    }
+  }
+  queues[1].finish();
+  queues[2].finish();
+  return { positionIds, ropeDelta: position - length };
+}
+
+/** Positions of text tokens start .. start+count-1 of a sequence whose prompt had this ropeDelta, for decoding. */
+export function textPositions(start: number, count: number, ropeDelta: number): PositionIds {
+  const axis = Int32Array.from({ length: count }, (_, i) => start + i + ropeDelta);
+  return [axis, axis.slice(), axis.slice()];
+}
+
+function splitFrames([t, h, w]: GridThw): GridThw[] {
+  return Array.from({ length: t }, () => [1, h, w] as const);
+}
+
+/** Writes one merged grid at `index` and returns the index behind it. */
+function placeGrid(
+  [time, height, width]: PositionIds,
+  index: number,
+  position: number,
+  [t, h, w]: GridThw,
+  mergeSize: number,
+): number {
+  const rows = Math.floor(h / mergeSize);
+  const columns = Math.floor(w / mergeSize);
+  let next = index;
+  for (let frame = 0; frame < t; frame++) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        time[next] = position + frame;
+        height[next] = position + row;
+        width[next] = position + column;
+        next += 1;
+      }
+    }
+  }
+  return next;
+}
+
+/** How far a grid moves the position: its longest merged side; a block of frames counts its time axis too. */
+function extent([t, h, w]: GridThw, mergeSize: number, isBlock: boolean): number {
+  const side = Math.floor(Math.max(h, w) / mergeSize);
+  return isBlock ? Math.max(t, side) : side;
+}
+
+function checkRun(
+  types: ArrayLike<number>,
+  index: number,
+  type: 1 | 2,
+  grid: GridThw,
+  mergeSize: number,
+): void {
+  const expected = numMergedTokens(grid, mergeSize);
+  let found = 0;
+  while (found < expected && types[index + found] === type) found += 1;
+  if (found < expected || expected === 0) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `The ${MODALITY[type]} at token ${index} has grid ${grid.join(" x ")}, which stands for ${expected} tokens, ` +
+        `but ${found} ${MODALITY[type]} tokens follow.`,
+    );
+  }
+}
+
+function gridQueue(modality: "image" | "video", grids: readonly GridThw[]) {
+  let used = 0;
+  return {
+    next(index: number): GridThw {
+      const grid = grids[used];
+      if (grid === undefined) {
+        throw new GlimtError(
+          "INPUT_INVALID",
+          `Token ${index} starts a further ${modality}, but there are only ${grids.length} ${modality} grids ` +
+            `(a video has one a frame pair).`,
+        );
+      }
+      used += 1;
+      return grid;
+    },
+    finish(): void {
+      if (used !== grids.length) {
+        throw new GlimtError(
+          "INPUT_INVALID",
+          `The prompt has tokens for ${used} ${modality} grids, but ${grids.length} were given ` +
+            `(a video has one a frame pair).`,
+        );
+      }
+    },
+  };
+}

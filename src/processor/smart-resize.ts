@@ -1,0 +1,83 @@
+/** The size an image or video is resized to: sides are multiples of a factor, the area over all frames is within limits. */
+
+import { GlimtError } from "../errors.ts";
+
+export interface SmartResizeOptions {
+  /** Frames of the video; an image counts as temporalFactor frames. */
+  readonly numFrames: number;
+  readonly height: number;
+  readonly width: number;
+  /** temporal_patch_size. */
+  readonly temporalFactor: number;
+  /** patch_size x merge_size. */
+  readonly factor: number;
+  /** Least and most pixels, counted over all frames (`size.shortest_edge` and `size.longest_edge`). */
+  readonly minPixels: number;
+  readonly maxPixels: number;
+}
+
+const MAX_ASPECT_RATIO = 200;
+
+/**
+ * The resized [height, width], as transformers' `smart_resize` of glm4v and glm46v (they are the same function).
+ * The order of the floating-point operations is the reference's, because a rounding decides a whole row of patches.
+ *
+ * @throws IMAGE_INVALID for a side that is no positive integer, or an aspect ratio over 200 (checked after small
+ * sides were scaled up to the factor); VIDEO_INVALID for fewer frames than temporalFactor.
+ */
+export function smartResize(options: SmartResizeOptions): [height: number, width: number] {
+  const { numFrames, temporalFactor, factor, minPixels, maxPixels } = options;
+  checkSides(options.height, options.width);
+  if (numFrames < temporalFactor) {
+    throw new GlimtError(
+      "VIDEO_INVALID",
+      `${numFrames} frames are fewer than the ${temporalFactor} that one patch spans; repeat the last frame.`,
+    );
+  }
+
+  let { height, width } = options;
+  if (height < factor || width < factor) {
+    const scale = Math.max(factor / height, factor / width);
+    height = Math.trunc(height * scale);
+    width = Math.trunc(width * scale);
+  }
+  const aspectRatio = Math.max(height, width) / Math.min(height, width);
+  if (aspectRatio > MAX_ASPECT_RATIO) {
+    throw new GlimtError(
+      "IMAGE_INVALID",
+      `A picture of ${options.width} x ${options.height} has an aspect ratio of ${aspectRatio.toFixed(1)}; ` +
+        `at most ${MAX_ASPECT_RATIO} is possible. Crop or pad it.`,
+    );
+  }
+
+  const roundedHeight = roundHalfToEven(height / factor) * factor;
+  const roundedWidth = roundHalfToEven(width / factor) * factor;
+  const roundedFrames = roundHalfToEven(numFrames / temporalFactor) * temporalFactor;
+  const roundedPixels = roundedFrames * roundedHeight * roundedWidth;
+  if (roundedPixels > maxPixels) {
+    const shrink = Math.sqrt((numFrames * height * width) / maxPixels);
+    const side = (length: number) => Math.max(factor, Math.floor(length / shrink / factor) * factor);
+    return [side(height), side(width)];
+  }
+  if (roundedPixels < minPixels) {
+    const grow = Math.sqrt(minPixels / (numFrames * height * width));
+    const side = (length: number) => Math.ceil((length * grow) / factor) * factor;
+    return [side(height), side(width)];
+  }
+  return [roundedHeight, roundedWidth];
+}
+
+/** Python's `round`: halves go to the even neighbour. */
+export function roundHalfToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest < 0.5) return floor;
+  if (rest > 0.5) return floor + 1;
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function checkSides(height: number, width: number): void {
+  if (!Number.isInteger(height) || !Number.isInteger(width) || height < 1 || width < 1) {
+    throw new GlimtError("IMAGE_INVALID", `A picture of ${width} x ${height} pixels has no usable size.`);
+  }
+}
