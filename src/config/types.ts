@@ -38,6 +38,8 @@ export interface VisionConfig {
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
   readonly attentionBias: boolean;
+  /** Bias of the projection after attention; glm4v has none whatever attention_bias says. */
+  readonly attentionOutputBias: boolean;
   readonly mlpBias: boolean;
   readonly qkNorm: boolean;
   readonly postConvNorm: boolean;

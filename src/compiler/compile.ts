@@ -1,0 +1,40 @@
+/** The compiler: checks, passes (checked again after each), memory plan, program. */
+import type { Graph } from "../graph/graph.ts";
+import type { OpName } from "../graph/ops.ts";
+import { lowerGraph } from "./lower.ts";
+import type { SizeHints } from "./memory-plan.ts";
+import { expandCompositions, fuseCompositions } from "./passes/fuse-compositions.ts";
+import { mergeLinears } from "./passes/merge-linears.ts";
+import type { Pass } from "./passes/pass.ts";
+import { removeDead } from "./passes/remove-dead.ts";
+import type { Program } from "./program.ts";
+import { verifyGraph } from "./verify.ts";
+
+export const DEFAULT_PASSES: readonly Pass[] = [removeDead, fuseCompositions, mergeLinears];
+
+export interface CompileOptions {
+  /** Instead of the default passes. */
+  readonly passes?: readonly Pass[];
+  /** Fused ops for which this answers false are expanded into simpler ones. */
+  readonly hasOp?: (op: OpName) => boolean;
+  /** Typical symbol values, to weigh the memory plan. */
+  readonly sizeHints?: SizeHints;
+}
+
+/** @throws GRAPH_INVALID when the graph, or what a pass made of it, breaks a rule. */
+export function compileGraph(graph: Graph, options: CompileOptions = {}): Program {
+  return lowerGraph(optimizeGraph(graph, options), options.sizeHints ?? {});
+}
+
+/** The graph after all passes: what `compileGraph` lowers. */
+export function optimizeGraph(
+  graph: Graph,
+  { passes = DEFAULT_PASSES, hasOp = () => true }: CompileOptions = {},
+): Graph {
+  verifyGraph(graph, "building");
+  return [...passes, expandCompositions(hasOp)].reduce((current, pass) => {
+    const next = pass.run(current);
+    verifyGraph(next, pass.name);
+    return next;
+  }, graph);
+}

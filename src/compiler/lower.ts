@@ -1,0 +1,246 @@
+/**
+ * Graph -> program: views become operands (buffer, column offset, row stride), values become buffers, and
+ * temporaries share slots by lifetime.
+ */
+import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+import { GlimtError } from "../errors.ts";
+import type { Graph, Node, Value, ValueId } from "../graph/graph.ts";
+import type { OpDefinition } from "../graph/op-definition.ts";
+import { OPS } from "../graph/ops.ts";
+import { type Dim, dimsEqual, type Shape } from "../tensor/dims.ts";
+import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
+import type {
+  BufferKind,
+  BufferRole,
+  Instruction,
+  Program,
+  ProgramBuffer,
+  ProgramTensor,
+} from "./program.ts";
+
+/** Where a value lives: columns of the buffer that `root` owns. */
+interface Place {
+  readonly root: ValueId;
+  readonly colOffset: number;
+  readonly rowStride: number;
+}
+
+export function lowerGraph(graph: Graph, sizeHints: SizeHints): Program {
+  const places = placeValues(graph);
+  const roots = [...new Set(usedValues(graph).map((id) => (places.get(id) as Place).root))].sort(
+    (a, b) => a - b,
+  );
+  const bufferIndex = new Map(roots.map((id, index) => [id, index]));
+  const outputNames = outputBuffers(graph, places);
+  const roles = weightRoles(graph);
+  const weights: WeightSpec[] = [];
+
+  const lifetimes = temporaryLifetimes(graph, places, new Set(outputNames.keys()));
+  const { slots, slotCount } = assignSlots(lifetimes, sizeHints);
+  const buffers = roots.map((id): ProgramBuffer => {
+    const value = graph.values[id] as Value;
+    const { origin } = value;
+    if (origin.kind === "weight") weights.push(origin.spec);
+    const kind: BufferKind =
+      origin.kind !== "computed" ? origin.kind : outputNames.has(id) ? "output" : "temporary";
+    const [rows, cols] = matrixShape(value.shape);
+    return {
+      name: outputNames.get(id) ?? value.name,
+      kind,
+      role: roles.get(id) ?? "data",
+      dtype: value.dtype,
+      rows,
+      cols,
+      slot: slots.get(id) ?? -1,
+    };
+  });
+
+  const tensors = new TensorTable();
+  const operand = (id: ValueId): number => {
+    const place = places.get(id) as Place;
+    const [rows, cols] = matrixShape((graph.values[id] as Value).shape);
+    const { colOffset, rowStride } = place;
+    return tensors.add({ buffer: bufferIndex.get(place.root) as number, rows, cols, colOffset, rowStride });
+  };
+  const instructions = graph.nodes
+    .filter((node) => !definitionOf(node).view)
+    .map(
+      (node): Instruction => ({
+        op: node.op,
+        inputs: Object.keys(OPS[node.op].inputs).map((name) => operand(node.inputs[name] as ValueId)),
+        outputs: Object.keys(OPS[node.op].outputs).map((name) => operand(node.outputs[name] as ValueId)),
+        attrs: Object.keys(OPS[node.op].attrs).map((name) => node.attrs[name] as number),
+        scope: node.scope,
+      }),
+    );
+  const symbols = [
+    ...new Set([...buffers, ...tensors.all].flatMap(({ rows, cols }) => [rows, cols].flatMap(symbolOf))),
+  ];
+  return { name: graph.name, symbols, buffers, tensors: tensors.all, instructions, slotCount, weights };
+}
+
+/** Follows views, aliases and allowed in-place reuse to the value that owns the memory. */
+function placeValues(graph: Graph): Map<ValueId, Place> {
+  const places = new Map<ValueId, Place>();
+  for (const value of graph.values) places.set(value.id, { root: value.id, colOffset: 0, rowStride: 0 });
+  const lastUse = lastUses(graph, places);
+  graph.nodes.forEach((node, index) => {
+    const definition = definitionOf(node);
+    if (definition.view) {
+      const output = Object.values(node.outputs)[0] as ValueId;
+      places.set(output, viewPlace(graph, node, places.get(node.inputs.x as ValueId) as Place));
+      return;
+    }
+    for (const [output, input] of Object.entries(definition.alias ?? {})) {
+      places.set(node.outputs[output] as ValueId, places.get(node.inputs[input] as ValueId) as Place);
+    }
+    for (const [output, input] of Object.entries(definition.inPlace ?? {})) {
+      const from = node.inputs[input] as ValueId;
+      const to = node.outputs[output] as ValueId;
+      const place = places.get(from) as Place;
+      if (!canReuse(graph, node, from, place, places, lastUse.get(place.root) === index)) continue;
+      places.set(to, place);
+      lastUse.set(place.root, lastUse.get(to) ?? index);
+    }
+  });
+  return places;
+}
+
+function canReuse(
+  graph: Graph,
+  node: Node,
+  from: ValueId,
+  place: Place,
+  places: Map<ValueId, Place>,
+  dies: boolean,
+): boolean {
+  const root = graph.values[place.root] as Value;
+  const whole = place.colOffset === 0 && place.rowStride === 0;
+  const isOutput = Object.values(graph.outputs).some((id) => places.get(id)?.root === place.root);
+  const sharedWithOther = Object.values(node.inputs).some(
+    (id) => id !== from && places.get(id)?.root === place.root,
+  );
+  return dies && whole && root.origin.kind === "computed" && !isOutput && !sharedWithOther;
+}
+
+function viewPlace(graph: Graph, node: Node, base: Place): Place {
+  const input = graph.values[node.inputs.x as ValueId] as Value;
+  if (node.op === "slice") {
+    const rowStride = base.rowStride || (input.shape[1] as number);
+    return { root: base.root, colOffset: base.colOffset + (node.attrs.start as number), rowStride };
+  }
+  if (base.colOffset !== 0 || base.rowStride !== 0) {
+    throw new GlimtError(
+      "GRAPH_INVALID",
+      `${node.scope}.${node.op}: its input is a column slice; rows can be merged only when contiguous.`,
+    );
+  }
+  return base;
+}
+
+/** Index of the last node that reads each root, through any view; graph outputs live on past the end. */
+function lastUses(graph: Graph, places: Map<ValueId, Place>): Map<ValueId, number> {
+  const roots = new Map<ValueId, ValueId>();
+  const rootOf = (id: ValueId) => roots.get(id) ?? (places.get(id) as Place).root;
+  const last = new Map<ValueId, number>();
+  graph.nodes.forEach((node, index) => {
+    const definition = definitionOf(node);
+    for (const id of Object.values(node.inputs)) last.set(rootOf(id), index);
+    if (definition.view)
+      roots.set(Object.values(node.outputs)[0] as ValueId, rootOf(node.inputs.x as ValueId));
+    for (const [output, input] of Object.entries(definition.alias ?? {})) {
+      roots.set(node.outputs[output] as ValueId, rootOf(node.inputs[input] as ValueId));
+    }
+  });
+  for (const id of Object.values(graph.outputs)) last.set(rootOf(id), graph.nodes.length);
+  return last;
+}
+
+function temporaryLifetimes(
+  graph: Graph,
+  places: Map<ValueId, Place>,
+  outputs: ReadonlySet<ValueId>,
+): Lifetime[] {
+  const lifetimes = new Map<ValueId, Lifetime>();
+  const touch = (id: ValueId, index: number) => {
+    const { root } = places.get(id) as Place;
+    const value = graph.values[root] as Value;
+    if (value.origin.kind !== "computed" || outputs.has(root)) return;
+    const known = lifetimes.get(root);
+    const [rows, cols] = matrixShape(value.shape);
+    lifetimes.set(
+      root,
+      known
+        ? { ...known, last: index }
+        : { id: root, rows, cols, dtype: value.dtype, first: index, last: index },
+    );
+  };
+  graph.nodes.forEach((node, index) => {
+    for (const id of [...Object.values(node.inputs), ...Object.values(node.outputs)]) touch(id, index);
+  });
+  return [...lifetimes.values()];
+}
+
+/** Root value -> output name. An output must own its buffer, so that the caller can bind memory to it. */
+function outputBuffers(graph: Graph, places: Map<ValueId, Place>): Map<ValueId, string> {
+  const names = new Map<ValueId, string>();
+  for (const [name, id] of Object.entries(graph.outputs)) {
+    const place = places.get(id) as Place;
+    const root = graph.values[place.root] as Value;
+    const owns = root.origin.kind === "computed" && place.colOffset === 0 && place.rowStride === 0;
+    if (root.origin.kind === "state") continue;
+    if (!owns || names.has(place.root)) {
+      throw new GlimtError(
+        "GRAPH_INVALID",
+        `Output "${name}" of "${graph.name}" is a part of another value or an input.`,
+      );
+    }
+    names.set(place.root, name);
+  }
+  return names;
+}
+
+/** "matrix" wins where a weight is used both ways (tied embeddings). */
+function weightRoles(graph: Graph): Map<ValueId, BufferRole> {
+  const roles = new Map<ValueId, BufferRole>();
+  for (const node of graph.nodes) {
+    for (const [name, { kind }] of Object.entries(definitionOf(node).inputs)) {
+      const id = node.inputs[name] as ValueId;
+      if (kind === "matrix" || (kind === "rows" && !roles.has(id))) roles.set(id, kind);
+    }
+  }
+  return roles;
+}
+
+function usedValues(graph: Graph): ValueId[] {
+  return graph.nodes.flatMap((node) => [...Object.values(node.inputs), ...Object.values(node.outputs)]);
+}
+
+function definitionOf(node: Node): OpDefinition {
+  return OPS[node.op];
+}
+
+/** A vector [n] is one column of n rows. */
+function matrixShape(shape: Shape): [rows: Dim, cols: Dim] {
+  return [shape[0] as Dim, shape[1] ?? 1];
+}
+
+function symbolOf(dim: Dim): string[] {
+  return typeof dim === "number" ? [] : [dim.symbol];
+}
+
+class TensorTable {
+  readonly all: ProgramTensor[] = [];
+
+  add(tensor: ProgramTensor): number {
+    const known = this.all.findIndex(
+      (other) =>
+        other.buffer === tensor.buffer &&
+        other.colOffset === tensor.colOffset &&
+        other.rowStride === tensor.rowStride &&
+        dimsEqual(other.rows, tensor.rows) &&
+        dimsEqual(other.cols, tensor.cols),
+    );
+    return known >= 0 ? known : this.all.push(tensor) - 1;
+  }
+}

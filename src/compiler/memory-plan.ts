@@ -1,0 +1,68 @@
+/**
+ * Temporaries whose lifetimes do not overlap share a slot. Sizes depend on symbols, so slots are chosen for
+ * typical values; a run makes each slot as large as its largest tenant, which is right for any values.
+ */
+import { type Dim, evaluateDim, type SymbolValues } from "../tensor/dims.ts";
+import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
+import type { Program, ProgramBuffer } from "./program.ts";
+
+/** Typical values of symbols, used only to weigh choices. */
+export type SizeHints = SymbolValues;
+
+export interface Lifetime {
+  readonly id: number;
+  readonly rows: Dim;
+  readonly cols: Dim;
+  readonly dtype: DType;
+  /** Positions of the first and last node that touch it. */
+  readonly first: number;
+  readonly last: number;
+}
+
+export const DEFAULT_SIZE_HINT = 256;
+
+/** Best fit over lifetimes in order of their start. */
+export function assignSlots(
+  lifetimes: readonly Lifetime[],
+  hints: SizeHints,
+): { slots: Map<number, number>; slotCount: number } {
+  const slots = new Map<number, number>();
+  const sizes: number[] = [];
+  const busyUntil: number[] = [];
+  for (const lifetime of [...lifetimes].sort((a, b) => a.first - b.first || a.id - b.id)) {
+    const size = hintedBytes(lifetime, hints);
+    const free = sizes.map((_, slot) => slot).filter((slot) => (busyUntil[slot] as number) < lifetime.first);
+    const waste = (slot: number) => Math.abs((sizes[slot] as number) - size);
+    const slot = free.sort((a, b) => waste(a) - waste(b))[0] ?? sizes.length;
+    slots.set(lifetime.id, slot);
+    sizes[slot] = Math.max(sizes[slot] ?? 0, size);
+    busyUntil[slot] = lifetime.last;
+  }
+  return { slots, slotCount: sizes.length };
+}
+
+/** Bytes of a buffer for given symbol values. */
+export function bufferBytes(
+  buffer: Pick<ProgramBuffer, "rows" | "cols" | "dtype">,
+  symbols: SymbolValues,
+): number {
+  return (
+    evaluateDim(buffer.rows, symbols) * evaluateDim(buffer.cols, symbols) * BYTES_PER_ELEMENT[buffer.dtype]
+  );
+}
+
+/** Bytes of each slot for given symbol values: what a run's arena needs. */
+export function slotBytes(program: Program, symbols: SymbolValues): number[] {
+  const bytes = new Array<number>(program.slotCount).fill(0);
+  for (const buffer of program.buffers) {
+    if (buffer.slot >= 0)
+      bytes[buffer.slot] = Math.max(bytes[buffer.slot] as number, bufferBytes(buffer, symbols));
+  }
+  return bytes;
+}
+
+function hintedBytes({ rows, cols, dtype }: Lifetime, hints: SizeHints): number {
+  const typical = (dim: Dim) =>
+    typeof dim === "number" ? dim : ((hints[dim.symbol] ?? DEFAULT_SIZE_HINT) * dim.num) / dim.den + dim.add;
+  return typical(rows) * typical(cols) * BYTES_PER_ELEMENT[dtype];
+}

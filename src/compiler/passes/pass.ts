@@ -1,0 +1,51 @@
+/** A pass turns a graph into an equivalent one. */
+import type { Graph, Node, Value, ValueId } from "../../graph/graph.ts";
+import { inferOutputs } from "../../graph/infer.ts";
+import type { OpName } from "../../graph/ops.ts";
+
+export interface Pass {
+  readonly name: string;
+  run(graph: Graph): Graph;
+}
+
+/** Copies a graph while nodes are replaced; values are only ever added. */
+export class GraphRewriter {
+  readonly values: Value[];
+  readonly nodes: Node[] = [];
+  readonly #graph: Graph;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.values = [...graph.values];
+  }
+
+  addValue(value: Omit<Value, "id">): Value {
+    const added = { ...value, id: this.values.length };
+    this.values.push(added);
+    return added;
+  }
+
+  /** Appends a node whose outputs are new values or, where given, existing ones. */
+  addNode(
+    op: OpName,
+    inputs: Readonly<Record<string, ValueId>>,
+    attrs: Readonly<Record<string, number>>,
+    scope: string,
+    outputs: Readonly<Record<string, ValueId>> = {},
+  ): Readonly<Record<string, ValueId>> {
+    const types = Object.fromEntries(
+      Object.entries(inputs).map(([name, id]) => [name, this.values[id] as Value]),
+    );
+    const results: Record<string, ValueId> = {};
+    for (const [name, type] of Object.entries(inferOutputs(op, types, attrs, this.#graph.activationDType))) {
+      results[name] =
+        outputs[name] ?? this.addValue({ name: `${scope}.${op}`, ...type, origin: { kind: "computed" } }).id;
+    }
+    this.nodes.push({ op, inputs, attrs, outputs: results, scope });
+    return results;
+  }
+
+  finish(): Graph {
+    return { ...this.#graph, values: this.values, nodes: this.nodes };
+  }
+}

@@ -1,0 +1,81 @@
+/** Small configurations of each family for tests that need a graph but no checkpoint. */
+import type { ModelConfig } from "../../src/config/types.ts";
+
+export const denseConfig: ModelConfig = {
+  family: "glm4v",
+  architecture: "Glm4vForConditionalGeneration",
+  vision: {
+    depth: 2,
+    hiddenSize: 32,
+    numHeads: 4,
+    headDim: 8,
+    inChannels: 3,
+    patchSize: 14,
+    temporalPatchSize: 2,
+    spatialMergeSize: 2,
+    blockIntermediateSize: 40,
+    mergerIntermediateSize: 48,
+    outHiddenSize: 24,
+    rmsNormEps: 1e-5,
+    ropeTheta: 10000,
+    attentionBias: false,
+    attentionOutputBias: false,
+    mlpBias: false,
+    qkNorm: false,
+    postConvNorm: true,
+    positionTableSide: 4,
+  },
+  text: {
+    vocabSize: 50,
+    hiddenSize: 24,
+    intermediateSize: 40,
+    numHiddenLayers: 2,
+    numAttentionHeads: 4,
+    numKeyValueHeads: 2,
+    headDim: 8,
+    attentionBias: true,
+    rmsNormEps: 1e-5,
+    maxPositionEmbeddings: 512,
+    rope: { theta: 10000, rotaryDim: 4, mropeSection: [1, 1], pairs: "interleaved" },
+    moe: null,
+    sandwichNorms: true,
+  },
+  tokens: { image: 1, imageStart: 2, imageEnd: 3, video: 4, videoStart: 5, videoEnd: 6 },
+  tieWordEmbeddings: false,
+};
+
+export const ocrConfig: ModelConfig = {
+  ...denseConfig,
+  family: "glm_ocr",
+  vision: {
+    ...denseConfig.vision,
+    attentionBias: true,
+    attentionOutputBias: true,
+    mlpBias: true,
+    qkNorm: true,
+    postConvNorm: false,
+    positionTableSide: null,
+  },
+  text: { ...denseConfig.text, attentionBias: false },
+  tieWordEmbeddings: true,
+};
+
+export const moeConfig: ModelConfig = {
+  ...denseConfig,
+  family: "glm4v_moe",
+  text: {
+    ...denseConfig.text,
+    sandwichNorms: false,
+    moe: {
+      numExperts: 4,
+      numExpertsPerToken: 2,
+      numSharedExperts: 1,
+      numGroups: 2,
+      topkGroups: 1,
+      normTopkProb: true,
+      routedScalingFactor: 1.5,
+      moeIntermediateSize: 12,
+      firstKDenseReplace: 1,
+    },
+  },
+};
