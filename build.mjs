@@ -124,19 +124,27 @@ async function licenceOf(folder) {
 
 async function types() {
   const staging = inRoot(`build/types.${process.pid}`);
-  run("node_modules/typescript/bin/tsc", ["-p", "tsconfig.types.json", "--outDir", staging]);
-  // Declarations keep the `.ts` of their sources' imports; a consumer's resolution wants `.js`.
-  for (const file of await readdir(staging, { recursive: true })) {
+  try {
+    run("node_modules/typescript/bin/tsc", ["-p", "tsconfig.types.json", "--outDir", staging]);
+    await useJsSpecifiers(staging);
+    await rm(inRoot("dist/types"), { recursive: true, force: true });
+    await mkdir(inRoot("dist"), { recursive: true });
+    await rename(staging, inRoot("dist/types"));
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** Declarations keep the `.ts` of their sources' imports; a consumer's resolution wants `.js`. */
+async function useJsSpecifiers(folder) {
+  for (const file of await readdir(folder, { recursive: true })) {
     if (!file.endsWith(".d.ts")) continue;
-    const text = await readFile(join(staging, file), "utf8");
+    const text = await readFile(join(folder, file), "utf8");
     await writeFile(
-      join(staging, file),
+      join(folder, file),
       text.replace(/((?:from|import\()\s*"\.{1,2}\/[^"]*)\.ts"/g, '$1.js"'),
     );
   }
-  await mkdir(inRoot("dist"), { recursive: true });
-  await rm(inRoot("dist/types"), { recursive: true, force: true });
-  await rename(staging, inRoot("dist/types"));
 }
 
 function run(script, args) {
