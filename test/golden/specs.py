@@ -34,7 +34,7 @@ def glm4v_tiny():
     config = {
         "architectures": ["Glm4vForConditionalGeneration"],
         "model_type": "glm4v",
-        **_token_ids(ids),
+        **token_ids(ids),
         "tie_word_embeddings": False,
         "torch_dtype": "float32",
         "transformers_version": "4.57.1",
@@ -78,12 +78,12 @@ def glm4v_tiny():
     }
     files = {
         "config.json": config,
-        "generation_config.json": _generation(eos, ids),
+        "generation_config.json": generation_config(eos, ids),
         "tokenizer.json": tokenizer,
         "tokenizer_config.json": byte_bpe.tokenizer_config(byte_bpe.LAYOUT_41, ids, processor_class="Glm4vProcessor"),
         "chat_template.jinja": (TEMPLATES / "glm41v.jinja").read_text(),
-        "preprocessor_config.json": _image_processor("Glm4v", 2 * 28 * 28 * 4, 2 * 28 * 28 * 20),
-        "video_preprocessor_config.json": _video_processor("Glm4v", 2 * 28 * 28 * 4, 2 * 28 * 28 * 40),
+        "preprocessor_config.json": image_processor("Glm4v", 2 * 28 * 28 * 4, 2 * 28 * 28 * 20),
+        "video_preprocessor_config.json": video_processor("Glm4v", 2 * 28 * 28 * 4, 2 * 28 * 28 * 40),
     }
     return Spec("glm4v-tiny", 10, "float32", 2, False, files, tuple(eos), "chat")
 
@@ -95,7 +95,7 @@ def glm_ocr_tiny():
     config = {
         "architectures": ["GlmOcrForConditionalGeneration"],
         "model_type": "glm_ocr",
-        **_token_ids(ids),
+        **token_ids(ids),
         "tie_word_embeddings": False,
         "dtype": "bfloat16",
         "transformers_version": "5.18.0",
@@ -144,19 +144,19 @@ def glm_ocr_tiny():
     }
     files = {
         "config.json": config,
-        "generation_config.json": _generation(eos, ids),
+        "generation_config.json": generation_config(eos, ids),
         "tokenizer.json": tokenizer,
         "tokenizer_config.json": byte_bpe.tokenizer_config(
             byte_bpe.LAYOUT_45, ids, byte_bpe.ORDINARY_45, processor_class="Glm46VProcessor"
         ),
         "chat_template.jinja": (TEMPLATES / "glm45v.jinja").read_text(),
-        "preprocessor_config.json": _image_processor("Glm46V", 2 * 28 * 28 * 4, 2 * 28 * 28 * 24),
-        "video_preprocessor_config.json": _video_processor("Glm46V", 2 * 28 * 28 * 4, 2 * 28 * 28 * 40),
+        "preprocessor_config.json": image_processor("Glm46V", 2 * 28 * 28 * 4, 2 * 28 * 28 * 24),
+        "video_preprocessor_config.json": video_processor("Glm46V", 2 * 28 * 28 * 4, 2 * 28 * 28 * 40),
     }
     return Spec("glm_ocr-tiny", 18, "bfloat16", 1, True, files, tuple(eos), "two-images")
 
 
-def _token_ids(ids):
+def token_ids(ids):
     return {
         "image_token_id": ids["<|image|>"],
         "video_token_id": ids["<|video|>"],
@@ -167,7 +167,7 @@ def _token_ids(ids):
     }
 
 
-def _generation(eos, ids):
+def generation_config(eos, ids):
     """Published files sample by default."""
     return {
         "do_sample": True,
@@ -180,7 +180,7 @@ def _generation(eos, ids):
     }
 
 
-def _image_processor(kind, shortest, longest, patch_size=14):
+def image_processor(kind, shortest, longest, patch_size=14):
     return {
         "size": {"shortest_edge": shortest, "longest_edge": longest},
         "do_rescale": True,
@@ -194,7 +194,7 @@ def _image_processor(kind, shortest, longest, patch_size=14):
     }
 
 
-def _video_processor(kind, shortest, longest, patch_size=14):
-    config = _image_processor(kind, shortest, longest, patch_size)
+def video_processor(kind, shortest, longest, patch_size=14):
+    config = image_processor(kind, shortest, longest, patch_size)
     del config["image_processor_type"]
     return {**config, "video_processor_type": f"{kind}VideoProcessor"}
