@@ -1,37 +1,31 @@
-/** Compiles the AssemblyScript pixel loops (entry index.ts) into one small WebAssembly module. */
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+/** Builds wasm/pixels/pixels.ts to build/wasm/pixels.wasm: `node wasm/pixels/build.mjs [outDir]`. */
+
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const root = join(here, "../..");
+const here = fileURLToPath(new URL(".", import.meta.url));
+const sources = [join(here, "pixels.ts"), join(here, "build.mjs")];
 
-// No garbage collector: the loops work on memory that the caller lays out.
-const FLAGS = ["--runtime", "stub", "--enable", "simd", "-O3", "--converge", "--noAssert"];
-
-/** Builds `outDir`/pixels.wasm unless it is fresh. @returns whether anything was built. */
+/** Compiles unless the module is newer than its sources; returns whether it compiled. */
 export async function buildPixels(outDir) {
-  const target = join(outDir, "pixels.wasm");
-  const key = digest();
-  const stamp = `${target}.key`;
-  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === key) return false;
-  await mkdir(outDir, { recursive: true });
-
+  const outFile = join(outDir, "pixels.wasm");
+  const newest = Math.max(...sources.map((file) => statSync(file).mtimeMs));
+  if (existsSync(outFile) && statSync(outFile).mtimeMs > newest) return false;
   const { default: asc } = await import("assemblyscript/asc");
-  const entry = relative(root, join(here, "index.ts"));
-  const outFile = relative(root, target);
-  const { error, stderr } = await asc.main([entry, "--baseDir", root, "--outFile", outFile, ...FLAGS]);
-  if (error) throw new Error(`asc failed:\n${stderr.toString() || error.message}`);
-  await writeFile(stamp, key);
+  mkdirSync(outDir, { recursive: true });
+  const { error, stderr } = await asc.main([
+    sources[0],
+    ...["--outFile", outFile],
+    // "stub" and no exported runtime: nothing is allocated, the host lays out the memory.
+    ...["--runtime", "stub", "--enable", "simd"],
+    ...["-O3", "--noAssert", "--converge"],
+  ]);
+  if (error) throw new Error(`AssemblyScript failed on ${sources[0]}\n${stderr}`, { cause: error });
   return true;
 }
 
-function digest() {
-  const hash = createHash("sha256").update(FLAGS.join(" "));
-  const compiler = join(root, "node_modules/assemblyscript/package.json");
-  const sources = readdirSync(here).sort().map((name) => join(here, name));
-  for (const file of [compiler, ...sources]) hash.update(readFileSync(file)).update("\0");
-  return hash.digest("hex");
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const outDir = process.argv[2] ?? join(here, "../../build/wasm");
+  console.log((await buildPixels(outDir)) ? `built ${outDir}/pixels.wasm` : `${outDir}/pixels.wasm is up to date`);
 }

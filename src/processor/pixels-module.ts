@@ -1,0 +1,94 @@
+/** The WebAssembly pixel loops (wasm/pixels) and the memory of one operation on them. */
+
+import moduleBytes from "../../build/wasm/pixels.wasm";
+
+interface PixelExports {
+  readonly memory: WebAssembly.Memory;
+  heapBase(): number;
+  resampleRows(
+    inPtr: number,
+    inWidth: number,
+    firstRow: number,
+    rows: number,
+    startsPtr: number,
+    countsPtr: number,
+    weightsPtr: number,
+    taps: number,
+    precision: number,
+    ringPtr: number,
+    ringRows: number,
+    outWidth: number,
+  ): void;
+  resampleColumns(
+    ringPtr: number,
+    ringRows: number,
+    rowBytes: number,
+    firstRow: number,
+    count: number,
+    weightsPtr: number,
+    precision: number,
+    outPtr: number,
+  ): void;
+  patchifyBand(
+    bandPtr: number,
+    frameStride: number,
+    frames: number,
+    width: number,
+    patch: number,
+    merge: number,
+    tablePtr: number,
+    outPtr: number,
+  ): void;
+}
+
+const PAGE = 65536;
+const ALIGNMENT = 16;
+
+let compiled: WebAssembly.Module | undefined;
+
+/**
+ * An instance of the pixel loops for one operation. Buffers are only ever added; dropping the arena frees all of
+ * them. The module is under 4 KB, so that browsers compile it synchronously on their main thread too.
+ */
+export class PixelArena {
+  readonly kernels: PixelExports;
+  private top: number;
+
+  constructor() {
+    compiled ??= new WebAssembly.Module(moduleBytes as Uint8Array<ArrayBuffer>);
+    const instance = new WebAssembly.Instance(compiled, {});
+    this.kernels = instance.exports as unknown as PixelExports;
+    this.top = align(this.kernels.heapBase());
+  }
+
+  /** Address of `bytes` new zeroed bytes, followed by at least 16 more that may be read and written. */
+  allocate(bytes: number): number {
+    const address = this.top;
+    this.top = align(address + bytes + ALIGNMENT);
+    const { memory } = this.kernels;
+    const missing = Math.ceil(this.top / PAGE) - memory.buffer.byteLength / PAGE;
+    if (missing > 0) memory.grow(missing);
+    return address;
+  }
+
+  /** Address of a copy of `data`. */
+  place(data: Int32Array | Float32Array): number {
+    const address = this.allocate(data.byteLength);
+    this.bytes(address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return address;
+  }
+
+  /** A view that the next allocation invalidates. */
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.kernels.memory.buffer, address, length);
+  }
+
+  /** A view that the next allocation invalidates. */
+  floats(address: number, length: number): Float32Array {
+    return new Float32Array(this.kernels.memory.buffer, address, length);
+  }
+}
+
+function align(address: number): number {
+  return Math.ceil(address / ALIGNMENT) * ALIGNMENT;
+}
