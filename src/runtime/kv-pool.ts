@@ -1,0 +1,119 @@
+/**
+ * The paged KV cache: one state tensor a layer, cut into pages of `pageSize` tokens that sequences take and give
+ * back. A sequence's block table lists its pages in order; page ids are the same in every layer.
+ */
+import type { DeviceTensor, Engine } from "../backends/backend.ts";
+import type { DType } from "../tensor/dtype.ts";
+
+export interface KvPoolLayout {
+  readonly numLayers: number;
+  readonly pageSize: number;
+  /** Elements of one page in one layer: 2 * numKvHeads * pageSize * headDim. */
+  readonly pageElements: number;
+  readonly dtype: DType;
+}
+
+/** Growing by at least this share avoids copying the pool again and again. */
+const GROWTH = 1.5;
+
+export class KvPool {
+  readonly layout: KvPoolLayout;
+  readonly #engine: Engine;
+  #layers: DeviceTensor[] = [];
+  #numPages = 0;
+  #free: number[] = [];
+
+  constructor(engine: Engine, layout: KvPoolLayout) {
+    this.#engine = engine;
+    this.layout = layout;
+  }
+
+  get numPages(): number {
+    return this.#numPages;
+  }
+
+  get numFreePages(): number {
+    return this.#free.length;
+  }
+
+  /** The caches by the name the decoder program binds them with. */
+  bindings(): Record<string, DeviceTensor> {
+    return Object.fromEntries(this.#layers.map((tensor, layer) => [`kv.${layer}`, tensor]));
+  }
+
+  /** Takes `count` pages, growing the pool when too few are free. @throws OUT_OF_MEMORY, taking none. */
+  async take(count: number): Promise<number[]> {
+    if (count > this.#free.length) await this.#grow(count - this.#free.length);
+    return this.#free.splice(0, count);
+  }
+
+  giveBack(pages: readonly number[]): void {
+    this.#free.push(...pages);
+  }
+
+  async #grow(missing: number): Promise<void> {
+    const { dtype, pageElements, numLayers } = this.layout;
+    const used = this.#numPages - this.#free.length;
+    const target = Math.max(this.#numPages + missing, Math.ceil(used * GROWTH));
+    // Nothing to keep: release first, so that old and new pools are never held together.
+    if (used === 0) this.#release();
+    for (let layer = 0; layer < numLayers; layer++) {
+      const old = this.#layers[layer];
+      const grown = this.#allocate(target, pageElements, dtype);
+      if (old) {
+        this.#engine.write(grown, 0, await this.#engine.read(old));
+        this.#engine.free(old);
+      }
+      this.#layers[layer] = grown;
+    }
+    for (let page = this.#numPages; page < target; page++) this.#free.push(page);
+    this.#numPages = target;
+  }
+
+  /** Without any page in use, a pool that does not fit is left empty, not half grown. */
+  #allocate(rows: number, cols: number, dtype: DType): DeviceTensor {
+    try {
+      return this.#engine.allocate(dtype, rows, cols);
+    } catch (error) {
+      if (this.#numPages === 0) this.#release();
+      throw error;
+    }
+  }
+
+  #release(): void {
+    for (const tensor of this.#layers) this.#engine.free(tensor);
+    this.#layers = [];
+    this.#numPages = 0;
+    this.#free = [];
+  }
+}
+
+/** One conversation's place in the pool. */
+export class Sequence {
+  /** Tokens whose keys and values are in the cache. */
+  length = 0;
+  readonly blockTable: number[] = [];
+  readonly #pool: KvPool;
+
+  constructor(pool: KvPool) {
+    this.#pool = pool;
+  }
+
+  /** Makes room for `count` more tokens. */
+  async reserve(count: number): Promise<void> {
+    const needed = Math.ceil((this.length + count) / this.#pool.layout.pageSize) - this.blockTable.length;
+    if (needed > 0) this.blockTable.push(...(await this.#pool.take(needed)));
+  }
+
+  /** Where the cache keeps position `position`. */
+  slot(position: number): number {
+    const { pageSize } = this.#pool.layout;
+    const page = this.blockTable[Math.floor(position / pageSize)] as number;
+    return page * pageSize + (position % pageSize);
+  }
+
+  release(): void {
+    this.#pool.giveBack(this.blockTable.splice(0));
+    this.length = 0;
+  }
+}
