@@ -1,0 +1,53 @@
+/**
+ * Runs the benchmarks: `node bench/run.mjs [SUBSTRING]...` takes the files under bench/ named *.bench.ts whose path
+ * contains one of the substrings, or all. Each is a script that prints its own tables; they run one after the other,
+ * each in a process of its own, under the Node that runs this file.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as esbuild from "esbuild";
+import { bundleDefaults } from "../build.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+const filters = process.argv.slice(2);
+const files = readdirSync(join(root, "bench"), { recursive: true })
+  .filter((path) => path.endsWith(".bench.ts"))
+  .map((path) => `bench/${path}`)
+  .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+  .sort();
+
+if (files.length === 0) {
+  console.error(`No benchmark matches ${filters.join(" ") || "bench/**/*.bench.ts"}.`);
+  process.exit(1);
+}
+
+mkdirSync(join(root, "build/bench"), { recursive: true });
+const outDir = mkdtempSync(join(root, "build/bench/run-"));
+process.on("exit", () => rmSync(outDir, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
+
+await esbuild.build({
+  ...bundleDefaults,
+  platform: "node",
+  entryPoints: files,
+  outbase: "bench",
+  outdir: outDir,
+  sourcemap: true,
+});
+
+console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? "unknown CPU"}`);
+let failed = 0;
+for (const file of files) {
+  console.log(`\n${file}`);
+  const bundled = join(outDir, file.replace(/^bench\//, "").replace(/\.ts$/, ".js"));
+  const { status } = spawnSync(process.execPath, ["--enable-source-maps", bundled], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  if (status !== 0) failed += 1;
+}
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# From a fresh clone to an answer about a picture: installs what is missing, builds, runs the demo.
+# Needs Node 20 or newer. A second run takes seconds.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+node_major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+if [ "$node_major" -lt 20 ]; then
+  echo "glimt needs Node.js 20 or newer with npm; found $(node --version 2>/dev/null || echo none)." >&2
+  exit 1
+fi
+
+if ! command -v emcc >/dev/null; then
+  install="apt-get install -y --no-install-recommends emscripten"
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing Emscripten from Debian (about a minute)"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $install -qq >/dev/null
+  else
+    echo "The compiler of the WebAssembly kernels, Emscripten, is missing. On Debian or Ubuntu:" >&2
+    echo "  sudo $install" >&2
+    echo "elsewhere see https://emscripten.org/docs/getting_started/downloads.html; then run setup.sh again." >&2
+    exit 1
+  fi
+fi
+
+# npm ci starts from nothing each time, so it runs only when the lock file is newer than what is installed.
+if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+  npm ci --no-audit --no-fund
+fi
+
+npm run --silent build
+
+demo='node dist/cli.js run examples/demo/checkpoint --image examples/demo/pictures/hello.png "Text Recognition:"'
+echo
+echo "\$ $demo"
+eval "$demo"
