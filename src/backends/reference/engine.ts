@@ -1,0 +1,162 @@
+/** The reference engine: interprets the program's bytes, instruction by instruction. */
+import { decodeProgram, encodeProgram } from "../../compiler/encode.ts";
+import { slotBytes } from "../../compiler/memory-plan.ts";
+import type { Instruction, Program } from "../../compiler/program.ts";
+import { GlimtError, throwIfAborted } from "../../errors.ts";
+import type { DType, HostArray } from "../../tensor/dtype.ts";
+import type {
+  Backend,
+  DeviceTensor,
+  Engine,
+  Executable,
+  RunBindings,
+  RunOptions,
+  WeightRows,
+} from "../backend.ts";
+import { type ComputeOp, callKernel } from "./kernel.ts";
+import { KERNELS } from "./kernels.ts";
+import type { MatrixView } from "./matrix-view.ts";
+import { Memory, type ReferenceTensor } from "./memory.ts";
+import { resolveOperands } from "./operands.ts";
+import { readWeight } from "./weights.ts";
+
+/** Time between two looks at the event loop. */
+const YIELD_AFTER_MS = 20;
+
+class ReferenceExecutable implements Executable {
+  readonly program: Program;
+  /** By buffer index; null for buffers that are no weight. */
+  readonly weights: readonly (ReferenceTensor | null)[];
+
+  constructor(program: Program, weights: readonly (ReferenceTensor | null)[]) {
+    this.program = program;
+    this.weights = weights;
+  }
+}
+
+export class ReferenceEngine implements Engine {
+  readonly backend: Backend;
+  readonly #memory = new Memory();
+  #disposed = false;
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  get liveBytes(): number {
+    return this.#memory.liveBytes;
+  }
+
+  allocate(dtype: DType, rows: number, cols: number): ReferenceTensor {
+    this.#checkLive();
+    return this.#memory.allocate(dtype, rows, cols);
+  }
+
+  free(tensor: DeviceTensor): void {
+    this.#checkLive();
+    this.#memory.free(tensor);
+  }
+
+  write(tensor: DeviceTensor, firstRow: number, values: HostArray): void {
+    this.#checkLive();
+    const { data, dtype, cols, rows } = this.#memory.owned(tensor);
+    if (values.constructor !== data.constructor || firstRow * cols + values.length > data.length) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `write: a ${values.constructor.name} of ${values.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
+      );
+    }
+    data.set(values, firstRow * cols);
+  }
+
+  async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
+    this.#checkLive();
+    const { data, cols } = this.#memory.owned(tensor);
+    if (firstRow < 0 || rows < 0 || firstRow + rows > tensor.rows) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `read: rows ${firstRow}..${firstRow + rows} are outside a tensor of ${tensor.rows} rows.`,
+      );
+    }
+    return data.slice(firstRow * cols, (firstRow + rows) * cols);
+  }
+
+  async uploadWeight(source: WeightRows): Promise<ReferenceTensor> {
+    const tensor = this.allocate(source.spec.dtype, source.rows, source.cols);
+    try {
+      await readWeight(source, tensor);
+      this.#checkLive();
+      return tensor;
+    } catch (error) {
+      if (!this.#disposed) this.#memory.free(tensor);
+      throw error;
+    }
+  }
+
+  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+    this.#checkLive();
+    const decoded = decodeProgram(encodeProgram(program));
+    for (const { op, scope } of decoded.instructions) {
+      if (!(op in KERNELS)) {
+        throw new GlimtError(
+          "PROGRAM_INVALID",
+          `${program.name}: ${scope}.${op} is a view, not an instruction.`,
+        );
+      }
+    }
+    const bound = decoded.buffers.map(({ kind, name, dtype, rows, cols }) => {
+      if (kind !== "weight") return null;
+      const tensor = weights.get(name);
+      if (!tensor) throw new GlimtError("PROGRAM_INVALID", `${program.name}: weight "${name}" is missing.`);
+      if (tensor.dtype !== dtype || tensor.rows !== rows || tensor.cols !== cols) {
+        throw new GlimtError(
+          "PROGRAM_INVALID",
+          `${program.name}: weight "${name}" is ${tensor.dtype}[${tensor.rows}, ${tensor.cols}], expected ${dtype}[${rows}, ${cols}].`,
+        );
+      }
+      return this.#memory.owned(tensor);
+    });
+    return new ReferenceExecutable(decoded, bound);
+  }
+
+  async run(executable: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
+    this.#checkLive();
+    if (!(executable instanceof ReferenceExecutable)) {
+      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another backend.");
+    }
+    const { program, weights } = executable;
+    throwIfAborted(options.signal);
+    await this.#memory.withScratch(slotBytes(program, bindings.symbols), async (slots) => {
+      const operands = resolveOperands(program, weights, slots, bindings, this.#memory);
+      await this.#interpret(program.instructions, operands, options);
+    });
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#memory.freeAll();
+  }
+
+  async #interpret(
+    instructions: readonly Instruction[],
+    operands: readonly MatrixView[],
+    { signal, onProgress }: RunOptions,
+  ): Promise<void> {
+    const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as MatrixView);
+    let lastYield = performance.now();
+    for (const [index, { op, inputs, outputs, attrs }] of instructions.entries()) {
+      callKernel(KERNELS, op as ComputeOp, pick(inputs), pick(outputs), attrs);
+      if (performance.now() - lastYield < YIELD_AFTER_MS) continue;
+      onProgress?.((index + 1) / instructions.length);
+      await new Promise((resolve) => setTimeout(resolve));
+      throwIfAborted(signal);
+      this.#checkLive();
+      lastYield = performance.now();
+    }
+    onProgress?.(1);
+  }
+
+  #checkLive(): void {
+    if (this.#disposed) throw new GlimtError("DISPOSED", "The engine was disposed of.");
+  }
+}

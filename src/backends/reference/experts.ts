@@ -1,0 +1,86 @@
+/** Mixture of experts: route_experts chooses, experts computes. */
+import { gated } from "./elementwise.ts";
+import { checkedIndex, type Kernel } from "./kernel.ts";
+import { dot } from "./linear.ts";
+
+/** Chosen experts are in descending order of score + correction; of equal ones the lower index comes first. */
+export const routeExperts: Kernel<"route_experts"> = (
+  { logits, correction },
+  { experts, weights },
+  { topK, numGroups, topkGroups, normalise, scale },
+) => {
+  const correctionOf = correction.toFloat32();
+  const numExperts = logits.cols;
+  const groupSize = numExperts / numGroups;
+  const row = new Float32Array(numExperts);
+  for (let t = 0; t < logits.rows; t++) {
+    logits.readRow(t, row);
+    const scores = Float64Array.from(row, (logit) => 1 / (1 + Math.exp(-logit)));
+    const ranked = scores.map((score, e) => score + (correctionOf[e] as number));
+    const groups = Float64Array.from({ length: numGroups }, (_, group) => {
+      const members = ranked.subarray(group * groupSize, (group + 1) * groupSize);
+      return best(members, 2).reduce((sum, member) => sum + (members[member] as number), 0);
+    });
+    const open = new Set(best(groups, topkGroups));
+    const candidates = ranked.map((score, e) =>
+      open.has(Math.floor(e / groupSize)) ? score : Number.NEGATIVE_INFINITY,
+    );
+    const chosen = best(candidates, topK);
+    let chosenScores = chosen.map((e) => scores[e] as number);
+    if (normalise === "yes") {
+      const total = chosenScores.reduce((sum, score) => sum + score, 0) + 1e-20;
+      chosenScores = chosenScores.map((score) => score / total);
+    }
+    experts.writeRow(t, chosen);
+    weights.writeRow(
+      t,
+      chosenScores.map((score) => score * scale),
+    );
+  }
+};
+
+/** Indices of the `count` largest values, largest first. */
+function best(values: Float64Array, count: number): number[] {
+  const order = Array.from(values.keys());
+  order.sort((a, b) => (values[b] as number) - (values[a] as number) || a - b);
+  return order.slice(0, count);
+}
+
+export const experts: Kernel<"experts"> = (
+  { x, experts: chosen, weights, gateUp, down },
+  { y },
+  { numExperts, topK, width },
+) => {
+  const size = x.cols;
+  const xs = x.toFloat32();
+  const chosenOf = chosen.toInt32();
+  const weightOf = weights.toFloat32();
+  const sums = new Float64Array(x.rows * size);
+  const gateRow = new Float32Array(size);
+  const upRow = new Float32Array(size);
+  const downRow = new Float32Array(width);
+  for (const e of chosenOf) checkedIndex("experts", "expert", e, numExperts);
+  for (let e = 0; e < numExperts; e++) {
+    const uses = [...chosenOf.keys()].filter((index) => chosenOf[index] === e);
+    if (uses.length === 0) continue;
+    const hidden = uses.map(() => new Float32Array(width));
+    for (let i = 0; i < width; i++) {
+      gateUp.readRow(e * 2 * width + i, gateRow);
+      gateUp.readRow((e * 2 + 1) * width + i, upRow);
+      uses.forEach((use, u) => {
+        const start = Math.floor(use / topK) * size;
+        const gate = dot(xs, start, gateRow, 0, size);
+        (hidden[u] as Float32Array)[i] = gated(gate, dot(xs, start, upRow, 0, size));
+      });
+    }
+    for (let n = 0; n < size; n++) {
+      down.readRow(e * size + n, downRow);
+      uses.forEach((use, u) => {
+        const place = Math.floor(use / topK) * size + n;
+        const part = dot(hidden[u] as Float32Array, 0, downRow, 0, width);
+        sums[place] = (sums[place] as number) + (weightOf[use] as number) * part;
+      });
+    }
+  }
+  for (let t = 0; t < x.rows; t++) y.writeRow(t, sums, t * size);
+};

@@ -1,0 +1,38 @@
+/** y = x wᵀ (+ bias): one dot product an element, accumulated in float64. */
+import type { Kernel } from "./kernel.ts";
+import type { MatrixView } from "./matrix-view.ts";
+
+export const linear: Kernel<"linear"> = ({ x, w }, { y }) => multiply(x, w, null, y);
+
+export const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) =>
+  multiply(x, w, bias.toFloat32(), y);
+
+function multiply(x: MatrixView, w: MatrixView, bias: Float32Array | null, y: MatrixView): void {
+  const size = x.cols;
+  const xs = x.toFloat32();
+  const wRow = new Float32Array(size);
+  const sums = new Float64Array(x.rows * w.rows);
+  for (let n = 0; n < w.rows; n++) {
+    w.readRow(n, wRow);
+    const start = bias ? (bias[n] as number) : 0;
+    for (let m = 0; m < x.rows; m++) sums[m * w.rows + n] = start + dot(xs, m * size, wRow, 0, size);
+  }
+  for (let m = 0; m < x.rows; m++) y.writeRow(m, sums, m * w.rows);
+}
+
+/** Σ a[i] b[i] in float64; four running sums, because one would wait for each addition. */
+export function dot(a: Float32Array, aStart: number, b: Float32Array, bStart: number, size: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let i = 0;
+  for (; i + 4 <= size; i += 4) {
+    s0 += (a[aStart + i] as number) * (b[bStart + i] as number);
+    s1 += (a[aStart + i + 1] as number) * (b[bStart + i + 1] as number);
+    s2 += (a[aStart + i + 2] as number) * (b[bStart + i + 2] as number);
+    s3 += (a[aStart + i + 3] as number) * (b[bStart + i + 3] as number);
+  }
+  for (; i < size; i++) s0 += (a[aStart + i] as number) * (b[bStart + i] as number);
+  return s0 + s1 + (s2 + s3);
+}

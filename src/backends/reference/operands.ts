@@ -1,0 +1,80 @@
+/** Finds the memory of each buffer of a program for one run, and the view of each of its tensors. */
+import type { Program, ProgramBuffer } from "../../compiler/program.ts";
+import { GlimtError } from "../../errors.ts";
+import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
+import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import type { Binding, RunBindings } from "../backend.ts";
+import { MatrixView } from "./matrix-view.ts";
+import type { Memory, ReferenceTensor } from "./memory.ts";
+
+/**
+ * One view for each tensor of the program.
+ * @throws INPUT_INVALID naming a symbol or buffer that is missing, of another dtype or too small.
+ */
+export function resolveOperands(
+  program: Program,
+  weights: readonly (ReferenceTensor | null)[],
+  slots: readonly ArrayBuffer[],
+  bindings: RunBindings,
+  memory: Memory,
+): MatrixView[] {
+  const arrays = program.buffers.map((buffer, index) => {
+    const weight = weights[index];
+    if (weight) return memory.owned(weight).data;
+    if (buffer.kind === "temporary") return typedArray(buffer.dtype, slots[buffer.slot] as ArrayBuffer);
+    return boundArray(program, buffer, bindings, memory);
+  });
+  return program.tensors.map(({ buffer, rows, cols, colOffset, rowStride }) => {
+    const width = evaluateDim(cols, bindings.symbols);
+    return new MatrixView(
+      (program.buffers[buffer] as ProgramBuffer).dtype,
+      arrays[buffer] as HostArray,
+      evaluateDim(rows, bindings.symbols),
+      width,
+      colOffset,
+      rowStride || width,
+    );
+  });
+}
+
+function boundArray(
+  program: Program,
+  buffer: ProgramBuffer,
+  { symbols, buffers }: RunBindings,
+  memory: Memory,
+): HostArray {
+  const binding = buffers[buffer.name];
+  const [rows, cols] = [evaluateDim(buffer.rows, symbols), evaluateDim(buffer.cols, symbols)];
+  const fail = (found: string): never => {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `${program.name}: ${buffer.kind} "${buffer.name}" ${found}, expected ${buffer.dtype}[${rows}, ${cols}]${formatSymbols(symbols)}.`,
+    );
+  };
+  if (!binding) return fail("is not bound");
+  if (ArrayBuffer.isView(binding) && buffer.kind !== "input") return fail("is bound to a host array");
+  const { data, dtypes } = bindingData(binding, memory);
+  if (!dtypes.includes(buffer.dtype)) return fail(`is ${dtypes.join(" or ")}`);
+  if (data.length < rows * cols) return fail(`has ${data.length} elements`);
+  return data;
+}
+
+function bindingData(binding: Binding, memory: Memory): { data: HostArray; dtypes: readonly DType[] } {
+  if (binding instanceof Float32Array) return { data: binding, dtypes: ["f32"] };
+  if (binding instanceof Int32Array) return { data: binding, dtypes: ["i32"] };
+  if (binding instanceof Uint16Array) return { data: binding, dtypes: ["bf16", "f16"] };
+  const { tensor, firstRow, rows } =
+    "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
+  const { data, dtype, cols } = memory.owned(tensor);
+  return { data: data.subarray(firstRow * cols, (firstRow + rows) * cols), dtypes: [dtype] };
+}
+
+function typedArray(dtype: DType, memory: ArrayBuffer): HostArray {
+  const Type = hostArray(dtype, 0).constructor as new (buffer: ArrayBuffer) => HostArray;
+  return new Type(memory);
+}
+
+function formatSymbols(symbols: SymbolValues): string {
+  const parts = Object.entries(symbols).map(([name, value]) => `${name}=${value}`);
+  return parts.length ? ` (${parts.join(", ")})` : "";
+}

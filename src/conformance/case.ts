@@ -1,0 +1,56 @@
+/** A conformance case: one op with its attributes, dtypes and seeded operands, told apart by printed fields. */
+import type { OpName } from "../graph/ops.ts";
+import { evaluateDim, type Shape, type SymbolValues, symbolDim } from "../tensor/dims.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { Random } from "./random.ts";
+
+export interface Operand {
+  readonly shape: Shape;
+  /** The operand's `count` elements, row by row; integers for an index. */
+  readonly fill: (random: Random, count: number) => ArrayLike<number>;
+  /** Columns before and after it in a wider buffer, whose other columns hold NaN. Activations only. */
+  readonly padding?: readonly [before: number, after: number];
+}
+
+export interface OpCase {
+  readonly op: OpName;
+  /** What makes this case different from the others of its op; its name and its seed. */
+  readonly fields: Readonly<Record<string, string | number>>;
+  readonly weight: WeightDType;
+  readonly symbols: SymbolValues;
+  readonly attrs: Readonly<Record<string, number | string>>;
+  readonly operands: Readonly<Record<string, Operand>>;
+  /** The op's input dies with it, so that its output takes the input's memory where the op table allows it. */
+  readonly inPlace: boolean;
+  /** The op only moves elements: no difference is allowed. */
+  readonly exact: boolean;
+}
+
+export type CaseInit = Pick<OpCase, "fields" | "operands"> & Partial<OpCase>;
+
+export function opCase(op: OpName, init: CaseInit): OpCase {
+  return { op, weight: "f32", symbols: {}, attrs: {}, inPlace: false, exact: false, ...init };
+}
+
+/** E.g. "linear m=9 n=17 k=33 weight=bf16": enough to find and rerun the case. */
+export function caseName({ op, fields, inPlace }: Pick<OpCase, "op" | "fields" | "inPlace">): string {
+  const parts = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+  return [op, ...parts, ...(inPlace ? ["in-place"] : [])].join(" ");
+}
+
+/** The values of an operand: the same for each backend and run. */
+export function operandValues(test: OpCase, name: string): ArrayLike<number> {
+  const operand = test.operands[name] as Operand;
+  const count = operand.shape.reduce<number>((size, dim) => size * evaluateDim(dim, test.symbols), 1);
+  return operand.fill(new Random(`${caseName(test)} ${name}`), count);
+}
+
+/** Symbolic row counts that cases use; a case gives their values. */
+export const M = symbolDim("m");
+export const T = symbolDim("t");
+export const S = symbolDim("s");
+
+/** Row counts that catch what tiles hide: none, one, odd, prime, one past a tile. */
+export const ROW_COUNTS = [0, 1, 2, 3, 7, 9, 17, 65] as const;
+
+export const WEIGHT_DTYPES = ["f32", "bf16", "f16"] as const satisfies readonly WeightDType[];

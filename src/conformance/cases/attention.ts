@@ -1,0 +1,186 @@
+/** kv_write, attention_paged, attention_varlen */
+import { offsetDim, symbolDim } from "../../tensor/dims.ts";
+import { M, type OpCase, opCase, ROW_COUNTS, S, T } from "../case.ts";
+import { fixed, normal, strided } from "../operands.ts";
+import { Random } from "../random.ts";
+
+const PAGES = symbolDim("pages");
+
+export function kvWriteCases(): OpCase[] {
+  return ROW_COUNTS.flatMap((t) =>
+    (
+      [
+        [1, 8, 4],
+        [2, 64, 16],
+        [4, 96, 5],
+        [8, 128, 16],
+      ] as const
+    ).flatMap(([numKvHeads, headDim, pageSize]) =>
+      (["whole", "strided"] as const).map((memory) => {
+        const pages = Math.ceil(t / pageSize) + 2;
+        const operand = normal([T, numKvHeads * headDim]);
+        const source = memory === "strided" ? strided(operand) : operand;
+        return opCase("kv_write", {
+          fields: { t, numKvHeads, headDim, pageSize, kv: memory },
+          symbols: { t, pages },
+          attrs: { numKvHeads, headDim, pageSize },
+          operands: {
+            k: source,
+            v: source,
+            // Scattered places; every fifth token is padding, which must not be stored.
+            slots: {
+              shape: [T],
+              fill: (random, count) =>
+                random
+                  .permutation(pages * pageSize)
+                  .slice(0, count)
+                  .map((slot, index) => (index % 5 === 3 ? -1 : slot)),
+            },
+            cache: normal([PAGES, 2 * numKvHeads * pageSize * headDim]),
+          },
+          exact: true,
+        });
+      }),
+    ),
+  );
+}
+
+/** Runs of rows: one, several, empty ones, past a tile. */
+const RUNS = [[1], [5], [65], [130], [1, 7, 9], [0, 3, 0, 17, 0], [64, 4]] as const;
+
+export function attentionVarlenCases(): OpCase[] {
+  const build = (
+    runs: readonly number[],
+    [numHeads, headDim]: readonly [number, number],
+    memory: "whole" | "strided",
+    logits: "usual" | "large",
+  ) => {
+    const bounds = cumulative(runs);
+    const operand = (scale = 1) => {
+      const values = normal([M, numHeads * headDim], { scale });
+      return memory === "strided" ? strided(values, 4, numHeads * headDim) : values;
+    };
+    return opCase("attention_varlen", {
+      fields: { runs: runs.join("+"), numHeads, headDim, qkv: memory, logits },
+      symbols: { m: bounds.at(-1) as number, s: runs.length },
+      attrs: { numHeads, headDim, scale: 1 / Math.sqrt(headDim) },
+      operands: {
+        q: operand(logits === "large" ? 40 : 1),
+        k: operand(),
+        v: operand(),
+        cuSeqlens: fixed([offsetDim(S, 1)], bounds),
+      },
+    });
+  };
+  const heads = [
+    [1, 8],
+    [3, 64],
+    [2, 96],
+    [2, 128],
+    [2, 20],
+  ] as const;
+  return [
+    ...RUNS.flatMap((runs) => heads.map((head) => build(runs, head, "whole", "usual"))),
+    ...heads.map((head) => build([9, 33], head, "strided", "usual")),
+    ...heads.map((head) => build([17], head, "whole", "large")),
+    build([], [2, 8], "whole", "usual"),
+  ];
+}
+
+/** Sequences as "queries of context": decode is 1 of n, prefill n of n, a chunk lies between. */
+const BATCHES = [
+  ["1/1"],
+  ["1/17"],
+  ["1/300"],
+  ["7/7"],
+  ["33/33"],
+  ["65/65"],
+  ["5/21"],
+  ["17/80"],
+  ["1/40", "9/9", "4/23", "1/1", "16/16"],
+  ["1/16", "1/33", "1/5", "1/64"],
+  ["2/19", "0/6", "3/3"],
+] as const;
+
+/** [numHeads, numKvHeads, headDim] */
+const HEAD_GROUPS = [
+  [1, 1, 8],
+  [4, 4, 64],
+  [8, 2, 64],
+  [4, 1, 96],
+  [16, 1, 128],
+  [6, 2, 20],
+] as const;
+
+export function attentionPagedCases(): OpCase[] {
+  const usual = BATCHES.flatMap((batch) =>
+    HEAD_GROUPS.flatMap((heads) => pagedCase(batch, heads, 16, "whole", "usual")),
+  );
+  const pageSizes = [1, 4, 5, 32].map((pageSize) =>
+    pagedCase(["1/40", "9/9", "4/23"], [4, 2, 16], pageSize, "whole", "usual"),
+  );
+  const views = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/9"], heads, 16, "strided", "usual"));
+  const large = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/50"], heads, 16, "whole", "large"));
+  return [...usual, ...pageSizes, ...views, ...large, pagedCase([], [4, 2, 8], 16, "whole", "usual")];
+}
+
+function pagedCase(
+  batch: readonly string[],
+  [numHeads, numKvHeads, headDim]: readonly [number, number, number],
+  pageSize: number,
+  memory: "whole" | "strided",
+  logits: "usual" | "large",
+): OpCase {
+  const sequences = batch.map((text) => text.split("/").map(Number) as [queries: number, context: number]);
+  const contexts = sequences.map(([, context]) => context);
+  const bounds = cumulative(sequences.map(([queries]) => queries));
+  const layout = pageLayout(contexts, pageSize);
+  const q = normal([T, numHeads * headDim], { scale: logits === "large" ? 40 : 1 });
+  const rowSize = 2 * numKvHeads * pageSize * headDim;
+  return opCase("attention_paged", {
+    fields: { batch: batch.join("+"), numHeads, numKvHeads, headDim, pageSize, q: memory, logits },
+    symbols: { t: bounds.at(-1) as number, s: sequences.length, pages: layout.pages },
+    attrs: { numHeads, numKvHeads, headDim, pageSize, scale: 1 / Math.sqrt(headDim) },
+    operands: {
+      q: memory === "strided" ? strided(q) : q,
+      // Places that no context covers hold NaN, as a cache may after another sequence: they must not be used.
+      cache: {
+        shape: [PAGES, rowSize],
+        fill: (random, count) =>
+          Float32Array.from({ length: count }, (_, index) => {
+            const place = Math.floor(index / headDim) % pageSize;
+            const slot = Math.floor(index / rowSize) * pageSize + place;
+            return layout.usedSlots.has(slot) ? random.normal() : Number.NaN;
+          }),
+      },
+      blockTable: fixed([S, layout.blocks], layout.blockTable),
+      cuSeqlens: fixed([offsetDim(S, 1)], bounds),
+      contextLens: fixed([S], contexts),
+    },
+  });
+}
+
+/** Pages given out in random order, with spare ones; entries past a context are -1. */
+function pageLayout(contexts: readonly number[], pageSize: number) {
+  const pagesOf = contexts.map((context) => Math.ceil(context / pageSize));
+  const blocks = Math.max(1, ...pagesOf) + 1;
+  const pages = pagesOf.reduce((sum, count) => sum + count, 0) + 3;
+  const order = new Random(`pages ${contexts} ${pageSize}`).permutation(pages);
+  const usedSlots = new Set<number>();
+  const blockTable = contexts.flatMap((context) => {
+    const row = new Array<number>(blocks).fill(-1);
+    for (let position = 0; position < context; position++) {
+      const block = Math.floor(position / pageSize);
+      if (position % pageSize === 0) row[block] = order.pop() as number;
+      usedSlots.add((row[block] as number) * pageSize + (position % pageSize));
+    }
+    return row;
+  });
+  return { pages, blocks, blockTable, usedSlots };
+}
+
+function cumulative(lengths: readonly number[]): number[] {
+  const bounds = [0];
+  for (const length of lengths) bounds.push((bounds.at(-1) as number) + length);
+  return bounds;
+}

@@ -1,0 +1,120 @@
+/** embed, gather_rows, scatter_rows, and the views slice and merge_rows: elements are moved, never changed. */
+import { scaleDim, symbolDim } from "../../tensor/dims.ts";
+import { M, type OpCase, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import { each, normal, strided } from "../operands.ts";
+
+const R = symbolDim("r");
+const F = symbolDim("f");
+
+export function embedCases(): OpCase[] {
+  return WEIGHT_DTYPES.flatMap((weight) =>
+    ROW_COUNTS.flatMap((t) =>
+      (
+        [
+          [1, 1],
+          [37, 7],
+          [5, 64],
+          [130, 65],
+        ] as const
+      ).map(([v, n]) =>
+        opCase("embed", {
+          fields: { t, v, n, weight },
+          weight,
+          symbols: { t },
+          operands: { ids: each([T], (_, random) => random.integer(v)), table: normal([v, n]) },
+          exact: true,
+        }),
+      ),
+    ),
+  );
+}
+
+export function gatherRowsCases(): OpCase[] {
+  return (
+    [
+      [1, 0],
+      [1, 3],
+      [9, 1],
+      [17, 9],
+      [65, 70],
+    ] as const
+  ).flatMap(([m, r]) =>
+    [1, 7, 64].flatMap((n) =>
+      [false, true].map((view) => {
+        const x = normal([M, n]);
+        return opCase("gather_rows", {
+          fields: { m, r, n, x: view ? "strided" : "whole" },
+          symbols: { m, r },
+          operands: { x: view ? strided(x) : x, rows: each([R], (_, random) => random.integer(m)) },
+          exact: true,
+        });
+      }),
+    ),
+  );
+}
+
+export function scatterRowsCases(): OpCase[] {
+  return (
+    [
+      [1, 0],
+      [1, 1],
+      [9, 4],
+      [65, 17],
+      [65, 65],
+    ] as const
+  ).flatMap(([m, f]) =>
+    [1, 7, 64].flatMap((n) =>
+      [false, true].map((view) => {
+        const values = normal([F, n]);
+        return opCase("scatter_rows", {
+          fields: { m, f, n, values: view ? "strided" : "whole" },
+          symbols: { m, f },
+          operands: {
+            x: normal([M, n]),
+            values: view ? strided(values) : values,
+            rows: { shape: [F], fill: (random, count) => random.permutation(m).slice(0, count) },
+          },
+          exact: true,
+        });
+      }),
+    ),
+  );
+}
+
+export function sliceCases(): OpCase[] {
+  return ROW_COUNTS.flatMap((m) =>
+    (
+      [
+        [1, 0, 1],
+        [7, 0, 3],
+        [7, 4, 3],
+        [96, 32, 32],
+        [20, 0, 20],
+      ] as const
+    ).map(([k, start, length]) =>
+      opCase("slice", {
+        fields: { m, k, start, length },
+        symbols: { m },
+        attrs: { start, length },
+        operands: { x: normal([M, k]) },
+        exact: true,
+      }),
+    ),
+  );
+}
+
+export function mergeRowsCases(): OpCase[] {
+  return ROW_COUNTS.flatMap((m) =>
+    [1, 2, 4, 5].flatMap((factor) =>
+      [1, 7, 16].map((k) =>
+        opCase("merge_rows", {
+          fields: { m, factor, k },
+          symbols: { m },
+          attrs: { factor },
+          operands: { x: normal([scaleDim(M, factor), k]) },
+          exact: true,
+        }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,81 @@
+/** Judges a backend by the reference backend, op by op, over all cases. */
+import type { Backend, BackendName, Engine, EngineOptions } from "../backends/backend.ts";
+import { referenceBackend } from "../backends/reference/backend.ts";
+import { throwIfAborted } from "../errors.ts";
+import { OP_NAMES, type OpName } from "../graph/ops.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { caseName, type OpCase } from "./case.ts";
+import { OP_CASES } from "./cases.ts";
+import { compareRuns, type Difference, TOLERANCES } from "./compare.ts";
+import { runCase } from "./harness.ts";
+
+export type ActivationDType = keyof typeof TOLERANCES;
+
+export interface ConformanceResult extends Difference {
+  readonly op: OpName;
+  /** Finds the case again, and its seed. */
+  readonly caseName: string;
+  readonly backend: BackendName;
+  readonly activation: ActivationDType;
+  readonly weight: WeightDType;
+  /** Why the case was not run: the backend's own answer. */
+  readonly skippedReason?: string;
+}
+
+export interface ConformanceOptions {
+  /** All ops when it is left out. */
+  readonly ops?: readonly OpName[];
+  /** The backend's usual type when it is left out. */
+  readonly activation?: ActivationDType;
+  readonly engine?: EngineOptions;
+  readonly signal?: AbortSignal;
+  readonly onResult?: (result: ConformanceResult) => void;
+}
+
+/**
+ * One result a case. A failing case does not stop the others.
+ * @throws BACKEND_UNAVAILABLE when the backend can not be opened; ABORTED.
+ */
+export async function runConformance(
+  backend: Backend,
+  options: ConformanceOptions = {},
+): Promise<ConformanceResult[]> {
+  const activation = options.activation ?? (backend.activationDType as ActivationDType);
+  const engine = await backend.open(options.engine);
+  const judge = await referenceBackend.open();
+  const results: ConformanceResult[] = [];
+  try {
+    for (const op of options.ops ?? OP_NAMES) {
+      for (const test of OP_CASES[op]()) {
+        throwIfAborted(options.signal);
+        const result = await judgeCase(engine, judge, test, activation);
+        results.push(result);
+        options.onResult?.(result);
+      }
+    }
+    return results;
+  } finally {
+    engine.dispose();
+    judge.dispose();
+  }
+}
+
+async function judgeCase(
+  engine: Engine,
+  judge: Engine,
+  test: OpCase,
+  activation: ActivationDType,
+): Promise<ConformanceResult> {
+  const { backend } = engine;
+  const { op, weight } = test;
+  const about = { op, caseName: caseName(test), backend: backend.name, activation, weight };
+  const answer = backend.supports(op, { activation, weight });
+  if (!answer.ok) return { ...about, maxAbs: 0, maxRel: 0, ok: true, skippedReason: answer.reason };
+  try {
+    const expected = await runCase(judge, test, activation);
+    const found = await runCase(engine, test, activation);
+    return { ...about, ...compareRuns(expected, found, test.exact ? 0 : TOLERANCES[activation]) };
+  } catch (error) {
+    return { ...about, maxAbs: Number.NaN, maxRel: Number.NaN, ok: false, failure: String(error) };
+  }
+}

@@ -1,0 +1,127 @@
+/** Runs one conformance case on an engine. */
+import type { Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
+import { narrow, widen } from "../backends/reference/storage.ts";
+import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+import { compileGraph } from "../compiler/compile.ts";
+import type { Program, ProgramBuffer } from "../compiler/program.ts";
+import { evaluateDim } from "../tensor/dims.ts";
+import { BYTES_PER_ELEMENT, type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
+import { type OpCase, type Operand, operandValues } from "./case.ts";
+import { caseGraph, ZEROS } from "./case-graph.ts";
+import { type GuardedTensor, guardedTensor } from "./guarded.ts";
+
+export interface CaseRun {
+  /** Outputs and states by name, widened to float32 or as int32. */
+  readonly outputs: Readonly<Record<string, Float32Array | Int32Array>>;
+  /** Outputs and states around which something was written. */
+  readonly strayWrites: readonly string[];
+}
+
+/** Compiles the case's graph as it is, without fusion, and runs it with activations of the given type. */
+export async function runCase(engine: Engine, test: OpCase, activation: DType): Promise<CaseRun> {
+  const program = compileGraph(caseGraph(test, activation), { passes: [] });
+  const weights = await uploadWeights(engine, program, test);
+  const guarded = new Map<string, GuardedTensor>();
+  try {
+    const buffers: Record<string, Binding> = {};
+    for (const buffer of program.buffers) {
+      if (buffer.kind === "input") buffers[buffer.name] = inputData(test, buffer);
+      if (buffer.kind === "output" || buffer.kind === "state") {
+        const tensor = guardBuffer(engine, test, buffer);
+        guarded.set(buffer.name, tensor);
+        buffers[buffer.name] = tensor.binding;
+      }
+    }
+    await engine.run(engine.compile(program, weights), { symbols: test.symbols, buffers });
+    return await takeResults(guarded);
+  } finally {
+    for (const { binding } of guarded.values()) engine.free(binding.tensor);
+    for (const tensor of weights.values()) engine.free(tensor);
+  }
+}
+
+async function takeResults(guarded: Map<string, GuardedTensor>): Promise<CaseRun> {
+  const outputs: Record<string, Float32Array | Int32Array> = {};
+  const strayWrites: string[] = [];
+  for (const [name, tensor] of guarded) {
+    const { data, strayWrite } = await tensor.read();
+    outputs[name] = fromStorage(tensor.binding.tensor.dtype, data);
+    if (strayWrite) strayWrites.push(name);
+  }
+  return { outputs, strayWrites };
+}
+
+function guardBuffer(engine: Engine, test: OpCase, { name, kind, dtype, rows, cols }: ProgramBuffer) {
+  const content = kind === "state" ? toStorage(dtype, operandValues(test, name)) : undefined;
+  return guardedTensor(
+    engine,
+    dtype,
+    evaluateDim(rows, test.symbols),
+    evaluateDim(cols, test.symbols),
+    content,
+  );
+}
+
+/** An operand's values as host data; the columns around a padded one are NaN. */
+function inputData(test: OpCase, { name, dtype, rows, cols }: ProgramBuffer): HostArray {
+  const values = operandValues(test, name);
+  const [before, after] = (test.operands[name] as Operand).padding ?? [0, 0];
+  if (before + after === 0) return toStorage(dtype, values);
+  const [height, width] = [evaluateDim(rows, test.symbols), evaluateDim(cols, test.symbols)];
+  const inner = width - before - after;
+  const wide = new Float32Array(height * width).fill(Number.NaN);
+  for (let row = 0; row < height; row++) {
+    for (let col = 0; col < inner; col++) {
+      wide[row * width + before + col] = values[row * inner + col] as number;
+    }
+  }
+  return toStorage(dtype, wide);
+}
+
+async function uploadWeights(
+  engine: Engine,
+  program: Program,
+  test: OpCase,
+): Promise<Map<string, DeviceTensor>> {
+  const weights = new Map<string, DeviceTensor>();
+  for (const spec of program.weights) {
+    const size = spec.shape.reduce((product, dim) => product * dim, 1);
+    const values = spec.name.startsWith(ZEROS) ? new Float32Array(size) : operandValues(test, spec.name);
+    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
+    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values), role));
+  }
+  return weights;
+}
+
+/** A weight of the given values, as a checkpoint would hand it out. */
+export function weightRows(
+  spec: WeightSpec,
+  values: ArrayLike<number>,
+  dtype: WeightRows["dtype"] = spec.dtype,
+): WeightRows {
+  const [rows = 0, cols = 1] = spec.shape;
+  const stored = toStorage(dtype, values);
+  const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+  const rowBytes = cols * BYTES_PER_ELEMENT[dtype];
+  return {
+    spec,
+    dtype,
+    rows,
+    cols,
+    readRows: async (first, count, into) =>
+      into.set(bytes.subarray(first * rowBytes, (first + count) * rowBytes)),
+  };
+}
+
+export function toStorage(dtype: DType, values: ArrayLike<number>): HostArray {
+  const data = hostArray(dtype, values.length);
+  narrow(dtype, values, 0, values.length, data, 0);
+  return data;
+}
+
+function fromStorage(dtype: DType, data: HostArray): Float32Array | Int32Array {
+  if (data instanceof Int32Array) return data;
+  const values = new Float32Array(data.length);
+  widen(dtype, data, 0, data.length, values, 0);
+  return values;
+}
