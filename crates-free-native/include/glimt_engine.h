@@ -1,0 +1,199 @@
+/*
+ * The C interface of the native CUDA backend: what the Node-API addon (or any other host) calls.
+ * The same functions run on a real GPU or on the CPU emulator; `glimt_backend_kind` says which.
+ *
+ * Conventions
+ *  - Every function that can fail returns 0 on success and 1 on failure, and then fills `error` (may be NULL).
+ *    `error->code` is one of the codes of src/errors.ts ("INPUT_INVALID", "OUT_OF_MEMORY", ...).
+ *  - Matrices are [rows, cols], row-major, contiguous. dtypes are those of glimt_program.gen.h:
+ *    0 f32, 1 bf16 (16-bit patterns), 2 f16 (16-bit patterns), 3 i32.
+ *  - Handles are opaque and belong to one engine. Calls on one engine may come from any thread, one at a time
+ *    (a mutex inside keeps overlapping calls apart: the second waits). Several engines may share a device.
+ *  - Nothing touches the driver before glimt_probe or glimt_engine_create.
+ *  - Strings are UTF-8. Pointers passed in are not kept after the call returns.
+ */
+#ifndef GLIMT_ENGINE_H
+#define GLIMT_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define GLIMT_API __declspec(dllexport)
+#else
+#define GLIMT_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised with every incompatible change of this header. */
+#define GLIMT_ABI_VERSION 1
+
+typedef struct glimt_engine glimt_engine;
+typedef struct glimt_tensor glimt_tensor;
+typedef struct glimt_executable glimt_executable;
+
+typedef struct glimt_error {
+  char code[32];
+  char message[1024];
+} glimt_error;
+
+typedef struct glimt_device_info {
+  char name[128];
+  /* Compute capability, e.g. 9 and 0; 0 and 0 on the emulator. */
+  int32_t major, minor;
+  int32_t multiprocessors;
+  /* CUDA versions as 1000 * major + 10 * minor, e.g. 13000; 0 on the emulator. */
+  int32_t driver_version, runtime_version;
+  uint64_t total_bytes, free_bytes;
+} glimt_device_info;
+
+typedef struct glimt_engine_options {
+  /* Ordinal of the device. */
+  int32_t device;
+  /* 1: large matrix products go to cuBLASLt when the library is found; 0: always our own kernels. */
+  int32_t use_cublas;
+} glimt_engine_options;
+
+typedef struct glimt_weight {
+  /* The buffer's name in the program. */
+  const char* name;
+  glimt_tensor* tensor;
+} glimt_weight;
+
+typedef struct glimt_symbol {
+  const char* name;
+  int64_t value;
+} glimt_symbol;
+
+/* Memory bound to a state, input or output: either device rows or host memory (inputs only). */
+typedef struct glimt_binding {
+  /* The buffer's name in the program. */
+  const char* name;
+  /* Device memory: rows [first_row, first_row + rows) of a tensor. NULL when host is given. */
+  glimt_tensor* tensor;
+  uint64_t first_row, rows;
+  /* Host memory, elements of `host_dtype`, `host_elements` of them. For bf16 and f16 either 16-bit dtype serves. */
+  const void* host;
+  uint32_t host_dtype;
+  uint64_t host_elements;
+} glimt_binding;
+
+enum {
+  /* Capture the launches once as a CUDA graph (by symbol values and bound addresses) and replay it from then on. */
+  GLIMT_RUN_GRAPH = 1
+};
+
+typedef struct glimt_run_args {
+  const glimt_symbol* symbols;
+  uint32_t symbol_count;
+  const glimt_binding* bindings;
+  uint32_t binding_count;
+  uint32_t flags;
+  /* Looked at between instructions; not 0 ends the run with ABORTED. May be NULL. Write it atomically. */
+  const volatile int32_t* abort;
+  /* Set to the share of instructions handed to the device, in 1/1000. May be NULL. */
+  volatile int32_t* progress;
+} glimt_run_args;
+
+typedef struct glimt_memory {
+  /* Tensors held, scratch (arena, workspace, staged inputs) held, pinned host memory held. */
+  uint64_t tensor_bytes, scratch_bytes, pinned_bytes;
+  /* Of the device, all processes. */
+  uint64_t free_bytes, total_bytes;
+} glimt_memory;
+
+/* ---- what this build is ---- */
+
+/* "cuda" or "emulator". */
+GLIMT_API const char* glimt_backend_kind(void);
+GLIMT_API uint32_t glimt_abi_version(void);
+/* Version of the program encoding it decodes (PROGRAM_VERSION). */
+GLIMT_API uint32_t glimt_program_version(void);
+/* 1 when op `code` can run with these dtypes, else 0 and the reason in error->message. */
+GLIMT_API int glimt_supports(uint32_t op_code, uint32_t activation_dtype, uint32_t weight_dtype, glimt_error* error);
+
+/* ---- devices ---- */
+
+/* Describes device `ordinal`. BACKEND_UNAVAILABLE with the reason and the remedy when there is none. */
+GLIMT_API int glimt_probe(int32_t ordinal, glimt_device_info* info, glimt_error* error);
+GLIMT_API int glimt_device_count(int32_t* count, glimt_error* error);
+
+/* ---- engine: a device, a stream, and all memory allocated through it ---- */
+
+/* `options` may be NULL: device 0, cuBLASLt allowed. */
+GLIMT_API int glimt_engine_create(const glimt_engine_options* options, glimt_engine** engine, glimt_error* error);
+/* Waits for running work and frees everything, tensors and executables included. NULL is allowed. */
+GLIMT_API void glimt_engine_destroy(glimt_engine* engine);
+GLIMT_API int glimt_engine_memory(glimt_engine* engine, glimt_memory* memory, glimt_error* error);
+/* tensor_bytes + scratch_bytes; asks nothing of the device. */
+GLIMT_API uint64_t glimt_engine_live_bytes(glimt_engine* engine);
+/* Gives scratch memory and captured graphs back; the next run allocates anew. */
+GLIMT_API int glimt_engine_trim(glimt_engine* engine, glimt_error* error);
+
+/* ---- tensors ---- */
+
+/* Zeroed. OUT_OF_MEMORY says how much was wanted and how much is free. */
+GLIMT_API int glimt_tensor_allocate(glimt_engine* engine, uint32_t dtype, uint64_t rows, uint64_t cols,
+                                    glimt_tensor** tensor, glimt_error* error);
+GLIMT_API int glimt_tensor_free(glimt_engine* engine, glimt_tensor* tensor, glimt_error* error);
+GLIMT_API uint64_t glimt_tensor_bytes(const glimt_tensor* tensor);
+/*
+ * Rows [first_row, first_row + rows) from `data`, whose elements are of `source_dtype`: the tensor's own, or, for
+ * tensors of f32, bf16 and f16, another of these three, converted on the way (nearest, ties to even).
+ */
+GLIMT_API int glimt_tensor_write(glimt_engine* engine, glimt_tensor* tensor, uint64_t first_row, uint64_t rows,
+                                 uint32_t source_dtype, const void* data, glimt_error* error);
+/* Copies rows [first_row, first_row + rows) to `data` in the tensor's dtype. */
+GLIMT_API int glimt_tensor_read(glimt_engine* engine, const glimt_tensor* tensor, uint64_t first_row, uint64_t rows,
+                                void* data, glimt_error* error);
+
+/* Page-locked host memory: copies from and to it are fastest. Freed with the engine at the latest. */
+GLIMT_API int glimt_pinned_allocate(glimt_engine* engine, uint64_t bytes, void** data, glimt_error* error);
+GLIMT_API int glimt_pinned_free(glimt_engine* engine, void* data, glimt_error* error);
+
+/* ---- programs ---- */
+
+/* PROGRAM_INVALID when the bytes are damaged or of another version, or a weight is missing or of another shape. */
+GLIMT_API int glimt_compile(glimt_engine* engine, const void* program, uint64_t program_bytes,
+                            const glimt_weight* weights, uint32_t weight_count, glimt_executable** executable,
+                            glimt_error* error);
+GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* executable, glimt_error* error);
+/* Device scratch a run with these symbol values needs (temporaries and workspace). */
+GLIMT_API int glimt_executable_scratch_bytes(glimt_engine* engine, const glimt_executable* executable,
+                                             const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
+                                             glimt_error* error);
+/* Runs the program and waits for it. INPUT_INVALID names a symbol or buffer that is missing, wrong or too small. */
+GLIMT_API int glimt_run(glimt_engine* engine, glimt_executable* executable, const glimt_run_args* args,
+                        glimt_error* error);
+
+/* ---- measurement ---- */
+
+typedef struct glimt_run_statistics {
+  uint64_t launches, graph_captures, graph_replays, eager_runs;
+  /* Device time of the last run, by events around its work. */
+  double last_run_milliseconds;
+} glimt_run_statistics;
+GLIMT_API int glimt_engine_statistics(glimt_engine* engine, glimt_run_statistics* statistics, glimt_error* error);
+
+/* ---- emulator only (on "cuda" they return 1 with BACKEND_UNAVAILABLE) ---- */
+
+typedef enum glimt_fault {
+  GLIMT_FAULT_ALLOCATION = 0, /* device memory */
+  GLIMT_FAULT_PINNED = 1,     /* page-locked host memory */
+  GLIMT_FAULT_LAUNCH = 2,     /* a kernel launch is refused */
+  GLIMT_FAULT_DEVICE_LOST = 3 /* the n-th launch kills the device: every later call of the engine fails */
+} glimt_fault;
+/* The call number `countdown` from now (1: the very next) of that kind fails once; 0 disarms. Process-wide. */
+GLIMT_API int glimt_emulator_fail(glimt_fault fault, uint64_t countdown, glimt_error* error);
+/* Order in which the threads of a block run: 0 in order, 1 reversed, 2 shuffled at every step with `seed`. */
+GLIMT_API int glimt_emulator_schedule(int32_t schedule, uint64_t seed, glimt_error* error);
+/* Pretended device memory; allocations beyond it fail. Default 8 GiB. */
+GLIMT_API int glimt_emulator_memory_limit(uint64_t bytes, glimt_error* error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
