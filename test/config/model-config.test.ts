@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseModelConfig } from "../../src/config/model-config.ts";
+import { GlimtError } from "../../src/errors.ts";
+import { glm4v, glm4vMoe, glmOcr, withValue } from "./released.ts";
+
+function failure(json: unknown): GlimtError {
+  try {
+    parseModelConfig(json);
+  } catch (error) {
+    if (error instanceof GlimtError) return error;
+    throw error;
+  }
+  throw new Error("The config was accepted.");
+}
+
+test("GLM-4.1V: interleaved half-rotary decoder, position table, widths from swapped keys", () => {
+  const config = parseModelConfig(glm4v);
+  assert.is(config.family, "glm4v");
+  assert.equal(config.text.rope, {
+    theta: 10000,
+    rotaryDim: 64,
+    mropeSection: [8, 12, 12],
+    pairs: "interleaved",
+  });
+  assert.is(config.text.headDim, 128);
+  assert.is(config.text.attentionBias, true);
+  assert.is(config.text.sandwichNorms, true);
+  assert.is(config.text.moe, null);
+  assert.is(config.vision.blockIntermediateSize, 4096);
+  assert.is(config.vision.mergerIntermediateSize, 13696);
+  assert.is(config.vision.positionTableSide, 24);
+  assert.is(config.vision.ropeTheta, 10000);
+  assert.is(config.vision.mlpBias, false);
+  assert.is(config.tokens.image, 151343);
+  assert.is(config.tieWordEmbeddings, false);
+});
+
+test("GLM-OCR: head_dim of its own, full rotary, biased tower with q and k norms and no table", () => {
+  const { text, vision } = parseModelConfig(glmOcr);
+  assert.is(text.headDim, 128);
+  assert.is(text.attentionBias, false);
+  assert.equal(text.rope, { theta: 10000, rotaryDim: 128, mropeSection: [16, 24, 24], pairs: "interleaved" });
+  assert.is(vision.headDim, 64);
+  assert.is(vision.blockIntermediateSize, 4096);
+  assert.is(vision.mergerIntermediateSize, 1536 * 3);
+  assert.is(vision.attentionOutputBias, true);
+  assert.is(vision.mlpBias, true);
+  assert.is(vision.qkNorm, true);
+  assert.is(vision.positionTableSide, null);
+});
+
+test("GLM-4.5V: half-split pairs, two norms, experts", () => {
+  const { family, text } = parseModelConfig(glm4vMoe);
+  assert.is(family, "glm4v_moe");
+  assert.is(text.rope.pairs, "half");
+  assert.is(text.sandwichNorms, false);
+  assert.equal(text.moe, {
+    numExperts: 128,
+    numExpertsPerToken: 8,
+    numSharedExperts: 1,
+    numGroups: 1,
+    topkGroups: 1,
+    normTopkProb: true,
+    routedScalingFactor: 1,
+    moeIntermediateSize: 1408,
+    firstKDenseReplace: 1,
+  });
+});
+
+test("both rotary spellings parse to the same config", () => {
+  const { rope_scaling, rope_theta, partial_rotary_factor, ...rest } = glm4v.text_config;
+  const nested = {
+    ...glm4v,
+    text_config: { ...rest, rope_parameters: { ...rope_scaling, rope_theta, partial_rotary_factor } },
+  };
+  assert.equal(parseModelConfig(nested), parseModelConfig(glm4v));
+});
+
+test("glm46v takes its family from the decoder it wraps", () => {
+  const wrap = (config: object) =>
+    withValue(withValue(config, "model_type", "glm46v"), "architectures", ["Glm46VForConditionalGeneration"]);
+  assert.is(parseModelConfig(wrap(glm4v)).family, "glm4v");
+  assert.is(parseModelConfig(wrap(glm4vMoe)).family, "glm4v_moe");
+  assert.is(failure(withValue(wrap(glm4v), "text_config.model_type", "llama")).code, "MODEL_UNSUPPORTED");
+});
+
+test("what transformers treats as optional may be absent", () => {
+  const rope = parseModelConfig(withValue(glm4vMoe, "text_config.partial_rotary_factor", undefined)).text
+    .rope;
+  assert.is(rope.rotaryDim, 64);
+  assert.ok(parseModelConfig(withValue(glm4v, "architectures", undefined)));
+  assert.is(
+    parseModelConfig(withValue(glm4v, "text_config.tie_word_embeddings", true)).tieWordEmbeddings,
+    true,
+  );
+  assert.is(
+    parseModelConfig(withValue(glm4v, "text_config.num_key_value_heads", null)).text.numKeyValueHeads,
+    32,
+  );
+});
+
+test("the checkpoints of the repository parse", () => {
+  for (const folder of [
+    "test/golden/data/glm4v-tiny",
+    "test/golden/data/glm_ocr-tiny",
+    "examples/demo/checkpoint",
+  ]) {
+    assert.ok(parseModelConfig(JSON.parse(readFileSync(`${folder}/config.json`, "utf8"))), folder);
+  }
+});
+
+test("a parsed config can not be written to", () => {
+  const config = parseModelConfig(glm4v);
+  assert.throws(() => {
+    (config.text.rope.mropeSection as number[])[0] = 9;
+  }, TypeError);
+});
+
+const OPTIONAL = [
+  "architectures",
+  "tie_word_embeddings",
+  "text_config.tie_word_embeddings",
+  "text_config.model_type",
+  "text_config.eos_token_id",
+  "text_config.pad_token_id",
+  "text_config.num_nextn_predict_layers",
+  "text_config.partial_rotary_factor",
+  "text_config.head_dim",
+  "vision_config.model_type",
+  "vision_config.rope_parameters",
+];
+
+for (const [name, json] of Object.entries({ glm4v, glmOcr, glm4vMoe })) {
+  test(`${name}: every missing key is named`, () => {
+    const unread = name === "glmOcr" ? ["vision_config.image_size"] : [];
+    const paths = Object.entries(json).flatMap(([key, value]) =>
+      key.endsWith("_config") ? [key, ...Object.keys(value).map((inner) => `${key}.${inner}`)] : [key],
+    );
+    for (const path of paths) {
+      if (OPTIONAL.includes(path) || unread.includes(path)) continue;
+      const error = failure(withValue(json, path, undefined));
+      assert.is(error.code, "CONFIG_INVALID", path);
+      const named = path === "text_config.rope_scaling" ? "text_config.rope_parameters" : path;
+      assert.ok(error.message.includes(`${named}: expected`), `${path}: ${error.message}`);
+      assert.ok(error.message.includes("found nothing"), error.message);
+    }
+  });
+}
+
+for (const [path, value, expected] of [
+  ["text_config.hidden_size", "4096", "a positive integer"],
+  ["text_config.hidden_size", 0, "a positive integer"],
+  ["vision_config.out_hidden_size", 2048, "text_config.hidden_size (4096)"],
+  ["text_config.num_key_value_heads", 3, "a divisor of num_attention_heads"],
+  ["text_config.rms_norm_eps", Number.NaN, "a positive number"],
+  ["text_config.hidden_act", "gelu", '"silu"'],
+  ["text_config.rope_scaling.rope_type", "yarn", '"default"'],
+  ["text_config.rope_scaling.mrope_section", [8, 12], "sum to half of 64"],
+  ["text_config.partial_rotary_factor", 2, "a share of head_dim"],
+  ["vision_config", [], "an object"],
+  ["vision_config.num_heads", 7, "a divisor of hidden_size"],
+  ["vision_config.attention_bias", "no", "true or false"],
+  ["vision_config.image_size", 7, "at least patch_size"],
+  ["image_token_id", 151552, "an id below"],
+] as const) {
+  test(`${path} = ${JSON.stringify(value)} is refused`, () => {
+    const error = failure(withValue(glm4v, path, value));
+    assert.is(error.code, "CONFIG_INVALID");
+    assert.ok(error.message.includes(expected), error.message);
+  });
+}
+
+test("another model is refused with the list of supported ones", () => {
+  for (const json of [
+    { model_type: "qwen2_vl", architectures: ["Qwen2VLForConditionalGeneration"] },
+    { ...glm4v, architectures: ["LlamaForCausalLM"] },
+    { model_type: "chatglm", architectures: ["ChatGLMModel"] },
+  ]) {
+    const error = failure(json);
+    assert.is(error.code, "MODEL_UNSUPPORTED");
+    assert.match(error.message, "GlmOcrForConditionalGeneration (glm_ocr)");
+  }
+  assert.is(failure([]).code, "CONFIG_INVALID");
+  assert.is(failure({}).code, "CONFIG_INVALID");
+});
+
+test("quantised weights are refused by name", () => {
+  const error = failure({ ...glm4v, quantization_config: { quant_method: "compressed-tensors" } });
+  assert.is(error.code, "MODEL_UNSUPPORTED");
+  assert.match(error.message, "compressed-tensors");
+});
+
+test.run();
