@@ -19,6 +19,7 @@ export const ROOMS = [
   "compiler",
   "backends",
   "runtime",
+  "conformance",
 ];
 
 /** Files of src/ itself that every room may import. */
