@@ -38,11 +38,20 @@ export function caseName({ op, fields, inPlace }: Pick<OpCase, "op" | "fields" |
   return [op, ...parts, ...(inPlace ? ["in-place"] : [])].join(" ");
 }
 
-/** The values of an operand: the same for each backend and run. */
+const valuesOf = new WeakMap<OpCase, Map<string, ArrayLike<number>>>();
+
+/** The values of an operand: the same for each backend and run, and made once. */
 export function operandValues(test: OpCase, name: string): ArrayLike<number> {
+  let known = valuesOf.get(test);
+  if (!known) {
+    known = new Map();
+    valuesOf.set(test, known);
+  }
   const operand = test.operands[name] as Operand;
   const count = operand.shape.reduce<number>((size, dim) => size * evaluateDim(dim, test.symbols), 1);
-  return operand.fill(new Random(`${caseName(test)} ${name}`), count);
+  const values = known.get(name) ?? operand.fill(new Random(`${caseName(test)} ${name}`), count);
+  known.set(name, values);
+  return values;
 }
 
 /** Symbolic row counts that cases use; a case gives their values. */

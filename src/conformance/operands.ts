@@ -5,27 +5,22 @@ import type { Random } from "./random.ts";
 
 /** Normally distributed values. */
 export function normal(shape: Shape, { scale = 1, mean = 0 } = {}): Operand {
-  return {
-    shape,
-    fill: (random, count) => Float32Array.from({ length: count }, () => mean + scale * random.normal()),
-  };
+  return each(shape, (_, random) => mean + scale * random.normal());
 }
 
 /** Uniform values in [low, high). */
 export function uniform(shape: Shape, low: number, high: number): Operand {
-  return {
-    shape,
-    fill: (random, count) =>
-      Float32Array.from({ length: count }, () => low + (high - low) * random.uniform()),
-  };
+  return each(shape, (_, random) => low + (high - low) * random.uniform());
 }
 
 /** Each element from its index. */
 export function each(shape: Shape, value: (index: number, random: Random) => number): Operand {
-  return {
-    shape,
-    fill: (random, count) => Array.from({ length: count }, (_, index) => value(index, random)),
+  const fill = (random: Random, count: number) => {
+    const values = new Float64Array(count);
+    for (let index = 0; index < count; index++) values[index] = value(index, random);
+    return values;
   };
+  return { shape, fill };
 }
 
 /** The values as they are. */
@@ -38,7 +33,7 @@ export function withValues(operand: Operand, replaced: Readonly<Record<number, n
   return {
     ...operand,
     fill: (random, count) => {
-      const values = Float32Array.from(operand.fill(random, count));
+      const values = Float64Array.from(operand.fill(random, count));
       for (const [index, value] of Object.entries(replaced)) values[Number(index)] = value;
       return values;
     },

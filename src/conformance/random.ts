@@ -2,6 +2,7 @@
 
 export class Random {
   #state: number;
+  #spareNormal: number | null = null;
 
   /** The seed is a text: its FNV-1a hash starts the generator. */
   constructor(seed: string) {
@@ -19,10 +20,17 @@ export class Random {
     return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** Standard normal: Box-Muller. */
+  /** Standard normal: Box-Muller, which gives two at a time. */
   normal(): number {
+    const spare = this.#spareNormal;
+    if (spare !== null) {
+      this.#spareNormal = null;
+      return spare;
+    }
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
-    return radius * Math.cos(2 * Math.PI * this.uniform());
+    const angle = 2 * Math.PI * this.uniform();
+    this.#spareNormal = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
   }
 
   /** An integer in [0, end). */

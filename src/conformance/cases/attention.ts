@@ -1,7 +1,7 @@
 /** kv_write, attention_paged, attention_varlen */
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
 import { M, type OpCase, opCase, ROW_COUNTS, S, T } from "../case.ts";
-import { fixed, normal, strided } from "../operands.ts";
+import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
 
 const PAGES = symbolDim("pages");
@@ -144,15 +144,11 @@ function pagedCase(
     operands: {
       q: memory === "strided" ? strided(q) : q,
       // Places that no context covers hold NaN, as a cache may after another sequence: they must not be used.
-      cache: {
-        shape: [PAGES, rowSize],
-        fill: (random, count) =>
-          Float32Array.from({ length: count }, (_, index) => {
-            const place = Math.floor(index / headDim) % pageSize;
-            const slot = Math.floor(index / rowSize) * pageSize + place;
-            return layout.usedSlots.has(slot) ? random.normal() : Number.NaN;
-          }),
-      },
+      cache: each([PAGES, rowSize], (index, random) => {
+        const place = Math.floor(index / headDim) % pageSize;
+        const slot = Math.floor(index / rowSize) * pageSize + place;
+        return layout.usedSlots.has(slot) ? random.normal() : Number.NaN;
+      }),
       blockTable: fixed([S, layout.blocks], layout.blockTable),
       cuSeqlens: fixed([offsetDim(S, 1)], bounds),
       contextLens: fixed([S], contexts),

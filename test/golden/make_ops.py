@@ -1,0 +1,250 @@
+"""Writes data/ops.json: small inputs and outputs of each op, the outputs computed in float64 by torch or by the
+functions and modules of transformers that the models use. Inputs are rounded to bf16, so that one file judges
+every storage type. Run: python test/golden/make_ops.py
+"""
+
+import base64
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+import transformers
+from transformers.models.glm4v import modeling_glm4v as glm4v
+from transformers.models.glm4v_moe import modeling_glm4v_moe as moe
+
+OUT = Path(__file__).parent / "data" / "ops.json"
+cases = []
+
+
+def normal(*shape, scale=1.0, mean=0.0):
+    """Float64 values that bf16 holds exactly."""
+    return (torch.randn(*shape, dtype=torch.float64) * scale + mean).bfloat16().double()
+
+
+def pack(tensor):
+    integer = not tensor.is_floating_point()
+    data = tensor.to(torch.int32 if integer else torch.float32).contiguous().numpy().tobytes()
+    return {
+        "dtype": "i32" if integer else "f32",
+        "shape": list(tensor.shape),
+        "data": base64.b64encode(data).decode(),
+    }
+
+
+def record(op, name, inputs, outputs, attrs=None):
+    cases.append(
+        {
+            "op": op,
+            "name": name,
+            "attrs": attrs or {},
+            "inputs": {key: pack(value) for key, value in inputs.items()},
+            "outputs": {key: pack(value) for key, value in outputs.items()},
+        }
+    )
+
+
+def dense():
+    x, w, bias = normal(5, 19), normal(11, 19, scale=0.3), normal(11)
+    record("linear", "torch linear", {"x": x, "w": w}, {"y": F.linear(x, w)})
+    record("linear_bias", "torch linear", {"x": x, "w": w, "bias": bias}, {"y": F.linear(x, w, bias)})
+
+
+def elementwise():
+    a, b, bias = normal(3, 7, scale=4), normal(3, 7, scale=4), normal(7)
+    record("add", "torch add", {"a": a, "b": b}, {"y": a + b})
+    record("add_bias", "torch add", {"x": a, "bias": bias}, {"y": a + bias})
+    record("gelu", "torch exact gelu", {"x": a}, {"y": F.gelu(a)})
+    record("swiglu", "torch silu", {"gate": a, "up": b}, {"y": F.silu(a) * b})
+
+
+def norms():
+    x, b, w, bias = normal(4, 24, scale=3), normal(4, 24), normal(24, mean=1), normal(24)
+    norm = glm4v.Glm4vRMSNorm(24, eps=1e-5)
+    # The module computes in float32: its weight is applied here in float64 instead.
+    def rms(values, weight):
+        return values * torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon) * weight
+
+    torch.testing.assert_close(norm(x.float()).double(), rms(x, 1.0), rtol=1e-5, atol=1e-5)
+    record("rms_norm", "Glm4vRMSNorm", {"x": x, "w": w}, {"y": rms(x, w)}, {"eps": 1e-5})
+    heads = rms(x.view(4, 3, 8), w[:8]).reshape(4, 24)
+    record("rms_norm", "Glm4vRMSNorm a head", {"x": x, "w": w[:8]}, {"y": heads}, {"eps": 1e-5})
+    record(
+        "add_rms_norm", "add, then Glm4vRMSNorm", {"a": x, "b": b, "w": w},
+        {"sum": x + b, "y": rms(x + b, w)}, {"eps": 1e-5},
+    )
+    layer = F.layer_norm(x, (24,), w, bias, eps=1e-5)
+    record("layer_norm", "torch layer_norm", {"x": x, "w": w, "b": bias}, {"y": layer}, {"eps": 1e-5})
+
+
+def rope():
+    def tables(rows, half):
+        angles = torch.rand(rows, half, dtype=torch.float64) * 6
+        return angles.cos().float().double(), angles.sin().float().double()
+
+    def run(name, pairs, rotate, num_heads, head_dim, rotary_dim):
+        x = normal(5, num_heads * head_dim)
+        cos, sin = tables(5, rotary_dim // 2)
+        y = rotate(x.view(1, 5, num_heads, head_dim).transpose(1, 2), cos, sin)
+        y = y.transpose(1, 2).reshape(5, num_heads * head_dim)
+        attrs = {"numHeads": num_heads, "headDim": head_dim, "rotaryDim": rotary_dim, "pairs": pairs}
+        record("rope", name, {"x": x, "cos": cos, "sin": sin}, {"y": y}, attrs)
+
+    def interleaved(x, cos, sin):
+        wide = [table.repeat_interleave(2, dim=-1)[None] for table in (cos, sin)]
+        return glm4v.apply_rotary_pos_emb(x, x, *wide)[0]
+
+    def half(x, cos, sin):
+        wide = [torch.cat((table, table), dim=-1)[None] for table in (cos, sin)]
+        return moe.apply_rotary_pos_emb(x, x, *wide)[0]
+
+    run("glm4v text, whole head", "interleaved", interleaved, 2, 8, 8)
+    run("glm4v text, partial", "interleaved", interleaved, 3, 16, 8)
+    run("glm4v_moe text, partial", "half", half, 3, 16, 8)
+    run("vision, whole head", "half", half, 2, 12, 12)
+
+
+def attention_varlen():
+    num_heads, head_dim, lengths = 3, 8, [4, 1, 7]
+    rows = sum(lengths)
+    q, k, v = (normal(rows, num_heads * head_dim) for _ in range(3))
+    parts, first = [], 0
+    for length in lengths:
+        q1, k1, v1 = (t[first : first + length].view(1, length, num_heads, head_dim).transpose(1, 2) for t in (q, k, v))
+        parts.append(F.scaled_dot_product_attention(q1, k1, v1, scale=0.3).transpose(1, 2).reshape(length, -1))
+        first += length
+    bounds = torch.tensor([0, 4, 5, 12])
+    record(
+        "attention_varlen", "torch scaled_dot_product_attention",
+        {"q": q, "k": k, "v": v, "cuSeqlens": bounds}, {"y": torch.cat(parts)},
+        {"numHeads": num_heads, "headDim": head_dim, "scale": 0.3},
+    )
+
+
+def paged():
+    heads, kv_heads, head_dim, page = 4, 2, 8, 4
+    queries, contexts = [1, 6, 3], [9, 6, 8]
+    pages, blocks = 8, 3
+    table = torch.tensor([[5, 0, 3], [7, 1, 0], [2, 6, 0]])
+    cache = normal(pages, 2, kv_heads, page, head_dim)
+    q = normal(sum(queries), heads * head_dim)
+    parts, first = [], 0
+    for sequence, (count, context) in enumerate(zip(queries, contexts)):
+        at = [(int(table[sequence, p // page]), p % page) for p in range(context)]
+        k = torch.stack([cache[block, 0, :, place] for block, place in at], dim=1)[None]
+        v = torch.stack([cache[block, 1, :, place] for block, place in at], dim=1)[None]
+        q1 = q[first : first + count].view(1, count, heads, head_dim).transpose(1, 2)
+        mask = torch.ones(count, context, dtype=torch.bool).tril(context - count)
+        out = F.scaled_dot_product_attention(
+            q1, glm4v.repeat_kv(k, 2), glm4v.repeat_kv(v, 2), attn_mask=mask, scale=0.4
+        )
+        parts.append(out.transpose(1, 2).reshape(count, -1))
+        first += count
+    attrs = {"numHeads": heads, "numKvHeads": kv_heads, "headDim": head_dim, "pageSize": page}
+    record(
+        "attention_paged", "torch scaled_dot_product_attention with a causal mask",
+        {
+            "q": q, "cache": cache.reshape(pages, -1), "blockTable": table,
+            "cuSeqlens": torch.tensor([0, 1, 7, 10]), "contextLens": torch.tensor(contexts),
+        },
+        {"y": torch.cat(parts)}, attrs | {"scale": 0.4},
+    )
+    slots = torch.tensor([3, -1, 17, 30])
+    k, v = normal(4, kv_heads * head_dim), normal(4, kv_heads * head_dim)
+    after = cache.clone()
+    for t, slot in enumerate(slots.tolist()):
+        if slot >= 0:
+            after[slot // page, 0, :, slot % page] = k[t].view(kv_heads, head_dim)
+            after[slot // page, 1, :, slot % page] = v[t].view(kv_heads, head_dim)
+    attrs = {"numKvHeads": kv_heads, "headDim": head_dim, "pageSize": page}
+    inputs = {"k": k, "v": v, "slots": slots, "cache": cache.reshape(pages, -1)}
+    record("kv_write", "torch indexing", inputs, {"cache": after.reshape(pages, -1)}, attrs)
+
+
+def rows():
+    x, index = normal(9, 6), torch.tensor([8, 0, 0, 5])
+    record("embed", "torch embedding", {"ids": index, "table": x}, {"y": F.embedding(index, x)})
+    record("gather_rows", "torch indexing", {"x": x, "rows": index}, {"y": x[index]})
+    values, places = normal(3, 6), torch.tensor([7, 2, 4])
+    inputs = {"x": x, "values": values, "rows": places}
+    record("scatter_rows", "torch index_copy", inputs, {"y": x.index_copy(0, places, values)})
+
+
+def position_embed():
+    side, grid_h, grid_w = 5, 3, 7
+    table = normal(side * side, 6)
+    h, w = (t.flatten().double() for t in torch.meshgrid(torch.arange(grid_h), torch.arange(grid_w), indexing="ij"))
+    # As Glm4vVisionEmbeddings.forward: normalised by the picture's own grid, then undone by grid_sample.
+    grid = torch.stack(((w + 0.5) / grid_w * 2 - 1, (h + 0.5) / grid_h * 2 - 1), dim=-1)[None, :, None]
+    picture = table.view(side, side, 6).permute(2, 0, 1)[None]
+    sampled = F.grid_sample(picture, grid, mode="bicubic", align_corners=False, padding_mode="border")
+    coords = torch.stack(((w + 0.5) / grid_w * side - 0.5, (h + 0.5) / grid_h * side - 0.5), dim=-1)
+    record(
+        "position_embed_bicubic", "torch grid_sample", {"table": table, "coords": coords},
+        {"y": sampled[0, :, :, 0].T}, {"side": side},
+    )
+
+
+def experts():
+    def run(e, top_k, groups, topk_groups, normalise):
+        config = SimpleNamespace(
+            num_experts_per_tok=top_k, num_local_experts=e, hidden_size=e, routed_scaling_factor=1.5,
+            n_group=groups, topk_group=topk_groups, norm_topk_prob=normalise,
+        )
+        router = moe.Glm4vMoeTextTopkRouter(config)
+        # With the identity as its weight the router's input is its logits.
+        router.weight.data = torch.eye(e)
+        logits, correction = normal(6, e, scale=2), normal(e, scale=0.3)
+        router.e_score_correction_bias = correction.float()
+        with torch.no_grad():
+            _, weights, chosen = router(logits.float())
+        ranked = torch.gather(logits.sigmoid() + correction, 1, chosen)
+        order = ranked.argsort(dim=-1, descending=True)
+        attrs = {
+            "topK": top_k, "numGroups": groups, "topkGroups": topk_groups,
+            "normalise": "yes" if normalise else "no", "scale": 1.5,
+        }
+        record(
+            "route_experts", f"Glm4vMoeTextTopkRouter, {e} experts in {groups} groups",
+            {"logits": logits, "correction": correction},
+            {"experts": chosen.gather(1, order), "weights": weights.double().gather(1, order)}, attrs,
+        )
+
+    run(8, 2, 1, 1, True)
+    run(12, 3, 4, 2, False)
+    run(12, 4, 3, 2, True)
+
+    num_experts, n, width, top_k, tokens = 5, 7, 6, 2, 8
+    config = SimpleNamespace(
+        num_local_experts=num_experts, hidden_size=n, moe_intermediate_size=width, hidden_act="silu",
+        _experts_implementation="eager",
+    )
+    module = moe.Glm4vMoeTextExperts(config).double()
+    module.gate_up_proj.data = normal(num_experts, 2 * width, n, scale=0.5)
+    module.down_proj.data = normal(num_experts, n, width, scale=0.5)
+    x, weights = normal(tokens, n), normal(tokens, top_k).abs()
+    chosen = torch.stack([torch.randperm(num_experts)[:top_k] for _ in range(tokens)])
+    with torch.no_grad():
+        y = module(x, chosen, weights)
+    inputs = {
+        "x": x, "experts": chosen, "weights": weights,
+        "gateUp": module.gate_up_proj.data.reshape(-1, n), "down": module.down_proj.data.reshape(-1, width),
+    }
+    attrs = {"numExperts": num_experts, "topK": top_k, "width": width}
+    record("experts", "Glm4vMoeTextExperts", inputs, {"y": y}, attrs)
+
+
+def main():
+    torch.manual_seed(20)
+    for make in (dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts):
+        make()
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    OUT.parent.mkdir(exist_ok=True)
+    lines = ",\n".join(json.dumps(case) for case in cases)
+    OUT.write_text(f'{{"madeBy": "test/golden/make_ops.py", "versions": {json.dumps(versions)}, "cases": [\n{lines}\n]}}\n')
+    print(f"{len(cases)} cases, {OUT.stat().st_size} bytes: {OUT}")
+
+
+if __name__ == "__main__":
+    main()
