@@ -1,4 +1,4 @@
-"""The conversations that are recorded for each checkpoint. Image paths are relative to test/golden/data."""
+"""The conversations that are recorded for each checkpoint. Paths are relative to test/golden/data."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,6 @@ class Case:
     messages: list
     template_options: dict = field(default_factory=dict)
     pillow_pixels: bool = False  # also record the pixel values of the Pillow-backed processor
-    pixels: bool = True
 
 
 def text(words):
@@ -20,6 +19,10 @@ def text(words):
 
 def image(name):
     return {"type": "image", "image": f"images/{name}"}
+
+
+def video(name):
+    return {"type": "video", "video": f"videos/{name}"}
 
 
 def user(*parts):
@@ -68,5 +71,17 @@ def cases_for(checkpoint):
         cases += [
             Case("nothink", [user(image("tall.png"), text("Text Recognition:"))], {"enable_thinking": False}),
             Case("formats", [user(*parts)]),
+        ]
+    else:
+        cases += [
+            Case("odd-video", [user(video("odd"), text("Describe the video."))]),
+            Case(
+                "two-videos",
+                [user(text("First "), video("walk"), text(" then "), video("turn"), text("Which one is longer?"))],
+            ),
+            Case(
+                "still-and-long",
+                [user(video("still"), text("What is this?")), assistant("One frame."), user(video("long"), text("And this?"))],
+            ),
         ]
     return cases

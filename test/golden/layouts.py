@@ -123,8 +123,13 @@ def _tower(family, vision):
     return shapes
 
 
-def spread(name, shape):
-    """(mean, standard deviation) of a tensor's values."""
+def spread(name, shape, tied=False):
+    """(mean, standard deviation) of a tensor's values. With tied embeddings the last norm changes signs at random: else
+    the model would repeat its last token for ever."""
+    if tied and name == "model.language_model.norm.weight":
+        return 0.0, 3.0
+    if tied and "embed_tokens" in name:
+        return 0.0, 0.5
     fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 1
     if name.endswith("e_score_correction_bias"):
         return 0.0, 0.2
@@ -148,8 +153,8 @@ def spread(name, shape):
     return 0.0, gain / np.sqrt(fan_in)
 
 
-def random_values(name, shape, seed):
+def random_values(name, shape, seed, tied=False):
     """float32 values that depend on nothing but the arguments."""
-    mean, deviation = spread(name, shape)
+    mean, deviation = spread(name, shape, tied)
     generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
     return (mean + deviation * generator.standard_normal(shape)).astype(np.float32)

@@ -37,6 +37,8 @@ export interface GoldenCase {
   readonly mmTokenTypeIds: readonly number[];
   readonly imageGridThw: readonly (readonly number[])[];
   readonly videoGridThw: readonly (readonly number[])[];
+  /** For each video the frames that were taken of it, the padding one repeated. */
+  readonly videoFrameIndices: readonly (readonly number[])[];
   /** 3 x T: time, height, width. */
   readonly positionIds: readonly (readonly number[])[];
   readonly ropeDelta: number;

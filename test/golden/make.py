@@ -26,15 +26,15 @@ from checks import check_case, check_checkpoint  # noqa: E402
 from record import greedy, process, record  # noqa: E402
 from specs import specs  # noqa: E402
 
-TORCH_DTYPE = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TORCH_DTYPE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def weights(spec, seed):
     """name -> tensor in the stored dtype."""
     config = spec.files["config.json"]
-    shapes = layouts.tensor_shapes(config)
-    values = {name: layouts.random_values(name, shape, seed) for name, shape in shapes.items()}
-    quieten_special_tokens(values["lm_head.weight"], spec)
+    shapes, tied = layouts.tensor_shapes(config), config["tie_word_embeddings"]
+    values = {name: layouts.random_values(name, shape, seed, tied) for name, shape in shapes.items()}
+    quieten_special_tokens(values[output_rows(spec)], spec)
     if spec.mtp_layer:
         extra = layouts.mtp_layer(config["model_type"], config["text_config"])
         values |= {name: layouts.random_values(name, shape, seed) for name, shape in extra.items()}
@@ -43,6 +43,11 @@ def weights(spec, seed):
         name: torch.from_numpy(value).to(torch.float32 if name.endswith(keep) else TORCH_DTYPE[spec.dtype])
         for name, value in values.items()
     }
+
+
+def output_rows(spec):
+    tied = spec.files["config.json"]["tie_word_embeddings"]
+    return "model.language_model.embed_tokens.weight" if tied else "lm_head.weight"
 
 
 def quieten_special_tokens(head, spec):
@@ -98,7 +103,7 @@ def make_one(spec, data, seed):
     write_checkpoint(spec, tensors, folder)
     model, processor, pillow = load(spec, folder)
     cases = cases_for(spec.name)
-    if not end_early(spec, tensors, model, processor, cases, data):
+    if spec.stop_case and not end_early(spec, tensors, model, processor, cases, data):
         return [f"{spec.stop_case}: no token to stop at"]
     write_checkpoint(spec, tensors, folder)
     model, processor, pillow = load(spec, folder)
@@ -126,7 +131,7 @@ def end_early(spec, tensors, model, processor, cases, data):
         token = stopping[index]
         if token not in elsewhere and token not in stopping[:index]:
             pair = [token, spec.eos[1]]
-            head = tensors["lm_head.weight"]
+            head = tensors[output_rows(spec)]
             head[pair] = head[pair[::-1]].clone()
             return True
     return False
@@ -142,6 +147,7 @@ def main():
     torch.use_deterministic_algorithms(True)
     transformers.logging.set_verbosity_error()
     pictures.draw_all(options.data / "images")
+    pictures.film_all(options.data / "videos")
     failed = []
     for spec in specs():
         if options.only and options.only != spec.name:

@@ -1,4 +1,7 @@
-"""Draws the input pictures under data/images. They are committed: another Pillow may compress them differently."""
+"""Draws the input pictures and videos. They are committed: another Pillow may compress them differently."""
+
+import json
+import math
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,6 +21,32 @@ def draw_all(folder):
     sign().resize((89, 61)).convert("P", palette=Image.Palette.ADAPTIVE, colors=16).save(folder / "palette.png")
     photo(67, 61, 8).convert("L").save(folder / "grey.png", optimize=True)
     photo(81, 66, 9).save(folder / "photo.webp", quality=80)
+
+
+def film_all(folder):
+    """Videos as folders of numbered frames with a metadata.json."""
+    film(folder / "odd", 7, 4.0, 84, 62, 1)
+    film(folder / "walk", 10, 5.0, 90, 58, 2)
+    film(folder / "turn", 9, 2.5, 57, 95, 3)
+    film(folder / "still", 1, 2.0, 70, 60, 4)
+    film(folder / "long", 40, 0.1, 56, 31, 5)
+
+
+def film(folder, count, fps, width, height, seed):
+    """A ball that rolls over a slowly changing ground, with the frame's number written on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    corners = np.random.Generator(np.random.PCG64(seed)).uniform(30, 225, (4, 3))
+    for index in range(count):
+        phase = index / max(1, count - 1)
+        ground = shade(width, height, np.roll(corners, 1, axis=0) * phase + corners * (1 - phase))
+        image = Image.fromarray((ground // 4 * 4).astype(np.uint8))
+        pen = ImageDraw.Draw(image)
+        x, y = width * (0.2 + 0.6 * phase), height * (0.5 + 0.3 * math.sin(7 * phase))
+        pen.ellipse([x - 9, y - 9, x + 9, y + 9], fill=(240, 200, int(255 * phase)))
+        pen.text((2, 1), str(index), fill=(0, 0, 0), font=FONT)
+        image.save(folder / f"{index:04d}.png", optimize=True)
+    metadata = {"fps": fps, "total_num_frames": count, "duration": count / fps}
+    (folder / "metadata.json").write_text(json.dumps(metadata) + "\n")
 
 
 def shade(width, height, corners):

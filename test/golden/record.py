@@ -13,34 +13,36 @@ from cases import MAX_NEW_TOKENS
 FORMAT_VERSION = 1
 
 
-def with_pictures(messages, data):
-    """The messages as transformers wants them: opened pictures in place of paths, RGB as its loader makes it."""
-    opened = []
-    for message in messages:
-        content = message["content"]
-        if not isinstance(content, str):
-            content = [
-                {**part, "image": Image.open(data / part["image"])} if part["type"] == "image" else dict(part)
-                for part in content
-            ]
-        opened.append({**message, "content": content})
-    return opened
+def media_paths(messages, kind):
+    return [
+        part[kind]
+        for message in messages
+        if not isinstance(message["content"], str)
+        for part in message["content"]
+        if part["type"] == kind
+    ]
+
+
+def open_video(folder):
+    """(frames as uint8 [T, H, W, 3], metadata)."""
+    frames = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
+    return np.stack(frames), json.loads((folder / "metadata.json").read_text())
 
 
 def process(processor, case, data):
-    """(promptText, the processor's tensors)."""
+    """(promptText, the processor's tensors, the frames taken of each video)."""
     prompt = processor.apply_chat_template(
         case.messages, tokenize=False, add_generation_prompt=True, **case.template_options
     )
-    inputs = processor.apply_chat_template(
-        with_pictures(case.messages, data),
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=True,
-        return_tensors="pt",
-        **case.template_options,
-    )
-    return prompt, inputs
+    media = {}
+    if images := media_paths(case.messages, "image"):
+        media["images"] = [Image.open(data / path) for path in images]
+    if videos := media_paths(case.messages, "video"):
+        media["videos"], media["video_metadata"] = map(list, zip(*(open_video(data / path) for path in videos)))
+        media["return_metadata"] = True
+    inputs = processor(text=[prompt], return_tensors="pt", **media)
+    metadata = inputs.pop("video_metadata", [])
+    return prompt, inputs, [[int(index) for index in video.frames_indices] for video in metadata]
 
 
 @torch.no_grad()
@@ -132,7 +134,7 @@ class Blob:
 
 def record(spec, case, model, processor, pillow_processor, data, folder):
     """Writes cases/<case>.json and .bin.gz; returns what the summary and the checks need."""
-    prompt, inputs = process(processor, case, data)
+    prompt, inputs, frames = process(processor, case, data)
     position_ids, delta = positions(model, inputs)
     model.model.rope_deltas = None
     logits = prefill(model, inputs).logits[0, -1]
@@ -151,13 +153,7 @@ def record(spec, case, model, processor, pillow_processor, data, folder):
             blob.add(name, inputs[key])
     pillow = None
     if "pixel_values" in inputs:
-        opened = [
-            part["image"]
-            for message in with_pictures(case.messages, data)
-            if not isinstance(message["content"], str)
-            for part in message["content"]
-            if part["type"] == "image"
-        ]
+        opened = [Image.open(data / path) for path in media_paths(case.messages, "image")]
         pillow_inputs = pillow_processor(images=opened, return_tensors="pt")
         assert torch.equal(pillow_inputs["image_grid_thw"], inputs["image_grid_thw"])
         pixels = pillow_inputs["pixel_values"].numpy().astype("<f4")
@@ -176,6 +172,7 @@ def record(spec, case, model, processor, pillow_processor, data, folder):
         "mmTokenTypeIds": inputs["mm_token_type_ids"][0].tolist(),
         "imageGridThw": inputs["image_grid_thw"].tolist() if "image_grid_thw" in inputs else [],
         "videoGridThw": inputs["video_grid_thw"].tolist() if "video_grid_thw" in inputs else [],
+        "videoFrameIndices": frames,
         "positionIds": position_ids.tolist(),
         "ropeDelta": delta,
         "greedyIds": ids,
