@@ -1,0 +1,44 @@
+/** The image processor: RGB bytes to pixelValues and grid, equal to Hugging Face's in every bit. */
+
+import type { ImageProcessorConfig } from "../config/types.ts";
+import type { RgbImage } from "../media/rgb-image.ts";
+import type { GridThw } from "./grid.ts";
+import { normaliseTable } from "./normalise.ts";
+import { patchify } from "./patchify.ts";
+import type { Rounding } from "./resample-weights.ts";
+import { resizeBicubic } from "./resize.ts";
+import { imageSize } from "./sizes.ts";
+
+export interface ProcessedPixels {
+  /** f32 [patches, 3 * temporalPatchSize * patchSize * patchSize], rows in merge-block order. */
+  readonly pixelValues: Float32Array;
+  readonly gridThw: GridThw;
+  readonly resizedWidth: number;
+  readonly resizedHeight: number;
+}
+
+export interface PixelOptions {
+  /** Which of the reference's two processor backends to equal bit for bit; default "torchvision". */
+  readonly rounding?: Rounding;
+}
+
+/** @throws IMAGE_INVALID for a size that smartResize refuses. */
+export function processImage(
+  image: RgbImage,
+  config: ImageProcessorConfig,
+  options: PixelOptions = {},
+): ProcessedPixels {
+  const rounding = options.rounding ?? "torchvision";
+  const { resizedWidth, resizedHeight, gridThw, numPatches } = imageSize(image.width, image.height, config);
+  const resized = resizeBicubic(image.data, image.width, image.height, resizedWidth, resizedHeight, {
+    rounding,
+  });
+  const pixelValues = new Float32Array(numPatches * patchLength(config));
+  patchify([resized], resizedWidth, resizedHeight, config, normaliseTable(config, rounding), pixelValues);
+  return { pixelValues, gridThw, resizedWidth, resizedHeight };
+}
+
+/** Floats in one row of pixelValues. */
+export function patchLength(config: Pick<ImageProcessorConfig, "patchSize" | "temporalPatchSize">): number {
+  return 3 * config.temporalPatchSize * config.patchSize ** 2;
+}

@@ -1,0 +1,166 @@
+/** Which frames of a video the model sees, and the timestamp text behind each temporal patch. */
+
+import type { ProcessorKind } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { roundHalfToEven } from "./smart-resize.ts";
+
+export interface VideoTiming {
+  readonly totalNumFrames: number;
+  /** Frames a second of the source video. */
+  readonly fps: number;
+  /** Seconds; derived from frames and fps when absent or 0. */
+  readonly duration?: number | null | undefined;
+}
+
+export interface SamplingOptions {
+  /** Longest duration that "glm4v" samples at the requested rate (`max_duration` of the video processor). */
+  readonly maxDuration?: number;
+  /** Frames in one temporal patch, which "glm46v" counts its rate in. */
+  readonly temporalPatchSize?: number;
+}
+
+export interface SampledFrames {
+  /** Frame numbers, ascending; the last one twice when their number would be odd. */
+  readonly indices: number[];
+  /** Seconds of each of them. */
+  readonly timestamps: number[];
+  /** The timestamp text of each frame pair, as it stands in the prompt. */
+  readonly labels: string[];
+}
+
+/** Assumed when frames were not sampled and the source names no rate. */
+export const DEFAULT_FPS = 24;
+
+const GLM4V_FPS = 2;
+const GLM4V_MAX_DURATION = 300;
+/** glm46v: [longest duration in seconds, temporal patches a second], and the limits over all of them. */
+const GLM46V_RATES = [
+  [30, 3],
+  [300, 1],
+  [Number.POSITIVE_INFINITY, 0.5],
+] as const;
+const GLM46V_MAX_DURATION = 2400;
+const GLM46V_MAX_FRAMES = 640;
+
+/**
+ * Frames that the reference's video processors choose: Glm4vVideoProcessor and Glm46VVideoProcessor.sample_frames.
+ *
+ * One deliberate difference: where Glm46VVideoProcessor returns no frame at all (a video shorter than 1/6 s), the
+ * first frame is taken.
+ *
+ * @param requestedFps frames a second for "glm4v" (default 2); "glm46v" sets its own rate and ignores it.
+ * @throws VIDEO_INVALID for a video without frames or rate.
+ */
+export function sampleVideoFrames(
+  kind: ProcessorKind,
+  timing: VideoTiming,
+  requestedFps?: number,
+  options: SamplingOptions = {},
+): SampledFrames {
+  checkTiming(timing);
+  const chosen =
+    kind === "glm4v"
+      ? sampleGlm4v(timing, requestedFps ?? GLM4V_FPS, options.maxDuration ?? GLM4V_MAX_DURATION)
+      : sampleGlm46v(timing, options.temporalPatchSize ?? 2);
+  const indices = [...new Set(chosen.length > 0 ? chosen : [0])];
+  if (indices.length % 2 === 1) indices.push(indices.at(-1) as number);
+  return framesAt(kind, indices, timing.fps);
+}
+
+/** The timestamps of frames that are used as they are; fps is DEFAULT_FPS when the source names none. */
+export function framesAt(
+  kind: ProcessorKind,
+  indices: readonly number[],
+  fps: number = DEFAULT_FPS,
+): SampledFrames {
+  const timestamps = indices.map((index) => index / fps);
+  const labels = timestamps.filter((_, i) => i % 2 === 0).map((seconds) => timestampLabel(kind, seconds));
+  return { indices: [...indices], timestamps, labels };
+}
+
+/** "3" for GLM-4.1V, "3.5 seconds" for GLM-4.6V. */
+export function timestampLabel(kind: ProcessorKind, seconds: number): string {
+  return kind === "glm4v" ? String(Math.trunc(seconds)) : `${oneDecimal(seconds)} seconds`;
+}
+
+function sampleGlm4v(
+  { totalNumFrames, fps, ...timing }: VideoTiming,
+  rate: number,
+  maxDuration: number,
+): number[] {
+  const last = totalNumFrames - 1;
+  const duration = timing.duration || roundHalfToEven(last / fps) + 1;
+  if (duration <= maxDuration) {
+    const count = Math.max(Math.floor(duration * rate), 1);
+    return Array.from({ length: count }, (_, i) => Math.min(last, Math.ceil((i * fps) / rate)));
+  }
+  const count = Math.trunc(maxDuration * rate);
+  if (count >= totalNumFrames) return Array.from({ length: totalNumFrames }, (_, i) => i);
+  return linspace(0, duration, count).map((second) => Math.min(last, Math.ceil(second * fps)));
+}
+
+function sampleGlm46v({ totalNumFrames, fps, ...timing }: VideoTiming, temporalPatchSize: number): number[] {
+  const last = totalNumFrames - 1;
+  const duration = timing.duration || roundHalfToEven(last / fps) + 1;
+  const counted = Math.min(duration, GLM46V_MAX_DURATION);
+  const [, rate] = GLM46V_RATES.find(([longest]) => counted <= longest) as (typeof GLM46V_RATES)[number];
+  const count = Math.min(Math.trunc(counted * rate * temporalPatchSize), GLM46V_MAX_FRAMES);
+  if (totalNumFrames < count) return wholeNumbers(linspace(0, last, count));
+
+  const indices = everyInterval(
+    totalNumFrames,
+    1 / fps,
+    1 / (temporalPatchSize * rate),
+    Math.trunc(duration),
+  );
+  if (indices.length < count) {
+    return wholeNumbers(linspace(indices[0] as number, indices.at(-1) as number, count));
+  }
+  return indices.length > count ? wholeNumbers(linspace(0, last, count)) : indices;
+}
+
+/** The first frame at or after each multiple of `interval` seconds, until `end`. Sums as the reference does. */
+function everyInterval(frames: number, secondsPerFrame: number, interval: number, end: number): number[] {
+  const indices: number[] = [];
+  let next = 0;
+  for (let frame = 0; frame < frames; frame++) {
+    if (frame * secondsPerFrame < next) continue;
+    next += interval;
+    indices.push(frame);
+    if (next >= end) break;
+  }
+  return indices;
+}
+
+/** numpy.linspace with its rounding: start + i * step, and the end exactly. */
+function linspace(start: number, stop: number, count: number): number[] {
+  const step = (stop - start) / (count - 1);
+  return Array.from({ length: count }, (_, i) =>
+    i > 0 && i === count - 1 ? stop : i === 0 ? start : i * step + start,
+  );
+}
+
+function wholeNumbers(values: number[]): number[] {
+  return values.map(Math.floor);
+}
+
+/** Python's "{:.1f}": exact halves of the last digit go to the even one, where toFixed goes up. */
+function oneDecimal(seconds: number): string {
+  const isHalf = Number.isInteger(seconds * 4) && !Number.isInteger(seconds * 2);
+  return (isHalf ? roundHalfToEven(seconds * 10) / 10 : seconds).toFixed(1);
+}
+
+function checkTiming({ totalNumFrames, fps, duration }: VideoTiming): void {
+  if (!Number.isInteger(totalNumFrames) || totalNumFrames < 1) {
+    throw new GlimtError("VIDEO_INVALID", `A video of ${totalNumFrames} frames can not be sampled.`);
+  }
+  if (!(fps > 0) || !Number.isFinite(fps)) {
+    throw new GlimtError(
+      "VIDEO_INVALID",
+      `Sampling needs the video's frames a second, but fps is ${fps}. Give metadata.fps, or switch sampling off.`,
+    );
+  }
+  if (duration !== undefined && duration !== null && !(duration >= 0 && Number.isFinite(duration))) {
+    throw new GlimtError("VIDEO_INVALID", `The video's duration is ${duration}; it must be seconds.`);
+  }
+}

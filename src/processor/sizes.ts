@@ -1,0 +1,63 @@
+/** Grids and token counts of pictures and videos of a given size, without touching a pixel. */
+
+import type { ImageProcessorConfig } from "../config/types.ts";
+import { type GridThw, numMergedTokens, numPatches } from "./grid.ts";
+import { smartResize } from "./smart-resize.ts";
+
+export interface VisionSize {
+  readonly resizedWidth: number;
+  readonly resizedHeight: number;
+  readonly gridThw: GridThw;
+  /** Rows of pixelValues. */
+  readonly numPatches: number;
+  /** Placeholder tokens in the prompt (a video's timestamps and frame markers come on top). */
+  readonly numTokens: number;
+}
+
+/** What an image of `width` x `height` becomes. Throws as smartResize does. */
+export function imageSize(width: number, height: number, config: ImageProcessorConfig): VisionSize {
+  return visionSize(config.temporalPatchSize, width, height, config);
+}
+
+/**
+ * What `numFrames` (sampled) frames become. The area budget spans all frames, so more frames mean smaller ones.
+ * Frames fewer than one temporal patch count as one, because the last frame is repeated to fill it.
+ */
+export function videoSize(
+  numFrames: number,
+  width: number,
+  height: number,
+  config: ImageProcessorConfig,
+): VisionSize {
+  return visionSize(Math.max(numFrames, config.temporalPatchSize), width, height, config);
+}
+
+function visionSize(
+  numFrames: number,
+  width: number,
+  height: number,
+  config: ImageProcessorConfig,
+): VisionSize {
+  const { patchSize, temporalPatchSize, mergeSize, minPixels, maxPixels } = config;
+  const [resizedHeight, resizedWidth] = smartResize({
+    numFrames,
+    height,
+    width,
+    temporalFactor: temporalPatchSize,
+    factor: patchSize * mergeSize,
+    minPixels,
+    maxPixels,
+  });
+  const gridThw: GridThw = [
+    Math.ceil(numFrames / temporalPatchSize),
+    resizedHeight / patchSize,
+    resizedWidth / patchSize,
+  ];
+  return {
+    resizedWidth,
+    resizedHeight,
+    gridThw,
+    numPatches: numPatches(gridThw),
+    numTokens: numMergedTokens(gridThw, mergeSize),
+  };
+}
