@@ -59,6 +59,8 @@ export class KvPool {
     if (used === 0) this.#release();
     for (let layer = 0; layer < numLayers; layer++) {
       const old = this.#layers[layer];
+      // Left by a growth that failed at a later layer.
+      if (old && old.rows >= target) continue;
       const grown = this.#allocate(target, pageElements, dtype);
       if (old) {
         this.#engine.write(grown, 0, await this.#engine.read(old));

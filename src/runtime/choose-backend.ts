@@ -1,0 +1,35 @@
+/** Picks the backend: the one named, or the best that probes well, with the reasons the better ones were refused. */
+import type { Backend, BackendName } from "../backends/backend.ts";
+import { GlimtError } from "../errors.ts";
+
+export interface BackendChoice {
+  readonly backend: Backend;
+  /** What was found, one line. */
+  readonly description: string;
+  /** Why each better backend was not taken. */
+  readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
+}
+
+/** @throws BACKEND_UNAVAILABLE with the reason and what to do, OPTION_INVALID for a name that does not exist. */
+export async function chooseBackend(
+  backends: readonly Backend[],
+  wanted: BackendName | "auto",
+): Promise<BackendChoice> {
+  const names = backends.map(({ name }) => name);
+  const candidates = wanted === "auto" ? backends : backends.filter(({ name }) => name === wanted);
+  if (candidates.length === 0) {
+    const known = ["auto", "cuda", "wasm", "reference"].includes(wanted);
+    throw new GlimtError(
+      known ? "BACKEND_UNAVAILABLE" : "OPTION_INVALID",
+      `The backend "${wanted}" is ${known ? "not part of this build" : "unknown"}; there is auto, ${names.join(", ")}.`,
+    );
+  }
+  const refused: { backend: BackendName; reason: string }[] = [];
+  for (const backend of candidates) {
+    const probe = await backend.probe();
+    if (probe.ok) return { backend, description: probe.description, refused };
+    refused.push({ backend: backend.name, reason: probe.reason });
+  }
+  const reasons = refused.map(({ backend, reason }) => `${backend}: ${reason}`);
+  throw new GlimtError("BACKEND_UNAVAILABLE", `No backend can run here. ${reasons.join(" ")}`);
+}

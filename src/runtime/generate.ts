@@ -1,0 +1,210 @@
+/** Generation: encode the pictures, read the prompt in chunks, then one token a step until something ends it. */
+import type { DeviceTensor } from "../backends/backend.ts";
+import { GlimtError, throwIfAborted } from "../errors.ts";
+import { type PositionIds, textPositions } from "../mrope/positions.ts";
+import { IncrementalDetokenizer } from "../text/detokenizer.ts";
+import { StopMatcher } from "../text/stop-matcher.ts";
+import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
+import { Sequence } from "./kv-pool.ts";
+import type { ModelCore } from "./model-core.ts";
+import type { ProcessedInputs } from "./process.ts";
+import { Sampler, topLogits } from "./sampler.ts";
+
+/** One token, and the text that became certain with it (it may be empty, or hold several characters). */
+export interface GeneratedPiece {
+  readonly text: string;
+  readonly tokenId: number;
+  /** 0 for the first new token. */
+  readonly index: number;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface GenerationResult {
+  readonly text: string;
+  /** Every new token, the one that ended the text included. */
+  readonly tokenIds: readonly number[];
+  /** "stop": an end-of-sequence token or a stop string; "length": maxTokens or the context was reached. */
+  readonly finishReason: FinishReason;
+  readonly usage: {
+    readonly promptTokens: number;
+    /** Of the prompt: tokens that stand for pictures. */
+    readonly visionTokens: number;
+    readonly completionTokens: number;
+  };
+  readonly timings: GenerationTimings;
+  readonly seed: number;
+  /** The ten largest logits at the last prompt position. */
+  readonly topLogits: readonly (readonly [tokenId: number, logit: number])[];
+}
+
+/** Milliseconds. */
+export interface GenerationTimings {
+  readonly vision: number;
+  readonly prefill: number;
+  readonly decode: number;
+  readonly total: number;
+}
+
+const TOP_LOGITS = 10;
+
+/** @throws CONTEXT_OVERFLOW, OPTION_INVALID, OUT_OF_MEMORY, ABORTED; the model stays usable. */
+export async function* generate(
+  core: ModelCore,
+  inputs: ProcessedInputs,
+  options: GenerateOptions,
+): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+  const { maxTokens, sampling, stop } = resolveGeneration(options, core.generation);
+  const room = core.config.text.maxPositionEmbeddings - inputs.inputIds.length;
+  if (room < 1) throw contextOverflow(core, inputs);
+  const limit = Math.min(maxTokens, room);
+  const sampler = new Sampler(sampling);
+  const detokenizer = new IncrementalDetokenizer(core.tokenizer);
+  const stops = new StopMatcher(stop);
+  const clock = new StageClock();
+  const tokenIds: number[] = [];
+  const context = [...inputs.inputIds];
+  let text = "";
+  let finishReason: FinishReason | null = null;
+
+  const sequence = new Sequence(core.pool);
+  try {
+    const prompt = await readPrompt(core, sequence, inputs, options, clock);
+    const first = topLogits(prompt, TOP_LOGITS);
+    let logits = prompt;
+    for (;;) {
+      throwIfAborted(options.signal);
+      const tokenId = sampler.sample(logits, context);
+      tokenIds.push(tokenId);
+      context.push(tokenId);
+      const ended = core.generation.eosTokenIds.includes(tokenId);
+      let piece = stops.push(ended ? "" : detokenizer.push(tokenId));
+      if (ended || stops.matched) finishReason = "stop";
+      else if (tokenIds.length === limit) finishReason = "length";
+      if (finishReason && !stops.matched) piece += stops.push(detokenizer.flush()) + stops.flush();
+      text += piece;
+      yield { text: piece, tokenId, index: tokenIds.length - 1 };
+      if (finishReason) break;
+      logits = await step(core, sequence, tokenId, inputs.ropeDelta, options);
+    }
+    clock.end("decode");
+    return {
+      text,
+      tokenIds,
+      finishReason,
+      usage: {
+        promptTokens: inputs.inputIds.length,
+        visionTokens: inputs.mmTokenTypeIds.filter((type) => type !== 0).length,
+        completionTokens: tokenIds.length,
+      },
+      timings: clock.timings(),
+      seed: sampling.seed,
+      topLogits: first,
+    };
+  } finally {
+    sequence.release();
+  }
+}
+
+/** Fills the cache with the prompt. @returns the logits after its last token. */
+async function readPrompt(
+  core: ModelCore,
+  sequence: Sequence,
+  inputs: ProcessedInputs,
+  options: GenerateOptions,
+  clock: StageClock,
+): Promise<Float32Array> {
+  const { signal, onProgress } = options;
+  const features = await core.run(() =>
+    inputs.visionItems.length === 0
+      ? Promise.resolve(null)
+      : core.encoder.encode(inputs.visionItems, { signal, onProgress: (share) => onProgress?.({ stage: "vision", share }) }),
+  );
+  clock.end("vision");
+  try {
+    const logits = await prefill(core, sequence, inputs, features, options);
+    clock.end("prefill");
+    return logits;
+  } finally {
+    if (features && !core.disposed) core.engine.free(features);
+  }
+}
+
+async function prefill(
+  core: ModelCore,
+  sequence: Sequence,
+  inputs: ProcessedInputs,
+  features: DeviceTensor | null,
+  { signal, onProgress }: GenerateOptions,
+): Promise<Float32Array> {
+  const { inputIds, mmTokenTypeIds, positionIds } = inputs;
+  const total = inputIds.length;
+  let firstFeature = 0;
+  for (let start = 0; start < total; start += core.prefillChunk) {
+    const end = Math.min(start + core.prefillChunk, total);
+    const rows = Int32Array.from(visionRows(mmTokenTypeIds, start, end));
+    const slice = {
+      sequence,
+      inputIds: inputIds.slice(start, end),
+      positionIds: positionIds.map((axis) => axis.slice(start, end)) as PositionIds,
+      features: features && rows.length > 0 ? { tensor: features, firstRow: firstFeature, rows } : undefined,
+      wantsLogits: end === total,
+    };
+    firstFeature += rows.length;
+    const report = (share: number) => onProgress?.({ stage: "prefill", share: (start + share * (end - start)) / total });
+    const [logits] = await core.run(() => core.decoder.forward([slice], { signal, onProgress: report }));
+    if (logits) return logits;
+  }
+  throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
+}
+
+async function step(
+  core: ModelCore,
+  sequence: Sequence,
+  tokenId: number,
+  ropeDelta: number,
+  { signal }: GenerateOptions,
+): Promise<Float32Array> {
+  const slice = {
+    sequence,
+    inputIds: [tokenId],
+    positionIds: textPositions(sequence.length, 1, ropeDelta),
+    wantsLogits: true,
+  };
+  const [logits] = await core.run(() => core.decoder.forward([slice], { signal }));
+  return logits as Float32Array;
+}
+
+/** Rows of the chunk [start, end) that stand for pictures, counted from its start. */
+function* visionRows(mmTokenTypeIds: readonly number[], start: number, end: number): Iterable<number> {
+  for (let token = start; token < end; token++) {
+    if (mmTokenTypeIds[token] !== 0) yield token - start;
+  }
+}
+
+function contextOverflow(core: ModelCore, { inputIds, mmTokenTypeIds }: ProcessedInputs): GlimtError {
+  const vision = mmTokenTypeIds.filter((type) => type !== 0).length;
+  const limit = core.config.text.maxPositionEmbeddings;
+  const advice = vision > 0 ? ` ${vision} of them stand for pictures: lower maxImagePixels or send fewer.` : "";
+  return new GlimtError(
+    "CONTEXT_OVERFLOW",
+    `The prompt has ${inputIds.length} tokens and leaves no room in the context of ${limit}.${advice}`,
+  );
+}
+
+/** Time of each stage: from the end of the one before to its own. */
+class StageClock {
+  readonly #start = performance.now();
+  #last = this.#start;
+  readonly #stages = { vision: 0, prefill: 0, decode: 0 };
+
+  end(stage: "vision" | "prefill" | "decode"): void {
+    const now = performance.now();
+    this.#stages[stage] = now - this.#last;
+    this.#last = now;
+  }
+
+  timings(): GenerationTimings {
+    return { ...this.#stages, total: this.#last - this.#start };
+  }
+}

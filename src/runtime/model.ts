@@ -1,0 +1,104 @@
+/** A loaded model: the object users hold. */
+import type { BackendName } from "../backends/backend.ts";
+import type { ModelConfig } from "../config/types.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { type GeneratedPiece, type GenerationResult, generate } from "./generate.ts";
+import { GENERATE_OPTION_NAMES, type GenerateOptions, rejectUnknownOptions } from "./generation-options.ts";
+import type { ModelCore } from "./model-core.ts";
+import {
+  type Message,
+  PROCESS_OPTION_NAMES,
+  type ProcessedInputs,
+  type ProcessOptions,
+  type Processor,
+} from "./processor.ts";
+
+export interface ModelFacts {
+  readonly dtype: WeightDType;
+  readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
+  readonly loadMilliseconds: number;
+}
+
+/** Messages to answer, or what `process` made of them. */
+export type Prompt = readonly Message[] | ProcessedInputs;
+
+const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
+
+export class Model {
+  readonly backend: BackendName;
+  /** How most weights are stored. */
+  readonly dtype: WeightDType;
+  readonly config: ModelConfig;
+  /** Why better backends were not taken. */
+  readonly refusedBackends: ModelFacts["refused"];
+  readonly loadMilliseconds: number;
+  readonly #core: ModelCore;
+  readonly #processor: Processor;
+
+  /** Use `loadModel`. */
+  constructor(core: ModelCore, processor: Processor, facts: ModelFacts) {
+    this.#core = core;
+    this.#processor = processor;
+    this.backend = core.engine.backend.name;
+    this.dtype = facts.dtype;
+    this.config = processor.checkpoint.config;
+    this.refusedBackends = facts.refused;
+    this.loadMilliseconds = facts.loadMilliseconds;
+  }
+
+  /** Device memory held now, in bytes: weights, KV cache, scratch. 0 after dispose. */
+  get liveBytes(): number {
+    return this.#core.engine.liveBytes;
+  }
+
+  /** What the model would be given: prompt text, token ids, pixels, positions. Runs no model. */
+  process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
+    this.#core.throwIfDisposed();
+    return this.#processor.process(messages, options);
+  }
+
+  /**
+   * Streams the answer, one piece a token; the generator's return value is the whole result. Leaving the loop ends
+   * the generation and frees its memory. Several generations may be under way; their steps take turns.
+   *
+   * @throws OPTION_INVALID, INPUT_INVALID, IMAGE_INVALID, CONTEXT_OVERFLOW, OUT_OF_MEMORY, ABORTED, DISPOSED; the
+   * model stays usable.
+   */
+  async *generate(
+    prompt: Prompt,
+    options: GenerateOptions & ProcessOptions = {},
+  ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+    rejectUnknownOptions(options, ALL_OPTION_NAMES, "generate");
+    this.#core.throwIfDisposed();
+    const inputs = isProcessed(prompt) ? prompt : await this.#processor.process(prompt, processOptions(options));
+    return yield* generate(this.#core, inputs, options);
+  }
+
+  /** The whole answer at once. */
+  async complete(prompt: Prompt, options: GenerateOptions & ProcessOptions = {}): Promise<GenerationResult> {
+    const pieces = this.generate(prompt, options);
+    for (;;) {
+      const next = await pieces.next();
+      if (next.done) return next.value;
+    }
+  }
+
+  /** Frees everything; generations under way end with DISPOSED. May be called again. */
+  dispose(): Promise<void> {
+    return this.#core.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+function isProcessed(prompt: Prompt): prompt is ProcessedInputs {
+  return "inputIds" in prompt;
+}
+
+function processOptions(options: GenerateOptions & ProcessOptions): ProcessOptions {
+  return Object.fromEntries(
+    PROCESS_OPTION_NAMES.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),
+  );
+}
