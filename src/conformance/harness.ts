@@ -1,9 +1,10 @@
 /** Runs one conformance case on an engine. */
 import type { Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
-import { narrow, widen } from "../backends/reference/storage.ts";
+import { narrow } from "../backends/reference/storage.ts";
 import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { Program, ProgramBuffer } from "../compiler/program.ts";
+import { toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
 import { type OpCase, type Operand, operandValues } from "./case.ts";
@@ -45,7 +46,7 @@ async function takeResults(guarded: Map<string, GuardedTensor>): Promise<CaseRun
   const strayWrites: string[] = [];
   for (const [name, tensor] of guarded) {
     const { data, strayWrite } = await tensor.read();
-    outputs[name] = fromStorage(tensor.binding.tensor.dtype, data);
+    outputs[name] = data instanceof Int32Array ? data : toFloat32(tensor.binding.tensor.dtype, data);
     if (strayWrite) strayWrites.push(name);
   }
   return { outputs, strayWrites };
@@ -117,11 +118,4 @@ export function toStorage(dtype: DType, values: ArrayLike<number>): HostArray {
   const data = hostArray(dtype, values.length);
   narrow(dtype, values, 0, values.length, data, 0);
   return data;
-}
-
-function fromStorage(dtype: DType, data: HostArray): Float32Array | Int32Array {
-  if (data instanceof Int32Array) return data;
-  const values = new Float32Array(data.length);
-  widen(dtype, data, 0, data.length, values, 0);
-  return values;
 }

@@ -7,6 +7,7 @@ import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
 import { runConformance } from "../../src/conformance/conformance.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { OP_NAMES, OPS } from "../../src/graph/ops.ts";
+import { engineContract } from "./engine-contract.ts";
 import { GOLDEN_CASES } from "./golden.ts";
 
 /** Float64 accumulation leaves only the rounding of what is stored. */
@@ -36,5 +37,7 @@ test("every conformance case runs, has a name of its own, and writes only to its
   assert.equal(failures, []);
   assert.is(new Set(results.map(({ caseName }) => caseName)).size, results.length);
 });
+
+engineContract(test, referenceBackend);
 
 test.run();

@@ -1,0 +1,213 @@
+/** What every engine must do around its kernels: memory, bindings, errors, interruption, lifetimes. */
+import type { Test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Backend, Binding, DeviceTensor, Engine, Executable } from "../../src/backends/backend.ts";
+import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
+import { compileGraph } from "../../src/compiler/compile.ts";
+import type { Program } from "../../src/compiler/program.ts";
+import { weightRows } from "../../src/conformance/harness.ts";
+import type { ErrorCode } from "../../src/errors.ts";
+import { createGraphBuilder } from "../../src/graph/builder.ts";
+import { toFloat32 } from "../../src/tensor/convert.ts";
+import type { WeightDType } from "../../src/tensor/dtype.ts";
+
+/** y = x wᵀ for each id: y = linear(embed(ids, table), w), with the identity as w. */
+function sampleProgram(weightDType: WeightDType): Program {
+  const builder = createGraphBuilder({
+    name: "sample",
+    activationDType: "f32",
+    weightDType: () => weightDType,
+  });
+  const tokens = builder.symbol("tokens");
+  const rows = builder.embed({
+    ids: builder.input("ids", [tokens], "i32"),
+    table: builder.weight("table", [4, 3]),
+  });
+  const x = builder.add({ a: rows, b: builder.input("x", [tokens, 3], "f32") });
+  return compileGraph(builder.finish({ y: builder.linear({ x, w: builder.weight("identity", [3, 3]) }) }));
+}
+
+const TABLE = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+const VALUES: Readonly<Record<string, readonly number[]>> = {
+  table: TABLE,
+  identity: [1, 0, 0, 0, 1, 0, 0, 0, 1],
+};
+const IDS = Int32Array.of(3, 0);
+const X = Float32Array.of(0.5, 0, 0, 0, 0, 0.25);
+const EXPECTED = Float32Array.of(10.5, 11, 12, 1, 2, 3.25);
+const SYMBOLS = { tokens: 2 };
+
+interface Sample {
+  readonly engine: Engine;
+  readonly weights: Map<string, DeviceTensor>;
+  readonly executable: Executable;
+  readonly y: DeviceTensor;
+}
+
+async function openSample(backend: Backend, stored: WeightDType, published: WeightDType): Promise<Sample> {
+  const engine = await backend.open();
+  const program = sampleProgram(stored);
+  const weights = new Map<string, DeviceTensor>();
+  for (const spec of program.weights) {
+    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
+    const source = weightRows(spec, VALUES[spec.name] as number[], published);
+    weights.set(spec.name, await engine.uploadWeight(source, role));
+  }
+  return { engine, weights, executable: engine.compile(program, weights), y: engine.allocate("f32", 2, 3) };
+}
+
+async function rejects(action: () => unknown, code: ErrorCode, message: RegExp = /./): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    assert.is((error as { code?: string }).code, code, String(error));
+    assert.match(String(error), message);
+    return;
+  }
+  assert.unreachable(`expected ${code}`);
+}
+
+export function engineContract(test: Test, backend: Backend): void {
+  const contract = (name: string, body: (sample: Sample) => Promise<void>) =>
+    test(`${backend.name} engine: ${name}`, async () => {
+      const sample = await openSample(backend, "f32", "f32");
+      try {
+        await body(sample);
+      } finally {
+        sample.engine.dispose();
+      }
+    });
+  const run = ({ engine, executable, y }: Sample, buffers: Readonly<Record<string, Binding>> = {}) =>
+    engine.run(executable, { symbols: SYMBOLS, buffers: { ids: IDS, x: X, y, ...buffers } });
+
+  test(`${backend.name} probes well`, async () => {
+    const probe = await backend.probe();
+    assert.ok(probe.ok, probe.ok ? "" : probe.reason);
+  });
+
+  for (const stored of ["f32", "bf16", "f16"] as const) {
+    for (const published of ["f32", "bf16", "f16"] as const) {
+      test(`${backend.name} engine: weights published as ${published}, stored as ${stored}`, async () => {
+        const sample = await openSample(backend, stored, published);
+        await run(sample);
+        assert.equal(await sample.engine.read(sample.y), EXPECTED);
+        sample.engine.dispose();
+      });
+    }
+  }
+
+  contract("a new tensor is zero, keeps what is written, and reads by rows", async ({ engine }) => {
+    for (const dtype of ["f32", "bf16", "f16", "i32"] as const) {
+      const tensor = engine.allocate(dtype, 3, 2);
+      assert.equal(toFloat32(dtype, await engine.read(tensor)), new Float32Array(6));
+      const Data = dtype === "f32" ? Float32Array : dtype === "i32" ? Int32Array : Uint16Array;
+      engine.write(tensor, 1, Data.of(7, 8));
+      assert.equal(await engine.read(tensor), Data.of(0, 0, 7, 8, 0, 0));
+      assert.equal(await engine.read(tensor, 1, 1), Data.of(7, 8));
+      const copy = await engine.read(tensor, 0, 1);
+      engine.write(tensor, 0, Data.of(5, 5));
+      assert.equal(copy, Data.of(0, 0));
+      engine.free(tensor);
+    }
+    const empty = engine.allocate("f32", 0, 5);
+    assert.is((await engine.read(empty)).length, 0);
+  });
+
+  contract(
+    "inputs may be host arrays, tensors or rows of a tensor; outputs rows of a tensor",
+    async (sample) => {
+      const { engine } = sample;
+      const x = engine.allocate("f32", 4, 3);
+      engine.write(x, 1, X);
+      const y = engine.allocate("f32", 5, 3);
+      const ids = engine.allocate("i32", 2, 1);
+      engine.write(ids, 0, IDS);
+      await run(sample, {
+        ids,
+        x: { tensor: x, firstRow: 1, rows: 2 },
+        y: { tensor: y, firstRow: 2, rows: 2 },
+      });
+      assert.equal(await engine.read(y), Float32Array.of(0, 0, 0, 0, 0, 0, ...EXPECTED, 0, 0, 0));
+    },
+  );
+
+  contract("symbols may differ from run to run", async (sample) => {
+    const { engine, executable, y } = sample;
+    await run(sample);
+    const buffers = { ids: IDS.slice(0, 1), x: X.slice(0, 3), y };
+    await engine.run(executable, { symbols: { tokens: 1 }, buffers });
+    assert.equal(await engine.read(y), EXPECTED);
+    const big = engine.allocate("f32", 300, 3);
+    const many = { ids: new Int32Array(300), x: new Float32Array(900), y: big };
+    await engine.run(executable, { symbols: { tokens: 300 }, buffers: many });
+    assert.equal(await engine.read(big, 299, 1), Float32Array.of(1, 2, 3));
+  });
+
+  contract("bad bindings are named, and the engine stays usable", async (sample) => {
+    const { engine, executable, y } = sample;
+    const bind = (buffers: Readonly<Record<string, Binding>>) => () => run(sample, buffers);
+    const small = engine.allocate("f32", 1, 3);
+    const other = engine.allocate("i32", 2, 3);
+    const missing = { symbols: SYMBOLS, buffers: { ids: IDS, y } };
+    const cases: readonly [action: () => unknown, message: RegExp][] = [
+      [() => engine.run(executable, missing), /"x"/],
+      [bind({ x: X.slice(0, 5) }), /"x"/],
+      [bind({ x: new Int32Array(6) }), /"x"/],
+      [bind({ x: new Uint16Array(6) }), /"x"/],
+      [bind({ ids: Float32Array.of(0, 0) }), /"ids"/],
+      [bind({ y: new Float32Array(6) }), /"y"/],
+      [bind({ y: small }), /"y"/],
+      [bind({ y: other }), /"y"/],
+      [bind({ y: { tensor: y, firstRow: 1, rows: 1 } }), /"y"/],
+      [bind({ y: { tensor: y, firstRow: 1, rows: 2 } }), /"y"/],
+      [() => engine.run(executable, { symbols: {}, buffers: { ids: IDS, x: X, y } }), /tokens/],
+      [() => engine.write(y, 1, X), /./],
+      [() => engine.write(y, 0, new Int32Array(6)), /./],
+      [() => engine.read(y, 1, 2), /./],
+    ];
+    for (const [action, message] of cases) await rejects(action, "INPUT_INVALID", message);
+    await run(sample);
+    assert.equal(await engine.read(y), EXPECTED);
+  });
+
+  contract("a program with a missing or misshapen weight is refused", async ({ engine, weights }) => {
+    const program = sampleProgram("f32");
+    const without = new Map(weights);
+    without.delete("table");
+    await rejects(() => engine.compile(program, without), "PROGRAM_INVALID", /"table"/);
+    const spec: WeightSpec = { name: "table", shape: [3, 3], dtype: "f32", sources: [] };
+    const misshapen = await engine.uploadWeight(weightRows(spec, new Float32Array(9)), "rows");
+    const wrong = new Map(weights).set("table", misshapen);
+    await rejects(() => engine.compile(program, wrong), "PROGRAM_INVALID", /"table"/);
+  });
+
+  contract("an aborted run says so, and the next one works", async (sample) => {
+    const { engine, executable, y } = sample;
+    const bindings = { symbols: SYMBOLS, buffers: { ids: IDS, x: X, y } };
+    const signal = AbortSignal.abort();
+    await rejects(() => engine.run(executable, bindings, { signal }), "ABORTED");
+    const shares: number[] = [];
+    await engine.run(executable, bindings, { onProgress: (share) => shares.push(share) });
+    assert.ok(shares.every((share) => share >= 0 && share <= 1));
+    assert.equal(await engine.read(y), EXPECTED);
+  });
+
+  contract("live bytes follow what is held", async (sample) => {
+    const { engine, y } = sample;
+    await run(sample);
+    const before = engine.liveBytes;
+    const tensor = engine.allocate("bf16", 10, 100);
+    assert.ok(engine.liveBytes >= before + 2000);
+    engine.free(tensor);
+    assert.is(engine.liveBytes, before);
+    await rejects(() => engine.free(tensor), "DISPOSED");
+    await rejects(() => engine.read(tensor), "DISPOSED");
+    await rejects(() => run(sample, { x: tensor }), "DISPOSED");
+    engine.dispose();
+    assert.is(engine.liveBytes, 0);
+    await rejects(() => engine.allocate("f32", 1, 1), "DISPOSED");
+    await rejects(() => engine.read(y), "DISPOSED");
+    await rejects(() => run(sample), "DISPOSED");
+    engine.dispose();
+  });
+}
