@@ -1,0 +1,157 @@
+/** The WebAssembly engine: one instance of the kernel module, its memory, and the loop that runs programs in slices. */
+import type { Program } from "../../compiler/program.ts";
+import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { BYTES_PER_ELEMENT, type DType, type HostArray } from "../../tensor/dtype.ts";
+import type {
+  Backend,
+  DeviceTensor,
+  Engine,
+  Executable,
+  RunBindings,
+  RunOptions,
+  WeightRows,
+} from "../backend.ts";
+import { checkProgram } from "./check-program.ts";
+import { WasmExecutable } from "./executable.ts";
+import type { KernelExports } from "./kernels.ts";
+import { type Block, WasmMemory, type WasmTensor } from "./memory.ts";
+import { nextTask, SliceBudget } from "./slices.ts";
+import { uploadWeight } from "./upload.ts";
+
+/** The arena grows in steps of this, so that a context that grows token by token does not move it each time. */
+const ARENA_STEP = 1 << 20;
+
+/** What goes away with `dispose`. */
+interface Live {
+  readonly kernels: KernelExports;
+  readonly memory: WasmMemory;
+  /** Temporaries, scratch and host inputs of a run; kept between runs. */
+  arena: Block | null;
+}
+
+export class WasmEngine implements Engine {
+  readonly backend: Backend;
+  readonly #budget = new SliceBudget();
+  #live: Live | null;
+  #running = false;
+
+  constructor(backend: Backend, kernels: KernelExports) {
+    this.backend = backend;
+    this.#live = { kernels, memory: new WasmMemory(kernels), arena: null };
+  }
+
+  get liveBytes(): number {
+    return this.#live?.memory.liveBytes ?? 0;
+  }
+
+  allocate(dtype: DType, rows: number, cols: number): WasmTensor {
+    return this.#alive().memory.allocate(dtype, rows, cols);
+  }
+
+  free(tensor: DeviceTensor): void {
+    this.#alive().memory.free(tensor);
+  }
+
+  write(tensor: DeviceTensor, firstRow: number, data: HostArray): void {
+    const { memory } = this.#alive();
+    const owned = rowMajor(memory.owned(tensor));
+    const { dtype, rows, cols } = owned;
+    const all = memory.elements(dtype, owned, 0, rows * cols);
+    const fits = firstRow >= 0 && firstRow * cols + data.length <= all.length;
+    if (data.constructor !== all.constructor || !fits) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `write: a ${data.constructor.name} of ${data.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
+      );
+    }
+    all.set(data, firstRow * cols);
+  }
+
+  async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
+    const { memory } = this.#alive();
+    const owned = rowMajor(memory.owned(tensor));
+    if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `read: rows ${firstRow}..${firstRow + rows} are outside a tensor of ${owned.rows} rows.`,
+      );
+    }
+    return memory.elements(owned.dtype, owned, firstRow * owned.cols, rows * owned.cols).slice();
+  }
+
+  async uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<WasmTensor> {
+    const { kernels, memory } = this.#alive();
+    const tensor = await uploadWeight(kernels, memory, source, role === "matrix");
+    this.#alive();
+    return tensor;
+  }
+
+  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+    const { kernels, memory } = this.#alive();
+    checkProgram(program);
+    return new WasmExecutable(program, weights, kernels, memory);
+  }
+
+  async run(
+    executable: Executable,
+    bindings: RunBindings,
+    { signal, onProgress }: RunOptions = {},
+  ): Promise<void> {
+    const live = this.#alive();
+    if (!(executable instanceof WasmExecutable)) {
+      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another backend.");
+    }
+    if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
+    throwIfAborted(signal);
+    this.#running = true;
+    try {
+      const { symbols } = bindings;
+      const { inputs, end } = executable.bindBuffers(bindings, executable.plan(symbols));
+      executable.start(arenaOf(live, end), inputs, symbols);
+      while (!this.#runSlice(executable, bindings)) {
+        onProgress?.(executable.share);
+        await nextTask();
+        throwIfAborted(signal);
+        this.#alive();
+      }
+      onProgress?.(1);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Drops the module's memory as a whole. */
+  dispose(): void {
+    this.#live = null;
+  }
+
+  #runSlice(executable: WasmExecutable, { symbols }: RunBindings): boolean {
+    const began = performance.now();
+    const done = executable.runSlice(this.#budget.operations, symbols);
+    if (!done) this.#budget.learn(performance.now() - began);
+    return done;
+  }
+
+  #alive(): Live {
+    if (!this.#live) throw new GlimtError("DISPOSED", "The engine was disposed of.");
+    return this.#live;
+  }
+}
+
+/** An arena of at least `bytes`. */
+function arenaOf(live: Live, bytes: number): Block {
+  if (live.arena && live.arena.bytes >= bytes) return live.arena;
+  if (live.arena) live.memory.freeBlock(live.arena);
+  live.arena = null;
+  const rounded = Math.ceil(bytes / ARENA_STEP) * ARENA_STEP;
+  live.arena = live.memory.allocateBlock(rounded, "temporaries of a run");
+  return live.arena;
+}
+
+function rowMajor(tensor: WasmTensor): WasmTensor {
+  if (!tensor.packed) return tensor;
+  throw new GlimtError(
+    "INPUT_INVALID",
+    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] (${BYTES_PER_ELEMENT[tensor.dtype]} bytes an element) is packed for the kernels and can not be read or written by row.`,
+  );
+}

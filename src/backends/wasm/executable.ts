@@ -1,0 +1,199 @@
+/** A program in the module's memory: binds symbols and buffers, and turns the kernels' faults into errors. */
+import { encodeProgram } from "../../compiler/encode.ts";
+import type { Program, ProgramBuffer } from "../../compiler/program.ts";
+import { GlimtError } from "../../errors.ts";
+import { OPS } from "../../graph/ops.ts";
+import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
+import { BYTES_PER_ELEMENT, type DType } from "../../tensor/dtype.ts";
+import type { Binding, DeviceTensor, Executable, RunBindings } from "../backend.ts";
+import type { KernelExports, Pointer } from "./kernels.ts";
+import type { Block, WasmMemory } from "./memory.ts";
+
+/** Mirrors FaultCode in wasm/kernels/executable.h. */
+const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
+const FAULT_WORDS = 6;
+const HIGHEST_SYMBOL = 2 ** 31 - 1;
+
+/** A host array that has to be copied in for a run. */
+interface HostInput {
+  readonly buffer: number;
+  readonly data: Uint8Array;
+  readonly offset: number;
+}
+
+export class WasmExecutable implements Executable {
+  readonly program: Program;
+  readonly #kernels: KernelExports;
+  readonly #memory: WasmMemory;
+  readonly #pointer: Pointer;
+
+  /** @throws PROGRAM_INVALID, OUT_OF_MEMORY. The program was checked by checkProgram. */
+  constructor(
+    program: Program,
+    weights: ReadonlyMap<string, DeviceTensor>,
+    kernels: KernelExports,
+    memory: WasmMemory,
+  ) {
+    this.program = program;
+    this.#kernels = kernels;
+    this.#memory = memory;
+    const encoded = encodeProgram(program);
+    const block = memory.allocateBlock(encoded.length, `program "${program.name}"`);
+    memory.bytes(block).set(encoded);
+    this.#pointer = kernels.glimt_decode(block.pointer, encoded.length) >>> 0;
+    memory.freeBlock(block);
+    if (this.#pointer === 0) throw this.#fault({});
+    try {
+      program.buffers.forEach((buffer, index) => {
+        if (buffer.kind === "weight") this.#bindWeight(buffer, index, weights);
+      });
+    } catch (error) {
+      kernels.glimt_release(this.#pointer);
+      throw error;
+    }
+  }
+
+  /** Bytes of arena for temporaries and scratch. @throws INPUT_INVALID when a symbol or shape is impossible. */
+  plan(symbols: SymbolValues): number {
+    this.program.symbols.forEach((name, index) => {
+      const value = symbols[name];
+      if (value === undefined || !Number.isInteger(value) || value < 0 || value > HIGHEST_SYMBOL) {
+        throw this.#invalidInput(`symbol "${name}" is ${value}, expected an integer of 0..${HIGHEST_SYMBOL}`);
+      }
+      this.#kernels.glimt_set_symbol(this.#pointer, index, value);
+    });
+    const bytes = this.#kernels.glimt_plan(this.#pointer);
+    if (bytes < 0) throw this.#fault(symbols);
+    return bytes;
+  }
+
+  /**
+   * Binds tensors, and lists host arrays with their offsets in a block that starts at `offset` of the arena.
+   * @throws INPUT_INVALID naming a buffer that is missing, of another dtype or too small.
+   */
+  bindBuffers({ symbols, buffers }: RunBindings, offset: number): { inputs: HostInput[]; end: number } {
+    const inputs: HostInput[] = [];
+    let end = offset;
+    this.program.buffers.forEach((buffer, index) => {
+      if (buffer.kind === "weight" || buffer.kind === "temporary") return;
+      const binding = buffers[buffer.name];
+      const [rows, cols] = [evaluateDim(buffer.rows, symbols), evaluateDim(buffer.cols, symbols)];
+      const complain = (found: string) =>
+        this.#invalidInput(
+          `${buffer.kind} "${buffer.name}" ${found}, expected ${buffer.dtype}[${rows}, ${cols}]`,
+        );
+      if (!binding) throw complain("is not bound");
+      const found = this.#resolve(binding);
+      if (found.data && buffer.kind !== "input") throw complain("is bound to a host array");
+      if (!found.dtypes.includes(buffer.dtype)) throw complain(`is ${found.dtypes.join(" or ")}`);
+      const needed = rows * cols * BYTES_PER_ELEMENT[buffer.dtype];
+      if (found.block.bytes < needed) {
+        throw complain(`has ${found.block.bytes / BYTES_PER_ELEMENT[buffer.dtype]} elements`);
+      }
+      if (found.data) {
+        inputs.push({ buffer: index, data: found.data.subarray(0, needed), offset: end });
+        end += Math.ceil(needed / 64) * 64;
+      } else {
+        this.#kernels.glimt_bind(this.#pointer, index, found.block.pointer, found.block.bytes, 0);
+      }
+    });
+    return { inputs, end };
+  }
+
+  /** Copies host arrays into the arena and makes the program ready to run from its start. */
+  start(arena: Block, inputs: readonly HostInput[], symbols: SymbolValues): void {
+    const bytes = this.#memory.bytes(arena);
+    for (const { buffer, data, offset } of inputs) {
+      bytes.set(data, offset);
+      this.#kernels.glimt_bind(this.#pointer, buffer, arena.pointer + offset, data.length, 0);
+    }
+    if (!this.#kernels.glimt_start(this.#pointer, arena.pointer)) throw this.#fault(symbols);
+  }
+
+  /** Runs for about `operations`; true when the program has ended. */
+  runSlice(operations: number, symbols: SymbolValues): boolean {
+    const progress = this.#kernels.glimt_run(this.#pointer, operations);
+    if (progress === 2) throw this.#fault(symbols);
+    return progress === 0;
+  }
+
+  get share(): number {
+    return this.#kernels.glimt_share(this.#pointer);
+  }
+
+  #bindWeight(buffer: ProgramBuffer, index: number, weights: ReadonlyMap<string, DeviceTensor>): void {
+    const { name, dtype, rows, cols, role } = buffer;
+    const complain = (found: string) =>
+      new GlimtError("PROGRAM_INVALID", `${this.program.name}: weight "${name}" ${found}.`);
+    const bound = weights.get(name);
+    if (!bound) throw complain("is missing");
+    const weight = this.#memory.owned(bound);
+    if (weight.dtype !== dtype || weight.rows !== rows || weight.cols !== cols) {
+      throw complain(
+        `is ${weight.dtype}[${weight.rows}, ${weight.cols}], expected ${dtype}[${rows}, ${cols}]`,
+      );
+    }
+    // Rows can be read from a packed weight too, which tied embeddings need.
+    if (weight.packed !== (role === "matrix") && role !== "rows") {
+      throw complain(`was not uploaded for the role ${role}`);
+    }
+    this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes, weight.packed ? 1 : 0);
+  }
+
+  #resolve(binding: Binding): { data?: Uint8Array; block: Block; dtypes: readonly DType[] } {
+    if (ArrayBuffer.isView(binding)) {
+      const data = new Uint8Array(binding.buffer, binding.byteOffset, binding.byteLength);
+      const dtypes: readonly DType[] =
+        binding instanceof Float32Array ? ["f32"] : binding instanceof Int32Array ? ["i32"] : ["bf16", "f16"];
+      return { data, block: { pointer: 0, bytes: data.length }, dtypes };
+    }
+    const { tensor, firstRow, rows } =
+      "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
+    const owned = this.#memory.owned(tensor);
+    if (owned.packed) throw this.#invalidInput("a packed weight is bound as an operand");
+    if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
+      throw this.#invalidInput(
+        `rows ${firstRow}..${firstRow + rows} are bound of a tensor of ${owned.rows} rows`,
+      );
+    }
+    const rowBytes = owned.cols * BYTES_PER_ELEMENT[owned.dtype];
+    return {
+      block: { pointer: owned.pointer + firstRow * rowBytes, bytes: rows * rowBytes },
+      dtypes: [owned.dtype],
+    };
+  }
+
+  #fault(symbols: SymbolValues): GlimtError {
+    const pointer = this.#kernels.glimt_fault();
+    const words = new Int32Array(this.#kernels.memory.buffer, pointer, FAULT_WORDS);
+    const [code, first = 0, second = 0, value, low, high] = words;
+    const { buffers, tensors, instructions, name } = this.program;
+    switch (code) {
+      case FAULT.dimension: {
+        const { rows, cols } = (first >= 0 ? buffers[first] : tensors[second]) as ProgramBuffer;
+        // Says which dimension it was; past the limits of 32 bits only the shape is left to say.
+        evaluateDim(rows, symbols);
+        evaluateDim(cols, symbols);
+        return this.#invalidInput(`the symbols ${JSON.stringify(symbols)} give a shape that is too large`);
+      }
+      case FAULT.tooSmall:
+        return this.#invalidInput(`the memory of buffer "${buffers[first]?.name}" is too small`);
+      case FAULT.index: {
+        const { op, scope } = instructions[first] as (typeof instructions)[number];
+        const input = Object.keys(OPS[op].inputs)[second];
+        return this.#invalidInput(`${scope}.${op}: ${input} holds ${value}, expected ${low}..${high}`);
+      }
+      case FAULT.memory:
+        return new GlimtError("OUT_OF_MEMORY", `${name}: no memory is left for the program's tables.`);
+      default:
+        return new GlimtError(
+          "PROGRAM_INVALID",
+          `${name}: the kernels can not decode the program; rebuild them with "npm run build".`,
+        );
+    }
+  }
+
+  #invalidInput(reason: string): GlimtError {
+    return new GlimtError("INPUT_INVALID", `${this.program.name}: ${reason}.`);
+  }
+}

@@ -1,0 +1,55 @@
+/** The kernel module (wasm/kernels): its exports, and instances of it, each with a memory of its own. */
+import bytes from "../../../build/wasm/kernels.wasm";
+
+/** Address of something in the module's memory. */
+export type Pointer = number;
+
+/** What wasm/kernels/exports.cpp exports. Pointers come back signed: use `>>> 0`. */
+export interface KernelExports {
+  readonly memory: WebAssembly.Memory;
+  _initialize(): void;
+  glimt_allocate(bytes: number): Pointer;
+  glimt_free(memory: Pointer): void;
+  glimt_fault(): Pointer;
+  glimt_decode(bytes: Pointer, length: number): Pointer;
+  glimt_release(executable: Pointer): void;
+  glimt_bind(executable: Pointer, buffer: number, data: Pointer, bytes: number, packed: number): void;
+  glimt_set_symbol(executable: Pointer, symbol: number, value: number): void;
+  /** Bytes of arena a run needs, -1 on a fault. */
+  glimt_plan(executable: Pointer): number;
+  /** 0 on a fault. */
+  glimt_start(executable: Pointer, arena: Pointer): number;
+  glimt_run(executable: Pointer, budget: number): 0 | 1 | 2;
+  glimt_share(executable: Pointer): number;
+  /** Both return how many of the values they stored are infinite or NaN. */
+  glimt_pack_rows(
+    packed: Pointer,
+    dtype: number,
+    cols: number,
+    source: Pointer,
+    sourceDType: number,
+    firstRow: number,
+    count: number,
+  ): number;
+  glimt_convert(out: Pointer, dtype: number, source: Pointer, sourceDType: number, count: number): number;
+}
+
+/** Why this host can not run the module, or null. */
+export function unsupportedReason(): string | null {
+  if (typeof WebAssembly === "undefined") return "this host has no WebAssembly";
+  if (!WebAssembly.validate(bytes)) return "this host's WebAssembly lacks SIMD (fixed-width SIMD128)";
+  return null;
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+export async function instantiateKernels(): Promise<KernelExports> {
+  compiled ??= WebAssembly.compile(bytes);
+  const instance = await WebAssembly.instantiate(await compiled, {
+    // Views are made anew at each use, so growth needs no notice.
+    env: { emscripten_notify_memory_growth: () => {} },
+  });
+  const exports = instance.exports as unknown as KernelExports;
+  exports._initialize();
+  return exports;
+}

@@ -1,0 +1,110 @@
+/** The engine's memory: tensors and blocks inside the module's linear memory, with a count of live bytes. */
+import { GlimtError } from "../../errors.ts";
+import { BYTES_PER_ELEMENT, type DType, type HostArray } from "../../tensor/dtype.ts";
+import type { DeviceTensor } from "../backend.ts";
+import type { KernelExports, Pointer } from "./kernels.ts";
+
+/** Every block starts at a multiple of this. */
+const ALIGNMENT = 64;
+/** Rows of a tile of a packed weight (wasm/kernels/weights.h). */
+export const TILE_ROWS = 8;
+const ADDRESS_SPACE = 2 ** 32;
+
+export interface Block {
+  readonly pointer: Pointer;
+  readonly bytes: number;
+}
+
+export class WasmTensor implements DeviceTensor, Block {
+  readonly dtype: DType;
+  readonly rows: number;
+  readonly cols: number;
+  /** A weight in the kernels' tiled layout instead of row-major. */
+  readonly packed: boolean;
+  readonly bytes: number;
+  readonly pointer: Pointer;
+
+  constructor(dtype: DType, rows: number, cols: number, packed: boolean, block: Block) {
+    this.dtype = dtype;
+    this.rows = rows;
+    this.cols = cols;
+    this.packed = packed;
+    this.bytes = block.bytes;
+    this.pointer = block.pointer;
+  }
+}
+
+export class WasmMemory {
+  readonly #kernels: KernelExports;
+  readonly #tensors = new Set<DeviceTensor>();
+  #liveBytes = 0;
+
+  constructor(kernels: KernelExports) {
+    this.#kernels = kernels;
+  }
+
+  get liveBytes(): number {
+    return this.#liveBytes;
+  }
+
+  /** @throws OUT_OF_MEMORY naming `what` the bytes are for. */
+  allocateBlock(bytes: number, what: string): Block {
+    const rounded = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT;
+    const pointer = rounded < ADDRESS_SPACE ? this.#kernels.glimt_allocate(rounded) >>> 0 : 0;
+    if (pointer === 0) {
+      throw new GlimtError(
+        "OUT_OF_MEMORY",
+        `WebAssembly could not allocate ${bytes} bytes for ${what}; ${this.#liveBytes} bytes are in use, and its 32-bit memory ends at ${ADDRESS_SPACE} bytes (4 GiB). Use a smaller dtype (bf16 or f16), a smaller context or image limit, or another backend.`,
+      );
+    }
+    this.#liveBytes += bytes;
+    return { pointer, bytes };
+  }
+
+  freeBlock(block: Block): void {
+    this.#kernels.glimt_free(block.pointer);
+    this.#liveBytes -= block.bytes;
+  }
+
+  allocate(dtype: DType, rows: number, cols: number, packed = false): WasmTensor {
+    const stored = packed ? Math.ceil(rows / TILE_ROWS) * TILE_ROWS : rows;
+    const bytes = stored * cols * BYTES_PER_ELEMENT[dtype];
+    const block = this.allocateBlock(bytes, `a tensor ${dtype}[${rows}, ${cols}]`);
+    this.bytes(block).fill(0);
+    const tensor = new WasmTensor(dtype, rows, cols, packed, block);
+    this.#tensors.add(tensor);
+    return tensor;
+  }
+
+  free(tensor: DeviceTensor): void {
+    const owned = this.owned(tensor);
+    this.#tensors.delete(owned);
+    this.freeBlock(owned);
+  }
+
+  /** @throws DISPOSED when the tensor was freed or belongs to another engine. */
+  owned(tensor: DeviceTensor): WasmTensor {
+    if (tensor instanceof WasmTensor && this.#tensors.has(tensor)) return tensor;
+    throw new GlimtError("DISPOSED", "The tensor was freed, or belongs to another engine.");
+  }
+
+  /** The block's bytes now; any later allocation may detach this view. */
+  bytes({ pointer, bytes }: Block): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#kernels.memory.buffer as ArrayBuffer, pointer, bytes);
+  }
+
+  /** Like `bytes`, as `length` elements from element `first` on. */
+  elements(dtype: DType, { pointer }: Block, first: number, length: number): HostArray {
+    const buffer = this.#kernels.memory.buffer;
+    const at = pointer + first * BYTES_PER_ELEMENT[dtype];
+    switch (dtype) {
+      case "f32":
+        return new Float32Array(buffer, at, length);
+      case "i32":
+        return new Int32Array(buffer, at, length);
+      case "bf16":
+      case "f16":
+        return new Uint16Array(buffer, at, length);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** Brings a weight into the module's memory: rows pass through a small staging block and are converted and packed. */
+import { GlimtError } from "../../errors.ts";
+import { BYTES_PER_ELEMENT, DTYPES } from "../../tensor/dtype.ts";
+import type { WeightRows } from "../backend.ts";
+import type { KernelExports } from "./kernels.ts";
+import { TILE_ROWS, type WasmMemory, type WasmTensor } from "./memory.ts";
+
+/** Bytes of staging: large enough for sequential reads, small beside any model. */
+const STAGING_BYTES = 4 << 20;
+
+/**
+ * Peak memory is the weight itself plus the staging block, which a plain weight of the same dtype does without.
+ * @throws OUT_OF_MEMORY, WEIGHTS_INVALID when a value is NaN or infinite as stored.
+ */
+export async function uploadWeight(
+  kernels: KernelExports,
+  memory: WasmMemory,
+  source: WeightRows,
+  packed: boolean,
+): Promise<WasmTensor> {
+  const tensor = memory.allocate(source.spec.dtype, source.rows, source.cols, packed);
+  try {
+    const inPlace = !packed && source.dtype === tensor.dtype;
+    const bad = inPlace
+      ? await readInPlace(kernels, memory, source, tensor)
+      : await readStaged(kernels, memory, source, tensor);
+    if (bad > 0) {
+      throw new GlimtError(
+        "WEIGHTS_INVALID",
+        `Weight "${source.spec.name}" has ${bad} values that are NaN or infinite in ${tensor.dtype}; the file is damaged${tensor.dtype === "f16" ? ", or needs dtype bf16 or f32" : ""}.`,
+      );
+    }
+    return tensor;
+  } catch (error) {
+    memory.free(tensor);
+    throw error;
+  }
+}
+
+/** Returns how many values are not finite. */
+async function readInPlace(
+  kernels: KernelExports,
+  memory: WasmMemory,
+  source: WeightRows,
+  tensor: WasmTensor,
+): Promise<number> {
+  await source.readRows(0, source.rows, memory.bytes(tensor));
+  const code = DTYPES.indexOf(tensor.dtype);
+  return kernels.glimt_convert(tensor.pointer, code, tensor.pointer, code, source.rows * source.cols);
+}
+
+async function readStaged(
+  kernels: KernelExports,
+  memory: WasmMemory,
+  source: WeightRows,
+  tensor: WasmTensor,
+): Promise<number> {
+  const { rows, cols } = source;
+  const rowBytes = cols * BYTES_PER_ELEMENT[source.dtype];
+  const tiles = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, rowBytes * TILE_ROWS)));
+  const chunkRows = Math.min(rows, tiles * TILE_ROWS);
+  const staging = memory.allocateBlock(chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
+  const [to, from] = [DTYPES.indexOf(tensor.dtype), DTYPES.indexOf(source.dtype)];
+  try {
+    let bad = 0;
+    for (let first = 0; first < rows; first += chunkRows) {
+      const count = Math.min(chunkRows, rows - first);
+      await source.readRows(first, count, memory.bytes({ ...staging, bytes: count * rowBytes }));
+      if (tensor.packed) {
+        bad += kernels.glimt_pack_rows(tensor.pointer, to, cols, staging.pointer, from, first, count);
+      } else {
+        const place = tensor.pointer + first * cols * BYTES_PER_ELEMENT[tensor.dtype];
+        bad += kernels.glimt_convert(place, to, staging.pointer, from, count * cols);
+      }
+    }
+    return bad;
+  } finally {
+    memory.freeBlock(staging);
+  }
+}

@@ -1,0 +1,71 @@
+// A decoded program with the memory it runs on.
+#pragma once
+#include "kernel.h"
+
+namespace glimt {
+
+enum class FaultCode : int32_t {
+  none = 0,
+  // The bytes are of another version, truncated or inconsistent.
+  malformed = 1,
+  // details: the buffer (or -1), the tensor (or -1) with a dimension that is negative, fractional or too large.
+  dimension = 2,
+  // details: the buffer with less memory than its tensors reach.
+  tooSmall = 3,
+  // details: instruction, input, value, lowest and highest allowed.
+  index = 4,
+  memory = 5,
+};
+
+struct Fault {
+  FaultCode code;
+  int32_t details[5];
+};
+
+// Memory bound to a buffer.
+struct Binding {
+  uint8_t* data;
+  uint64_t bytes;
+  bool packed;
+};
+
+struct Instruction {
+  const program::Instruction* encoded;
+  const Kernel* kernel;
+  Call call;
+};
+
+struct Executable {
+  uint8_t* bytes;
+  const program::Header* header;
+  const program::Buffer* buffers;
+  const program::Tensor* tensors;
+  uint32_t* symbols;
+  Binding* bindings;
+  Operand* operands;
+  Operand* instructionOperands;
+  Instruction* instructions;
+
+  // Of temporaries, by slot, in the arena; then the scratch of kernels.
+  uint64_t* slotBytes;
+  uint64_t scratchBytes;
+
+  // Where a run stands.
+  uint32_t position, part;
+  Work work;
+};
+
+// Takes a copy of the bytes. Null with `fault` when they can not be run, or memory is short.
+Executable* decode(const uint8_t* bytes, uint32_t length, Fault& fault);
+void release(Executable* executable);
+
+// From the symbols' values: shapes of all operands, and the bytes of arena a run needs. False with `fault`.
+bool plan(Executable& executable, uint64_t& arenaBytes, Fault& fault);
+// Gives temporaries their place, resolves every operand and checks it against the memory bound. False with `fault`.
+bool start(Executable& executable, uint8_t* arena, Fault& fault);
+
+enum class Progress : int32_t { done = 0, more = 1, failed = 2 };
+// Runs parts of instructions until they have cost about `budget` operations.
+Progress run(Executable& executable, double budget, Fault& fault);
+
+}  // namespace glimt

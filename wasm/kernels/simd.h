@@ -1,0 +1,121 @@
+// Four-lane f32 helpers every kernel shares. `madd` is the one place that chooses between separate
+// multiply and add (SIMD128) and relaxed fused multiply-add, a compile flag of another build.
+#pragma once
+#include <wasm_simd128.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace glimt {
+
+using f32x4 = v128_t;
+
+inline f32x4 load(const float* p) { return wasm_v128_load(p); }
+inline void store(float* p, f32x4 v) { wasm_v128_store(p, v); }
+inline f32x4 splat(const float* p) { return wasm_v128_load32_splat(p); }
+inline f32x4 splat(float x) { return wasm_f32x4_splat(x); }
+inline f32x4 zero() { return wasm_i32x4_const(0, 0, 0, 0); }
+inline f32x4 add(f32x4 a, f32x4 b) { return wasm_f32x4_add(a, b); }
+inline f32x4 sub(f32x4 a, f32x4 b) { return wasm_f32x4_sub(a, b); }
+inline f32x4 mul(f32x4 a, f32x4 b) { return wasm_f32x4_mul(a, b); }
+// One maxps: the larger lane, b's where a < b, so a NaN in a survives.
+inline f32x4 larger(f32x4 a, f32x4 b) { return wasm_f32x4_pmax(a, b); }
+
+// a * b + c
+inline f32x4 madd(f32x4 a, f32x4 b, f32x4 c) {
+#ifdef __wasm_relaxed_simd__
+  return wasm_f32x4_relaxed_madd(a, b, c);
+#else
+  return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+#endif
+}
+
+inline float sumLanes(f32x4 v) {
+  f32x4 pairs = add(v, wasm_i32x4_shuffle(v, v, 2, 3, 2, 3));
+  return wasm_f32x4_extract_lane(pairs, 0) + wasm_f32x4_extract_lane(pairs, 1);
+}
+
+// The first `count` (0..3) lanes at p, zeros after them; never reads past p + count.
+inline f32x4 loadPart(const float* p, size_t count) {
+  alignas(16) float lanes[4] = {0, 0, 0, 0};
+  for (size_t i = 0; i < count; i++) lanes[i] = p[i];
+  return load(lanes);
+}
+
+inline void storePart(float* p, f32x4 v, size_t count) {
+  alignas(16) float lanes[4];
+  store(lanes, v);
+  for (size_t i = 0; i < count; i++) p[i] = lanes[i];
+}
+
+// Rows a, b, c, d of a 4 x 4 block become its columns.
+inline void transpose(f32x4& a, f32x4& b, f32x4& c, f32x4& d) {
+  f32x4 ab0 = wasm_i32x4_shuffle(a, b, 0, 4, 1, 5), ab1 = wasm_i32x4_shuffle(a, b, 2, 6, 3, 7);
+  f32x4 cd0 = wasm_i32x4_shuffle(c, d, 0, 4, 1, 5), cd1 = wasm_i32x4_shuffle(c, d, 2, 6, 3, 7);
+  a = wasm_i32x4_shuffle(ab0, cd0, 0, 1, 4, 5);
+  b = wasm_i32x4_shuffle(ab0, cd0, 2, 3, 6, 7);
+  c = wasm_i32x4_shuffle(ab1, cd1, 0, 1, 4, 5);
+  d = wasm_i32x4_shuffle(ab1, cd1, 2, 3, 6, 7);
+}
+
+// Kept in memory of another translation unit: V8 rebuilds a v128.const at each use inside a loop.
+struct ExpConstants {
+  float lowest, highest, log2e, rounder, ln2High, ln2Low, p0, p1, p2, p3, p4, p5, one;
+};
+extern const ExpConstants kExp;
+
+// e^x = 2^n e^r with n = round(x log2 e), r = x - n ln 2 in two pieces, e^r by Cephes' polynomial of degree 7:
+// relative error below 2e-7. Below -86 the result is 0, above 88 it is e^88; NaN stays NaN.
+inline f32x4 exp(f32x4 x) {
+  f32x4 lowest = splat(&kExp.lowest);
+  f32x4 clamped = wasm_f32x4_pmin(wasm_f32x4_pmax(x, lowest), splat(&kExp.highest));
+  f32x4 rounder = splat(&kExp.rounder);
+  f32x4 shifted = add(mul(clamped, splat(&kExp.log2e)), rounder);
+  f32x4 n = sub(shifted, rounder);
+  f32x4 r = sub(sub(clamped, mul(n, splat(&kExp.ln2High))), mul(n, splat(&kExp.ln2Low)));
+  f32x4 p = madd(splat(&kExp.p0), r, splat(&kExp.p1));
+  p = madd(p, r, splat(&kExp.p2));
+  p = madd(p, r, splat(&kExp.p3));
+  p = madd(p, r, splat(&kExp.p4));
+  p = madd(p, r, splat(&kExp.p5));
+  p = add(madd(p, mul(r, r), r), splat(&kExp.one));
+  f32x4 scaled = wasm_i32x4_add(p, wasm_i32x4_shl(shifted, 23));
+  return wasm_v128_andnot(scaled, wasm_f32x4_lt(x, lowest));
+}
+
+inline f32x4 sigmoid(f32x4 x) {
+  f32x4 one = splat(&kExp.one);
+  return wasm_f32x4_div(one, add(one, exp(wasm_f32x4_neg(x))));
+}
+
+// Eight bf16 patterns, widened: the pattern is the upper half of an f32.
+inline void widenBf16(v128_t packed, f32x4& low, f32x4& high) {
+  low = wasm_i16x8_shuffle(zero(), packed, 0, 8, 1, 9, 2, 10, 3, 11);
+  high = wasm_i16x8_shuffle(zero(), packed, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+struct HalfConstants {
+  uint32_t magnitude, sign, normalBias, subnormalBias, firstNormal;
+  float subnormalOffset;
+};
+extern const HalfConstants kHalf;
+
+// Four IEEE halves, each in the low 16 bits of a lane, exactly. Normal: re-bias the exponent by 112. Subnormal:
+// put the fraction under an exponent of 2^-14 and subtract 2^-14. Weights are finite, so exponent 31 is not met.
+inline f32x4 widenHalf(v128_t h) {
+  v128_t magnitude = wasm_v128_and(h, splat((const float*)&kHalf.magnitude));
+  v128_t sign = wasm_i32x4_shl(wasm_v128_and(h, splat((const float*)&kHalf.sign)), 16);
+  v128_t shifted = wasm_i32x4_shl(magnitude, 13);
+  v128_t normal = wasm_i32x4_add(shifted, splat((const float*)&kHalf.normalBias));
+  f32x4 subnormal = sub(wasm_i32x4_add(shifted, splat((const float*)&kHalf.subnormalBias)),
+                        splat(&kHalf.subnormalOffset));
+  v128_t isNormal = wasm_i32x4_gt(magnitude, splat((const float*)&kHalf.firstNormal));
+  return wasm_v128_or(sign, wasm_v128_bitselect(normal, subnormal, isNormal));
+}
+
+inline void widenF16(v128_t packed, f32x4& low, f32x4& high) {
+  low = widenHalf(wasm_u32x4_extend_low_u16x8(packed));
+  high = widenHalf(wasm_u32x4_extend_high_u16x8(packed));
+}
+
+}  // namespace glimt
