@@ -14,8 +14,9 @@ if ! command -v emcc >/dev/null; then
   install="apt-get install -y --no-install-recommends emscripten"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing Emscripten from Debian (about a minute)"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $install -qq >/dev/null
+    log=$(mktemp)
+    { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+    rm "$log"
   else
     echo "The compiler of the WebAssembly kernels, Emscripten, is missing. On Debian or Ubuntu:" >&2
     echo "  sudo $install" >&2
@@ -26,7 +27,7 @@ fi
 
 # npm ci starts from nothing each time, so it runs only when the lock file is newer than what is installed.
 if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
-  npm ci --no-audit --no-fund
+  npm ci --no-audit --no-fund --loglevel=error
 fi
 
 npm run --silent build
