@@ -7,15 +7,23 @@ export const linear: Kernel<"linear"> = ({ x, w }, { y }) => multiply(x, w, null
 export const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) =>
   multiply(x, w, bias.toFloat32(), y);
 
+/** Weight rows widened at a time, so that the sums of a row of x are stored side by side. */
+const BLOCK = 16;
+
 function multiply(x: MatrixView, w: MatrixView, bias: Float32Array | null, y: MatrixView): void {
   const size = x.cols;
   const xs = x.toFloat32();
-  const wRow = new Float32Array(size);
+  const block = new Float32Array(BLOCK * size);
   const sums = new Float64Array(x.rows * w.rows);
-  for (let n = 0; n < w.rows; n++) {
-    w.readRow(n, wRow);
-    const start = bias ? (bias[n] as number) : 0;
-    for (let m = 0; m < x.rows; m++) sums[m * w.rows + n] = start + dot(xs, m * size, wRow, 0, size);
+  for (let first = 0; first < w.rows; first += BLOCK) {
+    const count = Math.min(BLOCK, w.rows - first);
+    for (let i = 0; i < count; i++) w.readRow(first + i, block, i * size);
+    for (let m = 0; m < x.rows; m++) {
+      for (let i = 0; i < count; i++) {
+        const start = bias ? (bias[first + i] as number) : 0;
+        sums[m * w.rows + first + i] = start + dot(xs, m * size, block, i * size, size);
+      }
+    }
   }
   for (let m = 0; m < x.rows; m++) y.writeRow(m, sums, m * w.rows);
 }

@@ -1,0 +1,44 @@
+/** The tests of a backend against the reference backend: every op's cases, the goldens, the engine contract. */
+import type { Test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Backend } from "../../src/backends/backend.ts";
+import { caseName } from "../../src/conformance/case.ts";
+import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
+import { type ActivationDType, runConformance } from "../../src/conformance/conformance.ts";
+import { runCase } from "../../src/conformance/harness.ts";
+import { OP_NAMES } from "../../src/graph/ops.ts";
+import { engineContract } from "./engine-contract.ts";
+import { GOLDEN_CASES } from "./golden.ts";
+
+/** Failing cases shown in full; the rest is counted. */
+const SHOWN = 12;
+
+/** Every op must be supported, with every weight type, for these activations. */
+export function backendSuite(test: Test, backend: Backend, activations: readonly ActivationDType[]): void {
+  for (const activation of activations) {
+    for (const op of OP_NAMES) {
+      test(`${backend.name} ${op}, ${activation} activations`, async () => {
+        const results = await runConformance(backend, { ops: [op], activation });
+        const complaints = results
+          .filter(({ ok, skippedReason }) => !ok || skippedReason !== undefined)
+          .map((result) => `${result.caseName}: ${result.failure ?? `skipped, ${result.skippedReason}`}`);
+        const rest = complaints.length > SHOWN ? [`and ${complaints.length - SHOWN} more`] : [];
+        assert.is([...complaints.slice(0, SHOWN), ...rest].join("\n"), "");
+        assert.ok(results.length > 0);
+      });
+    }
+    test(`${backend.name} op goldens, ${activation} activations`, async () => {
+      const engine = await backend.open();
+      for (const { test: golden, expected } of GOLDEN_CASES) {
+        const { failure } = compareRuns(
+          expected,
+          await runCase(engine, golden, activation),
+          TOLERANCES[activation],
+        );
+        assert.is(failure, undefined, caseName(golden));
+      }
+      engine.dispose();
+    });
+  }
+  engineContract(test, backend);
+}
