@@ -1,0 +1,80 @@
+/** Opens a checkpoint as published: its configuration is parsed and its weights are listed, but none is read. */
+import { parseGenerationConfig } from "../config/generation-config.ts";
+import { parseModelConfig } from "../config/model-config.ts";
+import { checkProcessorFitsModel, parseProcessorConfig } from "../config/processor-config.ts";
+import type { GenerationDefaults, ModelConfig, ProcessorConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { type CheckpointFiles, readJson } from "./files.ts";
+import { type StoredTensor, weightDType } from "./safetensors.ts";
+import { readWeightFiles, type WeightFile } from "./shards.ts";
+
+export interface Checkpoint {
+  readonly files: CheckpointFiles;
+  readonly config: ModelConfig;
+  readonly processor: ProcessorConfig;
+  readonly generation: GenerationDefaults;
+  readonly weightFiles: readonly WeightFile[];
+  /** By published name ("model.visual...", "model.language_model...", "lm_head..."). */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The weight type that most of the bytes have. */
+  readonly mainDType: WeightDType;
+  /** A tensor's type as a weight; null when it is not there or can not be one. */
+  tensorDType(name: string): WeightDType | null;
+}
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * @throws CHECKPOINT_NOT_FOUND when there is no config.json or no weights; MODEL_UNSUPPORTED; CONFIG_INVALID naming
+ * the key; CHECKPOINT_INVALID naming the file and tensor; ABORTED.
+ */
+export async function openCheckpoint(
+  files: CheckpointFiles,
+  { signal }: OpenOptions = {},
+): Promise<Checkpoint> {
+  const json = (name: string) => readJson(files, name, signal);
+  const configJson = await json("config.json");
+  if (configJson === undefined) {
+    throw new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${files.location} has no config.json: it is not a Hugging Face checkpoint.`,
+    );
+  }
+  const config = parseModelConfig(configJson);
+  const [generationJson, preprocessorJson, videoJson, processorJson] = await Promise.all([
+    json("generation_config.json"),
+    json("preprocessor_config.json"),
+    json("video_preprocessor_config.json"),
+    json("processor_config.json"),
+  ]);
+  const processor = parseProcessorConfig(preprocessorJson, videoJson, processorJson);
+  checkProcessorFitsModel(processor, config);
+  const { files: weightFiles, tensors } = await readWeightFiles(files, signal);
+  return {
+    files,
+    config,
+    processor,
+    generation: parseGenerationConfig(generationJson, configJson),
+    weightFiles,
+    tensors,
+    mainDType: mainDType(tensors.values()),
+    tensorDType(name) {
+      const tensor = tensors.get(name);
+      return tensor ? weightDType(tensor.dtype) : null;
+    },
+  };
+}
+
+function mainDType(tensors: Iterable<StoredTensor>): WeightDType {
+  const bytes: Record<WeightDType, number> = { f32: 0, bf16: 0, f16: 0 };
+  for (const tensor of tensors) {
+    const dtype = weightDType(tensor.dtype);
+    if (dtype) bytes[dtype] += tensor.bytes;
+  }
+  return (Object.keys(bytes) as WeightDType[]).reduce((most, dtype) =>
+    bytes[dtype] > bytes[most] ? dtype : most,
+  );
+}

@@ -1,0 +1,81 @@
+/** What is in a checkpoint, as numbers: the data behind `glimt inspect`. Reads no weights. */
+import type { Family } from "../config/types.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { type Aside, asideReason } from "./names.ts";
+import type { StoredDType } from "./safetensors.ts";
+
+export interface CheckpointDescription {
+  readonly location: string;
+  readonly family: Family;
+  readonly architecture: string;
+  readonly processor: string;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  readonly dtypes: readonly TensorTotals<StoredDType>[];
+  /** Parameters of the parts that the plain model runs, then of those it does without. */
+  readonly parts: readonly TensorTotals<Part>[];
+  readonly total: Totals;
+  /** Bytes of the KV cache for one token, at the given bytes an element. */
+  kvBytesPerToken(elementBytes: number): number;
+}
+
+export interface Totals {
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+export interface TensorTotals<K extends string> extends Totals {
+  readonly name: K;
+}
+
+export type Part = "vision" | "embedding" | "decoder" | "lm_head" | Aside | "other";
+
+export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescription {
+  const { config, files, processor, tensors, weightFiles } = checkpoint;
+  const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
+  const rules = { numHiddenLayers, tieWordEmbeddings: config.tieWordEmbeddings };
+  const dtypes = new Tally<StoredDType>();
+  const parts = new Tally<Part>();
+  const total = new Tally<"total">();
+  for (const [name, { dtype, shape, bytes }] of tensors) {
+    const parameters = shape.reduce((product, size) => product * size, 1);
+    dtypes.add(dtype, parameters, bytes);
+    parts.add(asideReason(name, rules) ?? partOf(name), parameters, bytes);
+    total.add("total", parameters, bytes);
+  }
+  return {
+    location: files.location,
+    family: config.family,
+    architecture: config.architecture,
+    processor: processor.kind,
+    files: weightFiles,
+    dtypes: dtypes.rows(),
+    parts: parts.rows(),
+    total: total.rows()[0] ?? { tensors: 0, parameters: 0, bytes: 0 },
+    kvBytesPerToken: (elementBytes) => 2 * numHiddenLayers * numKeyValueHeads * headDim * elementBytes,
+  };
+}
+
+function partOf(name: string): Part {
+  if (name.startsWith("model.visual.")) return "vision";
+  if (name.startsWith("model.language_model.embed_tokens.")) return "embedding";
+  if (name.startsWith("model.language_model.")) return "decoder";
+  return name.startsWith("lm_head.") ? "lm_head" : "other";
+}
+
+class Tally<K extends string> {
+  readonly #rows = new Map<K, { name: K; tensors: number; parameters: number; bytes: number }>();
+
+  add(name: K, parameters: number, bytes: number): void {
+    const row = this.#rows.get(name) ?? { name, tensors: 0, parameters: 0, bytes: 0 };
+    row.tensors++;
+    row.parameters += parameters;
+    row.bytes += bytes;
+    this.#rows.set(name, row);
+  }
+
+  /** Largest first. */
+  rows(): TensorTotals<K>[] {
+    return [...this.#rows.values()].sort((a, b) => b.bytes - a.bytes);
+  }
+}

@@ -1,0 +1,31 @@
+/** Tensor names: older spellings to the published one, and which tensors the plain model does without. */
+
+/** The first pattern that fits rewrites the beginning of a name. As transformers' own conversion for these families. */
+const OLDER_PREFIXES: readonly (readonly [RegExp, string])[] = [
+  [/^visual\./, "model.visual."],
+  [/^model\.(?!visual\.|language_model\.)/, "model.language_model."],
+];
+
+export function publishedName(name: string): string {
+  const rule = OLDER_PREFIXES.find(([pattern]) => pattern.test(name));
+  return rule ? name.replace(rule[0], rule[1]) : name;
+}
+
+export type Aside = "mtp" | "rotary" | "tied";
+
+export interface AsideRules {
+  readonly numHiddenLayers: number;
+  readonly tieWordEmbeddings: boolean;
+}
+
+/**
+ * Why a tensor that no graph asks for may lie in a checkpoint: a layer past the last one predicts several tokens at
+ * once (MTP), rotary frequencies are computed, and a tied lm_head is the embedding. Null: it is unknown.
+ */
+export function asideReason(name: string, { numHiddenLayers, tieWordEmbeddings }: AsideRules): Aside | null {
+  const layer = /^model\.language_model\.layers\.(\d+)\./.exec(name)?.[1];
+  if (layer !== undefined && Number(layer) >= numHiddenLayers) return "mtp";
+  if (/(^|\.)inv_freq$/.test(name)) return "rotary";
+  if (tieWordEmbeddings && name === "lm_head.weight") return "tied";
+  return null;
+}

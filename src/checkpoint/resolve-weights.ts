@@ -1,0 +1,103 @@
+/** Holds what the graphs ask for against what the checkpoint has; every difference is told at once. */
+import { GlimtError } from "../errors.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { type Aside, asideReason } from "./names.ts";
+import { type StoredTensor, weightDType } from "./safetensors.ts";
+import { type ResolvedSource, WeightReader } from "./weight-reader.ts";
+import type { WeightSource, WeightSpec } from "./weight-spec.ts";
+
+export interface ResolvedWeights {
+  /** One for each spec, in their order. */
+  readonly weights: readonly WeightReader[];
+  /** Tensors the plain model does without, by published name. */
+  readonly aside: ReadonlyMap<string, Aside>;
+}
+
+/** Names shown of each kind of complaint. */
+const LISTED = 20;
+
+/** @throws WEIGHTS_INVALID naming every tensor that is missing, misshapen, of another dtype, or unknown. */
+export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpec[]): ResolvedWeights {
+  const { tensors, config, files } = checkpoint;
+  const asked = new Set<string>();
+  const missing: string[] = [];
+  const wrong: string[] = [];
+  const resolve = (source: WeightSource): ResolvedSource | null => {
+    asked.add(source.tensor);
+    const tensor = tensors.get(source.tensor);
+    if (!tensor) missing.push(source.tensor);
+    const complaint = tensor && mismatch(tensor, source);
+    if (complaint) wrong.push(`${source.tensor} ${complaint}`);
+    const dtype = tensor && weightDType(tensor.dtype);
+    return tensor && dtype && !complaint ? { tensor, dtype, layout: source.layout } : null;
+  };
+
+  const positions = filePositions(checkpoint);
+  const weights: WeightReader[] = [];
+  for (const spec of specs) {
+    checkSpec(spec);
+    const sources = spec.sources.map(resolve);
+    if (sources.every((source) => source !== null)) {
+      const starts = sources.map(({ tensor }) => (positions.get(tensor.file) ?? 0) + tensor.offset);
+      weights.push(new WeightReader(files, spec, sources, Math.min(...starts)));
+    }
+  }
+
+  const aside = new Map<string, Aside>();
+  const unknown: string[] = [];
+  for (const name of tensors.keys()) {
+    if (asked.has(name)) continue;
+    const rules = {
+      numHiddenLayers: config.text.numHiddenLayers,
+      tieWordEmbeddings: config.tieWordEmbeddings,
+    };
+    const reason = asideReason(name, rules);
+    if (reason) aside.set(name, reason);
+    else unknown.push(name);
+  }
+  const complaints = [list("missing", missing), list("not as expected", wrong), list("unknown", unknown)];
+  if (complaints.some((text) => text !== "")) {
+    throw new GlimtError(
+      "WEIGHTS_INVALID",
+      `The weights in ${files.location} do not fit ${config.architecture}.${complaints.join("")}`,
+    );
+  }
+  return { weights, aside };
+}
+
+/** Where each file begins when all are laid end to end. */
+function filePositions({ weightFiles }: Checkpoint): Map<string, number> {
+  const positions = new Map<string, number>();
+  let position = 0;
+  for (const { name, bytes } of weightFiles) {
+    positions.set(name, position);
+    position += bytes;
+  }
+  return positions;
+}
+
+function mismatch(tensor: StoredTensor, source: WeightSource): string | null {
+  if (tensor.shape.join() !== source.shape.join()) {
+    return `has shape [${tensor.shape.join(", ")}], expected [${source.shape.join(", ")}]`;
+  }
+  if (weightDType(tensor.dtype)) return null;
+  return `has dtype ${tensor.dtype}; glimt reads BF16, F16 and F32`;
+}
+
+/** A spec that does not add up is a mistake in a graph, not in a checkpoint. */
+function checkSpec({ name, shape, sources }: WeightSpec): void {
+  const elements = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1);
+  const rows = sources.reduce((sum, source) => sum + (source.shape[0] ?? 0), 0);
+  const cols = elements(shape.slice(1));
+  if (rows === shape[0] && sources.every((source) => elements(source.shape.slice(1)) === cols)) return;
+  throw new GlimtError(
+    "GRAPH_INVALID",
+    `Weight "${name}" [${shape.join(", ")}] is not the sum of its tensors.`,
+  );
+}
+
+function list(kind: string, names: readonly string[]): string {
+  if (names.length === 0) return "";
+  const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
+  return ` ${names.length} ${kind}: ${names.slice(0, LISTED).join(", ")}${more}.`;
+}

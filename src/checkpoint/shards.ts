@@ -1,0 +1,105 @@
+/** Finds a checkpoint's weight files: one model.safetensors, or the shards that model.safetensors.index.json lists. */
+import { GlimtError } from "../errors.ts";
+import { type CheckpointFiles, readJson } from "./files.ts";
+import { publishedName } from "./names.ts";
+import { readSafetensorsHeader, type StoredTensor } from "./safetensors.ts";
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+export interface WeightFile {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface WeightFiles {
+  readonly files: readonly WeightFile[];
+  /** By published name, whatever the file's own spelling. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** Reads the headers only. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID naming the shard or tensor. */
+export async function readWeightFiles(files: CheckpointFiles, signal?: AbortSignal): Promise<WeightFiles> {
+  const single = await files.size(SINGLE, signal);
+  // transformers prefers the single file too.
+  const index = single === null ? await readIndex(files, signal) : null;
+  if (single === null && index === null) throw await noWeights(files, signal);
+  const names = index ? [...new Set(index.values())] : [SINGLE];
+  const sizes = await Promise.all(
+    names.map((name) => (name === SINGLE && single !== null ? single : files.size(name, signal))),
+  );
+  const absent = names.filter((_, shard) => sizes[shard] === null);
+  if (absent.length > 0) {
+    throw new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${files.location} lacks ${absent.join(", ")}, which ${INDEX} lists; is the download complete?`,
+    );
+  }
+  const found = names.map((name, shard) => ({ name, bytes: sizes[shard] as number }));
+  const headers = await Promise.all(
+    found.map(({ name, bytes }) => readSafetensorsHeader(files, name, bytes, signal)),
+  );
+  return { files: found, tensors: collect(files.location, headers.flat(), index) };
+}
+
+/** Tensor -> shard. Null when there is no index. */
+async function readIndex(
+  files: CheckpointFiles,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, string> | null> {
+  const json = await readJson(files, INDEX, signal);
+  if (json === undefined) return null;
+  const map = (json as { weight_map?: unknown } | null)?.weight_map;
+  const entries = typeof map === "object" && map !== null ? Object.entries(map) : [];
+  if (entries.length === 0) {
+    throw new GlimtError("CHECKPOINT_INVALID", `${INDEX} in ${files.location} has no weight_map.`);
+  }
+  for (const [tensor, file] of entries) {
+    // Only plain names: an index must not lead out of the checkpoint.
+    if (typeof file !== "string" || !/^[\w.-]+\.safetensors$/.test(file)) {
+      throw new GlimtError(
+        "CHECKPOINT_INVALID",
+        `${INDEX} in ${files.location}: "${tensor}" is in ${JSON.stringify(file)}, which is no safetensors file name.`,
+      );
+    }
+  }
+  return new Map(entries as [string, string][]);
+}
+
+function collect(
+  location: string,
+  stored: readonly StoredTensor[],
+  index: ReadonlyMap<string, string> | null,
+): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const tensor of stored) {
+    const name = publishedName(tensor.name);
+    const other = tensors.get(name);
+    if (other) {
+      throw new GlimtError(
+        "CHECKPOINT_INVALID",
+        `${location} holds "${name}" twice: as ${other.name} in ${other.file} and as ${tensor.name} in ${tensor.file}.`,
+      );
+    }
+    tensors.set(name, tensor);
+  }
+  for (const [tensor, file] of index ?? []) {
+    if (tensors.get(publishedName(tensor))?.file === file) continue;
+    throw new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${location}: ${INDEX} puts "${tensor}" in ${file}, which lacks it.`,
+    );
+  }
+  return tensors;
+}
+
+async function noWeights(files: CheckpointFiles, signal: AbortSignal | undefined): Promise<GlimtError> {
+  const pickled =
+    (await files.size("pytorch_model.bin", signal)) ??
+    (await files.size("pytorch_model.bin.index.json", signal));
+  const advice = pickled === null ? "" : " Its weights are pickled; convert them to safetensors first.";
+  return new GlimtError(
+    "CHECKPOINT_NOT_FOUND",
+    `${files.location} has neither ${SINGLE} nor ${INDEX}.${advice}`,
+  );
+}

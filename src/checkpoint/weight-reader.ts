@@ -1,0 +1,132 @@
+/** Reads one weight's rows from wherever its tensors lie, straight into the caller's memory where the layout allows. */
+import { throwIfAborted } from "../errors.ts";
+import { toFloat32 } from "../tensor/convert.ts";
+import { BYTES_PER_ELEMENT, hostArray, type WeightDType } from "../tensor/dtype.ts";
+import type { CheckpointFiles } from "./files.ts";
+import { requireFinite } from "./finite.ts";
+import type { StoredTensor } from "./safetensors.ts";
+import type { WeightSource, WeightSpec } from "./weight-spec.ts";
+
+export interface ResolvedSource {
+  readonly tensor: StoredTensor;
+  readonly dtype: WeightDType;
+  readonly layout: WeightSource["layout"];
+}
+
+/** Bytes of one read; the staging of rows that must be reordered or widened is no larger (or one row, if that is). */
+const BATCH = 4 << 20;
+
+export class WeightReader {
+  readonly spec: WeightSpec;
+  /** What `readRows` hands out: the tensors' common dtype, or f32 when they differ (widening is exact). */
+  readonly dtype: WeightDType;
+  readonly rows: number;
+  readonly cols: number;
+  /** Of the first byte, all weight files laid end to end: reading in this order goes through them once. */
+  readonly position: number;
+  readonly #files: CheckpointFiles;
+  readonly #sources: readonly ResolvedSource[];
+
+  constructor(
+    files: CheckpointFiles,
+    spec: WeightSpec,
+    sources: readonly ResolvedSource[],
+    position: number,
+  ) {
+    const [first] = sources;
+    this.spec = spec;
+    this.dtype = first && sources.every(({ dtype }) => dtype === first.dtype) ? first.dtype : "f32";
+    this.rows = spec.shape[0] ?? 1;
+    this.cols = spec.shape.slice(1).reduce((product, size) => product * size, 1);
+    this.position = position;
+    this.#files = files;
+    this.#sources = sources;
+  }
+
+  /** Of all rows, in `dtype`. */
+  get bytes(): number {
+    return this.rows * this.cols * BYTES_PER_ELEMENT[this.dtype];
+  }
+
+  /**
+   * Fills `into` with rows [first, first + count), row-major, little-endian, in `dtype`. `into` holds exactly
+   * count * cols elements and starts at a multiple of their size. The memory must not be moved while this runs.
+   * @throws WEIGHTS_INVALID naming the tensor when a value is NaN or infinite; CHECKPOINT_INVALID; ABORTED.
+   */
+  async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const rowBytes = this.cols * BYTES_PER_ELEMENT[this.dtype];
+    if (first < 0 || first + count > this.rows || into.length !== count * rowBytes) {
+      throw new RangeError(
+        `${this.spec.name}: rows ${first} to ${first + count} of ${this.rows}, ${into.length} bytes for them`,
+      );
+    }
+    let sourceStart = 0;
+    for (const source of this.#sources) {
+      const sourceRows = source.tensor.shape[0] ?? 1;
+      const from = Math.max(first, sourceStart);
+      const to = Math.min(first + count, sourceStart + sourceRows);
+      if (from < to) {
+        const target = into.subarray((from - first) * rowBytes, (to - first) * rowBytes);
+        await this.#readSource(source, from - sourceStart, to - from, target, signal);
+      }
+      sourceStart += sourceRows;
+    }
+  }
+
+  async #readSource(
+    source: ResolvedSource,
+    first: number,
+    count: number,
+    into: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const inPlace = source.layout === "rows" && source.dtype === this.dtype;
+    const storedRowBytes = this.cols * BYTES_PER_ELEMENT[source.dtype];
+    const rowBytes = into.length / count;
+    const batchRows = Math.max(1, Math.floor(BATCH / Math.max(1, storedRowBytes)));
+    const staging = inPlace ? null : hostArray(source.dtype, Math.min(batchRows, count) * this.cols);
+    for (let row = 0; row < count; row += batchRows) {
+      throwIfAborted(signal);
+      const rows = Math.min(batchRows, count - row);
+      const target = into.subarray(row * rowBytes, (row + rows) * rowBytes);
+      const stored = staging ? new Uint8Array(staging.buffer, 0, rows * storedRowBytes) : target;
+      const offset = source.tensor.offset + (first + row) * storedRowBytes;
+      await this.#files.readInto(source.tensor.file, offset, stored, signal);
+      requireFinite(stored, source.dtype, source.tensor);
+      if (staging) this.#place(source, stored, target, rows);
+    }
+  }
+
+  /** Reorders and widens staged rows into the caller's memory. */
+  #place(
+    { tensor, dtype, layout }: ResolvedSource,
+    stored: Uint8Array,
+    target: Uint8Array,
+    rows: number,
+  ): void {
+    let values = elements(stored, dtype);
+    if (dtype !== this.dtype) values = toFloat32(dtype, values);
+    const out = elements(target, this.dtype);
+    if (layout === "rows") {
+      out.set(values);
+      return;
+    }
+    const [, channels = 1, height = 1, width = 1] = tensor.shape;
+    const taps = height * width;
+    for (let row = 0; row < rows; row++) {
+      const start = row * this.cols;
+      for (let channel = 0; channel < channels; channel++) {
+        for (let tap = 0; tap < taps; tap++) {
+          out[start + tap * channels + channel] = values[start + channel * taps + tap] as number;
+        }
+      }
+    }
+  }
+}
+
+function elements(bytes: Uint8Array, dtype: WeightDType): Float32Array | Uint16Array {
+  const length = bytes.length / BYTES_PER_ELEMENT[dtype];
+  return dtype === "f32"
+    ? new Float32Array(bytes.buffer, bytes.byteOffset, length)
+    : new Uint16Array(bytes.buffer, bytes.byteOffset, length);
+}
