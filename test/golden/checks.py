@@ -1,5 +1,7 @@
 """What makes a recorded case worth testing against: clear greedy choices, and results that depend on every part."""
 
+import copy
+
 import torch
 
 from cases import MAX_NEW_TOKENS
@@ -8,6 +10,7 @@ from record import greedy, positions, prefill
 LEAST_MARGIN = 0.05  # between the best and the second logit, at every greedy step
 LEAST_EFFECT = 0.02  # on some logit, when a part of the model or of the input is changed
 LEAST_ROUTER_MARGIN = 1e-5  # between a chosen expert's or group's score and the next one's, at every token
+MOST_NOISE = 3e-4  # between float32 and float64 on a last-position logit; tests allow 1e-3
 LEAST_DISTINCT = 8  # different tokens among the 24
 
 PARTS = (
@@ -42,6 +45,8 @@ def check_case(spec, model, case, result):
         problems.append(f"{case.name}: margin {min(result['margins']):.4f}")
     if len(set(entry["greedyIds"])) < LEAST_DISTINCT:
         problems.append(f"{case.name}: only {len(set(entry['greedyIds']))} different tokens")
+    if (noise := rounding_noise(model, inputs, result["logits"])) > MOST_NOISE:
+        problems.append(f"{case.name}: float64 differs by {noise:.1e}")
     if (least := router_margin(model, inputs)) < LEAST_ROUTER_MARGIN:
         problems.append(f"{case.name}: router margin {least:.1e}")
     for what, effect in effects(model, inputs, result["logits"]):
@@ -49,6 +54,14 @@ def check_case(spec, model, case, result):
         if effect < LEAST_EFFECT:
             problems.append(f"{case.name}: {what} moves the logits by {effect:.4f} only")
     return problems
+
+
+def rounding_noise(model, inputs, logits):
+    """Largest difference of a last-position logit when everything is computed in float64."""
+    double = copy.deepcopy(model).double()
+    double.model.rope_deltas = None
+    wide = {key: value.double() if value.is_floating_point() else value for key, value in inputs.items()}
+    return float((prefill(double, wide).logits[0, -1] - logits).abs().max())
 
 
 @torch.no_grad()

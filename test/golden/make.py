@@ -1,12 +1,14 @@
 """Remakes everything under test/golden/data: `python test/golden/make.py` (see README.md beside it).
 
 Tiny random checkpoints in the published format, and for each of them conversations with what Hugging Face
-transformers makes of them, stage by stage. Deterministic: the seeds are in specs.py.
+transformers makes of them, stage by stage. Then the tables of single parts, by the make_*.py scripts beside this one.
+Deterministic: the seeds are in specs.py.
 """
 
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -82,7 +84,7 @@ def write_checkpoint(spec, tensors, folder):
 def load(spec, folder):
     """The model in float32, the processor (torchvision, the default) and the image processor on Pillow."""
     model, report = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+        folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", output_loading_info=True
     )
     config = spec.files["config.json"]
     extra = set(layouts.mtp_layer(config["model_type"], config["text_config"])) if spec.mtp_layer else set()
@@ -96,14 +98,15 @@ def load(spec, folder):
 
 
 def make_one(spec, data, seed):
-    """Writes the checkpoint and its cases; returns what is wrong with them."""
-    folder = data / spec.name
+    """Writes the checkpoint and its cases; returns what is wrong with them. What was there stays until all is done."""
+    folder = data / f".{spec.name}.new"
     shutil.rmtree(folder, ignore_errors=True)
     tensors = weights(spec, seed)
     write_checkpoint(spec, tensors, folder)
     model, processor, pillow = load(spec, folder)
     cases = cases_for(spec.name)
     if spec.stop_case and not end_early(spec, tensors, model, processor, cases, data):
+        shutil.rmtree(folder)
         return [f"{spec.stop_case}: no token to stop at"]
     write_checkpoint(spec, tensors, folder)
     model, processor, pillow = load(spec, folder)
@@ -119,6 +122,8 @@ def make_one(spec, data, seed):
         )
         if problems:
             break
+    shutil.rmtree(data / spec.name, ignore_errors=True)
+    folder.rename(data / spec.name)
     return problems
 
 
@@ -159,6 +164,10 @@ def main():
                 break
             print("  NOT GOOD: " + "; ".join(problems))
         failed += problems
+    if not options.only and options.data == HERE / "data":
+        for script in sorted(HERE.glob("make_*.py")):
+            print(script.name)
+            subprocess.run([sys.executable, script], check=True)
     size = sum(file.stat().st_size for file in options.data.rglob("*") if file.is_file())
     print(f"{size / 1e6:.2f} MB in {options.data}; transformers {transformers.__version__}, torch {torch.__version__}")
     sys.exit(bool(failed))
