@@ -98,8 +98,8 @@ export class WasmEngine implements Engine {
     { signal, onProgress }: RunOptions = {},
   ): Promise<void> {
     const live = this.#alive();
-    if (!(executable instanceof WasmExecutable)) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another backend.");
+    if (!(executable instanceof WasmExecutable && executable.belongsTo(live.memory))) {
+      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another engine.");
     }
     if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
     throwIfAborted(signal);

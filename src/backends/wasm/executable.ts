@@ -53,6 +53,11 @@ export class WasmExecutable implements Executable {
     }
   }
 
+  /** Whether it was compiled by the engine of this memory. */
+  belongsTo(memory: WasmMemory): boolean {
+    return memory === this.#memory;
+  }
+
   /** Bytes of arena for temporaries and scratch. @throws INPUT_INVALID when a symbol or shape is impossible. */
   plan(symbols: SymbolValues): number {
     this.program.symbols.forEach((name, index) => {
@@ -83,7 +88,7 @@ export class WasmExecutable implements Executable {
           `${buffer.kind} "${buffer.name}" ${found}, expected ${buffer.dtype}[${rows}, ${cols}]`,
         );
       if (!binding) throw complain("is not bound");
-      const found = this.#resolve(binding);
+      const found = this.#resolve(binding, complain);
       if (found.data && buffer.kind !== "input") throw complain("is bound to a host array");
       if (!found.dtypes.includes(buffer.dtype)) throw complain(`is ${found.dtypes.join(" or ")}`);
       const needed = rows * cols * BYTES_PER_ELEMENT[buffer.dtype];
@@ -140,7 +145,10 @@ export class WasmExecutable implements Executable {
     this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes, weight.packed ? 1 : 0);
   }
 
-  #resolve(binding: Binding): { data?: Uint8Array; block: Block; dtypes: readonly DType[] } {
+  #resolve(
+    binding: Binding,
+    complain: (found: string) => GlimtError,
+  ): { data?: Uint8Array; block: Block; dtypes: readonly DType[] } {
     if (ArrayBuffer.isView(binding)) {
       const data = new Uint8Array(binding.buffer, binding.byteOffset, binding.byteLength);
       const dtypes: readonly DType[] =
@@ -150,11 +158,9 @@ export class WasmExecutable implements Executable {
     const { tensor, firstRow, rows } =
       "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
     const owned = this.#memory.owned(tensor);
-    if (owned.packed) throw this.#invalidInput("a packed weight is bound as an operand");
+    if (owned.packed) throw complain("is bound to a packed weight");
     if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
-      throw this.#invalidInput(
-        `rows ${firstRow}..${firstRow + rows} are bound of a tensor of ${owned.rows} rows`,
-      );
+      throw complain(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${owned.rows}`);
     }
     const rowBytes = owned.cols * BYTES_PER_ELEMENT[owned.dtype];
     return {
