@@ -1,0 +1,57 @@
+/**
+ * PNG through the Rust png crate (@jsquash/png): every colour type and depth, interlaced or not.
+ *
+ * The package's own glue keeps one instance for good, whose memory never shrinks after a large page. This is the
+ * same module with the few imports its `decode` needs, in an instance per picture.
+ */
+
+import * as wasmFile from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm";
+
+interface PngExports {
+  readonly memory: WebAssembly.Memory;
+  __wbindgen_malloc(bytes: number, align: number): number;
+  decode(pointer: number, length: number): number;
+}
+
+/** The package's own types describe the instance; the bundler loads the file as bytes. */
+const wasm = (wasmFile as unknown as { default: Uint8Array<ArrayBuffer> }).default;
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+/** Encoded bytes to RGBA, not premultiplied. Palettes are expanded; of 16 bits the upper 8 are kept. */
+export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
+  compiled ??= WebAssembly.compile(wasm);
+  const module = await compiled;
+  let pixels: Uint8Array | undefined;
+  const text = (pointer: number, length: number) =>
+    new TextDecoder().decode(new Uint8Array(codec.memory.buffer, pointer, length));
+  const handlers: [importName: RegExp, handler: (...args: number[]) => unknown][] = [
+    [
+      /^__wbg_newwithownedu8clampedarray/,
+      (pointer = 0, length = 0) => {
+        pixels = new Uint8Array(codec.memory.buffer, pointer, length).slice();
+        return 0;
+      },
+    ],
+    [
+      /^__wbindgen_throw$/,
+      (pointer = 0, length = 0) => {
+        throw new Error(text(pointer, length));
+      },
+    ],
+  ];
+  const unused = () => {
+    throw new Error("the PNG codec called an import that decoding does not need");
+  };
+  const imports = WebAssembly.Module.imports(module).map(({ name }) => [
+    name,
+    handlers.find(([pattern]) => pattern.test(name))?.[1] ?? unused,
+  ]);
+  const instance = await WebAssembly.instantiate(module, { wbg: Object.fromEntries(imports) });
+  const codec = instance.exports as unknown as PngExports;
+  const pointer = codec.__wbindgen_malloc(bytes.length, 1);
+  new Uint8Array(codec.memory.buffer, pointer, bytes.length).set(bytes);
+  codec.decode(pointer, bytes.length);
+  if (!pixels) throw new Error("the decoder found no picture");
+  return pixels;
+}

@@ -1,0 +1,49 @@
+/** Local files for the media room: the only place of it that knows a file system. */
+
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { GlimtError } from "../errors.ts";
+import { frameMetadata, type VideoFrames } from "./video-source.ts";
+
+const FRAME_FILE = /\.(png|jpe?g|webp)$/i;
+
+/** The bytes of a file, for SourceOptions.readFile. */
+export async function readLocalFile(path: string | URL): Promise<Uint8Array> {
+  return new Uint8Array(await readFile(path));
+}
+
+/**
+ * A directory of numbered frames as a video: every PNG, JPEG and WebP file in the order of the numbers in their
+ * names, and `metadata.json` (fps, total_num_frames, duration, frames_indices; all optional) when there is one.
+ *
+ * @throws VIDEO_INVALID for a path that is no directory, has no frames, or whose metadata is no JSON object.
+ */
+export async function readFrameDirectory(path: string | URL): Promise<VideoFrames> {
+  const directory = path instanceof URL || path.startsWith("file:") ? fileURLToPath(path) : path;
+  let names: string[];
+  try {
+    names = await readdir(directory);
+  } catch (cause) {
+    throw new GlimtError("VIDEO_INVALID", `Video ${directory} is no readable directory of frames.`, {
+      cause,
+    });
+  }
+  const byNumber = new Intl.Collator("en", { numeric: true });
+  const frames = names.filter((name) => FRAME_FILE.test(name)).sort(byNumber.compare);
+  if (frames.length === 0) {
+    throw new GlimtError("VIDEO_INVALID", `Video directory ${directory} holds no PNG, JPEG or WebP frames.`);
+  }
+  const sources = frames.map((name) => join(directory, name));
+  if (!names.includes("metadata.json")) return { frames: sources };
+  return { frames: sources, metadata: await readMetadata(join(directory, "metadata.json")) };
+}
+
+async function readMetadata(path: string) {
+  try {
+    return frameMetadata(JSON.parse(await readFile(path, "utf8")), path);
+  } catch (cause) {
+    if (cause instanceof GlimtError) throw cause;
+    throw new GlimtError("VIDEO_INVALID", `${path} is no valid JSON.`, { cause });
+  }
+}

@@ -1,0 +1,165 @@
+/** What a file's first bytes say of the picture: format, size and EXIF block, read before anything is decoded. */
+
+import { GlimtError } from "../errors.ts";
+
+export type ImageFormat = "png" | "jpeg" | "webp";
+
+export interface ImageHeader {
+  readonly format: ImageFormat;
+  /** As stored, before EXIF orientation. */
+  readonly width: number;
+  readonly height: number;
+  /** The TIFF structure of the EXIF block, when there is one. */
+  readonly exif: Uint8Array | undefined;
+}
+
+type Parsed = Omit<ImageHeader, "format">;
+
+/** Formats that are recognised only to be refused by name. */
+const OTHER_FORMATS: readonly [signature: string, name: string][] = [
+  ["GIF8", "GIF"],
+  ["BM", "BMP"],
+  ["II*\0", "TIFF"],
+  ["MM\0*", "TIFF"],
+  ["%PDF", "PDF"],
+  ["\0\0\0\x0cJXL", "JPEG XL"],
+];
+
+/** @throws IMAGE_INVALID naming the source for an empty, unknown, truncated or contradictory file. */
+export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
+  const fail = (problem: string): never => {
+    throw new GlimtError("IMAGE_INVALID", `Image ${name} ${problem}.`);
+  };
+  if (bytes.length === 0) fail("is empty (0 bytes)");
+  const format = sniff(bytes) ?? fail(`is ${otherFormat(bytes)}; give a PNG, JPEG or WebP file`);
+  let header: Parsed | undefined;
+  try {
+    header = PARSERS[format](bytes, fail);
+  } catch (error) {
+    if (error instanceof RangeError) fail(`is a truncated ${format.toUpperCase()} file`);
+    throw error;
+  }
+  if (header.width < 1 || header.height < 1) fail(`claims a size of ${header.width} x ${header.height}`);
+  return { format, ...header };
+}
+
+function sniff(bytes: Uint8Array): ImageFormat | undefined {
+  if (ascii(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "png";
+  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
+  if (ascii(bytes, 0, 4) === "RIFF" && ascii(bytes, 8, 12) === "WEBP") return "webp";
+  return undefined;
+}
+
+function otherFormat(bytes: Uint8Array): string {
+  const known = OTHER_FORMATS.find(([signature]) => ascii(bytes, 0, signature.length) === signature);
+  if (known) return `a ${known[1]} file`;
+  if (ascii(bytes, 4, 8) === "ftyp")
+    return `an ISO media file (${ascii(bytes, 8, 12)}), such as HEIC, AVIF or MP4`;
+  return "in no known image format";
+}
+
+type Fail = (problem: string) => never;
+
+const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = {
+  png: parsePng,
+  jpeg: parseJpeg,
+  webp: parseWebp,
+};
+
+/** Walks the chunks: length, type, data, CRC. Reading past the end is a RangeError, which means a truncated file. */
+function parsePng(bytes: Uint8Array, fail: Fail): Parsed {
+  const view = viewOf(bytes);
+  if (ascii(bytes, 12, 16) !== "IHDR") fail("has no PNG header chunk");
+  const size = { width: view.getUint32(16), height: view.getUint32(20) };
+  let exif: Uint8Array | undefined;
+  for (let at = 8; at < bytes.length; ) {
+    const length = view.getUint32(at);
+    const type = ascii(bytes, at + 4, at + 8);
+    view.getUint32(at + 8 + length);
+    if (type === "eXIf") exif = bytes.subarray(at + 8, at + 8 + length);
+    if (type === "IEND") break;
+    at += 12 + length;
+  }
+  return { ...size, exif };
+}
+
+/** Walks the segments to the first scan; a file whose scans are not followed by an end marker is truncated. */
+function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
+  const view = viewOf(bytes);
+  let size: { width: number; height: number } | undefined;
+  let exif: Uint8Array | undefined;
+  for (let at = 2; ; ) {
+    if (view.getUint8(at) !== 0xff) fail("is a corrupt JPEG file");
+    const marker = view.getUint8(at + 1);
+    if (marker === 0xff || marker === 0x01) {
+      at += marker === 0xff ? 1 : 2;
+      continue;
+    }
+    const length = view.getUint16(at + 2);
+    const body = at + 4;
+    const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
+    if (isFrame) {
+      size = { height: view.getUint16(body + 1), width: view.getUint16(body + 3) };
+      if (view.getUint8(body + 5) === 4) fail("is a CMYK JPEG, which is not supported; convert it to RGB");
+    }
+    if (marker === 0xe1 && ascii(bytes, body, body + 6) === "Exif\0\0") {
+      exif ??= bytes.subarray(body + 6, at + 2 + length);
+    }
+    at += 2 + length;
+    if (marker !== 0xda) continue;
+    if (!size) return fail("is a JPEG file without a frame");
+    if (!hasEndMarker(bytes, at)) throw new RangeError("no end marker");
+    return { ...size, exif };
+  }
+}
+
+/** 0xFFD9 can not occur inside a scan: a 0xFF byte there is followed by 0x00 or a restart marker. */
+function hasEndMarker(bytes: Uint8Array, from: number): boolean {
+  for (let at = bytes.lastIndexOf(0xd9); at > from; at = bytes.lastIndexOf(0xd9, at - 1)) {
+    if (bytes[at - 1] === 0xff) return true;
+  }
+  return false;
+}
+
+/** Walks the RIFF chunks; the size is that of the canvas (VP8X) or of the only frame. */
+function parseWebp(bytes: Uint8Array, fail: Fail): Parsed {
+  const view = viewOf(bytes);
+  const end = 8 + view.getUint32(4, true);
+  if (end > bytes.length) throw new RangeError("shorter than its RIFF size");
+  let size: { width: number; height: number } | undefined;
+  let exif: Uint8Array | undefined;
+  for (let at = 12; at + 8 <= end; ) {
+    const type = ascii(bytes, at, at + 4);
+    const length = view.getUint32(at + 4, true);
+    const body = at + 8;
+    if (type === "VP8X") {
+      if (view.getUint8(body) & 0x02) fail("is an animated WebP file; give its frames as a video");
+      size = { width: 1 + uint24(view, body + 4), height: 1 + uint24(view, body + 7) };
+    } else if (type === "VP8 ") {
+      size ??= {
+        width: view.getUint16(body + 6, true) & 0x3fff,
+        height: view.getUint16(body + 8, true) & 0x3fff,
+      };
+    } else if (type === "VP8L") {
+      const packed = view.getUint32(body + 1, true);
+      size ??= { width: 1 + (packed & 0x3fff), height: 1 + ((packed >>> 14) & 0x3fff) };
+    } else if (type === "EXIF") {
+      const block = bytes.subarray(body, body + length);
+      exif = ascii(block, 0, 6) === "Exif\0\0" ? block.subarray(6) : block;
+    }
+    at = body + length + (length % 2);
+  }
+  return size ? { ...size, exif } : fail("is a WebP file without a picture");
+}
+
+function uint24(view: DataView, at: number): number {
+  return view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function ascii(bytes: Uint8Array, start: number, end: number): string {
+  return String.fromCharCode(...bytes.subarray(start, end));
+}
