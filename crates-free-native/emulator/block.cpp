@@ -1,0 +1,315 @@
+// The block scheduler: runs fibers until each waits or ends, and names what hangs.
+#include "block.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+
+namespace glimt::emu {
+
+namespace {
+
+constexpr unsigned kMaxThreads = 1024;
+// What every supported GPU grants (compute capability 8.6 and 8.9 have the least).
+constexpr size_t kMaxSharedBytes = 99 * 1024;
+constexpr unsigned char kZonePattern = 0xA5;
+
+std::atomic<Schedule> g_schedule{Schedule::in_order};
+std::atomic<uint64_t> g_seed{1};
+
+thread_local Block* t_block = nullptr;
+
+// Threads (with their stacks) are kept from block to block.
+struct ThreadPool {
+  std::vector<std::unique_ptr<Thread>> threads;
+};
+thread_local ThreadPool t_pool;
+
+uint64_t next_random(uint64_t& state) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state;
+}
+
+std::string format_index(Index3 index) {
+  return "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " + std::to_string(index.z) + ")";
+}
+
+std::string format_site(const std::source_location& site) {
+  std::string file = site.file_name();
+  auto slash = file.rfind('/');
+  if (slash != std::string::npos) file = file.substr(slash + 1);
+  return file + ":" + std::to_string(site.line());
+}
+
+}  // namespace
+
+Block* current_block() { return t_block; }
+
+void set_schedule(Schedule schedule, uint64_t seed) {
+  g_schedule = schedule;
+  g_seed = seed ? seed : 1;
+}
+
+void run_grid(const LaunchShape& shape, const std::function<void()>& body) {
+  const auto refuse = [&](const std::string& what) {
+    throw KernelFault("launch configuration", std::string(shape.kernel) + ": " + what);
+  };
+  const unsigned count = shape.block.x * shape.block.y * shape.block.z;
+  if (count == 0 || count > kMaxThreads) refuse(std::to_string(count) + " threads in a block");
+  if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) refuse("an empty grid");
+  if (shape.grid.x > 0x7fffffffu || shape.grid.y > 65535 || shape.grid.z > 65535)
+    refuse("a grid of " + format_index(shape.grid));
+  if (shape.shared_bytes > kMaxSharedBytes) refuse(std::to_string(shape.shared_bytes) + " bytes of shared memory");
+  if (t_block) refuse("launched from inside a kernel");
+
+  Block block(shape, body);
+  struct Restore {
+    ~Restore() { t_block = nullptr; }
+  } restore;
+  t_block = &block;
+  for (unsigned z = 0; z < shape.grid.z; z++)
+    for (unsigned y = 0; y < shape.grid.y; y++)
+      for (unsigned x = 0; x < shape.grid.x; x++) block.run({x, y, z});
+}
+
+Block::Block(const LaunchShape& shape, const std::function<void()>& body) : shape_(shape), body_(body) {
+  const unsigned count = shape.block.x * shape.block.y * shape.block.z;
+  while (t_pool.threads.size() < count) t_pool.threads.push_back(std::make_unique<Thread>());
+  const unsigned warps = (count + 31) / 32;
+  lanes_.assign(warps * 32, nullptr);
+  collectives_.assign(warps * 4, {});
+  for (unsigned i = 0; i < count; i++) {
+    Thread* thread = t_pool.threads[i].get();
+    thread->index = {i % shape.block.x, i / shape.block.x % shape.block.y, i / (shape.block.x * shape.block.y)};
+    thread->linear = i;
+    thread->lane = i % 32;
+    thread->warp = i / 32;
+    threads_.push_back(thread);
+    lanes_[i] = thread;
+    order_.push_back(i);
+  }
+  if (g_schedule == Schedule::reversed) std::reverse(order_.begin(), order_.end());
+  // 64-byte aligned, with a red zone on both sides.
+  const size_t bytes = (shape.shared_bytes + 63) / 64 * 64 + 2 * kRedZone;
+  shared_ = static_cast<unsigned char*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+  if (!shared_) throw std::bad_alloc();
+}
+
+Block::~Block() {
+  std::free(shared_);
+  for (auto& memory : statics_) std::free(memory.memory);
+}
+
+void Block::start_shared() {
+  const size_t bytes = shape_.shared_bytes;
+  std::memset(shared_, kZonePattern, kRedZone);
+  std::memset(shared_ + kRedZone, 0xFF, bytes);
+  std::memset(shared_ + kRedZone + bytes, kZonePattern, kRedZone);
+  for (auto& memory : statics_) {
+    std::memset(memory.memory, kZonePattern, kRedZone);
+    std::memset(memory.memory + kRedZone, 0xFF, memory.bytes);
+    std::memset(memory.memory + kRedZone + memory.bytes, kZonePattern, kRedZone);
+  }
+}
+
+void Block::check_red_zones() {
+  const auto intact = [](const unsigned char* zone) {
+    return std::all_of(zone, zone + kRedZone, [](unsigned char byte) { return byte == kZonePattern; });
+  };
+  bool good = intact(shared_) && intact(shared_ + kRedZone + shape_.shared_bytes);
+  for (auto& memory : statics_) good = good && intact(memory.memory) && intact(memory.memory + kRedZone + memory.bytes);
+  if (good) return;
+  throw KernelFault("out of bounds", std::string(shape_.kernel) + ", block " + format_index(block_index_) +
+                                         ": wrote outside its shared memory");
+}
+
+void Block::run(Index3 index) {
+  block_index_ = index;
+  start_shared();
+  waiting_ = 0;
+  epoch_++;
+  live_ = static_cast<unsigned>(threads_.size());
+  for (auto& collective : collectives_) collective = {};
+  for (Thread* thread : threads_) {
+    thread->state = State::ready;
+    thread->open.clear();
+    thread->committed.clear();
+    thread->fiber.reset(&Block::entry);
+  }
+  uint64_t random = g_seed + index.x * 7919 + index.y * 104729 + index.z;
+  if (random == 0) random = 1;
+  while (live_ > 0) {
+    if (g_schedule == Schedule::shuffled)
+      for (size_t i = order_.size(); i > 1; i--) std::swap(order_[i - 1], order_[next_random(random) % i]);
+    bool progress = false;
+    for (uint32_t number : order_) {
+      Thread* thread = threads_[number];
+      if (thread->state != State::ready) continue;
+      progress = true;
+      current_ = thread;
+      thread->fiber.resume(scheduler_);
+      if (!fault_.empty()) throw KernelFault(fault_kind_, fault_);
+    }
+    if (!progress) explain_deadlock();
+  }
+  check_red_zones();
+}
+
+void Block::entry() {
+  Block& block = *t_block;
+  block.body_();
+  Thread& self = *block.current_;
+  const bool unfinished = !self.open.empty() ||
+                          std::any_of(self.committed.begin(), self.committed.end(), [](auto& g) { return !g.empty(); });
+  if (unfinished) block.fail("missing wait", "ends while its cp.async copies are under way");
+  self.state = State::done;
+  block.live_--;
+  block.yield();
+  std::abort();
+}
+
+void Block::yield() {
+  Thread* self = current_;
+  scheduler_.resume(self->fiber);
+}
+
+void Block::fail(const char* kind, const std::string& what) {
+  fault_kind_ = kind;
+  fault_ = where(*current_) + ": " + what;
+  yield();
+  std::abort();
+}
+
+std::string Block::where(const Thread& thread) const {
+  return std::string(shape_.kernel) + ", block " + format_index(block_index_) + ", thread " +
+         format_index(thread.index);
+}
+
+void Block::barrier(std::source_location site) {
+  Thread& self = *current_;
+  self.site = site;
+  self.state = State::at_barrier;
+  if (++waiting_ < threads_.size()) {
+    yield();
+    return;
+  }
+  for (Thread* thread : threads_) {
+    if (thread->site.line() != site.line() || std::strcmp(thread->site.file_name(), site.file_name()) != 0) {
+      fail("divergent barrier", "waits at __syncthreads of " + format_site(site) + " while thread " +
+                                    format_index(thread->index) + " waits at that of " + format_site(thread->site));
+    }
+  }
+  for (Thread* thread : threads_) thread->state = State::ready;
+  waiting_ = 0;
+  epoch_++;
+}
+
+bool Block::arrive(const char* name, uint32_t mask, std::source_location site) {
+  Thread& self = *current_;
+  self.site = site;
+  if (!(mask >> self.lane & 1)) fail("divergent collective", std::string(name) + ": its mask leaves this lane out");
+  Collective* free = nullptr;
+  for (unsigned i = 0; i < 4; i++) {
+    Collective& pending = collectives_[self.warp * 4 + i];
+    if (!pending.arrived) {
+      if (!free) free = &pending;
+      continue;
+    }
+    if (!(pending.mask & mask)) continue;
+    if (pending.mask != mask || std::strcmp(pending.name, name) != 0) {
+      fail("divergent collective", std::string(name) + " at " + format_site(site) + " meets " + pending.name +
+                                       " of other lanes of its warp");
+    }
+    pending.arrived |= self.lane < 32 ? 1u << self.lane : 0;
+    if (pending.arrived != mask) {
+      self.state = State::at_collective;
+      return false;
+    }
+    pending = {};
+    for (unsigned lane = 0; lane < 32; lane++)
+      if (mask >> lane & 1) warp_thread(self.warp, lane)->state = State::ready;
+    return true;
+  }
+  for (unsigned lane = 0; lane < 32; lane++) {
+    if (!(mask >> lane & 1)) continue;
+    Thread* other = warp_thread(self.warp, lane);
+    if (!other || other->state == State::done)
+      fail("divergent collective", std::string(name) + " at " + format_site(site) + " waits for lane " +
+                                       std::to_string(lane) + ", which has ended or does not exist");
+  }
+  if (mask == (1u << self.lane)) return true;
+  *free = {name, mask, 1u << self.lane};
+  self.state = State::at_collective;
+  return false;
+}
+
+void Block::explain_deadlock() {
+  const Thread* barrier = nullptr;
+  const Thread* collective = nullptr;
+  const Thread* ended = nullptr;
+  for (const Thread* thread : threads_) {
+    if (thread->state == State::at_barrier && !barrier) barrier = thread;
+    if (thread->state == State::at_collective && !collective) collective = thread;
+    if (thread->state == State::done && !ended) ended = thread;
+  }
+  const Thread* stuck = collective ? collective : barrier;
+  std::string text = where(*stuck) + ": waits for ever at " + format_site(stuck->site);
+  if (collective && barrier)
+    text += " while thread " + format_index(barrier->index) + " waits at __syncthreads of " + format_site(barrier->site);
+  else if (ended)
+    text += " while thread " + format_index(ended->index) + " has ended";
+  throw KernelFault(collective ? "divergent collective" : "divergent barrier", text);
+}
+
+void Block::async_copy(void* to, const void* from, uint32_t bytes, uint32_t read) {
+  if (reinterpret_cast<uintptr_t>(to) % bytes || (read && reinterpret_cast<uintptr_t>(from) % bytes))
+    fail("misaligned access", "cp.async of " + std::to_string(bytes) + " bytes at a misaligned address");
+  // Until the wait nobody may look: the place holds NaN.
+  std::memset(to, 0xFF, bytes);
+  current_->open.push_back({to, from, bytes, read});
+}
+
+void Block::async_commit() {
+  current_->committed.push_back(std::move(current_->open));
+  current_->open.clear();
+}
+
+void Block::async_wait(unsigned pending) {
+  auto& groups = current_->committed;
+  while (groups.size() > pending) {
+    for (const PendingCopy& copy : groups.front()) {
+      std::memcpy(copy.to, copy.from, copy.read);
+      std::memset(static_cast<char*>(copy.to) + copy.read, 0, copy.bytes - copy.read);
+    }
+    groups.erase(groups.begin());
+  }
+}
+
+void* Block::static_shared(const void* key, size_t bytes) {
+  for (auto& memory : statics_)
+    if (memory.key == key) return memory.memory + kRedZone;
+  const size_t padded = (bytes + 255) / 256 * 256 + 2 * kRedZone;
+  auto* memory = static_cast<unsigned char*>(std::aligned_alloc(256, padded));
+  std::memset(memory, kZonePattern, padded);
+  std::memset(memory + kRedZone, 0xFF, bytes);
+  statics_.push_back({key, memory, bytes});
+  return memory + kRedZone;
+}
+
+bool Block::shared_range(const void* address, const unsigned char** begin, const unsigned char** end) const {
+  auto* at = static_cast<const unsigned char*>(address);
+  const auto inside = [&](const unsigned char* memory, size_t bytes) {
+    if (at < memory || at >= memory + bytes + 2 * kRedZone) return false;
+    *begin = memory + kRedZone;
+    *end = memory + kRedZone + bytes;
+    return true;
+  };
+  if (inside(shared_, shape_.shared_bytes)) return true;
+  for (auto& memory : statics_)
+    if (inside(memory.memory, memory.bytes)) return true;
+  return false;
+}
+
+}  // namespace glimt::emu

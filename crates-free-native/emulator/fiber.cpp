@@ -1,0 +1,99 @@
+// Context switch: a dozen instructions on x86-64 and AArch64 Linux, ucontext elsewhere.
+#include "fiber.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+
+namespace glimt::emu {
+
+namespace {
+
+constexpr size_t kStackBytes = 128 * 1024;
+
+void* allocate_stack() {
+  // The lowest page is a guard: a kernel that overflows its stack faults instead of corrupting a neighbour.
+  void* base = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) throw std::bad_alloc();
+  mprotect(base, 4096, PROT_NONE);
+  return base;
+}
+
+}  // namespace
+
+#if defined(__x86_64__)
+
+// Saves the callee-saved registers and the stack pointer, then loads the other's.
+extern "C" void glimt_fiber_switch(void** save, void* load);
+asm(R"(
+.text
+.type glimt_fiber_switch,@function
+.local glimt_fiber_switch
+glimt_fiber_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size glimt_fiber_switch,.-glimt_fiber_switch
+)");
+
+Fiber::~Fiber() {
+  if (stack_) munmap(stack_, kStackBytes);
+}
+
+void Fiber::reset(void (*entry)()) {
+  if (!stack_) stack_ = allocate_stack();
+  auto top = reinterpret_cast<uintptr_t>(stack_) + kStackBytes;
+  auto* sp = reinterpret_cast<void**>(top & ~uintptr_t{63});
+  // As if `entry` had been called: after `ret` the stack pointer is 8 modulo 16.
+  *--sp = nullptr;
+  *--sp = reinterpret_cast<void*>(entry);
+  for (int i = 0; i < 6; i++) *--sp = nullptr;
+  context_ = sp;
+}
+
+void Fiber::resume(Fiber& from) { glimt_fiber_switch(&from.context_, context_); }
+
+#else
+
+Fiber::~Fiber() {
+  if (stack_) munmap(stack_, kStackBytes);
+  delete static_cast<ucontext_t*>(context_);
+}
+
+void Fiber::reset(void (*entry)()) {
+  if (!stack_) stack_ = allocate_stack();
+  if (!context_) context_ = new ucontext_t;
+  auto* context = static_cast<ucontext_t*>(context_);
+  getcontext(context);
+  context->uc_stack.ss_sp = stack_;
+  context->uc_stack.ss_size = kStackBytes;
+  context->uc_link = nullptr;
+  makecontext(context, entry, 0);
+}
+
+void Fiber::resume(Fiber& from) {
+  if (!from.context_) from.context_ = new ucontext_t;
+  swapcontext(static_cast<ucontext_t*>(from.context_), static_cast<ucontext_t*>(context_));
+}
+
+#endif
+
+}  // namespace glimt::emu

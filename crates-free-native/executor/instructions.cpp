@@ -1,0 +1,426 @@
+// The op table's native side: one entry an op. A new op that is missing in `find_op` is a compile error.
+#include "instructions.h"
+
+#include <string>
+
+#include "runtime/error.h"
+
+namespace glimt {
+
+namespace {
+
+using program::Op;
+
+[[noreturn]] void shapes_differ(const Operands& operands, const char* what) {
+  const auto& instruction = operands.instruction;
+  throw Error("PROGRAM_INVALID",
+              instruction.scope + "." + find_op(instruction.op)->name + ": " + what + " do not fit each other.");
+}
+
+void require(bool fits, const Operands& operands, const char* what) {
+  if (!fits) shapes_differ(operands, what);
+}
+
+bool same_shape(const View& a, const View& b) {
+  return a.rows == b.rows && a.cols == b.cols && a.dtype == b.dtype;
+}
+
+// Vectors are one column; their elements must be adjacent.
+const float* f32_vector(const Operands& operands, const View& view, int64_t size) {
+  require(view.dtype == DType::f32 && view.rows == size && view.cols == 1 && view.stride == 1, operands,
+          "a vector and its matrix");
+  return view.as<const float>();
+}
+
+const int32_t* i32_vector(const Operands& operands, const View& view, int64_t size) {
+  require(view.dtype == DType::i32 && view.rows == size && view.cols == 1 && view.stride == 1, operands,
+          "an index and its rows");
+  return view.as<const int32_t>();
+}
+
+void check_index(const char* op, const char* what, int64_t index, int64_t count) {
+  if (index >= 0 && index < count) return;
+  throw Error("INPUT_INVALID", std::string(op) + ": " + what + " " + std::to_string(index) + " is outside 0.." +
+                                   std::to_string(count - 1) + ".");
+}
+
+void check_all(const Operands& operands, uint32_t input, const char* what, int64_t count) {
+  const int32_t* values = operands.host[input];
+  if (!values) return;
+  for (int64_t i = 0; i < operands.inputs[input].rows; i++)
+    check_index(find_op(operands.instruction.op)->name, what, values[i], count);
+}
+
+void check_bounds(const Operands& operands, uint32_t input, int64_t rows) {
+  const int32_t* bounds = operands.host[input];
+  if (!bounds) return;
+  const char* name = find_op(operands.instruction.op)->name;
+  check_index(name, "cuSeqlens", bounds[0], rows + 1);
+  for (int64_t i = 1; i < operands.inputs[input].rows; i++) {
+    check_index(name, "cuSeqlens", bounds[i], rows + 1);
+    if (bounds[i] < bounds[i - 1])
+      throw Error("INPUT_INVALID", std::string(name) + ": cuSeqlens fall from " + std::to_string(bounds[i - 1]) +
+                                       " to " + std::to_string(bounds[i]) + ".");
+  }
+}
+
+int64_t page_elements(uint32_t kv_heads, uint32_t page_size, uint32_t head_dim) {
+  return int64_t{2} * kv_heads * page_size * head_dim;
+}
+
+// ---- linear ----
+
+void check_linear(const Operands& o) {
+  const View &x = o.inputs[0], &w = o.inputs[1], &y = o.outputs[0];
+  require(x.cols == w.cols && y.rows == x.rows && y.cols == w.rows && x.dtype == y.dtype, o, "x, w and y");
+  if (o.inputs.size() == 3) f32_vector(o, o.inputs[2], w.rows);
+}
+
+constexpr OpEntry kLinear{
+    "linear", 2, 1, 0,
+    [](const KernelContext& c, const Operands& o) { linear(c, o.inputs[0], o.inputs[1], nullptr, o.outputs[0]); },
+    check_linear,
+    [](const Operands& o, int sms) {
+      return linear_workspace(o.inputs[0].rows, o.inputs[1].rows, o.inputs[0].cols, sms);
+    },
+    nullptr};
+
+constexpr OpEntry kLinearBias{
+    "linear_bias", 3, 1, 0,
+    [](const KernelContext& c, const Operands& o) {
+      linear(c, o.inputs[0], o.inputs[1], o.inputs[2].as<const float>(), o.outputs[0]);
+    },
+    check_linear, kLinear.workspace, nullptr};
+
+// ---- elementwise ----
+
+void check_alike(const Operands& o) {
+  for (const View& input : o.inputs) require(same_shape(input, o.outputs[0]), o, "inputs and output");
+}
+
+constexpr OpEntry kAdd{
+    "add", 2, 1, 0,
+    [](const KernelContext& c, const Operands& o) { add(c, o.inputs[0], o.inputs[1], o.outputs[0]); },
+    check_alike, nullptr, nullptr};
+
+constexpr OpEntry kAddBias{
+    "add_bias", 2, 1, 0,
+    [](const KernelContext& c, const Operands& o) {
+      add_bias(c, o.inputs[0], o.inputs[1].as<const float>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      require(same_shape(o.inputs[0], o.outputs[0]), o, "x and y");
+      f32_vector(o, o.inputs[1], o.inputs[0].cols);
+    },
+    nullptr, nullptr};
+
+constexpr OpEntry kSwiglu{
+    "swiglu", 2, 1, 0,
+    [](const KernelContext& c, const Operands& o) { swiglu(c, o.inputs[0], o.inputs[1], o.outputs[0]); },
+    check_alike, nullptr, nullptr};
+
+constexpr OpEntry kGelu{
+    "gelu", 1, 1, 0, [](const KernelContext& c, const Operands& o) { gelu(c, o.inputs[0], o.outputs[0]); },
+    check_alike, nullptr, nullptr};
+
+// ---- norms ----
+
+template <class Attrs>
+constexpr uint32_t kWords = sizeof(Attrs) / 4;
+
+constexpr OpEntry kRmsNorm{
+    "rms_norm", 2, 1, kWords<program::op_rms_norm::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      rms_norm(c, o.inputs[0], o.inputs[1].as<const float>(), o.inputs[1].rows,
+               o.instruction.attrs_as<program::op_rms_norm::Attrs>().eps, o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const View &x = o.inputs[0], &w = o.inputs[1];
+      require(same_shape(x, o.outputs[0]) && w.rows > 0 && x.cols % w.rows == 0, o, "x, w and y");
+      f32_vector(o, w, w.rows);
+    },
+    nullptr, nullptr};
+
+constexpr OpEntry kAddRmsNorm{
+    "add_rms_norm", 3, 2, kWords<program::op_add_rms_norm::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      add_rms_norm(c, o.inputs[0], o.inputs[1], o.inputs[2].as<const float>(),
+                   o.instruction.attrs_as<program::op_add_rms_norm::Attrs>().eps, o.outputs[0], o.outputs[1]);
+    },
+    [](const Operands& o) {
+      require(same_shape(o.inputs[0], o.inputs[1]) && same_shape(o.inputs[0], o.outputs[0]) &&
+                  same_shape(o.inputs[0], o.outputs[1]),
+              o, "a, b, sum and y");
+      f32_vector(o, o.inputs[2], o.inputs[0].cols);
+    },
+    nullptr, nullptr};
+
+constexpr OpEntry kLayerNorm{
+    "layer_norm", 3, 1, kWords<program::op_layer_norm::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      layer_norm(c, o.inputs[0], o.inputs[1].as<const float>(), o.inputs[2].as<const float>(),
+                 o.instruction.attrs_as<program::op_layer_norm::Attrs>().eps, o.outputs[0]);
+    },
+    [](const Operands& o) {
+      require(same_shape(o.inputs[0], o.outputs[0]), o, "x and y");
+      f32_vector(o, o.inputs[1], o.inputs[0].cols);
+      f32_vector(o, o.inputs[2], o.inputs[0].cols);
+    },
+    nullptr, nullptr};
+
+// ---- rotary embedding and the cache ----
+
+constexpr OpEntry kRope{
+    "rope", 3, 1, kWords<program::op_rope::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      rope(c, o.inputs[0], o.inputs[1], o.inputs[2], o.instruction.attrs_as<program::op_rope::Attrs>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_rope::Attrs>();
+      const View& x = o.inputs[0];
+      require(same_shape(x, o.outputs[0]) && x.cols == int64_t{attrs.numHeads} * attrs.headDim &&
+                  attrs.rotaryDim <= attrs.headDim && attrs.rotaryDim % 2 == 0,
+              o, "x and the heads");
+      for (int i = 1; i <= 2; i++)
+        require(o.inputs[i].dtype == DType::f32 && o.inputs[i].rows == x.rows &&
+                    o.inputs[i].cols == attrs.rotaryDim / 2,
+                o, "x and its tables");
+    },
+    nullptr, nullptr};
+
+constexpr OpEntry kKvWrite{
+    "kv_write", 4, 1, kWords<program::op_kv_write::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      kv_write(c, o.inputs[0], o.inputs[1], o.inputs[2].as<const int32_t>(), o.inputs[3],
+               o.instruction.attrs_as<program::op_kv_write::Attrs>());
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_kv_write::Attrs>();
+      const View &k = o.inputs[0], &cache = o.inputs[3];
+      require(same_shape(k, o.inputs[1]) && k.dtype == cache.dtype && attrs.pageSize > 0 &&
+                  k.cols == int64_t{attrs.numKvHeads} * attrs.headDim &&
+                  cache.cols == page_elements(attrs.numKvHeads, attrs.pageSize, attrs.headDim),
+              o, "k, v and the cache");
+      i32_vector(o, o.inputs[2], k.rows);
+    },
+    nullptr,
+    [](const Operands& o) {
+      const int32_t* slots = o.host[2];
+      if (!slots) return;
+      const auto page_size = static_cast<int64_t>(o.instruction.attrs_as<program::op_kv_write::Attrs>().pageSize);
+      for (int64_t i = 0; i < o.inputs[2].rows; i++)
+        if (slots[i] != -1)
+          check_index("kv_write", "page", slots[i] < 0 ? -1 : slots[i] / page_size, o.inputs[3].rows);
+    }};
+
+// ---- attention ----
+
+constexpr OpEntry kAttentionPaged{
+    "attention_paged", 5, 1, kWords<program::op_attention_paged::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      const View& table = o.inputs[2];
+      attention_paged(c, o.inputs[0], o.inputs[1], table.as<const int32_t>(), table.rows, table.cols,
+                      o.inputs[3].as<const int32_t>(), o.inputs[4].as<const int32_t>(),
+                      o.instruction.attrs_as<program::op_attention_paged::Attrs>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_attention_paged::Attrs>();
+      const View &q = o.inputs[0], &cache = o.inputs[1], &table = o.inputs[2];
+      require(same_shape(q, o.outputs[0]) && q.dtype == cache.dtype && attrs.numKvHeads > 0 && attrs.pageSize > 0 &&
+                  attrs.numHeads % attrs.numKvHeads == 0 && q.cols == int64_t{attrs.numHeads} * attrs.headDim &&
+                  cache.cols == page_elements(attrs.numKvHeads, attrs.pageSize, attrs.headDim),
+              o, "q, the cache and y");
+      require(table.dtype == DType::i32 && table.stride == table.cols, o, "the block table and its rows");
+      i32_vector(o, o.inputs[3], table.rows + 1);
+      i32_vector(o, o.inputs[4], table.rows);
+    },
+    [](const Operands& o, int sms) {
+      return attention_paged_workspace(o.inputs[0].rows, o.inputs[2].rows, o.inputs[2].cols,
+                                       o.instruction.attrs_as<program::op_attention_paged::Attrs>(), sms);
+    },
+    [](const Operands& o) {
+      const auto page_size = static_cast<int64_t>(o.instruction.attrs_as<program::op_attention_paged::Attrs>().pageSize);
+      const View& table = o.inputs[2];
+      check_bounds(o, 3, o.inputs[0].rows);
+      const int32_t *blocks = o.host[2], *bounds = o.host[3], *lengths = o.host[4];
+      for (int64_t s = 0; s < table.rows && lengths; s++) {
+        if (bounds && bounds[s + 1] == bounds[s]) continue;
+        if (bounds)
+          check_index("attention_paged", "the query count of a context", bounds[s + 1] - bounds[s],
+                      int64_t{lengths[s]} + 1);
+        check_index("attention_paged", "context length", lengths[s], table.cols * page_size + 1);
+        for (int64_t block = 0; blocks && block * page_size < lengths[s]; block++)
+          check_index("attention_paged", "page", blocks[s * table.cols + block], o.inputs[1].rows);
+      }
+    }};
+
+constexpr OpEntry kAttentionVarlen{
+    "attention_varlen", 4, 1, kWords<program::op_attention_varlen::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      attention_varlen(c, o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3].as<const int32_t>(), o.inputs[3].rows - 1,
+                       o.instruction.attrs_as<program::op_attention_varlen::Attrs>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_attention_varlen::Attrs>();
+      const View& q = o.inputs[0];
+      require(same_shape(q, o.inputs[1]) && same_shape(q, o.inputs[2]) && same_shape(q, o.outputs[0]) &&
+                  q.cols == int64_t{attrs.numHeads} * attrs.headDim && o.inputs[3].rows > 0,
+              o, "q, k, v and y");
+      i32_vector(o, o.inputs[3], o.inputs[3].rows);
+    },
+    nullptr, [](const Operands& o) { check_bounds(o, 3, o.inputs[0].rows); }};
+
+// ---- rows ----
+
+constexpr OpEntry kEmbed{
+    "embed", 2, 1, 0,
+    [](const KernelContext& c, const Operands& o) {
+      embed(c, o.inputs[0].as<const int32_t>(), o.inputs[1], o.outputs[0]);
+    },
+    [](const Operands& o) {
+      require(o.inputs[1].cols == o.outputs[0].cols, o, "table and y");
+      i32_vector(o, o.inputs[0], o.outputs[0].rows);
+    },
+    nullptr, [](const Operands& o) { check_all(o, 0, "id", o.inputs[1].rows); }};
+
+constexpr OpEntry kGatherRows{
+    "gather_rows", 2, 1, 0,
+    [](const KernelContext& c, const Operands& o) {
+      gather_rows(c, o.inputs[0], o.inputs[1].as<const int32_t>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      require(o.inputs[0].cols == o.outputs[0].cols && o.inputs[0].dtype == o.outputs[0].dtype, o, "x and y");
+      i32_vector(o, o.inputs[1], o.outputs[0].rows);
+    },
+    nullptr, [](const Operands& o) { check_all(o, 1, "row", o.inputs[0].rows); }};
+
+constexpr OpEntry kScatterRows{
+    "scatter_rows", 3, 1, 0,
+    [](const KernelContext& c, const Operands& o) {
+      scatter_rows(c, o.inputs[1], o.inputs[2].as<const int32_t>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      require(same_shape(o.inputs[0], o.outputs[0]) && o.inputs[0].data == o.outputs[0].data &&
+                  o.inputs[1].cols == o.outputs[0].cols && o.inputs[1].dtype == o.outputs[0].dtype,
+              o, "x, values and y");
+      i32_vector(o, o.inputs[2], o.inputs[1].rows);
+    },
+    nullptr, [](const Operands& o) { check_all(o, 2, "row", o.outputs[0].rows); }};
+
+constexpr OpEntry kPositionEmbedBicubic{
+    "position_embed_bicubic", 2, 1, kWords<program::op_position_embed_bicubic::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      position_embed_bicubic(c, o.inputs[0], o.inputs[1],
+                             o.instruction.attrs_as<program::op_position_embed_bicubic::Attrs>().side, o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const auto side = static_cast<int64_t>(o.instruction.attrs_as<program::op_position_embed_bicubic::Attrs>().side);
+      const View &table = o.inputs[0], &coords = o.inputs[1], &y = o.outputs[0];
+      require(table.rows == side * side && table.cols == y.cols && coords.dtype == DType::f32 && coords.cols == 2 &&
+                  coords.rows == y.rows,
+              o, "table, coords and y");
+    },
+    nullptr, nullptr};
+
+// ---- mixture of experts ----
+
+constexpr OpEntry kRouteExperts{
+    "route_experts", 2, 2, kWords<program::op_route_experts::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      route_experts(c, o.inputs[0], o.inputs[1].as<const float>(),
+                    o.instruction.attrs_as<program::op_route_experts::Attrs>(), o.outputs[0], o.outputs[1]);
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_route_experts::Attrs>();
+      const View& logits = o.inputs[0];
+      f32_vector(o, o.inputs[1], logits.cols);
+      require(attrs.numGroups > 0 && logits.cols % attrs.numGroups == 0 && attrs.topK <= logits.cols &&
+                  attrs.topkGroups <= attrs.numGroups,
+              o, "logits and groups");
+      for (const View& output : o.outputs)
+        require(output.rows == logits.rows && output.cols == attrs.topK, o, "logits and outputs");
+      require(o.outputs[0].dtype == DType::i32 && o.outputs[1].dtype == DType::f32, o, "the outputs' dtypes");
+    },
+    nullptr, nullptr};
+
+constexpr OpEntry kExperts{
+    "experts", 5, 1, kWords<program::op_experts::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      experts(c, o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3], o.inputs[4],
+              o.instruction.attrs_as<program::op_experts::Attrs>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_experts::Attrs>();
+      const View &x = o.inputs[0], &chosen = o.inputs[1], &weights = o.inputs[2], &gate_up = o.inputs[3],
+                 &down = o.inputs[4];
+      require(same_shape(x, o.outputs[0]) && chosen.dtype == DType::i32 && weights.dtype == DType::f32 &&
+                  chosen.rows == x.rows && weights.rows == x.rows && chosen.cols == attrs.topK &&
+                  weights.cols == attrs.topK,
+              o, "x and the chosen experts");
+      require(gate_up.cols == x.cols && gate_up.rows == int64_t{2} * attrs.numExperts * attrs.width &&
+                  down.cols == attrs.width && down.rows == attrs.numExperts * x.cols && gate_up.dtype == down.dtype,
+              o, "x and the experts' weights");
+    },
+    [](const Operands& o, int) {
+      return experts_workspace(o.inputs[0].rows, o.instruction.attrs_as<program::op_experts::Attrs>());
+    },
+    [](const Operands& o) {
+      const int32_t* chosen = o.host[1];
+      const auto& attrs = o.instruction.attrs_as<program::op_experts::Attrs>();
+      for (int64_t i = 0; chosen && i < o.inputs[1].rows * o.inputs[1].cols; i++)
+        check_index("experts", "expert", chosen[i], attrs.numExperts);
+    }};
+
+}  // namespace
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"
+const OpEntry* find_op(Op op) {
+  switch (op) {
+    case Op::slice:
+    case Op::merge_rows:
+      return nullptr;
+    case Op::linear:
+      return &kLinear;
+    case Op::add_bias:
+      return &kAddBias;
+    case Op::linear_bias:
+      return &kLinearBias;
+    case Op::add:
+      return &kAdd;
+    case Op::rms_norm:
+      return &kRmsNorm;
+    case Op::add_rms_norm:
+      return &kAddRmsNorm;
+    case Op::layer_norm:
+      return &kLayerNorm;
+    case Op::rope:
+      return &kRope;
+    case Op::kv_write:
+      return &kKvWrite;
+    case Op::attention_paged:
+      return &kAttentionPaged;
+    case Op::attention_varlen:
+      return &kAttentionVarlen;
+    case Op::swiglu:
+      return &kSwiglu;
+    case Op::gelu:
+      return &kGelu;
+    case Op::embed:
+      return &kEmbed;
+    case Op::gather_rows:
+      return &kGatherRows;
+    case Op::scatter_rows:
+      return &kScatterRows;
+    case Op::position_embed_bicubic:
+      return &kPositionEmbedBicubic;
+    case Op::route_experts:
+      return &kRouteExperts;
+    case Op::experts:
+      return &kExperts;
+  }
+  return nullptr;
+}
+#pragma GCC diagnostic pop
+
+}  // namespace glimt

@@ -1,0 +1,60 @@
+// A program decoded from its bytes (src/compiler/encode.ts writes them).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "glimt_program.gen.h"
+
+namespace glimt {
+
+// value = symbols[symbol] * num / den + add; a constant has symbol -1 and is `add`.
+struct Dim {
+  int32_t symbol = -1;
+  uint32_t num = 0, den = 1;
+  int32_t add = 0;
+};
+
+struct BufferInfo {
+  program::BufferKind kind;
+  program::BufferRole role;
+  program::DType dtype;
+  int32_t slot;
+  std::string name;
+  Dim rows, cols;
+};
+
+struct TensorInfo {
+  uint32_t buffer, col_offset, row_stride;
+  Dim rows, cols;
+};
+
+struct InstructionInfo {
+  program::Op op;
+  std::vector<uint32_t> inputs, outputs, attrs;
+  std::string scope;
+
+  // The attribute words as the struct that the generated header declares for this op.
+  template <class Attrs>
+  const Attrs& attrs_as() const {
+    static_assert(alignof(Attrs) <= alignof(uint32_t));
+    return *reinterpret_cast<const Attrs*>(attrs.data());
+  }
+};
+
+struct ProgramInfo {
+  std::string name;
+  std::vector<std::string> symbols;
+  std::vector<BufferInfo> buffers;
+  std::vector<TensorInfo> tensors;
+  std::vector<InstructionInfo> instructions;
+  uint32_t slot_count = 0;
+};
+
+// Throws PROGRAM_INVALID when the bytes are of another version, truncated or inconsistent.
+ProgramInfo decode_program(const void* bytes, size_t size);
+
+size_t element_bytes(program::DType dtype);
+const char* dtype_name(program::DType dtype);
+
+}  // namespace glimt

@@ -1,0 +1,91 @@
+// What every kernel file includes: CUDA's device language, from nvcc or from the emulator, and the few
+// wrappers that hide the difference.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+// __shared__ type name[count], uninitialised; the same for all threads of the block.
+#define GLIMT_SHARED(type, name, count) __shared__ __align__(16) type name[count]
+// All dynamic shared memory of the block, as a reference to a `type`.
+#define GLIMT_DYNAMIC_SHARED(type, name)                       \
+  extern __shared__ __align__(128) unsigned char glimt_smem[]; \
+  type& name = *reinterpret_cast<type*>(glimt_smem)
+
+namespace glimt {
+using bf16 = __nv_bfloat16;
+using f16 = __half;
+__device__ __forceinline__ float widen(bf16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float widen(f16 x) { return __half2float(x); }
+__device__ __forceinline__ bf16 to_bf16(float x) { return __float2bfloat16_rn(x); }
+__device__ __forceinline__ f16 to_f16(float x) { return __float2half_rn(x); }
+}  // namespace glimt
+
+#else
+
+#include "../emulator/device.h"
+
+#define GLIMT_SHARED(type, name, count)                        \
+  static const char name##_key = 0;                            \
+  type* const name = static_cast<type*>(::glimt::emu::current_block()->static_shared(&name##_key, sizeof(type) * (count)))
+#define GLIMT_DYNAMIC_SHARED(type, name) \
+  type& name = *reinterpret_cast<type*>(::glimt::emu::current_block()->dynamic_shared())
+
+#endif
+
+namespace glimt {
+
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+// Reads of any element type as float; `narrow` rounds to nearest, ties to even.
+__device__ __forceinline__ float widen(float x) { return x; }
+template <class T>
+__device__ __forceinline__ T narrow(float x);
+template <>
+__device__ __forceinline__ float narrow<float>(float x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ bf16 narrow<bf16>(float x) {
+  return to_bf16(x);
+}
+template <>
+__device__ __forceinline__ f16 narrow<f16>(float x) {
+  return to_f16(x);
+}
+
+// `N` consecutive elements moved in one instruction; the address must be aligned to their size (at most 16 bytes).
+template <class T, int N>
+struct alignas(sizeof(T) * N) Pack {
+  T at[N];
+};
+// Elements in 16 bytes.
+template <class T>
+constexpr int kPackSize = 16 / sizeof(T);
+
+template <class T, int N>
+__device__ __forceinline__ Pack<T, N> load_pack(const T* address) {
+  return *reinterpret_cast<const Pack<T, N>*>(address);
+}
+template <class T, int N>
+__device__ __forceinline__ void store_pack(T* address, const Pack<T, N>& pack) {
+  *reinterpret_cast<Pack<T, N>*>(address) = pack;
+}
+
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
+  return value;
+}
+__device__ __forceinline__ float warp_max(float value) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, step));
+  return value;
+}
+
+}  // namespace glimt

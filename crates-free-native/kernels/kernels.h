@@ -1,0 +1,75 @@
+// The kernels by op: what the executor calls. Pointers are device memory; nothing here waits or allocates.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "../runtime/runtime.h"
+#include "glimt_program.gen.h"
+
+namespace glimt {
+
+using program::DType;
+using rt::Stream;
+
+// A rectangle of device memory: element (r, c) is data[r * stride + c].
+struct View {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t rows = 0, cols = 0, stride = 0;
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+struct KernelContext {
+  Stream stream = nullptr;
+  // Scratch for the running kernel, at least as large as its *_workspace function said.
+  void* workspace = nullptr;
+  int multiprocessors = 1;
+};
+
+// y = x wᵀ (+ bias, f32, may be null). `w` rows are contiguous in steps of w.stride.
+void linear(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y);
+size_t linear_workspace(int64_t m, int64_t n, int64_t k, int multiprocessors);
+
+void add(const KernelContext& context, const View& a, const View& b, const View& y);
+void add_bias(const KernelContext& context, const View& x, const float* bias, const View& y);
+void swiglu(const KernelContext& context, const View& gate, const View& up, const View& y);
+void gelu(const KernelContext& context, const View& x, const View& y);
+
+// Norms over groups of `group` columns; layer_norm over whole rows.
+void rms_norm(const KernelContext& context, const View& x, const float* w, int64_t group, float eps, const View& y);
+void add_rms_norm(const KernelContext& context, const View& a, const View& b, const float* w, float eps,
+                  const View& sum, const View& y);
+void layer_norm(const KernelContext& context, const View& x, const float* w, const float* b, float eps, const View& y);
+
+void rope(const KernelContext& context, const View& x, const View& cos, const View& sin,
+          const program::op_rope::Attrs& attrs, const View& y);
+void kv_write(const KernelContext& context, const View& k, const View& v, const int32_t* slots, const View& cache,
+              const program::op_kv_write::Attrs& attrs);
+
+void attention_varlen(const KernelContext& context, const View& q, const View& k, const View& v,
+                      const int32_t* cu_seqlens, int64_t sequences, const program::op_attention_varlen::Attrs& attrs,
+                      const View& y);
+// `block_table` has `sequences` rows of `blocks` page numbers.
+void attention_paged(const KernelContext& context, const View& q, const View& cache, const int32_t* block_table,
+                     int64_t sequences, int64_t blocks, const int32_t* cu_seqlens, const int32_t* context_lens,
+                     const program::op_attention_paged::Attrs& attrs, const View& y);
+size_t attention_paged_workspace(int64_t tokens, int64_t sequences, int64_t blocks,
+                                 const program::op_attention_paged::Attrs& attrs, int multiprocessors);
+
+void embed(const KernelContext& context, const int32_t* ids, const View& table, const View& y);
+void gather_rows(const KernelContext& context, const View& x, const int32_t* rows, const View& y);
+void scatter_rows(const KernelContext& context, const View& values, const int32_t* rows, const View& x);
+void position_embed_bicubic(const KernelContext& context, const View& table, const View& coords, uint32_t side,
+                            const View& y);
+
+void route_experts(const KernelContext& context, const View& logits, const float* correction,
+                   const program::op_route_experts::Attrs& attrs, const View& experts, const View& weights);
+void experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
+             const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y);
+size_t experts_workspace(int64_t tokens, const program::op_experts::Attrs& attrs);
+
+}  // namespace glimt

@@ -1,0 +1,283 @@
+// The emulated device: memory with red zones and NaN poison, streams that run late, capture that refuses what
+// CUDA refuses, faults on demand.
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "emulator_control.h"
+#include "error.h"
+#include "launch.h"
+#include "runtime.h"
+
+namespace glimt::rt {
+
+namespace {
+
+constexpr size_t kZone = 4096;
+constexpr unsigned char kZonePattern = 0xA5;
+
+struct Allocation {
+  unsigned char* base;
+  size_t bytes;
+};
+
+std::mutex g_mutex;
+std::map<uintptr_t, Allocation> g_allocations;  // by address of the first byte handed out
+uint64_t g_used = 0, g_limit = uint64_t{8} << 30;
+std::atomic<uint64_t> g_faults[static_cast<int>(Fault::count)];
+std::atomic<bool> g_lost{false};
+// Streams under capture; while there is one, calls that would stall or change the device are refused.
+std::atomic<int> g_capturing{0};
+
+bool strike(Fault fault) {
+  auto& left = g_faults[static_cast<int>(fault)];
+  uint64_t now = left.load();
+  while (now > 0)
+    if (left.compare_exchange_weak(now, now - 1)) return now == 1;
+  return false;
+}
+
+void require_alive() {
+  if (g_lost) throw Error("DEVICE_FAILED", "The device was lost (emulated). Close the engine and open a new one.");
+}
+
+void refuse_in_capture(const char* what) {
+  if (g_capturing)
+    throw Error("DEVICE_FAILED", std::string(what) + " is not permitted while a stream is captured (emulated).");
+}
+
+std::string format_mib(uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+struct StreamHandle {
+  std::deque<std::function<void()>> queue;
+  bool capturing = false;
+  bool invalidated = false;
+  std::vector<std::function<void()>> recorded;
+
+  void push(std::function<void()> work) {
+    require_alive();
+    if (capturing)
+      recorded.push_back(std::move(work));
+    else
+      queue.push_back(std::move(work));
+  }
+  void drain() {
+    while (!queue.empty()) {
+      auto work = std::move(queue.front());
+      queue.pop_front();
+      try {
+        work();
+      } catch (...) {
+        queue.clear();
+        throw;
+      }
+    }
+  }
+};
+
+struct EventHandle {
+  std::chrono::steady_clock::time_point when;
+};
+
+struct GraphHandle {
+  std::vector<std::function<void()>> work;
+};
+
+void arm_fault(Fault fault, uint64_t countdown) {
+  g_faults[static_cast<int>(fault)] = countdown;
+  if (fault == Fault::device_lost && countdown == 0) g_lost = false;
+}
+
+void set_memory_limit(uint64_t bytes) {
+  std::lock_guard lock(g_mutex);
+  g_limit = bytes;
+}
+
+bool find_allocation(const void* address, const unsigned char** begin, const unsigned char** end) {
+  std::lock_guard lock(g_mutex);
+  auto at = reinterpret_cast<uintptr_t>(address);
+  auto next = g_allocations.upper_bound(at + kZone);
+  if (next == g_allocations.begin()) return false;
+  auto& [start, allocation] = *std::prev(next);
+  if (at >= start + allocation.bytes + kZone) return false;
+  *begin = reinterpret_cast<const unsigned char*>(start);
+  *end = *begin + allocation.bytes;
+  return true;
+}
+
+int device_count() { return 1; }
+
+DeviceInfo device_info(int device) {
+  if (device != 0)
+    throw Error("BACKEND_UNAVAILABLE", "Device " + std::to_string(device) + " does not exist: the emulator has one, 0.");
+  DeviceInfo info;
+  info.name = "CPU emulator of the CUDA model (for tests)";
+  info.multiprocessors = 4;
+  memory_info(&info.free_bytes, &info.total_bytes);
+  return info;
+}
+
+void use_device(int) { require_alive(); }
+
+void memory_info(uint64_t* free_bytes, uint64_t* total_bytes) {
+  std::lock_guard lock(g_mutex);
+  *total_bytes = g_limit;
+  *free_bytes = g_limit > g_used ? g_limit - g_used : 0;
+}
+
+void* allocate(size_t bytes) {
+  require_alive();
+  refuse_in_capture("Allocating device memory");
+  std::lock_guard lock(g_mutex);
+  unsigned char* base = nullptr;
+  if (!strike(Fault::allocation) && g_used + bytes <= g_limit)
+    base = static_cast<unsigned char*>(std::aligned_alloc(kZone, (bytes + kZone - 1) / kZone * kZone + 2 * kZone));
+  if (!base)
+    throw Error("OUT_OF_MEMORY", "Device memory: " + format_mib(bytes) + " wanted, " +
+                                     format_mib(g_limit > g_used ? g_limit - g_used : 0) + " free.");
+  // NaN in every float type, -1 as an integer: reading too early shows.
+  std::memset(base, kZonePattern, kZone);
+  std::memset(base + kZone, 0xFF, bytes);
+  std::memset(base + kZone + bytes, kZonePattern, kZone);
+  g_allocations[reinterpret_cast<uintptr_t>(base) + kZone] = {base, bytes};
+  g_used += bytes;
+  return base + kZone;
+}
+
+void release(void* memory) noexcept {
+  if (!memory) return;
+  std::lock_guard lock(g_mutex);
+  auto found = g_allocations.find(reinterpret_cast<uintptr_t>(memory));
+  if (found == g_allocations.end()) return;
+  g_used -= found->second.bytes;
+  std::free(found->second.base);
+  g_allocations.erase(found);
+}
+
+void* allocate_pinned(size_t bytes) {
+  refuse_in_capture("Allocating page-locked memory");
+  void* memory = strike(Fault::pinned) ? nullptr : std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  if (!memory) throw Error("OUT_OF_MEMORY", "Page-locked host memory: " + format_mib(bytes) + " were refused.");
+  return memory;
+}
+
+void release_pinned(void* memory) noexcept { std::free(memory); }
+
+Stream create_stream() {
+  require_alive();
+  return new StreamHandle;
+}
+
+void destroy_stream(Stream stream) noexcept { delete stream; }
+
+void synchronize(Stream stream) {
+  require_alive();
+  if (stream->capturing) {
+    stream->invalidated = true;
+    throw Error("DEVICE_FAILED", "Synchronising a stream is not permitted while it is captured (emulated).");
+  }
+  stream->drain();
+}
+
+void copy_to_device(Stream stream, void* to, const void* from, size_t bytes) {
+  stream->push([=] { std::memcpy(to, from, bytes); });
+}
+void copy_to_host(Stream stream, void* to, const void* from, size_t bytes) {
+  stream->push([=] { std::memcpy(to, from, bytes); });
+}
+void copy_on_device(Stream stream, void* to, const void* from, size_t bytes) {
+  stream->push([=] { std::memmove(to, from, bytes); });
+}
+void fill(Stream stream, void* memory, int byte, size_t bytes) {
+  stream->push([=] { std::memset(memory, byte, bytes); });
+}
+
+Event create_event() { return new EventHandle; }
+void destroy_event(Event event) noexcept { delete event; }
+void record(Event event, Stream stream) {
+  stream->push([=] { event->when = std::chrono::steady_clock::now(); });
+}
+double milliseconds_between(Event first, Event second) {
+  return std::chrono::duration<double, std::milli>(second->when - first->when).count();
+}
+
+void begin_capture(Stream stream) {
+  require_alive();
+  stream->capturing = true;
+  stream->invalidated = false;
+  stream->recorded.clear();
+  g_capturing++;
+}
+
+Graph end_capture(Stream stream) {
+  if (!stream->capturing) throw Error("DEVICE_FAILED", "The stream is not captured (emulated).");
+  stream->capturing = false;
+  g_capturing--;
+  if (stream->invalidated) throw Error("DEVICE_FAILED", "The capture was invalidated by a forbidden call (emulated).");
+  auto* graph = new GraphHandle;
+  graph->work = std::move(stream->recorded);
+  stream->recorded.clear();
+  return graph;
+}
+
+void abandon_capture(Stream stream) noexcept {
+  if (!stream->capturing) return;
+  stream->capturing = false;
+  stream->recorded.clear();
+  g_capturing--;
+}
+
+void launch_graph(Graph graph, Stream stream) {
+  if (strike(Fault::launch)) throw Error("DEVICE_FAILED", "A graph launch was refused (emulated fault).");
+  for (auto& work : graph->work) stream->push(work);
+}
+
+void destroy_graph(Graph graph) noexcept { delete graph; }
+
+namespace {
+
+void check_zones(const char* kernel) {
+  std::lock_guard lock(g_mutex);
+  for (auto& [start, allocation] : g_allocations) {
+    const unsigned char* zones[] = {allocation.base, allocation.base + kZone + allocation.bytes};
+    // The nearest bytes are the likeliest victims; looking at all would cost more than the kernels.
+    for (int side = 0; side < 2; side++) {
+      const unsigned char* near = side == 0 ? zones[0] + kZone - 64 : zones[1];
+      for (int i = 0; i < 64; i++)
+        if (near[i] != kZonePattern)
+          throw emu::KernelFault("out of bounds", std::string(kernel) + ": wrote " +
+                                                      (side == 0 ? "before" : "past the end of") +
+                                                      " a device allocation of " + std::to_string(allocation.bytes) +
+                                                      " bytes");
+    }
+  }
+}
+
+}  // namespace
+
+void launch_body(Stream stream, const char* name, emu::Index3 grid, emu::Index3 block, size_t shared_bytes,
+                 std::function<void()> body) {
+  if (strike(Fault::launch))
+    throw Error("DEVICE_FAILED", std::string("The launch of ") + name + " was refused (emulated fault).");
+  if (strike(Fault::device_lost)) g_lost = true;
+  require_alive();
+  auto shape = std::make_shared<emu::LaunchShape>(emu::LaunchShape{name, grid, block, shared_bytes});
+  stream->push([shape, body = std::move(body)] {
+    try {
+      emu::run_grid(*shape, body);
+      check_zones(shape->kernel);
+    } catch (const emu::KernelFault& fault) {
+      throw Error("DEVICE_FAILED", std::string("Kernel fault (") + fault.kind() + "): " + fault.what() + ".");
+    }
+  });
+}
+
+}  // namespace glimt::rt
