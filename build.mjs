@@ -86,7 +86,8 @@ async function bundle({ platform, entries }) {
   return metafile;
 }
 
-async function bundleAll() {
+/** Writes dist/*.js, its chunks and the licences. */
+export async function bundleAll() {
   const metafiles = await Promise.all(BUNDLES.map(bundle));
   const outputs = metafiles.flatMap((metafile) => Object.keys(metafile.outputs));
   await writeFile(inRoot("dist/THIRD_PARTY_LICENSES"), await licences(metafiles));

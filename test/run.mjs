@@ -4,12 +4,12 @@
  * the right door. The last line is `N passed, N failed`.
  */
 import { fork } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
-import { bundleDefaults } from "../build.mjs";
+import { bundleAll, bundleDefaults } from "../build.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const FILE_LIMIT_MS = 180_000;
@@ -29,10 +29,10 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
 if (files.length === 0) {
   console.error(`No test file matches ${filters.join(" ") || "test/**/*.test.ts"}.`);
   totals.failed += 1;
-} else {
-  await bundle();
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
+const queue = await ready(files);
+totals.failed += files.length - queue.length;
+await Promise.all(Array.from({ length: availableParallelism() }, worker));
 if (totals.skipped > 0) console.log(`${totals.skipped} skipped`);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 ? 0 : 1);
@@ -43,12 +43,25 @@ function bundleFolder() {
   return mkdtempSync(join(parent, "run-"));
 }
 
-async function bundle() {
+/** @returns the files that can run: those that bundle, and whose built package does if they use it. */
+async function ready(candidates) {
+  const bundled = (await bundles(candidates))
+    ? candidates
+    : // Not all of them do: leave out those that do not by themselves.
+      (await Promise.all(candidates.map(async (file) => ((await bundles([file])) ? [file] : [])))).flat();
+  if (!bundled.some(usesBuiltPackage) || (await packageBuilds())) return bundled;
+  return bundled.filter((file) => !usesBuiltPackage(file));
+}
+
+async function bundles(entryPoints) {
+  // What is wrong with many is said file by file.
+  const logLevel = entryPoints.length > 1 ? "silent" : "error";
   try {
     await esbuild.build({
       ...bundleDefaults,
+      logLevel,
       platform: "node",
-      entryPoints: files,
+      entryPoints,
       outbase: "test",
       outdir: outDir,
       sourcemap: true,
@@ -59,15 +72,30 @@ async function bundle() {
         js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
       },
     });
+    return true;
   } catch {
-    console.error("The tests do not bundle.");
-    console.log("0 passed, 1 failed");
-    process.exit(1);
+    if (logLevel === "error") console.error(`${entryPoints[0]} does not bundle.`);
+    return false;
   }
 }
 
+/** The built package as seen by its tests is the one that would be published now. */
+async function packageBuilds() {
+  try {
+    await bundleAll();
+    return true;
+  } catch {
+    console.error("The package does not build, so its tests can not run.");
+    return false;
+  }
+}
+
+function usesBuiltPackage(file) {
+  return /\bdist\b/.test(readFileSync(join(root, file), "utf8"));
+}
+
 async function worker() {
-  for (let file = files.shift(); file !== undefined; file = files.shift()) {
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
     const { output, passed, failed, skipped } = await runFile(file);
     process.stdout.write(`${file}\n${output.trimEnd()}\n`);
     totals.passed += passed;
