@@ -25,7 +25,7 @@ export function httpFiles(baseUrl: string | URL, options: HttpOptions = {}): Che
   return {
     location,
     async size(name, signal) {
-      return request(name, { range: [0, 1], signal }, async (response) => {
+      return request(name, { range: () => [0, 1], signal }, async (response) => {
         await response.body?.cancel();
         if (ABSENT.has(response.status)) return null;
         // "Range not satisfiable" for the first byte: the file is empty.
@@ -45,7 +45,8 @@ export function httpFiles(baseUrl: string | URL, options: HttpOptions = {}): Che
       let done = 0;
       while (done < into.length) {
         const before = done;
-        const range: [number, number] = [offset + done, offset + into.length];
+        // Asked anew for each try, since a connection may break after some bytes have come.
+        const range = () => [offset + done, offset + into.length] as const;
         await request(name, { range, signal }, async (response) => {
           if (response.status === 416) throw truncated(location, name, offset, into.length);
           if (ABSENT.has(response.status)) throw missing(location, name, response.status);
@@ -65,7 +66,7 @@ export function httpFiles(baseUrl: string | URL, options: HttpOptions = {}): Che
 
 interface RequestOptions {
   /** First byte, and the one past the last. */
-  readonly range?: readonly [number, number];
+  readonly range?: () => readonly [number, number];
   readonly method?: "HEAD";
   readonly signal: AbortSignal | undefined;
 }
@@ -83,9 +84,10 @@ function requester(base: URL, options: HttpOptions): Request {
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
       try {
+        const [first, end] = range?.() ?? [];
         const response = await send(fileUrl(base, name), {
           method: method ?? "GET",
-          headers: range ? { ...headers, Range: `bytes=${range[0]}-${range[1] - 1}` } : headers,
+          headers: end ? { ...headers, Range: `bytes=${first}-${end - 1}` } : headers,
           signal: signal ?? null,
         });
         if (PASSING.has(response.status)) throw new PassingStatus(response.status);
