@@ -1,7 +1,14 @@
 /** What every engine must do around its kernels: memory, bindings, errors, interruption, lifetimes. */
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend, Binding, DeviceTensor, Engine, Executable } from "../../src/backends/backend.ts";
+import type {
+  Backend,
+  Binding,
+  DeviceTensor,
+  Engine,
+  Executable,
+  WeightRows,
+} from "../../src/backends/backend.ts";
 import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import type { Program } from "../../src/compiler/program.ts";
@@ -180,6 +187,31 @@ export function engineContract(test: Test, backend: Backend): void {
     const wrong = new Map(weights).set("table", misshapen);
     await rejects(() => engine.compile(program, wrong), "PROGRAM_INVALID", /"table"/);
   });
+
+  contract(
+    "a weight that is not finite as stored is refused, and leaves nothing behind",
+    async ({ engine }) => {
+      const held = engine.liveBytes;
+      for (const role of ["data", "matrix", "rows"] as const) {
+        const spec = (dtype: WeightDType): WeightSpec => ({ name: "odd", shape: [3, 3], dtype, sources: [] });
+        const upload = (source: WeightRows) => () => engine.uploadWeight(source, role);
+        const values = new Float32Array(9);
+        values[8] = 1e6;
+        await rejects(upload(weightRows(spec("f16"), values, "bf16")), "WEIGHTS_INVALID", /"odd"/);
+        values[8] = Number.NaN;
+        await rejects(upload(weightRows(spec("bf16"), values)), "WEIGHTS_INVALID", /"odd"/);
+        const truncated = {
+          ...weightRows(spec("f32"), new Float32Array(9)),
+          readRows: () => Promise.reject(TABLE),
+        };
+        await engine.uploadWeight(truncated, role).then(
+          () => assert.unreachable(),
+          (error) => assert.is(error, TABLE),
+        );
+        assert.is(engine.liveBytes, held);
+      }
+    },
+  );
 
   contract("an aborted run says so, and the next one works", async (sample) => {
     const { engine, executable, y } = sample;

@@ -1,5 +1,12 @@
 /** Moves runs of elements between storage (f32, or the 16-bit patterns of bf16 and f16) and float32 rows. */
-import { type DType, f16ToNumber, type HostArray, numberToBf16, numberToF16 } from "../../tensor/dtype.ts";
+import {
+  type DType,
+  f16ToNumber,
+  type HostArray,
+  numberToBf16,
+  numberToF16,
+  type WeightDType,
+} from "../../tensor/dtype.ts";
 
 /** into[at + i] = source[from + i]: exact, since float32 holds every bf16 and f16. */
 export function widen(
@@ -38,6 +45,15 @@ export function narrow(
 ): void {
   const round = dtype === "bf16" ? numberToBf16 : dtype === "f16" ? numberToF16 : (value: number) => value;
   for (let i = 0; i < count; i++) into[at + i] = round(source[from + i] as number);
+}
+
+/** How many elements are NaN or infinite: those whose exponent bits are all set. */
+export function countNotFinite(dtype: WeightDType, data: HostArray): number {
+  const exponent = { f32: 0x7f800000, bf16: 0x7f80, f16: 0x7c00 }[dtype];
+  const patterns = dtype === "f32" ? new Uint32Array(data.buffer, data.byteOffset, data.length) : data;
+  let count = 0;
+  for (const pattern of patterns) if ((pattern & exponent) === exponent) count++;
+  return count;
 }
 
 let f16Table: Float32Array | undefined;

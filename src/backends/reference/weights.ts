@@ -1,19 +1,33 @@
-/** Fills a tensor with a weight's rows, converted to the tensor's dtype where the checkpoint's is another. */
+/** Fills a tensor with a weight's rows, converted to the type it is stored in where the checkpoint's is another. */
+import { GlimtError } from "../../errors.ts";
 import { BYTES_PER_ELEMENT, hostArray } from "../../tensor/dtype.ts";
 import type { WeightRows } from "../backend.ts";
 import type { ReferenceTensor } from "./memory.ts";
-import { narrow, widen } from "./storage.ts";
+import { countNotFinite, narrow, widen } from "./storage.ts";
 
 /** Elements converted at a time. */
 const CHUNK = 1 << 18;
 
+/** @throws WEIGHTS_INVALID when a value is NaN or infinite as stored. */
 export async function readWeight(source: WeightRows, tensor: ReferenceTensor): Promise<void> {
-  const { rows, cols } = source;
-  const { data } = tensor;
   if (source.dtype === tensor.dtype) {
-    await source.readRows(0, rows, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    return;
+    const { buffer, byteOffset, byteLength } = tensor.data;
+    await source.readRows(0, source.rows, new Uint8Array(buffer, byteOffset, byteLength));
+  } else {
+    await convertRows(source, tensor);
   }
+  const { name, dtype } = source.spec;
+  const bad = countNotFinite(dtype, tensor.data);
+  if (bad > 0) {
+    throw new GlimtError(
+      "WEIGHTS_INVALID",
+      `Weight "${name}" has ${bad} values that are NaN or infinite in ${dtype}; the file is damaged${dtype === "f16" ? ", or needs dtype bf16 or f32" : ""}.`,
+    );
+  }
+}
+
+async function convertRows(source: WeightRows, tensor: ReferenceTensor): Promise<void> {
+  const { rows, cols } = source;
   const chunkRows = Math.max(1, Math.floor(CHUNK / cols));
   const stored = hostArray(source.dtype, chunkRows * cols);
   const wide = new Float32Array(chunkRows * cols);
@@ -23,6 +37,6 @@ export async function readWeight(source: WeightRows, tensor: ReferenceTensor): P
     const bytes = elements * BYTES_PER_ELEMENT[source.dtype];
     await source.readRows(first, count, new Uint8Array(stored.buffer, 0, bytes));
     widen(source.dtype, stored, 0, elements, wide, 0);
-    narrow(tensor.dtype, wide, 0, elements, data, first * cols);
+    narrow(tensor.dtype, wide, 0, elements, tensor.data, first * cols);
   }
 }
