@@ -6,11 +6,13 @@ import { roundHalfToEven } from "./smart-resize.ts";
 
 export interface VideoTiming {
   readonly totalNumFrames: number;
-  /** Frames a second of the source video. */
-  readonly fps: number;
+  /** Frames a second of the source video; sampling can not do without. */
+  readonly fps: number | null | undefined;
   /** Seconds; derived from frames and fps when absent or 0. */
   readonly duration?: number | null | undefined;
 }
+
+type CheckedTiming = VideoTiming & { readonly fps: number };
 
 export interface SamplingOptions {
   /** Longest duration that "glm4v" samples at the requested rate (`max_duration` of the video processor). */
@@ -57,14 +59,14 @@ export function sampleVideoFrames(
   requestedFps?: number,
   options: SamplingOptions = {},
 ): SampledFrames {
-  checkTiming(timing);
+  const checked = checkTiming(timing);
   const chosen =
     kind === "glm4v"
-      ? sampleGlm4v(timing, requestedFps ?? GLM4V_FPS, options.maxDuration ?? GLM4V_MAX_DURATION)
-      : sampleGlm46v(timing, options.temporalPatchSize ?? 2);
+      ? sampleGlm4v(checked, requestedFps ?? GLM4V_FPS, options.maxDuration ?? GLM4V_MAX_DURATION)
+      : sampleGlm46v(checked, options.temporalPatchSize ?? 2);
   const indices = [...new Set(chosen.length > 0 ? chosen : [0])];
   if (indices.length % 2 === 1) indices.push(indices.at(-1) as number);
-  return framesAt(kind, indices, timing.fps);
+  return framesAt(kind, indices, checked.fps);
 }
 
 /** The timestamps of frames that are used as they are; fps is DEFAULT_FPS when the source names none. */
@@ -84,7 +86,7 @@ export function timestampLabel(kind: ProcessorKind, seconds: number): string {
 }
 
 function sampleGlm4v(
-  { totalNumFrames, fps, ...timing }: VideoTiming,
+  { totalNumFrames, fps, ...timing }: CheckedTiming,
   rate: number,
   maxDuration: number,
 ): number[] {
@@ -99,7 +101,10 @@ function sampleGlm4v(
   return linspace(0, duration, count).map((second) => Math.min(last, Math.ceil(second * fps)));
 }
 
-function sampleGlm46v({ totalNumFrames, fps, ...timing }: VideoTiming, temporalPatchSize: number): number[] {
+function sampleGlm46v(
+  { totalNumFrames, fps, ...timing }: CheckedTiming,
+  temporalPatchSize: number,
+): number[] {
   const last = totalNumFrames - 1;
   const duration = timing.duration || roundHalfToEven(last / fps) + 1;
   const counted = Math.min(duration, GLM46V_MAX_DURATION);
@@ -150,11 +155,11 @@ function oneDecimal(seconds: number): string {
   return (isHalf ? roundHalfToEven(seconds * 10) / 10 : seconds).toFixed(1);
 }
 
-function checkTiming({ totalNumFrames, fps, duration }: VideoTiming): void {
+function checkTiming({ totalNumFrames, fps, duration }: VideoTiming): CheckedTiming {
   if (!Number.isInteger(totalNumFrames) || totalNumFrames < 1) {
     throw new GlimtError("VIDEO_INVALID", `A video of ${totalNumFrames} frames can not be sampled.`);
   }
-  if (!(fps > 0) || !Number.isFinite(fps)) {
+  if (typeof fps !== "number" || !(fps > 0 && Number.isFinite(fps))) {
     throw new GlimtError(
       "VIDEO_INVALID",
       `Sampling needs the video's frames a second, but fps is ${fps}. Give metadata.fps, or switch sampling off.`,
@@ -163,4 +168,5 @@ function checkTiming({ totalNumFrames, fps, duration }: VideoTiming): void {
   if (duration !== undefined && duration !== null && !(duration >= 0 && Number.isFinite(duration))) {
     throw new GlimtError("VIDEO_INVALID", `The video's duration is ${duration}; it must be seconds.`);
   }
+  return { totalNumFrames, fps, duration };
 }

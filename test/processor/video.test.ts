@@ -1,0 +1,139 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { GlimtError } from "../../src/errors.ts";
+import { readFrameDirectory, readLocalFile } from "../../src/media/files.node.ts";
+import type { VideoFrames, VideoMetadata } from "../../src/media/video-source.ts";
+import { processVideo, type VideoOptions } from "../../src/processor/video.ts";
+import { checksum, golden, processorConfig } from "./golden.ts";
+import { noise } from "./noise.ts";
+
+function noiseVideo(seed: number, count: number, height: number, width: number): VideoFrames["frames"] {
+  return Array.from({ length: count }, (_, i) => ({
+    data: noise(seed + 10 * i, height, width),
+    width,
+    height,
+  }));
+}
+
+for (const { kind, seed, frames, height, width, fps, sample, ...expected } of golden.videos) {
+  test(`pixels of ${frames} frames at ${fps} fps equal transformers' (${kind})`, async () => {
+    const metadata = fps === null ? {} : { fps, duration: frames / fps, totalNumFrames: frames };
+    const video = { frames: noiseVideo(seed, frames, height, width), metadata };
+    const found = await processVideo(video, kind, processorConfig(), { sampleFrames: sample });
+    assert.equal(found.indices, expected.indices);
+    assert.equal(found.gridThw, expected.gridThw);
+    assert.is(checksum(found.pixelValues), expected.pixelValues);
+    assert.is(found.labels.length, found.gridThw[0]);
+  });
+}
+
+test("frames are sampled when their rate is known, else all are used at 24 a second", async () => {
+  const frames = noiseVideo(0, 24, 30, 30);
+  const sampled = await processVideo({ frames, metadata: { fps: 12 } }, "glm4v", processorConfig());
+  assert.equal(sampled.labels, ["0", "1", "1"]);
+  const all = await processVideo({ frames }, "glm46v", processorConfig());
+  assert.is(all.indices.length, 24);
+  assert.equal(all.labels.slice(0, 3), ["0.0 seconds", "0.1 seconds", "0.2 seconds"]);
+});
+
+test("frames that were sampled before keep their timestamps", async () => {
+  const metadata = { fps: 10, totalNumFrames: 100, framesIndices: [0, 15, 30] };
+  const found = await processVideo(
+    { frames: noiseVideo(1, 3, 30, 30), metadata },
+    "glm46v",
+    processorConfig(),
+  );
+  assert.equal(found.timestamps, [0, 1.5, 3]);
+  assert.equal(found.labels, ["0.0 seconds", "3.0 seconds"]);
+  assert.is(found.gridThw[0], 2);
+});
+
+test("a single frame fills its temporal patch", async () => {
+  const frames = noiseVideo(2, 1, 30, 30);
+  const once = await processVideo({ frames }, "glm4v", processorConfig());
+  const twice = await processVideo({ frames: [...frames, ...frames] }, "glm4v", processorConfig());
+  assert.equal(once.pixelValues, twice.pixelValues);
+  assert.equal(once.labels, ["0"]);
+});
+
+test("a directory of numbered frames is read in the order of its numbers, with its metadata", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "glimt-frames-"));
+  try {
+    const image = readFileSync(`${process.cwd()}/test/golden/data/media/rgb.png`);
+    for (const number of [10, 9, 2, 1]) writeFileSync(join(directory, `frame_${number}.png`), image);
+    writeFileSync(join(directory, "metadata.json"), '{"fps": 2.5, "total_num_frames": 4, "duration": 1.6}');
+    const video = await readFrameDirectory(directory);
+    const names = video.frames.map((frame) => String(frame).slice(directory.length + 1));
+    assert.equal(names, ["frame_1.png", "frame_2.png", "frame_9.png", "frame_10.png"]);
+    assert.equal(video.metadata, { fps: 2.5, totalNumFrames: 4, duration: 1.6, framesIndices: undefined });
+    const found = await processVideo(video, "glm4v", processorConfig(), { readFile: readLocalFile });
+    assert.equal(found.indices, [0, 2, 3, 3]);
+    writeFileSync(join(directory, "metadata.json"), '{"fps": "fast"}');
+    await rejects(() => readFrameDirectory(directory), "VIDEO_INVALID", /metadata\.json: fps is "fast"/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("progress counts frames, and a signal stops between temporal patches", async () => {
+  const seen: number[][] = [];
+  const controller = new AbortController();
+  const video = { frames: noiseVideo(0, 5, 30, 30) };
+  const onProgress = (...counts: [number, number]) => seen.push(counts);
+  await processVideo(video, "glm4v", processorConfig(), { onProgress });
+  assert.equal(seen, [
+    [2, 5],
+    [4, 5],
+    [5, 5],
+  ]);
+  const stopped = processVideo(video, "glm4v", processorConfig(), {
+    onProgress: () => controller.abort(),
+    signal: controller.signal,
+  });
+  await rejects(() => stopped, "ABORTED", /aborted/);
+});
+
+const two = noiseVideo(0, 2, 30, 30);
+const bad: [string, VideoFrames["frames"], VideoMetadata, VideoOptions, RegExp][] = [
+  ["no frames", [], {}, {}, /no frames/],
+  [
+    "frames of two sizes",
+    [...two, ...noiseVideo(0, 2, 30, 31)],
+    {},
+    {},
+    /Frame 2 .* 31 x 30, but frame 0 is 30 x 30/,
+  ],
+  ["a frame count that is wrong", two, { totalNumFrames: 3 }, {}, /totalNumFrames is 3, but 2/],
+  ["indices that are too few", two, { framesIndices: [1] }, {}, /framesIndices has 1 entries, but 2/],
+  ["sampling without a rate", two, {}, { sampleFrames: true }, /metadata\.fps/],
+  ["sampling twice", two, { fps: 1, framesIndices: [0, 1] }, { sampleFrames: true }, /sampled already/],
+];
+for (const [name, frames, metadata, options, message] of bad) {
+  test(`${name} is an error`, () =>
+    rejects(
+      () => processVideo({ frames, metadata }, "glm4v", processorConfig(), options),
+      "VIDEO_INVALID",
+      message,
+    ));
+}
+
+test("a directory without frames, or none at all, is an error", async () => {
+  await rejects(() => readFrameDirectory("src/tensor"), "VIDEO_INVALID", /src\/tensor holds no/);
+  await rejects(() => readFrameDirectory("no/such/folder"), "VIDEO_INVALID", /no readable directory/);
+});
+
+async function rejects(run: () => Promise<unknown>, code: string, message: RegExp): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    assert.is((error as GlimtError).code, code, (error as Error).stack ?? "");
+    assert.match((error as GlimtError).message, message);
+    return;
+  }
+  assert.unreachable("no error");
+}
+
+test.run();
