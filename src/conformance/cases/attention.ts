@@ -83,6 +83,7 @@ export function attentionVarlenCases(): OpCase[] {
     ...RUNS.flatMap((runs) => heads.map((head) => build(runs, head, "whole", "usual"))),
     ...heads.map((head) => build([9, 33], head, "strided", "usual")),
     ...heads.map((head) => build([17], head, "whole", "large")),
+    build([300], [2, 64], "whole", "usual"),
     build([], [2, 8], "whole", "usual"),
   ];
 }
@@ -120,8 +121,9 @@ export function attentionPagedCases(): OpCase[] {
     pagedCase(["1/40", "9/9", "4/23"], [4, 2, 16], pageSize, "whole", "usual"),
   );
   const views = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/9"], heads, 16, "strided", "usual"));
+  const long = pagedCase(["1/1100", "130/300"], [8, 2, 64], 16, "whole", "usual");
   const large = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/50"], heads, 16, "whole", "large"));
-  return [...usual, ...pageSizes, ...views, ...large, pagedCase([], [4, 2, 8], 16, "whole", "usual")];
+  return [...usual, ...pageSizes, ...views, ...large, long, pagedCase([], [4, 2, 8], 16, "whole", "usual")];
 }
 
 function pagedCase(

@@ -27,6 +27,16 @@ export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
       ),
     ),
   );
+  const large = WEIGHT_DTYPES.flatMap((weight) =>
+    [1, 2, 130].map((m) =>
+      opCase(op, {
+        fields: { m, n: 301, k: 1100, weight },
+        weight,
+        symbols: { m },
+        operands: operands(301, 1100),
+      }),
+    ),
+  );
   const views = WEIGHT_DTYPES.flatMap((weight) =>
     [1, 2, 9].map((m) => {
       const { x, ...others } = operands(33, 36);
@@ -46,5 +56,5 @@ export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
       operands: { x: withValues(x, { [m * 40 - 1]: Number.NaN }), ...others },
     });
   });
-  return [...sizes, ...views, ...notFinite];
+  return [...sizes, ...large, ...views, ...notFinite];
 }
