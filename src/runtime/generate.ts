@@ -7,7 +7,7 @@ import { StopMatcher } from "../text/stop-matcher.ts";
 import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
 import { Sequence } from "./kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
-import type { ProcessedInputs } from "./process.ts";
+import type { ProcessedInputs } from "./processor.ts";
 import { Sampler, topLogits } from "./sampler.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
@@ -54,12 +54,12 @@ export async function* generate(
   inputs: ProcessedInputs,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-  const { maxTokens, sampling, stop } = resolveGeneration(options, core.generation);
-  const room = core.config.text.maxPositionEmbeddings - inputs.inputIds.length;
+  const { maxTokens, sampling, stop } = resolveGeneration(options, core.parts.generation);
+  const room = core.parts.config.text.maxPositionEmbeddings - inputs.inputIds.length;
   if (room < 1) throw contextOverflow(core, inputs);
   const limit = Math.min(maxTokens, room);
   const sampler = new Sampler(sampling);
-  const detokenizer = new IncrementalDetokenizer(core.tokenizer);
+  const detokenizer = new IncrementalDetokenizer(core.parts.tokenizer);
   const stops = new StopMatcher(stop);
   const clock = new StageClock();
   const tokenIds: number[] = [];
@@ -67,7 +67,7 @@ export async function* generate(
   let text = "";
   let finishReason: FinishReason | null = null;
 
-  const sequence = new Sequence(core.pool);
+  const sequence = new Sequence(core.parts.pool);
   try {
     const prompt = await readPrompt(core, sequence, inputs, options, clock);
     const first = topLogits(prompt, TOP_LOGITS);
@@ -77,7 +77,7 @@ export async function* generate(
       const tokenId = sampler.sample(logits, context);
       tokenIds.push(tokenId);
       context.push(tokenId);
-      const ended = core.generation.eosTokenIds.includes(tokenId);
+      const ended = core.parts.generation.eosTokenIds.includes(tokenId);
       let piece = stops.push(ended ? "" : detokenizer.push(tokenId));
       if (ended || stops.matched) finishReason = "stop";
       else if (tokenIds.length === limit) finishReason = "length";
@@ -118,7 +118,10 @@ async function readPrompt(
   const features = await core.run(() =>
     inputs.visionItems.length === 0
       ? Promise.resolve(null)
-      : core.encoder.encode(inputs.visionItems, { signal, onProgress: (share) => onProgress?.({ stage: "vision", share }) }),
+      : core.parts.encoder.encode(inputs.visionItems, {
+          signal,
+          onProgress: (share) => onProgress?.({ stage: "vision", share }),
+        }),
   );
   clock.end("vision");
   try {
@@ -126,7 +129,7 @@ async function readPrompt(
     clock.end("prefill");
     return logits;
   } finally {
-    if (features && !core.disposed) core.engine.free(features);
+    if (features && !core.disposed) core.parts.engine.free(features);
   }
 }
 
@@ -140,8 +143,8 @@ async function prefill(
   const { inputIds, mmTokenTypeIds, positionIds } = inputs;
   const total = inputIds.length;
   let firstFeature = 0;
-  for (let start = 0; start < total; start += core.prefillChunk) {
-    const end = Math.min(start + core.prefillChunk, total);
+  for (let start = 0; start < total; start += core.parts.prefillChunk) {
+    const end = Math.min(start + core.parts.prefillChunk, total);
     const rows = Int32Array.from(visionRows(mmTokenTypeIds, start, end));
     const slice = {
       sequence,
@@ -151,8 +154,11 @@ async function prefill(
       wantsLogits: end === total,
     };
     firstFeature += rows.length;
-    const report = (share: number) => onProgress?.({ stage: "prefill", share: (start + share * (end - start)) / total });
-    const [logits] = await core.run(() => core.decoder.forward([slice], { signal, onProgress: report }));
+    const report = (share: number) =>
+      onProgress?.({ stage: "prefill", share: (start + share * (end - start)) / total });
+    const [logits] = await core.run(() =>
+      core.parts.decoder.forward([slice], { signal, onProgress: report }),
+    );
     if (logits) return logits;
   }
   throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
@@ -171,7 +177,7 @@ async function step(
     positionIds: textPositions(sequence.length, 1, ropeDelta),
     wantsLogits: true,
   };
-  const [logits] = await core.run(() => core.decoder.forward([slice], { signal }));
+  const [logits] = await core.run(() => core.parts.decoder.forward([slice], { signal }));
   return logits as Float32Array;
 }
 
@@ -184,8 +190,9 @@ function* visionRows(mmTokenTypeIds: readonly number[], start: number, end: numb
 
 function contextOverflow(core: ModelCore, { inputIds, mmTokenTypeIds }: ProcessedInputs): GlimtError {
   const vision = mmTokenTypeIds.filter((type) => type !== 0).length;
-  const limit = core.config.text.maxPositionEmbeddings;
-  const advice = vision > 0 ? ` ${vision} of them stand for pictures: lower maxImagePixels or send fewer.` : "";
+  const limit = core.parts.config.text.maxPositionEmbeddings;
+  const advice =
+    vision > 0 ? ` ${vision} of them stand for pictures: lower maxImagePixels or send fewer.` : "";
   return new GlimtError(
     "CONTEXT_OVERFLOW",
     `The prompt has ${inputIds.length} tokens and leaves no room in the context of ${limit}.${advice}`,

@@ -1,7 +1,8 @@
 /** From a checkpoint to a model that answers: graphs, programs, weights on the device. */
 import type { BackendName, DeviceTensor, Engine } from "../backends/backend.ts";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { resolveWeights, type ResolvedWeight } from "../checkpoint/resolve-weights.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { resolveWeights } from "../checkpoint/resolve-weights.ts";
+import type { WeightReader } from "../checkpoint/weight-reader.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { Program } from "../compiler/program.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
@@ -9,16 +10,15 @@ import type { OpName } from "../graph/ops.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import { loadChatTemplate } from "../text/chat-template.ts";
-import { loadTokenizer } from "../text/tokenizer.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { Decoder } from "./decoder.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
 import { KvPool } from "./kv-pool.ts";
+import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
 import { Model } from "./model.ts";
 import { ModelCore } from "./model-core.ts";
 import type { ModelLocation, Platform } from "./platform.ts";
-import { MEDIA_OPTION_NAMES, type MediaOptions, resolveMedia } from "./process.ts";
+import { Processor } from "./processor.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 import { storedWeightDType } from "./weight-dtype.ts";
 
@@ -45,23 +45,40 @@ export interface LoadProgress {
   readonly weight: string;
 }
 
-const LOAD_OPTION_NAMES = [...MEDIA_OPTION_NAMES, "backend", "dtype", "threads", "prefillChunk", "onProgress", "signal"];
+const LOAD_OPTION_NAMES = [
+  ...MEDIA_OPTION_NAMES,
+  "backend",
+  "dtype",
+  "threads",
+  "prefillChunk",
+  "onProgress",
+  "signal",
+];
 const WEIGHT_DTYPES: readonly string[] = ["f32", "bf16", "f16"];
 
-export async function loadModelOn(platform: Platform, location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
+export async function loadModelOn(
+  platform: Platform,
+  location: ModelLocation,
+  options: LoadOptions = {},
+): Promise<Model> {
   const start = performance.now();
   const prefillChunk = checkOptions(options);
-  const media = resolveMedia(options);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
-  const checkpoint = await openCheckpoint(await platform.openFiles(location));
-  throwIfAborted(options.signal);
-  const tokenizer = await loadTokenizer(checkpoint.files);
-  const chatTemplate = await loadChatTemplate(checkpoint.files);
+  const checkpoint = await openCheckpoint(await platform.openFiles(location), { signal: options.signal });
+  const { media, rounding, maxImagePixels, maxDecodedPixels } = options;
+  const processor = await Processor.open(checkpoint, platform, {
+    media,
+    rounding,
+    maxImagePixels,
+    maxDecodedPixels,
+  });
 
   const { activationDType } = backend;
   const graphOptions = { activationDType, weightDType: storedWeightDType(checkpoint, options.dtype) };
-  const weight = options.dtype ?? mainDType(checkpoint);
-  const compileOptions = { hasOp: (op: OpName) => backend.supports(op, { activation: activationDType, weight }).ok };
+  const weight = options.dtype ?? checkpoint.mainDType;
+  const compileOptions = {
+    hasOp: (op: OpName) => backend.supports(op, { activation: activationDType, weight }).ok,
+  };
   const vision = compileGraph(buildVisionTower(checkpoint.config.vision, graphOptions), compileOptions);
   const decoderGraph = buildDecoder(checkpoint.config, { ...graphOptions, pageSize: DEFAULT_PAGE_SIZE });
   const decoder = compileGraph(decoderGraph, compileOptions);
@@ -78,16 +95,20 @@ export async function loadModelOn(platform: Platform, location: ModelLocation, o
       dtype: activationDType,
     });
     const core = new ModelCore({
-      checkpoint,
+      config: checkpoint.config,
+      generation: checkpoint.generation,
       engine,
       encoder: new VisionEncoder(engine, engine.compile(vision, weights), checkpoint.config.vision),
       decoder: new Decoder(engine, engine.compile(decoder, weights), checkpoint.config.text, pool),
       pool,
-      tokenizer,
-      chatTemplate,
+      tokenizer: processor.tokenizer,
       prefillChunk,
     });
-    return new Model(core, platform, media, { dtype: weight, refused, loadMilliseconds: performance.now() - start });
+    return new Model(core, processor, {
+      dtype: weight,
+      refused,
+      loadMilliseconds: performance.now() - start,
+    });
   } catch (error) {
     engine.dispose();
     throw error;
@@ -98,10 +119,12 @@ export async function loadModelOn(platform: Platform, location: ModelLocation, o
 async function uploadWeights(
   engine: Engine,
   programs: readonly Program[],
-  weights: readonly ResolvedWeight[],
+  weights: readonly WeightReader[],
   { signal, onProgress }: LoadOptions,
 ): Promise<Map<string, DeviceTensor>> {
-  const roles = new Map(programs.flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role] as const)));
+  const roles = new Map(
+    programs.flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role] as const)),
+  );
   const totalBytes = weights.reduce((sum, { bytes }) => sum + bytes, 0);
   const uploaded = new Map<string, DeviceTensor>();
   let loadedBytes = 0;
@@ -118,7 +141,10 @@ async function uploadWeights(
 function checkOptions(options: LoadOptions): number {
   rejectUnknownOptions(options, LOAD_OPTION_NAMES, "loadModel");
   if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
-    throw new GlimtError("OPTION_INVALID", `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`);
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`,
+    );
   }
   for (const name of ["threads", "prefillChunk"] as const) {
     const value = options[name];
@@ -127,9 +153,4 @@ function checkOptions(options: LoadOptions): number {
     }
   }
   return options.prefillChunk ?? DEFAULT_PREFILL_CHUNK;
-}
-
-/** The type most of the checkpoint's bytes have. */
-function mainDType(checkpoint: Checkpoint): WeightDType {
-  return checkpoint.mainDType;
 }

@@ -1,6 +1,6 @@
 /** What a loaded model is made of; generation and processing work on it. */
 import type { Engine } from "../backends/backend.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { GenerationDefaults, ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Decoder } from "./decoder.ts";
@@ -9,42 +9,24 @@ import { SerialQueue } from "./serial-queue.ts";
 import type { VisionEncoder } from "./vision-encoder.ts";
 
 export interface ModelParts {
-  readonly checkpoint: Checkpoint;
+  readonly config: ModelConfig;
+  readonly generation: GenerationDefaults;
   readonly engine: Engine;
   readonly encoder: VisionEncoder;
   readonly decoder: Decoder;
   readonly pool: KvPool;
   readonly tokenizer: Tokenizer;
-  readonly chatTemplate: string;
   /** Most prompt tokens in one run of the decoder. */
   readonly prefillChunk: number;
 }
 
 export class ModelCore {
-  readonly engine: Engine;
-  readonly encoder: VisionEncoder;
-  readonly decoder: Decoder;
-  readonly pool: KvPool;
-  readonly tokenizer: Tokenizer;
-  readonly chatTemplate: string;
-  readonly prefillChunk: number;
-  readonly config: Checkpoint["config"];
-  readonly processor: Checkpoint["processor"];
-  readonly generation: Checkpoint["generation"];
+  readonly parts: ModelParts;
   readonly #queue = new SerialQueue();
   #disposed = false;
 
   constructor(parts: ModelParts) {
-    this.engine = parts.engine;
-    this.encoder = parts.encoder;
-    this.decoder = parts.decoder;
-    this.pool = parts.pool;
-    this.tokenizer = parts.tokenizer;
-    this.chatTemplate = parts.chatTemplate;
-    this.prefillChunk = parts.prefillChunk;
-    this.config = parts.checkpoint.config;
-    this.processor = parts.checkpoint.processor;
-    this.generation = parts.checkpoint.generation;
+    this.parts = parts;
   }
 
   get disposed(): boolean {
@@ -68,6 +50,6 @@ export class ModelCore {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#queue.idle();
-    this.engine.dispose();
+    this.parts.engine.dispose();
   }
 }

@@ -39,7 +39,7 @@ export class Model {
   constructor(core: ModelCore, processor: Processor, facts: ModelFacts) {
     this.#core = core;
     this.#processor = processor;
-    this.backend = core.engine.backend.name;
+    this.backend = core.parts.engine.backend.name;
     this.dtype = facts.dtype;
     this.config = processor.checkpoint.config;
     this.refusedBackends = facts.refused;
@@ -48,7 +48,7 @@ export class Model {
 
   /** Device memory held now, in bytes: weights, KV cache, scratch. 0 after dispose. */
   get liveBytes(): number {
-    return this.#core.engine.liveBytes;
+    return this.#core.parts.engine.liveBytes;
   }
 
   /** What the model would be given: prompt text, token ids, pixels, positions. Runs no model. */
@@ -70,7 +70,9 @@ export class Model {
   ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
     rejectUnknownOptions(options, ALL_OPTION_NAMES, "generate");
     this.#core.throwIfDisposed();
-    const inputs = isProcessed(prompt) ? prompt : await this.#processor.process(prompt, processOptions(options));
+    const inputs = isProcessed(prompt)
+      ? prompt
+      : await this.#processor.process(prompt, processOptions(options));
     return yield* generate(this.#core, inputs, options);
   }
 

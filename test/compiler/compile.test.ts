@@ -12,7 +12,7 @@ import { buildDecoder } from "../../src/models/decoder.ts";
 import { buildVisionTower } from "../../src/models/vision-tower.ts";
 import { denseConfig, moeConfig, ocrConfig } from "./configs.ts";
 
-const options = { activationDType: "f32", weightDType: () => "bf16" } as const;
+const options = { activationDType: "f32", weightDType: (): "bf16" => "bf16" } as const;
 const symbols = {
   patches: 16,
   frames: 1,

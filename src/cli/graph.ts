@@ -1,0 +1,49 @@
+/** `glimt graph`: what will run, instruction by instruction. */
+import { Command } from "commander";
+import { compileGraph, optimizeGraph } from "../compiler/compile.ts";
+import { printGraph, printProgram } from "../compiler/print.ts";
+import { openCheckpoint, openFiles } from "../index.ts";
+import { buildDecoder } from "../models/decoder.ts";
+import { buildVisionTower } from "../models/vision-tower.ts";
+import { DEFAULT_PAGE_SIZE } from "../runtime/load-model.ts";
+import { storedWeightDType } from "../runtime/weight-dtype.ts";
+import { wholeNumber } from "./model-options.ts";
+
+interface GraphFlags {
+  readonly tokens: number;
+  readonly patches: number;
+  readonly context: number;
+  readonly stage: "program" | "graph" | "model";
+}
+
+export function graphCommand(): Command {
+  return new Command("graph")
+    .description("print a model's programs: ops, shapes, buffers, bytes")
+    .argument("<model>", "checkpoint directory, or the URL of one")
+    .option("--tokens <n>", "tokens in a decoder step, for the byte counts", wholeNumber, 512)
+    .option("--patches <n>", "patches of a picture, for the byte counts", wholeNumber, 1024)
+    .option("--context <n>", "tokens in the KV cache, for the byte counts", wholeNumber, 4096)
+    .option("--stage <stage>", "model (as defined), graph (after the passes) or program", "program")
+    .action(show);
+}
+
+async function show(location: string, { tokens, patches, context, stage }: GraphFlags): Promise<void> {
+  const checkpoint = await openCheckpoint(await openFiles(location));
+  const options = { activationDType: "f32", weightDType: storedWeightDType(checkpoint, undefined) } as const;
+  const { config } = checkpoint;
+  const graphs = [
+    buildVisionTower(config.vision, options),
+    buildDecoder(config, { ...options, pageSize: DEFAULT_PAGE_SIZE }),
+  ];
+  const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);
+  const symbols = [
+    { patches, frames: 1 },
+    { tokens, sequences: 1, blocks, pages: blocks, features: 0, logits: 1 },
+  ];
+  graphs.forEach((graph, index) => {
+    if (stage === "model") console.log(printGraph(graph));
+    else if (stage === "graph") console.log(printGraph(optimizeGraph(graph)));
+    else console.log(printProgram(compileGraph(graph), symbols[index]!));
+    console.log();
+  });
+}

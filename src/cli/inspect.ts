@@ -1,0 +1,54 @@
+/** `glimt inspect`: what is in a checkpoint, and what it needs in memory. */
+import { Command } from "commander";
+import { formatBytes } from "../compiler/print.ts";
+import { describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+
+export function inspectCommand(): Command {
+  return new Command("inspect")
+    .description("show what is in a checkpoint and what it needs in memory; reads no weights")
+    .argument("<model>", "checkpoint directory, or the URL of one")
+    .option("--json", "print one JSON object")
+    .action(inspect);
+}
+
+async function inspect(location: string, { json }: { json?: true }): Promise<void> {
+  const checkpoint = await openCheckpoint(await openFiles(location));
+  const found = describeCheckpoint(checkpoint);
+  const { vision, text } = checkpoint.config;
+  const kvBytesPerToken = found.kvBytesPerToken(4);
+  if (json) {
+    const { kvBytesPerToken: _, ...facts } = found;
+    console.log(JSON.stringify({ ...facts, kvBytesPerToken, config: checkpoint.config }));
+    return;
+  }
+  const rows: [string, string][] = [
+    ["model", `${found.architecture} (${found.family}), ${found.processor} processor`],
+    [
+      "parameters",
+      `${(found.total.parameters / 1e6).toFixed(1)} M in ${found.total.tensors} tensors, ${formatBytes(found.total.bytes)}`,
+    ],
+    ["files", found.files.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(", ")],
+    ["types", found.dtypes.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(", ")],
+    ...found.parts.map(({ name, parameters, bytes }): [string, string] => [
+      `  ${name}`,
+      `${(parameters / 1e6).toFixed(2)} M, ${formatBytes(bytes)}`,
+    ]),
+    [
+      "vision",
+      `${vision.depth} blocks of ${vision.hiddenSize}, ${vision.numHeads} heads of ${vision.headDim}, patches of ${vision.patchSize}`,
+    ],
+    [
+      "text",
+      `${text.numHiddenLayers} layers of ${text.hiddenSize}, ${text.numAttentionHeads} heads over ${text.numKeyValueHeads} of ${text.headDim}, vocabulary ${text.vocabSize}`,
+    ],
+    [
+      "context",
+      `${text.maxPositionEmbeddings} tokens, KV cache ${formatBytes(kvBytesPerToken)} a token in f32`,
+    ],
+    [
+      "memory",
+      `weights ${formatBytes(found.total.bytes)} + KV cache ${formatBytes(4096 * kvBytesPerToken)} for 4096 tokens`,
+    ],
+  ];
+  for (const [name, value] of rows) console.log(`${name.padEnd(12)}${value}`);
+}

@@ -1,0 +1,158 @@
+/** Options that several commands share: which model, how to load it, what to ask it. */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { GlimtError } from "../errors.ts";
+import type { LoadOptions, Message, MessagePart } from "../index.ts";
+
+export interface PromptFlags {
+  readonly image: readonly string[];
+  readonly video: readonly string[];
+  readonly system?: string;
+  readonly messages?: string;
+}
+
+export interface LoadFlags {
+  readonly backend: NonNullable<LoadOptions["backend"]>;
+  readonly dtype?: NonNullable<LoadOptions["dtype"]>;
+  readonly media: NonNullable<LoadOptions["media"]>;
+  readonly rounding: NonNullable<LoadOptions["rounding"]>;
+  readonly maxImagePixels?: number;
+  readonly threads?: number;
+}
+
+export function withPromptOptions(command: Command): Command {
+  return command
+    .argument("<model>", "checkpoint directory, or the URL of one")
+    .argument("[prompt]", "what to ask")
+    .option("--image <file>", "a picture (PNG, JPEG, WebP; file or URL); may be repeated", collect, [])
+    .option("--video <dir|file>", "a video; may be repeated", collect, [])
+    .option("--system <text>", "system message")
+    .option("--messages <file.json>", "the whole conversation; media paths in it are relative to the file");
+}
+
+export function withLoadOptions(command: Command): Command {
+  return withMediaOptions(command)
+    .addOption(
+      new Option("--backend <name>", "where to run")
+        .choices(["auto", "wasm", "cuda", "reference"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--dtype <type>", "weight storage (default: the checkpoint's)").choices([
+        "f32",
+        "bf16",
+        "f16",
+      ]),
+    )
+    .option("--threads <n>", "worker threads of a CPU backend", wholeNumber);
+}
+
+/** Flags that decide the pixels. */
+export function withMediaOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--media <mode>",
+        "huggingface: ignore EXIF orientation and drop transparency, as Hugging Face does",
+      )
+        .choices(["default", "huggingface"])
+        .default("default"),
+    )
+    .addOption(
+      new Option("--rounding <recipe>", "whose bicubic resize to reproduce")
+        .choices(["torchvision", "pillow"])
+        .default("torchvision"),
+    )
+    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber);
+}
+
+/** Flags that were given, in the shape loadModel takes. */
+export function loadOptions(flags: LoadFlags): LoadOptions {
+  const { backend, dtype, media, rounding, maxImagePixels, threads } = flags;
+  return {
+    backend,
+    media,
+    rounding,
+    ...(dtype === undefined ? {} : { dtype }),
+    ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
+    ...(threads === undefined ? {} : { threads }),
+  };
+}
+
+/** The conversation that the flags describe: from a file, or pictures, videos and a prompt in one user message. */
+export async function conversation(prompt: string | undefined, flags: PromptFlags): Promise<Message[]> {
+  if (flags.messages !== undefined) {
+    if (
+      prompt !== undefined ||
+      flags.image.length > 0 ||
+      flags.video.length > 0 ||
+      flags.system !== undefined
+    ) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        "--messages holds the whole conversation; leave out the other prompt options.",
+      );
+    }
+    return readMessages(flags.messages);
+  }
+  const parts: MessagePart[] = [
+    ...flags.image.map((image): MessagePart => ({ type: "image", image })),
+    ...flags.video.map((video): MessagePart => ({ type: "video", video })),
+    ...(prompt === undefined ? [] : [{ type: "text", text: prompt } as const]),
+  ];
+  if (parts.length === 0)
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "Nothing was asked: give a PROMPT, --image, --video or --messages.",
+    );
+  const system: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
+  return [...system, { role: "user", content: parts }];
+}
+
+async function readMessages(file: string): Promise<Message[]> {
+  const text = await readFile(file, "utf8").catch((cause) => {
+    throw new GlimtError("INPUT_INVALID", `The messages file ${file} can not be read: ${cause.message}.`, {
+      cause,
+    });
+  });
+  let messages: unknown;
+  try {
+    messages = JSON.parse(text);
+  } catch (cause) {
+    throw new GlimtError("INPUT_INVALID", `${file} is not JSON: ${(cause as Error).message}.`, { cause });
+  }
+  if (!Array.isArray(messages))
+    throw new GlimtError("INPUT_INVALID", `${file} must hold an array of messages.`);
+  const folder = dirname(resolve(file));
+  return messages.map((message) => ({ ...message, content: withResolvedPaths(message.content, folder) }));
+}
+
+function withResolvedPaths(content: unknown, folder: string): Message["content"] {
+  if (!Array.isArray(content)) return content as Message["content"];
+  return content.map((part) => {
+    const resolved = { ...part };
+    for (const key of ["image", "video"]) {
+      const source = resolved[key];
+      if (typeof source === "string" && !/^(https?|data|file):/.test(source))
+        resolved[key] = resolve(folder, source);
+    }
+    return resolved;
+  });
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("It must be a whole number.");
+  return value;
+}
+
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("It must be a number.");
+  return value;
+}
+
+export function collect(value: string, all: string[]): string[] {
+  return [...all, value];
+}

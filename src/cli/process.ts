@@ -1,0 +1,65 @@
+/** `glimt process`: the processor alone, no weights read. */
+import { writeFile } from "node:fs/promises";
+import { Command } from "commander";
+import { openProcessor } from "../index.ts";
+import {
+  conversation,
+  type LoadFlags,
+  type PromptFlags,
+  withMediaOptions,
+  withPromptOptions,
+} from "./model-options.ts";
+
+interface ProcessFlags extends PromptFlags, Pick<LoadFlags, "media" | "rounding" | "maxImagePixels"> {
+  readonly json?: true;
+  readonly pixels?: string;
+}
+
+export function processCommand(): Command {
+  return withMediaOptions(withPromptOptions(new Command("process")))
+    .description("show what a model would be given: prompt, token ids, grids, positions")
+    .option("--json", "print one JSON object")
+    .option("--pixels <out.f32>", "write pixelValues as little-endian float32 (images, then videos)")
+    .action(show);
+}
+
+async function show(location: string, prompt: string | undefined, flags: ProcessFlags): Promise<void> {
+  const { media, rounding, maxImagePixels } = flags;
+  const processor = await openProcessor(location, {
+    media,
+    rounding,
+    ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
+  });
+  const inputs = await processor.process(await conversation(prompt, flags));
+  if (flags.pixels !== undefined) {
+    const parts = [inputs.pixelValues, inputs.pixelValuesVideos].flatMap((values) =>
+      values ? [values] : [],
+    );
+    await writeFile(
+      flags.pixels,
+      Buffer.concat(
+        parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
+      ),
+    );
+  }
+  const { promptText, inputIds, mmTokenTypeIds, imageGridThw, videoGridThw, positionIds, ropeDelta } = inputs;
+  if (flags.json) {
+    const positions = positionIds.map((axis) => Array.from(axis));
+    const printed = {
+      promptText,
+      promptIds: inputIds,
+      inputIds,
+      mmTokenTypeIds,
+      imageGridThw,
+      videoGridThw,
+      positionIds: positions,
+      ropeDelta,
+    };
+    console.log(JSON.stringify(printed));
+    return;
+  }
+  console.log(promptText);
+  console.log(`${inputIds.length} tokens, rope delta ${ropeDelta}`);
+  for (const grid of imageGridThw) console.log(`image grid ${grid.join(" x ")} patches`);
+  for (const grid of videoGridThw) console.log(`video grid ${grid.join(" x ")} patches`);
+}

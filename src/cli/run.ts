@@ -1,0 +1,109 @@
+/** `glimt run`: ask a model and stream what it says. */
+import { Command } from "commander";
+import {
+  type GenerateOptions,
+  type GenerationResult,
+  loadModel,
+  type Model,
+  type ProcessedInputs,
+} from "../index.ts";
+import {
+  collect,
+  conversation,
+  decimal,
+  type LoadFlags,
+  loadOptions,
+  type PromptFlags,
+  wholeNumber,
+  withLoadOptions,
+  withPromptOptions,
+} from "./model-options.ts";
+import { progressLine } from "./progress-line.ts";
+
+interface RunFlags extends PromptFlags, LoadFlags {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly checkpointSampling?: true;
+  readonly stop: readonly string[];
+  readonly json?: true;
+}
+
+export function runCommand(): Command {
+  return withLoadOptions(withPromptOptions(new Command("run")))
+    .description("ask a model about pictures and stream its answer")
+    .option("--max-tokens <n>", "most new tokens", wholeNumber)
+    .option("--temperature <t>", "0 takes the most probable token (default)", decimal)
+    .option("--top-k <n>", "sample from the n most probable tokens", wholeNumber)
+    .option("--top-p <p>", "sample from the most probable tokens that reach p", decimal)
+    .option("--min-p <p>", "drop tokens below p times the most probable", decimal)
+    .option("--repetition-penalty <x>", "above 1: avoid tokens already used", decimal)
+    .option("--seed <n>", "same seed, same answer", wholeNumber)
+    .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
+    .option("--stop <text>", "end at this text; may be repeated", collect, [])
+    .option("--json", "print one JSON object when done")
+    .action(run);
+}
+
+async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
+  const messages = await conversation(prompt, flags);
+  const progress = progressLine(flags.json !== true);
+  const interrupted = new AbortController();
+  process.once("SIGINT", () => interrupted.abort());
+  const model = await loadModel(location, {
+    ...loadOptions(flags),
+    signal: interrupted.signal,
+    onProgress: ({ loadedBytes, totalBytes }) => progress.show("loading", loadedBytes / totalBytes),
+  });
+  try {
+    const inputs = await model.process(messages, { signal: interrupted.signal });
+    const pieces = model.generate(inputs, {
+      ...generateOptions(flags),
+      signal: interrupted.signal,
+      onProgress: ({ stage, share }) => progress.show(stage, share),
+    });
+    let next = await pieces.next();
+    while (!next.done) {
+      progress.clear();
+      if (!flags.json) process.stdout.write(next.value.text);
+      next = await pieces.next();
+    }
+    process.stdout.write(flags.json ? `${JSON.stringify(jsonResult(model, inputs, next.value))}\n` : "\n");
+  } finally {
+    progress.clear();
+    await model.dispose();
+  }
+}
+
+function generateOptions(flags: RunFlags): GenerateOptions {
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop } =
+    flags;
+  return { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop };
+}
+
+function jsonResult(model: Model, inputs: ProcessedInputs, result: GenerationResult) {
+  const { promptText, inputIds, mmTokenTypeIds, imageGridThw, videoGridThw, positionIds, ropeDelta } = inputs;
+  const { text, tokenIds, topLogits, finishReason, usage, timings, seed } = result;
+  return {
+    text,
+    promptText,
+    promptIds: inputIds,
+    mmTokenTypeIds,
+    imageGridThw,
+    videoGridThw,
+    positionIds: positionIds.map((axis) => Array.from(axis)),
+    ropeDelta,
+    tokenIds,
+    topLogits,
+    finishReason,
+    usage,
+    seed,
+    backend: model.backend,
+    dtype: model.dtype,
+    timings: { load: model.loadMilliseconds, process: inputs.milliseconds, ...timings },
+  };
+}

@@ -1,0 +1,37 @@
+/** glimt for browsers, workers and edge runtimes: checkpoints by address or as picked files, the WebAssembly backend. */
+import { referenceBackend } from "./backends/reference/backend.ts";
+import { wasmBackend } from "./backends/wasm/backend.ts";
+import { blobFiles } from "./checkpoint/blobs.ts";
+import { openCheckpoint } from "./checkpoint/checkpoint.ts";
+import type { CheckpointFiles } from "./checkpoint/files.ts";
+import { httpFiles } from "./checkpoint/http.ts";
+import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
+import type { MediaOptions } from "./runtime/media-options.ts";
+import type { Model } from "./runtime/model.ts";
+import type { ModelLocation, Platform } from "./runtime/platform.ts";
+import { Processor } from "./runtime/processor.ts";
+
+export * from "./public-api.ts";
+
+const platform: Platform = { backends: [wasmBackend, referenceBackend], openFiles };
+
+/**
+ * Loads a Hugging Face checkpoint from an address that answers Range requests, or from files by name.
+ *
+ * @throws GlimtError with a stable `code`; see the Node entry.
+ */
+export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
+  return loadModelOn(platform, location, options);
+}
+
+/** The processor of a checkpoint alone; reads no weights. */
+export async function openProcessor(location: ModelLocation, options: MediaOptions = {}): Promise<Processor> {
+  return Processor.open(await openCheckpoint(await openFiles(location)), platform, options);
+}
+
+/** The files of a checkpoint; an address may be relative to the page. */
+export async function openFiles(location: ModelLocation): Promise<CheckpointFiles> {
+  if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
+  const base = typeof document === "object" ? document.baseURI : undefined;
+  return httpFiles(new URL(location, base));
+}

@@ -1,0 +1,47 @@
+/** glimt for Node: local directories and files, every CPU backend. */
+import { fileURLToPath } from "node:url";
+import { referenceBackend } from "./backends/reference/backend.ts";
+import { wasmBackend } from "./backends/wasm/backend.ts";
+import { blobFiles } from "./checkpoint/blobs.ts";
+import { openCheckpoint } from "./checkpoint/checkpoint.ts";
+import { openDirectory } from "./checkpoint/directory.node.ts";
+import type { CheckpointFiles } from "./checkpoint/files.ts";
+import { httpFiles } from "./checkpoint/http.ts";
+import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
+import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
+import type { MediaOptions } from "./runtime/media-options.ts";
+import type { Model } from "./runtime/model.ts";
+import type { ModelLocation, Platform } from "./runtime/platform.ts";
+import { Processor } from "./runtime/processor.ts";
+
+export * from "./public-api.ts";
+
+const platform: Platform = {
+  backends: [wasmBackend, referenceBackend],
+  openFiles,
+  readFile: readLocalFile,
+  readFrameDirectory,
+};
+
+/**
+ * Loads a Hugging Face checkpoint: a local directory, an http(s) address of one, or files by name.
+ *
+ * @throws GlimtError with a stable `code`: CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CONFIG_INVALID,
+ * MODEL_UNSUPPORTED, WEIGHTS_INVALID, BACKEND_UNAVAILABLE, OPTION_INVALID, OUT_OF_MEMORY, ABORTED.
+ */
+export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
+  return loadModelOn(platform, location, options);
+}
+
+/** The processor of a checkpoint alone; reads no weights. */
+export async function openProcessor(location: ModelLocation, options: MediaOptions = {}): Promise<Processor> {
+  return Processor.open(await openCheckpoint(await openFiles(location)), platform, options);
+}
+
+/** The files of a checkpoint, wherever it lies. @throws CHECKPOINT_NOT_FOUND for a path that is no directory. */
+export async function openFiles(location: ModelLocation): Promise<CheckpointFiles> {
+  if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
+  if (/^https?:/i.test(String(location))) return httpFiles(location);
+  const isUrl = location instanceof URL || location.startsWith("file:");
+  return openDirectory(isUrl ? fileURLToPath(location) : location);
+}

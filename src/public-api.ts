@@ -1,0 +1,40 @@
+/** What every entry exports beside its own loadModel: the parts that users and tests need. */
+export type { BackendName } from "./backends/backend.ts";
+export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
+export { type CheckpointDescription, describeCheckpoint } from "./checkpoint/describe.ts";
+export type { CheckpointFiles } from "./checkpoint/files.ts";
+export type { ModelConfig, ProcessorConfig, ProcessorKind } from "./config/types.ts";
+export { type ErrorCode, GlimtError } from "./errors.ts";
+export type { MediaMode } from "./media/decode-image.ts";
+export type { ImageSource, RawImage } from "./media/source.ts";
+export type { VideoFrames, VideoMetadata, VideoSource } from "./media/video-source.ts";
+export {
+  type MropeOptions,
+  type MropePositions,
+  mropePositions,
+  type PositionIds,
+} from "./mrope/positions.ts";
+export type { GridThw } from "./processor/grid.ts";
+export type { Rounding } from "./processor/resample-weights.ts";
+export { resizeBicubic } from "./processor/resize.ts";
+export { type SampledFrames, sampleVideoFrames, type VideoTiming } from "./processor/sampling.ts";
+export { smartResize } from "./processor/smart-resize.ts";
+export type {
+  FinishReason,
+  GeneratedPiece,
+  GenerationResult,
+  GenerationTimings,
+} from "./runtime/generate.ts";
+export type { GenerateOptions, GenerateProgress } from "./runtime/generation-options.ts";
+export type { LoadOptions, LoadProgress } from "./runtime/load-model.ts";
+export type { MediaOptions } from "./runtime/media-options.ts";
+export type { Model, Prompt } from "./runtime/model.ts";
+export type { ModelLocation } from "./runtime/platform.ts";
+export type {
+  Message,
+  MessagePart,
+  ProcessedInputs,
+  ProcessOptions,
+  Processor,
+} from "./runtime/processor.ts";
+export type { WeightDType } from "./tensor/dtype.ts";

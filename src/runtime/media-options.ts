@@ -1,0 +1,64 @@
+/** How pictures are read and resized: the caller's options over the checkpoint's limits. */
+import type { ImageProcessorConfig, ProcessorConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import type { MediaMode } from "../media/decode-image.ts";
+import type { Rounding } from "../processor/resample-weights.ts";
+
+export interface MediaOptions {
+  /** "default" applies EXIF orientation and lays transparency on white; "huggingface" does neither. */
+  readonly media?: MediaMode | undefined;
+  /** Whose bicubic resize to reproduce bit for bit (default "torchvision", what Hugging Face uses by default). */
+  readonly rounding?: Rounding | undefined;
+  /** Resize pictures to at most this many pixels (an area); default: the checkpoint's limit. Fewer tokens, less detail. */
+  readonly maxImagePixels?: number | undefined;
+  /** Refuse pictures that decode to more pixels than this (default 200 million). */
+  readonly maxDecodedPixels?: number | undefined;
+}
+
+export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
+  "media",
+  "rounding",
+  "maxImagePixels",
+  "maxDecodedPixels",
+];
+
+export interface MediaRules {
+  readonly mode: MediaMode;
+  readonly rounding: Rounding;
+  readonly maxDecodedPixels: number | undefined;
+  readonly image: ImageProcessorConfig;
+  readonly video: ImageProcessorConfig;
+}
+
+/** @throws OPTION_INVALID naming the option and what it may be. */
+export function resolveMedia(options: MediaOptions, processor: ProcessorConfig): MediaRules {
+  const { media = "default", rounding = "torchvision", maxImagePixels, maxDecodedPixels } = options;
+  oneOf("media", media, ["default", "huggingface"]);
+  oneOf("rounding", rounding, ["torchvision", "pillow"]);
+  const { minPixels, maxPixels, temporalPatchSize } = processor.image;
+  // The published limits count an image as temporalPatchSize frames.
+  const smallest = minPixels / temporalPatchSize;
+  atLeast("maxImagePixels", maxImagePixels, smallest);
+  atLeast("maxDecodedPixels", maxDecodedPixels, 1);
+  const limit =
+    maxImagePixels === undefined ? maxPixels : Math.min(maxPixels, maxImagePixels * temporalPatchSize);
+  return {
+    mode: media,
+    rounding,
+    maxDecodedPixels,
+    image: { ...processor.image, maxPixels: limit },
+    video: processor.video,
+  };
+}
+
+function oneOf(name: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) {
+    throw new GlimtError("OPTION_INVALID", `${name} is "${value}", expected ${allowed.join(" or ")}.`);
+  }
+}
+
+function atLeast(name: string, value: number | undefined, smallest: number): void {
+  if (value !== undefined && !(value >= smallest && Number.isFinite(value))) {
+    throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a number from ${smallest}.`);
+  }
+}

@@ -1,0 +1,203 @@
+/** The processor: a conversation with pictures in, everything the model is given out. Runs no model. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { throwIfAborted } from "../errors.ts";
+import { decodeImage } from "../media/decode-image.ts";
+import type { ImageSource } from "../media/source.ts";
+import { loadVideo } from "../media/video.ts";
+import type { VideoSource } from "../media/video-source.ts";
+import { mropePositions, type PositionIds } from "../mrope/positions.ts";
+import type { GridThw } from "../processor/grid.ts";
+import { processImage } from "../processor/image.ts";
+import { expandPlaceholders, mmTokenTypeIds } from "../processor/placeholders.ts";
+import { processVideo } from "../processor/video.ts";
+import { type ChatTemplate, loadChatTemplate } from "../text/chat-template.ts";
+import { type ChatMessage, type ContentPart, contentParts } from "../text/messages.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { rejectUnknownOptions } from "./generation-options.ts";
+import { type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
+import type { Platform } from "./platform.ts";
+import type { VisionItem } from "./vision-encoder.ts";
+
+export type Message = ChatMessage<ImageSource, VideoSource>;
+export type MessagePart = ContentPart<ImageSource, VideoSource>;
+
+export interface ProcessOptions {
+  /** JSON schemas of functions, as the template takes them. */
+  readonly tools?: readonly unknown[] | undefined;
+  /** Whether the template lets the model think first; default: the template's own. */
+  readonly enableThinking?: boolean | undefined;
+  /** Continue the last assistant message instead of opening a new one. */
+  readonly continueFinalMessage?: boolean | undefined;
+  /** Further variables for the template. */
+  readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
+  "tools",
+  "enableThinking",
+  "continueFinalMessage",
+  "templateVariables",
+  "signal",
+];
+
+export interface ProcessedInputs {
+  /** The rendered template, one marker a picture. */
+  readonly promptText: string;
+  /** The prompt's tokens, each picture's marker expanded to one token a feature. */
+  readonly inputIds: readonly number[];
+  /** 0 text, 1 image, 2 video; one a token. */
+  readonly mmTokenTypeIds: readonly number[];
+  /** f32 [patches of all images, channels * temporal * patch²], or null without images. */
+  readonly pixelValues: Float32Array | null;
+  readonly pixelValuesVideos: Float32Array | null;
+  readonly imageGridThw: readonly GridThw[];
+  readonly videoGridThw: readonly GridThw[];
+  readonly positionIds: PositionIds;
+  readonly ropeDelta: number;
+  /** Images and videos in prompt order, views of the pixel values. */
+  readonly visionItems: readonly VisionItem[];
+  /** Time it took. */
+  readonly milliseconds: number;
+}
+
+interface ProcessedMedia extends VisionItem {
+  /** Timestamp texts of a video's frame pairs; none for an image. */
+  readonly labels: readonly string[];
+}
+
+export class Processor {
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer;
+  readonly #template: ChatTemplate;
+  readonly #platform: Platform;
+  readonly #rules: MediaRules;
+
+  private constructor(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    platform: Platform,
+    rules: MediaRules,
+  ) {
+    this.checkpoint = checkpoint;
+    this.tokenizer = tokenizer;
+    this.#template = template;
+    this.#platform = platform;
+    this.#rules = rules;
+  }
+
+  /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID */
+  static async open(checkpoint: Checkpoint, platform: Platform, options: MediaOptions): Promise<Processor> {
+    const rules = resolveMedia(options, checkpoint.processor);
+    const tokenizer = await loadTokenizer(checkpoint.files);
+    const template = await loadChatTemplate(checkpoint.files);
+    return new Processor(checkpoint, tokenizer, template, platform, rules);
+  }
+
+  /** @throws INPUT_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID, TEMPLATE_INVALID, ABORTED */
+  async process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
+    rejectUnknownOptions(options, PROCESS_OPTION_NAMES, "process");
+    const start = performance.now();
+    const { tools, enableThinking, continueFinalMessage, templateVariables, signal } = options;
+    const promptText = this.#template.render(messages, {
+      tools,
+      enableThinking,
+      continueFinalMessage,
+      templateVariables,
+    });
+    const parts = messages.flatMap(contentParts);
+    const images: ProcessedMedia[] = [];
+    const videos: ProcessedMedia[] = [];
+    for (const part of parts) {
+      throwIfAborted(signal);
+      if (part.type === "image") images.push(await this.#image(part.image, signal));
+      if (part.type === "video") videos.push(await this.#video(part.video, signal));
+    }
+    return { ...this.#tokens(promptText, images, videos), milliseconds: performance.now() - start };
+  }
+
+  async #image(source: ImageSource, signal: AbortSignal | undefined): Promise<ProcessedMedia> {
+    const picture = await decodeImage(source, this.#decoding(signal));
+    const { pixelValues, gridThw } = processImage(picture, this.#rules.image, {
+      rounding: this.#rules.rounding,
+    });
+    return { pixelValues, gridThw, labels: [] };
+  }
+
+  async #video(source: VideoSource, signal: AbortSignal | undefined): Promise<ProcessedMedia> {
+    const video = await loadVideo(source, {
+      ...this.#decoding(signal),
+      readFrameDirectory: this.#platform.readFrameDirectory,
+    });
+    const { kind } = this.checkpoint.processor;
+    return processVideo(video, kind, this.#rules.video, { rounding: this.#rules.rounding, signal });
+  }
+
+  #decoding(signal: AbortSignal | undefined) {
+    const { mode, maxDecodedPixels } = this.#rules;
+    return { mode, maxDecodedPixels, readFile: this.#platform.readFile, signal };
+  }
+
+  #tokens(promptText: string, images: readonly ProcessedMedia[], videos: readonly ProcessedMedia[]) {
+    const { config, processor } = this.checkpoint;
+    const imageToken = this.tokenizer.tokenOf(config.tokens.image);
+    const videoToken = this.tokenizer.tokenOf(config.tokens.video);
+    const imageGridThw = images.map(({ gridThw }) => gridThw);
+    const videoGridThw = videos.map(({ gridThw }) => gridThw);
+    const expanded = expandPlaceholders(promptText, {
+      imageGridThw,
+      videos,
+      mergeSize: processor.image.mergeSize,
+      imageToken,
+      videoToken,
+    });
+    const inputIds = this.tokenizer.encode(expanded);
+    const types = mmTokenTypeIds(inputIds, config.tokens);
+    const { positionIds, ropeDelta } = mropePositions(types, {
+      imageGridThw,
+      videoGridThw,
+      spatialMergeSize: config.vision.spatialMergeSize,
+    });
+    return {
+      promptText,
+      inputIds,
+      mmTokenTypeIds: Array.from(types),
+      pixelValues: joined(images),
+      pixelValuesVideos: joined(videos),
+      imageGridThw,
+      videoGridThw,
+      positionIds,
+      ropeDelta,
+      visionItems: inPromptOrder(promptText, { [imageToken]: images, [videoToken]: videos }),
+    };
+  }
+}
+
+/** Features replace tokens from the front, so items must stand in the order of their markers. */
+function inPromptOrder(
+  promptText: string,
+  media: Readonly<Record<string, readonly ProcessedMedia[]>>,
+): VisionItem[] {
+  const markers = Object.keys(media);
+  const places = markers.flatMap((marker) => {
+    const starts: number[] = [];
+    for (let at = promptText.indexOf(marker); at >= 0; at = promptText.indexOf(marker, at + marker.length))
+      starts.push(at);
+    return starts.map((start, index) => ({ start, item: media[marker]?.[index] as ProcessedMedia }));
+  });
+  return places
+    .sort((a, b) => a.start - b.start)
+    .map(({ item: { pixelValues, gridThw } }) => ({ pixelValues, gridThw }));
+}
+
+function joined(items: readonly ProcessedMedia[]): Float32Array | null {
+  if (items.length <= 1) return items[0]?.pixelValues ?? null;
+  const all = new Float32Array(items.reduce((sum, { pixelValues }) => sum + pixelValues.length, 0));
+  let offset = 0;
+  for (const { pixelValues } of items) {
+    all.set(pixelValues, offset);
+    offset += pixelValues.length;
+  }
+  return all;
+}
