@@ -4,9 +4,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GlimtError } from "../errors.ts";
-import { frameMetadata, type VideoFrames } from "./video-source.ts";
+import { type VideoFrames, videoMetadata } from "./video-source.ts";
 
 const FRAME_FILE = /\.(png|jpe?g|webp)$/i;
+const METADATA_FILE = "metadata.json";
 
 /** The bytes of a file, for SourceOptions.readFile. */
 export async function readLocalFile(path: string | URL): Promise<Uint8Array> {
@@ -14,13 +15,15 @@ export async function readLocalFile(path: string | URL): Promise<Uint8Array> {
 }
 
 /**
- * A directory of numbered frames as a video: every PNG, JPEG and WebP file in the order of the numbers in their
- * names, and `metadata.json` (fps, total_num_frames, duration, frames_indices; all optional) when there is one.
+ * A directory of numbered frames as a video, for VideoOptions.readFrameDirectory: every PNG, JPEG and WebP file in
+ * the order of the numbers in their names, and metadata.json (fps, total_num_frames, duration, frames_indices; all
+ * optional) when there is one.
  *
- * @throws VIDEO_INVALID for a path that is no directory, has no frames, or whose metadata is no JSON object.
+ * @throws VIDEO_INVALID for a path that is no directory, has no frames, or whose metadata is malformed.
  */
 export async function readFrameDirectory(path: string | URL): Promise<VideoFrames> {
-  const directory = path instanceof URL || path.startsWith("file:") ? fileURLToPath(path) : path;
+  const isUrl = path instanceof URL || path.startsWith("file:");
+  const directory = isUrl ? fileURLToPath(path) : path;
   let names: string[];
   try {
     names = await readdir(directory);
@@ -35,15 +38,17 @@ export async function readFrameDirectory(path: string | URL): Promise<VideoFrame
     throw new GlimtError("VIDEO_INVALID", `Video directory ${directory} holds no PNG, JPEG or WebP frames.`);
   }
   const sources = frames.map((name) => join(directory, name));
-  if (!names.includes("metadata.json")) return { frames: sources };
-  return { frames: sources, metadata: await readMetadata(join(directory, "metadata.json")) };
+  if (!names.includes(METADATA_FILE)) return { frames: sources };
+  return { frames: sources, metadata: await readMetadata(join(directory, METADATA_FILE)) };
 }
 
 async function readMetadata(path: string) {
+  const text = await readFile(path, "utf8");
+  let json: unknown;
   try {
-    return frameMetadata(JSON.parse(await readFile(path, "utf8")), path);
+    json = JSON.parse(text);
   } catch (cause) {
-    if (cause instanceof GlimtError) throw cause;
     throw new GlimtError("VIDEO_INVALID", `${path} is no valid JSON.`, { cause });
   }
+  return videoMetadata(json, path);
 }

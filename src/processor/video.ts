@@ -2,9 +2,8 @@
 
 import type { ImageProcessorConfig, ProcessorKind } from "../config/types.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
-import { decodeImage, type MediaOptions } from "../media/decode-image.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
-import type { VideoFrames } from "../media/video-source.ts";
+import type { LoadedVideo } from "../media/video.ts";
 import { type PixelOptions, type ProcessedPixels, patchLength } from "./image.ts";
 import { normaliseTable } from "./normalise.ts";
 import { patchify } from "./patchify.ts";
@@ -22,7 +21,8 @@ export interface FrameChoice extends SamplingOptions {
   readonly fps?: number | undefined;
 }
 
-export interface VideoOptions extends PixelOptions, FrameChoice, MediaOptions {
+export interface VideoOptions extends PixelOptions, FrameChoice {
+  readonly signal?: AbortSignal | undefined;
   /** Called after each temporal patch. */
   readonly onProgress?: ((framesDone: number, framesTotal: number) => void) | undefined;
 }
@@ -37,10 +37,10 @@ export interface ProcessedVideo extends ProcessedPixels, SampledFrames {}
  * temporal patch, which they refuse.
  *
  * @throws VIDEO_INVALID for no frames, frames of different sizes, or metadata that contradicts them; what
- * decodeImage throws for a frame; ABORTED.
+ * decoding a frame throws; ABORTED.
  */
 export async function processVideo(
-  video: VideoFrames,
+  video: LoadedVideo,
   kind: ProcessorKind,
   config: ImageProcessorConfig,
   options: VideoOptions = {},
@@ -48,8 +48,8 @@ export async function processVideo(
   const rounding = options.rounding ?? "torchvision";
   const { temporalPatchSize } = config;
   const chosen = chooseFrames(video, kind, { temporalPatchSize, ...options });
-  const positions = video.metadata?.framesIndices ? video.frames.map((_, i) => i) : chosen.indices;
-  const frameAt = frameReader(video, options);
+  const positions = video.metadata.framesIndices ? chosen.indices.map((_, i) => i) : chosen.indices;
+  const frameAt = frameReader(video);
 
   const { width, height } = await frameAt(positions[0] as number);
   const { resizedWidth, resizedHeight, gridThw } = videoSize(positions.length, width, height, config);
@@ -75,16 +75,14 @@ export async function processVideo(
 
 /** Which frames of a video are used, and their timing. Touches no pixel. Throws as processVideo does. */
 export function chooseFrames(
-  video: VideoFrames,
+  { numFrames, metadata }: Pick<LoadedVideo, "numFrames" | "metadata">,
   kind: ProcessorKind,
   options: FrameChoice = {},
 ): SampledFrames {
-  const { frames, metadata = {} } = video;
   const { fps, totalNumFrames, duration, framesIndices } = metadata;
-  if (frames.length === 0) throw new GlimtError("VIDEO_INVALID", "The video has no frames.");
   if (framesIndices) {
-    if (framesIndices.length !== frames.length) {
-      const counts = `${framesIndices.length} entries, but ${frames.length} frames were given`;
+    if (framesIndices.length !== numFrames) {
+      const counts = `${framesIndices.length} entries, but ${numFrames} frames were given`;
       throw new GlimtError("VIDEO_INVALID", `The video's metadata.framesIndices has ${counts}.`);
     }
     if (options.sampleFrames) {
@@ -95,39 +93,33 @@ export function chooseFrames(
     }
     return framesAt(kind, framesIndices, fps);
   }
-  if (totalNumFrames !== undefined && totalNumFrames !== frames.length) {
+  if (totalNumFrames !== undefined && totalNumFrames !== numFrames) {
     throw new GlimtError(
       "VIDEO_INVALID",
-      `The video's metadata.totalNumFrames is ${totalNumFrames}, but ${frames.length} frames were given; ` +
+      `The video's metadata.totalNumFrames is ${totalNumFrames}, but ${numFrames} frames were given; ` +
         "name the ones that were kept in metadata.framesIndices.",
     );
   }
   if (options.sampleFrames ?? fps !== undefined) {
-    return sampleVideoFrames(kind, { totalNumFrames: frames.length, fps, duration }, options.fps, options);
+    return sampleVideoFrames(kind, { totalNumFrames: numFrames, fps, duration }, options.fps, options);
   }
-  return framesAt(kind, [...frames.keys()], fps);
+  return framesAt(kind, [...new Array(numFrames).keys()], fps);
 }
 
 /** Decodes frames by position, keeps the last one (it may be asked for twice), and holds all to the first's size. */
-function frameReader(video: VideoFrames, options: MediaOptions): (position: number) => Promise<RgbImage> {
-  let size: { readonly width: number; readonly height: number; readonly position: number } | undefined;
+function frameReader(video: LoadedVideo): (position: number) => Promise<RgbImage> {
+  let first: { readonly width: number; readonly height: number; readonly position: number } | undefined;
   let last: { readonly position: number; readonly image: RgbImage } | undefined;
   return async (position) => {
     if (last?.position === position) return last.image;
-    const source = video.frames[position];
-    if (source === undefined) {
+    const image = await video.frame(position);
+    const { width, height } = image;
+    first ??= { width, height, position };
+    if (width !== first.width || height !== first.height) {
       throw new GlimtError(
         "VIDEO_INVALID",
-        `The video has no frame ${position}; it has ${video.frames.length}.`,
-      );
-    }
-    const image = await decodeImage(source, options);
-    size ??= { width: image.width, height: image.height, position };
-    if (image.width !== size.width || image.height !== size.height) {
-      throw new GlimtError(
-        "VIDEO_INVALID",
-        `Frame ${position} of the video is ${image.width} x ${image.height}, ` +
-          `but frame ${size.position} is ${size.width} x ${size.height}; all must be of one size.`,
+        `Frame ${position} of the video is ${width} x ${height}, but frame ${first.position} is ` +
+          `${first.width} x ${first.height}; all must be of one size.`,
       );
     }
     last = { position, image };

@@ -1,11 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { ProcessorKind } from "../../src/config/types.ts";
 import type { GlimtError } from "../../src/errors.ts";
 import { readFrameDirectory, readLocalFile } from "../../src/media/files.node.ts";
-import type { VideoFrames, VideoMetadata } from "../../src/media/video-source.ts";
+import { loadVideo, type VideoFrames, type VideoMetadata, type VideoSource } from "../../src/media/video.ts";
 import { processVideo, type VideoOptions } from "../../src/processor/video.ts";
 import { checksum, golden, processorConfig } from "./golden.ts";
 import { noise } from "./noise.ts";
@@ -18,11 +20,17 @@ function noiseVideo(seed: number, count: number, height: number, width: number):
   }));
 }
 
+const files = { readFile: readLocalFile, readFrameDirectory };
+
+async function run(source: VideoSource, kind: ProcessorKind, options: VideoOptions = {}) {
+  return processVideo(await loadVideo(source, files), kind, processorConfig(), options);
+}
+
 for (const { kind, seed, frames, height, width, fps, sample, ...expected } of golden.videos) {
   test(`pixels of ${frames} frames at ${fps} fps equal transformers' (${kind})`, async () => {
     const metadata = fps === null ? {} : { fps, duration: frames / fps, totalNumFrames: frames };
     const video = { frames: noiseVideo(seed, frames, height, width), metadata };
-    const found = await processVideo(video, kind, processorConfig(), { sampleFrames: sample });
+    const found = await run(video, kind, { sampleFrames: sample });
     assert.equal(found.indices, expected.indices);
     assert.equal(found.gridThw, expected.gridThw);
     assert.is(checksum(found.pixelValues), expected.pixelValues);
@@ -32,20 +40,16 @@ for (const { kind, seed, frames, height, width, fps, sample, ...expected } of go
 
 test("frames are sampled when their rate is known, else all are used at 24 a second", async () => {
   const frames = noiseVideo(0, 24, 30, 30);
-  const sampled = await processVideo({ frames, metadata: { fps: 12 } }, "glm4v", processorConfig());
+  const sampled = await run({ frames, metadata: { fps: 12 } }, "glm4v");
   assert.equal(sampled.labels, ["0", "1", "1"]);
-  const all = await processVideo({ frames }, "glm46v", processorConfig());
+  const all = await run({ frames }, "glm46v");
   assert.is(all.indices.length, 24);
   assert.equal(all.labels.slice(0, 3), ["0.0 seconds", "0.1 seconds", "0.2 seconds"]);
 });
 
 test("frames that were sampled before keep their timestamps", async () => {
   const metadata = { fps: 10, totalNumFrames: 100, framesIndices: [0, 15, 30] };
-  const found = await processVideo(
-    { frames: noiseVideo(1, 3, 30, 30), metadata },
-    "glm46v",
-    processorConfig(),
-  );
+  const found = await run({ frames: noiseVideo(1, 3, 30, 30), metadata }, "glm46v");
   assert.equal(found.timestamps, [0, 1.5, 3]);
   assert.equal(found.labels, ["0.0 seconds", "3.0 seconds"]);
   assert.is(found.gridThw[0], 2);
@@ -53,26 +57,33 @@ test("frames that were sampled before keep their timestamps", async () => {
 
 test("a single frame fills its temporal patch", async () => {
   const frames = noiseVideo(2, 1, 30, 30);
-  const once = await processVideo({ frames }, "glm4v", processorConfig());
-  const twice = await processVideo({ frames: [...frames, ...frames] }, "glm4v", processorConfig());
+  const once = await run({ frames }, "glm4v");
+  const twice = await run({ frames: [...frames, ...frames] }, "glm4v");
   assert.equal(once.pixelValues, twice.pixelValues);
   assert.equal(once.labels, ["0"]);
 });
 
 test("a directory of numbered frames is read in the order of its numbers, with its metadata", async () => {
+  const reads: string[] = [];
+  const recordReads = (path: string | URL) => {
+    reads.push(String(path).slice(directory.length + 1));
+    return readLocalFile(path);
+  };
   const directory = mkdtempSync(join(tmpdir(), "glimt-frames-"));
   try {
     const image = readFileSync(`${process.cwd()}/test/golden/data/media/rgb.png`);
     for (const number of [10, 9, 2, 1]) writeFileSync(join(directory, `frame_${number}.png`), image);
     writeFileSync(join(directory, "metadata.json"), '{"fps": 2.5, "total_num_frames": 4, "duration": 1.6}');
-    const video = await readFrameDirectory(directory);
-    const names = video.frames.map((frame) => String(frame).slice(directory.length + 1));
-    assert.equal(names, ["frame_1.png", "frame_2.png", "frame_9.png", "frame_10.png"]);
-    assert.equal(video.metadata, { fps: 2.5, totalNumFrames: 4, duration: 1.6, framesIndices: undefined });
-    const found = await processVideo(video, "glm4v", processorConfig(), { readFile: readLocalFile });
-    assert.equal(found.indices, [0, 2, 3, 3]);
+    const found = await run(directory, "glm4v", { sampleFrames: false });
+    assert.equal(found.labels, ["0", "0"]);
+    assert.equal((await run(pathToFileURL(directory), "glm4v")).indices, [0, 2, 3, 3]);
+    const order = (await loadVideo(directory, { ...files, readFile: recordReads })).frame;
+    for (let i = 0; i < 4; i++) await order(i);
+    assert.equal(reads, ["frame_1.png", "frame_2.png", "frame_9.png", "frame_10.png"]);
     writeFileSync(join(directory, "metadata.json"), '{"fps": "fast"}');
-    await rejects(() => readFrameDirectory(directory), "VIDEO_INVALID", /metadata\.json: fps is "fast"/);
+    await rejects(() => loadVideo(directory, files), "VIDEO_INVALID", /metadata\.json: fps is "fast"/);
+    writeFileSync(join(directory, "metadata.json"), "{");
+    await rejects(() => loadVideo(directory, files), "VIDEO_INVALID", /metadata\.json is no valid JSON/);
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -83,13 +94,13 @@ test("progress counts frames, and a signal stops between temporal patches", asyn
   const controller = new AbortController();
   const video = { frames: noiseVideo(0, 5, 30, 30) };
   const onProgress = (...counts: [number, number]) => seen.push(counts);
-  await processVideo(video, "glm4v", processorConfig(), { onProgress });
+  await run(video, "glm4v", { onProgress });
   assert.equal(seen, [
     [2, 5],
     [4, 5],
     [5, 5],
   ]);
-  const stopped = processVideo(video, "glm4v", processorConfig(), {
+  const stopped = run(video, "glm4v", {
     onProgress: () => controller.abort(),
     signal: controller.signal,
   });
@@ -113,16 +124,13 @@ const bad: [string, VideoFrames["frames"], VideoMetadata, VideoOptions, RegExp][
 ];
 for (const [name, frames, metadata, options, message] of bad) {
   test(`${name} is an error`, () =>
-    rejects(
-      () => processVideo({ frames, metadata }, "glm4v", processorConfig(), options),
-      "VIDEO_INVALID",
-      message,
-    ));
+    rejects(() => run({ frames, metadata }, "glm4v", options), "VIDEO_INVALID", message));
 }
 
 test("a directory without frames, or none at all, is an error", async () => {
-  await rejects(() => readFrameDirectory("src/tensor"), "VIDEO_INVALID", /src\/tensor holds no/);
-  await rejects(() => readFrameDirectory("no/such/folder"), "VIDEO_INVALID", /no readable directory/);
+  await rejects(() => loadVideo("src/tensor", files), "VIDEO_INVALID", /src\/tensor holds no/);
+  await rejects(() => loadVideo("no/such/folder", files), "VIDEO_INVALID", /no readable directory/);
+  await rejects(() => loadVideo("src/tensor"), "VIDEO_INVALID", /no directories here/);
 });
 
 async function rejects(run: () => Promise<unknown>, code: string, message: RegExp): Promise<void> {
