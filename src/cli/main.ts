@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The `glimt` command. */
 import { Command } from "commander";
 import packageJson from "../../package.json";

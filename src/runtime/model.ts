@@ -1,4 +1,5 @@
 /** A loaded model: the object users hold. */
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { BackendName } from "../backends/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
