@@ -1,0 +1,118 @@
+/** The programs of a golden checkpoint on a backend, without tokenizer and processor: stages to test one by one. */
+import type { Backend, DeviceTensor } from "../../src/backends/backend.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openDirectory } from "../../src/checkpoint/directory.node.ts";
+import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
+import { type CompileOptions, compileGraph } from "../../src/compiler/compile.ts";
+import { buildDecoder } from "../../src/models/decoder.ts";
+import { buildVisionTower } from "../../src/models/vision-tower.ts";
+import { type PositionIds, textPositions } from "../../src/mrope/positions.ts";
+import type { GridThw } from "../../src/processor/grid.ts";
+import { Decoder } from "../../src/runtime/decoder.ts";
+import { KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
+import { VisionEncoder } from "../../src/runtime/vision-encoder.ts";
+import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
+import type { GoldenCase } from "../golden/load.ts";
+
+const PAGE_SIZE = 16;
+
+export interface Stages {
+  /** Features of all pictures: [tokens that stand for them, hidden]. */
+  encode(golden: GoldenCase): Promise<Float32Array | null>;
+  /** Logits after the prompt, read in chunks of `chunk` tokens, then after each of the golden tokens but the last. */
+  decode(golden: GoldenCase, chunk?: number): Promise<Float32Array[]>;
+  dispose(): void;
+}
+
+export async function openStages(
+  backend: Backend,
+  directory: string,
+  compile: CompileOptions = {},
+): Promise<Stages> {
+  const checkpoint = await openCheckpoint(await openDirectory(directory));
+  const { config } = checkpoint;
+  const { activationDType } = backend;
+  const options = {
+    activationDType,
+    weightDType: storedWeightDType(checkpoint, undefined),
+    pageSize: PAGE_SIZE,
+  };
+  const vision = compileGraph(buildVisionTower(config.vision, options), compile);
+  const text = compileGraph(buildDecoder(config, options), compile);
+
+  const engine = await backend.open();
+  const roles = new Map(
+    [vision, text].flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role])),
+  );
+  const weights = new Map<string, DeviceTensor>();
+  for (const weight of resolveWeights(checkpoint, [...vision.weights, ...text.weights]).weights) {
+    const { name } = weight.spec;
+    weights.set(name, await engine.uploadWeight(weight, roles.get(name) ?? "data"));
+  }
+  const { numHiddenLayers: numLayers, numKeyValueHeads, headDim } = config.text;
+  const pageElements = 2 * numKeyValueHeads * PAGE_SIZE * headDim;
+  const pool = new KvPool(engine, { numLayers, pageSize: PAGE_SIZE, pageElements, dtype: activationDType });
+  const encoder = new VisionEncoder(engine, engine.compile(vision, weights), config.vision);
+  const decoder = new Decoder(engine, engine.compile(text, weights), config.text, pool);
+
+  const encode = async (golden: GoldenCase): Promise<DeviceTensor | null> => {
+    const items = visionItems(golden);
+    return items.length === 0 ? null : encoder.encode(items);
+  };
+  return {
+    async encode(golden) {
+      const features = await encode(golden);
+      if (!features) return null;
+      const values = (await engine.read(features)) as Float32Array;
+      engine.free(features);
+      return values;
+    },
+    async decode(golden, chunk = golden.inputIds.length) {
+      const features = await encode(golden);
+      const sequence = new Sequence(pool);
+      const logits: Float32Array[] = [];
+      let firstRow = 0;
+      for (let start = 0; start < golden.inputIds.length; start += chunk) {
+        const end = Math.min(start + chunk, golden.inputIds.length);
+        const types = golden.mmTokenTypeIds.slice(start, end);
+        const rows = Int32Array.from([...types.keys()].filter((row) => types[row] !== 0));
+        const inputIds = golden.inputIds.slice(start, end);
+        const axis = (index: 0 | 1 | 2) =>
+          Int32Array.from(golden.positionIds[index]?.slice(start, end) ?? []);
+        const positionIds: PositionIds = [axis(0), axis(1), axis(2)];
+        const slice = { sequence, inputIds, positionIds, wantsLogits: end === golden.inputIds.length };
+        const withFeatures =
+          features && rows.length > 0 ? { ...slice, features: { tensor: features, firstRow, rows } } : slice;
+        logits.push(...(await decoder.forward([withFeatures])));
+        firstRow += rows.length;
+      }
+      for (const tokenId of golden.greedyIds.slice(0, -1)) {
+        const positionIds = textPositions(sequence.length, 1, golden.ropeDelta);
+        const slice = { sequence, inputIds: [tokenId], positionIds, wantsLogits: true };
+        logits.push(...(await decoder.forward([slice])));
+      }
+      sequence.release();
+      if (features) engine.free(features);
+      return logits;
+    },
+    dispose: () => engine.dispose(),
+  };
+}
+
+/** The case's pictures and videos in the order of its features: pictures first. */
+function visionItems({ imageGridThw, videoGridThw, pixelValues, pixelValuesVideos }: GoldenCase) {
+  return [[imageGridThw, pixelValues] as const, [videoGridThw, pixelValuesVideos] as const].flatMap(
+    ([grids, pixels]) => {
+      if (!pixels) return [];
+      const width = pixels.shape[1] as number;
+      let start = 0;
+      return grids.map((grid) => {
+        const [t, h, w] = grid as GridThw;
+        const end = start + t * h * w * width;
+        const item = { gridThw: grid as GridThw, pixelValues: pixels.data.slice(start, end) };
+        start = end;
+        return item;
+      });
+    },
+  );
+}
