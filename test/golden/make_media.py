@@ -30,15 +30,20 @@ def picture(channels, bits=8):
     return array.astype(np.uint8)
 
 
-def png16(path, array):
-    """A 16-bit PNG of grey, grey + alpha, RGB or RGBA, which Pillow can not write itself."""
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def raw_png(path, array, interlaced=False):
+    """The PNG files that Pillow does not write: of 16 bits a sample, or interlaced."""
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[array.shape[2]]
+    bits = array.itemsize * 8
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, colour_type, 0, 0, 0)
+    passes = [array[y::dy, x::dx] for x, y, dx, dy in ADAM7] if interlaced else [array]
+    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for part in passes if part.size for row in part)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, colour_type, 0, 0, int(interlaced))
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
 
@@ -63,7 +68,8 @@ def write_files():
     rgb.save(OUT / "colour-key.png", transparency=(250, 20, 90))
     rgb.save(OUT / "turned.png", exif=orientation(6))
     for channels, name in ((1, "grey16"), (3, "rgb16"), (4, "rgba16")):
-        png16(OUT / f"{name}.png", picture(channels, bits=16))
+        raw_png(OUT / f"{name}.png", picture(channels, bits=16))
+    raw_png(OUT / "interlaced.png", picture(3), interlaced=True)
     rgb.save(OUT / "444.jpg", quality=92, subsampling=0)
     rgb.save(OUT / "420.jpg", quality=80, subsampling=2)
     rgb.save(OUT / "422.jpg", quality=60, subsampling=1)

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import pixelModule from "../../build/wasm/pixels.wasm";
 import type { GlimtError } from "../../src/errors.ts";
 import { processImage } from "../../src/processor/image.ts";
 import { resizeBicubic } from "../../src/processor/resize.ts";
@@ -66,6 +67,10 @@ test("the input is neither changed nor returned", () => {
   assert.is.not(same.buffer, rgb.buffer);
   resizeBicubic(rgb, 7, 5, 3, 9);
   assert.equal(rgb, before);
+});
+
+test("the pixel module is small enough for a browser's main thread to compile at once", () => {
+  assert.ok(pixelModule.byteLength < 4096, `${pixelModule.byteLength} bytes`);
 });
 
 const bad: [string, () => unknown, string, RegExp][] = [
