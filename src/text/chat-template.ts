@@ -1,0 +1,116 @@
+/** Renders the checkpoint's own chat template (Jinja, with the settings and helpers of Hugging Face). */
+import { Template } from "@huggingface/jinja";
+import { type CheckpointFiles, readJson, readText } from "../checkpoint/files.ts";
+import { GlimtError } from "../errors.ts";
+import type { TemplateMessage } from "./messages.ts";
+
+export interface RenderOptions {
+  /** Open the assistant's turn at the end. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** Leave the last message open, so that the model goes on with it; not with addGenerationPrompt. */
+  readonly continueFinalMessage?: boolean | undefined;
+  /** Function schemas, in OpenAI's shape. */
+  readonly tools?: readonly object[] | undefined;
+  /** `enable_thinking`, for templates that know it; default: the template's own. */
+  readonly enableThinking?: boolean | undefined;
+  /** Further variables; Hugging Face passes the tokenizer's special tokens this way. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Marks the end of the last message while it is rendered. */
+const CONTINUE_TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+/** @throws TEMPLATE_INVALID when the template is no Jinja, or when it refuses the messages. */
+export function renderChat(
+  template: string,
+  messages: readonly TemplateMessage[],
+  options: RenderOptions = {},
+): string {
+  const { addGenerationPrompt = false, continueFinalMessage = false, enableThinking } = options;
+  if (addGenerationPrompt && continueFinalMessage) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "addGenerationPrompt and continueFinalMessage exclude each other.",
+    );
+  }
+  const context = {
+    ...options.variables,
+    ...(enableThinking === undefined ? {} : { enable_thinking: enableThinking }),
+    messages,
+    tools: options.tools ?? null,
+    documents: null,
+    add_generation_prompt: addGenerationPrompt,
+  };
+  if (!continueFinalMessage) return render(template, context);
+  const { tagged, final } = tagFinalMessage(messages);
+  return cutAtTag(render(template, { ...context, messages: tagged }), final);
+}
+
+function render(template: string, context: Record<string, unknown>): string {
+  try {
+    return new Template(template).render(context);
+  } catch (cause) {
+    throw new GlimtError("TEMPLATE_INVALID", `The chat template failed: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+function tagFinalMessage(messages: readonly TemplateMessage[]): { tagged: TemplateMessage[]; final: string } {
+  const last = messages.at(-1);
+  const tag = (content: unknown): TemplateMessage[] => [
+    ...messages.slice(0, -1),
+    { ...(last as TemplateMessage), content },
+  ];
+  const content = last?.content;
+  if (typeof content === "string") return { tagged: tag(content + CONTINUE_TAG), final: content };
+  if (Array.isArray(content)) {
+    const index = content.findLastIndex((part) => part.type === "text");
+    if (index >= 0) {
+      const final: string = content[index].text;
+      return { tagged: tag(content.with(index, { ...content[index], text: final + CONTINUE_TAG })), final };
+    }
+  }
+  throw new GlimtError("INPUT_INVALID", "continueFinalMessage: the last message has no text to continue.");
+}
+
+/** A template that trims messages eats the tag's blank; then the blanks before the tag go too. */
+function cutAtTag(rendered: string, final: string): string {
+  const bare = CONTINUE_TAG.trimEnd();
+  const at = rendered.lastIndexOf(bare);
+  if (at < 0 || !rendered.includes(final.trim())) {
+    throw new GlimtError(
+      "TEMPLATE_INVALID",
+      "continueFinalMessage: the chat template leaves out or changes the last message.",
+    );
+  }
+  const before = rendered.slice(0, at);
+  return rendered.startsWith(CONTINUE_TAG, at) ? before : before.trimEnd();
+}
+
+/**
+ * chat_template.jinja, else chat_template.json, else tokenizer_config.json (where a list may hold several: the one
+ * called "default").
+ * @throws TEMPLATE_INVALID when there is none.
+ */
+export async function loadChatTemplate(files: CheckpointFiles, signal?: AbortSignal): Promise<string> {
+  const [own, older, config] = await Promise.all([
+    readText(files, "chat_template.jinja", signal),
+    readJson(files, "chat_template.json", signal),
+    readJson(files, "tokenizer_config.json", signal),
+  ]);
+  const source = own ?? templateOf(older) ?? templateOf(config);
+  if (source !== null) return source;
+  throw new GlimtError(
+    "TEMPLATE_INVALID",
+    `${files.location} has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json).`,
+  );
+}
+
+function templateOf(json: unknown): string | null {
+  const value = (json as { chat_template?: unknown } | null | undefined)?.chat_template;
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return null;
+  const named = value.find((entry) => entry?.name === "default") as { template?: unknown } | undefined;
+  return typeof named?.template === "string" ? named.template : null;
+}

@@ -1,0 +1,115 @@
+/**
+ * Text to token ids and back, equal to Hugging Face's fast tokenizer on the same files. Encoding is the
+ * @huggingface/tokenizers library; decoding is done here, byte by byte, because a stream of tokens needs it so.
+ */
+import { Tokenizer as Encoder } from "@huggingface/tokenizers";
+import { type CheckpointFiles, readJson } from "../checkpoint/files.ts";
+import { GlimtError } from "../errors.ts";
+import { lossyUtf8, tokenBytes } from "./byte-level.ts";
+import { namedTokens, specialContents } from "./special-tokens.ts";
+
+export interface DecodeOptions {
+  /** Leave out special tokens (default true); ordinary added tokens stay. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export interface Tokenizer {
+  /** Ids are below this; the model's vocab_size is usually larger. */
+  readonly vocabSize: number;
+  /** bos_token, eos_token and so on of tokenizer_config.json, which chat templates may name. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+  /** Special tokens in the text are recognised; none is added that the text already begins with. */
+  encode(text: string): number[];
+  /** Ids that no token has are left out, as Hugging Face does. */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  idOf(token: string): number | null;
+  tokenOf(id: number): string | null;
+  isSpecial(id: number): boolean;
+  /** What the token adds to the text, in UTF-8 (it may be a part of a character). */
+  bytesOf(id: number): Uint8Array;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** @throws CHECKPOINT_NOT_FOUND without tokenizer.json; TOKENIZER_INVALID; CHECKPOINT_INVALID when a file is no JSON. */
+export async function loadTokenizer(files: CheckpointFiles, signal?: AbortSignal): Promise<Tokenizer> {
+  const [json, config] = await Promise.all([
+    readJson(files, "tokenizer.json", signal),
+    readJson(files, "tokenizer_config.json", signal),
+  ]);
+  if (json === undefined) {
+    throw new GlimtError("CHECKPOINT_NOT_FOUND", `${files.location} has no tokenizer.json.`);
+  }
+  return createTokenizer(json, config);
+}
+
+/** From parsed tokenizer.json and, if there is one, tokenizer_config.json. @throws TOKENIZER_INVALID */
+export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unknown = {}): Tokenizer {
+  const json = asObject(tokenizerJson, "tokenizer.json");
+  const config = asObject(tokenizerConfigJson, "tokenizer_config.json");
+  requireByteLevel(json);
+  const encoder = openEncoder(json);
+  const specials = specialContents(json, config);
+  const vocabulary = encoder.get_vocab();
+  const tokens: string[] = [];
+  for (const [token, id] of vocabulary) tokens[id] = token;
+  const specialIds = new Set([...specials].flatMap((token) => vocabulary.get(token) ?? []));
+  const bytes = new Map<number, Uint8Array>();
+  const specialTokens = namedTokens(config);
+  const bos = specialTokens.bos_token;
+
+  const tokenizer: Tokenizer = {
+    vocabSize: tokens.length,
+    specialTokens,
+    encode(text) {
+      // transformers' processors: "consistent with tokenizers: the template already wrote it".
+      const { ids } = encoder.encode(text, { add_special_tokens: !(bos && text.startsWith(bos)) });
+      if (ids.every((id) => id !== undefined)) return ids;
+      throw new GlimtError("TOKENIZER_INVALID", "tokenizer.json has no token for a part of the text.");
+    },
+    decode(ids, { skipSpecialTokens = true } = {}) {
+      const decoder = lossyUtf8();
+      const kept = skipSpecialTokens ? ids.filter((id) => !specialIds.has(id)) : ids;
+      const pieces = kept.map((id) => decoder.decode(tokenizer.bytesOf(id), { stream: true }));
+      return pieces.join("") + decoder.decode();
+    },
+    idOf: (token) => vocabulary.get(token) ?? null,
+    tokenOf: (id) => tokens[id] ?? null,
+    isSpecial: (id) => specialIds.has(id),
+    bytesOf(id) {
+      const known = bytes.get(id);
+      if (known) return known;
+      const token = tokens[id];
+      const found = token === undefined ? NO_BYTES : tokenBytes(token);
+      bytes.set(id, found);
+      return found;
+    },
+  };
+  return tokenizer;
+}
+
+function openEncoder(json: Record<string, unknown>): Encoder {
+  try {
+    return new Encoder(json, {});
+  } catch (cause) {
+    throw new GlimtError("TOKENIZER_INVALID", `tokenizer.json: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Every GLM tokenizer decodes bytes; another decoder would need other rules here. */
+function requireByteLevel({ decoder, model }: Record<string, unknown>): void {
+  const decoderType = (decoder as { type?: unknown } | null | undefined)?.type;
+  const modelType = (model as { type?: unknown } | null | undefined)?.type;
+  if (decoderType === "ByteLevel" && modelType === "BPE") return;
+  throw new GlimtError(
+    "TOKENIZER_INVALID",
+    `tokenizer.json has a ${modelType} model with a ${decoderType} decoder; GLM tokenizers are BPE with ByteLevel.`,
+  );
+}
+
+function asObject(value: unknown, file: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new GlimtError("TOKENIZER_INVALID", `${file} is not a JSON object.`);
+}
