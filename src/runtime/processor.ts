@@ -1,6 +1,6 @@
 /** The processor: a conversation with pictures in, everything the model is given out. Runs no model. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { throwIfAborted } from "../errors.ts";
+import { GlimtError } from "../errors.ts";
 import { decodeImage } from "../media/decode-image.ts";
 import type { ImageSource } from "../media/source.ts";
 import { loadVideo } from "../media/video.ts";
@@ -10,8 +10,8 @@ import type { GridThw } from "../processor/grid.ts";
 import { processImage } from "../processor/image.ts";
 import { expandPlaceholders, mmTokenTypeIds } from "../processor/placeholders.ts";
 import { processVideo } from "../processor/video.ts";
-import { type ChatTemplate, loadChatTemplate } from "../text/chat-template.ts";
-import { type ChatMessage, type ContentPart, contentParts } from "../text/messages.ts";
+import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
+import { type ChatMessage, normaliseMessages, type Part } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
 import { type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
@@ -19,11 +19,11 @@ import type { Platform } from "./platform.ts";
 import type { VisionItem } from "./vision-encoder.ts";
 
 export type Message = ChatMessage<ImageSource, VideoSource>;
-export type MessagePart = ContentPart<ImageSource, VideoSource>;
+export type MessagePart = Part<ImageSource, VideoSource>;
 
 export interface ProcessOptions {
   /** JSON schemas of functions, as the template takes them. */
-  readonly tools?: readonly unknown[] | undefined;
+  readonly tools?: readonly object[] | undefined;
   /** Whether the template lets the model think first; default: the template's own. */
   readonly enableThinking?: boolean | undefined;
   /** Continue the last assistant message instead of opening a new one. */
@@ -69,14 +69,14 @@ interface ProcessedMedia extends VisionItem {
 export class Processor {
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
-  readonly #template: ChatTemplate;
+  readonly #template: string;
   readonly #platform: Platform;
   readonly #rules: MediaRules;
 
   private constructor(
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
-    template: ChatTemplate,
+    template: string,
     platform: Platform,
     rules: MediaRules,
   ) {
@@ -99,22 +99,29 @@ export class Processor {
   async process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
     rejectUnknownOptions(options, PROCESS_OPTION_NAMES, "process");
     const start = performance.now();
-    const { tools, enableThinking, continueFinalMessage, templateVariables, signal } = options;
-    const promptText = this.#template.render(messages, {
-      tools,
-      enableThinking,
-      continueFinalMessage,
-      templateVariables,
-    });
-    const parts = messages.flatMap(contentParts);
+    const { signal } = options;
+    const chat = normaliseMessages(messages);
+    const promptText = renderChat(this.#template, chat.messages, this.#renderOptions(options));
     const images: ProcessedMedia[] = [];
+    for (const source of chat.images) images.push(await this.#image(source, signal));
     const videos: ProcessedMedia[] = [];
-    for (const part of parts) {
-      throwIfAborted(signal);
-      if (part.type === "image") images.push(await this.#image(part.image, signal));
-      if (part.type === "video") videos.push(await this.#video(part.video, signal));
-    }
+    for (const source of chat.videos) videos.push(await this.#video(source, signal));
     return { ...this.#tokens(promptText, images, videos), milliseconds: performance.now() - start };
+  }
+
+  #renderOptions({
+    tools,
+    enableThinking,
+    continueFinalMessage,
+    templateVariables,
+  }: ProcessOptions): RenderOptions {
+    return {
+      addGenerationPrompt: !continueFinalMessage,
+      ...(continueFinalMessage === undefined ? {} : { continueFinalMessage }),
+      ...(tools === undefined ? {} : { tools }),
+      ...(enableThinking === undefined ? {} : { enableThinking }),
+      variables: { ...this.tokenizer.specialTokens, ...templateVariables },
+    };
   }
 
   async #image(source: ImageSource, signal: AbortSignal | undefined): Promise<ProcessedMedia> {
@@ -139,10 +146,19 @@ export class Processor {
     return { mode, maxDecodedPixels, readFile: this.#platform.readFile, signal };
   }
 
+  #marker(modality: string, id: number): string {
+    const token = this.tokenizer.tokenOf(id);
+    if (token !== null) return token;
+    throw new GlimtError(
+      "TOKENIZER_INVALID",
+      `The tokenizer has no token ${id}, which config.json names for ${modality}s.`,
+    );
+  }
+
   #tokens(promptText: string, images: readonly ProcessedMedia[], videos: readonly ProcessedMedia[]) {
     const { config, processor } = this.checkpoint;
-    const imageToken = this.tokenizer.tokenOf(config.tokens.image);
-    const videoToken = this.tokenizer.tokenOf(config.tokens.video);
+    const imageToken = this.#marker("image", config.tokens.image);
+    const videoToken = this.#marker("video", config.tokens.video);
     const imageGridThw = images.map(({ gridThw }) => gridThw);
     const videoGridThw = videos.map(({ gridThw }) => gridThw);
     const expanded = expandPlaceholders(promptText, {

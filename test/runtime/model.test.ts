@@ -1,0 +1,302 @@
+/** The whole path through the public API, held against transformers' recorded answers. */
+import { createHash } from "node:crypto";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  GlimtError,
+  loadModel,
+  type Message,
+  type Model,
+  openProcessor,
+  type ProcessedInputs,
+} from "../../src/index.ts";
+import { type GoldenCase, goldenCases, goldenCheckpoints } from "../golden/load.ts";
+
+const BACKENDS = ["wasm", "reference"] as const;
+const reference = { media: "huggingface" } as const;
+
+function processOptions(golden: GoldenCase) {
+  return { templateVariables: golden.templateOptions };
+}
+
+function sha256(values: Float32Array): string {
+  return createHash("sha256")
+    .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    .digest("hex");
+}
+
+async function code(action: () => Promise<unknown>): Promise<string> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof GlimtError) return error.code;
+    throw error;
+  }
+  return "no error";
+}
+
+const question: Message[] = [{ role: "user", content: "Hello?" }];
+const tiny = goldenCases("glm_ocr-tiny");
+const directory = tiny[0]!.checkpointDir;
+const withImage = tiny.find(({ imageGridThw }) => imageGridThw.length === 1)!;
+
+for (const checkpoint of goldenCheckpoints()) {
+  const cases = goldenCases(checkpoint);
+
+  test(`${checkpoint}: the processor gives transformers' prompt, ids, pixels and positions, bit for bit`, async () => {
+    const processor = await openProcessor(cases[0]!.checkpointDir, reference);
+    const pillow = await openProcessor(cases[0]!.checkpointDir, { ...reference, rounding: "pillow" });
+    for (const golden of cases) {
+      const inputs = await processor.process(golden.messages as Message[], processOptions(golden));
+      assert.is(inputs.promptText, golden.promptText, golden.name);
+      for (const field of [
+        "inputIds",
+        "mmTokenTypeIds",
+        "imageGridThw",
+        "videoGridThw",
+        "ropeDelta",
+      ] as const) {
+        assert.equal(inputs[field], golden[field], `${golden.name}: ${field}`);
+      }
+      assert.equal(
+        inputs.positionIds.map((axis) => [...axis]),
+        golden.positionIds,
+        golden.name,
+      );
+      for (const field of ["pixelValues", "pixelValuesVideos"] as const) {
+        const expected = golden[field]?.data ?? null;
+        assert.is(
+          inputs[field] && sha256(inputs[field]),
+          expected && sha256(expected),
+          `${golden.name}: ${field}`,
+        );
+      }
+      if (golden.pillowPixelsSha256 && golden.imageGridThw.length > 0) {
+        const { pixelValues } = await pillow.process(golden.messages as Message[], processOptions(golden));
+        assert.is(sha256(pixelValues!), golden.pillowPixelsSha256, `${golden.name}: pillow`);
+      }
+    }
+  });
+
+  for (const backend of BACKENDS) {
+    test(`${checkpoint} on ${backend}: the same tokens, text and logits as transformers`, async () => {
+      const model = await loadModel(cases[0]!.checkpointDir, { ...reference, backend });
+      for (const golden of cases) {
+        const options = { ...processOptions(golden), maxTokens: 24, repetitionPenalty: 1 };
+        const result = await model.complete(golden.messages as Message[], options);
+        assert.equal(result.tokenIds, golden.tokenIds, golden.name);
+        assert.is(result.text, golden.text, golden.name);
+        assert.is(result.finishReason, golden.finishReason, golden.name);
+        for (const [token, logit] of result.topLogits) {
+          assert.ok(
+            Math.abs(logit - golden.lastLogits.data[token]!) < 1e-3,
+            `${golden.name}: logit ${token}`,
+          );
+        }
+      }
+      await model.dispose();
+      assert.is(model.liveBytes, 0);
+    });
+  }
+}
+
+test("a prompt read in chunks of any size gives the same tokens", async () => {
+  for (const prefillChunk of [1, 5, 16]) {
+    const model = await loadModel(directory, { ...reference, prefillChunk });
+    for (const golden of tiny) {
+      const options = { ...processOptions(golden), maxTokens: 24 };
+      const { tokenIds } = await model.complete(golden.messages as Message[], options);
+      assert.equal(tokenIds, golden.tokenIds, `${golden.name} in chunks of ${prefillChunk}`);
+    }
+    await model.dispose();
+  }
+});
+
+test("pieces join to the text, one a token, and the generator returns the result", async () => {
+  const model = await loadModel(directory, reference);
+  const pieces = model.generate(withImage.messages as Message[], { maxTokens: 24 });
+  const texts: string[] = [];
+  const ids: number[] = [];
+  let next = await pieces.next();
+  while (!next.done) {
+    texts.push(next.value.text);
+    ids.push(next.value.tokenId);
+    next = await pieces.next();
+  }
+  assert.is(texts.join(""), withImage.text);
+  assert.equal(ids, withImage.tokenIds);
+  assert.equal(next.value.tokenIds, withImage.tokenIds);
+  assert.is(next.value.usage.promptTokens, withImage.inputIds.length);
+  assert.is(next.value.usage.visionTokens, withImage.mmTokenTypeIds.filter((type) => type > 0).length);
+  await model.dispose();
+});
+
+test("generations that run side by side do not disturb each other", async () => {
+  const model = await loadModel(directory, reference);
+  const results = await Promise.all(
+    tiny.map((golden) =>
+      model.complete(golden.messages as Message[], { ...processOptions(golden), maxTokens: 24 }),
+    ),
+  );
+  results.forEach((result, index) => {
+    assert.equal(result.tokenIds, tiny[index]!.tokenIds, tiny[index]!.name);
+  });
+  await model.dispose();
+});
+
+test("the same seed samples the same; what process gave can be generated from", async () => {
+  const model = await loadModel(directory, reference);
+  const inputs = await model.process(question);
+  const sample = async (seed: number) =>
+    (await model.complete(inputs, { maxTokens: 12, temperature: 1.5, seed })).tokenIds;
+  assert.equal(await sample(1), await sample(1));
+  assert.not.equal(await sample(1), await sample(2));
+  await model.dispose();
+});
+
+test("a stop string ends the text before it", async () => {
+  const model = await loadModel(directory, reference);
+  const whole = await model.complete(withImage.messages as Message[], { maxTokens: 24 });
+  const stop = whole.text.slice(6, 9);
+  const result = await model.complete(withImage.messages as Message[], { maxTokens: 24, stop });
+  assert.is(result.text, whole.text.slice(0, whole.text.indexOf(stop)));
+  assert.is(result.finishReason, "stop");
+  await model.dispose();
+});
+
+test("leaving the loop, aborting and errors give the memory back; the model stays usable", async () => {
+  const model = await loadModel(directory, reference);
+  const answer = () => model.complete(withImage.messages as Message[], { maxTokens: 24 });
+  const expected = (await answer()).tokenIds;
+  const live = model.liveBytes;
+
+  for await (const piece of model.generate(withImage.messages as Message[])) {
+    if (piece.index === 3) break;
+  }
+  const controller = new AbortController();
+  const aborted = await code(async () => {
+    for await (const piece of model.generate(withImage.messages as Message[], {
+      signal: controller.signal,
+    })) {
+      if (piece.index === 2) controller.abort();
+    }
+  });
+  assert.is(aborted, "ABORTED");
+  assert.is(await code(() => model.complete(question, { signal: AbortSignal.abort() })), "ABORTED");
+  assert.is(
+    await code(() => model.complete([{ role: "user", content: [{ type: "image", image: "no/such.png" }] }])),
+    "IMAGE_INVALID",
+  );
+  assert.is(await code(() => model.complete([])), "INPUT_INVALID");
+
+  assert.equal((await answer()).tokenIds, expected);
+  assert.is(model.liveBytes, live, "memory grew");
+  await model.dispose();
+  await model.dispose();
+  assert.is(model.liveBytes, 0);
+  assert.is(await code(() => model.complete(question)), "DISPOSED");
+});
+
+test("disposing while a generation runs ends it with DISPOSED", async () => {
+  const model = await loadModel(directory, reference);
+  const running = code(() => model.complete(withImage.messages as Message[], { maxTokens: 500 }));
+  const pieces = model.generate(question, { maxTokens: 500 });
+  await pieces.next();
+  await model.dispose();
+  assert.is(await running, "DISPOSED");
+  assert.is(await code(() => pieces.next()), "DISPOSED");
+  assert.is(model.liveBytes, 0);
+});
+
+test("options that do not exist or can not be are refused by name", async () => {
+  const wrongLoads = [
+    { dtpye: "f32" },
+    { dtype: "q3" },
+    { backend: "metal" },
+    { prefillChunk: 0 },
+    { media: "web" },
+    { rounding: "x" },
+  ];
+  for (const wrong of wrongLoads) {
+    assert.is(
+      await code(() => loadModel(directory, wrong as never)),
+      "OPTION_INVALID",
+      JSON.stringify(wrong),
+    );
+  }
+  assert.is(await code(() => loadModel(directory, { backend: "cuda" as never })), "BACKEND_UNAVAILABLE");
+  const model = await loadModel(directory);
+  const wrongCalls = [{ maxTokens: 0 }, { temperature: -1 }, { topP: 2 }, { stop: "" }, { max_tokens: 5 }];
+  for (const wrong of wrongCalls) {
+    assert.is(
+      await code(() => model.complete(question, wrong as never)),
+      "OPTION_INVALID",
+      JSON.stringify(wrong),
+    );
+  }
+  await model.dispose();
+});
+
+test("a prompt longer than the context says so", async () => {
+  const model = await loadModel(directory);
+  const { maxPositionEmbeddings } = model.config.text;
+  const long = [{ role: "user", content: "word ".repeat(maxPositionEmbeddings) }];
+  assert.is(await code(() => model.complete(long)), "CONTEXT_OVERFLOW");
+  const inputs = await model.process(question);
+  const room = 3;
+  const padding = maxPositionEmbeddings - room - inputs.inputIds.length;
+  const nearly: ProcessedInputs = await paddedBy(model, padding);
+  const result = await model.complete(nearly, { maxTokens: 10, repetitionPenalty: 1 });
+  assert.ok(result.tokenIds.length <= room);
+  await model.dispose();
+});
+
+/** The question's prompt with `count` tokens of text before it. */
+async function paddedBy(model: Model, count: number): Promise<ProcessedInputs> {
+  const inputs = await model.process(question);
+  const length = count + inputs.inputIds.length;
+  const positions = Int32Array.from({ length }, (_, index) => index);
+  return {
+    ...inputs,
+    inputIds: [...new Array<number>(count).fill(inputs.inputIds.at(-1)!), ...inputs.inputIds],
+    mmTokenTypeIds: new Array<number>(length).fill(0),
+    positionIds: [positions, positions, positions],
+  };
+}
+
+test("loading reports progress, can be aborted, and refuses what is no checkpoint", async () => {
+  const seen: number[] = [];
+  const model: Model = await loadModel(directory, {
+    onProgress: ({ loadedBytes, totalBytes }) => seen.push(loadedBytes / totalBytes),
+  });
+  assert.is(seen.at(-1), 1);
+  assert.equal(
+    seen,
+    [...seen].sort((a, b) => a - b),
+  );
+  await model.dispose();
+
+  const controller = new AbortController();
+  const aborted = await code(() =>
+    loadModel(directory, { signal: controller.signal, onProgress: () => controller.abort() }),
+  );
+  assert.is(aborted, "ABORTED");
+  assert.is(await code(() => loadModel("no/such/directory")), "CHECKPOINT_NOT_FOUND");
+  assert.is(await code(() => loadModel("test/golden")), "CHECKPOINT_NOT_FOUND");
+});
+
+test("weights stored in another type answer nearly the same", async () => {
+  for (const dtype of ["f32", "f16", "bf16"] as const) {
+    const model = await loadModel(directory, { ...reference, dtype });
+    assert.is(model.dtype, dtype);
+    const { topLogits } = await model.complete(withImage.messages as Message[], { maxTokens: 1 });
+    for (const [token, logit] of topLogits) {
+      // bf16 in the file: f32 and bf16 hold it exactly, f16 cuts what is below its range.
+      const bound = dtype === "f16" ? 0.05 : 1e-3;
+      assert.ok(Math.abs(logit - withImage.lastLogits.data[token]!) < bound, `${dtype}: ${logit}`);
+    }
+    await model.dispose();
+  }
+});
+
+test.run();
