@@ -8,6 +8,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as esbuild from "esbuild";
@@ -18,11 +19,8 @@ const root = dirname(fileURLToPath(import.meta.url));
 const inRoot = (path) => join(root, path);
 const wasmDir = inRoot("build/wasm");
 
-/** The entries of the package: name in dist, source. A platform's entries share their chunks. */
-const BUNDLES = [
-  { platform: "node", entries: { index: "src/index.ts", cli: "src/cli/main.ts" } },
-  { platform: "browser", entries: { edge: "src/edge.ts" } },
-];
+/** The entries of the package: name in dist, source. They share their chunks, so that each codec is there once. */
+const ENTRIES = { index: "src/index.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
 
 const GENERATED = [
   {
@@ -60,38 +58,52 @@ const wasmPlugin = {
   },
 };
 
+/** Lets bundled CommonJS packages `require` modules built into Node, which an ES module has to import. */
+const builtinRequirePlugin = {
+  name: "builtin-require",
+  setup(build) {
+    build.onResolve({ filter: /^[a-z_:/]+$/ }, ({ path, kind, namespace }) => {
+      if (!isBuiltin(path)) return undefined;
+      if (namespace === "builtin-require") return { path, namespace: "builtin-import" };
+      return kind === "require-call" ? { path, namespace: "builtin-require" } : { path, external: true };
+    });
+    build.onLoad({ filter: /.*/, namespace: "builtin-require" }, ({ path }) => ({
+      contents: `module.exports = require("${path}").default;`,
+    }));
+    build.onLoad({ filter: /.*/, namespace: "builtin-import" }, ({ path }) => ({
+      contents: `export { default } from "${path}";`,
+    }));
+  },
+};
+
 /** What every bundle of this repository has in common: the package, its tests and its benchmarks. */
 export const bundleDefaults = {
   absWorkingDir: root,
   bundle: true,
   splitting: true,
   format: "esm",
+  platform: "neutral",
+  mainFields: ["module", "main"],
   target: ["node20", "es2022"],
   loader: { ".wasm": "binary" },
-  plugins: [wasmPlugin],
+  plugins: [wasmPlugin, builtinRequirePlugin],
   logLevel: "warning",
 };
 
-async function bundle({ platform, entries }) {
+/** Writes dist/*.js, its chunks and the licences. */
+export async function bundleAll() {
   const { metafile } = await esbuild.build({
     ...bundleDefaults,
-    platform,
-    entryPoints: entries,
+    entryPoints: ENTRIES,
     outdir: inRoot("dist"),
     chunkNames: "chunks/[name]-[hash]",
     minifySyntax: true,
     legalComments: "none",
     metafile: true,
   });
-  return metafile;
-}
-
-/** Writes dist/*.js, its chunks and the licences. */
-export async function bundleAll() {
-  const metafiles = await Promise.all(BUNDLES.map(bundle));
-  const outputs = metafiles.flatMap((metafile) => Object.keys(metafile.outputs));
-  await writeFile(inRoot("dist/THIRD_PARTY_LICENSES"), await licences(metafiles));
-  await removeOthers(inRoot("dist"), new Set([...outputs.map(inRoot), inRoot("dist/THIRD_PARTY_LICENSES")]));
+  const licenceFile = inRoot("dist/THIRD_PARTY_LICENSES");
+  await writeFile(licenceFile, await licences(Object.keys(metafile.inputs)));
+  await removeOthers(inRoot("dist"), new Set([...Object.keys(metafile.outputs).map(inRoot), licenceFile]));
   await chmod(inRoot("dist/cli.js"), 0o755);
 }
 
@@ -105,8 +117,7 @@ async function removeOthers(folder, keep) {
 }
 
 /** The licences of all packages whose code is in the bundles. */
-async function licences(metafiles) {
-  const inputs = metafiles.flatMap((metafile) => Object.keys(metafile.inputs));
+async function licences(inputs) {
   const folders = new Set(inputs.flatMap((input) => input.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/) ?? []));
   const texts = await Promise.all([...folders].sort().map(licenceOf));
   return `glimt contains code of these packages.\n\n${texts.join("\n")}`;

@@ -32,7 +32,6 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exi
 
 await esbuild.build({
   ...bundleDefaults,
-  platform: "node",
   entryPoints: files,
   outbase: "bench",
   outdir: outDir,

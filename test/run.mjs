@@ -60,17 +60,12 @@ async function bundles(entryPoints) {
     await esbuild.build({
       ...bundleDefaults,
       logLevel,
-      platform: "node",
       entryPoints,
       outbase: "test",
       outdir: outDir,
       sourcemap: true,
       // Tools that tests use, not code under test.
       external: ["esbuild", "typescript", "playwright-core"],
-      // Bundled CommonJS packages ask for built-in modules by `require`.
-      banner: {
-        js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-      },
     });
     return true;
   } catch {
