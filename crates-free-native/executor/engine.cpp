@@ -1,0 +1,244 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "convert.h"
+#include "executable.h"
+#include "runtime/error.h"
+
+namespace glimt {
+
+namespace {
+
+// Uploads go in pieces of this size through page-locked memory.
+constexpr uint64_t kStagingBytes = uint64_t{8} << 20;
+
+std::string format_shape(program::DType dtype, uint64_t rows, uint64_t cols) {
+  return std::string(dtype_name(dtype)) + "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+}
+
+}  // namespace
+
+Engine::Engine(int device, bool use_cublas) : device_(device), use_cublas_(use_cublas) {
+  multiprocessors_ = rt::device_info(device).multiprocessors;
+  enter();
+  try {
+    stream_ = rt::create_stream();
+    before_ = rt::create_event();
+    after_ = rt::create_event();
+    reserve_staging(kStagingBytes);
+  } catch (...) {
+    rt::release_pinned(staging_);
+    if (after_) rt::destroy_event(after_);
+    if (before_) rt::destroy_event(before_);
+    if (stream_) rt::destroy_stream(stream_);
+    throw;
+  }
+}
+
+Engine::~Engine() {
+  // A lost device must not keep the process from freeing its own memory.
+  try {
+    enter();
+    rt::synchronize(stream_);
+  } catch (const Error&) {
+  }
+  for (Executable* executable : executables_) delete executable;
+  for (const Tensor* tensor : tensors_) {
+    rt::release(tensor->data);
+    delete tensor;
+  }
+  for (void* memory : pinned_) rt::release_pinned(memory);
+  rt::release(scratch_);
+  rt::release_pinned(staging_);
+  rt::destroy_event(before_);
+  rt::destroy_event(after_);
+  rt::destroy_stream(stream_);
+}
+
+Tensor* Engine::owned(const Tensor* tensor) const {
+  if (tensors_.count(tensor)) return const_cast<Tensor*>(tensor);
+  throw Error("DISPOSED", "The tensor was freed, or belongs to another engine.");
+}
+
+Tensor* Engine::allocate(program::DType dtype, uint64_t rows, uint64_t cols) {
+  constexpr uint64_t kLimit = uint64_t{1} << 46;
+  if (cols != 0 && rows > kLimit / cols)
+    throw Error("OUT_OF_MEMORY", "A tensor of " + format_shape(dtype, rows, cols) + " is larger than any device.");
+  const uint64_t bytes = rows * cols * element_bytes(dtype);
+  auto tensor = std::make_unique<Tensor>(Tensor{dtype, rows, cols, bytes, nullptr});
+  // An empty tensor has an address too.
+  tensor->data = rt::allocate(std::max<uint64_t>(bytes, 16));
+  try {
+    rt::fill(stream_, tensor->data, 0, bytes);
+    tensors_.insert(tensor.get());
+  } catch (...) {
+    rt::release(tensor->data);
+    throw;
+  }
+  tensor_bytes_ += bytes;
+  return tensor.release();
+}
+
+void Engine::free(Tensor* tensor) {
+  owned(tensor);
+  rt::synchronize(stream_);
+  tensors_.erase(tensor);
+  tensor_bytes_ -= tensor->bytes;
+  rt::release(tensor->data);
+  delete tensor;
+}
+
+void Engine::write(Tensor* tensor, uint64_t first_row, uint64_t rows, program::DType dtype, const void* data) {
+  owned(tensor);
+  if (first_row > tensor->rows || rows > tensor->rows - first_row)
+    throw Error("INPUT_INVALID", "write: rows " + std::to_string(first_row) + ".." + std::to_string(first_row + rows) +
+                                     " do not fit " + format_shape(tensor->dtype, tensor->rows, tensor->cols) + ".");
+  const uint64_t size = element_bytes(tensor->dtype), source_size = element_bytes(dtype);
+  const uint64_t chunk = kStagingBytes / 2 / size, count = rows * tensor->cols;
+  char* to = static_cast<char*>(tensor->data) + first_row * tensor->cols * size;
+  // Two halves take turns: one is filled while the other travels.
+  for (uint64_t done = 0, half = 0; done < count; done += chunk, half ^= 1) {
+    const uint64_t now = std::min(chunk, count - done);
+    if (half == 0 && done > 0) rt::synchronize(stream_);
+    char* stage = staging_ + half * (kStagingBytes / 2);
+    convert_elements(dtype, static_cast<const char*>(data) + done * source_size, tensor->dtype, stage, now);
+    rt::copy_to_device(stream_, to + done * size, stage, now * size);
+  }
+  rt::synchronize(stream_);
+}
+
+void Engine::read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void* data) {
+  owned(tensor);
+  if (first_row > tensor->rows || rows > tensor->rows - first_row)
+    throw Error("INPUT_INVALID", "read: rows " + std::to_string(first_row) + ".." + std::to_string(first_row + rows) +
+                                     " are outside a tensor of " + std::to_string(tensor->rows) + " rows.");
+  const uint64_t row_bytes = tensor->cols * element_bytes(tensor->dtype), bytes = rows * row_bytes;
+  const char* from = static_cast<const char*>(tensor->data) + first_row * row_bytes;
+  for (uint64_t done = 0; done < bytes; done += kStagingBytes) {
+    const uint64_t now = std::min(kStagingBytes, bytes - done);
+    rt::copy_to_host(stream_, staging_, from + done, now);
+    rt::synchronize(stream_);
+    std::memcpy(static_cast<char*>(data) + done, staging_, now);
+  }
+}
+
+void* Engine::allocate_pinned(uint64_t bytes) {
+  void* memory = rt::allocate_pinned(std::max<uint64_t>(bytes, 1));
+  pinned_.insert(memory);
+  return memory;
+}
+
+void Engine::free_pinned(void* data) {
+  if (!pinned_.erase(data)) throw Error("DISPOSED", "The page-locked memory was freed, or belongs to another engine.");
+  rt::release_pinned(data);
+}
+
+Executable* Engine::compile(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count) {
+  auto executable = std::make_unique<Executable>(*this, decode_program(program, bytes), weights, count);
+  executables_.insert(executable.get());
+  return executable.release();
+}
+
+void Engine::free(Executable* executable) {
+  if (!executables_.erase(executable))
+    throw Error("DISPOSED", "The program was freed, or was compiled by another engine.");
+  delete executable;
+}
+
+uint64_t Engine::scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count) {
+  if (!executables_.count(const_cast<Executable*>(executable)))
+    throw Error("PROGRAM_INVALID", "The program was compiled by another engine.");
+  return executable->scratch_bytes(*this, symbols, count);
+}
+
+void Engine::reserve_scratch(uint64_t bytes) {
+  if (bytes <= scratch_size_) return;
+  rt::synchronize(stream_);
+  for (Executable* executable : executables_) executable->forget_graphs();
+  rt::release(scratch_);
+  scratch_ = nullptr;
+  scratch_size_ = 0;
+  scratch_ = rt::allocate(bytes);
+  scratch_size_ = bytes;
+}
+
+void Engine::reserve_staging(uint64_t bytes) {
+  if (bytes <= staging_size_) return;
+  char* grown = static_cast<char*>(rt::allocate_pinned(bytes));
+  rt::release_pinned(staging_);
+  staging_ = grown;
+  staging_size_ = bytes;
+}
+
+void Engine::trim() {
+  rt::synchronize(stream_);
+  for (Executable* executable : executables_) executable->forget_graphs();
+  rt::release(scratch_);
+  scratch_ = nullptr;
+  scratch_size_ = 0;
+}
+
+void Engine::run(Executable* executable, const glimt_run_args& args) {
+  if (!executables_.count(executable))
+    throw Error("PROGRAM_INVALID", "The program was compiled by another engine.");
+  RunPlan plan = executable->plan(*this, args);
+  if (args.abort && *args.abort) throw Error("ABORTED", "The operation was aborted.");
+  reserve_scratch(plan.scratch_bytes);
+  reserve_staging(plan.input_bytes);
+  executable->place(plan, scratch_);
+  const KernelContext context{stream_, static_cast<char*>(scratch_) + plan.workspace_offset, multiprocessors_};
+
+  try {
+    rt::record(before_, stream_);
+    // NaN everywhere, so that the tests see a kernel that reads what nobody wrote.
+    if (rt::kEmulated) rt::fill(stream_, scratch_, 0xFF, plan.inputs_offset);
+    for (const auto& input : plan.host_inputs) std::memcpy(staging_ + input.offset, input.data, input.bytes);
+    if (plan.input_bytes)
+      rt::copy_to_device(stream_, static_cast<char*>(scratch_) + plan.inputs_offset, staging_, plan.input_bytes);
+
+    if (!(args.flags & GLIMT_RUN_GRAPH) || !executable->warm) {
+      executable->launch(plan, context, args);
+      statistics_.launches += plan.operands.size();
+      statistics_.eager_runs++;
+    } else {
+      const std::string key = executable->graph_key(plan);
+      rt::Graph graph = executable->find_graph(key);
+      if (!graph) {
+        rt::begin_capture(stream_);
+        try {
+          executable->launch(plan, context, args);
+          graph = rt::end_capture(stream_);
+        } catch (...) {
+          rt::abandon_capture(stream_);
+          throw;
+        }
+        executable->keep_graph(key, graph);
+        statistics_.graph_captures++;
+      }
+      rt::launch_graph(graph, stream_);
+      statistics_.graph_replays++;
+    }
+    rt::record(after_, stream_);
+    rt::synchronize(stream_);
+  } catch (...) {
+    // What was launched still reads the scratch memory and the staged inputs: wait before anybody reuses them.
+    try {
+      rt::synchronize(stream_);
+    } catch (const Error&) {
+    }
+    throw;
+  }
+  executable->warm = true;
+  if (args.progress) *args.progress = 1000;
+  statistics_.last_run_milliseconds = rt::milliseconds_between(before_, after_);
+}
+
+glimt_memory Engine::memory() {
+  glimt_memory memory{tensor_bytes_, scratch_size_, staging_size_, 0, 0};
+  rt::memory_info(&memory.free_bytes, &memory.total_bytes);
+  return memory;
+}
+
+}  // namespace glimt

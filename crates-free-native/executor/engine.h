@@ -1,0 +1,74 @@
+// One opened device: its stream, its memory, and the programs compiled for it.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <set>
+#include <unordered_set>
+
+#include "glimt_engine.h"
+#include "program.h"
+#include "runtime/runtime.h"
+
+namespace glimt {
+
+class Executable;
+
+struct Tensor {
+  program::DType dtype;
+  uint64_t rows, cols, bytes;
+  void* data;
+};
+
+class Engine {
+ public:
+  Engine(int device, bool use_cublas);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Zeroed. Throws OUT_OF_MEMORY.
+  Tensor* allocate(program::DType dtype, uint64_t rows, uint64_t cols);
+  void free(Tensor* tensor);
+  void write(Tensor* tensor, uint64_t first_row, uint64_t rows, program::DType dtype, const void* data);
+  void read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void* data);
+  void* allocate_pinned(uint64_t bytes);
+  void free_pinned(void* data);
+
+  Executable* compile(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count);
+  void free(Executable* executable);
+  void run(Executable* executable, const glimt_run_args& args);
+  uint64_t scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count);
+  void trim();
+
+  uint64_t live_bytes() const { return tensor_bytes_ + scratch_size_; }
+  glimt_memory memory();
+  const glimt_run_statistics& statistics() const { return statistics_; }
+  // Throws DISPOSED when the tensor is not (or no longer) this engine's.
+  Tensor* owned(const Tensor* tensor) const;
+  int multiprocessors() const { return multiprocessors_; }
+
+  // Taken by each call from outside.
+  std::mutex mutex;
+  // Makes the engine's device the calling thread's.
+  void enter() { rt::use_device(device_); }
+
+ private:
+  // Scratch of at least `bytes`; growing it forgets all captured graphs, which hold its addresses.
+  void reserve_scratch(uint64_t bytes);
+  void reserve_staging(uint64_t bytes);
+
+  int device_ = 0, multiprocessors_ = 1;
+  bool use_cublas_;
+  rt::Stream stream_ = nullptr;
+  rt::Event before_ = nullptr, after_ = nullptr;
+  std::unordered_set<const Tensor*> tensors_;
+  std::set<Executable*> executables_;
+  std::set<void*> pinned_;
+  uint64_t tensor_bytes_ = 0, scratch_size_ = 0, staging_size_ = 0, pinned_bytes_ = 0;
+  void* scratch_ = nullptr;
+  // Page-locked; uploads pass through it, and the host inputs of a run.
+  char* staging_ = nullptr;
+  glimt_run_statistics statistics_{};
+};
+
+}  // namespace glimt

@@ -1,0 +1,185 @@
+// route_experts: s = sigmoid(logits), r = s + correction. A group counts the sum of its two best r; among the experts of
+//   the topkGroups best groups the topK best r are chosen (ties: the lower index); weights = s of those, divided by
+//   their sum when asked, times scale. In f64, since a near tie must fall as in the reference.
+// experts: h[t, k] = swiglu(gateUp[e] x[t]), y[t] = sum over k of weights[t, k] * down[e] h[t, k], e = experts[t, k];
+//   h stays in f32. One warp computes one element of h, or one of y.
+#include "../runtime/launch.h"
+#include "dispatch.h"
+
+namespace glimt {
+
+namespace {
+
+constexpr int kBlock = 128;
+constexpr int kWarps = kBlock / 32;
+
+struct Best {
+  double value;
+  int index;
+};
+
+// The larger value wins, of equal ones the lower index; an index below 0 is nothing.
+__device__ __forceinline__ bool better(double value, int index, const Best& best) {
+  return best.index < 0 || value > best.value || (value == best.value && index < best.index);
+}
+
+// One warp a token.
+template <class T>
+__global__ void __launch_bounds__(32)
+    route_experts_kernel(const T* logits, int64_t logits_stride, const float* correction, int num_experts,
+                         program::op_route_experts::Attrs attrs, int32_t* experts, int64_t experts_stride,
+                         float* weights, int64_t weights_stride) {
+  GLIMT_DYNAMIC_SHARED(double, shared);
+  double* score = &shared;
+  double* ranked = score + num_experts;
+  double* group_rank = ranked + num_experts;
+  double* open = group_rank + attrs.numGroups;  // 1 for the groups that were chosen
+  const int lane = threadIdx.x;
+  const T* row = logits + blockIdx.x * logits_stride;
+  for (int e = lane; e < num_experts; e += 32) {
+    score[e] = 1.0 / (1.0 + exp(-static_cast<double>(widen(row[e]))));
+    ranked[e] = score[e] + static_cast<double>(correction[e]);
+  }
+  __syncwarp();
+
+  const int groups = attrs.numGroups, group_size = num_experts / groups;
+  for (int g = lane; g < groups; g += 32) {
+    Best first{0, -1}, second{0, -1};
+    for (int i = 0; i < group_size; i++) {
+      const double value = ranked[g * group_size + i];
+      if (better(value, i, first)) {
+        second = first;
+        first = {value, i};
+      } else if (better(value, i, second)) {
+        second = {value, i};
+      }
+    }
+    group_rank[g] = first.value + (second.index < 0 ? 0.0 : second.value);
+    open[g] = 0;
+  }
+  __syncwarp();
+  if (lane == 0) {
+    for (unsigned k = 0; k < attrs.topkGroups; k++) {
+      Best best{0, -1};
+      for (int g = 0; g < groups; g++)
+        if (open[g] == 0 && better(group_rank[g], g, best)) best = {group_rank[g], g};
+      open[best.index] = 1;
+    }
+  }
+  __syncwarp();
+  for (int e = lane; e < num_experts; e += 32)
+    if (open[e / group_size] == 0) ranked[e] = -INFINITY;
+  __syncwarp();
+
+  double total = 0;
+  for (unsigned k = 0; k < attrs.topK; k++) {
+    Best best{0, -1};
+    for (int e = lane; e < num_experts; e += 32) {
+      // A chosen expert is marked by a NaN rank.
+      if (ranked[e] == ranked[e] && better(ranked[e], e, best)) best = {ranked[e], e};
+    }
+    for (int step = 16; step > 0; step /= 2) {
+      const double value = __shfl_xor_sync(kAllLanes, best.value, step);
+      const int index = __shfl_xor_sync(kAllLanes, best.index, step);
+      if (index >= 0 && better(value, index, best)) best = {value, index};
+    }
+    // Only when logits are NaN is nothing left.
+    const int chosen = best.index < 0 ? 0 : best.index;
+    total += score[chosen];
+    if (lane == 0) {
+      experts[blockIdx.x * experts_stride + k] = chosen;
+      ranked[chosen] = NAN;
+    }
+    __syncwarp();
+  }
+  const double factor =
+      attrs.normalise == program::op_route_experts::normalise_yes ? attrs.scale / (total + 1e-20) : attrs.scale;
+  __syncwarp();
+  for (unsigned k = lane; k < attrs.topK; k += 32) {
+    const int chosen = experts[blockIdx.x * experts_stride + k];
+    weights[blockIdx.x * weights_stride + k] = static_cast<float>(score[chosen] * factor);
+  }
+}
+
+// Sum over k of a[k] * b[k], by a warp; all lanes receive it.
+template <class A, class B>
+__device__ __forceinline__ float warp_dot(const A* a, const B* b, int size) {
+  float sum = 0;
+  for (int i = threadIdx.x % 32; i < size; i += 32) sum += widen(a[i]) * widen(b[i]);
+  return warp_sum(sum);
+}
+
+template <class T, class W>
+__global__ void __launch_bounds__(kBlock)
+    expert_hidden_kernel(const T* x, int64_t x_stride, const int32_t* experts, int64_t experts_stride, const W* gate_up,
+                         int size, program::op_experts::Attrs attrs, float* hidden) {
+  const unsigned use = blockIdx.x, token = use / attrs.topK, k = use % attrs.topK;
+  const unsigned i = blockIdx.y * kWarps + threadIdx.x / 32;
+  const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
+  if (i >= attrs.width || expert >= attrs.numExperts) return;
+  const T* row = x + token * x_stride;
+  const W* gate_row = gate_up + (int64_t{expert} * 2 * attrs.width + i) * size;
+  const float gate = warp_dot(row, gate_row, size);
+  const float up = warp_dot(row, gate_row + int64_t{attrs.width} * size, size);
+  if (threadIdx.x % 32 == 0) hidden[int64_t{use} * attrs.width + i] = gate / (1.0f + expf(-gate)) * up;
+}
+
+template <class T, class W>
+__global__ void __launch_bounds__(kBlock)
+    expert_mix_kernel(const float* hidden, const int32_t* experts, int64_t experts_stride, const float* weights,
+                      int64_t weights_stride, const W* down, int size, program::op_experts::Attrs attrs, T* y,
+                      int64_t y_stride) {
+  const unsigned token = blockIdx.x;
+  const int n = blockIdx.y * kWarps + threadIdx.x / 32;
+  if (n >= size) return;
+  float sum = 0;
+  for (unsigned k = 0; k < attrs.topK; k++) {
+    const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
+    if (expert >= attrs.numExperts) continue;
+    const float* from = hidden + (int64_t{token} * attrs.topK + k) * attrs.width;
+    const float part = warp_dot(from, down + (int64_t{expert} * size + n) * attrs.width, attrs.width);
+    sum += weights[token * weights_stride + k] * part;
+  }
+  if (threadIdx.x % 32 == 0) y[token * y_stride + n] = narrow<T>(sum);
+}
+
+}  // namespace
+
+void route_experts(const KernelContext& context, const View& logits, const float* correction,
+                   const program::op_route_experts::Attrs& attrs, const View& experts, const View& weights) {
+  if (logits.rows == 0 || attrs.topK == 0) return;
+  with_float_type(logits.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const size_t shared = (2 * logits.cols + 2 * attrs.numGroups) * sizeof(double);
+    rt::launch(context.stream, "route_experts", route_experts_kernel<T>, static_cast<unsigned>(logits.rows), 32, shared,
+               logits.as<const T>(), logits.stride, correction, static_cast<int>(logits.cols), attrs,
+               experts.as<int32_t>(), experts.stride, weights.as<float>(), weights.stride);
+  });
+}
+
+void experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
+             const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y) {
+  if (x.rows == 0 || x.cols == 0) return;
+  float* hidden = static_cast<float*>(context.workspace);
+  with_float_type(x.dtype, [&](auto activation) {
+    with_float_type(gate_up.dtype, [&](auto weight) {
+      using T = typename decltype(activation)::type;
+      using W = typename decltype(weight)::type;
+      const auto size = static_cast<int>(x.cols);
+      const auto tokens = static_cast<unsigned>(x.rows);
+      if (attrs.topK > 0 && attrs.width > 0)
+        rt::launch(context.stream, "expert_hidden", expert_hidden_kernel<T, W>,
+                   dim3(tokens * attrs.topK, rt::blocks_for(attrs.width, kWarps)), kBlock, 0, x.as<const T>(), x.stride,
+                   experts.as<const int32_t>(), experts.stride, gate_up.as<const W>(), size, attrs, hidden);
+      rt::launch(context.stream, "expert_mix", expert_mix_kernel<T, W>, dim3(tokens, rt::blocks_for(size, kWarps)),
+                 kBlock, 0, static_cast<const float*>(hidden), experts.as<const int32_t>(), experts.stride,
+                 weights.as<const float>(), weights.stride, down.as<const W>(), size, attrs, y.as<T>(), y.stride);
+    });
+  });
+}
+
+size_t experts_workspace(int64_t tokens, const program::op_experts::Attrs& attrs) {
+  return static_cast<size_t>(tokens) * attrs.topK * attrs.width * sizeof(float);
+}
+
+}  // namespace glimt

@@ -1,0 +1,128 @@
+// y = x wᵀ + bias for up to 8 rows of x (decoding): limited by reading w once. A warp owns kRows rows of w and reads them
+// in packs of 16 bytes, two packs of each in flight; `split` warps of a block share those rows and cut k between them,
+// so that small matrices still fill the device. Their parts meet in shared memory.
+#include "../runtime/launch.h"
+#include "dispatch.h"
+#include "linear.h"
+
+namespace glimt {
+
+namespace {
+
+constexpr int kBlock = 128, kWarps = kBlock / 32;
+// Rows of w a warp computes together: each pack of x is used that often.
+constexpr int kRows = 2;
+
+template <class T, class W, int M>
+__global__ void __launch_bounds__(kBlock)
+    linear_gemv_kernel(const T* x, int64_t x_stride, const W* w, int64_t w_stride, const float* bias, T* y,
+                       int64_t y_stride, int m, int n, int k, int split) {
+  constexpr int kVec = kPackSize<W>;
+  GLIMT_SHARED(float, parts, kWarps* kRows* M);
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int part = warp % split;
+  const int first = (blockIdx.x * (kWarps / split) + warp / split) * kRows;
+
+  float sums[kRows][M] = {};
+  const W* rows[kRows];
+#pragma unroll
+  for (int r = 0; r < kRows; r++) rows[r] = w + int64_t{min(first + r, n - 1)} * w_stride;
+  const int step = 32 * kVec * split;
+#pragma unroll 2
+  for (int i = (part * 32 + lane) * kVec; i < k; i += step) {
+    Pack<W, kVec> packs[kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; r++) packs[r] = load_pack<W, kVec>(rows[r] + i);
+#pragma unroll
+    for (int row = 0; row < M; row++) {
+      if (row >= m) break;
+      const T* from = x + row * x_stride + i;
+      float values[kVec];
+      // x may be wider than w: it is read in packs of its own size.
+      constexpr int kPart = kPackSize<T> < kVec ? kPackSize<T> : kVec;
+#pragma unroll
+      for (int offset = 0; offset < kVec; offset += kPart) {
+        const auto pack = load_pack<T, kPart>(from + offset);
+#pragma unroll
+        for (int v = 0; v < kPart; v++) values[offset + v] = widen(pack.at[v]);
+      }
+#pragma unroll
+      for (int r = 0; r < kRows; r++)
+#pragma unroll
+        for (int v = 0; v < kVec; v++) sums[r][row] += values[v] * widen(packs[r].at[v]);
+    }
+  }
+
+#pragma unroll
+  for (int r = 0; r < kRows; r++)
+#pragma unroll
+    for (int row = 0; row < M; row++) {
+      const float sum = warp_sum(sums[r][row]);
+      if (lane == 0) parts[(warp * kRows + r) * M + row] = sum;
+    }
+  __syncthreads();
+  // Thread (row group, r, row) adds the parts of one output.
+  const int groups = kWarps / split;
+  const int index = threadIdx.x;
+  if (index >= groups * kRows * M) return;
+  const int group = index / (kRows * M), r = index / M % kRows, row = index % M;
+  const int column = (blockIdx.x * groups + group) * kRows + r;
+  if (column >= n || row >= m) return;
+  float sum = bias ? bias[column] : 0.0f;
+  for (int p = 0; p < split; p++) sum += parts[((group * split + p) * kRows + r) * M + row];
+  y[row * y_stride + column] = narrow<T>(sum);
+}
+
+template <class T, class W, int M>
+void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+  // Four blocks a multiprocessor are enough to keep its memory busy.
+  int split = 1;
+  while (split < kWarps && rt::blocks_for(w.rows, kRows * kWarps / split) < 4u * context.multiprocessors &&
+         x.cols >= int64_t{64} * kPackSize<W> * split)
+    split *= 2;
+  rt::launch(context.stream, "linear_gemv", linear_gemv_kernel<T, W, M>,
+             rt::blocks_for(w.rows, kRows * kWarps / split), kBlock, 0, x.as<const T>(), x.stride, w.as<const W>(),
+             w.stride, bias, y.as<T>(), y.stride, static_cast<int>(x.rows), static_cast<int>(w.rows),
+             static_cast<int>(x.cols), split);
+}
+
+template <class T, class W>
+void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+  if (x.rows == 1) return launch_gemv<T, W, 1>(context, x, w, bias, y);
+  if (x.rows <= 4) return launch_gemv<T, W, 4>(context, x, w, bias, y);
+  launch_gemv<T, W, 8>(context, x, w, bias, y);
+}
+
+template <class T, class W>
+bool aligned_for_gemv(const View& x, const View& w) {
+  return packable<W>(w) && x.cols % kPackSize<W> == 0 && x.stride % kPackSize<T> == 0 &&
+         reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
+}
+
+// Calls f with the pair of types; pairs that no model has are left to linear_simt.
+template <class F>
+bool with_gemv_types(const View& x, const View& w, F&& f) {
+  if (x.dtype == DType::bf16 && w.dtype == DType::bf16) return f(Type<bf16>{}, Type<bf16>{});
+  if (x.dtype == DType::f16 && w.dtype == DType::f16) return f(Type<f16>{}, Type<f16>{});
+  if (x.dtype == DType::f32 && w.dtype == DType::f32) return f(Type<float>{}, Type<float>{});
+  if (x.dtype == DType::f32 && w.dtype == DType::bf16) return f(Type<float>{}, Type<bf16>{});
+  if (x.dtype == DType::f32 && w.dtype == DType::f16) return f(Type<float>{}, Type<f16>{});
+  return false;
+}
+
+}  // namespace
+
+bool gemv_fits(const View& x, const View& w, const View&) {
+  return with_gemv_types(x, w, [&](auto activation, auto weight) {
+    return aligned_for_gemv<typename decltype(activation)::type, typename decltype(weight)::type>(x, w);
+  });
+}
+
+void linear_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+  with_gemv_types(x, w, [&](auto activation, auto weight) {
+    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type>(context, x, w, bias, y);
+    return true;
+  });
+}
+
+}  // namespace glimt
