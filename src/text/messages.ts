@@ -65,12 +65,14 @@ export interface NormalisedChat<Image, Video> {
 export function normaliseMessages<Image, Video>(
   messages: readonly ChatMessage<Image, Video>[],
 ): NormalisedChat<Image, Video> {
-  if (!isList(messages) || messages.length === 0) {
+  if (!Array.isArray(messages) || messages.length === 0) {
     throw invalid("messages", "a list of at least one message", messages);
   }
   const chat = new ChatReader<Image, Video>();
   return {
-    messages: messages.map((message, index) => chat.message(message, `messages[${index}]`)),
+    messages: messages.map((message: ChatMessage<Image, Video>, index) =>
+      chat.message(message, `messages[${index}]`),
+    ),
     images: chat.images,
     videos: chat.videos,
   };
@@ -86,7 +88,7 @@ class ChatReader<Image, Video> {
     if (typeof role !== "string" || role === "") throw invalid(`${path}.role`, "a role", role);
     const onlyCalls = (content === null || content === undefined) && toolCalls;
     if (typeof content === "string" || onlyCalls) return { ...message, content: content ?? null };
-    if (!isList(content)) throw invalid(`${path}.content`, "a string or a list of parts", content);
+    if (!Array.isArray(content)) throw invalid(`${path}.content`, "a string or a list of parts", content);
     return {
       ...message,
       content: content.map((part, index) => this.#part(part, `${path}.content[${index}]`)),
@@ -136,12 +138,8 @@ function present<T>(value: T, path: string, expected: string): T {
   return value;
 }
 
-function isObject(value: unknown): boolean {
+function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isList<T>(value: readonly T[] | unknown): value is readonly T[] {
-  return Array.isArray(value);
 }
 
 function invalid(path: string, expected: string, found: unknown): GlimtError {

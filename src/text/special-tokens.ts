@@ -1,27 +1,30 @@
-/** Which tokens tokenizer.json and tokenizer_config.json call special. */
+/** Which tokens tokenizer.json and tokenizer_config.json make special: those that decoding leaves out. */
 
-const NAMED_TOKENS = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
-const TOKEN_LISTS = ["additional_special_tokens", "extra_special_tokens"];
-
-/** bos_token, eos_token and so on of a parsed tokenizer_config.json, which chat templates may name. */
-export function namedTokens(config: unknown): Record<string, string> {
-  const entries = NAMED_TOKENS.flatMap((key) => {
-    const content = contentOf((config as Record<string, unknown> | null | undefined)?.[key]);
+/** bos_token, eos_token, image_token and so on of a parsed tokenizer_config.json, which chat templates may name. */
+export function namedTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
+  const { extra_special_tokens: extra } = config;
+  // Newer files give further names in an object (a list there, or in additional_special_tokens, names none).
+  const named = { ...config, ...(Array.isArray(extra) ? {} : (extra as object | undefined)) };
+  const entries = Object.entries(named).flatMap(([key, token]) => {
+    const content = key.endsWith("_token") ? contentOf(token) : null;
     return content === null ? [] : [[key, content] as const];
   });
   return Object.fromEntries(entries);
 }
 
-/** The texts of all special tokens: Hugging Face unites what both files say. */
+/**
+ * Texts of the special tokens, as transformers 5 has them after loading: marked so in either file, or named. To be
+ * listed in additional_special_tokens does not make an existing token special there.
+ */
 export function specialContents(
-  tokenizer: Record<string, unknown>,
-  config: Record<string, unknown>,
+  tokenizer: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
 ): Set<string> {
-  const marked = [...listOf(tokenizer.added_tokens), ...Object.values(config.added_tokens_decoder ?? {})]
+  const listed = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : [];
+  const marked = [...listed, ...Object.values(config.added_tokens_decoder ?? {})]
     .filter((token) => (token as { special?: unknown } | null)?.special === true)
     .map(contentOf);
-  const listed = TOKEN_LISTS.flatMap((key) => listOf(config[key]).map(contentOf));
-  const contents = [...marked, ...listed, ...Object.values(namedTokens(config))];
+  const contents = [...marked, ...Object.values(namedTokens(config))];
   return new Set(contents.filter((content) => content !== null));
 }
 
@@ -30,8 +33,4 @@ function contentOf(token: unknown): string | null {
   const content =
     typeof token === "string" ? token : (token as { content?: unknown } | null | undefined)?.content;
   return typeof content === "string" && content !== "" ? content : null;
-}
-
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
 }

@@ -1,0 +1,175 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { blobFiles } from "../../src/checkpoint/blobs.ts";
+import type { GlimtError } from "../../src/errors.ts";
+import { loadChatTemplate, type RenderOptions, renderChat } from "../../src/text/chat-template.ts";
+import { type ChatMessage, normaliseMessages } from "../../src/text/messages.ts";
+import { goldenCases } from "../golden/load.ts";
+import { goldenTemplates, templateSource } from "./golden.ts";
+
+const { chats, cases } = goldenTemplates();
+
+/** The recorded keyword arguments as options. */
+function optionsOf(variant: Readonly<Record<string, unknown>>): RenderOptions {
+  const { add_generation_prompt, continue_final_message, enable_thinking, tools, ...variables } = variant;
+  return {
+    addGenerationPrompt: add_generation_prompt as boolean | undefined,
+    continueFinalMessage: continue_final_message as boolean | undefined,
+    enableThinking: enable_thinking as boolean | undefined,
+    tools: tools as object[] | undefined,
+    variables,
+  };
+}
+
+for (const { template, chat, variant, text } of cases) {
+  test(`${template}, ${chat}, ${Object.keys(variant).join(" ")}`, () => {
+    const { messages } = normaliseMessages(chats[chat] as ChatMessage<string, string>[]);
+    const render = () => renderChat(templateSource(template), messages, optionsOf(variant));
+    if (text !== null) assert.is(render(), text);
+    else assert.throws(render, (error: GlimtError) => error.code === "TEMPLATE_INVALID");
+  });
+}
+
+for (const golden of goldenCases()) {
+  test(`${golden.name}: the prompt`, async () => {
+    const { openDirectory } = await import("../../src/checkpoint/directory.node.ts");
+    const template = await loadChatTemplate(await openDirectory(golden.checkpointDir));
+    const { messages } = normaliseMessages(golden.messages);
+    const rendered = renderChat(template, messages, {
+      addGenerationPrompt: true,
+      variables: golden.templateOptions,
+    });
+    assert.is(rendered, golden.promptText);
+  });
+}
+
+function failure(run: () => unknown): GlimtError {
+  try {
+    run();
+  } catch (error) {
+    return error as GlimtError;
+  }
+  throw new Error("No error was thrown.");
+}
+
+const hi = [{ role: "user", content: "hi" }];
+
+test("refusals: no Jinja, a raised exception, an undefined helper, a message that vanishes", () => {
+  for (const [template, expected] of [
+    ["{% if x %}", "The chat template failed"],
+    ["{{ raise_exception('Roles must alternate') }}", "Roles must alternate"],
+    ["{{ nothing() }}", "The chat template failed"],
+    ["{{ messages | no_such_filter }}", "no_such_filter"],
+  ] as const) {
+    const error = failure(() => renderChat(template, hi));
+    assert.is(error.code, "TEMPLATE_INVALID", template);
+    assert.match(error.message, expected);
+  }
+  const dropped = failure(() => renderChat("{{ messages[0].role }}", hi, { continueFinalMessage: true }));
+  assert.is(dropped.code, "TEMPLATE_INVALID");
+  const nothing = failure(() =>
+    renderChat("x", [{ role: "user", content: [{ type: "image", image: "" }] }], {
+      continueFinalMessage: true,
+    }),
+  );
+  assert.is(nothing.code, "INPUT_INVALID");
+  const both = failure(() => renderChat("x", hi, { continueFinalMessage: true, addGenerationPrompt: true }));
+  assert.is(both.code, "OPTION_INVALID");
+});
+
+test("strftime_now is there, as in Hugging Face", () => {
+  assert.match(renderChat("{{ strftime_now('%Y-%m-%d') }}", hi), /^20\d\d-\d\d-\d\d$/);
+});
+
+test("where a checkpoint keeps its template, the newest place first", async () => {
+  const files: [string, string][] = [
+    ["tokenizer_config.json", JSON.stringify({ chat_template: "oldest" })],
+    ["chat_template.json", JSON.stringify({ chat_template: "older" })],
+    ["chat_template.jinja", "own"],
+  ];
+  const load = (entries: [string, string][]) =>
+    loadChatTemplate(blobFiles(new Map(entries.map(([name, content]) => [name, new Blob([content])]))));
+  assert.is(await load(files), "own");
+  assert.is(await load(files.slice(0, 2)), "older");
+  assert.is(await load(files.slice(0, 1)), "oldest");
+  const list = [
+    { name: "tool_use", template: "t" },
+    { name: "default", template: "d" },
+  ];
+  assert.is(await load([["tokenizer_config.json", JSON.stringify({ chat_template: list })]]), "d");
+  for (const none of [[], [["tokenizer_config.json", "{}"]]] as [string, string][][]) {
+    try {
+      await load(none);
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as GlimtError).code, "TEMPLATE_INVALID");
+    }
+  }
+});
+
+test("media leave the messages in order; OpenAI's image_url is an image", () => {
+  const blob = new Blob(["x"]);
+  const url = new URL("https://example.org/c.png");
+  const chat = normaliseMessages<unknown, unknown>([
+    {
+      role: "user",
+      content: [
+        { type: "image", image: blob },
+        { type: "text", text: "and" },
+        { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
+        { type: "image_url", image_url: url },
+        { type: "video", video: { frames: [] } },
+      ],
+    },
+    { role: "assistant", content: "ok", reasoning_content: "r" },
+    { role: "user", content: [{ type: "image", image: "d.png" }] },
+  ]);
+  assert.equal(chat.images, [blob, "data:image/png;base64,AA==", url, "d.png"]);
+  assert.is(chat.videos.length, 1);
+  assert.equal(chat.messages, [
+    {
+      role: "user",
+      content: [
+        { type: "image", image: "" },
+        { type: "text", text: "and" },
+        { type: "image", image: "data:image/png;base64,AA==" },
+        { type: "image", image: "" },
+        { type: "video", video: "" },
+      ],
+    },
+    { role: "assistant", content: "ok", reasoning_content: "r" },
+    { role: "user", content: [{ type: "image", image: "d.png" }] },
+  ]);
+});
+
+for (const [messages, expected] of [
+  [[], "messages: expected a list of at least one message, found a list of 0"],
+  ["hi", 'messages: expected a list of at least one message, found "hi"'],
+  [["hi"], "messages[0]: expected a message object"],
+  [[{ content: "x" }], "messages[0].role: expected a role, found nothing"],
+  [[{ role: "user" }], "messages[0].content: expected a string or a list of parts, found nothing"],
+  [[{ role: "user", content: 7 }], "messages[0].content: expected a string or a list of parts, found number"],
+  [[...hi, { role: "user", content: ["x"] }], "messages[1].content[0]: expected a part object"],
+  [[{ role: "user", content: [{ type: "audio" }] }], 'messages[0].content[0].type: expected "text"'],
+  [[{ role: "user", content: [{ type: "text" }] }], "messages[0].content[0].text: expected a string"],
+  [
+    [{ role: "user", content: [{ type: "image" }] }],
+    "messages[0].content[0].image: expected an image, found nothing",
+  ],
+  [
+    [{ role: "user", content: [{ type: "image_url", image_url: { url: "" } }] }],
+    "messages[0].content[0].image_url",
+  ],
+  [
+    [{ role: "user", content: [{ type: "video", video: null }] }],
+    "messages[0].content[0].video: expected a video",
+  ],
+] as const) {
+  test(`refused: ${expected}`, () => {
+    const error = failure(() => normaliseMessages(messages as unknown as ChatMessage<string, string>[]));
+    assert.is(error.code, "INPUT_INVALID");
+    assert.ok(error.message.includes(expected), error.message);
+  });
+}
+
+test.run();
