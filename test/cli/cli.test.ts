@@ -1,0 +1,199 @@
+/** The command as a user types it: dist/cli.js in a process of its own. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { goldenCase, goldenCases } from "../golden/load.ts";
+
+const model = "test/golden/data/glm4v-tiny";
+const one = goldenCase("glm4v-tiny", "one-image");
+const image = (
+  one.messages
+    .flatMap(({ content }) => (Array.isArray(content) ? content : []))
+    .find(({ type }) => type === "image") as { image: string }
+).image;
+const question = (
+  one.messages
+    .flatMap(({ content }) => (Array.isArray(content) ? content : []))
+    .find(({ type }) => type === "text") as { text: string }
+).text;
+const folder = mkdtempSync(join(tmpdir(), "glimt-cli-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+function glimt(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  return { status, stdout, stderr };
+}
+
+function json(...args: string[]) {
+  const { status, stdout, stderr } = glimt(...args);
+  assert.is(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+for (const backend of ["wasm", "reference"]) {
+  test(`run --json on ${backend} prints everything about one answer`, () => {
+    const found = json(
+      "run",
+      model,
+      "--image",
+      image,
+      question,
+      "--backend",
+      backend,
+      "--media",
+      "huggingface",
+      "--max-tokens",
+      "24",
+      "--json",
+    );
+    assert.is(found.text, one.text);
+    assert.is(found.promptText, one.promptText);
+    assert.equal(found.promptIds, one.inputIds);
+    assert.equal(found.mmTokenTypeIds, one.mmTokenTypeIds);
+    assert.equal(found.imageGridThw, one.imageGridThw);
+    assert.equal(found.videoGridThw, []);
+    assert.equal(found.positionIds, one.positionIds);
+    assert.is(found.ropeDelta, one.ropeDelta);
+    assert.equal(found.tokenIds, one.tokenIds);
+    assert.is(found.finishReason, one.finishReason);
+    assert.is(found.topLogits.length, 10);
+    assert.is(found.backend, backend);
+    assert.is(found.dtype, "f32");
+    assert.ok(found.timings.total > 0);
+  });
+}
+
+test("run streams the text, and nothing else, to stdout", () => {
+  const { status, stdout, stderr } = glimt(
+    "run",
+    model,
+    "--image",
+    image,
+    question,
+    "--media",
+    "huggingface",
+    "--max-tokens",
+    "24",
+    "--temperature",
+    "0",
+  );
+  assert.is(status, 0, stderr);
+  assert.is(stdout, `${one.text}\n`);
+  assert.is(stderr, "");
+});
+
+test("--messages runs a conversation, its pictures relative to the file", () => {
+  const chat = goldenCase("glm4v-tiny", "chat");
+  const file = join(folder, "chat.json");
+  const messages = chat.messages.map(({ role, content }) => ({
+    role,
+    content: Array.isArray(content)
+      ? content.map((part) =>
+          part.type === "image" ? { ...part, image: relative(folder, part.image) } : part,
+        )
+      : content,
+  }));
+  writeFileSync(file, JSON.stringify(messages));
+  const found = json(
+    "run",
+    model,
+    "--messages",
+    file,
+    "--media",
+    "huggingface",
+    "--max-tokens",
+    "24",
+    "--json",
+  );
+  assert.equal(found.promptIds, chat.inputIds);
+  assert.equal(found.tokenIds, chat.tokenIds);
+});
+
+test("--video takes a directory of frames", () => {
+  const golden = goldenCases("glm4v-tiny").find(({ videoGridThw }) => videoGridThw.length === 1)!;
+  const parts = golden.messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
+  const video = parts.find((part) => part.type === "video") as { video: string };
+  const text = parts.find((part) => part.type === "text") as { text: string };
+  const found = json("process", model, "--video", video.video, text.text, "--media", "huggingface", "--json");
+  assert.equal(found.videoGridThw, golden.videoGridThw);
+  assert.equal(found.positionIds, golden.positionIds);
+});
+
+test("process --pixels writes the pixels as float32", () => {
+  const out = join(folder, "pixels.f32");
+  const found = json(
+    "process",
+    model,
+    "--image",
+    image,
+    question,
+    "--media",
+    "huggingface",
+    "--json",
+    "--pixels",
+    out,
+  );
+  assert.equal(found.promptIds, one.inputIds);
+  const bytes = readFileSync(out);
+  const pixels = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  assert.equal([...pixels], [...one.pixelValues!.data]);
+});
+
+test("graph prints every program; inspect says what is there", () => {
+  const graph = glimt("graph", model);
+  assert.is(graph.status, 0, graph.stderr);
+  assert.match(graph.stdout, /program vision: \d+ instructions/);
+  assert.match(graph.stdout, /program decoder: \d+ instructions/);
+  assert.match(graph.stdout, /attention_paged\(/);
+  assert.match(glimt("graph", model, "--stage", "model").stdout, /add_bias\(/);
+  const inspected = glimt("inspect", model);
+  assert.match(inspected.stdout, /Glm4vForConditionalGeneration/);
+  assert.match(inspected.stdout, /KV cache/);
+  assert.is(json("inspect", model, "--json").family, "glm4v");
+});
+
+test("what is wrong is said in one line, with a code and an exit status", () => {
+  const truncated = join(folder, "cut.png");
+  writeFileSync(truncated, readFileSync(image).subarray(0, 200));
+  const empty = join(folder, "empty.png");
+  writeFileSync(empty, "");
+  const cases: [args: string[], message: RegExp][] = [
+    [["run", "no/such/model", "Hi"], /no\/such\/model.*\[CHECKPOINT_NOT_FOUND\]/],
+    [["run", "src", "Hi"], /config\.json.*\[CHECKPOINT_NOT_FOUND\]/],
+    [["run", model, "--image", "missing.png", "Hi"], /missing\.png.*\[IMAGE_INVALID\]/],
+    [["run", model, "--image", truncated, "Hi"], /cut\.png.*\[IMAGE_INVALID\]/],
+    [["run", model, "--image", empty, "Hi"], /empty\.png.*\[IMAGE_INVALID\]/],
+    [["run", model], /PROMPT.*\[OPTION_INVALID\]/],
+    [["run", model, "Hi", "--max-tokens", "0"], /maxTokens is 0.*\[OPTION_INVALID\]/],
+    [["run", model, "Hi", "--backend", "cuda"], /cuda.*\[BACKEND_UNAVAILABLE\]/],
+    [["run", model, "Hi", "--messages", "x.json"], /--messages.*\[OPTION_INVALID\]/],
+    [["run", model, "--messages", "x.json"], /x\.json.*\[INPUT_INVALID\]/],
+    [["run", model, "Hi", "--dtype", "q3"], /--dtype.*q3.*f32/],
+    [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate/],
+    [["frobnicate"], /unknown command/],
+  ];
+  for (const [args, message] of cases) {
+    const { status, stdout, stderr } = glimt(...args);
+    const shown = `${args.join(" ")}: ${stderr}`;
+    assert.is.not(status, 0, shown);
+    assert.is(stdout, "", shown);
+    assert.match(stderr, message, shown);
+    assert.not.match(stderr, /\n {4}at /, shown);
+    assert.ok(stderr.trimEnd().split("\n").length <= 2, shown);
+  }
+  assert.match(glimt("--trace", "run", "no/such/model", "Hi").stderr, /\n {4}at /);
+});
+
+test("help and version need no model", () => {
+  assert.match(glimt("--help").stdout, /run.*process.*graph.*inspect/s);
+  assert.match(glimt("run", "--help").stdout, /--image.*--temperature/s);
+  assert.match(glimt("--version").stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test.run();
