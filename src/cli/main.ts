@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `glimt` command. */
 import { Command } from "commander";
-import packageJson from "../../package.json";
+import { description, version } from "../../package.json";
 import { GlimtError } from "../errors.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -9,8 +9,8 @@ import { processCommand } from "./process.ts";
 import { runCommand } from "./run.ts";
 
 const program = new Command("glimt")
-  .description(packageJson.description)
-  .version(packageJson.version)
+  .description(description)
+  .version(version)
   .option("--trace", "print the stack trace of an error")
   .addCommand(runCommand())
   .addCommand(processCommand())
