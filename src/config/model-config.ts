@@ -10,6 +10,9 @@ import { JsonSection } from "./json-section.ts";
 import { parseTextRope, visionRopeTheta } from "./rope.ts";
 import type { ModelConfig, MoeConfig, SpecialTokens, TextConfig, VisionConfig } from "./types.ts";
 
+/** Published files (GLM-OCR's) may leave in_channels out: every processor of these families makes RGB. */
+const RGB = 3;
+
 /** Throws `CONFIG_INVALID` (names the key path) or `MODEL_UNSUPPORTED` (another model, quantised weights). */
 export function parseModelConfig(json: unknown): ModelConfig {
   const root = JsonSection.root(json, "config.json");
@@ -29,7 +32,7 @@ export function parseModelConfig(json: unknown): ModelConfig {
     architecture,
     vision,
     text,
-    tokens: parseTokens(root, text.vocabSize),
+    tokens: parseTokens(root, textSection, text.vocabSize),
     tieWordEmbeddings: parseTie(root, textSection),
   });
 }
@@ -45,7 +48,7 @@ function parseVision(section: JsonSection, { vision: traits }: FamilyTraits): Vi
   if (headDim % 4 !== 0) throw section.invalid("num_heads", "heads whose size is a multiple of 4");
   const outHiddenSize = section.positiveInteger("out_hidden_size");
   const intermediateSize = section.positiveInteger("intermediate_size");
-  const inChannels = section.positiveInteger("in_channels");
+  const inChannels = section.has("in_channels") ? section.positiveInteger("in_channels") : RGB;
   const patchSize = section.positiveInteger("patch_size");
   const attentionBias = section.boolean("attention_bias");
   const biasEverywhere = attentionBias && traits.biasEverywhere;
@@ -126,13 +129,17 @@ function parseMoe(section: JsonSection, numHiddenLayers: number): MoeConfig {
   const numExperts = section.positiveInteger("n_routed_experts");
   const numGroups = section.positiveInteger("n_group");
   if (numExperts % numGroups !== 0) throw section.invalid("n_group", `a divisor of ${numExperts} experts`);
-  const topkGroups = section.positiveInteger("topk_group");
+  // transformers' own converter writes none of the keys read by `optional`, and means these values.
+  const optional = (key: string, absent: number, read: () => number) => (section.has(key) ? read() : absent);
+  const topkGroups = optional("topk_group", 1, () => section.positiveInteger("topk_group"));
   if (topkGroups > numGroups) throw section.invalid("topk_group", `at most n_group (${numGroups})`);
   const numExpertsPerToken = section.positiveInteger("num_experts_per_tok");
   if (numExpertsPerToken > (numExperts / numGroups) * topkGroups) {
     throw section.invalid("num_experts_per_tok", "at most the experts of the chosen groups");
   }
-  const firstKDenseReplace = section.naturalNumber("first_k_dense_replace");
+  const firstKDenseReplace = optional("first_k_dense_replace", 1, () =>
+    section.naturalNumber("first_k_dense_replace"),
+  );
   if (firstKDenseReplace > numHiddenLayers) {
     throw section.invalid("first_k_dense_replace", `at most num_hidden_layers (${numHiddenLayers})`);
   }
@@ -143,16 +150,20 @@ function parseMoe(section: JsonSection, numHiddenLayers: number): MoeConfig {
     numGroups,
     topkGroups,
     normTopkProb: section.boolean("norm_topk_prob"),
-    routedScalingFactor: section.positiveNumber("routed_scaling_factor"),
+    routedScalingFactor: optional("routed_scaling_factor", 1, () =>
+      section.positiveNumber("routed_scaling_factor"),
+    ),
     moeIntermediateSize: section.positiveInteger("moe_intermediate_size"),
     firstKDenseReplace,
   };
 }
 
-function parseTokens(root: JsonSection, vocabSize: number): SpecialTokens {
+/** At the root, or where transformers' converter puts two of them: in text_config. */
+function parseTokens(root: JsonSection, text: JsonSection, vocabSize: number): SpecialTokens {
   const id = (key: string): number => {
-    const value = root.naturalNumber(key);
-    if (value >= vocabSize) throw root.invalid(key, `an id below text_config.vocab_size (${vocabSize})`);
+    const owner = !root.has(key) && text.has(key) ? text : root;
+    const value = owner.naturalNumber(key);
+    if (value >= vocabSize) throw owner.invalid(key, `an id below text_config.vocab_size (${vocabSize})`);
     return value;
   };
   return {

@@ -9,11 +9,15 @@ import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { buildDecoder } from "../../src/models/decoder.ts";
 import { buildVisionTower } from "../../src/models/vision-tower.ts";
+import { goldenCheckpoints } from "../golden/load.ts";
 import { asFiles, directoryInMemory, f32, failure, type MemoryFiles, safetensors } from "./fixtures.ts";
 
 const SHARDED = "test/golden/data/glm4v-tiny";
 const SINGLE = "test/golden/data/glm_ocr-tiny";
-const CHECKPOINTS = [SHARDED, SINGLE, "examples/demo/checkpoint"];
+const CHECKPOINTS = [
+  ...goldenCheckpoints().map((name) => `test/golden/data/${name}`),
+  "examples/demo/checkpoint",
+];
 
 function specsOf({ config }: Checkpoint): WeightSpec[] {
   const options = { activationDType: "f32" as const, weightDType: () => "f32" as const };

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseModelConfig } from "../../src/config/model-config.ts";
 import { GlimtError } from "../../src/errors.ts";
+import { goldenCheckpoints } from "../golden/load.ts";
 import { glm4v, glm4vMoe, glmOcr, withValue } from "./released.ts";
 
 function failure(json: unknown): GlimtError {
@@ -101,12 +102,29 @@ test("what transformers treats as optional may be absent", () => {
   );
 });
 
+test("what transformers' converter leaves out, and where it puts two token ids", () => {
+  const optional = ["topk_group", "first_k_dense_replace", "routed_scaling_factor"];
+  const sparse = optional.reduce<object>(
+    (json, key) => withValue(json, `text_config.${key}`, undefined),
+    glm4vMoe,
+  );
+  assert.equal(parseModelConfig(sparse).text.moe, parseModelConfig(glm4vMoe).text.moe);
+  const moved = withValue(withValue(glm4v, "image_token_id", undefined), "text_config.image_token_id", 5);
+  assert.is(parseModelConfig(moved).tokens.image, 5);
+});
+
+test("the tower's rotary base, where a file gives one", () => {
+  const group = { rope_type: "axial", rope_theta: 500 };
+  assert.is(
+    parseModelConfig(withValue(glmOcr, "vision_config.rope_parameters", group)).vision.ropeTheta,
+    500,
+  );
+  assert.is(parseModelConfig(glmOcr).vision.ropeTheta, 10000);
+});
+
 test("the checkpoints of the repository parse", () => {
-  for (const folder of [
-    "test/golden/data/glm4v-tiny",
-    "test/golden/data/glm_ocr-tiny",
-    "examples/demo/checkpoint",
-  ]) {
+  const golden = goldenCheckpoints().map((name) => `test/golden/data/${name}`);
+  for (const folder of [...golden, "examples/demo/checkpoint"]) {
     assert.ok(parseModelConfig(JSON.parse(readFileSync(`${folder}/config.json`, "utf8"))), folder);
   }
 });
@@ -128,8 +146,13 @@ const OPTIONAL = [
   "text_config.num_nextn_predict_layers",
   "text_config.partial_rotary_factor",
   "text_config.head_dim",
+  "text_config.topk_group",
+  "text_config.first_k_dense_replace",
+  "text_config.routed_scaling_factor",
   "vision_config.model_type",
-  "vision_config.rope_parameters",
+  "vision_config.in_channels",
+  "vision_config.hidden_dropout_prob",
+  "vision_config.initializer_range",
 ];
 
 for (const [name, json] of Object.entries({ glm4v, glmOcr, glm4vMoe })) {

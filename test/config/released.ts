@@ -81,15 +81,23 @@ export const glmOcr = {
     eos_token_id: [59246, 59253],
     tie_word_embeddings: false,
   },
+  // As published, without in_channels.
   vision_config: {
-    ...vision,
     model_type: "glm_ocr_vision",
     hidden_size: 1024,
+    depth: 24,
     num_heads: 16,
     attention_bias: true,
-    out_hidden_size: 1536,
     intermediate_size: 4096,
-    rope_parameters: { rope_type: "axial", rope_theta: 10000 },
+    hidden_act: "silu",
+    hidden_dropout_prob: 0,
+    initializer_range: 0.02,
+    image_size: 336,
+    patch_size: 14,
+    out_hidden_size: 1536,
+    rms_norm_eps: 1e-5,
+    spatial_merge_size: 2,
+    temporal_patch_size: 2,
   },
 };
 
