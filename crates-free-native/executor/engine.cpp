@@ -25,13 +25,12 @@ Engine::Engine(int device, bool use_cublas) : device_(device), use_cublas_(use_c
   enter();
   try {
     stream_ = rt::create_stream();
-    before_ = rt::create_event();
-    after_ = rt::create_event();
+    for (rt::Event* event : {&before_, &after_, &paces_[0], &paces_[1]}) *event = rt::create_event();
     reserve_staging(kStagingBytes);
   } catch (...) {
     rt::release_pinned(staging_);
-    if (after_) rt::destroy_event(after_);
-    if (before_) rt::destroy_event(before_);
+    for (rt::Event event : {before_, after_, paces_[0], paces_[1]})
+      if (event) rt::destroy_event(event);
     if (stream_) rt::destroy_stream(stream_);
     throw;
   }
@@ -52,8 +51,7 @@ Engine::~Engine() {
   for (void* memory : pinned_) rt::release_pinned(memory);
   rt::release(scratch_);
   rt::release_pinned(staging_);
-  rt::destroy_event(before_);
-  rt::destroy_event(after_);
+  for (rt::Event event : {before_, after_, paces_[0], paces_[1]}) rt::destroy_event(event);
   rt::destroy_stream(stream_);
 }
 
@@ -199,7 +197,14 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
       rt::copy_to_device(stream_, static_cast<char*>(scratch_) + plan.inputs_offset, staging_, plan.input_bytes);
 
     if (!(args.flags & GLIMT_RUN_GRAPH) || !executable->warm) {
-      executable->launch(plan, context, args);
+      // Launching runs ahead of the device by at most two paces, so that an abort or a progress report means something.
+      size_t paced = 0;
+      const auto pace = [&] {
+        if (paced >= 2) rt::wait(paces_[paced % 2], stream_);
+        rt::record(paces_[paced++ % 2], stream_);
+      };
+      const bool watched = args.abort || args.progress;
+      executable->launch(plan, context, args, watched ? pace : std::function<void()>());
       statistics_.launches += plan.operands.size();
       statistics_.eager_runs++;
     } else {
@@ -208,7 +213,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
       if (!graph) {
         rt::begin_capture(stream_);
         try {
-          executable->launch(plan, context, args);
+          executable->launch(plan, context, args, {});
           graph = rt::end_capture(stream_);
         } catch (...) {
           rt::abandon_capture(stream_);

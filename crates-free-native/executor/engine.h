@@ -1,5 +1,6 @@
 // One opened device: its stream, its memory, and the programs compiled for it.
 #pragma once
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -61,6 +62,8 @@ class Engine {
   bool use_cublas_;
   rt::Stream stream_ = nullptr;
   rt::Event before_ = nullptr, after_ = nullptr;
+  // Recorded in turn while an interruptible run is launched.
+  rt::Event paces_[2] = {};
   std::unordered_set<const Tensor*> tensors_;
   std::set<Executable*> executables_;
   std::set<void*> pinned_;

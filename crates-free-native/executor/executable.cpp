@@ -16,6 +16,7 @@ using program::BufferKind;
 
 constexpr uint64_t kAlignment = 256;
 constexpr size_t kMaxGraphs = 64;
+constexpr size_t kPaceInstructions = 16;
 // Between slots on the emulator, so that a write past a slot's end hits nobody.
 constexpr uint64_t kSlotGap = rt::kEmulated ? kAlignment : 0;
 
@@ -238,9 +239,11 @@ void Executable::place(RunPlan& plan, void* scratch) const {
   }
 }
 
-void Executable::launch(const RunPlan& plan, const KernelContext& context, const glimt_run_args& args) const {
+void Executable::launch(const RunPlan& plan, const KernelContext& context, const glimt_run_args& args,
+                        const std::function<void()>& pace) const {
   size_t done = 0;
   for (const Operands& operands : plan.operands) {
+    if (pace && done % kPaceInstructions == 0) pace();
     if (args.abort && __atomic_load_n(args.abort, __ATOMIC_RELAXED))
       throw Error("ABORTED", "The operation was aborted.");
     find_op(operands.instruction.op)->run(context, operands);

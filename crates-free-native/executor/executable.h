@@ -39,8 +39,9 @@ class Executable {
   RunPlan plan(const Engine& engine, const glimt_run_args& args) const;
   // Fills in device addresses, now that the scratch memory has its place.
   void place(RunPlan& plan, void* scratch) const;
-  // Launches all instructions. Throws ABORTED.
-  void launch(const RunPlan& plan, const KernelContext& context, const glimt_run_args& args) const;
+  // Launches all instructions. `pace` is called now and then and may wait for the device. Throws ABORTED.
+  void launch(const RunPlan& plan, const KernelContext& context, const glimt_run_args& args,
+              const std::function<void()>& pace) const;
 
   // ---- captured graphs, the latest last ----
   struct Captured {

@@ -48,6 +48,8 @@ void fill(Stream stream, void* memory, int byte, size_t bytes);
 Event create_event();
 void destroy_event(Event event) noexcept;
 void record(Event event, Stream stream);
+// Waits until the event, recorded in `stream`, has happened.
+void wait(Event event, Stream stream);
 // Both events must have happened.
 double milliseconds_between(Event first, Event second);
 

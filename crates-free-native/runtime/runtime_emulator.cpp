@@ -32,8 +32,8 @@ std::map<uintptr_t, Allocation> g_allocations;  // by address of the first byte 
 uint64_t g_used = 0, g_limit = uint64_t{8} << 30;
 std::atomic<uint64_t> g_faults[static_cast<int>(Fault::count)];
 std::atomic<bool> g_lost{false};
-// Streams under capture; while there is one, calls that would stall or change the device are refused.
-std::atomic<int> g_capturing{0};
+// Streams this thread captures; meanwhile calls that would stall or change the device are refused.
+thread_local int t_capturing = 0;
 
 bool strike(Fault fault) {
   auto& left = g_faults[static_cast<int>(fault)];
@@ -48,7 +48,7 @@ void require_alive() {
 }
 
 void refuse_in_capture(const char* what) {
-  if (g_capturing)
+  if (t_capturing)
     throw Error("DEVICE_FAILED", std::string(what) + " is not permitted while a stream is captured (emulated).");
 }
 
@@ -205,6 +205,10 @@ void destroy_event(Event event) noexcept { delete event; }
 void record(Event event, Stream stream) {
   stream->push([=] { event->when = std::chrono::steady_clock::now(); });
 }
+void wait(Event, Stream stream) {
+  refuse_in_capture("Waiting for an event");
+  synchronize(stream);
+}
 double milliseconds_between(Event first, Event second) {
   return std::chrono::duration<double, std::milli>(second->when - first->when).count();
 }
@@ -214,13 +218,13 @@ void begin_capture(Stream stream) {
   stream->capturing = true;
   stream->invalidated = false;
   stream->recorded.clear();
-  g_capturing++;
+  t_capturing++;
 }
 
 Graph end_capture(Stream stream) {
   if (!stream->capturing) throw Error("DEVICE_FAILED", "The stream is not captured (emulated).");
   stream->capturing = false;
-  g_capturing--;
+  t_capturing--;
   if (stream->invalidated) throw Error("DEVICE_FAILED", "The capture was invalidated by a forbidden call (emulated).");
   auto* graph = new GraphHandle;
   graph->work = std::move(stream->recorded);
@@ -232,7 +236,7 @@ void abandon_capture(Stream stream) noexcept {
   if (!stream->capturing) return;
   stream->capturing = false;
   stream->recorded.clear();
-  g_capturing--;
+  t_capturing--;
 }
 
 void launch_graph(Graph graph, Stream stream) {
