@@ -26,9 +26,10 @@ export type {
   GenerationTimings,
 } from "./runtime/generate.ts";
 export type { GenerateOptions, GenerateProgress } from "./runtime/generation-options.ts";
-export type { LoadOptions, LoadProgress } from "./runtime/load-model.ts";
+export type { LoadOptions } from "./runtime/load-model.ts";
 export type { MediaOptions } from "./runtime/media-options.ts";
 export type { Model, Prompt } from "./runtime/model.ts";
+export type { LoadProgress } from "./runtime/open-stages.ts";
 export type { ModelLocation } from "./runtime/platform.ts";
 export type {
   Message,

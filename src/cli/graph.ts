@@ -5,7 +5,7 @@ import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
-import { DEFAULT_PAGE_SIZE } from "../runtime/load-model.ts";
+import { DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
 import { storedWeightDType } from "../runtime/weight-dtype.ts";
 import { wholeNumber } from "./model-options.ts";
 

@@ -3,18 +3,13 @@ import type { Backend, DeviceTensor } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
-import { type CompileOptions, compileGraph } from "../../src/compiler/compile.ts";
-import { buildDecoder } from "../../src/models/decoder.ts";
-import { buildVisionTower } from "../../src/models/vision-tower.ts";
+import type { CompileOptions } from "../../src/compiler/compile.ts";
 import { type PositionIds, textPositions } from "../../src/mrope/positions.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
-import { Decoder } from "../../src/runtime/decoder.ts";
-import { KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
-import { VisionEncoder } from "../../src/runtime/vision-encoder.ts";
+import { Sequence } from "../../src/runtime/kv-pool.ts";
+import { openStages as openStagesOf } from "../../src/runtime/open-stages.ts";
 import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
 import type { GoldenCase } from "../golden/load.ts";
-
-const PAGE_SIZE = 16;
 
 export interface Stages {
   /** Features of all pictures: [tokens that stand for them, hidden]. */
@@ -30,30 +25,12 @@ export async function openStages(
   compile: CompileOptions = {},
 ): Promise<Stages> {
   const checkpoint = await openCheckpoint(await openDirectory(directory));
-  const { config } = checkpoint;
-  const { activationDType } = backend;
-  const options = {
-    activationDType,
+  const { engine, encoder, decoder, pool } = await openStagesOf(backend, checkpoint.config, {
+    mainDType: checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
-    pageSize: PAGE_SIZE,
-  };
-  const vision = compileGraph(buildVisionTower(config.vision, options), compile);
-  const text = compileGraph(buildDecoder(config, options), compile);
-
-  const engine = await backend.open();
-  const roles = new Map(
-    [vision, text].flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role])),
-  );
-  const weights = new Map<string, DeviceTensor>();
-  for (const weight of resolveWeights(checkpoint, [...vision.weights, ...text.weights]).weights) {
-    const { name } = weight.spec;
-    weights.set(name, await engine.uploadWeight(weight, roles.get(name) ?? "data"));
-  }
-  const { numHiddenLayers: numLayers, numKeyValueHeads, headDim } = config.text;
-  const pageElements = 2 * numKeyValueHeads * PAGE_SIZE * headDim;
-  const pool = new KvPool(engine, { numLayers, pageSize: PAGE_SIZE, pageElements, dtype: activationDType });
-  const encoder = new VisionEncoder(engine, engine.compile(vision, weights), config.vision);
-  const decoder = new Decoder(engine, engine.compile(text, weights), config.text, pool);
+    weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
+    compile,
+  });
 
   const encode = async (golden: GoldenCase): Promise<DeviceTensor | null> => {
     const items = visionItems(golden);

@@ -1,0 +1,112 @@
+/** The two stages of a model on a device: programs compiled, weights uploaded, an empty KV pool. */
+import type { Backend, DeviceTensor, Engine, EngineOptions, WeightRows } from "../backends/backend.ts";
+import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
+import type { Program } from "../compiler/program.ts";
+import type { ModelConfig } from "../config/types.ts";
+import type { OpName } from "../graph/ops.ts";
+import { buildDecoder } from "../models/decoder.ts";
+import { buildVisionTower } from "../models/vision-tower.ts";
+import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
+import { Decoder } from "./decoder.ts";
+import { KvPool } from "./kv-pool.ts";
+import { VisionEncoder } from "./vision-encoder.ts";
+
+/** Tokens in a page of the KV cache. */
+export const DEFAULT_PAGE_SIZE = 16;
+
+export interface Stages {
+  readonly engine: Engine;
+  readonly encoder: VisionEncoder;
+  readonly decoder: Decoder;
+  readonly pool: KvPool;
+}
+
+export interface StageOptions {
+  /** Storage type of a weight made of these checkpoint tensors. */
+  readonly weightDType: (tensors: readonly string[]) => WeightDType;
+  /** Gives the rows of every weight asked for, in the order to upload them; called before a device is opened. */
+  readonly weightRows: (specs: readonly WeightSpec[]) => readonly WeightRows[];
+  readonly engine?: EngineOptions;
+  /** The type most weights have. */
+  readonly mainDType: WeightDType;
+  /** After each upload; may throw to stop. */
+  readonly onWeight?: (progress: LoadProgress) => void;
+  readonly compile?: CompileOptions;
+}
+
+export interface LoadProgress {
+  /** Bytes in the checkpoint. */
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  /** The weight that was just loaded. */
+  readonly weight: string;
+}
+
+/** @throws what compiling, `weightRows`, opening and uploading throw; nothing stays allocated then. */
+export async function openStages(
+  backend: Backend,
+  config: ModelConfig,
+  options: StageOptions,
+): Promise<Stages> {
+  const { vision, decoder } = compileModel(backend, config, options);
+  const rows = options.weightRows([...vision.weights, ...decoder.weights]);
+  const engine = await backend.open(options.engine);
+  try {
+    const weights = await uploadWeights(engine, [vision, decoder], rows, options.onWeight);
+    const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
+    const pool = new KvPool(engine, {
+      numLayers: numHiddenLayers,
+      pageSize: DEFAULT_PAGE_SIZE,
+      pageElements: 2 * numKeyValueHeads * DEFAULT_PAGE_SIZE * headDim,
+      dtype: backend.activationDType,
+    });
+    return {
+      engine,
+      encoder: new VisionEncoder(engine, engine.compile(vision, weights), config.vision),
+      decoder: new Decoder(engine, engine.compile(decoder, weights), config.text, pool),
+      pool,
+    };
+  } catch (error) {
+    engine.dispose();
+    throw error;
+  }
+}
+
+/** The programs that `openStages` runs: fused ops that the backend lacks are expanded. */
+export function compileModel(
+  backend: Pick<Backend, "activationDType" | "supports">,
+  config: ModelConfig,
+  { weightDType, mainDType, compile }: Pick<StageOptions, "weightDType" | "mainDType" | "compile">,
+): { vision: Program; decoder: Program } {
+  const { activationDType } = backend;
+  const dtypes = { activation: activationDType, weight: mainDType };
+  const options = { hasOp: (op: OpName) => backend.supports(op, dtypes).ok, ...compile };
+  const graph = { activationDType, weightDType };
+  return {
+    vision: compileGraph(buildVisionTower(config.vision, graph), options),
+    decoder: compileGraph(buildDecoder(config, { ...graph, pageSize: DEFAULT_PAGE_SIZE }), options),
+  };
+}
+
+async function uploadWeights(
+  engine: Engine,
+  programs: readonly Program[],
+  rows: readonly WeightRows[],
+  onWeight: StageOptions["onWeight"],
+): Promise<Map<string, DeviceTensor>> {
+  const roles = new Map(
+    programs.flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role] as const)),
+  );
+  const uploaded = new Map<string, DeviceTensor>();
+  const bytesOf = ({ rows, cols, dtype }: WeightRows) => rows * cols * BYTES_PER_ELEMENT[dtype];
+  const totalBytes = rows.reduce((sum, weight) => sum + bytesOf(weight), 0);
+  let loadedBytes = 0;
+  for (const weight of rows) {
+    const { name } = weight.spec;
+    uploaded.set(name, await engine.uploadWeight(weight, roles.get(name) ?? "data"));
+    loadedBytes += bytesOf(weight);
+    onWeight?.({ loadedBytes, totalBytes, weight: name });
+  }
+  return uploaded;
+}
