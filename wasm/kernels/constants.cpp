@@ -9,6 +9,6 @@ const ExpConstants kExp = {
     1.6666665459e-1f, 5.0000001201e-1f, 1.0f,
 };
 
-const HalfConstants kHalf = {0x7fff, 0x8000, 112u << 23, 113u << 23, 0x03ff, 6.103515625e-05f};
+const HalfConstants kHalf = {0x8fffe000u, 0x1p112f};
 
 }  // namespace glimt

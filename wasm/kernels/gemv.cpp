@@ -20,10 +20,11 @@ void loadStep(const uint8_t* w, f32x4& low, f32x4& high) {
   }
 }
 
-// sums[M][8] of one tile; kChains steps of k have accumulators of their own.
+// sums[M][8] of one tile. kSteps steps of k are unrolled; kChains of them have accumulators of their own.
 template <DType dtype, uint32_t M>
 void tileRows(const float* const* x, const uint8_t* w, uint32_t k, float* sums) {
   constexpr uint32_t kChains = M == 1 ? 4 : M == 2 ? 2 : 1;
+  constexpr uint32_t kSteps = M == 1 ? 4 : 2;
   constexpr size_t kStep = kTileRows * (dtype == DType::f32 ? 4 : 2);
   f32x4 low[M][kChains], high[M][kChains];
 #pragma unroll
@@ -32,16 +33,16 @@ void tileRows(const float* const* x, const uint8_t* w, uint32_t k, float* sums) 
     for (uint32_t c = 0; c < kChains; c++) low[r][c] = high[r][c] = zero();
   }
   uint32_t i = 0;
-  for (; i + kChains <= k; i += kChains, w += kChains * kStep) {
+  for (; i + kSteps <= k; i += kSteps, w += kSteps * kStep) {
 #pragma unroll
-    for (uint32_t c = 0; c < kChains; c++) {
+    for (uint32_t step = 0; step < kSteps; step++) {
       f32x4 w0, w1;
-      loadStep<dtype>(w + c * kStep, w0, w1);
+      loadStep<dtype>(w + step * kStep, w0, w1);
 #pragma unroll
       for (uint32_t r = 0; r < M; r++) {
-        f32x4 value = splat(x[r] + i + c);
-        low[r][c] = madd(value, w0, low[r][c]);
-        high[r][c] = madd(value, w1, high[r][c]);
+        f32x4 value = splat(x[r] + i + step);
+        low[r][step % kChains] = madd(value, w0, low[r][step % kChains]);
+        high[r][step % kChains] = madd(value, w1, high[r][step % kChains]);
       }
     }
   }

@@ -95,27 +95,23 @@ inline void widenBf16(v128_t packed, f32x4& low, f32x4& high) {
 }
 
 struct HalfConstants {
-  uint32_t magnitude, sign, normalBias, subnormalBias, firstNormal;
-  float subnormalOffset;
+  uint32_t signAndMagnitude;
+  float rebias;
 };
 extern const HalfConstants kHalf;
 
-// Four IEEE halves, each in the low 16 bits of a lane, exactly. Normal: re-bias the exponent by 112. Subnormal:
-// put the fraction under an exponent of 2^-14 and subtract 2^-14. Weights are finite, so exponent 31 is not met.
+// Four finite IEEE halves, each in the upper 16 bits of a lane whose lower bits are 0. Shifted right by 3 with the sign
+// kept, exponent and fraction lie where f32 has its own; times 2^112 the exponent's bias is right too. Exact: a
+// subnormal half passes through as a subnormal f32.
 inline f32x4 widenHalf(v128_t h) {
-  v128_t magnitude = wasm_v128_and(h, splat((const float*)&kHalf.magnitude));
-  v128_t sign = wasm_i32x4_shl(wasm_v128_and(h, splat((const float*)&kHalf.sign)), 16);
-  v128_t shifted = wasm_i32x4_shl(magnitude, 13);
-  v128_t normal = wasm_i32x4_add(shifted, splat((const float*)&kHalf.normalBias));
-  f32x4 subnormal = sub(wasm_i32x4_add(shifted, splat((const float*)&kHalf.subnormalBias)),
-                        splat(&kHalf.subnormalOffset));
-  v128_t isNormal = wasm_i32x4_gt(magnitude, splat((const float*)&kHalf.firstNormal));
-  return wasm_v128_or(sign, wasm_v128_bitselect(normal, subnormal, isNormal));
+  v128_t placed = wasm_v128_and(wasm_i32x4_shr(h, 3), splat((const float*)&kHalf.signAndMagnitude));
+  return mul(placed, splat(&kHalf.rebias));
 }
 
 inline void widenF16(v128_t packed, f32x4& low, f32x4& high) {
-  low = widenHalf(wasm_u32x4_extend_low_u16x8(packed));
-  high = widenHalf(wasm_u32x4_extend_high_u16x8(packed));
+  widenBf16(packed, low, high);
+  low = widenHalf(low);
+  high = widenHalf(high);
 }
 
 }  // namespace glimt

@@ -32,6 +32,9 @@ export interface KernelExports {
     count: number,
   ): number;
   glimt_convert(out: Pointer, dtype: number, source: Pointer, sourceDType: number, count: number): number;
+  /** What the machine can do: 96 floating-point operations an iteration, and one pass over memory. */
+  glimt_peak_arithmetic(iterations: number): number;
+  glimt_peak_read(memory: Pointer, bytes: number): number;
 }
 
 /** Why this host can not run the module, or null. */

@@ -1,0 +1,110 @@
+/** What the kernel benchmarks share: programs of one op, deterministic data, timing against measured ceilings. */
+import { Bench } from "tinybench";
+import type { Binding, DeviceTensor, Engine, Executable } from "../src/backends/backend.ts";
+import { wasmBackend } from "../src/backends/wasm/backend.ts";
+import { instantiateKernels } from "../src/backends/wasm/kernels.ts";
+import { compileGraph } from "../src/compiler/compile.ts";
+import { weightRows } from "../src/conformance/harness.ts";
+import { createGraphBuilder, type GraphBuilder } from "../src/graph/builder.ts";
+import type { Value } from "../src/graph/graph.ts";
+import type { HostArray, WeightDType } from "../src/tensor/dtype.ts";
+
+/** Values in -1..1 from a fixed sequence. */
+export function noise(length: number, seed = 1): Float32Array {
+  const values = new Float32Array(length);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    values[i] = state / 2 ** 31;
+  }
+  return values;
+}
+
+export interface Kernel {
+  readonly engine: Engine;
+  /** Runs the program once; the result is in `output`. */
+  run(): Promise<void>;
+  readonly output: DeviceTensor;
+}
+
+/** A program of one op on an engine of its own, with its inputs in device memory. */
+export async function oneOp(
+  build: (builder: GraphBuilder) => Value,
+  inputs: Readonly<Record<string, { readonly data: HostArray; readonly cols: number }>>,
+  weights: Readonly<Record<string, Float32Array>>,
+  shape: readonly [rows: number, cols: number],
+  weightDType: WeightDType = "f32",
+): Promise<Kernel> {
+  const engine = await wasmBackend.open();
+  const builder = createGraphBuilder({
+    name: "bench",
+    activationDType: "f32",
+    weightDType: () => weightDType,
+  });
+  const program = compileGraph(builder.finish({ y: build(builder) }));
+  const stored = new Map<string, DeviceTensor>();
+  for (const spec of program.weights) {
+    const { role } = program.buffers.find(({ name }) => name === spec.name) ?? { role: "data" };
+    stored.set(spec.name, await engine.uploadWeight(weightRows(spec, weights[spec.name] ?? []), role));
+  }
+  const executable: Executable = engine.compile(program, stored);
+  const output = engine.allocate("f32", ...shape);
+  const buffers: Record<string, Binding> = { y: output };
+  for (const [name, { data, cols }] of Object.entries(inputs)) {
+    const tensor = engine.allocate(data instanceof Int32Array ? "i32" : "f32", data.length / cols, cols);
+    engine.write(tensor, 0, data);
+    buffers[name] = tensor;
+  }
+  return { engine, output, run: () => engine.run(executable, { symbols: {}, buffers }) };
+}
+
+/** The shortest of several runs, in seconds: other work on the machine only ever adds. */
+export async function fastest(name: string, run: () => unknown, iterations = 9): Promise<number> {
+  const bench = new Bench({ iterations, time: 0, warmupIterations: 2, warmupTime: 0, throws: true });
+  bench.add(name, async () => {
+    await run();
+  });
+  const [task] = await bench.run();
+  const { result } = task as NonNullable<typeof task>;
+  if (!("latency" in result)) throw new Error(`${name} did not complete`);
+  return result.latency.min / 1000;
+}
+
+/** Multiply-adds in registers, GFLOP/s, measured now. */
+export async function arithmeticCeiling(): Promise<number> {
+  const kernels = await instantiateKernels();
+  const iterations = 2e7;
+  const seconds = await fastest("ceiling", () => kernels.glimt_peak_arithmetic(iterations));
+  return (96 * iterations) / seconds / 1e9;
+}
+
+/** Reading memory once, GB/s, measured now. */
+export async function readCeiling(): Promise<number> {
+  const kernels = await instantiateKernels();
+  const bytes = 256 << 20;
+  const memory = kernels.glimt_allocate(bytes) >>> 0;
+  // Memory that was never written is one page of zeros to the machine.
+  new Uint8Array(kernels.memory.buffer, memory, bytes).fill(1);
+  const seconds = await fastest("ceiling", () => kernels.glimt_peak_read(memory, bytes));
+  return bytes / seconds / 1e9;
+}
+
+/** @throws when the kernel's result is off by more than 2e-4 of the expected values' scale anywhere. */
+export function checkResult(
+  name: string,
+  found: HostArray,
+  expected: ReadonlyArray<readonly [index: number, value: number]>,
+) {
+  const scale = Math.sqrt(expected.reduce((sum, [, value]) => sum + value * value, 0) / expected.length);
+  for (const [index, value] of expected) {
+    const difference = Math.abs((found[index] as number) - value);
+    if (!(difference <= 2e-4 * scale)) {
+      throw new Error(`${name}: element ${index} is ${found[index]}, expected ${value}; not timing it`);
+    }
+  }
+}
+
+export function row(...cells: readonly (string | number)[]): string {
+  const text = cells.map((cell) => (typeof cell === "number" ? cell.toFixed(1) : cell));
+  return text.map((cell, index) => (index === 0 ? cell.padEnd(34) : cell.padStart(10))).join("");
+}

@@ -1,0 +1,56 @@
+/** A linear of given sizes, checked against a naive product before it is timed. */
+import {
+  bf16ToNumber,
+  f16ToNumber,
+  type HostArray,
+  numberToBf16,
+  numberToF16,
+  type WeightDType,
+} from "../src/tensor/dtype.ts";
+import { checkResult, fastest, noise, oneOp } from "./kernels.ts";
+
+export interface LinearSize {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly dtype: WeightDType;
+}
+
+/** Elements of the result that are compared; all of them would take longer than the benchmark. */
+const SAMPLES = 200;
+
+/** Seconds of the fastest run. @throws when the result is wrong. */
+export async function timeLinear({ m, n, k, dtype }: LinearSize): Promise<number> {
+  const [x, w] = [noise(m * k, 3), noise(n * k, 5)];
+  const name = `linear ${m} x ${n} x ${k}, ${dtype}`;
+  const kernel = await oneOp(
+    (builder) => builder.linear({ x: builder.input("x", [m, k], "f32"), w: builder.weight("w", [n, k]) }),
+    { x: { data: x, cols: k } },
+    { w },
+    [m, n],
+    dtype,
+  );
+  try {
+    await kernel.run();
+    checkResult(name, await kernel.engine.read(kernel.output), naiveSamples(x, w, { m, n, k, dtype }));
+    return await fastest(name, kernel.run);
+  } finally {
+    kernel.engine.dispose();
+  }
+}
+
+function naiveSamples(x: HostArray, w: HostArray, { m, n, k, dtype }: LinearSize) {
+  const round = (value: number) =>
+    dtype === "bf16"
+      ? bf16ToNumber(numberToBf16(value))
+      : dtype === "f16"
+        ? f16ToNumber(numberToF16(value))
+        : value;
+  return Array.from({ length: SAMPLES }, (_, sample): [number, number] => {
+    const index = Math.floor(((sample + 0.5) / SAMPLES) * m * n);
+    const [row, column] = [Math.floor(index / n), index % n];
+    let sum = 0;
+    for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * round(w[column * k + i] as number);
+    return [index, sum];
+  });
+}

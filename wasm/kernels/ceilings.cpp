@@ -1,0 +1,37 @@
+// Two loops that show what the machine can do, for benchmarks to be measured against: multiply-adds that stay in
+// registers, and reading memory once.
+#include <emscripten.h>
+
+#include "simd.h"
+
+using namespace glimt;
+
+extern "C" {
+
+// 96 floating-point operations an iteration, in twelve chains so that none waits for another; returns a sum so that
+// nothing is removed.
+EMSCRIPTEN_KEEPALIVE float glimt_peak_arithmetic(uint32_t iterations) {
+  f32x4 x = splat(0.5f), y = splat(0.25f);
+  f32x4 a = y, b = y, c = y, d = y, e = y, f = y, g = y, h = y, i = y, j = y, k = y, l = y;
+  for (; iterations; iterations--) {
+    a = madd(a, x, y), b = madd(b, x, y), c = madd(c, x, y), d = madd(d, x, y);
+    e = madd(e, x, y), f = madd(f, x, y), g = madd(g, x, y), h = madd(h, x, y);
+    i = madd(i, x, y), j = madd(j, x, y), k = madd(k, x, y), l = madd(l, x, y);
+  }
+  f32x4 sum = add(add(add(a, b), add(c, d)), add(add(e, f), add(g, h)));
+  return sumLanes(add(sum, add(add(i, j), add(k, l))));
+}
+
+// Reads `bytes` (a multiple of 64) once.
+EMSCRIPTEN_KEEPALIVE float glimt_peak_read(const uint8_t* memory, uint32_t bytes) {
+  v128_t a = zero(), b = zero(), c = zero(), d = zero();
+  for (const uint8_t* end = memory + bytes; memory != end; memory += 64) {
+    a = wasm_v128_or(a, wasm_v128_load(memory));
+    b = wasm_v128_or(b, wasm_v128_load(memory + 16));
+    c = wasm_v128_or(c, wasm_v128_load(memory + 32));
+    d = wasm_v128_or(d, wasm_v128_load(memory + 48));
+  }
+  return sumLanes(wasm_v128_or(wasm_v128_or(a, b), wasm_v128_or(c, d)));
+}
+
+}
