@@ -1,5 +1,6 @@
 /** glimt for Node: local directories and files, every CPU backend. */
 import { fileURLToPath } from "node:url";
+import type { Backend } from "./backends/backend.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
 import { wasmBackend } from "./backends/wasm/backend.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
@@ -32,6 +33,9 @@ const platform: Platform = {
 export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
   return loadModelOn(platform, location, options);
 }
+
+/** The backends that could be here, best first; ask each one's `probe`. */
+export const backends: readonly Backend[] = platform.backends;
 
 /** The processor of a checkpoint alone; reads no weights. */
 export async function openProcessor(location: ModelLocation, options: MediaOptions = {}): Promise<Processor> {

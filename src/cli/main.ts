@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { description, version } from "../../package.json";
 import { GlimtError } from "../errors.ts";
+import { conformanceCommand } from "./conformance.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
 import { processCommand } from "./process.ts";
@@ -15,7 +16,8 @@ const program = new Command("glimt")
   .addCommand(runCommand())
   .addCommand(processCommand())
   .addCommand(graphCommand())
-  .addCommand(inspectCommand());
+  .addCommand(inspectCommand())
+  .addCommand(conformanceCommand());
 
 /** One line for a person, or the trace when asked; the exit code is never 0. */
 function report(error: unknown): void {

@@ -1,11 +1,13 @@
 /** Conformance results for people: a matrix op x backend as text, and the same as an HTML page for a bug report. */
 import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
 import type { ConformanceResult } from "./conformance.ts";
+import type { ModelResult } from "./models.ts";
 
 export interface ReportColumn {
   /** Backend and activation type, e.g. "wasm f32". */
   readonly title: string;
   readonly results: readonly ConformanceResult[];
+  readonly models: readonly ModelResult[];
 }
 
 export interface ReportCell {
@@ -38,10 +40,12 @@ export function cellText(cell: ReportCell): string {
   return `${verdict}, rel ${cell.maxRel.toExponential(1)}`;
 }
 
-/** One line an op, one column a backend, then the first failures of each op in full. */
+/** One line an op and a model, one column a backend, then every failure in full. */
 export function textReport(columns: readonly ReportColumn[]): string {
-  const rows = OP_NAMES.map((op) => [op, ...columns.map(({ results }) => cellText(reportCell(results, op)))]);
-  const table = [["op", ...columns.map(({ title }) => title)], ...rows];
+  const table = [
+    ["", ...columns.map(({ title }) => title)],
+    ...reportRows(columns).map(({ name, cells }) => [name, ...cells.map(({ text }) => text)]),
+  ];
   const widths = (table[0] as string[]).map((_, column) =>
     Math.max(...table.map((row) => (row[column] as string).length)),
   );
@@ -54,12 +58,60 @@ export function textReport(columns: readonly ReportColumn[]): string {
   return [...lines, ...failureLines(columns)].join("\n");
 }
 
-function failureLines(columns: readonly ReportColumn[]): string[] {
-  const failures = columns.flatMap(({ results }) => results.filter(({ ok }) => !ok));
-  return failures.map(
-    ({ backend, activation, caseName, failure }) =>
-      `FAILED ${backend} ${activation}: ${caseName}: ${failure}`,
+interface ReportRow {
+  readonly name: string;
+  readonly doc: string;
+  readonly cells: readonly {
+    readonly text: string;
+    readonly kind: "ok" | "failed" | "none";
+    readonly details: string;
+  }[];
+}
+
+function reportRows(columns: readonly ReportColumn[]): ReportRow[] {
+  const ops = OP_NAMES.map((op): ReportRow => {
+    const cells = columns.map(({ results }) => {
+      const cell = reportCell(results, op);
+      const kind = cell.cases === 0 ? "none" : cell.failures.length === 0 ? "ok" : "failed";
+      return {
+        text: cellText(cell),
+        kind,
+        details: `abs ${cell.maxAbs.toExponential(1)}, ${cell.cases} cases`,
+      } as const;
+    });
+    return { name: op, doc: OPS[op].doc, cells };
+  });
+  const models = [...new Set(columns.flatMap(({ models }) => models.map(({ model }) => model)))].map(
+    (model): ReportRow => {
+      const cells = columns.map((column) =>
+        modelCell(column.models.find((result) => result.model === model)),
+      );
+      return { name: `model ${model}`, doc: "vision tower and decoder with seeded weights", cells };
+    },
   );
+  return [...ops, ...models];
+}
+
+function modelCell(result: ModelResult | undefined): ReportRow["cells"][number] {
+  if (!result) return { text: "not run", kind: "none", details: "" };
+  const { ok, maxRel, maxAbs, greedyAgreement, steps } = result;
+  const greedy = `${greedyAgreement}/${steps} greedy`;
+  return {
+    text: `${ok ? "ok" : "FAILED"}, rel ${maxRel.toExponential(1)}, ${greedy}`,
+    kind: ok ? "ok" : "failed",
+    details: `abs ${maxAbs.toExponential(1)}`,
+  };
+}
+
+function failureLines(columns: readonly ReportColumn[]): string[] {
+  return columns.flatMap(({ title, results, models }) => [
+    ...results
+      .filter(({ ok }) => !ok)
+      .map(({ caseName, failure }) => `FAILED ${title}: ${caseName}: ${failure}`),
+    ...models
+      .filter(({ ok }) => !ok)
+      .map(({ model, failure }) => `FAILED ${title}: model ${model}: ${failure}`),
+  ]);
 }
 
 /** A page that needs nothing else: facts about the machine, the matrix, every failure. */
@@ -68,9 +120,11 @@ export function htmlReport(
   facts: Readonly<Record<string, string>>,
 ): string {
   const head = columns.map(({ title }) => `<th>${escapeHtml(title)}</th>`).join("");
-  const rows = OP_NAMES.map((op) => {
-    const cells = columns.map(({ results }) => htmlCell(reportCell(results, op))).join("");
-    return `<tr><th title="${escapeHtml(OPS[op].doc)}">${op}</th>${cells}</tr>`;
+  const rows = reportRows(columns).map(({ name, doc, cells }) => {
+    const data = cells.map(
+      ({ text, kind, details }) => `<td class="${kind}">${escapeHtml(text)}<br>${escapeHtml(details)}</td>`,
+    );
+    return `<tr><th title="${escapeHtml(doc)}">${escapeHtml(name)}</th>${data.join("")}</tr>`;
   });
   const failures = failureLines(columns).map((line) => `<li>${escapeHtml(line)}</li>`);
   const about = Object.entries(facts).map(
@@ -88,19 +142,13 @@ export function htmlReport(
 </style>
 <h1>glimt conformance</h1>
 <dl>${about.join("")}</dl>
-<p>Every op against the reference backend (float64 sums): verdict, largest relative and absolute difference, cases.</p>
-<table><thead><tr><th>op</th>${head}</tr></thead><tbody>
+<p>Every op and whole models against the reference backend (float64 sums): verdict, largest differences.</p>
+<table><thead><tr><th></th>${head}</tr></thead><tbody>
 ${rows.join("\n")}
 </tbody></table>
 ${failures.length > 0 ? `<h2>Failures</h2><ol>${failures.join("\n")}</ol>` : ""}
 </html>
 `;
-}
-
-function htmlCell(cell: ReportCell): string {
-  const kind = cell.cases === 0 ? "none" : cell.failures.length === 0 ? "ok" : "failed";
-  const details = cell.cases > 0 ? `<br>abs ${cell.maxAbs.toExponential(1)}, ${cell.cases} cases` : "";
-  return `<td class="${kind}">${escapeHtml(cellText(cell))}${details}</td>`;
 }
 
 function escapeHtml(text: string): string {

@@ -190,6 +190,19 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
   assert.match(glimt("--trace", "run", "no/such/model", "Hi").stderr, /\n {4}at /);
 });
 
+test("conformance prints a matrix, an object, and a page", () => {
+  const page = join(folder, "conformance.html");
+  const found = json("conformance", "--json", "--html", page);
+  assert.is(found.ok, true);
+  assert.is(found.columns[0].title, "wasm f32");
+  assert.ok(found.columns[0].results.length > 1000);
+  assert.equal(
+    found.columns[0].models.map(({ ok }: { ok: boolean }) => ok),
+    [true, true, true],
+  );
+  assert.match(readFileSync(page, "utf8"), /<td class="ok">ok, rel .*12\/12 greedy/);
+});
+
 test("help and version need no model", () => {
   assert.match(glimt("--help").stdout, /run.*process.*graph.*inspect/s);
   assert.match(glimt("run", "--help").stdout, /--image.*--temperature/s);

@@ -2,14 +2,20 @@
  * The reference backend: plain TypeScript, float64 accumulation, activations stored as the program says.
  * Slow and obvious: it is the judge of the other backends.
  */
+import type { DType } from "../../tensor/dtype.ts";
 import type { Backend } from "../backend.ts";
 import { ReferenceEngine } from "./engine.ts";
 
-export const referenceBackend: Backend = {
-  name: "reference",
-  activationDType: "f32",
-  supports: (op, { activation }) =>
-    activation === "i32" ? { ok: false, reason: `reference: ${op} has no i32 activations.` } : { ok: true },
-  probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
-  open: async () => new ReferenceEngine(referenceBackend),
-};
+export function createReferenceBackend(activationDType: Exclude<DType, "i32">): Backend {
+  const backend: Backend = {
+    name: "reference",
+    activationDType,
+    supports: (op, { activation }) =>
+      activation === "i32" ? { ok: false, reason: `reference: ${op} has no i32 activations.` } : { ok: true },
+    probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
+    open: async () => new ReferenceEngine(backend),
+  };
+  return backend;
+}
+
+export const referenceBackend = createReferenceBackend("f32");

@@ -1,5 +1,5 @@
-/** Small configurations of each family for tests that need a graph but no checkpoint. */
-import type { ModelConfig } from "../../src/config/types.ts";
+/** A small configuration of each family, for whole models without a checkpoint. Sizes are odd on purpose. */
+import type { ModelConfig } from "../config/types.ts";
 
 export const denseConfig: ModelConfig = {
   family: "glm4v",
@@ -78,4 +78,10 @@ export const moeConfig: ModelConfig = {
       firstKDenseReplace: 1,
     },
   },
+};
+
+export const MODEL_CONFIGS: Readonly<Record<string, ModelConfig>> = {
+  glm4v: denseConfig,
+  glm_ocr: ocrConfig,
+  glm4v_moe: moeConfig,
 };

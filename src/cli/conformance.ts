@@ -1,0 +1,62 @@
+/** `glimt conformance`: does every backend compute what it should on this machine? */
+import { writeFile } from "node:fs/promises";
+import { arch, cpus, platform, release } from "node:os";
+import { Command } from "commander";
+import { version } from "../../package.json";
+import type { Backend } from "../backends/backend.ts";
+import { type ActivationDType, runConformance } from "../conformance/conformance.ts";
+import { runModelConformance } from "../conformance/models.ts";
+import { htmlReport, type ReportColumn, textReport } from "../conformance/report.ts";
+import { OP_NAMES } from "../graph/ops.ts";
+import { backends } from "../index.ts";
+import { progressLine } from "./progress-line.ts";
+
+interface ConformanceFlags {
+  readonly json?: true;
+  readonly html?: string;
+}
+
+export function conformanceCommand(): Command {
+  return new Command("conformance")
+    .description(
+      "compare every backend that works here with the reference backend, op by op and on whole models",
+    )
+    .option("--json", "print one JSON object")
+    .option("--html <file>", "write a report to attach to a bug")
+    .action(conformance);
+}
+
+async function conformance({ json, html }: ConformanceFlags): Promise<void> {
+  const columns: ReportColumn[] = [];
+  const refused: Record<string, string> = {};
+  for (const backend of backends.filter(({ name }) => name !== "reference")) {
+    const probe = await backend.probe();
+    if (probe.ok) columns.push(await judged(backend, json !== true));
+    else refused[backend.name] = probe.reason;
+  }
+  const facts = {
+    glimt: version,
+    node: process.version,
+    system: `${platform()} ${release()} ${arch()}, ${cpus()[0]?.model ?? "unknown processor"}`,
+    ...Object.fromEntries(Object.entries(refused).map(([name, reason]) => [`not ${name}`, reason])),
+  };
+  const failed = columns.some(({ results, models }) => [...results, ...models].some(({ ok }) => !ok));
+  if (html !== undefined) await writeFile(html, htmlReport(columns, facts));
+  if (json) console.log(JSON.stringify({ facts, refused, ok: !failed, columns }));
+  else {
+    console.log(textReport(columns));
+    for (const [name, reason] of Object.entries(refused)) console.log(`${name} was not run: ${reason}`);
+  }
+  if (failed) process.exitCode = 1;
+}
+
+async function judged(backend: Backend, showProgress: boolean): Promise<ReportColumn> {
+  const progress = progressLine(showProgress);
+  const activation = backend.activationDType as ActivationDType;
+  const results = await runConformance(backend, {
+    onResult: ({ op }) => progress.show(`${backend.name} ${op}`, OP_NAMES.indexOf(op) / OP_NAMES.length),
+  });
+  const models = await runModelConformance(backend);
+  progress.clear();
+  return { title: `${backend.name} ${activation}`, results, models };
+}

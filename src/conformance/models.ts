@@ -1,0 +1,155 @@
+/** Judges a backend by the reference backend on whole models of each family, with seeded weights and no checkpoint. */
+import type { Backend, BackendName, EngineOptions } from "../backends/backend.ts";
+import { createReferenceBackend } from "../backends/reference/backend.ts";
+import type { ModelConfig } from "../config/types.ts";
+import { mropePositions, textPositions } from "../mrope/positions.ts";
+import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
+import { Sequence } from "../runtime/kv-pool.ts";
+import { openStages } from "../runtime/open-stages.ts";
+import { argmax } from "../runtime/sampler.ts";
+import { toFloat32 } from "../tensor/convert.ts";
+import { compareRuns, TOLERANCES } from "./compare.ts";
+import type { ActivationDType } from "./conformance.ts";
+import { MODEL_CONFIGS } from "./model-configs.ts";
+import { Random } from "./random.ts";
+import { seededRows } from "./seeded-weights.ts";
+
+export interface ModelResult {
+  readonly model: string;
+  readonly backend: BackendName;
+  readonly activation: ActivationDType;
+  /** Largest differences over vision features and the logits of every step. */
+  readonly maxAbs: number;
+  readonly maxRel: number;
+  /** Steps whose largest logit is the same token. */
+  readonly greedyAgreement: number;
+  readonly steps: number;
+  readonly ok: boolean;
+  readonly failure?: string;
+}
+
+const STEPS = 12;
+const GRIDS: readonly GridThw[] = [
+  [1, 4, 6],
+  [1, 2, 2],
+];
+const TEXT_TOKENS = 5;
+
+/** One result a family. With f32 activations every greedy choice must agree; narrower types are only reported. */
+export async function runModelConformance(
+  backend: Backend,
+  { engine = {} }: { readonly engine?: EngineOptions } = {},
+): Promise<ModelResult[]> {
+  const activation = backend.activationDType as ActivationDType;
+  const judge = createReferenceBackend(activation);
+  const results: ModelResult[] = [];
+  for (const [model, config] of Object.entries(MODEL_CONFIGS)) {
+    const about = { model, backend: backend.name, activation, steps: STEPS };
+    try {
+      const expected = await answer(judge, config, {}, null);
+      const found = await answer(backend, config, engine, expected.tokens);
+      const difference = compareRuns(run(expected), run(found), TOLERANCES[activation]);
+      const greedyAgreement = found.tokens.filter((token, step) => token === expected.tokens[step]).length;
+      const disagrees = activation === "f32" && greedyAgreement < STEPS;
+      const failure =
+        difference.failure ?? (disagrees ? `${STEPS - greedyAgreement} greedy tokens differ` : undefined);
+      results.push({
+        ...about,
+        ...difference,
+        greedyAgreement,
+        ok: failure === undefined,
+        ...(failure && { failure }),
+      });
+    } catch (error) {
+      const failed = {
+        maxAbs: Number.NaN,
+        maxRel: Number.NaN,
+        greedyAgreement: 0,
+        ok: false,
+        failure: String(error),
+      };
+      results.push({ ...about, ...failed });
+    }
+  }
+  return results;
+}
+
+interface Answer {
+  readonly features: Float32Array;
+  readonly logits: readonly Float32Array[];
+  /** Largest logit of each step. */
+  readonly tokens: readonly number[];
+}
+
+function run({ features, logits }: Answer) {
+  const steps = logits.map((values, step) => [`logits after ${step} tokens`, values] as const);
+  return { outputs: { features, ...Object.fromEntries(steps) }, strayWrites: [] };
+}
+
+/** Two pictures, some text, then steps that follow `forced` where given: each step is judged by itself. */
+async function answer(
+  backend: Backend,
+  config: ModelConfig,
+  engineOptions: EngineOptions,
+  forced: readonly number[] | null,
+): Promise<Answer> {
+  const { engine, encoder, decoder, pool } = await openStages(backend, config, {
+    mainDType: "f32",
+    weightDType: () => "f32",
+    weightRows: (specs) => specs.map(seededRows),
+    engine: engineOptions,
+  });
+  try {
+    const random = new Random(`prompt ${config.family}`);
+    const features = await encoder.encode(GRIDS.map((gridThw) => picture(gridThw, config, random)));
+    const { inputIds, types } = prompt(config, random);
+    const { spatialMergeSize } = config.vision;
+    const { positionIds, ropeDelta } = mropePositions(types, { imageGridThw: GRIDS, spatialMergeSize });
+    const rows = Int32Array.from([...types.keys()].filter((row) => types[row] === 1));
+    const sequence = new Sequence(pool);
+    const logits: Float32Array[] = [];
+    const tokens: number[] = [];
+    let slice: Parameters<typeof decoder.forward>[0][number] = {
+      sequence,
+      inputIds,
+      positionIds,
+      features: { tensor: features, firstRow: 0, rows },
+      wantsLogits: true,
+    };
+    for (let step = 0; step < STEPS; step++) {
+      const [values] = await decoder.forward([slice]);
+      logits.push(values as Float32Array);
+      tokens.push(argmax(values as Float32Array));
+      const next = (forced ?? tokens)[step] as number;
+      slice = {
+        sequence,
+        inputIds: [next],
+        positionIds: textPositions(sequence.length, 1, ropeDelta),
+        wantsLogits: true,
+      };
+    }
+    return { features: toFloat32(features.dtype, await engine.read(features)), logits, tokens };
+  } finally {
+    engine.dispose();
+  }
+}
+
+function picture(gridThw: GridThw, { vision }: ModelConfig, random: Random) {
+  const patchElements = vision.inChannels * vision.temporalPatchSize * vision.patchSize ** 2;
+  const length = numPatches(gridThw) * patchElements;
+  return { gridThw, pixelValues: Float32Array.from({ length }, () => random.normal()) };
+}
+
+/** Each picture's tokens between text. */
+function prompt(config: ModelConfig, random: Random) {
+  const word = () => random.integer(config.text.vocabSize);
+  const text = () => Array.from({ length: TEXT_TOKENS }, () => ({ id: word(), type: 0 }));
+  const pictures = GRIDS.map((grid) =>
+    Array.from({ length: numMergedTokens(grid, config.vision.spatialMergeSize) }, () => ({
+      id: config.tokens.image,
+      type: 1,
+    })),
+  );
+  const tokens = [...text(), ...pictures.flatMap((tokens) => [...tokens, ...text()])];
+  return { inputIds: tokens.map(({ id }) => id), types: tokens.map(({ type }) => type) };
+}
