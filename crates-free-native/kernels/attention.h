@@ -21,7 +21,5 @@ void attention_simple(const KernelContext& context, const AttentionInput& input)
 
 // Tensor cores: 16-bit types, head sizes 16, 64, 96, 128, rows aligned to 16 bytes.
 bool flash_fits(const AttentionInput& input);
-void flash_varlen(const KernelContext& context, const AttentionInput& input);
-void flash_paged(const KernelContext& context, const AttentionInput& input);
 
 }  // namespace glimt
