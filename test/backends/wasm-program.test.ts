@@ -1,0 +1,203 @@
+/** Programs that must be refused before they run, as data and as bytes; and slices that change nothing. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { WasmExecutable } from "../../src/backends/wasm/executable.ts";
+import { instantiateKernels } from "../../src/backends/wasm/kernels.ts";
+import { WasmMemory } from "../../src/backends/wasm/memory.ts";
+import { encodeProgram } from "../../src/compiler/encode.ts";
+import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../../src/compiler/program.ts";
+import { deepProgram, failure, indexProgram, programOf, uploadAll, wave } from "./wasm-sample.ts";
+
+type Change = (program: Program) => Program;
+
+const instruction = (index: number, change: Partial<Instruction>): Change => {
+  return (program) => ({
+    ...program,
+    instructions: program.instructions.map((old, at) => (at === index ? { ...old, ...change } : old)),
+  });
+};
+const buffer = (name: string, change: Partial<ProgramBuffer>): Change => {
+  return (program) => ({
+    ...program,
+    buffers: program.buffers.map((old) => (old.name === name ? { ...old, ...change } : old)),
+  });
+};
+const operand = (at: number, input: number, change: Partial<ProgramTensor>): Change => {
+  return (program) => ({
+    ...program,
+    tensors: program.tensors.map((old, index) =>
+      index === program.instructions[at]?.inputs[input] ? { ...old, ...change } : old,
+    ),
+  });
+};
+
+const REFUSED: readonly [name: string, change: Change, message: RegExp][] = [
+  ["an op that does not exist", instruction(0, { op: "multiply" as "add" }), /no operation/],
+  ["a view as an instruction", instruction(0, { op: "slice" }), /no operation/],
+  ["an input too few", instruction(0, { inputs: [0] }), /another number/],
+  ["an attribute too many", instruction(0, { attrs: [1] }), /another number/],
+  ["a tensor that does not exist", instruction(0, { inputs: [0, 99] }), /tensor 99/],
+  ["a negative tensor", instruction(0, { inputs: [-1, 0] }), /tensor -1/],
+  ["a buffer that does not exist", operand(0, 0, { buffer: 77 }), /does not exist/],
+  ["a wrong width", operand(0, 0, { cols: 7 }), /shape/],
+  ["rows that differ", operand(0, 0, { rows: 3 }), /y is/],
+  ["a part of a weight", operand(0, 1, { colOffset: 8 }), /whole weight/],
+  ["a weight for rows in a linear", buffer("w", { role: "rows" }), /expected matrix/],
+  ["a weight that is no weight", buffer("w", { kind: "input" }), /whole weight/],
+  ["activations in bf16", buffer("x", { dtype: "bf16" }), /bf16/],
+  ["an output over an input", buffer("y", { kind: "input" }), /overwrite/],
+];
+
+for (const [name, change, message] of REFUSED) {
+  test(`refused: ${name}`, async () => {
+    const engine = await wasmBackend.open();
+    const program = deepProgram(16, 2);
+    const weights = await uploadAll(engine, program, (_, size) => new Float32Array(size));
+    const held = engine.liveBytes;
+    const found = await failure(() => engine.compile(change(program), weights));
+    assert.is(found.code, "PROGRAM_INVALID", found.message);
+    assert.match(found.message, message);
+    assert.is(engine.liveBytes, held);
+    engine.dispose();
+  });
+}
+
+test("a weight uploaded for another role is refused", async () => {
+  const engine = await wasmBackend.open();
+  const program = deepProgram(16, 1);
+  const rows = { ...program, buffers: program.buffers.map((old) => ({ ...old, role: "rows" as const })) };
+  const weights = await uploadAll(engine, rows, (_, size) => new Float32Array(size));
+  assert.match((await failure(() => engine.compile(program, weights))).message, /role matrix/);
+  engine.dispose();
+});
+
+test("the kernels survive any bytes: every truncation, and every word replaced by hostile ones", async () => {
+  const kernels = await instantiateKernels();
+  const good = encodeProgram(indexProgram());
+  const memory = new WasmMemory(kernels);
+  const arena = memory.allocateBlock(1 << 16, "test");
+  const attempt = (bytes: Uint8Array) => {
+    const block = memory.allocateBlock(bytes.length, "test");
+    memory.bytes(block).set(bytes);
+    const executable = kernels.glimt_decode(block.pointer, bytes.length) >>> 0;
+    memory.freeBlock(block);
+    if (executable === 0) return false;
+    // Nothing is bound, so that whatever was understood must stop before it touches memory.
+    const needed = kernels.glimt_plan(executable);
+    if (needed >= 0 && needed <= arena.bytes) kernels.glimt_start(executable, arena.pointer);
+    kernels.glimt_release(executable);
+    return true;
+  };
+  assert.ok(attempt(good));
+  for (let length = 0; length < good.length; length++) {
+    assert.not.ok(attempt(good.subarray(0, length)), `${length} bytes were accepted`);
+  }
+  for (let at = 0; at + 4 <= good.length; at += 4) {
+    for (const word of [0xffffffff, 0x7fffffff, 0x80000000, 0x10000, 0]) {
+      const bytes = good.slice();
+      new DataView(bytes.buffer).setUint32(at, word, true);
+      attempt(bytes);
+    }
+  }
+  for (const at of [0, 4]) {
+    const bytes = good.slice();
+    bytes[at] = 0x55;
+    assert.not.ok(attempt(bytes), "another magic or version was accepted");
+  }
+});
+
+const SLICED: readonly [
+  name: string,
+  program: () => Program,
+  inputs: Record<string, Float32Array | Int32Array>,
+][] = [
+  [
+    "linear",
+    () =>
+      programOf((builder) => ({
+        y: builder.linear({
+          x: builder.input("x", [203, 650], "f32"),
+          w: builder.weight("w", [700, 650]),
+        }),
+      })),
+    { x: wave(203 * 650) },
+  ],
+  [
+    "attention",
+    () =>
+      programOf((builder) => {
+        const rows = (name: string) => builder.input(name, [300, 24], "f32");
+        const cuSeqlens = builder.input("cuSeqlens", [3], "i32");
+        const operands = { q: rows("q"), k: rows("k"), v: rows("v"), cuSeqlens };
+        return { y: builder.attention_varlen(operands, { numHeads: 2, headDim: 12, scale: 0.3 }) };
+      }),
+    {
+      q: wave(7200, 1),
+      k: wave(7200, 2),
+      v: wave(7200, 3),
+      cuSeqlens: Int32Array.of(0, 141, 300),
+    },
+  ],
+  [
+    "experts",
+    () =>
+      programOf((builder) => ({
+        y: builder.experts(
+          {
+            x: builder.input("x", [150, 20], "f32"),
+            experts: builder.input("experts", [150, 2], "i32"),
+            weights: builder.input("weights", [150, 2], "f32"),
+            gateUp: builder.weight("gateUp", [3 * 2 * 6, 20]),
+            down: builder.weight("down", [3 * 20, 6]),
+          },
+          { numExperts: 3, topK: 2, width: 6 },
+        ),
+      })),
+    {
+      x: wave(3000),
+      experts: Int32Array.from({ length: 300 }, (_, index) => (index % 7 === 0 ? 2 : index % 2)),
+      weights: wave(300, 2),
+    },
+  ],
+];
+
+for (const [name, build, inputs] of SLICED) {
+  test(`${name} gives the same bits in one slice and in the smallest slices`, async () => {
+    const engine = await wasmBackend.open();
+    const program = build();
+    const weights = await uploadAll(engine, program, (_, size) => wave(size, 5));
+    const { rows, cols } = program.buffers.find(({ kind }) => kind === "output") as ProgramBuffer;
+    const y = engine.allocate("f32", rows as number, cols as number);
+    await engine.run(engine.compile(program, weights), { symbols: {}, buffers: { ...inputs, y } });
+    const whole = await engine.read(y);
+    engine.dispose();
+
+    const kernels = await instantiateKernels();
+    const memory = new WasmMemory(kernels);
+    const uploads = new Map();
+    for (const [weight, { dtype, rows, cols, packed }] of weights as Map<string, never>) {
+      uploads.set(weight, memory.allocate(dtype, rows, cols, packed));
+    }
+    for (const [weight, tensor] of uploads) {
+      const staging = memory.allocate("f32", tensor.rows, tensor.cols);
+      memory.elements("f32", staging, 0, tensor.rows * tensor.cols).set(wave(tensor.rows * tensor.cols, 5));
+      assert.is(
+        kernels.glimt_pack_rows(tensor.pointer, 0, tensor.cols, staging.pointer, 0, 0, tensor.rows),
+        0,
+        weight,
+      );
+    }
+    const executable = new WasmExecutable(program, uploads, kernels, memory);
+    const sliced = memory.allocate("f32", rows as number, cols as number);
+    const bindings = { symbols: {}, buffers: { ...inputs, y: sliced } };
+    const { inputs: host, end } = executable.bindBuffers(bindings, executable.plan({}));
+    executable.start(memory.allocateBlock(end, "test"), host, {});
+    let slices = 1;
+    while (!executable.runSlice(1, {})) slices++;
+    assert.ok(slices > 2, `${slices} slices`);
+    assert.equal(memory.elements("f32", sliced, 0, whole.length).slice(), whole);
+  });
+}
+
+test.run();

@@ -1,0 +1,68 @@
+/** Small programs that the tests of the WebAssembly backend run. */
+import type { DeviceTensor, Engine } from "../../src/backends/backend.ts";
+import { compileGraph } from "../../src/compiler/compile.ts";
+import type { Program } from "../../src/compiler/program.ts";
+import { weightRows } from "../../src/conformance/harness.ts";
+import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
+import type { Value } from "../../src/graph/graph.ts";
+import type { WeightDType } from "../../src/tensor/dtype.ts";
+
+export function programOf(
+  build: (builder: GraphBuilder) => Record<string, Value>,
+  weightDType: WeightDType = "f32",
+): Program {
+  const builder = createGraphBuilder({
+    name: "sample",
+    activationDType: "f32",
+    weightDType: () => weightDType,
+  });
+  return compileGraph(builder.finish(build(builder)), { passes: [] });
+}
+
+/** y = depth times linear(x, w) for [tokens, width] rows. */
+export function deepProgram(width: number, depth: number): Program {
+  return programOf((builder) => {
+    let x = builder.input("x", [builder.symbol("tokens"), width], "f32");
+    const w = builder.weight("w", [width, width]);
+    for (let layer = 0; layer < depth; layer++) x = builder.linear({ x, w });
+    return { y: x };
+  });
+}
+
+/** y = table[ids] gathered by rows, then written back at places. */
+export function indexProgram(): Program {
+  return programOf((builder) => {
+    const tokens = builder.symbol("tokens");
+    const ids = builder.input("ids", [tokens], "i32");
+    const x = builder.embed({ ids, table: builder.weight("table", [4, 3]) });
+    return { y: builder.gather_rows({ x, rows: builder.input("rows", [tokens], "i32") }) };
+  });
+}
+
+export async function uploadAll(
+  engine: Engine,
+  program: Program,
+  values: (name: string, size: number) => ArrayLike<number>,
+): Promise<Map<string, DeviceTensor>> {
+  const weights = new Map<string, DeviceTensor>();
+  for (const spec of program.weights) {
+    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
+    const size = spec.shape.reduce((product, dim) => product * dim, 1);
+    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values(spec.name, size)), role));
+  }
+  return weights;
+}
+
+/** Values in -1..1 that repeat with no short period. */
+export function wave(size: number, seed = 1): Float32Array {
+  return new Float32Array(size).map((_, index) => Math.sin(index * 1.7 + seed));
+}
+
+export async function failure(action: () => unknown): Promise<{ code: string | undefined; message: string }> {
+  try {
+    await action();
+  } catch (error) {
+    return { code: (error as { code?: string }).code, message: String(error) };
+  }
+  return { code: undefined, message: "nothing was thrown" };
+}
