@@ -1,0 +1,293 @@
+// What the addon exports: each function of the C interface that JavaScript needs, once.
+#include "arguments.h"
+#include "glimt_program.gen.h"
+#include "handles.h"
+#include "environment.h"
+#include "not_finite.h"
+#include "run.h"
+
+namespace glimt::addon {
+
+namespace {
+
+using program::DType;
+using Info = Napi::CallbackInfo;
+
+uint64_t element_bytes(uint32_t dtype) {
+  switch (static_cast<DType>(dtype)) {
+    case DType::f32:
+    case DType::i32:
+      return 4;
+    case DType::bf16:
+    case DType::f16:
+      return 2;
+  }
+  throw Failure("INPUT_INVALID", "dtype " + std::to_string(dtype) + " does not exist.");
+}
+
+Napi::Number number(Napi::Env env, uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+
+Napi::Value promise_of(Napi::Env env, Engine& engine, std::unique_ptr<Job> job) {
+  const napi_value promise = job->promise;
+  engine.submit(std::move(job));
+  return {env, promise};
+}
+
+// ---- what this build and this machine are ----
+
+Napi::Value supports(const Info& info) {
+  glimt_error error{};
+  // An error here is an answer; an empty text is yes.
+  const bool ok = glimt_supports(code_of(info[0]), code_of(info[1]), code_of(info[2]), &error) != 0;
+  return Napi::String::New(info.Env(), ok ? "" : error.message);
+}
+
+Napi::Value probe(const Info& info) {
+  glimt_device_info device{};
+  must(glimt_probe, static_cast<int32_t>(code_of(info[0])), &device);
+  auto env = info.Env();
+  auto result = Napi::Object::New(env);
+  result["name"] = Napi::String::New(env, device.name);
+  result["major"] = device.major;
+  result["minor"] = device.minor;
+  result["multiprocessors"] = device.multiprocessors;
+  result["driverVersion"] = device.driver_version;
+  result["runtimeVersion"] = device.runtime_version;
+  result["totalBytes"] = number(env, device.total_bytes);
+  result["freeBytes"] = number(env, device.free_bytes);
+  return result;
+}
+
+// ---- engines ----
+
+Napi::Value open_engine(const Info& info) {
+  auto env = info.Env();
+  glimt_engine_options options{};
+  options.device = static_cast<int32_t>(code_of(info[0]));
+  options.use_cublas = code_of(info[1]) != 0;
+  auto engine = std::make_shared<Engine>(Environment::of(env));
+  auto opened = std::make_unique<Job>(env);
+  opened->result = [engine](Napi::Env now) -> Napi::Value { return wrap<Engine>(now, engine); };
+  const napi_value promise = opened->promise;
+  engine->start(options, std::move(opened));
+  return {env, promise};
+}
+
+const std::shared_ptr<Engine>& engine_of(const Info& info) { return unwrap<Engine>(info[0]); }
+
+Napi::Value close_engine(const Info& info) {
+  engine_of(info)->close();
+  return info.Env().Undefined();
+}
+
+Napi::Value live_bytes(const Info& info) {
+  return number(info.Env(), glimt_engine_live_bytes(engine_of(info)->live()));
+}
+
+Napi::Value memory(const Info& info) {
+  glimt_memory memory{};
+  must(glimt_engine_memory, engine_of(info)->live(), &memory);
+  auto env = info.Env();
+  auto result = Napi::Object::New(env);
+  result["tensorBytes"] = number(env, memory.tensor_bytes);
+  result["scratchBytes"] = number(env, memory.scratch_bytes);
+  result["pinnedBytes"] = number(env, memory.pinned_bytes);
+  result["freeBytes"] = number(env, memory.free_bytes);
+  result["totalBytes"] = number(env, memory.total_bytes);
+  return result;
+}
+
+Napi::Value statistics(const Info& info) {
+  glimt_run_statistics statistics{};
+  must(glimt_engine_statistics, engine_of(info)->live(), &statistics);
+  auto env = info.Env();
+  auto result = Napi::Object::New(env);
+  result["launches"] = number(env, statistics.launches);
+  result["graphCaptures"] = number(env, statistics.graph_captures);
+  result["graphReplays"] = number(env, statistics.graph_replays);
+  result["eagerRuns"] = number(env, statistics.eager_runs);
+  result["lastRunMilliseconds"] = statistics.last_run_milliseconds;
+  return result;
+}
+
+Napi::Value trim(const Info& info) {
+  must(glimt_engine_trim, engine_of(info)->live());
+  return info.Env().Undefined();
+}
+
+Napi::Value abort_run(const Info& info) {
+  engine_of(info)->abort();
+  return info.Env().Undefined();
+}
+
+Napi::Value progress(const Info& info) { return Napi::Number::New(info.Env(), engine_of(info)->progress()); }
+
+// ---- tensors ----
+
+Napi::Value allocate(const Info& info) {
+  const auto& engine = engine_of(info);
+  const uint32_t dtype = code_of(info[1]);
+  const uint64_t rows = addon::size_of(info[2]), cols = addon::size_of(info[3]);
+  glimt_tensor* native = nullptr;
+  must(glimt_tensor_allocate, engine->live(), dtype, rows, cols, &native);
+  return wrap(info.Env(), std::make_shared<Tensor>(engine, native, dtype, rows, cols));
+}
+
+const std::shared_ptr<Tensor>& tensor_of(const Info& info) { return unwrap<Tensor>(info[0]); }
+
+Napi::Value free_tensor(const Info& info) {
+  const auto& tensor = tensor_of(info);
+  tensor->live();
+  tensor->release();
+  return info.Env().Undefined();
+}
+
+// Throws when `array` does not hold `rows` rows of the tensor's width.
+const void* rows_of(const Tensor& tensor, uint64_t rows, uint32_t dtype, Napi::Value array) {
+  const Bytes bytes = bytes_of(array);
+  const uint64_t row_bytes = tensor.cols * element_bytes(dtype);
+  if (row_bytes == 0 ? bytes.size == 0 : bytes.size / row_bytes == rows && bytes.size % row_bytes == 0) return bytes.data;
+  throw Failure("INPUT_INVALID", "An array of " + std::to_string(bytes.size) + " bytes is not " + std::to_string(rows) +
+                                     " rows of " + std::to_string(row_bytes) + " bytes.");
+}
+
+Napi::Value write(const Info& info) {
+  const auto& tensor = tensor_of(info);
+  const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
+  const void* data = rows_of(*tensor, rows, tensor->dtype, info[3]);
+  must(glimt_tensor_write, tensor->engine->live(), tensor->live(), first_row, rows, tensor->dtype, data);
+  return info.Env().Undefined();
+}
+
+// Resolves to how many of the values are not finite as stored.
+Napi::Value upload(const Info& info) {
+  const auto& tensor = tensor_of(info);
+  glimt_tensor* native = tensor->live();
+  const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
+  const uint32_t source = code_of(info[3]);
+  const void* data = rows_of(*tensor, rows, source, info[4]);
+  auto job = std::make_unique<Job>(info.Env());
+  job->held.push_back(Napi::Persistent(info[4].As<Napi::Object>()));
+  auto bad = std::make_shared<uint64_t>(0);
+  job->work = [=, tensor = tensor](glimt_engine* engine) {
+    *bad = count_not_finite(source, tensor->dtype, data, rows * tensor->cols);
+    must(glimt_tensor_write, engine, native, first_row, rows, source, data);
+  };
+  job->result = [bad](Napi::Env env) -> Napi::Value { return number(env, *bad); };
+  return promise_of(info.Env(), *tensor->engine, std::move(job));
+}
+
+Napi::Value read(const Info& info) {
+  const auto& tensor = tensor_of(info);
+  glimt_tensor* native = tensor->live();
+  const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
+  void* data = const_cast<void*>(rows_of(*tensor, rows, tensor->dtype, info[3]));
+  auto job = std::make_unique<Job>(info.Env());
+  job->held.push_back(Napi::Persistent(info[3].As<Napi::Object>()));
+  job->work = [=, tensor = tensor](glimt_engine* engine) {
+    must(glimt_tensor_read, engine, native, first_row, rows, data);
+  };
+  return promise_of(info.Env(), *tensor->engine, std::move(job));
+}
+
+// ---- programs ----
+
+Napi::Value compile(const Info& info) {
+  const auto& engine = engine_of(info);
+  const Bytes program = bytes_of(info[1]);
+  auto list = info[2].As<Napi::Array>();
+  std::vector<std::string> names;
+  std::vector<glimt_weight> weights;
+  std::vector<std::shared_ptr<Tensor>> tensors;
+  names.reserve(list.Length());
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Value entry = list.Get(i);
+    const bool is_pair = entry.IsArray() && entry.As<Napi::Array>().Get(uint32_t{0}).IsString() &&
+                         is_wrapped<Tensor>(entry.As<Napi::Array>().Get(1));
+    if (!is_pair) throw Failure("INPUT_INVALID", "Weight " + std::to_string(i) + " is no pair of a name and a tensor.");
+    auto pair = entry.As<Napi::Array>();
+    names.push_back(pair.Get(uint32_t{0}).As<Napi::String>().Utf8Value());
+    tensors.push_back(unwrap<Tensor>(pair.Get(1)));
+    if (tensors.back()->engine != engine)
+      throw Failure("DISPOSED", "Weight \"" + names.back() + "\" is a tensor of another engine.");
+    weights.push_back({names.back().c_str(), tensors.back()->live()});
+  }
+  glimt_executable* native = nullptr;
+  must(glimt_compile, engine->live(), program.data, program.size, weights.data(), static_cast<uint32_t>(weights.size()),
+       &native);
+  return wrap(info.Env(), std::make_shared<Executable>(engine, native, std::move(tensors)));
+}
+
+Napi::Value run(const Info& info) {
+  auto env = info.Env();
+  const auto& executable = unwrap<Executable>(info[0]);
+  const auto& engine = executable->engine;
+  engine->live();
+  for (const auto& weight : executable->weights) weight->live();
+  auto job = std::make_unique<Job>(env);
+  auto arguments = std::make_shared<RunArguments>(info[1], info[2], *engine, job->held);
+  job->work = [executable = executable, arguments, flags = code_of(info[3]), self = job.get()](glimt_engine* native) {
+    const glimt_run_args args = arguments->native(flags, *self);
+    must(glimt_run, native, executable->native, &args);
+  };
+  return promise_of(env, *engine, std::move(job));
+}
+
+Napi::Value scratch_bytes(const Info& info) {
+  const auto& executable = unwrap<Executable>(info[0]);
+  auto job = std::make_unique<Job>(info.Env());
+  RunArguments arguments(info[1], Napi::Array::New(info.Env()), *executable->engine, job->held);
+  const glimt_run_args args = arguments.native(0, *job);
+  uint64_t bytes = 0;
+  must(glimt_executable_scratch_bytes, executable->engine->live(), executable->native, args.symbols, args.symbol_count,
+       &bytes);
+  return number(info.Env(), bytes);
+}
+
+// ---- the emulator's controls; refused by the other builds ----
+
+Napi::Value emulator_fail(const Info& info) {
+  must(glimt_emulator_fail, static_cast<glimt_fault>(code_of(info[0])), addon::size_of(info[1]));
+  return info.Env().Undefined();
+}
+
+Napi::Value emulator_schedule(const Info& info) {
+  must(glimt_emulator_schedule, static_cast<int32_t>(code_of(info[0])), addon::size_of(info[1]));
+  return info.Env().Undefined();
+}
+
+Napi::Value emulator_memory_limit(const Info& info) {
+  must(glimt_emulator_memory_limit, addon::size_of(info[0]));
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+const std::vector<Export>& exports() {
+  static const std::vector<Export> all = {
+      {"supports", "code code code -> text", supports},
+      {"probe", "code -> device", probe},
+      {"openEngine", "code code -> later engine", open_engine},
+      {"closeEngine", "engine -> none", close_engine},
+      {"liveBytes", "engine -> size", live_bytes},
+      {"memory", "engine -> memory", memory},
+      {"statistics", "engine -> statistics", statistics},
+      {"trim", "engine -> none", trim},
+      {"abort", "engine -> none", abort_run},
+      {"progress", "engine -> size", progress},
+      {"allocate", "engine code size size -> tensor", allocate},
+      {"free", "tensor -> none", free_tensor},
+      {"write", "tensor size size bytes -> none", write},
+      {"upload", "tensor size size code bytes -> later size", upload},
+      {"read", "tensor size size bytes -> later none", read},
+      {"compile", "engine bytes weights -> executable", compile},
+      {"run", "executable symbols bindings code -> later none", run},
+      {"scratchBytes", "executable symbols -> size", scratch_bytes},
+      {"emulatorFail", "code size -> none", emulator_fail},
+      {"emulatorSchedule", "code size -> none", emulator_schedule},
+      {"emulatorMemoryLimit", "size -> none", emulator_memory_limit},
+  };
+  return all;
+}
+
+}  // namespace glimt::addon

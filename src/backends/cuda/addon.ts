@@ -1,0 +1,148 @@
+/**
+ * The native addon (bindings/) as TypeScript sees it. SIGNATURES repeats what bindings/src/exports.cpp registers, the
+ * function types derive from it, and the loader compares the two, so that they can not drift apart unnoticed.
+ */
+import { PROGRAM_VERSION } from "../../compiler/program.ts";
+import type { HostArray } from "../../tensor/dtype.ts";
+
+/** Arguments "->" result; "later" stands for a promise. The addon checks arguments against the same text. */
+export const SIGNATURES = {
+  /** (op, activation, weight): why the op can not run with these dtypes; empty when it can. */
+  supports: "code code code -> text",
+  /** (device). @throws BACKEND_UNAVAILABLE */
+  probe: "code -> device",
+  /** (device, whether cuBLASLt may be used) */
+  openEngine: "code code -> later engine",
+  /** Ends a run under way; frees everything. */
+  closeEngine: "engine -> none",
+  liveBytes: "engine -> size",
+  memory: "engine -> memory",
+  statistics: "engine -> statistics",
+  /** Gives scratch memory and captured graphs back. */
+  trim: "engine -> none",
+  /** The run under way ends with ABORTED. */
+  abort: "engine -> none",
+  /** Share of the run under way, in 1/1000. */
+  progress: "engine -> size",
+  /** (engine, dtype, rows, cols) */
+  allocate: "engine code size size -> tensor",
+  free: "tensor -> none",
+  /** (tensor, first row, rows, data in the tensor's dtype) */
+  write: "tensor size size bytes -> none",
+  /** (tensor, first row, rows, dtype of data, data): converts; how many values are not finite as stored. */
+  upload: "tensor size size code bytes -> later size",
+  /** (tensor, first row, rows, where to) */
+  read: "tensor size size bytes -> later none",
+  compile: "engine bytes weights -> executable",
+  /** (executable, symbols, bindings, flags: 1 to replay a captured graph) */
+  run: "executable symbols bindings code -> later none",
+  scratchBytes: "executable symbols -> size",
+  /** (kind of fault, countdown: the n-th such call from now fails, 0 disarms). Emulator only, as the next two. */
+  emulatorFail: "code size -> none",
+  /** (0 in order, 1 reversed, 2 shuffled; seed) */
+  emulatorSchedule: "code size -> none",
+  /** (bytes of pretended device memory) */
+  emulatorMemoryLimit: "size -> none",
+} as const;
+
+declare const handle: unique symbol;
+export type EngineHandle = { readonly [handle]: "engine" };
+export type TensorHandle = { readonly [handle]: "tensor" };
+export type ExecutableHandle = { readonly [handle]: "executable" };
+
+export interface DeviceInfo {
+  readonly name: string;
+  /** Compute capability; 0 and 0 on the emulator. */
+  readonly major: number;
+  readonly minor: number;
+  readonly multiprocessors: number;
+  /** 1000 * major + 10 * minor; 0 on the emulator. */
+  readonly driverVersion: number;
+  readonly runtimeVersion: number;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
+export interface DeviceMemory {
+  readonly tensorBytes: number;
+  readonly scratchBytes: number;
+  /** Page-locked host memory. */
+  readonly pinnedBytes: number;
+  /** Of the device, all processes. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface RunStatistics {
+  readonly launches: number;
+  readonly graphCaptures: number;
+  readonly graphReplays: number;
+  readonly eagerRuns: number;
+  /** Device time. */
+  readonly lastRunMilliseconds: number;
+}
+
+/** Device rows, or a host array for an input. */
+export type NativeBinding =
+  | readonly [name: string, tensor: TensorHandle, firstRow: number, rows: number]
+  | readonly [name: string, data: HostArray];
+
+interface Kinds {
+  code: number;
+  size: number;
+  text: string;
+  none: undefined;
+  bytes: HostArray | Uint8Array;
+  engine: EngineHandle;
+  tensor: TensorHandle;
+  executable: ExecutableHandle;
+  device: DeviceInfo;
+  memory: DeviceMemory;
+  statistics: RunStatistics;
+  weights: readonly (readonly [name: string, tensor: TensorHandle])[];
+  symbols: readonly (readonly [name: string, value: number])[];
+  bindings: readonly NativeBinding[];
+}
+
+type Arguments<Text extends string> = Text extends `${infer First extends keyof Kinds} ${infer Rest}`
+  ? [Kinds[First], ...Arguments<Rest>]
+  : Text extends keyof Kinds
+    ? [Kinds[Text]]
+    : never;
+
+type Result<Text extends string> = Text extends `later ${infer Kind extends keyof Kinds}`
+  ? Promise<Kinds[Kind]>
+  : Text extends keyof Kinds
+    ? Kinds[Text]
+    : never;
+
+type Signature<Text extends string> = Text extends `${infer From} -> ${infer To}`
+  ? (...args: Arguments<From>) => Result<To>
+  : never;
+
+export type CudaAddon = {
+  readonly [Name in keyof typeof SIGNATURES]: Signature<(typeof SIGNATURES)[Name]>;
+} & {
+  /** What the kernels run on; the emulator is for tests. */
+  readonly kind: "cuda" | "emulator";
+  readonly programVersion: number;
+  readonly signatures: Readonly<Record<string, string>>;
+};
+
+/** Why a module that was loaded is not the addon of this glimt, or null. */
+export function refuseAddon(loaded: unknown): string | null {
+  const addon = loaded as Partial<CudaAddon> | null | undefined;
+  const signatures = typeof addon === "object" ? addon?.signatures : undefined;
+  if (typeof signatures !== "object") return "it is not glimt's native addon";
+  if (addon?.programVersion !== PROGRAM_VERSION) {
+    return `it runs programs of version ${addon?.programVersion}, and this glimt makes version ${PROGRAM_VERSION}`;
+  }
+  const names = new Set([...Object.keys(SIGNATURES), ...Object.keys(signatures)]);
+  for (const name of names) {
+    const wanted = (SIGNATURES as Readonly<Record<string, string>>)[name];
+    if (signatures[name] !== wanted) {
+      return `it is of another version (${name} is "${signatures[name] ?? "missing"}", expected "${wanted ?? "nothing"}")`;
+    }
+  }
+  return null;
+}

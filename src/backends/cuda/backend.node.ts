@@ -1,0 +1,81 @@
+/** The CUDA backend: NVIDIA GPUs through the native addon. Nothing native is loaded before `probe` or `open`. */
+import { GlimtError } from "../../errors.ts";
+import { OP_NAMES, OPS } from "../../graph/ops.ts";
+import type { Backend, Probe } from "../backend.ts";
+import type { CudaAddon } from "./addon.ts";
+import { describeDevice } from "./device.ts";
+import { CudaEngine } from "./engine.ts";
+import { native, nativeLater } from "./errors.ts";
+import { type FoundAddon, findAddon, loadAddon, type Refusal } from "./loader.node.ts";
+import { dtypeCode } from "./tensor.ts";
+
+export interface CudaOptions {
+  /** Type of activations and of the KV cache; sums are float32 in any case. Default "bf16". */
+  readonly activations?: "bf16" | "f16" | "f32" | undefined;
+  /** Ordinal of the GPU, as nvidia-smi counts them. Default 0. */
+  readonly device?: number | undefined;
+  /** Whether large products may go to cuBLASLt, when that is installed. Default true. */
+  readonly cublas?: boolean | undefined;
+}
+
+export interface CudaInternals {
+  /** The one addon to use, which may be the emulator. */
+  readonly addonPath?: string | undefined;
+}
+
+/** @throws OPTION_INVALID */
+export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Backend {
+  const { activations = "bf16", device = 0, cublas = true, addonPath } = options;
+  if (!["bf16", "f16", "f32"].includes(activations)) {
+    throw new GlimtError("OPTION_INVALID", `activations is "${activations}", expected bf16, f16, f32.`);
+  }
+  if (!(Number.isInteger(device) && device >= 0 && device < 1024)) {
+    throw new GlimtError("OPTION_INVALID", `device is ${device}, expected the number of a GPU.`);
+  }
+  let found: FoundAddon | undefined;
+  let addon: CudaAddon | undefined;
+
+  /** Loads the addon once it was found to work; a failure is looked into anew each time. */
+  async function find(): Promise<{ found: FoundAddon; addon: CudaAddon } | { reason: string }> {
+    if (!found || !addon) {
+      const result = await findAddon({ addonPath, device });
+      if (!("path" in result)) return { reason: formatRefusals(result) };
+      found = result;
+      addon = loadAddon(result);
+    }
+    return { found, addon };
+  }
+
+  const backend: Backend = {
+    name: "cuda",
+    activationDType: activations,
+    supports(op, { activation, weight }) {
+      // Compiled away: no kernel ever sees one.
+      if ("view" in OPS[op]) return { ok: true };
+      if (!addon) return { ok: false, reason: "cuda: the addon is not loaded yet; probe the backend first." };
+      const { supports } = addon;
+      const reason = native(() => supports(OP_NAMES.indexOf(op), dtypeCode(activation), dtypeCode(weight)));
+      return reason ? { ok: false, reason } : { ok: true };
+    },
+    async probe(): Promise<Probe> {
+      const result = await find();
+      return "reason" in result
+        ? { ok: false, reason: result.reason }
+        : { ok: true, description: describeDevice(result.found.device) };
+    },
+    async open() {
+      const result = await find();
+      if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
+      const handle = await nativeLater(() => result.addon.openEngine(device, cublas ? 1 : 0));
+      return new CudaEngine(backend, result.addon, handle);
+    },
+  };
+  return backend;
+}
+
+/** The first GPU, with bf16 activations. */
+export const cudaBackend: Backend = createCudaBackend();
+
+function formatRefusals(refusals: readonly Refusal[]): string {
+  return `CUDA can not be used. ${refusals.map(({ source, reason }) => `${source}: ${reason}`).join(" ")}`;
+}

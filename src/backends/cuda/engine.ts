@@ -1,0 +1,198 @@
+/** The CUDA engine: programs, tensors and weights through the native addon, which works on a thread of its own. */
+import { encodeProgram } from "../../compiler/encode.ts";
+import type { Program } from "../../compiler/program.ts";
+import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import type {
+  Backend,
+  DeviceTensor,
+  Engine,
+  Executable,
+  RunBindings,
+  RunOptions,
+  WeightRows,
+} from "../backend.ts";
+import type {
+  CudaAddon,
+  DeviceMemory,
+  EngineHandle,
+  ExecutableHandle,
+  NativeBinding,
+  RunStatistics,
+} from "./addon.ts";
+import { native, nativeLater } from "./errors.ts";
+import { CudaTensor, dtypeCode, ownedTensor } from "./tensor.ts";
+import { fillTensor } from "./upload.ts";
+
+const PROGRESS_INTERVAL_MS = 50;
+
+class CudaExecutable implements Executable {
+  readonly program: Program;
+  readonly handle: ExecutableHandle;
+  readonly engine: CudaEngine;
+  /** What it reads; one that is freed makes it useless. */
+  readonly weights: readonly CudaTensor[];
+
+  constructor(
+    program: Program,
+    handle: ExecutableHandle,
+    engine: CudaEngine,
+    weights: readonly CudaTensor[],
+  ) {
+    this.program = program;
+    this.handle = handle;
+    this.engine = engine;
+    this.weights = weights;
+  }
+}
+
+export class CudaEngine implements Engine {
+  readonly backend: Backend;
+  readonly #addon: CudaAddon;
+  #handle: EngineHandle | null;
+  #running = false;
+
+  /** `handle` comes from the addon's openEngine. */
+  constructor(backend: Backend, addon: CudaAddon, handle: EngineHandle) {
+    this.backend = backend;
+    this.#addon = addon;
+    this.#handle = handle;
+  }
+
+  get liveBytes(): number {
+    return this.#handle ? this.#addon.liveBytes(this.#handle) : 0;
+  }
+
+  /** Held by this engine, and free on its device. */
+  get memory(): DeviceMemory {
+    return native(() => this.#addon.memory(this.#alive()));
+  }
+
+  get statistics(): RunStatistics {
+    return native(() => this.#addon.statistics(this.#alive()));
+  }
+
+  allocate(dtype: DType, rows: number, cols: number): CudaTensor {
+    const engine = this.#alive();
+    const handle = native(() => this.#addon.allocate(engine, dtypeCode(dtype), rows, cols));
+    return new CudaTensor(dtype, rows, cols, handle, engine);
+  }
+
+  free(tensor: DeviceTensor): void {
+    const owned = ownedTensor(tensor, this.#alive());
+    native(() => this.#addon.free(owned.handle));
+    owned.markFreed();
+  }
+
+  write(tensor: DeviceTensor, firstRow: number, data: HostArray): void {
+    const { dtype, rows, cols, handle } = ownedTensor(tensor, this.#alive());
+    const count = cols === 0 ? 0 : data.length / cols;
+    const fits = Number.isInteger(count) && firstRow >= 0 && firstRow + count <= rows;
+    if (data.constructor !== hostArray(dtype, 0).constructor || !fits) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `write: a ${data.constructor.name} of ${data.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
+      );
+    }
+    native(() => this.#addon.write(handle, firstRow, count, data));
+  }
+
+  async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
+    const owned = ownedTensor(tensor, this.#alive());
+    if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `read: rows ${firstRow}..${firstRow + rows} are outside a tensor of ${owned.rows} rows.`,
+      );
+    }
+    const data = hostArray(owned.dtype, rows * owned.cols);
+    await nativeLater(() => this.#addon.read(owned.handle, firstRow, rows, data));
+    return data;
+  }
+
+  async uploadWeight(source: WeightRows): Promise<CudaTensor> {
+    const tensor = this.allocate(source.spec.dtype, source.rows, source.cols);
+    try {
+      await fillTensor(this.#addon, source, tensor);
+      this.#alive();
+      return tensor;
+    } catch (error) {
+      if (this.#handle) this.free(tensor);
+      throw error;
+    }
+  }
+
+  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+    const engine = this.#alive();
+    const bound = program.buffers.flatMap(({ kind, name }) => {
+      const tensor = kind === "weight" ? weights.get(name) : undefined;
+      return tensor ? [[name, ownedTensor(tensor, engine)] as const] : [];
+    });
+    const handle = native(() =>
+      this.#addon.compile(
+        engine,
+        encodeProgram(program),
+        bound.map(([name, tensor]) => [name, tensor.handle] as const),
+      ),
+    );
+    return new CudaExecutable(
+      program,
+      handle,
+      this,
+      bound.map(([, tensor]) => tensor),
+    );
+  }
+
+  async run(
+    executable: Executable,
+    { symbols, buffers }: RunBindings,
+    { signal, onProgress }: RunOptions = {},
+  ): Promise<void> {
+    const engine = this.#alive();
+    if (!(executable instanceof CudaExecutable && executable.engine === this)) {
+      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another engine.");
+    }
+    if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
+    throwIfAborted(signal);
+    for (const weight of executable.weights) ownedTensor(weight, engine);
+    const values = Object.entries(symbols);
+    const bindings = this.#bindings(buffers, engine);
+
+    const abort = () => this.#addon.abort(engine);
+    signal?.addEventListener("abort", abort, { once: true });
+    const report = () => onProgress?.(this.#addon.progress(engine) / 1000);
+    const timer = onProgress ? setInterval(report, PROGRESS_INTERVAL_MS) : undefined;
+    this.#running = true;
+    try {
+      await nativeLater(() => this.#addon.run(executable.handle, values, bindings, 0));
+      onProgress?.(1);
+    } catch (error) {
+      throwIfAborted(signal);
+      throw error;
+    } finally {
+      this.#running = false;
+      clearInterval(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** A run under way ends with DISPOSED; its memory goes with it. */
+  dispose(): void {
+    if (this.#handle) this.#addon.closeEngine(this.#handle);
+    this.#handle = null;
+  }
+
+  #bindings(buffers: RunBindings["buffers"], engine: EngineHandle): NativeBinding[] {
+    return Object.entries(buffers).map(([name, binding]): NativeBinding => {
+      if (ArrayBuffer.isView(binding)) return [name, binding];
+      const { tensor, firstRow, rows } =
+        "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
+      return [name, ownedTensor(tensor, engine).handle, firstRow, rows];
+    });
+  }
+
+  #alive(): EngineHandle {
+    if (!this.#handle) throw new GlimtError("DISPOSED", "The engine was disposed of.");
+    return this.#handle;
+  }
+}

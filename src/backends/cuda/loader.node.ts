@@ -1,0 +1,154 @@
+/**
+ * Finds the native addon and loads it: the override, a local build, the platform package, in this order. A candidate is
+ * tried in a child process first, because a driver that does not fit can take the process down.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { GlimtError } from "../../errors.ts";
+import { type CudaAddon, type DeviceInfo, refuseAddon } from "./addon.ts";
+import { refuseDevice } from "./device.ts";
+import { tryInChild } from "./trial.node.ts";
+
+export const ADDON_VARIABLE = "GLIMT_CUDA_ADDON";
+/** One package name per CUDA major; the addon needs a driver for that one or newer. */
+const PACKAGE_PREFIX = "@glimt/cuda13";
+const LOCAL_BUILD = "build/bindings/cuda13/glimt.node";
+/** Platforms that packages are published for (package.json, "napi"). */
+const PACKAGED_PLATFORMS = ["linux-x64-gnu"];
+
+export interface Candidate {
+  readonly source: string;
+  readonly path: string;
+  /** What to do when it does not work. */
+  readonly remedy: string;
+}
+
+export interface FoundAddon {
+  readonly path: string;
+  readonly device: DeviceInfo;
+}
+
+export interface Refusal {
+  readonly source: string;
+  /** What is wrong and what to do. */
+  readonly reason: string;
+}
+
+export interface Search {
+  /** The one addon to try, of whatever kind: for tests. */
+  readonly addonPath?: string | undefined;
+  /** Ordinal of the device. */
+  readonly device: number;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Folder of glimt's own package.json; default: above this file. */
+  readonly root?: string | undefined;
+  /** E.g. "linux-x64-gnu"; default: this machine's. */
+  readonly platform?: string;
+}
+
+/** @returns the first addon that works here, or why each candidate does not. */
+export async function findAddon(search: Search): Promise<FoundAddon | readonly Refusal[]> {
+  const refusals: Refusal[] = [];
+  for (const candidate of candidates(search)) {
+    const outcome = "reason" in candidate ? candidate : await tryCandidate(candidate, search);
+    if ("path" in outcome) return outcome;
+    refusals.push(outcome);
+  }
+  return refusals;
+}
+
+/** An explicit choice is the only candidate: its failure is never covered up by another. */
+function candidates(search: Search): (Candidate | Refusal)[] {
+  const { addonPath, env = process.env, root = packageRoot(), platform = thisPlatform() } = search;
+  if (addonPath !== undefined) {
+    return [{ source: "addonPath", path: addonPath, remedy: "Correct the path or build the addon." }];
+  }
+  const override = env[ADDON_VARIABLE];
+  if (override) {
+    return [{ source: ADDON_VARIABLE, path: override, remedy: `Correct ${ADDON_VARIABLE} or unset it.` }];
+  }
+  const isCheckout = root !== undefined && existsSync(join(root, "bindings"));
+  const local: Candidate[] = isCheckout
+    ? [
+        {
+          source: "local build",
+          path: join(root, LOCAL_BUILD),
+          remedy: "Build it with `npm run build:native cuda`.",
+        },
+      ]
+    : [];
+  return [...local, packaged(platform, root)];
+}
+
+function packaged(platform: string, root: string | undefined): Candidate | Refusal {
+  const name = `${PACKAGE_PREFIX}-${platform}`;
+  const source = `package ${name}`;
+  if (!PACKAGED_PLATFORMS.includes(platform)) {
+    return {
+      source,
+      reason: `There is no CUDA build for ${platform}; there is one for ${PACKAGED_PLATFORMS.join(", ")}.`,
+    };
+  }
+  const remedy = `Install it in the version of glimt: \`npm install ${name}\`.`;
+  const from = root === undefined ? import.meta.url : join(root, "package.json");
+  try {
+    return { source, path: createRequire(from).resolve(name), remedy };
+  } catch {
+    return { source, reason: `It is not installed. ${remedy}` };
+  }
+}
+
+async function tryCandidate(
+  { source, path, remedy }: Candidate,
+  { addonPath, device }: Search,
+): Promise<FoundAddon | Refusal> {
+  if (!existsSync(path)) return { source, reason: `${path} does not exist. ${remedy}` };
+  const trial = await tryInChild(path, device);
+  // Reasons of the machine carry a remedy of their own.
+  if ("machine" in trial) return { source, reason: trial.machine };
+  if ("failure" in trial) return { source, reason: `${path} can not be loaded: ${trial.failure}. ${remedy}` };
+  const misfit = refuseAddon(trial.addon);
+  if (misfit) return { source, reason: `${path} does not fit: ${misfit}. ${remedy}` };
+  if (trial.addon.kind === "emulator" && addonPath === undefined) {
+    return { source, reason: `${path} is the CPU emulator, which is for tests only. ${remedy}` };
+  }
+  const unfit = refuseDevice(trial.addon.kind, trial.device);
+  return unfit ? { source, reason: unfit } : { path, device: trial.device };
+}
+
+/** Loads an addon that `findAddon` found. @throws BACKEND_UNAVAILABLE when it changed meanwhile. */
+export function loadAddon({ path }: FoundAddon): CudaAddon {
+  const loaded: unknown = createRequire(import.meta.url)(path);
+  const misfit = refuseAddon(loaded);
+  if (misfit) throw new GlimtError("BACKEND_UNAVAILABLE", `${path} does not fit: ${misfit}.`);
+  return loaded as CudaAddon;
+}
+
+/** Platform, architecture and C library as napi-rs names them. */
+function thisPlatform(): string {
+  const { platform, arch } = process;
+  return platform === "linux" ? `${platform}-${arch}-${usesGlibc() ? "gnu" : "musl"}` : `${platform}-${arch}`;
+}
+
+function usesGlibc(): boolean {
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return header?.glibcVersionRuntime !== undefined;
+}
+
+/** The folder of glimt's package.json above this file, wherever the bundler put it. */
+function packageRoot(): string | undefined {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    if (isGlimt(join(folder, "package.json"))) return folder;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+function isGlimt(file: string): boolean {
+  try {
+    return (JSON.parse(readFileSync(file, "utf8")) as { name?: string }).name === "glimt";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,43 @@
+/** Device memory of the CUDA backend. */
+import { GlimtError } from "../../errors.ts";
+import { BYTES_PER_ELEMENT, DTYPES, type DType } from "../../tensor/dtype.ts";
+import type { DeviceTensor } from "../backend.ts";
+import type { EngineHandle, TensorHandle } from "./addon.ts";
+
+export class CudaTensor implements DeviceTensor {
+  readonly dtype: DType;
+  readonly rows: number;
+  readonly cols: number;
+  readonly bytes: number;
+  readonly handle: TensorHandle;
+  readonly #engine: EngineHandle;
+  #freed = false;
+
+  constructor(dtype: DType, rows: number, cols: number, handle: TensorHandle, engine: EngineHandle) {
+    this.dtype = dtype;
+    this.rows = rows;
+    this.cols = cols;
+    this.bytes = rows * cols * BYTES_PER_ELEMENT[dtype];
+    this.handle = handle;
+    this.#engine = engine;
+  }
+
+  isOwnedBy(engine: EngineHandle): boolean {
+    return !this.#freed && this.#engine === engine;
+  }
+
+  markFreed(): void {
+    this.#freed = true;
+  }
+}
+
+/** @throws DISPOSED when the tensor was freed or belongs to another engine. */
+export function ownedTensor(tensor: DeviceTensor, engine: EngineHandle): CudaTensor {
+  if (tensor instanceof CudaTensor && tensor.isOwnedBy(engine)) return tensor;
+  throw new GlimtError("DISPOSED", "The tensor was freed, or belongs to another engine.");
+}
+
+/** Code of a dtype in programs and in the addon. */
+export function dtypeCode(dtype: DType): number {
+  return DTYPES.indexOf(dtype);
+}

@@ -1,0 +1,47 @@
+/** Streams a weight to the device: while one piece travels, the next is read. */
+import { GlimtError } from "../../errors.ts";
+import { BYTES_PER_ELEMENT } from "../../tensor/dtype.ts";
+import type { WeightRows } from "../backend.ts";
+import type { CudaAddon } from "./addon.ts";
+import { nativeLater } from "./errors.ts";
+import { type CudaTensor, dtypeCode } from "./tensor.ts";
+
+/** Bytes of a piece: large enough for sequential reads and full bus speed, small beside any model. */
+const PIECE_BYTES = 8 << 20;
+
+/** Host memory is two pieces. @throws WEIGHTS_INVALID when a value is NaN or infinite as stored. */
+export async function fillTensor(addon: CudaAddon, source: WeightRows, tensor: CudaTensor): Promise<void> {
+  const bad = await sendRows(addon, source, tensor);
+  if (bad === 0) return;
+  const { name, dtype } = source.spec;
+  throw new GlimtError(
+    "WEIGHTS_INVALID",
+    `Weight "${name}" has ${bad} values that are NaN or infinite in ${dtype}; the file is damaged${dtype === "f16" ? ", or needs dtype bf16 or f32" : ""}.`,
+  );
+}
+
+/** Returns how many values are not finite. */
+async function sendRows(addon: CudaAddon, source: WeightRows, tensor: CudaTensor): Promise<number> {
+  const { rows, cols } = source;
+  const rowBytes = cols * BYTES_PER_ELEMENT[source.dtype];
+  const pieceRows = Math.max(1, Math.min(rows, Math.floor(PIECE_BYTES / Math.max(1, rowBytes))));
+  const newPiece = () => new Uint8Array(pieceRows * rowBytes);
+  const pieces = rows > pieceRows ? [newPiece(), newPiece()] : [newPiece()];
+  const code = dtypeCode(source.dtype);
+  let sent: Promise<number> = Promise.resolve(0);
+  let bad = 0;
+  try {
+    for (let first = 0, turn = 0; first < rows; first += pieceRows, turn ^= 1) {
+      const count = Math.min(pieceRows, rows - first);
+      const piece = (pieces[turn] as Uint8Array).subarray(0, count * rowBytes);
+      await source.readRows(first, count, piece);
+      bad += await sent;
+      sent = nativeLater(() => addon.upload(tensor.handle, first, count, code, piece));
+    }
+  } catch (error) {
+    // The piece that still travels must neither outlive the tensor nor end as an unhandled rejection.
+    await sent.catch(() => 0);
+    throw error;
+  }
+  return bad + (await sent);
+}
