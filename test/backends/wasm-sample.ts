@@ -40,7 +40,7 @@ export function indexProgram(): Program {
 }
 
 export async function uploadAll(
-  engine: Engine,
+  engine: Pick<Engine, "uploadWeight">,
   program: Program,
   values: (name: string, size: number) => ArrayLike<number>,
 ): Promise<Map<string, DeviceTensor>> {
