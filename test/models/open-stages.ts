@@ -9,6 +9,7 @@ import type { GridThw } from "../../src/processor/grid.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages as openStagesOf } from "../../src/runtime/open-stages.ts";
 import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
+import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { GoldenCase } from "../golden/load.ts";
 
 export interface Stages {
@@ -40,7 +41,7 @@ export async function openStages(
     async encode(golden) {
       const features = await encode(golden);
       if (!features) return null;
-      const values = (await engine.read(features)) as Float32Array;
+      const values = toFloat32(features.dtype, await engine.read(features));
       engine.free(features);
       return values;
     },
