@@ -91,8 +91,10 @@ function usesBuiltPackage(file) {
 
 async function worker() {
   for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    const start = performance.now();
     const { output, passed, failed, skipped } = await runFile(file);
-    process.stdout.write(`${file}\n${output.trimEnd()}\n`);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    process.stdout.write(`${file} (${seconds} s)\n${output.trimEnd()}\n`);
     totals.passed += passed;
     totals.failed += failed;
     totals.skipped += skipped;
