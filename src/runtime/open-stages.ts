@@ -7,6 +7,7 @@ import type { ModelConfig } from "../config/types.ts";
 import type { OpName } from "../graph/ops.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
+import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
 import { Decoder } from "./decoder.ts";
 import { KvPool } from "./kv-pool.ts";
@@ -33,6 +34,8 @@ export interface StageOptions {
   /** After each upload; may throw to stop. */
   readonly onWeight?: (progress: LoadProgress) => void;
   readonly compile?: CompileOptions;
+  /** Sizes that the encoder pads its runs to, ascending; default: none. */
+  readonly encoderBudgets?: readonly EncoderBudget[];
 }
 
 export interface LoadProgress {
@@ -63,7 +66,12 @@ export async function openStages(
     });
     return {
       engine,
-      encoder: new VisionEncoder(engine, engine.compile(vision, weights), config.vision),
+      encoder: new VisionEncoder(
+        engine,
+        engine.compile(vision, weights),
+        config.vision,
+        options.encoderBudgets,
+      ),
       decoder: new Decoder(engine, engine.compile(decoder, weights), config.text, pool),
       pool,
     };

@@ -1,0 +1,161 @@
+/**
+ * Batches of images and videos for the encoder program: what each item costs, which items run together and at which
+ * budget. The vocabulary is that of vLLM's encoder CUDA graphs: one captured program a budget serves every batch that
+ * fits it.
+ */
+import type { VisionConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { type EncoderBudget, prepareEncoderMetadata } from "../mrope/vision-metadata.ts";
+import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
+
+/** Patches of one image or video, f32 [t*h*w, channels * temporal * patch²], in merge-block order. */
+export interface EncoderItem {
+  readonly pixelValues: Float32Array;
+  readonly gridThw: GridThw;
+}
+
+/** Patches of several items, one after another, as processors return them. */
+export interface EncoderBatch {
+  /** f32 [patches of all items, channels * temporal * patch²] */
+  readonly pixelValues: Float32Array;
+  /** One an item, in the order of the patches. */
+  readonly gridThw: readonly GridThw[];
+}
+
+/** What one item takes of a budget, and gives. */
+export interface EncoderItemSpec {
+  /** Patches: rows of pixelValues. */
+  readonly inputSize: number;
+  /** Features: rows of the embeddings, and tokens in the prompt. */
+  readonly outputTokens: number;
+  /** Attention sequences. */
+  readonly frames: number;
+}
+
+/** Items [first, first + count) in one run, padded to `budget`, or as large as they are when it is null. */
+export interface EncoderRun {
+  readonly first: number;
+  readonly count: number;
+  readonly budget: EncoderBudget | null;
+}
+
+/** A frame is expected to give at least this many features on average when frames are reckoned from tokens. */
+const TOKENS_PER_FRAME = 16;
+/** Items are run together up to this many patches where there are no budgets: they share the cost of reading weights. */
+export const MAX_PATCHES_A_RUN = 4096;
+
+export function encoderItemSpecs(grids: readonly GridThw[], spatialMergeSize: number): EncoderItemSpec[] {
+  return grids.map((grid) => ({
+    inputSize: numPatches(grid),
+    outputTokens: numMergedTokens(grid, spatialMergeSize),
+    frames: grid[0],
+  }));
+}
+
+/**
+ * Budgets from `minTokens` on, each twice the one before, the last one `maxTokens`: a batch is padded to less than
+ * twice its size.
+ */
+export function encoderBudgets(
+  minTokens: number,
+  maxTokens: number,
+  spatialMergeSize: number,
+): EncoderBudget[] {
+  const tokens: number[] = [];
+  for (let next = minTokens; next < maxTokens; next *= 2) tokens.push(next);
+  return [...tokens, maxTokens].map((count) => encoderBudget(count, spatialMergeSize));
+}
+
+/** The budget of a program that gives `tokens` features. */
+export function encoderBudget(tokens: number, spatialMergeSize: number): EncoderBudget {
+  return { patches: tokens * spatialMergeSize ** 2, frames: Math.ceil(tokens / TOKENS_PER_FRAME) };
+}
+
+/**
+ * Puts consecutive items together as far as the largest budget goes, and gives each run the smallest budget it fits.
+ * An item that fits none runs alone, at its own size. The order of items stays, as their features must.
+ */
+export function packEncoderItems(
+  specs: readonly EncoderItemSpec[],
+  budgets: readonly EncoderBudget[],
+): EncoderRun[] {
+  const ascending = [...budgets].sort((a, b) => a.patches - b.patches);
+  const smallest = (patches: number, frames: number) =>
+    ascending.find((budget) => patches <= budget.patches && frames <= budget.frames) ?? null;
+  const fits = (patches: number, frames: number) =>
+    budgets.length === 0 ? patches <= MAX_PATCHES_A_RUN : smallest(patches, frames) !== null;
+  const runs: EncoderRun[] = [];
+  let patches = 0;
+  let frames = 0;
+  specs.forEach((spec, index) => {
+    const last = runs.at(-1);
+    if (last && fits(patches + spec.inputSize, frames + spec.frames)) {
+      patches += spec.inputSize;
+      frames += spec.frames;
+      runs[runs.length - 1] = { ...last, count: last.count + 1, budget: smallest(patches, frames) };
+    } else {
+      patches = spec.inputSize;
+      frames = spec.frames;
+      runs.push({ first: index, count: 1, budget: smallest(patches, frames) });
+    }
+  });
+  return runs;
+}
+
+/** The items of a batch that `indices` name, in that order; their pixels are views of the batch's. */
+export function selectEncoderItems(
+  { pixelValues, gridThw }: EncoderBatch,
+  indices: readonly number[],
+): EncoderItem[] {
+  const starts = [0];
+  for (const grid of gridThw) starts.push((starts.at(-1) as number) + numPatches(grid));
+  const patches = starts.at(-1) as number;
+  const width = patches === 0 ? 0 : pixelValues.length / patches;
+  if (!Number.isInteger(width)) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `pixelValues has ${pixelValues.length} values, which are no whole number for each of the ${patches} patches of its grids.`,
+    );
+  }
+  return indices.map((index) => {
+    const grid = gridThw[index];
+    if (!grid) {
+      throw new GlimtError("INPUT_INVALID", `Item ${index} is not in a batch of ${gridThw.length} items.`);
+    }
+    const end = (starts[index] as number) + numPatches(grid);
+    return {
+      pixelValues: pixelValues.subarray((starts[index] as number) * width, end * width),
+      gridThw: grid,
+    };
+  });
+}
+
+/** Symbols and inputs of the encoder program for items that run together: pixels and all that follows from grids. */
+export function prepareEncoderInputs(
+  items: readonly EncoderItem[],
+  config: VisionConfig,
+  budget?: EncoderBudget,
+) {
+  const grids = items.map(({ gridThw }) => gridThw);
+  const { symbols, metadata } = prepareEncoderMetadata(grids, config, budget);
+  const pixelValues = joined(items, symbols.patches * patchElements(config));
+  return { symbols, inputs: { pixelValues, ...metadata } };
+}
+
+/** Values in one patch: a row of pixelValues. */
+export function patchElements({ inChannels, temporalPatchSize, patchSize }: VisionConfig): number {
+  return inChannels * temporalPatchSize * patchSize ** 2;
+}
+
+/** The items' pixels with zeros behind them up to `length`. */
+function joined(items: readonly EncoderItem[], length: number): Float32Array {
+  const [only] = items;
+  if (items.length === 1 && only?.pixelValues.length === length) return only.pixelValues;
+  const all = new Float32Array(length);
+  let offset = 0;
+  for (const { pixelValues } of items) {
+    all.set(pixelValues, offset);
+    offset += pixelValues.length;
+  }
+  return all;
+}
