@@ -3,12 +3,14 @@
 // p is in page blockTable[s, p / pageSize].
 //
 // The numHeads / numKvHeads query heads of one key/value head are rows of the same block, token by token, so that
-// a packed block of keys serves all of them. A block of few rows (decoding) reads the cache directly instead: for
-// every key s = scale q·k, the running maximum and sum as in attention.h, O += p v for four keys at a time.
+// a packed block of keys serves all of them. A sequence of few rows (decoding) reads the cache directly instead, page
+// by page and within a page head by head, which is the order it lies in: for every key s = scale q·k, the running
+// maximum and sum as in attention.h, O += p v for four keys at a time.
 #include <float.h>
 #include <math.h>
 
 #include "attention.h"
+#include "elementwise.h"
 #include "kernel.h"
 
 namespace glimt {
@@ -16,7 +18,9 @@ namespace {
 
 using namespace program::op_attention_paged;
 
+// Rows of one key/value head up to which a sequence is read directly, and keys taken at a time.
 constexpr uint32_t kDirectRows = 4;
+constexpr uint32_t kDirectKeys = 32;
 
 // The cache of one sequence and one key/value head.
 struct PagedHead {
@@ -47,7 +51,8 @@ PagedHead pagedHead(const Call& call, uint32_t sequence, uint32_t head) {
 
 struct Sequence {
   // Query rows are row * group + head inside the group.
-  uint32_t firstToken, rows, group, context, blocks;
+  uint32_t firstToken, rows, group, context, blocks, parts;
+  bool direct;
 };
 
 Sequence sequenceOf(const Call& call, uint32_t s) {
@@ -55,7 +60,9 @@ Sequence sequenceOf(const Call& call, uint32_t s) {
   const int32_t* offsets = call.in[in_cuSeqlens].ints();
   uint32_t group = attrs.numHeads / attrs.numKvHeads, rows = (uint32_t)(offsets[s + 1] - offsets[s]) * group;
   uint32_t blocks = (rows + kQueryRows - 1) / kQueryRows;
-  return {(uint32_t)offsets[s], rows, group, (uint32_t)call.in[in_contextLens].ints()[s], blocks};
+  bool direct = rows <= kDirectRows;
+  uint32_t parts = direct ? (rows ? 1 : 0) : blocks * attrs.numKvHeads;
+  return {(uint32_t)offsets[s], rows, group, (uint32_t)call.in[in_contextLens].ints()[s], blocks, parts, direct};
 }
 
 Work work(const Call& call) {
@@ -64,13 +71,22 @@ Work work(const Call& call) {
   double pairs = 0;
   for (uint32_t s = 0; s < call.in[in_contextLens].length(); s++) {
     Sequence sequence = sequenceOf(call, s);
-    parts += sequence.blocks * attrs.numKvHeads;
+    parts += sequence.parts;
     pairs += (double)sequence.rows * sequence.context;
   }
   return {parts, parts ? 4.0 * pairs * attrs.numKvHeads * attrs.headDim / parts : 0};
 }
 
-uint64_t scratch(const Call& call) { return AttentionScratch::bytes(call.attrs<Attrs>().headDim); }
+// What a row read directly has seen so far.
+struct Running {
+  float largest, sum;
+};
+
+uint64_t scratch(const Call& call) {
+  uint64_t running = (uint64_t)sizeof(Running) * kDirectRows * call.attrs<Attrs>().numKvHeads;
+  uint64_t blocked = AttentionScratch::bytes(call.attrs<Attrs>().headDim);
+  return running > blocked ? running : blocked;
+}
 
 bool check(const Call& call, BadIndex& bad) {
   const Attrs& attrs = call.attrs<Attrs>();
@@ -89,19 +105,25 @@ bool check(const Call& call, BadIndex& bad) {
   return true;
 }
 
-float dot(const float* a, const float* b, uint32_t count) {
-  f32x4 s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+// The products of a with four rows.
+f32x4 dotFour(const float* a, const float* const* rows, uint32_t count) {
+  f32x4 s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero(), t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
   uint32_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    s0 = madd(load(a + i), load(b + i), s0);
-    s1 = madd(load(a + i + 4), load(b + i + 4), s1);
-    s2 = madd(load(a + i + 8), load(b + i + 8), s2);
-    s3 = madd(load(a + i + 12), load(b + i + 12), s3);
+  for (; i + 8 <= count; i += 8) {
+    f32x4 low = load(a + i), high = load(a + i + 4);
+    s0 = madd(low, load(rows[0] + i), s0), t0 = madd(high, load(rows[0] + i + 4), t0);
+    s1 = madd(low, load(rows[1] + i), s1), t1 = madd(high, load(rows[1] + i + 4), t1);
+    s2 = madd(low, load(rows[2] + i), s2), t2 = madd(high, load(rows[2] + i + 4), t2);
+    s3 = madd(low, load(rows[3] + i), s3), t3 = madd(high, load(rows[3] + i + 4), t3);
   }
-  for (; i + 4 <= count; i += 4) s0 = madd(load(a + i), load(b + i), s0);
-  float sum = sumLanes(add(add(s0, s1), add(s2, s3)));
-  for (; i < count; i++) sum += a[i] * b[i];
-  return sum;
+  s0 = add(s0, t0), s1 = add(s1, t1), s2 = add(s2, t2), s3 = add(s3, t3);
+  transpose(s0, s1, s2, s3);
+  f32x4 sums = add(add(s0, s1), add(s2, s3));
+  for (; i < count; i++) {
+    f32x4 column = wasm_f32x4_make(rows[0][i], rows[1][i], rows[2][i], rows[3][i]);
+    sums = madd(splat(a + i), column, sums);
+  }
+  return sums;
 }
 
 // out += p[0] v[0] + .. + p[3] v[3]
@@ -115,88 +137,108 @@ void addFour(float* out, const float* p, const float* const* v, uint32_t count) 
   for (; i < count; i++) out[i] += p[0] * v[0][i] + p[1] * v[1][i] + p[2] * v[2][i] + p[3] * v[3][i];
 }
 
-// The keys [first, first + keys) for one row whose output is y; keys past the end have weight 0.
-void attendDirect(const PagedHead& head, const float* q, float* y, uint32_t first, uint32_t keys, float scale,
-                  float& largest, float& sum) {
-  alignas(16) float weights[kKeyBlock];
-  float block = largest;
-  for (uint32_t j = 0; j < keys; j++) {
-    weights[j] = dot(q, head.key(first + j), head.headDim) * scale;
-    // Written so that a NaN stays.
-    if (!(weights[j] <= block)) block = weights[j];
+// Rows j .. j + 3 of [count, headDim]; the first of them stands in for those past the end.
+struct Four {
+  const float* rows[4];
+
+  Four(const float* base, uint32_t j, uint32_t count, uint32_t headDim) {
+    for (uint32_t i = 0; i < 4; i++) rows[i] = base + (size_t)(j + i < count ? j + i : j) * headDim;
   }
-  for (uint32_t j = keys; j % 4; j++) weights[j] = -INFINITY;
-  f32x4 top = splat(block), total = zero();
-  for (uint32_t j = 0; j < keys; j += 4) {
-    f32x4 p = exp(sub(load(weights + j), top));
+};
+
+// One row against `count` (at most kDirectKeys) consecutive keys and their values, [count, headDim] each.
+void attendKeys(const float* q, float* y, const float* keys, const float* values, uint32_t count, uint32_t headDim,
+                float scale, Running& running) {
+  alignas(16) float weights[kDirectKeys];
+  for (uint32_t j = 0; j < count; j += 4) {
+    store(weights + j, mul(dotFour(q, Four(keys, j, count, headDim).rows, headDim), splat(scale)));
+  }
+  float top = running.largest;
+  for (uint32_t j = 0; j < count; j++) {
+    // Written so that a NaN stays.
+    if (!(weights[j] <= top)) top = weights[j];
+  }
+  // Places past the end have weight 0.
+  for (uint32_t j = count; j % 4; j++) weights[j] = -INFINITY;
+  f32x4 total = zero();
+  for (uint32_t j = 0; j < count; j += 4) {
+    f32x4 p = exp(sub(load(weights + j), splat(top)));
     store(weights + j, p);
     total = add(total, p);
   }
-  float fade = wasm_f32x4_extract_lane(exp(splat(largest - block)), 0);
-  for (uint32_t d = 0; d < head.headDim; d++) y[d] *= fade;
-  for (uint32_t j = 0; j < keys; j += 4) {
-    const float* v[4];
-    for (uint32_t i = 0; i < 4; i++) v[i] = head.value(first + (j + i < keys ? j + i : j));
-    addFour(y, weights + j, v, head.headDim);
+  f32x4 fade = exp(splat(running.largest - top));
+  mapRow(y, y, y, headDim, [=](f32x4 value, f32x4) { return mul(value, fade); });
+  for (uint32_t j = 0; j < count; j += 4) {
+    addFour(y, weights + j, Four(values, j, count, headDim).rows, headDim);
   }
-  sum = sum * fade + sumLanes(total);
-  largest = block;
+  running = {top, running.sum * wasm_f32x4_extract_lane(fade, 0) + sumLanes(total)};
 }
 
-// Rows share each block of keys while it is in the cache.
-void attendFewRows(const QueryBlock& block, const PagedHead& head, float scale) {
-  constexpr uint32_t kKeys = 32;
-  float largest[kDirectRows], sums[kDirectRows];
-  uint32_t keyCount = 0;
-  for (uint32_t r = 0; r < block.rows; r++) {
-    largest[r] = -FLT_MAX;
-    sums[r] = 0;
-    for (uint32_t d = 0; d < head.headDim; d++) block.y[r][d] = 0;
-    keyCount = block.visible[r] > keyCount ? block.visible[r] : keyCount;
+// A row of a sequence: its query and output, and the keys it sees.
+struct Row {
+  const float* q;
+  float* y;
+  uint32_t visible;
+};
+
+Row rowOf(const Call& call, const Sequence& sequence, uint32_t kvHead, uint32_t index) {
+  uint32_t token = index / sequence.group, head = kvHead * sequence.group + index % sequence.group;
+  size_t column = (size_t)head * call.attrs<Attrs>().headDim;
+  uint32_t position = sequence.context - sequence.rows / sequence.group + token;
+  uint32_t row = sequence.firstToken + token;
+  return {call.in[in_q].row(row) + column, call.out[out_y].row(row) + column, position + 1};
+}
+
+void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, Running* running) {
+  const Attrs& attrs = call.attrs<Attrs>();
+  uint32_t numRows = attrs.numKvHeads * sequence.rows, headDim = attrs.headDim;
+  for (uint32_t i = 0; i < numRows; i++) {
+    running[i] = {-FLT_MAX, 0};
+    __builtin_memset(rowOf(call, sequence, i / sequence.rows, i % sequence.rows).y, 0, headDim * sizeof(float));
   }
-  for (uint32_t first = 0; first < keyCount; first += kKeys) {
-    for (uint32_t r = 0; r < block.rows; r++) {
-      if (block.visible[r] <= first) continue;
-      uint32_t left = block.visible[r] - first, keys = left < kKeys ? left : kKeys;
-      attendDirect(head, block.q[r], block.y[r], first, keys, scale, largest[r], sums[r]);
+  for (uint32_t first = 0; first < sequence.context;) {
+    uint32_t toPageEnd = attrs.pageSize - first % attrs.pageSize;
+    uint32_t keys = toPageEnd < kDirectKeys ? toPageEnd : kDirectKeys;
+    for (uint32_t i = 0; i < numRows; i++) {
+      Row row = rowOf(call, sequence, i / sequence.rows, i % sequence.rows);
+      if (row.visible <= first) continue;
+      PagedHead head = pagedHead(call, s, i / sequence.rows);
+      uint32_t count = row.visible - first < keys ? row.visible - first : keys;
+      attendKeys(row.q, row.y, head.key(first), head.value(first), count, headDim, attrs.scale, running[i]);
     }
+    first += keys;
   }
-  for (uint32_t r = 0; r < block.rows; r++) {
-    for (uint32_t d = 0; d < head.headDim; d++) block.y[r][d] /= sums[r];
+  for (uint32_t i = 0; i < numRows; i++) {
+    float* y = rowOf(call, sequence, i / sequence.rows, i % sequence.rows).y;
+    for (uint32_t d = 0; d < headDim; d++) y[d] /= running[i].sum;
   }
 }
 
-void attendPart(const Call& call, uint32_t s, const Sequence& sequence, uint32_t kvHead, uint32_t first,
-                const AttentionScratch& memory) {
+// Up to kQueryRows rows of one key/value head from row `first` on.
+void attendBlock(const Call& call, uint32_t s, const Sequence& sequence, uint32_t kvHead, uint32_t first) {
   const Attrs& attrs = call.attrs<Attrs>();
   QueryBlock block;
   block.rows = sequence.rows - first < kQueryRows ? sequence.rows - first : kQueryRows;
-  uint32_t firstPosition = sequence.context - sequence.rows / sequence.group;
   for (uint32_t r = 0; r < block.rows; r++) {
-    uint32_t token = (first + r) / sequence.group, head = kvHead * sequence.group + (first + r) % sequence.group;
-    block.q[r] = call.in[in_q].row(sequence.firstToken + token) + (size_t)head * attrs.headDim;
-    block.y[r] = call.out[out_y].row(sequence.firstToken + token) + (size_t)head * attrs.headDim;
-    block.visible[r] = firstPosition + token + 1;
+    Row row = rowOf(call, sequence, kvHead, first + r);
+    block.q[r] = row.q;
+    block.y[r] = row.y;
+    block.visible[r] = row.visible;
   }
   PagedHead head = pagedHead(call, s, kvHead);
-  if (block.rows <= kDirectRows) {
-    attendFewRows(block, head, attrs.scale);
-  } else {
-    attend(
-        block, attrs.headDim, attrs.scale, [&](uint32_t j) { return head.key(j); },
-        [&](uint32_t j) { return head.value(j); }, memory);
-  }
+  attend(
+      block, attrs.headDim, attrs.scale, [&](uint32_t j) { return head.key(j); },
+      [&](uint32_t j) { return head.value(j); }, AttentionScratch(call.scratch, attrs.headDim));
 }
 
 void run(const Call& call, uint32_t firstPart, uint32_t lastPart) {
-  const Attrs& attrs = call.attrs<Attrs>();
-  AttentionScratch memory(call.scratch, attrs.headDim);
   uint32_t part = 0;
   for (uint32_t s = 0; part < lastPart; s++) {
     Sequence sequence = sequenceOf(call, s);
-    for (uint32_t local = 0; local < sequence.blocks * attrs.numKvHeads && part < lastPart; local++, part++) {
+    for (uint32_t local = 0; local < sequence.parts && part < lastPart; local++, part++) {
       if (part < firstPart) continue;
-      attendPart(call, s, sequence, local / sequence.blocks, local % sequence.blocks * kQueryRows, memory);
+      if (sequence.direct) attendDirect(call, s, sequence, (Running*)call.scratch);
+      else attendBlock(call, s, sequence, local / sequence.blocks, local % sequence.blocks * kQueryRows);
     }
   }
 }

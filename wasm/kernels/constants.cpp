@@ -9,6 +9,6 @@ const ExpConstants kExp = {
     1.6666665459e-1f, 5.0000001201e-1f, 1.0f,
 };
 
-const HalfConstants kHalf = {0x8fffe000u, 0x1p112f};
+const HalfConstants kHalf = {0x8fff8fffu, 0x1p112f};
 
 }  // namespace glimt

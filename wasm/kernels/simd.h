@@ -100,18 +100,14 @@ struct HalfConstants {
 };
 extern const HalfConstants kHalf;
 
-// Four finite IEEE halves, each in the upper 16 bits of a lane whose lower bits are 0. Shifted right by 3 with the sign
-// kept, exponent and fraction lie where f32 has its own; times 2^112 the exponent's bias is right too. Exact: a
-// subnormal half passes through as a subnormal f32.
-inline f32x4 widenHalf(v128_t h) {
-  v128_t placed = wasm_v128_and(wasm_i32x4_shr(h, 3), splat((const float*)&kHalf.signAndMagnitude));
-  return mul(placed, splat(&kHalf.rebias));
-}
-
+// Eight finite IEEE halves, widened. Shifted right by 3 with the sign kept, exponent and fraction lie where f32 has its
+// own; times 2^112 the exponent's bias is right too. Exact: a subnormal half passes through as a subnormal f32.
 inline void widenF16(v128_t packed, f32x4& low, f32x4& high) {
-  widenBf16(packed, low, high);
-  low = widenHalf(low);
-  high = widenHalf(high);
+  v128_t upper = wasm_v128_and(wasm_i16x8_shr(packed, 3), splat((const float*)&kHalf.signAndMagnitude));
+  v128_t lower = wasm_i16x8_shl(packed, 13);
+  f32x4 rebias = splat(&kHalf.rebias);
+  low = mul(wasm_i16x8_shuffle(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11), rebias);
+  high = mul(wasm_i16x8_shuffle(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15), rebias);
 }
 
 }  // namespace glimt

@@ -45,7 +45,10 @@ export class WasmEngine implements Engine {
   }
 
   allocate(dtype: DType, rows: number, cols: number): WasmTensor {
-    return this.#alive().memory.allocate(dtype, rows, cols);
+    const { memory } = this.#alive();
+    const tensor = memory.allocate(dtype, rows, cols);
+    memory.bytes(tensor).fill(0);
+    return tensor;
   }
 
   free(tensor: DeviceTensor): void {

@@ -66,11 +66,11 @@ export class WasmMemory {
     this.#liveBytes -= block.bytes;
   }
 
+  /** Its content is what was in memory before. */
   allocate(dtype: DType, rows: number, cols: number, packed = false): WasmTensor {
     const stored = packed ? Math.ceil(rows / TILE_ROWS) * TILE_ROWS : rows;
     const bytes = stored * cols * BYTES_PER_ELEMENT[dtype];
     const block = this.allocateBlock(bytes, `a tensor ${dtype}[${rows}, ${cols}]`);
-    this.bytes(block).fill(0);
     const tensor = new WasmTensor(dtype, rows, cols, packed, block);
     this.#tensors.add(tensor);
     return tensor;

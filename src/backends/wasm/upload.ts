@@ -61,6 +61,11 @@ async function readStaged(
   const chunkRows = Math.min(rows, tiles * TILE_ROWS);
   const staging = memory.allocateBlock(chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
   const [to, from] = [DTYPES.indexOf(tensor.dtype), DTYPES.indexOf(source.dtype)];
+  if (tensor.packed) {
+    // The last tile may hold fewer rows than it has room for; their places must be zeros.
+    const tileBytes = TILE_ROWS * cols * BYTES_PER_ELEMENT[tensor.dtype];
+    memory.bytes(tensor).fill(0, Math.max(0, tensor.bytes - tileBytes));
+  }
   try {
     let bad = 0;
     for (let first = 0; first < rows; first += chunkRows) {
