@@ -19,6 +19,8 @@ export type { Rounding } from "./processor/resample-weights.ts";
 export { resizeBicubic } from "./processor/resize.ts";
 export { type SampledFrames, sampleVideoFrames, type VideoTiming } from "./processor/sampling.ts";
 export { smartResize } from "./processor/smart-resize.ts";
+export type { AdapterChoice, AdapterSource, LoadedAtStart } from "./runtime/adapter-options.ts";
+export type { AdapterFacts } from "./runtime/adapters.ts";
 export type {
   FinishReason,
   GeneratedPiece,

@@ -11,6 +11,7 @@ export interface ResolvedSource {
   readonly tensor: StoredTensor;
   readonly dtype: WeightDType;
   readonly layout: WeightSource["layout"];
+  readonly scale?: number | undefined;
 }
 
 /** Bytes of one read; the staging of rows that must be reordered or widened is no larger (or one row, if that is). */
@@ -18,7 +19,7 @@ const BATCH = 4 << 20;
 
 export class WeightReader {
   readonly spec: WeightSpec;
-  /** What `readRows` hands out: the tensors' common dtype, or f32 when they differ (widening is exact). */
+  /** What `readRows` hands out: the tensors' common dtype, or f32 when they differ (widening is exact) or are scaled. */
   readonly dtype: WeightDType;
   readonly rows: number;
   readonly cols: number;
@@ -35,7 +36,8 @@ export class WeightReader {
   ) {
     const [first] = sources;
     this.spec = spec;
-    this.dtype = first && sources.every(({ dtype }) => dtype === first.dtype) ? first.dtype : "f32";
+    const asStored = sources.every(({ dtype, scale }) => dtype === first?.dtype && scale === undefined);
+    this.dtype = first && asStored ? first.dtype : "f32";
     this.rows = spec.shape[0] ?? 1;
     this.cols = spec.shape.slice(1).reduce((product, size) => product * size, 1);
     this.position = position;
@@ -80,7 +82,8 @@ export class WeightReader {
     into: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const inPlace = source.layout === "rows" && source.dtype === this.dtype;
+    const { scale } = source;
+    const inPlace = source.layout === "rows" && source.dtype === this.dtype && scale === undefined;
     const storedRowBytes = this.cols * BYTES_PER_ELEMENT[source.dtype];
     const rowBytes = into.length / count;
     const batchRows = Math.max(1, Math.floor(BATCH / Math.max(1, storedRowBytes)));
@@ -97,15 +100,16 @@ export class WeightReader {
     }
   }
 
-  /** Reorders and widens staged rows into the caller's memory. */
+  /** Reorders, widens and scales staged rows into the caller's memory. */
   #place(
-    { tensor, dtype, layout }: ResolvedSource,
+    { tensor, dtype, layout, scale }: ResolvedSource,
     stored: Uint8Array,
     target: Uint8Array,
     rows: number,
   ): void {
     let values = elements(stored, dtype);
     if (dtype !== this.dtype) values = toFloat32(dtype, values);
+    if (scale !== undefined) values = values.map((value) => value * scale);
     const out = elements(target, this.dtype);
     if (layout === "rows") {
       out.set(values);

@@ -8,6 +8,8 @@ export interface WeightSource {
   readonly shape: readonly number[];
   /** "conv2x2" reorders each row of an [out, in, kh, kw] kernel to (kh, kw, in), so that it is a linear on merged rows. */
   readonly layout: "rows" | "conv2x2";
+  /** What its values are multiplied by, in float32; absent for 1. */
+  readonly scale?: number;
 }
 
 export interface WeightSpec {
@@ -18,4 +20,6 @@ export interface WeightSpec {
   /** How it is stored on the device. Vectors are always f32. */
   readonly dtype: WeightDType;
   readonly sources: readonly WeightSource[];
+  /** Whose weight it is: absent for the model itself, or an adapter. Weights of different origins are never stacked. */
+  readonly origin?: string;
 }

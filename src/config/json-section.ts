@@ -1,23 +1,28 @@
 /** Reads one JSON object strictly: every complaint names the file, the key path, what was expected and what was found. */
-import { GlimtError } from "../errors.ts";
+import { type ErrorCode, GlimtError } from "../errors.ts";
 
 export class JsonSection {
   readonly #values: Readonly<Record<string, unknown>>;
   readonly #file: string;
   readonly #path: string;
+  readonly #code: ErrorCode;
 
-  private constructor(values: Readonly<Record<string, unknown>>, file: string, path: string) {
+  private constructor(
+    values: Readonly<Record<string, unknown>>,
+    file: string,
+    path: string,
+    code: ErrorCode,
+  ) {
     this.#values = values;
     this.#file = file;
     this.#path = path;
+    this.#code = code;
   }
 
-  /** Wraps the root of a parsed file; throws `CONFIG_INVALID` when it is no object. */
-  static root(json: unknown, file: string): JsonSection {
-    if (!isObject(json)) {
-      throw new GlimtError("CONFIG_INVALID", `${file}: expected a JSON object, found ${show(json)}.`);
-    }
-    return new JsonSection(json, file, "");
+  /** Wraps the root of a parsed file. Complaints have the given code. @throws when it is no object. */
+  static root(json: unknown, file: string, code: ErrorCode = "CONFIG_INVALID"): JsonSection {
+    if (!isObject(json)) throw new GlimtError(code, `${file}: expected a JSON object, found ${show(json)}.`);
+    return new JsonSection(json, file, "", code);
   }
 
   /** True when the key is there and not null (Hugging Face writes null for "not set"). */
@@ -33,10 +38,14 @@ export class JsonSection {
     return this.#values[key] ?? undefined;
   }
 
+  keys(): string[] {
+    return Object.keys(this.#values);
+  }
+
   section(key: string): JsonSection {
     const value = this.#values[key];
     if (!isObject(value)) throw this.invalid(key, "an object");
-    return new JsonSection(value, this.#file, this.#join(key));
+    return new JsonSection(value, this.#file, this.#join(key), this.#code);
   }
 
   optionalSection(key: string): JsonSection | null {
@@ -105,7 +114,7 @@ export class JsonSection {
   /** The error for a key of this section; `found` is the value there. */
   invalid(key: string, expected: string): GlimtError {
     return new GlimtError(
-      "CONFIG_INVALID",
+      this.#code,
       `${this.#file}: ${this.#join(key)}: expected ${expected}, found ${show(this.#values[key])}.`,
     );
   }

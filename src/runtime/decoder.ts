@@ -115,10 +115,15 @@ export class Decoder {
     return { values: { tensor, firstRow, rows: rows.length }, rows: rows.map((row) => row + before) };
   }
 
-  #logitsTensor(rows: number): DeviceTensor {
-    if (this.#logits && this.#logits.rows >= rows) return this.#logits;
+  /** Frees what it allocated for itself; it may be used again. */
+  release(): void {
     if (this.#logits) this.#engine.free(this.#logits);
     this.#logits = null;
+  }
+
+  #logitsTensor(rows: number): DeviceTensor {
+    if (this.#logits && this.#logits.rows >= rows) return this.#logits;
+    this.release();
     this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
     return this.#logits;
   }

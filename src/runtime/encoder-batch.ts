@@ -14,6 +14,14 @@ export interface EncoderItem {
   readonly gridThw: GridThw;
 }
 
+/** Features that were encoded before, f32 [features, outHiddenSize]. */
+export interface EmbeddedItem {
+  readonly embeddings: Float32Array;
+}
+
+/** An image or video in the order of a prompt, as pixels or as features. */
+export type VisionItem = EncoderItem | EmbeddedItem;
+
 /** Patches of several items, one after another, as processors return them. */
 export interface EncoderBatch {
   /** f32 [patches of all items, channels * temporal * patch²] */

@@ -4,6 +4,7 @@ import { GlimtError, throwIfAborted } from "../errors.ts";
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
 import { IncrementalDetokenizer } from "../text/detokenizer.ts";
 import { StopMatcher } from "../text/stop-matcher.ts";
+import type { StagesLease } from "./adapters.ts";
 import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
 import { Sequence } from "./kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
@@ -67,9 +68,10 @@ export async function* generate(
   let text = "";
   let finishReason: FinishReason | null = null;
 
+  const stages = await core.adapters.acquire(options.adapters);
   const sequence = new Sequence(core.parts.pool);
   try {
-    const prompt = await readPrompt(core, sequence, inputs, options, clock);
+    const prompt = await readPrompt(core, stages, sequence, inputs, options, clock);
     const first = topLogits(prompt, TOP_LOGITS);
     let logits = prompt;
     for (;;) {
@@ -85,7 +87,7 @@ export async function* generate(
       text += piece;
       yield { text: piece, tokenId, index: tokenIds.length - 1 };
       if (finishReason) break;
-      logits = await step(core, sequence, tokenId, inputs.ropeDelta, options);
+      logits = await step(core, stages, sequence, tokenId, inputs.ropeDelta, options);
     }
     clock.end("decode");
     return {
@@ -103,12 +105,14 @@ export async function* generate(
     };
   } finally {
     sequence.release();
+    await stages.release();
   }
 }
 
 /** Fills the cache with the prompt. @returns the logits after its last token. */
 async function readPrompt(
   core: ModelCore,
+  stages: StagesLease,
   sequence: Sequence,
   inputs: ProcessedInputs,
   options: GenerateOptions,
@@ -118,14 +122,14 @@ async function readPrompt(
   const features = await core.run(() =>
     inputs.visionItems.length === 0
       ? Promise.resolve(null)
-      : core.parts.encoder.encode(inputs.visionItems, {
+      : stages.encoder.encode(inputs.visionItems, {
           signal,
           onProgress: (share) => onProgress?.({ stage: "vision", share }),
         }),
   );
   clock.end("vision");
   try {
-    const logits = await prefill(core, sequence, inputs, features, options);
+    const logits = await prefill(core, stages, sequence, inputs, features, options);
     clock.end("prefill");
     return logits;
   } finally {
@@ -135,6 +139,7 @@ async function readPrompt(
 
 async function prefill(
   core: ModelCore,
+  stages: StagesLease,
   sequence: Sequence,
   inputs: ProcessedInputs,
   features: DeviceTensor | null,
@@ -156,9 +161,7 @@ async function prefill(
     firstFeature += rows.length;
     const report = (share: number) =>
       onProgress?.({ stage: "prefill", share: (start + share * (end - start)) / total });
-    const [logits] = await core.run(() =>
-      core.parts.decoder.forward([slice], { signal, onProgress: report }),
-    );
+    const [logits] = await core.run(() => stages.decoder.forward([slice], { signal, onProgress: report }));
     if (logits) return logits;
   }
   throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
@@ -166,6 +169,7 @@ async function prefill(
 
 async function step(
   core: ModelCore,
+  stages: StagesLease,
   sequence: Sequence,
   tokenId: number,
   ropeDelta: number,
@@ -177,7 +181,7 @@ async function step(
     positionIds: textPositions(sequence.length, 1, ropeDelta),
     wantsLogits: true,
   };
-  const [logits] = await core.run(() => core.parts.decoder.forward([slice], { signal }));
+  const [logits] = await core.run(() => stages.decoder.forward([slice], { signal }));
   return logits as Float32Array;
 }
 

@@ -1,6 +1,7 @@
 /** What a caller may say about a generation, checked and completed from the checkpoint. */
 import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import type { AdapterChoice } from "./adapter-options.ts";
 import { type SamplingOptions, validateSampling } from "./sampler.ts";
 
 export interface GenerateOptions {
@@ -18,6 +19,8 @@ export interface GenerateOptions {
   readonly checkpointSampling?: boolean | undefined;
   /** Strings that end the text; they are not part of it. */
   readonly stop?: string | readonly string[] | undefined;
+  /** Adapters to answer with, by name; default: none but those merged into the weights. */
+  readonly adapters?: readonly AdapterChoice[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
@@ -41,6 +44,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "seed",
   "checkpointSampling",
   "stop",
+  "adapters",
   "signal",
   "onProgress",
 ];

@@ -1,12 +1,15 @@
 /** From a checkpoint to a model that answers. */
 import type { BackendName } from "../backends/backend.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
+import type { LoadedAtStart } from "./adapter-options.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
+import { checkMerging, openMerged } from "./merged-adapters.ts";
 import { Model } from "./model.ts";
 import { ModelCore } from "./model-core.ts";
 import { type LoadProgress, openStages } from "./open-stages.ts";
@@ -25,6 +28,8 @@ export interface LoadOptions extends MediaOptions {
   readonly threads?: number | undefined;
   /** Most prompt tokens read in one go (default 512): memory and the time to cancel grow with it, results do not change. */
   readonly prefillChunk?: number | undefined;
+  /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
+  readonly adapters?: readonly LoadedAtStart[] | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -35,6 +40,7 @@ const LOAD_OPTION_NAMES = [
   "dtype",
   "threads",
   "prefillChunk",
+  "adapters",
   "onProgress",
   "signal",
 ];
@@ -57,13 +63,17 @@ export async function loadModelOn(
     maxDecodedPixels,
   });
 
+  const { merged, separate } = await openMerged(platform, options.adapters ?? [], options.signal);
   const dtype = options.dtype ?? checkpoint.mainDType;
   const stages = await openStages(backend, checkpoint.config, {
     mainDType: dtype,
     weightDType: storedWeightDType(checkpoint, options.dtype),
     // In the order of the files, so that each is read once from front to back.
-    weightRows: (specs) =>
-      [...resolveWeights(checkpoint, specs).weights].sort((a, b) => a.position - b.position),
+    weightRows: (specs) => {
+      checkMerging(merged, checkpoint.config.architecture, specs);
+      const { weights } = resolveWeights(checkpoint, specs);
+      return mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
+    },
     engine: options.threads === undefined ? {} : { threads: options.threads },
     onWeight: (progress) => {
       options.onProgress?.(progress);
@@ -71,7 +81,21 @@ export async function loadModelOn(
     },
   });
   const { config, generation } = checkpoint;
-  const core = new ModelCore({ ...stages, config, generation, tokenizer: processor.tokenizer, prefillChunk });
+  const core = new ModelCore({
+    ...stages,
+    config,
+    generation,
+    tokenizer: processor.tokenizer,
+    openFiles: platform.openFiles,
+    merged: merged.map(({ facts }) => facts),
+    prefillChunk,
+  });
+  try {
+    for (const source of separate) await core.adapters.load(source, options.signal);
+  } catch (error) {
+    await core.dispose();
+    throw error;
+  }
   const loadMilliseconds = performance.now() - start;
   return new Model(core, processor, { dtype, refused, loadMilliseconds });
 }

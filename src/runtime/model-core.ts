@@ -1,32 +1,33 @@
 /** What a loaded model is made of; generation and processing work on it. */
-import type { Engine } from "../backends/backend.ts";
 import type { GenerationDefaults, ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Decoder } from "./decoder.ts";
-import type { KvPool } from "./kv-pool.ts";
+import { type AdapterFacts, Adapters } from "./adapters.ts";
+import type { Stages } from "./open-stages.ts";
+import type { Platform } from "./platform.ts";
 import { SerialQueue } from "./serial-queue.ts";
-import type { VisionEncoder } from "./vision-encoder.ts";
 
-export interface ModelParts {
+export interface ModelParts extends Stages {
   readonly config: ModelConfig;
   readonly generation: GenerationDefaults;
-  readonly engine: Engine;
-  readonly encoder: VisionEncoder;
-  readonly decoder: Decoder;
-  readonly pool: KvPool;
   readonly tokenizer: Tokenizer;
+  readonly openFiles: Platform["openFiles"];
+  /** Adapters that are part of the weights. */
+  readonly merged: readonly AdapterFacts[];
   /** Most prompt tokens in one run of the decoder. */
   readonly prefillChunk: number;
 }
 
 export class ModelCore {
   readonly parts: ModelParts;
+  readonly adapters: Adapters;
   readonly #queue = new SerialQueue();
   #disposed = false;
 
   constructor(parts: ModelParts) {
     this.parts = parts;
+    const { config, openFiles, merged } = parts;
+    this.adapters = new Adapters({ stages: parts, config, openFiles, merged, run: (task) => this.run(task) });
   }
 
   get disposed(): boolean {

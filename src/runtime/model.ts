@@ -3,6 +3,8 @@
 import type { BackendName } from "../backends/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
+import type { AdapterSource } from "./adapter-options.ts";
+import type { AdapterFacts } from "./adapters.ts";
 import { type GeneratedPiece, type GenerationResult, generate } from "./generate.ts";
 import { GENERATE_OPTION_NAMES, type GenerateOptions, rejectUnknownOptions } from "./generation-options.ts";
 import type { ModelCore } from "./model-core.ts";
@@ -50,6 +52,28 @@ export class Model {
   /** Device memory held now, in bytes: weights, KV cache, scratch. 0 after dispose. */
   get liveBytes(): number {
     return this.#core.parts.engine.liveBytes;
+  }
+
+  /** The adapters that are loaded, and those merged into the weights. */
+  get adapters(): readonly AdapterFacts[] {
+    return this.#core.adapters.facts;
+  }
+
+  /**
+   * Loads a PEFT LoRA adapter, to be asked for by name in `generate`. It costs the memory of its matrices.
+   *
+   * @throws CHECKPOINT_NOT_FOUND, ADAPTER_INVALID naming the key or the module that does not fit, CHECKPOINT_INVALID,
+   * WEIGHTS_INVALID, OPTION_INVALID, OUT_OF_MEMORY, DISPOSED; the model stays usable.
+   */
+  loadAdapter(source: AdapterSource): Promise<void> {
+    this.#core.throwIfDisposed();
+    return this.#core.adapters.load(source);
+  }
+
+  /** Frees an adapter; requests under way with it end first. @throws OPTION_INVALID when there is none of that name */
+  unloadAdapter(name: string): Promise<void> {
+    this.#core.throwIfDisposed();
+    return this.#core.adapters.unload(name);
   }
 
   /** What the model would be given: prompt text, token ids, pixels, positions. Runs no model. */

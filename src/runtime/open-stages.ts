@@ -4,6 +4,7 @@ import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
 import type { Program } from "../compiler/program.ts";
 import type { ModelConfig } from "../config/types.ts";
+import type { Graph } from "../graph/graph.ts";
 import type { OpName } from "../graph/ops.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
@@ -16,11 +17,19 @@ import { VisionEncoder } from "./vision-encoder.ts";
 /** Tokens in a page of the KV cache. */
 export const DEFAULT_PAGE_SIZE = 16;
 
-export interface Stages {
+export interface Stages extends ModelGraphs {
   readonly engine: Engine;
   readonly encoder: VisionEncoder;
   readonly decoder: Decoder;
   readonly pool: KvPool;
+  /** The model's weights on the device, by the names its programs bind them with. */
+  readonly weights: ReadonlyMap<string, DeviceTensor>;
+}
+
+/** What the stages' programs are compiled from, and how. */
+export interface ModelGraphs {
+  readonly graphs: { readonly vision: Graph; readonly decoder: Graph };
+  readonly compile: CompileOptions;
 }
 
 export interface StageOptions {
@@ -52,7 +61,8 @@ export async function openStages(
   config: ModelConfig,
   options: StageOptions,
 ): Promise<Stages> {
-  const { vision, decoder } = compileModel(backend, config, options);
+  const model = buildModel(backend, config, options);
+  const { vision, decoder } = compileModel(model);
   const rows = options.weightRows([...vision.weights, ...decoder.weights]);
   const engine = await backend.open(options.engine);
   try {
@@ -65,6 +75,8 @@ export async function openStages(
       dtype: backend.activationDType,
     });
     return {
+      ...model,
+      weights,
       engine,
       encoder: new VisionEncoder(
         engine,
@@ -81,19 +93,28 @@ export async function openStages(
   }
 }
 
-/** The programs that `openStages` runs: fused ops that the backend lacks are expanded. */
-export function compileModel(
+/** The graphs that `openStages` compiles; fused ops that the backend lacks will be expanded. */
+function buildModel(
   backend: Pick<Backend, "activationDType" | "supports">,
   config: ModelConfig,
   { weightDType, mainDType, compile }: Pick<StageOptions, "weightDType" | "mainDType" | "compile">,
-): { vision: Program; decoder: Program } {
+): ModelGraphs {
   const { activationDType } = backend;
   const dtypes = { activation: activationDType, weight: mainDType };
-  const options = { hasOp: (op: OpName) => backend.supports(op, dtypes).ok, ...compile };
   const graph = { activationDType, weightDType };
   return {
-    vision: compileGraph(buildVisionTower(config.vision, graph), options),
-    decoder: compileGraph(buildDecoder(config, { ...graph, pageSize: DEFAULT_PAGE_SIZE }), options),
+    graphs: {
+      vision: buildVisionTower(config.vision, graph),
+      decoder: buildDecoder(config, { ...graph, pageSize: DEFAULT_PAGE_SIZE }),
+    },
+    compile: { hasOp: (op: OpName) => backend.supports(op, dtypes).ok, ...compile },
+  };
+}
+
+function compileModel({ graphs, compile }: ModelGraphs): { vision: Program; decoder: Program } {
+  return {
+    vision: compileGraph(graphs.vision, compile),
+    decoder: compileGraph(graphs.decoder, compile),
   };
 }
 

@@ -13,13 +13,24 @@ import { processVideo } from "../processor/video.ts";
 import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
 import { type ChatMessage, normaliseMessages, type Part } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { VisionItem } from "./encoder-batch.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
+import {
+  checkImageEmbeddings,
+  checkVideoEmbeddings,
+  type ImageEmbeddings,
+  isEmbedded,
+  type VideoEmbeddings,
+} from "./media-embeddings.ts";
 import { type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
 import type { Platform } from "./platform.ts";
-import type { VisionItem } from "./vision-encoder.ts";
 
-export type Message = ChatMessage<ImageSource, VideoSource>;
-export type MessagePart = Part<ImageSource, VideoSource>;
+/** A picture, or its features. */
+export type PromptImage = ImageSource | ImageEmbeddings;
+/** A video, or its features with their timestamps. */
+export type PromptVideo = VideoSource | VideoEmbeddings;
+export type Message = ChatMessage<PromptImage, PromptVideo>;
+export type MessagePart = Part<PromptImage, PromptVideo>;
 
 export interface ProcessOptions {
   /** JSON schemas of functions, as the template takes them. */
@@ -48,23 +59,28 @@ export interface ProcessedInputs {
   readonly inputIds: readonly number[];
   /** 0 text, 1 image, 2 video; one a token. */
   readonly mmTokenTypeIds: readonly number[];
-  /** f32 [patches of all images, channels * temporal * patch²], or null without images. */
+  /**
+   * f32 [patches of all images, channels * temporal * patch²], or null without images. Images that were given as
+   * embeddings have no pixels here.
+   */
   readonly pixelValues: Float32Array | null;
   readonly pixelValuesVideos: Float32Array | null;
   readonly imageGridThw: readonly GridThw[];
   readonly videoGridThw: readonly GridThw[];
   readonly positionIds: PositionIds;
   readonly ropeDelta: number;
-  /** Images and videos in prompt order, views of the pixel values. */
+  /** Images and videos in prompt order, views of the pixel values or the embeddings given. */
   readonly visionItems: readonly VisionItem[];
   /** Time it took. */
   readonly milliseconds: number;
 }
 
-interface ProcessedMedia extends VisionItem {
-  /** Timestamp texts of a video's frame pairs; none for an image. */
+/** One image or video, ready to encode. */
+export type ProcessedMedia = VisionItem & {
+  readonly gridThw: GridThw;
+  /** Timestamp texts of a video's temporal patches; none for an image. */
   readonly labels: readonly string[];
-}
+};
 
 export class Processor {
   readonly checkpoint: Checkpoint;
@@ -103,9 +119,9 @@ export class Processor {
     const chat = normaliseMessages(messages);
     const promptText = renderChat(this.#template, chat.messages, this.#renderOptions(options));
     const images: ProcessedMedia[] = [];
-    for (const source of chat.images) images.push(await this.#image(source, signal));
+    for (const source of chat.images) images.push(await this.readImage(source, signal));
     const videos: ProcessedMedia[] = [];
-    for (const source of chat.videos) videos.push(await this.#video(source, signal));
+    for (const source of chat.videos) videos.push(await this.readVideo(source, signal));
     return { ...this.#tokens(promptText, images, videos), milliseconds: performance.now() - start };
   }
 
@@ -124,7 +140,12 @@ export class Processor {
     };
   }
 
-  async #image(source: ImageSource, signal: AbortSignal | undefined): Promise<ProcessedMedia> {
+  /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, ABORTED */
+  async readImage(source: PromptImage, signal?: AbortSignal): Promise<ProcessedMedia> {
+    if (isEmbedded(source)) {
+      checkImageEmbeddings(source, this.checkpoint.config);
+      return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
+    }
     const picture = await decodeImage(source, this.#decoding(signal));
     const { pixelValues, gridThw } = processImage(picture, this.#rules.image, {
       rounding: this.#rules.rounding,
@@ -132,7 +153,13 @@ export class Processor {
     return { pixelValues, gridThw, labels: [] };
   }
 
-  async #video(source: VideoSource, signal: AbortSignal | undefined): Promise<ProcessedMedia> {
+  /** One video as the vision tower reads it. @throws VIDEO_INVALID, IMAGE_INVALID, INPUT_INVALID, ABORTED */
+  async readVideo(source: PromptVideo, signal?: AbortSignal): Promise<ProcessedMedia> {
+    if (isEmbedded(source)) {
+      const given = source as VideoEmbeddings;
+      checkVideoEmbeddings(given, this.checkpoint.config);
+      return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
+    }
     const video = await loadVideo(source, {
       ...this.#decoding(signal),
       readFrameDirectory: this.#platform.readFrameDirectory,
@@ -204,10 +231,16 @@ function inPromptOrder(
   });
   return places
     .sort((a, b) => a.start - b.start)
-    .map(({ item: { pixelValues, gridThw } }) => ({ pixelValues, gridThw }));
+    .map(({ item }) =>
+      "embeddings" in item
+        ? { embeddings: item.embeddings }
+        : { pixelValues: item.pixelValues, gridThw: item.gridThw },
+    );
 }
 
-function joined(items: readonly ProcessedMedia[]): Float32Array | null {
+/** The pixels of all items that have some. */
+function joined(media: readonly ProcessedMedia[]): Float32Array | null {
+  const items = media.flatMap((item) => ("pixelValues" in item ? [item] : []));
   if (items.length <= 1) return items[0]?.pixelValues ?? null;
   const all = new Float32Array(items.reduce((sum, { pixelValues }) => sum + pixelValues.length, 0));
   let offset = 0;

@@ -1,6 +1,7 @@
 /**
  * Linears that read the same rows become one with stacked weights (q, k, v; gate and up): one pass over x,
- * one longer stream of weights. Consumers read column slices.
+ * one longer stream of weights. Consumers read column slices. An adapter's weights are stacked among themselves, so
+ * that a model's own stacks are the same with and without adapters.
  */
 import type { WeightSpec } from "../../checkpoint/weight-spec.ts";
 import { consumers, type Graph, type Node, type Value, type ValueId } from "../../graph/graph.ts";
@@ -32,7 +33,8 @@ function linearGroups(graph: Graph): Map<Node, Node[]> {
     // A weight that is used elsewhere too (tied embeddings) must keep a storage of its own.
     if (weights.some((id) => weightSpec(graph.values, id) === null || readers.get(id)?.length !== 1))
       continue;
-    const key = `${node.op} ${node.inputs.x} ${graph.values[node.inputs.w as ValueId]?.dtype}`;
+    const weight = weightSpec(graph.values, node.inputs.w as ValueId);
+    const key = `${node.op} ${node.inputs.x} ${weight?.dtype} ${weight?.origin ?? ""}`;
     byInput.set(key, [...(byInput.get(key) ?? []), node]);
   }
   const groups = [...byInput.values()].filter((group) => group.length > 1);
@@ -60,12 +62,14 @@ function mergeGroup(rewriter: GraphRewriter, group: readonly Node[]): void {
 
 function stackWeights(rewriter: GraphRewriter, ids: readonly ValueId[]): ValueId {
   const specs = ids.map((id) => weightSpec(rewriter.values, id) as WeightSpec);
+  const { origin } = specs[0] as WeightSpec;
   const rows = specs.reduce((sum, spec) => sum + (spec.shape[0] as number), 0);
   const spec: WeightSpec = {
     name: specs.map((part) => part.name).join(" + "),
     shape: [rows, ...(specs[0] as WeightSpec).shape.slice(1)],
     dtype: (specs[0] as WeightSpec).dtype,
     sources: specs.flatMap((part) => part.sources),
+    ...(origin === undefined ? {} : { origin }),
   };
   return rewriter.addValue({
     name: spec.name,

@@ -1,0 +1,121 @@
+/** A weight with adapters merged into it: W + scale * B A, row by row while it is read. */
+import { toFloat32 } from "../tensor/convert.ts";
+import { BYTES_PER_ELEMENT, hostArray } from "../tensor/dtype.ts";
+import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
+import type { WeightReader } from "./weight-reader.ts";
+import type { WeightSource, WeightSpec } from "./weight-spec.ts";
+
+export interface MergedAdapter {
+  readonly adapter: Adapter;
+  readonly scale: number;
+}
+
+/** What an upload needs of a weight, merged or not. */
+export type ReadableWeight = Pick<
+  WeightReader,
+  "spec" | "dtype" | "rows" | "cols" | "bytes" | "position" | "readRows"
+>;
+
+/** The weights with those that an adapter changes replaced. Adapters must fit: see `checkAdapterFits`. */
+export function mergeAdapters(
+  weights: readonly WeightReader[],
+  adapters: readonly MergedAdapter[],
+): ReadableWeight[] {
+  return weights.map((weight) => {
+    const deltas: Delta[] = [];
+    let firstRow = 0;
+    for (const source of weight.spec.sources) {
+      for (const { adapter, scale } of adapters) {
+        const module = adapter.modules.get(source.tensor.replace(/\.weight$/, ""));
+        if (module && scale !== 0) deltas.push(new Delta(adapter, module, source, scale, firstRow));
+      }
+      firstRow += source.shape[0] ?? 0;
+    }
+    return deltas.length === 0 ? weight : new MergedWeight(weight, deltas);
+  });
+}
+
+/** Sums in float64, handed out in float32: the storage type is rounded to once. */
+class MergedWeight implements ReadableWeight {
+  readonly dtype = "f32";
+  readonly spec: WeightSpec;
+  readonly rows: number;
+  readonly cols: number;
+  readonly position: number;
+  readonly #base: WeightReader;
+  readonly #deltas: readonly Delta[];
+
+  constructor(base: WeightReader, deltas: readonly Delta[]) {
+    this.spec = base.spec;
+    this.rows = base.rows;
+    this.cols = base.cols;
+    this.position = base.position;
+    this.#base = base;
+    this.#deltas = deltas;
+  }
+
+  get bytes(): number {
+    return this.rows * this.cols * BYTES_PER_ELEMENT.f32;
+  }
+
+  async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { dtype } = this.#base;
+    const stored = hostArray(dtype, count * this.cols);
+    await this.#base.readRows(first, count, new Uint8Array(stored.buffer), signal);
+    const sums = Float64Array.from(toFloat32(dtype, stored));
+    for (const delta of this.#deltas) await delta.addRows(first, count, sums, signal);
+    // The caller's memory may move while something is awaited, so it is looked at last.
+    new Float32Array(into.buffer, into.byteOffset, sums.length).set(sums);
+  }
+}
+
+/** scale * B A of one module, as rows of the weight that holds the module's. */
+class Delta {
+  readonly #a: WeightReader;
+  readonly #b: WeightReader;
+  readonly #firstRow: number;
+  #aValues: Promise<Float32Array> | undefined;
+
+  constructor(adapter: Adapter, module: AdapterModule, base: WeightSource, scale: number, firstRow: number) {
+    const specs = adapterSpecs(module, base, scale);
+    this.#a = adapterRows(adapter, specs.a);
+    this.#b = adapterRows(adapter, specs.b);
+    this.#firstRow = firstRow;
+  }
+
+  /** Adds what falls into rows [first, first + count) to `sums`, which hold those rows. */
+  async addRows(
+    first: number,
+    count: number,
+    sums: Float64Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const from = Math.max(first, this.#firstRow);
+    const to = Math.min(first + count, this.#firstRow + this.#b.rows);
+    if (from >= to) return;
+    this.#aValues ??= readAll(this.#a, 0, this.#a.rows, signal);
+    const a = await this.#aValues;
+    const b = await readAll(this.#b, from - this.#firstRow, to - from, signal);
+    const { rows: rank, cols } = this.#a;
+    for (let row = from; row < to; row++) {
+      const start = (row - first) * cols;
+      for (let k = 0; k < rank; k++) {
+        const factor = b[(row - from) * rank + k] as number;
+        for (let column = 0; column < cols; column++) {
+          sums[start + column] = (sums[start + column] as number) + factor * (a[k * cols + column] as number);
+        }
+      }
+    }
+  }
+}
+
+async function readAll(
+  weight: WeightReader,
+  first: number,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  const stored = hostArray(weight.dtype, count * weight.cols);
+  await weight.readRows(first, count, new Uint8Array(stored.buffer), signal);
+  return toFloat32(weight.dtype, stored);
+}

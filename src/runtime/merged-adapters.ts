@@ -1,0 +1,54 @@
+/** Adapters that become part of the weights while a model is loaded. */
+import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapter.ts";
+import type { WeightSource, WeightSpec } from "../checkpoint/weight-spec.ts";
+import { GlimtError } from "../errors.ts";
+import { type AdapterSource, checkAdapterSource, type LoadedAtStart } from "./adapter-options.ts";
+import { type AdapterFacts, adapterFacts } from "./adapters.ts";
+import type { Platform } from "./platform.ts";
+
+export interface MergedAtStart {
+  readonly adapter: Adapter;
+  readonly scale: number;
+  readonly facts: AdapterFacts;
+}
+
+/** Opens those to be merged; the others are handed on. @throws OPTION_INVALID, and what opening an adapter throws */
+export async function openMerged(
+  platform: Pick<Platform, "openFiles">,
+  sources: readonly LoadedAtStart[],
+  signal: AbortSignal | undefined,
+): Promise<{ merged: MergedAtStart[]; separate: AdapterSource[] }> {
+  const names = new Set<string>();
+  const merged: MergedAtStart[] = [];
+  const separate: AdapterSource[] = [];
+  if (!Array.isArray(sources)) throw new GlimtError("OPTION_INVALID", "adapters must be a list.");
+  for (const source of sources as readonly LoadedAtStart[]) {
+    checkAdapterSource(source, ["name", "location", "scale", "merge"]);
+    const { merge, ...rest } = source;
+    if (names.has(rest.name)) {
+      throw new GlimtError("OPTION_INVALID", `adapters has two of the name "${rest.name}".`);
+    }
+    names.add(rest.name);
+    if (!merge) {
+      separate.push(rest);
+      continue;
+    }
+    const adapter = await openAdapter(await platform.openFiles(rest.location), signal);
+    merged.push({ adapter, scale: rest.scale ?? 1, facts: adapterFacts(rest, adapter, true) });
+  }
+  return { merged, separate };
+}
+
+/** Every tensor of the checkpoint can take a change, routed experts too. @throws ADAPTER_INVALID */
+export function checkMerging(
+  merged: readonly MergedAtStart[],
+  architecture: string,
+  specs: readonly WeightSpec[],
+): void {
+  if (merged.length === 0) return;
+  const sources = specs.flatMap((spec) => spec.sources);
+  const modules = new Map(
+    sources.map((source): [string, WeightSource] => [source.tensor.replace(/\.weight$/, ""), source]),
+  );
+  for (const { adapter } of merged) checkAdapterFits(adapter, architecture, modules);
+}

@@ -1,0 +1,259 @@
+/** The tensors that a prompt may be given as, each described once, and what the decoder reads of them. */
+import type { ModelConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { mropePositions, type PositionIds, textPositions } from "../mrope/positions.ts";
+import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
+import { mmTokenTypeIds } from "../processor/placeholders.ts";
+import { checkTensors, type KnownSize, type TensorSchema } from "../tensor/schema.ts";
+import { patchElements, selectEncoderItems, type VisionItem } from "./encoder-batch.ts";
+import { checkGrid } from "./media-embeddings.ts";
+
+/**
+ * A prompt as token ids and tensors. What `process` returns is one; a caller may also make them, and leave out all
+ * but `inputIds` and the pixels or embeddings with their grids.
+ */
+export interface PromptInputs {
+  /** (s): token ids, one a feature where pictures stand. */
+  readonly inputIds: readonly number[];
+  /** (s): 0 text, 1 image, 2 video; default: by the special tokens. */
+  readonly mmTokenTypeIds?: readonly number[] | undefined;
+  /** (3, s); default: by tokens and grids. */
+  readonly positionIds?: PositionIds | undefined;
+  /** Largest position + 1 - s; default: by the positions. */
+  readonly ropeDelta?: number | undefined;
+  /** (n, 3): patch grids in prompt order. */
+  readonly imageGridThw?: readonly GridThw[] | undefined;
+  readonly videoGridThw?: readonly GridThw[] | undefined;
+  /** (np, cpp): np patches of all images, cpp = channels * temporal * patch² values each. */
+  readonly pixelValues?: Float32Array | null | undefined;
+  /** (np, ctpp): np patches of all videos. */
+  readonly pixelValuesVideos?: Float32Array | null | undefined;
+  /** (f, h): features of all images in place of pixelValues. */
+  readonly imageEmbeddings?: Float32Array | null | undefined;
+  /** (f, h): features of all videos in place of pixelValuesVideos. */
+  readonly videoEmbeddings?: Float32Array | null | undefined;
+  /** Images and videos in prompt order, each by itself; used in place of the four fields before when given. */
+  readonly visionItems?: readonly VisionItem[] | undefined;
+}
+
+/** A prompt as embeddings instead of token ids. */
+export interface EmbeddedPrompt {
+  /** f32 (s, h), row-major: one row a token, h the model's hidden size. */
+  readonly promptEmbeddings: Float32Array;
+  /** (3, s); default: those of text, 0, 1, 2, ... */
+  readonly positionIds?: PositionIds | undefined;
+  readonly ropeDelta?: number | undefined;
+}
+
+/** What generation reads of a prompt, checked and complete. */
+export interface DecoderPrompt {
+  /** Ids to look up, one a row; rows that take a feature ignore theirs. */
+  readonly inputIds: readonly number[];
+  /** Tokens that a repetition penalty counts: none are known of a prompt of embeddings. */
+  readonly history: readonly number[];
+  /** Not 0 for rows that take the next feature in place of an embedding; one a row. */
+  readonly featureRows: ArrayLike<number>;
+  readonly positionIds: PositionIds;
+  readonly ropeDelta: number;
+  /** Their features follow each other in the order of the rows that take them. */
+  readonly visionItems: readonly VisionItem[];
+  /** Of the rows: those that stand for pictures. */
+  readonly visionTokens: number;
+}
+
+/** @throws INPUT_INVALID naming the field, the dimension, what was expected and what was found. */
+export function decoderPrompt(prompt: PromptInputs | EmbeddedPrompt, config: ModelConfig): DecoderPrompt {
+  return "promptEmbeddings" in prompt ? embeddedPrompt(prompt, config) : tokenPrompt(prompt, config);
+}
+
+function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderPrompt {
+  const { promptEmbeddings } = prompt;
+  const schema: TensorSchema = {
+    promptEmbeddings: { shape: "s h", values: "float" },
+    positionIds: { shape: "3 s", values: "integer", min: 0 },
+  };
+  const hidden = { size: text.hiddenSize, from: "the model's hidden size" };
+  const { s } = checkTensors(schema, { ...prompt }, { h: hidden });
+  const length = s?.size ?? 0;
+  const positionIds = prompt.positionIds ?? textPositions(0, length, 0);
+  return {
+    inputIds: new Array<number>(length).fill(0),
+    history: [],
+    featureRows: new Uint8Array(length).fill(1),
+    positionIds,
+    ropeDelta: prompt.ropeDelta ?? deltaOf(positionIds),
+    visionItems: length === 0 ? [] : [{ embeddings: promptEmbeddings }],
+    visionTokens: 0,
+  };
+}
+
+function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
+  const { spatialMergeSize } = config.vision;
+  checkTensors(tokenSchema(config), { ...prompt });
+  const { inputIds, imageGridThw = [], videoGridThw = [] } = prompt;
+  for (const [name, grids] of Object.entries({ imageGridThw, videoGridThw })) {
+    grids.forEach((grid, index) => {
+      checkGrid(`${name}[${index}]`, grid, spatialMergeSize);
+    });
+  }
+  const types = prompt.mmTokenTypeIds ?? mmTokenTypeIds(inputIds, config.tokens);
+  // Also holds tokens and grids against each other, so it runs when positions are given too.
+  const reckoned = mropePositions(types, { imageGridThw, videoGridThw, spatialMergeSize });
+  const positionIds = prompt.positionIds ?? reckoned.positionIds;
+  return {
+    inputIds,
+    history: inputIds,
+    featureRows: types,
+    positionIds,
+    ropeDelta: prompt.ropeDelta ?? deltaOf(positionIds),
+    visionItems: visionItems(prompt, types, config),
+    visionTokens: Array.from(types).filter((type) => type !== 0).length,
+  };
+}
+
+function tokenSchema({ text }: ModelConfig): TensorSchema {
+  return {
+    inputIds: { shape: "s", values: "integer", min: 0, max: text.vocabSize - 1 },
+    mmTokenTypeIds: { shape: "s", values: "integer", min: 0, max: 2 },
+    positionIds: { shape: "3 s", values: "integer", min: 0 },
+    imageGridThw: { shape: "ni 3", values: "integer", min: 1 },
+    videoGridThw: { shape: "nv 3", values: "integer", min: 1 },
+  };
+}
+
+interface Modality {
+  readonly pixels: "pixelValues" | "pixelValuesVideos";
+  readonly embeddings: "imageEmbeddings" | "videoEmbeddings";
+  readonly grids: "imageGridThw" | "videoGridThw";
+  /** As the schema spells a patch's values. */
+  readonly patch: "cpp" | "ctpp";
+}
+
+const MODALITIES: Readonly<Record<1 | 2, Modality>> = {
+  1: { pixels: "pixelValues", embeddings: "imageEmbeddings", grids: "imageGridThw", patch: "cpp" },
+  2: { pixels: "pixelValuesVideos", embeddings: "videoEmbeddings", grids: "videoGridThw", patch: "ctpp" },
+};
+
+function visionItems(prompt: PromptInputs, types: ArrayLike<number>, config: ModelConfig): VisionItem[] {
+  const order = [...gridsInOrder(prompt, types, config.vision.spatialMergeSize)];
+  if (prompt.visionItems) return checkedItems(prompt.visionItems, order, config);
+  const items = { 1: itemsOf(prompt, MODALITIES[1], config), 2: itemsOf(prompt, MODALITIES[2], config) };
+  const taken = { 1: 0, 2: 0 };
+  return order.map(({ type }) => items[type][taken[type]++] as VisionItem);
+}
+
+/** Items of one modality from its pixels or embeddings, split by its grids. */
+function itemsOf(
+  prompt: PromptInputs,
+  { pixels, embeddings, grids, patch }: Modality,
+  config: ModelConfig,
+): VisionItem[] {
+  const gridThw = prompt[grids] ?? [];
+  const [pixelValues, features] = [prompt[pixels] ?? null, prompt[embeddings] ?? null];
+  if (pixelValues && features) {
+    throw new GlimtError("INPUT_INVALID", `${pixels} and ${embeddings} exclude each other; give one.`);
+  }
+  const tokens = gridThw.map((grid) => numMergedTokens(grid, config.vision.spatialMergeSize));
+  if (features) {
+    const hidden = config.text.hiddenSize;
+    checkTensors(
+      { [embeddings]: { shape: "f h", values: "float" } },
+      { [embeddings]: features },
+      { f: known(sum(tokens), grids), h: known(hidden, "the model's hidden size") },
+    );
+    let row = 0;
+    return tokens.map((count) => {
+      const part = features.subarray(row * hidden, (row + count) * hidden);
+      row += count;
+      return { embeddings: part };
+    });
+  }
+  if (!pixelValues) {
+    if (gridThw.length === 0) return [];
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `${grids} has ${gridThw.length} grids, but there are neither ${pixels} nor ${embeddings}.`,
+    );
+  }
+  checkTensors(
+    { [pixels]: { shape: `np ${patch}`, values: "float" } },
+    { [pixels]: pixelValues },
+    {
+      np: known(sum(gridThw.map(numPatches)), grids),
+      [patch]: known(patchElements(config.vision), "the model's patches"),
+    },
+  );
+  return selectEncoderItems({ pixelValues, gridThw }, [...gridThw.keys()]);
+}
+
+/** Items that were given one by one, held against the grids of their tokens. */
+function checkedItems(
+  items: readonly VisionItem[],
+  order: readonly { grid: GridThw }[],
+  config: ModelConfig,
+): VisionItem[] {
+  if (items.length !== order.length) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `visionItems has ${items.length} items, expected ${order.length} (from imageGridThw and videoGridThw).`,
+    );
+  }
+  items.forEach((item, index) => {
+    const { grid } = order[index] as { grid: GridThw };
+    const [field, value, rows, columns] =
+      "embeddings" in item
+        ? ([
+            "embeddings",
+            item.embeddings,
+            numMergedTokens(grid, config.vision.spatialMergeSize),
+            config.text.hiddenSize,
+          ] as const)
+        : (["pixelValues", item.pixelValues, numPatches(grid), patchElements(config.vision)] as const);
+    const name = `visionItems[${index}].${field}`;
+    const [first, last] = field === "embeddings" ? ["f", "h"] : ["np", "cpp"];
+    checkTensors(
+      { [name]: { shape: `${first} ${last}`, values: "float" } },
+      { [name]: value },
+      {
+        [first as string]: known(rows, `grid ${grid.join(" x ")}`),
+        [last as string]: known(columns, "the model"),
+      },
+    );
+  });
+  return [...items];
+}
+
+/** The grid of each image and video in the order in which their tokens begin. */
+function* gridsInOrder(
+  { imageGridThw = [], videoGridThw = [] }: PromptInputs,
+  types: ArrayLike<number>,
+  spatialMergeSize: number,
+): Iterable<{ type: 1 | 2; grid: GridThw }> {
+  const queues = { 1: [...imageGridThw], 2: [...videoGridThw] };
+  const left = { 1: 0, 2: 0 };
+  for (let token = 0; token < types.length; token++) {
+    const type = types[token];
+    if (type !== 1 && type !== 2) continue;
+    if (left[type] === 0) {
+      const grid = queues[type].shift() as GridThw;
+      left[type] = numMergedTokens(grid, spatialMergeSize);
+      yield { type, grid };
+    }
+    left[type] -= 1;
+  }
+}
+
+function deltaOf(positionIds: PositionIds): number {
+  const length = positionIds[0].length;
+  let largest = -1;
+  for (const axis of positionIds) for (const position of axis) largest = Math.max(largest, position);
+  return largest + 1 - length;
+}
+
+function known(size: number, from: string): KnownSize {
+  return { size, from };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
