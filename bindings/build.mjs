@@ -5,6 +5,7 @@
  *   cuda                 build/bindings/cuda13/glimt.node: the real one; needs nvcc 13, no GPU
  */
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -19,18 +20,24 @@ const VARIANTS = {
   cuda: { folder: "build/bindings/cuda13", backend: "cuda" },
 };
 
-/** Builds one variant; what is fresh is not built again. @returns the addon's path. @throws when a tool is missing. */
+/**
+ * Builds one variant; what is fresh is not built again, and the compilers are heard only when they fail.
+ * @returns the addon's path. @throws when a tool is missing.
+ */
 export async function buildAddon(variant) {
   const { folder, backend } = VARIANTS[variant];
   const reason = await missingTool(variant);
   if (reason !== undefined) throw new Error(reason);
   const buildFolder = join(root, folder);
-  await run("cmake", [
-    ...["-S", join(root, "bindings"), "-B", buildFolder, "-G", "Ninja", "--log-level=WARNING"],
-    `-DGLIMT_BACKEND=${backend}`,
-    `-DNODE_API_HEADERS=${require("node-api-headers").include_dir}`,
-    `-DNODE_ADDON_API=${require("node-addon-api").include_dir}`,
-  ]);
+  // From then on ninja configures anew when a CMakeLists.txt has changed.
+  if (!existsSync(join(buildFolder, "build.ninja"))) {
+    await run("cmake", [
+      ...["-S", join(root, "bindings"), "-B", buildFolder, "-G", "Ninja"],
+      `-DGLIMT_BACKEND=${backend}`,
+      `-DNODE_API_HEADERS=${require("node-api-headers").include_dir}`,
+      `-DNODE_ADDON_API=${require("node-addon-api").include_dir}`,
+    ]);
+  }
   await run("cmake", [
     "--build",
     buildFolder,
@@ -46,7 +53,7 @@ export async function buildAddon(variant) {
 export async function missingTool(variant) {
   const compiler = variant === "cuda" ? "nvcc" : "g++";
   for (const tool of ["cmake", "ninja", "g++", compiler]) {
-    const found = await run(tool, ["--version"], "ignore").then(
+    const found = await run(tool, ["--version"]).then(
       () => true,
       () => false,
     );
@@ -55,13 +62,17 @@ export async function missingTool(variant) {
   return undefined;
 }
 
-function run(command, args, stdio = "inherit") {
+/** @returns what it printed. @throws with that, when it fails. */
+function run(command, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio });
+    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    const chunks = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => chunks.push(chunk));
     child.on("error", reject);
     child.on("close", (code, signal) => {
-      if (code === 0) resolve();
-      else reject(new Error(`${command} ended with ${signal ?? `exit code ${code}`}.`));
+      const output = Buffer.concat(chunks).toString();
+      if (code === 0) resolve(output);
+      else reject(new Error(`${output}\n${command} ended with ${signal ?? `exit code ${code}`}.`));
     });
   });
 }

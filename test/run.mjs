@@ -9,6 +9,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { buildAddon, missingTool } from "../bindings/build.mjs";
 import { bundleAll, bundleDefaults } from "../build.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -31,7 +32,7 @@ if (files.length === 0) {
   totals.failed += 1;
 }
 const queue = await ready(files);
-totals.failed += files.length - queue.length;
+totals.failed += files.length - queue.length - totals.skipped;
 await Promise.all(Array.from({ length: availableParallelism() }, worker));
 if (totals.skipped > 0) console.log(`${totals.skipped} skipped`);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
@@ -49,8 +50,15 @@ async function ready(candidates) {
     ? candidates
     : // Not all of them do: leave out those that do not by themselves.
       (await Promise.all(candidates.map(async (file) => ((await bundles([file])) ? [file] : [])))).flat();
-  if (!bundled.some(usesBuiltPackage) || (await packageBuilds())) return bundled;
-  return bundled.filter((file) => !usesBuiltPackage(file));
+  const withPackage = await unlessBroken(bundled, usesBuiltPackage, packageBuilds);
+  return unlessBroken(withPackage, usesAddon, addonBuilds);
+}
+
+/** @returns the files without those that use something that does not build. */
+async function unlessBroken(candidates, uses, builds) {
+  const users = candidates.filter(uses);
+  if (users.length === 0 || (await builds(users))) return candidates;
+  return candidates.filter((file) => !uses(file));
 }
 
 async function bundles(entryPoints) {
@@ -87,6 +95,27 @@ async function packageBuilds() {
 
 function usesBuiltPackage(file) {
   return /\bdist\b/.test(readFileSync(join(root, file), "utf8"));
+}
+
+/** The native addon on the emulator, for tests of the CUDA backend. Without its tools they are skipped. */
+async function addonBuilds(users) {
+  const missing = await missingTool("emulator");
+  if (missing !== undefined) {
+    console.log(`Skipped ${users.join(", ")}: ${missing}`);
+    totals.skipped += users.length;
+    return false;
+  }
+  try {
+    await buildAddon("emulator");
+    return true;
+  } catch (error) {
+    console.error(`The native addon does not build (${error.message}), so its tests can not run.`);
+    return false;
+  }
+}
+
+function usesAddon(file) {
+  return /\bbindings\/emulator\b/.test(readFileSync(join(root, file), "utf8"));
 }
 
 async function worker() {
