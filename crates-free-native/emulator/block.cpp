@@ -107,6 +107,7 @@ void Block::start_shared() {
   std::memset(shared_, kZonePattern, kRedZone);
   std::memset(shared_ + kRedZone, 0xFF, bytes);
   std::memset(shared_ + kRedZone + bytes, kZonePattern, kRedZone);
+  note_shared_started();
   for (auto& memory : statics_) {
     std::memset(memory.memory, kZonePattern, kRedZone);
     std::memset(memory.memory + kRedZone, 0xFF, memory.bytes);
@@ -149,7 +150,9 @@ void Block::run(Index3 index) {
       if (thread->state != State::ready) continue;
       progress = true;
       current_ = thread;
+      on_fiber_ = true;
       thread->fiber.resume(scheduler_);
+      on_fiber_ = false;
       if (!fault_.empty()) throw KernelFault(fault_kind_, fault_);
     }
     if (!progress) explain_deadlock();
@@ -267,6 +270,8 @@ void Block::async_copy(void* to, const void* from, uint32_t bytes, uint32_t read
   if (reinterpret_cast<uintptr_t>(to) % bytes || (read && reinterpret_cast<uintptr_t>(from) % bytes))
     fail("misaligned access", "cp.async of " + std::to_string(bytes) + " bytes at a misaligned address");
   // Until the wait nobody may look: the place holds NaN.
+  if (read) note_read(from, read);
+  note_copy_started(to, bytes);
   std::memset(to, 0xFF, bytes);
   current_->open.push_back({to, from, bytes, read});
 }
@@ -282,6 +287,7 @@ void Block::async_wait(unsigned pending) {
     for (const PendingCopy& copy : groups.front()) {
       std::memcpy(copy.to, copy.from, copy.read);
       std::memset(static_cast<char*>(copy.to) + copy.read, 0, copy.bytes - copy.read);
+      note_copy_arrived(copy.to, copy.bytes);
     }
     groups.erase(groups.begin());
   }

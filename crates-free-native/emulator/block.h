@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "access_check.h"
 #include "fiber.h"
 
 namespace glimt::emu {
@@ -57,6 +58,8 @@ struct Thread {
   Fiber fiber;
   Index3 index;
   unsigned linear = 0, lane = 0, warp = 0;
+  // Counts __syncwarp of the whole warp, as Block::epoch counts barriers.
+  uint32_t step = 0;
   State state = State::done;
   std::source_location site;
   // Inputs and result of the warp collective this thread takes part in.
@@ -113,6 +116,7 @@ class Block {
   [[noreturn]] void fail(const char* kind, const std::string& what);
 
   Thread& thread() { return *current_; }
+  bool on_fiber() const { return on_fiber_; }
   Index3 block_index() const { return block_index_; }
   const LaunchShape& shape() const { return shape_; }
   // The allocation of shared memory `address` lies in, for the access checker.
@@ -138,6 +142,7 @@ class Block {
   std::vector<uint32_t> order_;
   std::vector<Collective> collectives_;
   Thread* current_ = nullptr;
+  bool on_fiber_ = false;
   Fiber scheduler_;
   Index3 block_index_;
   unsigned waiting_ = 0, live_ = 0;

@@ -96,6 +96,7 @@ inline unsigned ballot(const char* name, unsigned mask, int predicate, std::sour
 inline void __syncthreads(GLIMT_SITE) { glimt::emu::current_block()->barrier(site); }
 inline void __syncwarp(unsigned mask = 0xffffffffu, GLIMT_SITE) {
   glimt::emu::ballot("__syncwarp", mask, 0, site);
+  if (mask == 0xffffffffu) glimt::emu::current_block()->thread().step++;
 }
 template <class T>
 T __shfl_sync(unsigned mask, T value, unsigned lane, GLIMT_SITE) {
@@ -215,6 +216,12 @@ inline f16 to_f16(float x) {
 
 namespace emu {
 
+// Packs are moved by instructions that need their natural alignment.
+inline void require_aligned(const void* address, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(address) % bytes == 0) return;
+  current_block()->fail("misaligned access", "moves " + std::to_string(bytes) + " bytes at a misaligned address");
+}
+
 // ---- tensor core instructions ----
 
 struct Fragments {
@@ -269,6 +276,7 @@ inline Matrices ldmatrix(const void* row, std::source_location site) {
   Block& block = *current_block();
   if (reinterpret_cast<uintptr_t>(row) % 16)
     block.fail("misaligned access", "ldmatrix of a row that is not aligned to 16 bytes");
+  note_read(row, 16, true);
   return block.collective<const void*, Matrices>(
       "ldmatrix", 0xffffffffu, row, site, [](const void* const* rows, Matrices* out) {
         for (int i = 0; i < Count; i++) {

@@ -40,6 +40,12 @@ __device__ __forceinline__ f16 to_f16(float x) { return __float2half_rn(x); }
 
 namespace glimt {
 
+#if defined(__CUDACC__)
+__device__ __forceinline__ void require_aligned(const void*, size_t) {}
+#else
+using emu::require_aligned;
+#endif
+
 constexpr unsigned kAllLanes = 0xffffffffu;
 
 // Reads of any element type as float; `narrow` rounds to nearest, ties to even.
@@ -70,10 +76,12 @@ constexpr int kPackSize = 16 / sizeof(T);
 
 template <class T, int N>
 __device__ __forceinline__ Pack<T, N> load_pack(const T* address) {
+  require_aligned(address, sizeof(Pack<T, N>));
   return *reinterpret_cast<const Pack<T, N>*>(address);
 }
 template <class T, int N>
 __device__ __forceinline__ void store_pack(T* address, const Pack<T, N>& pack) {
+  require_aligned(address, sizeof(Pack<T, N>));
   *reinterpret_cast<Pack<T, N>*>(address) = pack;
 }
 

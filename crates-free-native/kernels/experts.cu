@@ -86,6 +86,8 @@ __global__ void __launch_bounds__(32)
     // Only when logits are NaN is nothing left.
     const int chosen = best.index < 0 ? 0 : best.index;
     total += score[chosen];
+    // All lanes have looked before the rank is struck out.
+    __syncwarp();
     if (lane == 0) {
       experts[blockIdx.x * experts_stride + k] = chosen;
       ranked[chosen] = NAN;

@@ -45,6 +45,8 @@ void copy_to_device(Stream stream, void* to, const void* from, size_t bytes);
 void copy_to_host(Stream stream, void* to, const void* from, size_t bytes);
 void copy_on_device(Stream stream, void* to, const void* from, size_t bytes);
 void fill(Stream stream, void* memory, int byte, size_t bytes);
+// Emulator: forgets the contents (NaN in every float type), so that reading them shows. CUDA: nothing.
+void poison(Stream stream, void* memory, size_t bytes);
 Event create_event();
 void destroy_event(Event event) noexcept;
 void record(Event event, Stream stream);

@@ -159,6 +159,7 @@ void release(void* memory) noexcept {
   if (found == g_allocations.end()) return;
   g_used -= found->second.bytes;
   std::free(found->second.base);
+  emu::note_device_memory_freed(memory);
   g_allocations.erase(found);
 }
 
@@ -188,16 +189,31 @@ void synchronize(Stream stream) {
 }
 
 void copy_to_device(Stream stream, void* to, const void* from, size_t bytes) {
-  stream->push([=] { std::memcpy(to, from, bytes); });
+  stream->push([=] {
+    std::memcpy(to, from, bytes);
+    emu::note_device_memory(to, bytes, true);
+  });
 }
 void copy_to_host(Stream stream, void* to, const void* from, size_t bytes) {
   stream->push([=] { std::memcpy(to, from, bytes); });
 }
 void copy_on_device(Stream stream, void* to, const void* from, size_t bytes) {
-  stream->push([=] { std::memmove(to, from, bytes); });
+  stream->push([=] {
+    std::memmove(to, from, bytes);
+    emu::note_device_memory(to, bytes, true);
+  });
 }
 void fill(Stream stream, void* memory, int byte, size_t bytes) {
-  stream->push([=] { std::memset(memory, byte, bytes); });
+  stream->push([=] {
+    std::memset(memory, byte, bytes);
+    emu::note_device_memory(memory, bytes, true);
+  });
+}
+void poison(Stream stream, void* memory, size_t bytes) {
+  stream->push([=] {
+    std::memset(memory, 0xFF, bytes);
+    emu::note_device_memory(memory, bytes, false);
+  });
 }
 
 Event create_event() { return new EventHandle; }

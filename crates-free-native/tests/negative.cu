@@ -1,0 +1,302 @@
+// One deliberately broken kernel for each class of bug: the emulator must refuse it, by the right name. Classes that only
+// the instrumented build can name (GLIMT_CHECK_ACCESSES) must at least show there as NaN, where that is possible.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/tensor_core.h"
+#include "runtime/emulator_control.h"
+#include "runtime/error.h"
+#include "runtime/launch.h"
+
+namespace glimt {
+namespace {
+
+#if defined(GLIMT_CHECK_ACCESSES)
+constexpr bool kChecked = true;
+#else
+constexpr bool kChecked = false;
+#endif
+
+// Reverses 64 numbers through shared memory, without the barrier that must stand between.
+__global__ void missing_barrier(float* data) {
+  GLIMT_SHARED(float, values, 64);
+  values[threadIdx.x] = data[threadIdx.x];
+  data[threadIdx.x] = values[63 - threadIdx.x];
+}
+
+// The second round overwrites what slower threads still read.
+__global__ void missing_second_barrier(float* data) {
+  GLIMT_SHARED(float, values, 64);
+  for (int round = 0; round < 2; round++) {
+    values[threadIdx.x] = data[threadIdx.x];
+    __syncthreads();
+    data[threadIdx.x] = values[63 - threadIdx.x];
+  }
+}
+
+__global__ void missing_syncwarp(float* data) {
+  GLIMT_SHARED(float, values, 32);
+  values[threadIdx.x] = data[threadIdx.x];
+  data[threadIdx.x] = values[31 - threadIdx.x];
+}
+
+__global__ void divergent_barrier(float* data) {
+  if (threadIdx.x < 32)
+    __syncthreads();
+  else
+    __syncthreads();
+  data[threadIdx.x] = 0;
+}
+
+__global__ void barrier_after_exit(float* data) {
+  if (threadIdx.x == 5) return;
+  __syncthreads();
+  data[threadIdx.x] = 0;
+}
+
+__global__ void divergent_shuffle(float* data) {
+  if (threadIdx.x % 32 < 16) data[threadIdx.x] = __shfl_xor_sync(kAllLanes, data[threadIdx.x], 1);
+}
+
+__global__ void wrong_mask(float* data) {
+  const unsigned mask = threadIdx.x < 16 ? 0xffffu : kAllLanes;
+  data[threadIdx.x] = __shfl_xor_sync(mask, data[threadIdx.x], 1);
+}
+
+__global__ void mixed_collectives(float* data) {
+  if (threadIdx.x < 16)
+    __syncwarp();
+  else
+    data[threadIdx.x] = __shfl_xor_sync(kAllLanes, data[threadIdx.x], 1);
+}
+
+__global__ void missing_wait(float* data) {
+  GLIMT_SHARED(float, values, 64);
+  if (threadIdx.x < 16) cp_async16(values + threadIdx.x * 4, data + threadIdx.x * 4, true);
+  cp_async_commit();
+  __syncthreads();
+  data[threadIdx.x] = values[63 - threadIdx.x];
+}
+
+__global__ void wait_without_barrier(float* data) {
+  GLIMT_SHARED(float, values, 64);
+  if (threadIdx.x < 16) cp_async16(values + threadIdx.x * 4, data + threadIdx.x * 4, true);
+  cp_async_commit();
+  cp_async_wait<0>();
+  data[threadIdx.x] = values[63 - threadIdx.x];
+}
+
+__global__ void wait_for_too_few(float* data) {
+  GLIMT_SHARED(float, values, 128);
+  for (int group = 0; group < 2; group++) {
+    if (threadIdx.x < 16) cp_async16(values + group * 64 + threadIdx.x * 4, data + threadIdx.x * 4, true);
+    cp_async_commit();
+  }
+  cp_async_wait<1>();
+  __syncthreads();
+  const float value = values[64 + threadIdx.x];
+  __syncthreads();
+  cp_async_wait<0>();
+  data[threadIdx.x] = value;
+}
+
+__global__ void reads_past_the_end(float* data) { data[threadIdx.x] = data[threadIdx.x + 1]; }
+__global__ void writes_past_the_end(float* data) { data[threadIdx.x + 1] = 0; }
+__global__ void writes_before_the_start(float* data) { data[static_cast<int>(threadIdx.x) - 1] = 0; }
+
+struct Small {
+  float values[16];
+};
+__global__ void writes_past_shared(float* data) {
+  GLIMT_DYNAMIC_SHARED(Small, shared);
+  shared.values[threadIdx.x] = data[threadIdx.x];
+}
+
+__global__ void reads_unwritten_shared(float* data) {
+  GLIMT_SHARED(float, values, 64);
+  if (threadIdx.x != 7) values[threadIdx.x] = 1;
+  __syncthreads();
+  data[threadIdx.x] = values[threadIdx.x];
+}
+
+__global__ void reads_unwritten_memory(float* data, const float* fresh) { data[threadIdx.x] = fresh[threadIdx.x]; }
+
+__global__ void misaligned_ldmatrix(float* data) {
+  GLIMT_SHARED(bf16, tile, 16 * 24);
+  for (int i = threadIdx.x; i < 16 * 24; i += 64) tile[i] = to_bf16(0);
+  __syncthreads();
+  unsigned r[4];
+  // Rows of 20 elements are 40 bytes apart.
+  ldmatrix4(r, tile + threadIdx.x % 16 * 20);
+  data[threadIdx.x] = __uint_as_float(r[0]);
+}
+
+__global__ void misaligned_pack(float* data) {
+  const auto pack = load_pack<float, 4>(data + 1);
+  if (threadIdx.x == 0) data[0] = pack.at[0];
+}
+
+__global__ void harmless(float* data) { data[threadIdx.x] = 1; }
+
+struct Broken {
+  const char* name;
+  const char* kind;
+  // Only the instrumented build names it; the other must show a NaN in `data`, or (maybe_silent) may miss it.
+  bool needs_check, maybe_silent;
+  std::function<void(rt::Stream, float*, float*)> launch;
+};
+
+template <class... P, class... A>
+auto starts(void (*kernel)(P...), unsigned threads, size_t shared = 0) {
+  return [=](rt::Stream stream, float* data, float* fresh) {
+    if constexpr (sizeof...(P) == 2)
+      rt::launch(stream, "broken", kernel, 1, threads, shared, data, fresh);
+    else
+      rt::launch(stream, "broken", kernel, 1, threads, shared, data);
+  };
+}
+
+const std::vector<Broken>& broken_kernels() {
+  static const std::vector<Broken> all = {
+      {"missing __syncthreads", "data race", true, false, starts(missing_barrier, 64)},
+      {"missing second __syncthreads", "data race", true, true, starts(missing_second_barrier, 64)},
+      {"missing __syncwarp", "data race", true, false, starts(missing_syncwarp, 32)},
+      {"__syncthreads in both branches", "divergent barrier", false, false, starts(divergent_barrier, 64)},
+      {"__syncthreads after an exit", "divergent barrier", false, false, starts(barrier_after_exit, 64)},
+      {"shuffle by half a warp", "divergent collective", false, false, starts(divergent_shuffle, 32)},
+      {"masks that differ", "divergent collective", false, false, starts(wrong_mask, 32)},
+      {"two collectives at once", "divergent collective", false, false, starts(mixed_collectives, 32)},
+      {"missing cp.async wait", "missing wait", false, false, starts(missing_wait, 64)},
+      {"cp.async wait without barrier", "data race", true, false, starts(wait_without_barrier, 64)},
+      {"wait for too few groups", "missing wait", true, false, starts(wait_for_too_few, 64)},
+      {"read past an allocation", "out of bounds", true, true, starts(reads_past_the_end, 64)},
+      {"write past an allocation", "out of bounds", false, false, starts(writes_past_the_end, 64)},
+      {"write before an allocation", "out of bounds", false, false, starts(writes_before_the_start, 64)},
+      {"write past shared memory", "out of bounds", false, false, starts(writes_past_shared, 64, sizeof(Small))},
+      {"read of unwritten shared memory", "uninitialised read", true, false, starts(reads_unwritten_shared, 64)},
+      {"read of unwritten memory", "uninitialised read", true, false, starts(reads_unwritten_memory, 64)},
+      {"misaligned ldmatrix", "misaligned access", false, false, starts(misaligned_ldmatrix, 64)},
+      {"misaligned vector load", "misaligned access", false, false, starts(misaligned_pack, 32)},
+      {"too much shared memory", "launch configuration", false, false, starts(harmless, 64, 200 * 1024)},
+      {"too many threads", "launch configuration", false, false, starts(harmless, 2048)},
+      {"an empty block", "launch configuration", false, false, starts(harmless, 0)},
+  };
+  return all;
+}
+
+int failures = 0;
+
+void expect(bool good, const std::string& name, const std::string& found) {
+  if (good) {
+    std::printf("ok   %s: %s\n", name.c_str(), found.c_str());
+  } else {
+    std::printf("FAIL %s: %s\n", name.c_str(), found.c_str());
+    failures++;
+  }
+}
+
+// The error's text, or nothing.
+std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+    return "";
+  } catch (const Error& error) {
+    return std::string(error.code()) + ": " + error.what();
+  }
+}
+
+void test_broken(const Broken& broken, emu::Schedule schedule) {
+  emu::set_schedule(schedule, 3);
+  rt::Stream stream = rt::create_stream();
+  auto* data = static_cast<float*>(rt::allocate(64 * sizeof(float)));
+  auto* fresh = static_cast<float*>(rt::allocate(64 * sizeof(float)));
+  rt::fill(stream, data, 0, 64 * sizeof(float));
+  rt::synchronize(stream);
+  const std::string found = error_of([&] {
+    broken.launch(stream, data, fresh);
+    rt::synchronize(stream);
+  });
+  // What a missing barrier leaves behind depends on who comes first: a race, or nothing written yet.
+  const bool race = std::string(broken.kind) == "data race";
+  const bool named = found.find(std::string("(") + broken.kind + ")") != std::string::npos ||
+                     (race && found.find("(uninitialised read)") != std::string::npos);
+  if (!broken.needs_check || kChecked) {
+    expect(named, broken.name, found.empty() ? "nothing was found" : found);
+  } else if (!broken.maybe_silent && schedule != emu::Schedule::in_order) {
+    bool nan = false;
+    for (int i = 0; i < 64; i++) nan = nan || std::isnan(data[i]);
+    expect(nan, broken.name, nan ? "shows as NaN" : "does not show");
+  }
+  rt::release(data);
+  rt::release(fresh);
+  rt::destroy_stream(stream);
+}
+
+// What CUDA refuses while a stream is captured, and faults on demand.
+void test_runtime() {
+  rt::Stream stream = rt::create_stream();
+  auto* data = static_cast<float*>(rt::allocate(64 * sizeof(float)));
+  rt::fill(stream, data, 0, 64 * sizeof(float));
+  rt::synchronize(stream);
+
+  rt::begin_capture(stream);
+  std::string found = error_of([] { rt::allocate(16); });
+  expect(found.find("DEVICE_FAILED") == 0, "allocation in a capture", found);
+  rt::launch(stream, "harmless", harmless, 1, 64, 0, data);
+  rt::Graph graph = rt::end_capture(stream);
+  rt::synchronize(stream);
+  expect(data[3] == 0, "a captured launch", "does not run");
+  rt::launch_graph(graph, stream);
+  rt::synchronize(stream);
+  expect(data[3] == 1, "a replayed graph", "runs");
+  rt::destroy_graph(graph);
+
+  rt::begin_capture(stream);
+  found = error_of([&] { rt::synchronize(stream); });
+  expect(found.find("DEVICE_FAILED") == 0, "waiting in a capture", found);
+  found = error_of([&] { rt::end_capture(stream); });
+  expect(found.find("DEVICE_FAILED") == 0, "the capture after that", found);
+  rt::abandon_capture(stream);
+
+  rt::arm_fault(rt::Fault::allocation, 2);
+  void* first = rt::allocate(16);
+  found = error_of([] { rt::allocate(16); });
+  expect(found.find("OUT_OF_MEMORY") == 0, "the second allocation", found);
+  rt::release(first);
+  rt::arm_fault(rt::Fault::pinned, 1);
+  found = error_of([] { rt::allocate_pinned(16); });
+  expect(found.find("OUT_OF_MEMORY") == 0, "page-locked memory", found);
+  rt::set_memory_limit(1 << 20);
+  found = error_of([] { rt::allocate(2 << 20); });
+  expect(found.find("OUT_OF_MEMORY") == 0, "more memory than there is", found);
+  rt::set_memory_limit(uint64_t{8} << 30);
+  rt::arm_fault(rt::Fault::launch, 1);
+  found = error_of([&] { rt::launch(stream, "harmless", harmless, 1, 64, 0, data); });
+  expect(found.find("DEVICE_FAILED") == 0, "a refused launch", found);
+  rt::arm_fault(rt::Fault::device_lost, 1);
+  found = error_of([&] { rt::launch(stream, "harmless", harmless, 1, 64, 0, data); });
+  expect(found.find("DEVICE_FAILED") == 0, "a lost device", found);
+  found = error_of([] { rt::allocate(16); });
+  expect(found.find("DEVICE_FAILED") == 0, "what comes after it", found);
+  rt::arm_fault(rt::Fault::device_lost, 0);
+  rt::release(data);
+  rt::destroy_stream(stream);
+}
+
+}  // namespace
+}  // namespace glimt
+
+int main() {
+  using glimt::emu::Schedule;
+  for (const auto& broken : glimt::broken_kernels())
+    for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
+      glimt::test_broken(broken, schedule);
+  glimt::emu::set_schedule(Schedule::in_order, 1);
+  glimt::test_runtime();
+  std::printf("%s\n", glimt::failures ? "FAILED" : "all caught");
+  return glimt::failures ? 1 : 0;
+}
