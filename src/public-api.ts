@@ -21,6 +21,8 @@ export { type SampledFrames, sampleVideoFrames, type VideoTiming } from "./proce
 export { smartResize } from "./processor/smart-resize.ts";
 export type { AdapterChoice, AdapterSource, LoadedAtStart } from "./runtime/adapter-options.ts";
 export type { AdapterFacts } from "./runtime/adapters.ts";
+export type { EncodeOptions } from "./runtime/encode-media.ts";
+export type { EmbeddedItem, EncoderItem, VisionItem } from "./runtime/encoder-batch.ts";
 export type {
   FinishReason,
   GeneratedPiece,
@@ -29,6 +31,7 @@ export type {
 } from "./runtime/generate.ts";
 export type { GenerateOptions, GenerateProgress } from "./runtime/generation-options.ts";
 export type { LoadOptions } from "./runtime/load-model.ts";
+export type { ImageEmbeddings, VideoEmbeddings } from "./runtime/media-embeddings.ts";
 export type { MediaOptions } from "./runtime/media-options.ts";
 export type { Model, Prompt } from "./runtime/model.ts";
 export type { LoadProgress } from "./runtime/open-stages.ts";
@@ -40,4 +43,5 @@ export type {
   ProcessOptions,
   Processor,
 } from "./runtime/processor.ts";
+export type { EmbeddedPrompt, PromptInputs } from "./runtime/prompt-inputs.ts";
 export type { WeightDType } from "./tensor/dtype.ts";

@@ -8,7 +8,7 @@ import type { StagesLease } from "./adapters.ts";
 import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
 import { Sequence } from "./kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
-import type { ProcessedInputs } from "./processor.ts";
+import type { DecoderPrompt } from "./prompt-inputs.ts";
 import { Sampler, topLogits } from "./sampler.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
@@ -52,7 +52,7 @@ const TOP_LOGITS = 10;
 /** @throws CONTEXT_OVERFLOW, OPTION_INVALID, OUT_OF_MEMORY, ABORTED; the model stays usable. */
 export async function* generate(
   core: ModelCore,
-  inputs: ProcessedInputs,
+  inputs: DecoderPrompt,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
   const { maxTokens, sampling, stop } = resolveGeneration(options, core.parts.generation);
@@ -64,7 +64,7 @@ export async function* generate(
   const stops = new StopMatcher(stop);
   const clock = new StageClock();
   const tokenIds: number[] = [];
-  const context = [...inputs.inputIds];
+  const context = [...inputs.history];
   let text = "";
   let finishReason: FinishReason | null = null;
 
@@ -96,7 +96,7 @@ export async function* generate(
       finishReason,
       usage: {
         promptTokens: inputs.inputIds.length,
-        visionTokens: inputs.mmTokenTypeIds.filter((type) => type !== 0).length,
+        visionTokens: inputs.visionTokens,
         completionTokens: tokenIds.length,
       },
       timings: clock.timings(),
@@ -114,7 +114,7 @@ async function readPrompt(
   core: ModelCore,
   stages: StagesLease,
   sequence: Sequence,
-  inputs: ProcessedInputs,
+  inputs: DecoderPrompt,
   options: GenerateOptions,
   clock: StageClock,
 ): Promise<Float32Array> {
@@ -141,16 +141,16 @@ async function prefill(
   core: ModelCore,
   stages: StagesLease,
   sequence: Sequence,
-  inputs: ProcessedInputs,
+  inputs: DecoderPrompt,
   features: DeviceTensor | null,
   { signal, onProgress }: GenerateOptions,
 ): Promise<Float32Array> {
-  const { inputIds, mmTokenTypeIds, positionIds } = inputs;
+  const { inputIds, featureRows, positionIds } = inputs;
   const total = inputIds.length;
   let firstFeature = 0;
   for (let start = 0; start < total; start += core.parts.prefillChunk) {
     const end = Math.min(start + core.parts.prefillChunk, total);
-    const rows = Int32Array.from(visionRows(mmTokenTypeIds, start, end));
+    const rows = Int32Array.from(rowsWithFeatures(featureRows, start, end));
     const slice = {
       sequence,
       inputIds: inputIds.slice(start, end),
@@ -185,15 +185,14 @@ async function step(
   return logits as Float32Array;
 }
 
-/** Rows of the chunk [start, end) that stand for pictures, counted from its start. */
-function* visionRows(mmTokenTypeIds: readonly number[], start: number, end: number): Iterable<number> {
+/** Rows of the chunk [start, end) that take a feature, counted from its start. */
+function* rowsWithFeatures(featureRows: ArrayLike<number>, start: number, end: number): Iterable<number> {
   for (let token = start; token < end; token++) {
-    if (mmTokenTypeIds[token] !== 0) yield token - start;
+    if (featureRows[token] !== 0) yield token - start;
   }
 }
 
-function contextOverflow(core: ModelCore, { inputIds, mmTokenTypeIds }: ProcessedInputs): GlimtError {
-  const vision = mmTokenTypeIds.filter((type) => type !== 0).length;
+function contextOverflow(core: ModelCore, { inputIds, visionTokens: vision }: DecoderPrompt): GlimtError {
   const limit = core.parts.config.text.maxPositionEmbeddings;
   const advice =
     vision > 0 ? ` ${vision} of them stand for pictures: lower maxImagePixels or send fewer.` : "";

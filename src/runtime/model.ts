@@ -2,19 +2,25 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { BackendName } from "../backends/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
+import type { ImageSource } from "../media/source.ts";
+import type { VideoSource } from "../media/video-source.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import type { AdapterSource } from "./adapter-options.ts";
 import type { AdapterFacts } from "./adapters.ts";
+import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "./encode-media.ts";
 import { type GeneratedPiece, type GenerationResult, generate } from "./generate.ts";
 import { GENERATE_OPTION_NAMES, type GenerateOptions, rejectUnknownOptions } from "./generation-options.ts";
+import type { ImageEmbeddings, VideoEmbeddings } from "./media-embeddings.ts";
 import type { ModelCore } from "./model-core.ts";
 import {
   type Message,
   PROCESS_OPTION_NAMES,
   type ProcessedInputs,
+  type ProcessedMedia,
   type ProcessOptions,
   type Processor,
 } from "./processor.ts";
+import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "./prompt-inputs.ts";
 
 export interface ModelFacts {
   readonly dtype: WeightDType;
@@ -22,8 +28,8 @@ export interface ModelFacts {
   readonly loadMilliseconds: number;
 }
 
-/** Messages to answer, or what `process` made of them. */
-export type Prompt = readonly Message[] | ProcessedInputs;
+/** Messages to answer, what `process` made of them, token ids with tensors of a caller's own, or embeddings. */
+export type Prompt = readonly Message[] | PromptInputs | EmbeddedPrompt;
 
 const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
 
@@ -95,10 +101,10 @@ export class Model {
   ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
     rejectUnknownOptions(options, ALL_OPTION_NAMES, "generate");
     this.#core.throwIfDisposed();
-    const inputs = isProcessed(prompt)
+    const inputs = isTensors(prompt)
       ? prompt
       : await this.#processor.process(prompt, processOptions(options));
-    return yield* generate(this.#core, inputs, options);
+    return yield* generate(this.#core, decoderPrompt(inputs, this.config), options);
   }
 
   /** The whole answer at once. */
@@ -108,6 +114,41 @@ export class Model {
       const next = await pieces.next();
       if (next.done) return next.value;
     }
+  }
+
+  /**
+   * The features of each image, to be kept and given in place of the image later:
+   * `{ type: "image", image: embeddings }` is answered as the image itself is.
+   *
+   * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async encodeImages(
+    images: readonly ImageSource[],
+    options: EncodeOptions = {},
+  ): Promise<ImageEmbeddings[]> {
+    rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeImages");
+    this.#core.throwIfDisposed();
+    const media: ProcessedMedia[] = [];
+    for (const image of images) media.push(await this.#processor.readImage(image, options.signal));
+    const features = await encodeMedia(this.#core, media, options);
+    return media.map(({ gridThw }, index) => ({ embeddings: features[index] as Float32Array, gridThw }));
+  }
+
+  /** The features of each video with their timestamps, as `encodeImages`. @throws VIDEO_INVALID and what it throws */
+  async encodeVideos(
+    videos: readonly VideoSource[],
+    options: EncodeOptions = {},
+  ): Promise<VideoEmbeddings[]> {
+    rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeVideos");
+    this.#core.throwIfDisposed();
+    const media: ProcessedMedia[] = [];
+    for (const video of videos) media.push(await this.#processor.readVideo(video, options.signal));
+    const features = await encodeMedia(this.#core, media, options);
+    return media.map(({ gridThw, labels }, index) => ({
+      embeddings: features[index] as Float32Array,
+      gridThw,
+      labels,
+    }));
   }
 
   /** Frees everything; generations under way end with DISPOSED. May be called again. */
@@ -120,8 +161,8 @@ export class Model {
   }
 }
 
-function isProcessed(prompt: Prompt): prompt is ProcessedInputs {
-  return "inputIds" in prompt;
+function isTensors(prompt: Prompt): prompt is PromptInputs | EmbeddedPrompt {
+  return "inputIds" in prompt || "promptEmbeddings" in prompt;
 }
 
 function processOptions(options: GenerateOptions & ProcessOptions): ProcessOptions {

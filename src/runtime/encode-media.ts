@@ -1,0 +1,51 @@
+/** The vision tower alone: features of images and videos, each by itself, for callers that keep them. */
+import type { RunOptions } from "../backends/backend.ts";
+import { toFloat32 } from "../tensor/convert.ts";
+import type { AdapterChoice } from "./adapter-options.ts";
+import type { VisionItem } from "./encoder-batch.ts";
+import type { ModelCore } from "./model-core.ts";
+import type { VisionEncoder } from "./vision-encoder.ts";
+
+export interface EncodeOptions extends RunOptions {
+  /** Adapters to encode with, as `generate` takes them; those of the request that uses the features must be the same. */
+  readonly adapters?: readonly AdapterChoice[] | undefined;
+}
+
+export const ENCODE_OPTION_NAMES: readonly (keyof EncodeOptions)[] = ["adapters", "signal", "onProgress"];
+
+/** @returns for each item its features, f32 [features, outHiddenSize]. @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
+export async function encodeMedia(
+  core: ModelCore,
+  items: readonly VisionItem[],
+  { adapters, ...options }: EncodeOptions,
+): Promise<Float32Array[]> {
+  const stages = await core.adapters.acquire(adapters);
+  try {
+    return await core.run(() => readFeatures(core, stages.encoder, items, options));
+  } finally {
+    await stages.release();
+  }
+}
+
+async function readFeatures(
+  core: ModelCore,
+  encoder: VisionEncoder,
+  items: readonly VisionItem[],
+  options: RunOptions,
+): Promise<Float32Array[]> {
+  const { engine } = core.parts;
+  if (items.length === 0) return [];
+  const features = await encoder.encode(items, options);
+  try {
+    const parts: Float32Array[] = [];
+    let firstRow = 0;
+    for (const item of items) {
+      const rows = encoder.numFeatures(item);
+      parts.push(toFloat32(features.dtype, await engine.read(features, firstRow, rows)));
+      firstRow += rows;
+    }
+    return parts;
+  } finally {
+    if (!core.disposed) engine.free(features);
+  }
+}
