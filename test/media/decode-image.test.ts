@@ -27,16 +27,30 @@ for (const [file, expected] of Object.entries(files)) {
   }
 }
 
+const movies: { animations: Record<string, { first: number; rgb: number[] }> } = JSON.parse(
+  readFileSync(`${folder}/../movies/movies.json`, "utf8"),
+);
+const movie = (file: string) => new Uint8Array(readFileSync(`${folder}/../movies/${file}`));
+const moviesHalf = (file: string) => movie(file).subarray(0, movie(file).length / 2);
+
+for (const [file, { first, rgb }] of Object.entries(movies.animations)) {
+  test(`of the animation ${file} the first frame is taken, as Pillow has it`, async () => {
+    const bytes = movie(file);
+    assert.is(crc32((await decodeImage(bytes, { mode: "huggingface" })).data), first);
+    assert.is(crc32((await decodeImage(bytes)).data), rgb[0]);
+  });
+}
+
 test("every kind of source gives the same pixels", async () => {
   const bytes = bytesOf("420.jpg");
-  const server = createServer((_, response) => response.end(bytes)).listen(0);
+  const server = createServer((_, response) => response.end(bytes)).listen(0, "127.0.0.1");
   const { port } = server.address() as AddressInfo;
   const path = `${folder}/420.jpg`;
   const sources: ImageSource[] = [
     path,
     pathToFileURL(path),
     pathToFileURL(path).href,
-    `http://localhost:${port}/420.jpg`,
+    `http://127.0.0.1:${port}/420.jpg`,
     bytes.slice().buffer,
     Buffer.from(bytes),
     new Blob([bytes]),
@@ -101,11 +115,17 @@ const cmyk = Uint8Array.of(0xff, 0xd8, 0xff, 0xc0, 0, 20, 8, 0, 1, 0, 1, 4, ...n
 
 const bad: [name: string, source: unknown, code: string, message: RegExp, options?: MediaOptions][] = [
   ["0 bytes", new Uint8Array(0), "IMAGE_INVALID", /0 bytes/],
-  ["text", text("hello"), "IMAGE_INVALID", /no known image format/],
-  ["a GIF", text("GIF89a"), "IMAGE_INVALID", /a GIF file; give a PNG/],
+  ["text", text("hello"), "IMAGE_INVALID", /in no known format/],
+  ["a BMP", text("BM 89a"), "IMAGE_INVALID", /format BMP; give a PNG/],
+  ["a GIF without a header", text("GIF89a"), "IMAGE_INVALID", /truncated GIF/],
+  ["half a GIF", moviesHalf("patches.gif"), "IMAGE_INVALID", /GIF\) can not be decoded/],
+  ["half an animated WebP", moviesHalf("blended.webp"), "IMAGE_INVALID", /truncated WebP/],
+  ["a video", movie("h264.mp4"), "IMAGE_INVALID", /a video file \(MP4 or QuickTime\); give it as a video/],
+  ["a WebM video", movie("vp9.webm"), "IMAGE_INVALID", /a video file \(WebM or Matroska\)/],
+  ["a HEIC picture", text("\0\0\0\x18ftypheic"), "IMAGE_INVALID", /HEIC or AVIF/],
   ["half a PNG", half("rgb.png"), "IMAGE_INVALID", /truncated PNG/],
   ["half a JPEG", half("420.jpg"), "IMAGE_INVALID", /truncated JPEG/],
-  ["half a WebP", half("lossy.webp"), "IMAGE_INVALID", /truncated WEBP/],
+  ["half a WebP", half("lossy.webp"), "IMAGE_INVALID", /truncated WebP/],
   ["a scrambled PNG", scrambled("rgb16.png"), "IMAGE_INVALID", /corrupt/],
   ["a scrambled WebP", scrambled("lossless.webp"), "IMAGE_INVALID", /corrupt/],
   ["a CMYK JPEG", cmyk, "IMAGE_INVALID", /CMYK JPEG/],
