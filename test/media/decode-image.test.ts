@@ -43,7 +43,7 @@ for (const [file, { first, rgb }] of Object.entries(movies.animations)) {
 
 test("every kind of source gives the same pixels", async () => {
   const bytes = bytesOf("420.jpg");
-  const server = createServer((_, response) => response.end(bytes)).listen(0, "127.0.0.1");
+  const server = createServer((_, response) => response.end(bytes)).listen(0);
   const { port } = server.address() as AddressInfo;
   const path = `${folder}/420.jpg`;
   const sources: ImageSource[] = [
