@@ -1,0 +1,41 @@
+/** A program that keeps the emulator busy for seconds, for what happens while something runs. */
+import type { DeviceTensor, Engine, Executable } from "../../src/backends/backend.ts";
+import { compileGraph } from "../../src/compiler/compile.ts";
+import type { Program } from "../../src/compiler/program.ts";
+import { weightRows } from "../../src/conformance/harness.ts";
+import { createGraphBuilder } from "../../src/graph/builder.ts";
+
+const STEPS = 200;
+export const WIDTH = 128;
+
+/** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. */
+export function longProgram(): Program {
+  const builder = createGraphBuilder({ name: "long", activationDType: "f32", weightDType: () => "f32" });
+  const w = builder.weight("w", [WIDTH, WIDTH]);
+  let y = builder.input("x", [builder.symbol("rows"), WIDTH], "f32");
+  for (let step = 0; step < STEPS; step++) y = builder.linear({ x: y, w });
+  return compileGraph(builder.finish({ y }));
+}
+
+export function identity(): Float32Array {
+  return Float32Array.from({ length: WIDTH * WIDTH }, (_, index) => (index % (WIDTH + 1) === 0 ? 1 : 0));
+}
+
+export interface LongRun {
+  readonly executable: Executable;
+  readonly y: DeviceTensor;
+  readonly x: Float32Array;
+  /** Ends after seconds with many rows. */
+  run(rows: number, options?: Parameters<Engine["run"]>[2]): Promise<void>;
+}
+
+export async function openLongRun(engine: Engine, mostRows: number): Promise<LongRun> {
+  const spec = { name: "w", shape: [WIDTH, WIDTH], dtype: "f32", sources: [] } as const;
+  const w = await engine.uploadWeight(weightRows(spec, identity()), "matrix");
+  const executable = engine.compile(longProgram(), new Map([["w", w]]));
+  const y = engine.allocate("f32", mostRows, WIDTH);
+  const x = Float32Array.from({ length: mostRows * WIDTH }, (_, index) => index % 97);
+  const run: LongRun["run"] = (rows, options) =>
+    engine.run(executable, { symbols: { rows }, buffers: { x, y } }, options);
+  return { executable, y, x, run };
+}
