@@ -9,6 +9,7 @@ import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { httpFiles } from "./checkpoint/http.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
+import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
 import type { MediaOptions } from "./runtime/media-options.ts";
 import type { Model } from "./runtime/model.ts";
@@ -22,6 +23,7 @@ const platform: Platform = {
   openFiles,
   readFile: readLocalFile,
   readFrameDirectory,
+  loadWebCodecs,
 };
 
 /**

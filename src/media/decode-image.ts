@@ -2,10 +2,19 @@
 
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { rgbaToRgb } from "./alpha.ts";
-import { type ImageFormat, type ImageHeader, readHeader } from "./header.ts";
+import { openAnimation, readFirstFrame } from "./animation/open.ts";
+import { FILE_KIND_NAMES, type ImageFormat } from "./file-kind.ts";
+import { type ImageHeader, readHeader } from "./header.ts";
 import { applyOrientation, exifOrientation } from "./orientation.ts";
 import type { RgbImage } from "./rgb-image.ts";
-import { type ImageSource, isRawImage, type RawImage, readSource, type SourceOptions } from "./source.ts";
+import {
+  type ImageSource,
+  isRawImage,
+  type MediaNoun,
+  type RawImage,
+  readSource,
+  type SourceOptions,
+} from "./source.ts";
 
 /**
  * "default": EXIF orientation is applied and transparency is laid on white, as a viewer shows the picture.
@@ -22,13 +31,18 @@ export interface MediaOptions extends SourceOptions {
 export const DEFAULT_MAX_DECODED_PIXELS = 200_000_000;
 
 /** Codecs are loaded when the first picture of their format arrives. */
-const CODECS: Record<ImageFormat, () => Promise<{ decode(bytes: Uint8Array): Promise<Uint8Array> }>> = {
+const STILL_CODECS: Record<
+  Exclude<ImageFormat, "gif">,
+  () => Promise<{ decode(bytes: Uint8Array): Promise<Uint8Array> }>
+> = {
   png: () => import("./codecs/png.ts"),
   jpeg: () => import("./codecs/jpeg.ts"),
   webp: () => import("./codecs/webp.ts"),
 };
 
 /**
+ * Of an animation the first frame is taken, as Hugging Face does.
+ *
  * @throws IMAGE_INVALID for a source that is unreadable, empty, truncated, corrupt or of an unknown format;
  * IMAGE_TOO_LARGE for more pixels than maxDecodedPixels; ABORTED.
  */
@@ -57,12 +71,11 @@ export async function decodeImage(source: ImageSource, options: MediaOptions = {
 }
 
 async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string): Promise<Uint8Array> {
-  const codec = await CODECS[header.format]();
   let rgba: Uint8Array;
   try {
-    rgba = await codec.decode(bytes);
+    rgba = await decodeRgba(bytes, header);
   } catch (cause) {
-    const size = `${header.width} x ${header.height} ${header.format.toUpperCase()}`;
+    const size = `${header.width} x ${header.height} ${FILE_KIND_NAMES[header.format]}`;
     throw new GlimtError(
       "IMAGE_INVALID",
       `Image ${name} (${size}) can not be decoded: the file is corrupt, truncated or of an unsupported kind.`,
@@ -79,16 +92,27 @@ async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string
   return rgba;
 }
 
-function checkPixels(
+async function decodeRgba(bytes: Uint8Array, { format, isAnimation }: ImageHeader): Promise<Uint8Array> {
+  if (format === "gif" || isAnimation) {
+    const animation = await openAnimation(bytes, format);
+    if (!animation) throw new Error("no frames");
+    return readFirstFrame(animation);
+  }
+  return (await STILL_CODECS[format]()).decode(bytes);
+}
+
+/** @throws IMAGE_TOO_LARGE naming the source and the limit. */
+export function checkPixels(
   { width, height }: { width: number; height: number },
   limit: number | undefined,
   name: string,
+  noun: MediaNoun = "Image",
 ) {
   const most = limit ?? DEFAULT_MAX_DECODED_PIXELS;
   if (width * height <= most) return;
   throw new GlimtError(
     "IMAGE_TOO_LARGE",
-    `Image ${name} is ${width} x ${height}, ${width * height} pixels; the limit is ${most}. ` +
+    `${noun} ${name} is ${width} x ${height}, ${width * height} pixels; the limit is ${most}. ` +
       "Shrink it, or raise the option maxDecodedPixels if you trust it.",
   );
 }

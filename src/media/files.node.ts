@@ -1,9 +1,10 @@
 /** Local files for the media room: the only place of it that knows a file system. */
 
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GlimtError } from "../errors.ts";
+import { mediaError } from "./source.ts";
 import { type VideoFrames, videoMetadata } from "./video-source.ts";
 
 const FRAME_FILE = /\.(png|jpe?g|webp)$/i;
@@ -17,20 +18,19 @@ export async function readLocalFile(path: string | URL): Promise<Uint8Array> {
 /**
  * A directory of numbered frames as a video, for VideoOptions.readFrameDirectory: every PNG, JPEG and WebP file in
  * the order of the numbers in their names, and metadata.json (fps, total_num_frames, duration, frames_indices; all
- * optional) when there is one.
+ * optional) when there is one. Null for the path of a file.
  *
- * @throws VIDEO_INVALID for a path that is no directory, has no frames, or whose metadata is malformed.
+ * @throws VIDEO_INVALID for a path where nothing is, a directory without frames, or malformed metadata.
  */
-export async function readFrameDirectory(path: string | URL): Promise<VideoFrames> {
+export async function readFrameDirectory(path: string | URL): Promise<VideoFrames | null> {
   const isUrl = path instanceof URL || path.startsWith("file:");
   const directory = isUrl ? fileURLToPath(path) : path;
   let names: string[];
   try {
+    if (!(await stat(directory)).isDirectory()) return null;
     names = await readdir(directory);
   } catch (cause) {
-    throw new GlimtError("VIDEO_INVALID", `Video ${directory} is no readable directory of frames.`, {
-      cause,
-    });
+    throw mediaError("Video", `${directory} can not be read: ${(cause as Error).message}`, cause);
   }
   const byNumber = new Intl.Collator("en", { numeric: true });
   const frames = names.filter((name) => FRAME_FILE.test(name)).sort(byNumber.compare);

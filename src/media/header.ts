@@ -1,29 +1,21 @@
 /** What a file's first bytes say of the picture: format, size and EXIF block, read before anything is decoded. */
 
 import { GlimtError } from "../errors.ts";
-
-export type ImageFormat = "png" | "jpeg" | "webp";
+import { ascii, uint24, viewOf } from "./bytes.ts";
+import { describeOther, FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
 
 export interface ImageHeader {
   readonly format: ImageFormat;
-  /** As stored, before EXIF orientation. */
+  /** As stored, before EXIF orientation; of an animation the canvas. */
   readonly width: number;
   readonly height: number;
   /** The TIFF structure of the EXIF block, when there is one. */
   readonly exif: Uint8Array | undefined;
+  /** Frames lie on a canvas, so a single one has to be composed (GIF, animated WebP). */
+  readonly isAnimation: boolean;
 }
 
-type Parsed = Omit<ImageHeader, "format">;
-
-/** Formats that are recognised only to be refused by name. */
-const OTHER_FORMATS: readonly [signature: string, name: string][] = [
-  ["GIF8", "GIF"],
-  ["BM", "BMP"],
-  ["II*\0", "TIFF"],
-  ["MM\0*", "TIFF"],
-  ["%PDF", "PDF"],
-  ["\0\0\0\x0cJXL", "JPEG XL"],
-];
+type Parsed = Pick<ImageHeader, "width" | "height"> & Partial<ImageHeader>;
 
 /** @throws IMAGE_INVALID naming the source for an empty, unknown, truncated or contradictory file. */
 export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
@@ -31,31 +23,17 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
     throw new GlimtError("IMAGE_INVALID", `Image ${name} ${problem}.`);
   };
   if (bytes.length === 0) fail("is empty (0 bytes)");
-  const format = sniff(bytes) ?? fail(`is ${otherFormat(bytes)}; give a PNG, JPEG or WebP file`);
+  const format = fileKind(bytes) ?? fail(`is ${describeOther(bytes)}; give a PNG, JPEG, WebP or GIF file`);
+  if (isMovie(format)) return fail(`is a video file (${FILE_KIND_NAMES[format]}); give it as a video`);
   let header: Parsed | undefined;
   try {
     header = PARSERS[format](bytes, fail);
   } catch (error) {
-    if (error instanceof RangeError) fail(`is a truncated ${format.toUpperCase()} file`);
+    if (error instanceof RangeError) fail(`is a truncated ${FILE_KIND_NAMES[format]} file`);
     throw error;
   }
   if (header.width < 1 || header.height < 1) fail(`claims a size of ${header.width} x ${header.height}`);
-  return { format, ...header };
-}
-
-function sniff(bytes: Uint8Array): ImageFormat | undefined {
-  if (ascii(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "png";
-  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
-  if (ascii(bytes, 0, 4) === "RIFF" && ascii(bytes, 8, 12) === "WEBP") return "webp";
-  return undefined;
-}
-
-function otherFormat(bytes: Uint8Array): string {
-  const known = OTHER_FORMATS.find(([signature]) => ascii(bytes, 0, signature.length) === signature);
-  if (known) return `a ${known[1]} file`;
-  if (ascii(bytes, 4, 8) === "ftyp")
-    return `an ISO media file (${ascii(bytes, 8, 12)}), such as HEIC, AVIF or MP4`;
-  return "in no known image format";
+  return { format, exif: undefined, isAnimation: false, ...header };
 }
 
 type Fail = (problem: string) => never;
@@ -64,6 +42,7 @@ const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = 
   png: parsePng,
   jpeg: parseJpeg,
   webp: parseWebp,
+  gif: parseGif,
 };
 
 /** Walks the chunks: length, type, data, CRC. Reading past the end is a RangeError, which means a truncated file. */
@@ -128,12 +107,13 @@ function parseWebp(bytes: Uint8Array, fail: Fail): Parsed {
   if (end > bytes.length) throw new RangeError("shorter than its RIFF size");
   let size: { width: number; height: number } | undefined;
   let exif: Uint8Array | undefined;
+  let isAnimation = false;
   for (let at = 12; at + 8 <= end; ) {
     const type = ascii(bytes, at, at + 4);
     const length = view.getUint32(at + 4, true);
     const body = at + 8;
     if (type === "VP8X") {
-      if (view.getUint8(body) & 0x02) fail("is an animated WebP file; give its frames as a video");
+      isAnimation = (view.getUint8(body) & 0x02) !== 0;
       size = { width: 1 + uint24(view, body + 4), height: 1 + uint24(view, body + 7) };
     } else if (type === "VP8 ") {
       size ??= {
@@ -149,17 +129,10 @@ function parseWebp(bytes: Uint8Array, fail: Fail): Parsed {
     }
     at = body + length + (length % 2);
   }
-  return size ? { ...size, exif } : fail("is a WebP file without a picture");
+  return size ? { ...size, exif, isAnimation } : fail("is a WebP file without a picture");
 }
 
-function uint24(view: DataView, at: number): number {
-  return view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function ascii(bytes: Uint8Array, start: number, end: number): string {
-  return String.fromCharCode(...bytes.subarray(start, end));
+function parseGif(bytes: Uint8Array): Parsed {
+  const view = viewOf(bytes);
+  return { width: view.getUint16(6, true), height: view.getUint16(8, true), isAnimation: true };
 }

@@ -11,10 +11,16 @@ export interface RawImage {
 }
 
 /**
- * A file path (or a relative URL where there are no files), an http(s), file or data URL, the bytes of a PNG, JPEG
- * or WebP file, a Blob of them, or decoded pixels.
+ * A file path (or a relative URL where there are no files), an http(s), file or data URL, the bytes of a file, or a
+ * Blob of them.
  */
-export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob | RawImage;
+export type FileSource = string | URL | Uint8Array | ArrayBuffer | Blob;
+
+/** A PNG, JPEG, WebP or GIF file (of an animation its first frame), or decoded pixels. */
+export type ImageSource = FileSource | RawImage;
+
+/** What a source is meant to be; errors name it. */
+export type MediaNoun = "Image" | "Video";
 
 export interface SourceOptions {
   /** Reads a local file; environments without one fetch paths as relative URLs. */
@@ -22,7 +28,7 @@ export interface SourceOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface EncodedImage {
+export interface EncodedFile {
   readonly bytes: Uint8Array;
   /** What to call it in an error. */
   readonly name: string;
@@ -32,23 +38,30 @@ export function isRawImage(source: ImageSource): source is RawImage {
   return typeof source === "object" && "data" in source && "width" in source;
 }
 
-/** The encoded bytes of a source. @throws IMAGE_INVALID naming the source when they can not be had. */
+/** An error about a source: IMAGE_INVALID or VIDEO_INVALID. */
+export function mediaError(noun: MediaNoun, problem: string, cause?: unknown): GlimtError {
+  const code = noun === "Image" ? "IMAGE_INVALID" : "VIDEO_INVALID";
+  return new GlimtError(code, `${noun} ${problem}`, cause === undefined ? {} : { cause });
+}
+
+/** The encoded bytes of a source. @throws IMAGE_INVALID or VIDEO_INVALID naming the source when they can not be had. */
 export async function readSource(
-  source: Exclude<ImageSource, RawImage>,
+  source: FileSource,
   options: SourceOptions,
-): Promise<EncodedImage> {
+  noun: MediaNoun = "Image",
+): Promise<EncodedFile> {
   throwIfAborted(options.signal);
-  if (source instanceof Uint8Array) return { bytes: source, name: `an image of ${source.length} bytes` };
-  if (source instanceof ArrayBuffer) return readSource(new Uint8Array(source), options);
+  if (source instanceof Uint8Array) return { bytes: source, name: `of ${source.length} bytes` };
+  if (source instanceof ArrayBuffer) return readSource(new Uint8Array(source), options, noun);
   if (source instanceof Blob) {
-    const name = "name" in source ? `file ${source.name}` : `a Blob of ${source.size} bytes`;
+    const name = "name" in source ? `file ${source.name}` : `in a Blob of ${source.size} bytes`;
     return { bytes: new Uint8Array(await source.arrayBuffer()), name };
   }
   if (typeof source !== "string" && !(source instanceof URL)) {
-    throw new GlimtError(
-      "IMAGE_INVALID",
-      "An image must be a path, a URL, bytes, a Blob, or { data, width, height }; " +
-        `got ${source === null ? "null" : typeof source}.`,
+    const decoded = noun === "Image" ? "{ data, width, height }" : "{ frames: [...], metadata }";
+    throw mediaError(
+      noun,
+      `must be a path, a URL, bytes, a Blob, or ${decoded}; got ${source === null ? "null" : typeof source}.`,
     );
   }
   const name = shorten(String(source));
@@ -57,7 +70,7 @@ export async function readSource(
   } catch (cause) {
     throwIfAborted(options.signal);
     if (cause instanceof GlimtError) throw cause;
-    throw new GlimtError("IMAGE_INVALID", `Image ${name} can not be read: ${reason(cause)}`, { cause });
+    throw mediaError(noun, `${name} can not be read: ${reason(cause)}`, cause);
   }
 }
 

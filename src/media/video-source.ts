@@ -1,7 +1,7 @@
 /** A video as it is given: frames, and what is known of their timing. */
 
 import { GlimtError } from "../errors.ts";
-import type { ImageSource } from "./source.ts";
+import type { FileSource, ImageSource } from "./source.ts";
 
 export interface VideoMetadata {
   /** Frames a second of the source video. */
@@ -28,8 +28,11 @@ export interface VideoFrames {
   readonly metadata?: VideoMetadata | VideoMetadataJson | undefined;
 }
 
-/** Frames with their metadata, or the path of a directory of numbered frames. */
-export type VideoSource = VideoFrames | string | URL;
+/**
+ * An animated GIF, WebP or PNG, an MP4, QuickTime, WebM or Matroska file, the path of a directory of numbered frames,
+ * or frames with their metadata.
+ */
+export type VideoSource = FileSource | VideoFrames;
 
 /** Checks metadata of either spelling. @throws VIDEO_INVALID naming the field that is wrong. */
 export function videoMetadata(given: unknown, name: string): VideoMetadata {
@@ -37,25 +40,34 @@ export function videoMetadata(given: unknown, name: string): VideoMetadata {
     throw new GlimtError("VIDEO_INVALID", `${name} must be an object.`);
   }
   const fields = given as Record<string, unknown>;
-  const number = (key: string, jsonKey = key) => {
+  const number = (key: string, jsonKey: string, expected: string, isValid: (value: number) => boolean) => {
     const value = fields[key] ?? fields[jsonKey] ?? undefined;
-    if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
+    if (value === undefined || (typeof value === "number" && Number.isFinite(value) && isValid(value))) {
+      return value;
+    }
     throw new GlimtError(
       "VIDEO_INVALID",
-      `${name}: ${key} is ${JSON.stringify(value)}; it must be a number.`,
+      `${name}: ${key} is ${JSON.stringify(value)}; it must be ${expected}.`,
     );
   };
-  const framesIndices = fields.framesIndices ?? fields.frames_indices ?? undefined;
-  if (
-    framesIndices !== undefined &&
-    !(Array.isArray(framesIndices) && framesIndices.every(Number.isInteger))
-  ) {
-    throw new GlimtError("VIDEO_INVALID", `${name}: framesIndices must be a list of frame numbers.`);
-  }
   return {
-    fps: number("fps"),
-    totalNumFrames: number("totalNumFrames", "total_num_frames"),
-    duration: number("duration"),
-    framesIndices,
+    fps: number("fps", "fps", "frames a second, above 0", (value) => value > 0),
+    totalNumFrames: number(
+      "totalNumFrames",
+      "total_num_frames",
+      "a whole number from 1",
+      (value) => Number.isInteger(value) && value >= 1,
+    ),
+    duration: number("duration", "duration", "seconds, not negative", (value) => value >= 0),
+    framesIndices: frameIndices(fields.framesIndices ?? fields.frames_indices ?? undefined, name),
   };
+}
+
+function frameIndices(given: unknown, name: string): readonly number[] | undefined {
+  if (given === undefined) return undefined;
+  const isAscending =
+    Array.isArray(given) &&
+    given.every((index, i) => Number.isInteger(index) && index >= 0 && index >= (given[i - 1] ?? 0));
+  if (isAscending) return given;
+  throw new GlimtError("VIDEO_INVALID", `${name}: framesIndices must be a list of frame numbers, ascending.`);
 }

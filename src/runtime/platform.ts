@@ -10,8 +10,10 @@ export interface Platform {
   openFiles(location: ModelLocation): Promise<CheckpointFiles>;
   /** Reads a local file; absent where there are no paths. */
   readonly readFile?: (path: string | URL) => Promise<Uint8Array>;
-  /** Opens a local directory of numbered frames as a video; absent where there are no paths. */
-  readonly readFrameDirectory?: (path: string | URL) => Promise<VideoFrames>;
+  /** Opens a local directory of numbered frames as a video, null for a file; absent where there are no paths. */
+  readonly readFrameDirectory?: (path: string | URL) => Promise<VideoFrames | null>;
+  /** Brings WebCodecs, which decode MP4 and WebM files, where they are not built in. @throws CODEC_UNAVAILABLE */
+  readonly loadWebCodecs?: () => Promise<void>;
 }
 
 /** A directory path, a URL, or files by name (as a browser's file picker gives them). */

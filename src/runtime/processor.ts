@@ -160,12 +160,14 @@ export class Processor {
       checkVideoEmbeddings(given, this.checkpoint.config);
       return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
     }
-    const video = await loadVideo(source, {
-      ...this.#decoding(signal),
-      readFrameDirectory: this.#platform.readFrameDirectory,
-    });
+    const { readFrameDirectory, loadWebCodecs } = this.#platform;
+    const video = await loadVideo(source, { ...this.#decoding(signal), readFrameDirectory, loadWebCodecs });
     const { kind } = this.checkpoint.processor;
-    return processVideo(video, kind, this.#rules.video, { rounding: this.#rules.rounding, signal });
+    try {
+      return await processVideo(video, kind, this.#rules.video, { rounding: this.#rules.rounding, signal });
+    } finally {
+      await video.close();
+    }
   }
 
   #decoding(signal: AbortSignal | undefined) {

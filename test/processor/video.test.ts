@@ -129,8 +129,12 @@ for (const [name, frames, metadata, options, message] of bad) {
 
 test("a directory without frames, or none at all, is an error", async () => {
   await rejects(() => loadVideo("src/tensor", files), "VIDEO_INVALID", /src\/tensor holds no/);
-  await rejects(() => loadVideo("no/such/folder", files), "VIDEO_INVALID", /no readable directory/);
-  await rejects(() => loadVideo("src/tensor"), "VIDEO_INVALID", /no directories here/);
+  await rejects(
+    () => loadVideo("no/such/folder", files),
+    "VIDEO_INVALID",
+    /no\/such\/folder can not be read: ENOENT/,
+  );
+  await rejects(() => loadVideo("src/tensor"), "VIDEO_INVALID", /src\/tensor can not be read/);
 });
 
 async function rejects(run: () => Promise<unknown>, code: string, message: RegExp): Promise<void> {

@@ -1,0 +1,61 @@
+/** What a file is, by its first bytes. */
+
+import { ascii } from "./bytes.ts";
+
+export type ImageFormat = "png" | "jpeg" | "webp" | "gif";
+
+/** "mp4": ISO base media and QuickTime; "webm": Matroska too. */
+export type MovieFormat = "mp4" | "webm";
+
+export type FileKind = ImageFormat | MovieFormat;
+
+/** As messages call them. */
+export const FILE_KIND_NAMES: Readonly<Record<FileKind, string>> = {
+  png: "PNG",
+  jpeg: "JPEG",
+  webp: "WebP",
+  gif: "GIF",
+  mp4: "MP4 or QuickTime",
+  webm: "WebM or Matroska",
+};
+
+/** Formats that are recognised only to be refused by name. */
+const OTHER_FORMATS: readonly [at: number, signature: string, name: string][] = [
+  [0, "BM", "BMP"],
+  [0, "II*\0", "TIFF"],
+  [0, "MM\0*", "TIFF"],
+  [0, "%PDF", "PDF"],
+  [0, "\0\0\0\x0cJXL", "JPEG XL"],
+  [8, "AVI ", "AVI"],
+  [0, "OggS", "Ogg"],
+  [0, "FLV", "Flash video"],
+  [0, "\0\0\x01\xba", "MPEG program stream"],
+];
+const ISO_PICTURES = ["avif", "avis", "heic", "heix", "hevc", "heim", "mif1", "msf1"];
+/** First boxes of QuickTime files older than `ftyp`. */
+const QUICKTIME_BOXES = ["moov", "mdat", "wide", "free", "skip"];
+
+/** Undefined for everything glimt reads no pixels from. */
+export function fileKind(bytes: Uint8Array): FileKind | undefined {
+  if (ascii(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "png";
+  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
+  if (ascii(bytes, 0, 4) === "RIFF" && ascii(bytes, 8, 12) === "WEBP") return "webp";
+  if (ascii(bytes, 0, 4) === "GIF8") return "gif";
+  if (ascii(bytes, 0, 4) === "\x1aE\xdf\xa3") return "webm";
+  const box = ascii(bytes, 4, 8);
+  if (box === "ftyp") return ISO_PICTURES.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";
+  return QUICKTIME_BOXES.includes(box) ? "mp4" : undefined;
+}
+
+export function isMovie(kind: FileKind | undefined): kind is MovieFormat {
+  return kind === "mp4" || kind === "webm";
+}
+
+/** What a file of no known kind may be: "a TIFF file", "in no known format". */
+export function describeOther(bytes: Uint8Array): string {
+  const known = OTHER_FORMATS.find(
+    ([at, signature]) => ascii(bytes, at, at + signature.length) === signature,
+  );
+  if (known) return `a file in the format ${known[2]}`;
+  return ascii(bytes, 4, 8) === "ftyp" ? "a HEIC or AVIF picture" : "in no known format";
+}
