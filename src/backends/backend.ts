@@ -74,7 +74,7 @@ export interface RunBindings {
   readonly buffers: Readonly<Record<string, Binding>>;
 }
 
-/** A program ready to run, with its weights bound. Freed with its engine. */
+/** A program ready to run, with its weights bound. Freed when nobody holds it any more, or with its engine. */
 export interface Executable {
   readonly program: Program;
 }

@@ -50,5 +50,13 @@ export function checkMerging(
   const modules = new Map(
     sources.map((source): [string, WeightSource] => [source.tensor.replace(/\.weight$/, ""), source]),
   );
-  for (const { adapter } of merged) checkAdapterFits(adapter, architecture, modules);
+  for (const { adapter } of merged) {
+    if (adapter.modules.has("lm_head") && !modules.has("lm_head")) {
+      throw new GlimtError(
+        "ADAPTER_INVALID",
+        `${adapter.files.location}: the adapter changes lm_head, which is the embedding in this model: merged, it would change that too. Load it without merge.`,
+      );
+    }
+    checkAdapterFits(adapter, architecture, modules);
+  }
 }

@@ -21,6 +21,11 @@ interface HostInput {
   readonly offset: number;
 }
 
+/** Frees the decoded program of an executable that nobody holds any more, unless its engine went first. */
+const forgotten = new FinalizationRegistry<{ kernels: WeakRef<KernelExports>; pointer: Pointer }>(
+  ({ kernels, pointer }) => kernels.deref()?.glimt_release(pointer),
+);
+
 export class WasmExecutable implements Executable {
   readonly program: Program;
   readonly #kernels: KernelExports;
@@ -51,6 +56,7 @@ export class WasmExecutable implements Executable {
       kernels.glimt_release(this.#pointer);
       throw error;
     }
+    forgotten.register(this, { kernels: new WeakRef(kernels), pointer: this.#pointer });
   }
 
   /** Whether it was compiled by the engine of this memory. */
