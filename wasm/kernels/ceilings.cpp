@@ -9,9 +9,9 @@ using namespace glimt;
 extern "C" {
 
 // 96 floating-point operations an iteration, in twelve chains so that none waits for another; returns a sum so that
-// nothing is removed.
-EMSCRIPTEN_KEEPALIVE float glimt_peak_arithmetic(uint32_t iterations) {
-  f32x4 x = splat(0.5f), y = splat(0.25f);
+// nothing is removed. The factors are arguments because V8 rebuilds a constant vector at each use.
+EMSCRIPTEN_KEEPALIVE float glimt_peak_arithmetic(uint32_t iterations, float factor, float term) {
+  f32x4 x = splat(factor), y = splat(term);
   f32x4 a = y, b = y, c = y, d = y, e = y, f = y, g = y, h = y, i = y, j = y, k = y, l = y;
   for (; iterations; iterations--) {
     a = madd(a, x, y), b = madd(b, x, y), c = madd(c, x, y), d = madd(d, x, y);
