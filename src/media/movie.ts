@@ -1,6 +1,21 @@
-/** MP4, QuickTime, WebM and Matroska files: containers through mediabunny, codecs through WebCodecs. */
+/**
+ * MP4, QuickTime, WebM and Matroska files: containers through mediabunny, codecs through WebCodecs. Loaded with the
+ * first such file.
+ */
 
-import type { EncodedPacketSink, InputVideoTrack, VideoSample, VideoSampleSink } from "mediabunny";
+import {
+  BlobSource,
+  BufferSource,
+  EncodedPacketSink,
+  Input,
+  type InputVideoTrack,
+  MATROSKA,
+  MP4,
+  QTFF,
+  type VideoSample,
+  VideoSampleSink,
+  WEBM,
+} from "mediabunny";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { rgbaToRgb } from "./alpha.ts";
 import { checkPixels, type MediaMode } from "./decode-image.ts";
@@ -43,10 +58,9 @@ export async function openMovie(
   options: MovieOptions,
 ): Promise<LoadedVideo> {
   await requireWebCodecs(name, options);
-  const bunny = await import("mediabunny");
-  const input = new bunny.Input({
-    source: file instanceof Blob ? new bunny.BlobSource(file) : new bunny.BufferSource(file),
-    formats: [bunny.MP4, bunny.QTFF, bunny.MATROSKA, bunny.WEBM],
+  const input = new Input({
+    source: file instanceof Blob ? new BlobSource(file) : new BufferSource(file),
+    formats: [MP4, QTFF, MATROSKA, WEBM],
   });
   const corrupt = (cause: unknown) =>
     mediaError(
@@ -58,11 +72,11 @@ export async function openMovie(
     const track = await input.getPrimaryVideoTrack();
     if (!track) throw mediaError("Video", `${name} has no video track, or is cut short before it.`);
     await checkTrack(track, name, options);
-    const times = await frameTimes(new bunny.EncodedPacketSink(track), options.signal);
+    const times = await frameTimes(new EncodedPacketSink(track), options.signal);
     if (times.seconds.length === 0) throw mediaError("Video", `${name} has no frames.`);
     const fps = frameRate({ ...times, resolution: await track.getTimeResolution() });
     const numFrames = times.seconds.length;
-    const frames = new MovieFrames(new bunny.VideoSampleSink(track), times, name, options);
+    const frames = new MovieFrames(new VideoSampleSink(track), times, name, options);
     return {
       numFrames,
       metadata: { fps, totalNumFrames: numFrames, duration: numFrames / fps },
