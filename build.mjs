@@ -20,7 +20,7 @@ const inRoot = (path) => join(root, path);
 const wasmDir = inRoot("build/wasm");
 
 /** The entries of the package: name in dist, source. They share their chunks, so that each codec is there once. */
-const ENTRIES = { index: "src/index.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
+const ENTRIES = { index: "src/index.ts", cuda: "src/cuda.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
 
 const GENERATED = [
   {

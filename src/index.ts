@@ -1,6 +1,7 @@
-/** glimt for Node: local directories and files, every CPU backend. */
+/** glimt for Node: local directories and files, every backend. */
 import { fileURLToPath } from "node:url";
 import type { Backend } from "./backends/backend.ts";
+import { cudaBackend } from "./backends/cuda/backend.node.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
 import { wasmBackend } from "./backends/wasm/backend.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
@@ -19,7 +20,7 @@ import { Processor } from "./runtime/processor.ts";
 export * from "./public-api.ts";
 
 const platform: Platform = {
-  backends: [wasmBackend, referenceBackend],
+  backends: [cudaBackend, wasmBackend, referenceBackend],
   openFiles,
   readFile: readLocalFile,
   readFrameDirectory,

@@ -78,7 +78,7 @@ async function checkTarball(tarball) {
     const dependencies = Object.keys(manifest.dependencies ?? {});
     if (dependencies.length > 0) throw new Error(`depends on ${dependencies.join(", ")}`);
   });
-  for (const entry of ["glimt", "glimt/edge"]) {
+  for (const entry of ["glimt", "glimt/cuda", "glimt/edge"]) {
     await check(`import "${entry}" in Node`, async () => {
       const wanted = JSON.stringify(PUBLIC_FUNCTIONS);
       await write(

@@ -1,0 +1,39 @@
+/** glimt for GPU servers: the CUDA backend and nothing to fall back on, with its own options. */
+import type { Backend, Probe } from "./backends/backend.ts";
+import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";
+import { openFiles } from "./index.ts";
+import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
+import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
+import type { Model } from "./runtime/model.ts";
+import type { ModelLocation } from "./runtime/platform.ts";
+
+export type { Backend, Probe } from "./backends/backend.ts";
+export type { CudaOptions } from "./backends/cuda/backend.node.ts";
+export { openFiles, openProcessor } from "./index.ts";
+export * from "./public-api.ts";
+
+export type CudaLoadOptions = Omit<LoadOptions, "backend" | "threads"> & CudaOptions;
+
+/**
+ * Loads a Hugging Face checkpoint onto an NVIDIA GPU.
+ *
+ * @throws BACKEND_UNAVAILABLE with what is missing (addon, driver, GPU, memory) and what to do; otherwise as the
+ * Node entry's loadModel.
+ */
+export function loadModel(location: ModelLocation, options: CudaLoadOptions = {}): Promise<Model> {
+  const { activations, device, cublas, ...rest } = options;
+  const backends = [cudaBackend({ activations, device, cublas })];
+  const platform = { backends, openFiles, readFile: readLocalFile, readFrameDirectory };
+  return loadModelOn(platform, location, { ...rest, backend: "cuda" });
+}
+
+/** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */
+export function cudaBackend(options: CudaOptions = {}): Backend {
+  const { activations, device, cublas } = options;
+  return createCudaBackend({ activations, device, cublas });
+}
+
+/** Whether models can be loaded here: the GPU that was found, or why not and what to do. */
+export function probeCuda(options: CudaOptions = {}): Promise<Probe> {
+  return cudaBackend(options).probe();
+}
