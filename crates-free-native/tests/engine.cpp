@@ -1,0 +1,135 @@
+// What the engine does around its kernels: damaged programs, faults, aborts, graphs, lifetimes. Uses one exported case.
+#include <cstdio>
+#include <functional>
+
+#include "cases.h"
+
+namespace {
+
+int failures = 0;
+
+void expect(bool good, const char* name, const std::string& found = "") {
+  std::printf("%s %s%s%s\n", good ? "ok  " : "FAIL", name, found.empty() ? "" : ": ", found.c_str());
+  if (!good) failures++;
+}
+
+std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+    return "nothing";
+  } catch (const std::string& failure) {
+    return failure;
+  }
+}
+
+bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+void test_damaged_programs(glimt_engine* engine, const Case& test) {
+  glimt_executable* executable = nullptr;
+  glimt_error error{};
+  size_t wrong = 0;
+  for (size_t length = 0; length < test.program.size(); length++)
+    if (!glimt_compile(engine, test.program.data(), length, nullptr, 0, &executable, &error) ||
+        std::string(error.code) != "PROGRAM_INVALID")
+      wrong++;
+  expect(wrong == 0, "every truncated program is refused", error.message);
+  std::string newer = test.program;
+  newer[4] = static_cast<char>(newer[4] + 1);
+  glimt_compile(engine, newer.data(), newer.size(), nullptr, 0, &executable, &error);
+  expect(std::string(error.message).find("recompile") != std::string::npos, "a program of another version", error.message);
+  // Any single damaged byte: an error, or a program that still fits its weights; never a crash.
+  for (size_t i = 0; i < test.program.size(); i++)
+    for (int bit = 0; bit < 8; bit += 3) {
+      Case damaged = test;
+      damaged.program[i] = static_cast<char>(damaged.program[i] ^ 1 << bit);
+      error_of([&] { PreparedCase(engine, damaged).run(); });
+    }
+  expect(true, "damaged bytes never crash");
+}
+
+void test_faults(glimt_engine* engine, const Case& test) {
+  PreparedCase prepared(engine, test);
+  prepared.run();
+  const std::string answer = prepared.read(0);
+  glimt_engine_trim(engine, nullptr);
+  glimt_emulator_fail(GLIMT_FAULT_ALLOCATION, 1, nullptr);
+  std::string found = error_of([&] { prepared.run(); });
+  expect(starts_with(found, "OUT_OF_MEMORY"), "no memory for a run", found);
+  prepared.run();
+  expect(prepared.read(0) == answer, "the engine lives on");
+  glimt_emulator_fail(GLIMT_FAULT_LAUNCH, 1, nullptr);
+  found = error_of([&] { prepared.run(); });
+  expect(starts_with(found, "DEVICE_FAILED"), "a refused launch", found);
+  prepared.run();
+  expect(prepared.read(0) == answer, "the engine lives on");
+  const int32_t abort = 1;
+  found = error_of([&] { prepared.run(0, &abort); });
+  expect(starts_with(found, "ABORTED"), "an aborted run", found);
+
+  glimt_emulator_fail(GLIMT_FAULT_LAUNCH, 1, nullptr);
+  found = error_of([&] { prepared.run(GLIMT_RUN_GRAPH); });
+  expect(starts_with(found, "DEVICE_FAILED"), "a launch refused in a capture", found);
+  glimt_run_statistics before{}, after{};
+  glimt_engine_statistics(engine, &before, nullptr);
+  for (int i = 0; i < 3; i++) prepared.run(GLIMT_RUN_GRAPH);
+  glimt_engine_statistics(engine, &after, nullptr);
+  expect(after.graph_captures == before.graph_captures + 1 && after.graph_replays == before.graph_replays + 3,
+         "captured once, replayed each time");
+  expect(prepared.read(0) == answer, "replayed and eager results are equal, bit for bit");
+}
+
+void test_lifetimes(const Case& test) {
+  glimt_error error{};
+  glimt_engine *first = nullptr, *second = nullptr;
+  glimt_engine_create(nullptr, &first, &error);
+  glimt_engine_create(nullptr, &second, &error);
+  {
+    PreparedCase a(first, test), b(second, test);
+    a.run();
+    b.run();
+    expect(a.read(0) == b.read(0), "two engines on one device");
+  }
+  glimt_tensor* tensor = nullptr;
+  glimt_tensor_allocate(first, 0, 4, 4, &tensor, &error);
+  glimt_tensor_free(second, tensor, &error);
+  expect(std::string(error.code) == "DISPOSED", "a tensor of another engine", error.message);
+  glimt_tensor_free(first, tensor, &error);
+  int status = glimt_tensor_free(first, tensor, &error);
+  expect(status != 0, "a tensor freed twice", error.message);
+  glimt_engine_trim(first, nullptr);
+  expect(glimt_engine_live_bytes(first) == 0, "nothing is left");
+  glimt_engine_destroy(first);
+  glimt_engine_destroy(second);
+  for (uint64_t countdown = 1; countdown < 3; countdown++) {
+    glimt_emulator_fail(GLIMT_FAULT_PINNED, countdown, nullptr);
+    if (!glimt_engine_create(nullptr, &first, &error)) glimt_engine_destroy(first);
+  }
+  glimt_emulator_fail(GLIMT_FAULT_PINNED, 0, nullptr);
+  expect(std::string(error.code) == "OUT_OF_MEMORY", "no page-locked memory to open with", error.message);
+  glimt_emulator_memory_limit(1 << 20, nullptr);
+  glimt_engine_create(nullptr, &first, &error);
+  status = glimt_tensor_allocate(first, 0, 1024, 1024, &tensor, &error);
+  expect(status != 0, "too large a tensor", error.message);
+  glimt_engine_destroy(first);
+  glimt_emulator_memory_limit(uint64_t{8} << 30, nullptr);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 2) return std::fprintf(stderr, "engine FOLDER\n"), 2;
+  CaseReader reader(std::filesystem::path(arguments[1]) / "attention_paged.bf16.cases");
+  const uint32_t cases = reader.u32();
+  Case test;
+  for (uint32_t i = 0; i < cases; i++) {
+    test = read_case(reader);
+    if (test.name.find("batch=1/40+9/9") != std::string::npos) break;
+  }
+  glimt_engine* engine = nullptr;
+  glimt_engine_create(nullptr, &engine, nullptr);
+  test_damaged_programs(engine, test);
+  test_faults(engine, test);
+  glimt_engine_destroy(engine);
+  test_lifetimes(test);
+  return failures ? 1 : 0;
+}
