@@ -1,12 +1,14 @@
 /** `glimt run`: ask a model and stream what it says. */
 import { Command } from "commander";
 import {
+  type AdapterSource,
   type GenerateOptions,
   type GenerationResult,
   loadModel,
   type Model,
   type ProcessedInputs,
 } from "../index.ts";
+import { adapterSources } from "./adapter-flags.ts";
 import {
   collect,
   conversation,
@@ -30,6 +32,7 @@ interface RunFlags extends PromptFlags, LoadFlags {
   readonly seed?: number;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
+  readonly adapter: readonly string[];
   readonly json?: true;
 }
 
@@ -45,17 +48,20 @@ export function runCommand(): Command {
     .option("--seed <n>", "same seed, same answer", wholeNumber)
     .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
     .option("--stop <text>", "end at this text; may be repeated", collect, [])
+    .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", "print one JSON object when done")
     .action(run);
 }
 
 async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
   const messages = await conversation(prompt, flags);
+  const adapters = adapterSources(flags.adapter);
   const progress = progressLine(flags.json !== true);
   const interrupted = new AbortController();
   process.once("SIGINT", () => interrupted.abort());
   const model = await loadModel(location, {
     ...loadOptions(flags),
+    adapters,
     signal: interrupted.signal,
     onProgress: ({ loadedBytes, totalBytes }) => progress.show("loading", loadedBytes / totalBytes),
   });
@@ -63,6 +69,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     const inputs = await model.process(messages, { signal: interrupted.signal });
     const pieces = model.generate(inputs, {
       ...generateOptions(flags),
+      adapters: adapters.map(({ name }) => name),
       signal: interrupted.signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),
     });
@@ -72,7 +79,9 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
       if (!flags.json) process.stdout.write(next.value.text);
       next = await pieces.next();
     }
-    process.stdout.write(flags.json ? `${JSON.stringify(jsonResult(model, inputs, next.value))}\n` : "\n");
+    process.stdout.write(
+      flags.json ? `${JSON.stringify(jsonResult(model, inputs, adapters, next.value))}\n` : "\n",
+    );
   } finally {
     progress.clear();
     await model.dispose();
@@ -85,7 +94,12 @@ function generateOptions(flags: RunFlags): GenerateOptions {
   return { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop };
 }
 
-function jsonResult(model: Model, inputs: ProcessedInputs, result: GenerationResult) {
+function jsonResult(
+  model: Model,
+  inputs: ProcessedInputs,
+  adapters: readonly AdapterSource[],
+  result: GenerationResult,
+) {
   const { promptText, inputIds, mmTokenTypeIds, imageGridThw, videoGridThw, positionIds, ropeDelta } = inputs;
   const { text, tokenIds, topLogits, finishReason, usage, timings, seed } = result;
   return {
@@ -102,6 +116,7 @@ function jsonResult(model: Model, inputs: ProcessedInputs, result: GenerationRes
     finishReason,
     usage,
     seed,
+    adapters,
     backend: model.backend,
     dtype: model.dtype,
     timings: { load: model.loadMilliseconds, process: inputs.milliseconds, ...timings },

@@ -69,6 +69,23 @@ for (const backend of ["wasm", "reference"]) {
   });
 }
 
+test("run answers with adapters, each at its scale", () => {
+  const lora = "test/golden/data/lora/glm4v-tiny";
+  const { runs } = JSON.parse(readFileSync(join(lora, "expected.json"), "utf8"));
+  const expected = runs.findLast((run: { case: string }) => run.case === "one-image");
+  const flags = expected.adapters.flatMap(({ name, scale }: { name: string; scale: number }) => [
+    "--adapter",
+    `${join(lora, name)}:${scale}`,
+  ]);
+  const asked = ["run", model, "--image", image, question, "--media", "huggingface", "--max-tokens", "24"];
+  const found = json(...asked, "--json", ...flags);
+  assert.equal(found.tokenIds, expected.greedyIds.slice(0, found.tokenIds.length));
+  assert.equal(
+    found.adapters.map(({ name, scale }: { name: string; scale: number }) => ({ name, scale })),
+    expected.adapters,
+  );
+});
+
 test("run streams the text, and nothing else, to stdout", () => {
   const { status, stdout, stderr } = glimt(
     "run",
@@ -175,6 +192,10 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
     [["run", model, "Hi", "--messages", "x.json"], /--messages.*\[OPTION_INVALID\]/],
     [["run", model, "--messages", "x.json"], /x\.json.*\[INPUT_INVALID\]/],
     [["run", model, "Hi", "--dtype", "q3"], /--dtype.*q3.*f32/],
+    [
+      ["run", model, "Hi", "--adapter", "test/golden/data/lora/glm_ocr-tiny/language"],
+      /does not fit Glm4v.*\[ADAPTER_INVALID\]/,
+    ],
     [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate/],
     [["frobnicate"], /unknown command/],
   ];

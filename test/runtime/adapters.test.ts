@@ -205,6 +205,22 @@ for (const backend of BACKENDS) {
   });
 }
 
+test("features encoded with an adapter stand in for the picture", async () => {
+  const model = await load(checkpoint, { adapters: all });
+  const [message] = picture.messages as { content: { type: string; image?: string }[] }[];
+  const sources = message!.content.flatMap(({ image }) => image ?? []);
+  const [features] = await model.encodeImages(sources, { adapters: ["vision"] });
+  const content = message!.content.map((part) =>
+    part.type === "image" ? { ...part, image: features } : part,
+  );
+  const { tokenIds } = await model.complete([{ role: "user", content }] as Message[], {
+    maxTokens: 24,
+    adapters: ["vision"],
+  });
+  assertTokens(tokenIds, runFor(["vision"]), "encoded before");
+  await model.dispose();
+});
+
 test("unloaded under way, an adapter serves its request to the end and is gone then", async () => {
   const model = await load(checkpoint);
   await answer(model, picture, []);
