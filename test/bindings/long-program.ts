@@ -24,6 +24,7 @@ export function identity(): Float32Array {
 export interface LongRun {
   readonly executable: Executable;
   readonly y: DeviceTensor;
+  readonly w: DeviceTensor;
   readonly x: Float32Array;
   /** Ends after seconds with many rows. */
   run(rows: number, options?: Parameters<Engine["run"]>[2]): Promise<void>;
@@ -37,5 +38,5 @@ export async function openLongRun(engine: Engine, mostRows: number): Promise<Lon
   const x = Float32Array.from({ length: mostRows * WIDTH }, (_, index) => index % 97);
   const run: LongRun["run"] = (rows, options) =>
     engine.run(executable, { symbols: { rows }, buffers: { x, y } }, options);
-  return { executable, y, x, run };
+  return { executable, w, y, x, run };
 }

@@ -34,6 +34,8 @@ export interface Refusal {
   readonly source: string;
   /** What is wrong and what to do. */
   readonly reason: string;
+  /** The addon is fine, the machine is not. */
+  readonly isMachine?: boolean;
 }
 
 export interface Search {
@@ -55,6 +57,8 @@ export async function findAddon(search: Search): Promise<FoundAddon | readonly R
     const outcome = "reason" in candidate ? candidate : await tryCandidate(candidate, search);
     if ("path" in outcome) return outcome;
     refusals.push(outcome);
+    // What the machine lacks, it lacks for every addon.
+    if (outcome.isMachine) break;
   }
   return refusals;
 }
@@ -106,16 +110,16 @@ async function tryCandidate(
 ): Promise<FoundAddon | Refusal> {
   if (!existsSync(path)) return { source, reason: `${path} does not exist. ${remedy}` };
   const trial = await tryInChild(path, device);
-  // Reasons of the machine carry a remedy of their own.
-  if ("machine" in trial) return { source, reason: trial.machine };
   if ("failure" in trial) return { source, reason: `${path} can not be loaded: ${trial.failure}. ${remedy}` };
-  const misfit = refuseAddon(trial.addon);
+  const { addon } = trial;
+  const misfit = refuseAddon(addon);
   if (misfit) return { source, reason: `${path} does not fit: ${misfit}. ${remedy}` };
-  if (trial.addon.kind === "emulator" && addonPath === undefined) {
+  if (addon.kind === "emulator" && addonPath === undefined) {
     return { source, reason: `${path} is the CPU emulator, which is for tests only. ${remedy}` };
   }
-  const unfit = refuseDevice(trial.addon.kind, trial.device);
-  return unfit ? { source, reason: unfit } : { path, device: trial.device };
+  if ("machine" in trial) return { source, reason: trial.machine, isMachine: true };
+  const unfit = refuseDevice(addon.kind, trial.device);
+  return unfit ? { source, reason: unfit, isMachine: true } : { path, device: trial.device };
 }
 
 /** Loads an addon that `findAddon` found. @throws BACKEND_UNAVAILABLE when it changed meanwhile. */

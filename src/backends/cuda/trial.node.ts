@@ -11,7 +11,7 @@ export type AddonFacts = Pick<CudaAddon, "kind" | "programVersion" | "signatures
 export type Trial =
   | { readonly addon: AddonFacts; readonly device: DeviceInfo }
   /** The addon works, and says what the machine lacks and what to do. */
-  | { readonly machine: string }
+  | { readonly addon: AddonFacts; readonly machine: string }
   /** It can not be loaded, or took the child down. */
   | { readonly failure: string };
 
@@ -21,13 +21,10 @@ const answer = (value) => require("node:fs").writeSync(1, "\\n" + JSON.stringify
 try {
   const { kind, programVersion, signatures, probe } = require(process.argv[1]);
   const addon = { kind, programVersion, signatures };
-  if (typeof probe !== "function") answer({ addon, device: {} });
-  else {
-    try {
-      answer({ addon, device: probe(Number(process.argv[2])) });
-    } catch (error) {
-      answer(error.code === "BACKEND_UNAVAILABLE" ? { machine: error.message } : { failure: error.message });
-    }
+  try {
+    answer({ addon, device: probe(Number(process.argv[2])) });
+  } catch (error) {
+    answer({ addon, machine: error.message });
   }
 } catch (error) {
   answer({ failure: error.message });
