@@ -127,16 +127,18 @@ function adapterModule(
 }
 
 /**
- * `modules` are the weights that a low-rank change can be added to, by path.
+ * `modules` are the weights that a low-rank change can be added to, by path; `mergeable` those that it could be merged
+ * into.
  * @throws ADAPTER_INVALID naming the first module that does not fit, and the model the adapter was made for.
  */
 export function checkAdapterFits(
   adapter: Adapter,
   architecture: string,
   modules: ReadonlyMap<string, WeightSource>,
+  mergeable: ReadonlyMap<string, WeightSource> = modules,
 ): void {
   const { baseModelClass, files } = adapter;
-  const complaint = firstMisfit(adapter, modules);
+  const complaint = firstMisfit(adapter, modules, mergeable);
   const foreign = baseModelClass !== null && !sameModel(baseModelClass, architecture);
   if (complaint === null && !foreign) return;
   const madeFor = baseModelClass === null ? "" : `It was made for ${baseModelClass}. `;
@@ -147,9 +149,13 @@ export function checkAdapterFits(
 function firstMisfit(
   { modules, copies }: Adapter,
   targets: ReadonlyMap<string, WeightSource>,
+  mergeable: ReadonlyMap<string, WeightSource>,
 ): string | null {
   for (const { path, rank, a, b } of modules.values()) {
     const target = targets.get(path);
+    if (!target && mergeable.has(path)) {
+      return `It changes ${path}, a part of a stacked weight: load it with the model and merge: true.`;
+    }
     if (!target) return `It changes ${path}, which this model does not have as a linear layer.`;
     const [outFeatures, ...inputs] = target.shape;
     const expectedA = [rank, ...inputs];

@@ -16,6 +16,12 @@ export type ReadableWeight = Pick<
   "spec" | "dtype" | "rows" | "cols" | "bytes" | "position" | "readRows"
 >;
 
+/** What can be merged into, by module path: every tensor that the weights are made of, routed experts too. */
+export function mergeTargets(specs: readonly WeightSpec[]): Map<string, WeightSource> {
+  const sources = specs.flatMap((spec) => spec.sources);
+  return new Map(sources.map((source) => [source.tensor.replace(/\.weight$/, ""), source]));
+}
+
 /** The weights with those that an adapter changes replaced. Adapters must fit: see `checkAdapterFits`. */
 export function mergeAdapters(
   weights: readonly WeightReader[],

@@ -3,6 +3,7 @@
  * own, which are kept. Without a name no adapter is used, those merged into the weights apart.
  */
 import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapter.ts";
+import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import { type ModelPart, modelPart } from "../checkpoint/module-map.ts";
 import { linearModules } from "../compiler/passes/apply-adapters.ts";
 import type { ModelConfig } from "../config/types.ts";
@@ -106,9 +107,7 @@ export class Adapters {
     this.#loaded.set(name, null);
     try {
       const adapter = await openAdapter(await this.#options.openFiles(location), signal);
-      const { config, stages } = this.#options;
-      const modules = new Map(Object.values(stages.graphs).flatMap((graph) => [...linearModules(graph)]));
-      checkAdapterFits(adapter, config.architecture, modules);
+      this.#checkFits(adapter);
       this.#count++;
       const id = this.#count === 1 ? name : `${name} (${this.#count})`;
       const loaded = { id, adapter, facts: adapterFacts(source, adapter, false) };
@@ -147,6 +146,16 @@ export class Adapters {
       await release();
       throw error;
     }
+  }
+
+  #checkFits(adapter: Adapter): void {
+    const { config, stages } = this.#options;
+    const graphs = Object.values(stages.graphs);
+    const modules = new Map(graphs.flatMap((graph) => [...linearModules(graph)]));
+    const specs = graphs.flatMap(({ values }) =>
+      values.flatMap(({ origin }) => (origin.kind === "weight" ? [origin.spec] : [])),
+    );
+    checkAdapterFits(adapter, config.architecture, modules, mergeTargets(specs));
   }
 
   /** Sorted, so that the order in a request makes no other set; a scale of 0 is the same as not asking. */

@@ -1,6 +1,7 @@
 /** Adapters that become part of the weights while a model is loaded. */
 import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapter.ts";
-import type { WeightSource, WeightSpec } from "../checkpoint/weight-spec.ts";
+import { mergeTargets } from "../checkpoint/merged-weight.ts";
+import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { GlimtError } from "../errors.ts";
 import { type AdapterSource, checkAdapterSource, type LoadedAtStart } from "./adapter-options.ts";
 import { type AdapterFacts, adapterFacts } from "./adapters.ts";
@@ -39,17 +40,14 @@ export async function openMerged(
   return { merged, separate };
 }
 
-/** Every tensor of the checkpoint can take a change, routed experts too. @throws ADAPTER_INVALID */
+/** @throws ADAPTER_INVALID when one does not fit the weights, or would change more than it means to */
 export function checkMerging(
   merged: readonly MergedAtStart[],
   architecture: string,
   specs: readonly WeightSpec[],
 ): void {
   if (merged.length === 0) return;
-  const sources = specs.flatMap((spec) => spec.sources);
-  const modules = new Map(
-    sources.map((source): [string, WeightSource] => [source.tensor.replace(/\.weight$/, ""), source]),
-  );
+  const modules = mergeTargets(specs);
   for (const { adapter } of merged) {
     if (adapter.modules.has("lm_head") && !modules.has("lm_head")) {
       throw new GlimtError(

@@ -8,7 +8,7 @@ import {
   checkAdapterFits,
   openAdapter,
 } from "../../src/checkpoint/adapter.ts";
-import { mergeAdapters } from "../../src/checkpoint/merged-weight.ts";
+import { mergeAdapters, mergeTargets } from "../../src/checkpoint/merged-weight.ts";
 import { modelPart } from "../../src/checkpoint/module-map.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
@@ -206,6 +206,16 @@ test("the first module that does not fit is named, and what the adapter was made
     assert.is(error.code, "ADAPTER_INVALID", error.message);
     assert.match(error.message, message);
   }
+});
+
+test("what can only be merged is said so", async () => {
+  const path = "model.language_model.layers.1.mlp.experts.3.down_proj";
+  const adapter = await open({ target_modules: ".*" }, pair(path));
+  const expert = { tensor: `${path}.weight`, shape: [3, 4], layout: "rows" } as const;
+  const targets = mergeTargets([{ name: "stack", shape: [3, 4], dtype: "f32", sources: [expert] }]);
+  checkAdapterFits(adapter, "any", targets);
+  const error = await failure(() => checkAdapterFits(adapter, "any", new Map(), targets));
+  assert.match(error.message, /experts.3.down_proj, .* merge: true/);
 });
 
 test("B is read with its scale, A in the layout of its weight", async () => {
