@@ -6,7 +6,13 @@
 import { GlimtError } from "../errors.ts";
 import { deepFreeze } from "./freeze.ts";
 import { JsonSection } from "./json-section.ts";
-import type { ImageProcessorConfig, ModelConfig, ProcessorConfig, ProcessorKind } from "./types.ts";
+import type {
+  ImageProcessorConfig,
+  ModelConfig,
+  ProcessorConfig,
+  ProcessorKind,
+  VideoSamplingConfig,
+} from "./types.ts";
 
 const CLASS_NAME = /^(Glm4v|Glm46V)(?:Image|Video)?Processor(?:Fast|Pil)?$/;
 const KINDS: Readonly<Record<string, ProcessorKind>> = { Glm4v: "glm4v", Glm46V: "glm46v" };
@@ -40,6 +46,7 @@ export function parseProcessorConfig(
     kind: processorKind([processor, image, video]),
     image: parseImageProcessor(image),
     video: parseImageProcessor(video),
+    sampling: parseSampling(video),
   });
 }
 
@@ -86,6 +93,15 @@ function processorKind(sections: readonly (JsonSection | null)[]): ProcessorKind
     );
   }
   return kind;
+}
+
+/** `num_frames` is not read: these processors of transformers have the key and do not use it. */
+function parseSampling(section: JsonSection): VideoSamplingConfig {
+  return {
+    sampleFrames: section.has("do_sample_frames") ? section.boolean("do_sample_frames") : null,
+    fps: section.has("fps") ? section.positiveNumber("fps") : null,
+    maxDuration: section.has("max_duration") ? section.positiveNumber("max_duration") : null,
+  };
 }
 
 function parseImageProcessor(section: JsonSection): ImageProcessorConfig {

@@ -104,10 +104,21 @@ export interface ImageProcessorConfig {
   readonly rescaleFactor: number;
 }
 
+/** How the checkpoint's video processor samples; null where its file says nothing and the class's own value holds. */
+export interface VideoSamplingConfig {
+  /** Whether frames are chosen, or all used as they are (`do_sample_frames`). */
+  readonly sampleFrames: boolean | null;
+  /** Frames a second of Glm4v processors (`fps`); Glm46V ones set their own. */
+  readonly fps: number | null;
+  /** Seconds up to which Glm4v processors sample at that rate (`max_duration`). */
+  readonly maxDuration: number | null;
+}
+
 export interface ProcessorConfig {
   readonly kind: ProcessorKind;
   readonly image: ImageProcessorConfig;
   readonly video: ImageProcessorConfig;
+  readonly sampling: VideoSamplingConfig;
 }
 
 export interface GenerationDefaults {

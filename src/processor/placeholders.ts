@@ -10,11 +10,16 @@ export interface VideoPlaceholder {
   readonly labels: readonly string[];
 }
 
+/** How a video stands in the prompt; mropePositions takes the same choice. */
+export type VideoLayout = "frames" | "block";
+
 export interface PlaceholderOptions {
   /** In prompt order. */
   readonly imageGridThw?: readonly GridThw[];
   readonly videos?: readonly VideoPlaceholder[];
   readonly mergeSize: number;
+  /** "frames" (default): as above. "block": all tokens of a video in one run, without timestamps. */
+  readonly videoLayout?: VideoLayout;
   /** As the tokenizer spells them. */
   readonly imageToken?: string;
   readonly videoToken?: string;
@@ -38,7 +43,9 @@ export function expandPlaceholders(text: string, options: PlaceholderOptions): s
 
   const pieces = {
     [imageToken]: images.map((grid) => imageToken.repeat(numMergedTokens(grid, mergeSize))),
-    [videoToken]: videos.map((video) => expandVideo(video, mergeSize, imageToken)),
+    [videoToken]: videos.map((video) =>
+      expandVideo(video, options.videoLayout ?? "frames", mergeSize, imageToken),
+    ),
   };
   const used: Record<string, number> = { [imageToken]: 0, [videoToken]: 0 };
   const marker = new RegExp([imageToken, videoToken].map(escapeForRegExp).join("|"), "g");
@@ -67,9 +74,15 @@ export function mmTokenTypeIds(
   return types;
 }
 
-function expandVideo({ gridThw, labels }: VideoPlaceholder, mergeSize: number, imageToken: string): string {
+function expandVideo(
+  { gridThw, labels }: VideoPlaceholder,
+  layout: VideoLayout,
+  mergeSize: number,
+  imageToken: string,
+): string {
   const [t, h, w] = gridThw;
   const tokens = imageToken.repeat(numMergedTokens([1, h, w], mergeSize));
+  if (layout === "block") return `${FRAME_START}${tokens.repeat(t)}${FRAME_END}`;
   return Array.from({ length: t }, (_, frame) => {
     const label = labels[Math.min(frame, labels.length - 1)] ?? "";
     return `${FRAME_START}${tokens}${FRAME_END}${label}`;

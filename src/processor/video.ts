@@ -3,7 +3,7 @@
 import type { ImageProcessorConfig, ProcessorKind } from "../config/types.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
-import type { LoadedVideo } from "../media/video.ts";
+import type { LoadedVideo, VideoMetadata } from "../media/video.ts";
 import { type PixelOptions, type ProcessedPixels, patchLength } from "./image.ts";
 import { normaliseTable } from "./normalise.ts";
 import { patchify } from "./patchify.ts";
@@ -17,8 +17,10 @@ export interface FrameChoice extends SamplingOptions {
    * Default: choose when the rate is known and the frames were not sampled before.
    */
   readonly sampleFrames?: boolean | undefined;
-  /** Frames a second to sample, where the processor kind leaves a choice. */
+  /** Frames a second to sample; "glm46v" has its own rates and takes none. */
   readonly fps?: number | undefined;
+  /** Of the frames chosen, keep at most so many, evenly spaced. */
+  readonly maxFrames?: number | undefined;
 }
 
 export interface VideoOptions extends PixelOptions, FrameChoice {
@@ -27,8 +29,13 @@ export interface VideoOptions extends PixelOptions, FrameChoice {
   readonly onProgress?: ((framesDone: number, framesTotal: number) => void) | undefined;
 }
 
+export interface ChosenFrames extends SampledFrames {
+  /** Where each of them stands among the frames given; `indices` count the source video's frames. */
+  readonly positions: readonly number[];
+}
+
 /** Timestamps, labels and grid belong to the chosen frames. */
-export interface ProcessedVideo extends ProcessedPixels, SampledFrames {}
+export interface ProcessedVideo extends ProcessedPixels, ChosenFrames {}
 
 /**
  * Frames to pixelValues, grid and the timestamp labels of the prompt.
@@ -48,7 +55,7 @@ export async function processVideo(
   const rounding = options.rounding ?? "torchvision";
   const { temporalPatchSize } = config;
   const chosen = chooseFrames(video, kind, { temporalPatchSize, ...options });
-  const positions = video.metadata.framesIndices ? chosen.indices.map((_, i) => i) : chosen.indices;
+  const { positions } = chosen;
   const frameAt = frameReader(video);
 
   const { width, height } = await frameAt(positions[0] as number);
@@ -73,37 +80,76 @@ export async function processVideo(
   return { pixelValues, gridThw, resizedWidth, resizedHeight, ...chosen };
 }
 
-/** Which frames of a video are used, and their timing. Touches no pixel. Throws as processVideo does. */
+/**
+ * Which frames of a video are used, and their timing. Touches no pixel.
+ *
+ * @throws VIDEO_INVALID as processVideo does; OPTION_INVALID for a rate where the processor takes none.
+ */
 export function chooseFrames(
   { numFrames, metadata }: Pick<LoadedVideo, "numFrames" | "metadata">,
   kind: ProcessorKind,
   options: FrameChoice = {},
-): SampledFrames {
-  const { fps, totalNumFrames, duration, framesIndices } = metadata;
-  if (framesIndices) {
-    if (framesIndices.length !== numFrames) {
-      const counts = `${framesIndices.length} entries, but ${numFrames} frames were given`;
-      throw new GlimtError("VIDEO_INVALID", `The video's metadata.framesIndices has ${counts}.`);
-    }
-    if (options.sampleFrames) {
-      throw new GlimtError(
-        "VIDEO_INVALID",
-        "The video's frames were sampled already (metadata.framesIndices).",
-      );
-    }
-    return framesAt(kind, framesIndices, fps);
+): ChosenFrames {
+  const { fps, duration, framesIndices } = metadata;
+  checkMetadata(metadata, numFrames);
+  if (kind === "glm46v" && options.fps !== undefined) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "fps: this checkpoint's video processor (Glm46V) sets the rate by the video's length and takes none; " +
+        "leave it out, or give maxFrames.",
+    );
   }
-  if (totalNumFrames !== undefined && totalNumFrames !== numFrames) {
+  if (framesIndices && options.sampleFrames) {
     throw new GlimtError(
       "VIDEO_INVALID",
-      `The video's metadata.totalNumFrames is ${totalNumFrames}, but ${numFrames} frames were given; ` +
+      "The video's frames were sampled already (metadata.framesIndices); leave out sampleFrames.",
+    );
+  }
+  const isSampled = !framesIndices && (options.sampleFrames ?? fps !== undefined);
+  const positions = isSampled
+    ? sampleVideoFrames(kind, { totalNumFrames: numFrames, fps, duration }, options.fps, options).indices
+    : [...new Array(numFrames).keys()];
+  const kept = thinned(positions, options.maxFrames ?? positions.length, isSampled);
+  const indices = kept.map((position) => framesIndices?.[position] ?? position);
+  return { ...framesAt(kind, indices, fps), positions: kept };
+}
+
+/** At most `most` different positions, evenly spaced; an even number of them when they were sampled. */
+function thinned(positions: readonly number[], most: number, isSampled: boolean): readonly number[] {
+  const different = [...new Set(positions)];
+  if (different.length <= most) return positions;
+  const step = (different.length - 1) / Math.max(most - 1, 1);
+  const kept = Array.from({ length: most }, (_, i) => different[Math.round(i * step)] as number);
+  return isSampled && kept.length % 2 === 1 ? [...kept, kept.at(-1) as number] : kept;
+}
+
+/** Seconds, and share of the whole, by which a duration may miss what frames and rate say: files round it. */
+const DURATION_SECONDS_OFF = 1;
+const DURATION_SHARE_OFF = 0.05;
+
+function checkMetadata({ fps, totalNumFrames, duration, framesIndices }: VideoMetadata, numFrames: number) {
+  const fail = (problem: string): never => {
+    throw new GlimtError("VIDEO_INVALID", `The video's metadata.${problem}`);
+  };
+  if (framesIndices && framesIndices.length !== numFrames) {
+    fail(`framesIndices has ${framesIndices.length} entries, but ${numFrames} frames were given.`);
+  }
+  const last = framesIndices?.at(-1);
+  if (last !== undefined && totalNumFrames !== undefined && last >= totalNumFrames) {
+    fail(`framesIndices names frame ${last}, but totalNumFrames is ${totalNumFrames}.`);
+  }
+  if (!framesIndices && totalNumFrames !== undefined && totalNumFrames !== numFrames) {
+    fail(
+      `totalNumFrames is ${totalNumFrames}, but ${numFrames} frames were given; ` +
         "name the ones that were kept in metadata.framesIndices.",
     );
   }
-  if (options.sampleFrames ?? fps !== undefined) {
-    return sampleVideoFrames(kind, { totalNumFrames: numFrames, fps, duration }, options.fps, options);
+  const frames = totalNumFrames ?? (framesIndices ? undefined : numFrames);
+  if (!duration || fps === undefined || frames === undefined) return;
+  const counted = frames / fps;
+  if (Math.abs(duration - counted) > Math.max(DURATION_SECONDS_OFF, DURATION_SHARE_OFF * counted)) {
+    fail(`duration is ${duration} s, but ${frames} frames at ${fps} a second last ${counted.toFixed(1)} s.`);
   }
-  return framesAt(kind, [...new Array(numFrames).keys()], fps);
 }
 
 /** Decodes frames by position, keeps the last one (it may be asked for twice), and holds all to the first's size. */

@@ -26,8 +26,11 @@ export interface GenerateOptions {
 }
 
 export interface GenerateProgress {
-  /** "vision": encoding pictures; "prefill": reading the prompt. Tokens that follow are their own progress. */
-  readonly stage: "vision" | "prefill";
+  /**
+   * "media": decoding and resizing pictures and videos; "vision": encoding them; "prefill": reading the prompt. Tokens
+   * that follow are their own progress.
+   */
+  readonly stage: "media" | "vision" | "prefill";
   /** 0..1 */
   readonly share: number;
 }

@@ -142,7 +142,7 @@ export class Model {
     rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeVideos");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
-    for (const video of videos) media.push(await this.#processor.readVideo(video, options.signal));
+    for (const video of videos) media.push(await this.#processor.readVideo(video, { signal: options.signal }));
     const features = await encodeMedia(this.#core, media, options);
     return media.map(({ gridThw, labels }, index) => ({
       embeddings: features[index] as Float32Array,

@@ -4,17 +4,17 @@ import { GlimtError } from "../errors.ts";
 import { decodeImage } from "../media/decode-image.ts";
 import type { ImageSource } from "../media/source.ts";
 import { loadVideo } from "../media/video.ts";
-import type { VideoSource } from "../media/video-source.ts";
+import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
 import { mropePositions, type PositionIds } from "../mrope/positions.ts";
 import type { GridThw } from "../processor/grid.ts";
 import { processImage } from "../processor/image.ts";
-import { expandPlaceholders, mmTokenTypeIds } from "../processor/placeholders.ts";
+import { expandPlaceholders, mmTokenTypeIds, type VideoLayout } from "../processor/placeholders.ts";
 import { processVideo } from "../processor/video.ts";
 import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
-import { type ChatMessage, normaliseMessages, type Part } from "../text/messages.ts";
+import { type ChatMessage, type NormalisedChat, normaliseMessages, type Part } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import type { VisionItem } from "./encoder-batch.ts";
-import { rejectUnknownOptions } from "./generation-options.ts";
+import { type GenerateProgress, rejectUnknownOptions } from "./generation-options.ts";
 import {
   checkImageEmbeddings,
   checkVideoEmbeddings,
@@ -24,13 +24,16 @@ import {
 } from "./media-embeddings.ts";
 import { type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
 import type { Platform } from "./platform.ts";
+import { frameChoice, type ReadVideoOptions, resolveChoices, sharedChoices } from "./video-choices.ts";
 
 /** A picture, or its features. */
 export type PromptImage = ImageSource | ImageEmbeddings;
 /** A video, or its features with their timestamps. */
 export type PromptVideo = VideoSource | VideoEmbeddings;
-export type Message = ChatMessage<PromptImage, PromptVideo>;
-export type MessagePart = Part<PromptImage, PromptVideo>;
+/** What may be said of a video beside it, in either spelling. */
+export type PromptVideoMetadata = VideoMetadata | VideoMetadataJson;
+export type Message = ChatMessage<PromptImage, PromptVideo, PromptVideoMetadata>;
+export type MessagePart = Part<PromptImage, PromptVideo, PromptVideoMetadata>;
 
 export interface ProcessOptions {
   /** JSON schemas of functions, as the template takes them. */
@@ -41,7 +44,23 @@ export interface ProcessOptions {
   readonly continueFinalMessage?: boolean | undefined;
   /** Further variables for the template. */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
+  /** Frames a second to sample of videos whose part does not say; only where the processor leaves a choice (4.1V). */
+  readonly videoFps?: number | undefined;
+  /**
+   * true: choose frames as the checkpoint's processor does, which needs the video's rate. false: use all frames as
+   * they are given. Default: choose where the rate is known and the frames were not sampled before.
+   */
+  readonly sampleFrames?: boolean | undefined;
+  /** At most so many frames of each video, evenly spaced. */
+  readonly maxFrames?: number | undefined;
+  /**
+   * "frames" (default, as Hugging Face): each temporal patch of a video is a picture of its own, its timestamp behind
+   * it. "block": a video is one t x h x w block without timestamps.
+   */
+  readonly videoLayout?: VideoLayout | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called while pictures and videos are read, with stage "media". */
+  readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
 
 export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
@@ -49,7 +68,12 @@ export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
   "enableThinking",
   "continueFinalMessage",
   "templateVariables",
+  "videoFps",
+  "sampleFrames",
+  "maxFrames",
+  "videoLayout",
   "signal",
+  "onProgress",
 ];
 
 export interface ProcessedInputs {
@@ -115,14 +139,38 @@ export class Processor {
   async process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
     rejectUnknownOptions(options, PROCESS_OPTION_NAMES, "process");
     const start = performance.now();
-    const { signal } = options;
     const chat = normaliseMessages(messages);
     const promptText = renderChat(this.#template, chat.messages, this.#renderOptions(options));
-    const images: ProcessedMedia[] = [];
-    for (const source of chat.images) images.push(await this.readImage(source, signal));
-    const videos: ProcessedMedia[] = [];
-    for (const source of chat.videos) videos.push(await this.readVideo(source, signal));
-    return { ...this.#tokens(promptText, images, videos), milliseconds: performance.now() - start };
+    const { images, videos } = await this.#readMedia(chat, options);
+    return {
+      ...this.#tokens(promptText, images, videos, options.videoLayout),
+      milliseconds: performance.now() - start,
+    };
+  }
+
+  /** Errors say which part of which message they are about. */
+  async #readMedia(
+    { images, videos }: NormalisedChat<PromptImage, PromptVideo, PromptVideoMetadata>,
+    options: ProcessOptions,
+  ) {
+    const { signal, onProgress } = options;
+    const shared = sharedChoices(options);
+    const total = images.length + videos.length;
+    const media = { images: [] as ProcessedMedia[], videos: [] as ProcessedMedia[] };
+    const report = (share: number) => {
+      const done = media.images.length + media.videos.length;
+      onProgress?.({ stage: "media", share: (done + share) / total });
+    };
+    for (const { source, path } of images) {
+      media.images.push(await named(path, () => this.readImage(source, signal)));
+      report(0);
+    }
+    for (const { source, path, choices } of videos) {
+      const reading = { ...resolveChoices(choices, shared), signal, onProgress: report };
+      media.videos.push(await named(path, () => this.readVideo(source, reading)));
+      report(0);
+    }
+    return media;
   }
 
   #renderOptions({
@@ -153,18 +201,28 @@ export class Processor {
     return { pixelValues, gridThw, labels: [] };
   }
 
-  /** One video as the vision tower reads it. @throws VIDEO_INVALID, IMAGE_INVALID, INPUT_INVALID, ABORTED */
-  async readVideo(source: PromptVideo, signal?: AbortSignal): Promise<ProcessedMedia> {
+  /**
+   * One video as the vision tower reads it.
+   *
+   * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, ABORTED
+   */
+  async readVideo(source: PromptVideo, options: ReadVideoOptions = {}): Promise<ProcessedMedia> {
     if (isEmbedded(source)) {
       const given = source as VideoEmbeddings;
       checkVideoEmbeddings(given, this.checkpoint.config);
       return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
     }
+    const { signal, onProgress, metadata } = options;
     const { readFrameDirectory, loadWebCodecs } = this.#platform;
-    const video = await loadVideo(source, { ...this.#decoding(signal), readFrameDirectory, loadWebCodecs });
-    const { kind } = this.checkpoint.processor;
+    const decoding = { ...this.#decoding(signal), readFrameDirectory, loadWebCodecs, metadata };
+    const video = await loadVideo(source, decoding);
     try {
-      return await processVideo(video, kind, this.#rules.video, { rounding: this.#rules.rounding, signal });
+      return await processVideo(video, this.checkpoint.processor.kind, this.#rules.video, {
+        ...frameChoice(options, this.checkpoint.processor),
+        rounding: this.#rules.rounding,
+        signal,
+        onProgress: (done, total) => onProgress?.(done / total),
+      });
     } finally {
       await video.close();
     }
@@ -184,7 +242,12 @@ export class Processor {
     );
   }
 
-  #tokens(promptText: string, images: readonly ProcessedMedia[], videos: readonly ProcessedMedia[]) {
+  #tokens(
+    promptText: string,
+    images: readonly ProcessedMedia[],
+    videos: readonly ProcessedMedia[],
+    videoLayout: VideoLayout = "frames",
+  ) {
     const { config, processor } = this.checkpoint;
     const imageToken = this.#marker("image", config.tokens.image);
     const videoToken = this.#marker("video", config.tokens.video);
@@ -194,6 +257,7 @@ export class Processor {
       imageGridThw,
       videos,
       mergeSize: processor.image.mergeSize,
+      videoLayout,
       imageToken,
       videoToken,
     });
@@ -203,6 +267,7 @@ export class Processor {
       imageGridThw,
       videoGridThw,
       spatialMergeSize: config.vision.spatialMergeSize,
+      videoLayout,
     });
     return {
       promptText,
@@ -216,6 +281,16 @@ export class Processor {
       ropeDelta,
       visionItems: inPromptOrder(promptText, { [imageToken]: images, [videoToken]: videos }),
     };
+  }
+}
+
+/** Errors of `task` with the place of the part they are about before them. */
+async function named<T>(path: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (!(error instanceof GlimtError) || error.code === "ABORTED") throw error;
+    throw new GlimtError(error.code, `${path}: ${error.message}`, { cause: error });
   }
 }
 

@@ -20,12 +20,35 @@ export interface ImageUrlPart<Image> {
   readonly image_url: Image | { readonly url: Image };
 }
 
-export interface VideoPart<Video> {
+/** What a part may say about its video; it wins over the options of the call. */
+export interface VideoChoices<Metadata> {
+  /** What is known of the source video beside what it says itself. */
+  readonly metadata?: Metadata | undefined;
+  /** Frames a second to sample. */
+  readonly fps?: number | undefined;
+  /** false: use all frames as they are given. */
+  readonly sampleFrames?: boolean | undefined;
+  /** At most so many frames, evenly spaced. */
+  readonly maxFrames?: number | undefined;
+}
+
+export interface VideoPart<Video, Metadata = object> extends VideoChoices<Metadata> {
   readonly type: "video";
   readonly video: Video;
 }
 
-export type Part<Image, Video> = TextPart | ImagePart<Image> | ImageUrlPart<Image> | VideoPart<Video>;
+/** vLLM's spelling of a video. */
+export interface VideoUrlPart<Video, Metadata = object> extends VideoChoices<Metadata> {
+  readonly type: "video_url";
+  readonly video_url: Video | { readonly url: Video };
+}
+
+export type Part<Image, Video, Metadata = object> =
+  | TextPart
+  | ImagePart<Image>
+  | ImageUrlPart<Image>
+  | VideoPart<Video, Metadata>
+  | VideoUrlPart<Video, Metadata>;
 
 export interface ToolCall {
   readonly id?: string;
@@ -36,10 +59,10 @@ export interface ToolCall {
   };
 }
 
-export interface ChatMessage<Image, Video> {
+export interface ChatMessage<Image, Video, Metadata = object> {
   readonly role: "system" | "user" | "assistant" | "tool" | (string & {});
   /** Null is for an assistant that only calls tools. */
-  readonly content?: string | readonly Part<Image, Video>[] | null;
+  readonly content?: string | readonly Part<Image, Video, Metadata>[] | null;
   /** Earlier thinking, for templates that show it. */
   readonly reasoning_content?: string;
   readonly tool_calls?: readonly ToolCall[];
@@ -50,11 +73,23 @@ export interface ChatMessage<Image, Video> {
 /** A message as templates see it: plain JSON. */
 export type TemplateMessage = Readonly<Record<string, unknown>>;
 
-export interface NormalisedChat<Image, Video> {
+export interface RequestedImage<Image> {
+  readonly source: Image;
+  /** Where it stands, e.g. `messages[1].content[0].image`. */
+  readonly path: string;
+}
+
+export interface RequestedVideo<Video, Metadata = object> {
+  readonly source: Video;
+  readonly path: string;
+  readonly choices: VideoChoices<Metadata>;
+}
+
+export interface NormalisedChat<Image, Video, Metadata = object> {
   readonly messages: readonly TemplateMessage[];
-  /** Sources in the order in which their placeholders appear. */
-  readonly images: readonly Image[];
-  readonly videos: readonly Video[];
+  /** In the order in which their placeholders appear. */
+  readonly images: readonly RequestedImage<Image>[];
+  readonly videos: readonly RequestedVideo<Video, Metadata>[];
 }
 
 /**
@@ -62,15 +97,15 @@ export interface NormalisedChat<Image, Video> {
  * templates ask for it. Of a source only a string is shown: templates test for the key, not for what it holds.
  * @throws INPUT_INVALID naming the place, e.g. `messages[1].content[0].type`.
  */
-export function normaliseMessages<Image, Video>(
-  messages: readonly ChatMessage<Image, Video>[],
-): NormalisedChat<Image, Video> {
+export function normaliseMessages<Image, Video, Metadata = object>(
+  messages: readonly ChatMessage<Image, Video, Metadata>[],
+): NormalisedChat<Image, Video, Metadata> {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalid("messages", "a list of at least one message", messages);
   }
-  const chat = new ChatReader<Image, Video>();
+  const chat = new ChatReader<Image, Video, Metadata>();
   return {
-    messages: messages.map((message: ChatMessage<Image, Video>, index) =>
+    messages: messages.map((message: ChatMessage<Image, Video, Metadata>, index) =>
       chat.message(message, `messages[${index}]`),
     ),
     images: chat.images,
@@ -78,11 +113,11 @@ export function normaliseMessages<Image, Video>(
   };
 }
 
-class ChatReader<Image, Video> {
-  readonly images: Image[] = [];
-  readonly videos: Video[] = [];
+class ChatReader<Image, Video, Metadata> {
+  readonly images: RequestedImage<Image>[] = [];
+  readonly videos: RequestedVideo<Video, Metadata>[] = [];
 
-  message(message: ChatMessage<Image, Video>, path: string): TemplateMessage {
+  message(message: ChatMessage<Image, Video, Metadata>, path: string): TemplateMessage {
     if (!isObject(message)) throw invalid(path, "a message object", message);
     const { role, content, tool_calls: toolCalls } = message;
     if (typeof role !== "string" || role === "") throw invalid(`${path}.role`, "a role", role);
@@ -95,7 +130,7 @@ class ChatReader<Image, Video> {
     };
   }
 
-  #part(part: Part<Image, Video>, path: string): Record<string, unknown> {
+  #part(part: Part<Image, Video, Metadata>, path: string): Record<string, unknown> {
     if (!isObject(part)) throw invalid(path, "a part object", part);
     switch (part.type) {
       case "text":
@@ -103,25 +138,63 @@ class ChatReader<Image, Video> {
         return { type: "text", text: part.text };
       case "image":
         return this.#image(part.image, `${path}.image`);
-      case "image_url": {
-        const { image_url: holder } = part;
-        return this.#image(
-          isUrlHolder(holder) ? (holder.url as Image) : (holder as Image),
-          `${path}.image_url`,
-        );
-      }
+      case "image_url":
+        return this.#image(held(part.image_url), `${path}.image_url`);
       case "video":
-        this.videos.push(present(part.video, `${path}.video`, "a video"));
-        return { type: "video", video: shown(part.video) };
+        return this.#video(part.video, part, path, "video");
+      case "video_url":
+        return this.#video(held(part.video_url), part, path, "video_url");
       default:
-        throw invalid(`${path}.type`, '"text", "image", "image_url" or "video"', (part as Part<0, 0>).type);
+        throw invalid(
+          `${path}.type`,
+          '"text", "image", "image_url", "video" or "video_url"',
+          (part as Part<0, 0>).type,
+        );
     }
   }
 
   #image(source: Image, path: string): Record<string, unknown> {
-    this.images.push(present(source, path, "an image"));
+    this.images.push({ source: present(source, path, "an image"), path });
     return { type: "image", image: shown(source) };
   }
+
+  #video(
+    source: Video,
+    { metadata, fps, sampleFrames, maxFrames }: VideoChoices<Metadata>,
+    part: string,
+    key: string,
+  ): Record<string, unknown> {
+    const path = `${part}.${key}`;
+    const choices = { metadata, fps, sampleFrames, maxFrames };
+    checkVideoChoices(choices, (name) => `${part}.${name}`);
+    this.videos.push({ source: present(source, path, "a video"), path, choices });
+    return { type: "video", video: shown(source) };
+  }
+}
+
+/** @throws INPUT_INVALID naming the field by `nameOf`. */
+export function checkVideoChoices(
+  { metadata, fps, sampleFrames, maxFrames }: VideoChoices<unknown>,
+  nameOf: (field: keyof VideoChoices<unknown>) => string,
+): void {
+  if (metadata !== undefined && !isObject(metadata)) throw invalid(nameOf("metadata"), "an object", metadata);
+  if (fps !== undefined && !(typeof fps === "number" && fps > 0 && Number.isFinite(fps))) {
+    throw invalid(nameOf("fps"), "frames a second, above 0", fps);
+  }
+  if (sampleFrames !== undefined && typeof sampleFrames !== "boolean") {
+    throw invalid(nameOf("sampleFrames"), "true or false", sampleFrames);
+  }
+  if (maxFrames !== undefined && !(Number.isInteger(maxFrames) && maxFrames >= 1)) {
+    throw invalid(nameOf("maxFrames"), "a whole number from 1", maxFrames);
+  }
+  if (sampleFrames === false && fps !== undefined) {
+    throw invalid(nameOf("fps"), "nothing, as sampleFrames is false", fps);
+  }
+}
+
+/** What OpenAI's `{ url }` holds, or the value itself. */
+function held<Source>(value: Source | { readonly url: Source }): Source {
+  return isUrlHolder(value) ? (value.url as Source) : (value as Source);
 }
 
 /** `{ url }` is a plain object; a URL or a Blob is a source itself. */
@@ -149,5 +222,6 @@ function invalid(path: string, expected: string, found: unknown): GlimtError {
 function describe(value: unknown): string {
   if (value === null || value === undefined) return "nothing";
   if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
   return Array.isArray(value) ? `a list of ${value.length}` : typeof value;
 }

@@ -217,43 +217,43 @@ const WRONG: [what: string, prompt: Prompt | Record<string, unknown>, message: R
     "embeddings of another width",
     imagePart({ embeddings: float(tokens, HIDDEN + 1), gridThw: imageGrid }),
     new RegExp(
-      `^image\\.embeddings \\(f, h\\): expected ${tokens} x 64 \\(f from image\\.gridThw, h from the model's hidden size\\), found .* values: h = 65\\.$`,
+      `image\\.embeddings \\(f, h\\): expected ${tokens} x 64 \\(f from image\\.gridThw, h from the model's hidden size\\), found .* values: h = 65\\.$`,
     ),
   ],
   [
     "embeddings for another grid",
     imagePart({ embeddings: float(tokens - 1, HIDDEN), gridThw: imageGrid }),
-    new RegExp(`^image\\.embeddings \\(f, h\\): expected ${tokens} x 64 .*: f = ${tokens - 1}\\.$`),
+    new RegExp(`image\\.embeddings \\(f, h\\): expected ${tokens} x 64 .*: f = ${tokens - 1}\\.$`),
   ],
   [
     "embeddings without a grid",
     imagePart({ embeddings: float(1, HIDDEN) }),
-    /^image\.gridThw \(3\): expected a list/,
+    /image\.gridThw \(3\): expected a list/,
   ],
   [
     "an image of two frames",
     imagePart({ embeddings: float(2, HIDDEN), gridThw: [2, 2, 2] }),
-    /^image\.gridThw is 2 x 2 x 2: an image has one frame/,
+    /image\.gridThw is 2 x 2 x 2: an image has one frame/,
   ],
   [
     "a grid that does not part into merge blocks",
     imagePart({ embeddings: float(1, HIDDEN), gridThw: [1, 3, 2] }),
-    /^image\.gridThw: h is 3, expected a multiple of the merge size 2/,
+    /image\.gridThw: h is 3, expected a multiple of the merge size 2/,
   ],
   [
     "embeddings that are no Float32Array",
     imagePart({ embeddings: [1, 2], gridThw: [1, 2, 2] }),
-    /^image\.embeddings \(f, h\): expected a Float32Array, found a list of 2/,
+    /image\.embeddings \(f, h\): expected a Float32Array, found a list of 2/,
   ],
   [
     "a video without labels",
     videoPart({ embeddings: float(2, HIDDEN), gridThw: [2, 2, 2] }),
-    /^video\.labels \(t\) must be a list/,
+    /video\.labels \(t\) must be a list/,
   ],
   [
     "a video with too few labels",
     videoPart({ embeddings: float(2, HIDDEN), gridThw: [2, 2, 2], labels: ["0"] }),
-    /^video\.labels \(t\): t is 1, expected 2 \(t from video\.gridThw\)/,
+    /video\.labels \(t\): t is 1, expected 2 \(t from video\.gridThw\)/,
   ],
   [
     "a token past the vocabulary",

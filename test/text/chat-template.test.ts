@@ -118,14 +118,31 @@ test("media leave the messages in order; OpenAI's image_url is an image", () => 
         { type: "text", text: "and" },
         { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
         { type: "image_url", image_url: url },
-        { type: "video", video: { frames: [] } },
+        { type: "video", video: { frames: [] }, fps: 2, metadata: { fps: 24 } },
+        { type: "video_url", video_url: { url: "e.mp4" }, maxFrames: 8 },
       ],
     },
     { role: "assistant", content: "ok", reasoning_content: "r" },
     { role: "user", content: [{ type: "image", image: "d.png" }] },
   ]);
-  assert.equal(chat.images, [blob, "data:image/png;base64,AA==", url, "d.png"]);
-  assert.is(chat.videos.length, 1);
+  assert.equal(
+    chat.images.map(({ source, path }) => [path, source]),
+    [
+      ["messages[0].content[0].image", blob],
+      ["messages[0].content[2].image_url", "data:image/png;base64,AA=="],
+      ["messages[0].content[3].image_url", url],
+      ["messages[2].content[0].image", "d.png"],
+    ],
+  );
+  const unsaid = { metadata: undefined, fps: undefined, sampleFrames: undefined, maxFrames: undefined };
+  assert.equal(chat.videos, [
+    {
+      source: { frames: [] },
+      path: "messages[0].content[4].video",
+      choices: { ...unsaid, fps: 2, metadata: { fps: 24 } },
+    },
+    { source: "e.mp4", path: "messages[0].content[5].video_url", choices: { ...unsaid, maxFrames: 8 } },
+  ]);
   assert.equal(chat.messages, [
     {
       role: "user",
@@ -135,6 +152,7 @@ test("media leave the messages in order; OpenAI's image_url is an image", () => 
         { type: "image", image: "data:image/png;base64,AA==" },
         { type: "image", image: "" },
         { type: "video", video: "" },
+        { type: "video", video: "e.mp4" },
       ],
     },
     { role: "assistant", content: "ok", reasoning_content: "r" },
@@ -148,7 +166,7 @@ for (const [messages, expected] of [
   [["hi"], "messages[0]: expected a message object"],
   [[{ content: "x" }], "messages[0].role: expected a role, found nothing"],
   [[{ role: "user" }], "messages[0].content: expected a string or a list of parts, found nothing"],
-  [[{ role: "user", content: 7 }], "messages[0].content: expected a string or a list of parts, found number"],
+  [[{ role: "user", content: 7 }], "messages[0].content: expected a string or a list of parts, found 7"],
   [[...hi, { role: "user", content: ["x"] }], "messages[1].content[0]: expected a part object"],
   [[{ role: "user", content: [{ type: "audio" }] }], 'messages[0].content[0].type: expected "text"'],
   [[{ role: "user", content: [{ type: "text" }] }], "messages[0].content[0].text: expected a string"],
@@ -164,6 +182,21 @@ for (const [messages, expected] of [
     [{ role: "user", content: [{ type: "video", video: null }] }],
     "messages[0].content[0].video: expected a video",
   ],
+  ...(
+    [
+      [{ fps: 0 }, "fps: expected frames a second, above 0, found 0"],
+      [{ sampleFrames: 1 }, "sampleFrames: expected true or false, found 1"],
+      [{ maxFrames: 1.5 }, "maxFrames: expected a whole number from 1, found 1.5"],
+      [{ metadata: "12 fps" }, 'metadata: expected an object, found "12 fps"'],
+      [{ fps: 2, sampleFrames: false }, "fps: expected nothing, as sampleFrames is false"],
+    ] as const
+  ).map(
+    ([choices, expected]) =>
+      [
+        [{ role: "user", content: [{ type: "video", video: "v", ...choices }] }],
+        `messages[0].content[0].${expected}`,
+      ] as const,
+  ),
 ] as const) {
   test(`refused: ${expected}`, () => {
     const error = failure(() => normaliseMessages(messages as unknown as ChatMessage<string, string>[]));
