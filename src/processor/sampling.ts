@@ -69,6 +69,11 @@ export function sampleVideoFrames(
   return framesAt(kind, indices, checked.fps);
 }
 
+/** Most frames that the processor samples of any video, at its usual rate. */
+export function mostSampledFrames(kind: ProcessorKind): number {
+  return kind === "glm4v" ? GLM4V_FPS * GLM4V_MAX_DURATION : GLM46V_MAX_FRAMES;
+}
+
 /** The timestamps of frames that are used as they are; fps is DEFAULT_FPS when the source names none. */
 export function framesAt(
   kind: ProcessorKind,

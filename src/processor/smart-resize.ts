@@ -16,7 +16,7 @@ export interface SmartResizeOptions {
   readonly maxPixels: number;
 }
 
-const MAX_ASPECT_RATIO = 200;
+export const MAX_ASPECT_RATIO = 200;
 
 /**
  * The resized [height, width], as transformers' `smart_resize` of glm4v and glm46v (they are the same function).

@@ -7,6 +7,7 @@ import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import type { LoadedAtStart } from "./adapter-options.ts";
 import { chooseBackend } from "./choose-backend.ts";
+import { encoderBudget } from "./encoder-batch.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
@@ -17,7 +18,7 @@ import type { ModelLocation, Platform } from "./platform.ts";
 import { Processor } from "./processor.ts";
 import { storedWeightDType } from "./weight-dtype.ts";
 
-const DEFAULT_PREFILL_CHUNK = 512;
+export const DEFAULT_PREFILL_CHUNK = 512;
 
 export interface LoadOptions extends MediaOptions {
   /** "auto" takes the best that works here. */
@@ -28,6 +29,11 @@ export interface LoadOptions extends MediaOptions {
   readonly threads?: number | undefined;
   /** Most prompt tokens read in one go (default 512): memory and the time to cancel grow with it, results do not change. */
   readonly prefillChunk?: number | undefined;
+  /**
+   * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
+   * few sizes, so that what a backend prepares for a size is used again. Default: none, and nothing is padded.
+   */
+  readonly encoderTokenBudgets?: readonly number[] | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly LoadedAtStart[] | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -40,6 +46,7 @@ const LOAD_OPTION_NAMES = [
   "dtype",
   "threads",
   "prefillChunk",
+  "encoderTokenBudgets",
   "adapters",
   "onProgress",
   "signal",
@@ -55,12 +62,13 @@ export async function loadModelOn(
   const prefillChunk = checkOptions(options);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
   const checkpoint = await openCheckpoint(await platform.openFiles(location), { signal: options.signal });
-  const { media, rounding, maxImagePixels, maxDecodedPixels } = options;
+  const { media, rounding, maxImagePixels, maxDecodedPixels, limits } = options;
   const processor = await Processor.open(checkpoint, platform, {
     media,
     rounding,
     maxImagePixels,
     maxDecodedPixels,
+    limits,
   });
 
   const { merged, separate } = await openMerged(platform, options.adapters ?? [], options.signal);
@@ -75,6 +83,9 @@ export async function loadModelOn(
       return mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
     },
     engine: options.threads === undefined ? {} : { threads: options.threads },
+    encoderBudgets: (options.encoderTokenBudgets ?? []).map((tokens) =>
+      encoderBudget(tokens, checkpoint.config.vision.spatialMergeSize),
+    ),
     onWeight: (progress) => {
       options.onProgress?.(progress);
       throwIfAborted(options.signal);
@@ -108,8 +119,14 @@ function checkOptions(options: LoadOptions): number {
       `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`,
     );
   }
-  for (const name of ["threads", "prefillChunk"] as const) {
-    const value = options[name];
+  const numbers = {
+    threads: options.threads,
+    prefillChunk: options.prefillChunk,
+    ...Object.fromEntries(
+      (options.encoderTokenBudgets ?? []).map((value, index) => [`encoderTokenBudgets[${index}]`, value]),
+    ),
+  };
+  for (const [name, value] of Object.entries(numbers)) {
     if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
       throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a whole number from 1.`);
     }

@@ -11,6 +11,10 @@ export interface MediaOptions {
   readonly rounding?: Rounding | undefined;
   /** Resize pictures to at most this many pixels (an area); default: the checkpoint's limit. Fewer tokens, less detail. */
   readonly maxImagePixels?: number | undefined;
+  /** Refuse prompts with more images or videos than this; default: no limit but the context. */
+  readonly limits?:
+    | { readonly images?: number | undefined; readonly videos?: number | undefined }
+    | undefined;
   /** Refuse pictures that decode to more pixels than this (default 200 million). */
   readonly maxDecodedPixels?: number | undefined;
 }
@@ -19,10 +23,17 @@ export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
   "media",
   "rounding",
   "maxImagePixels",
+  "limits",
   "maxDecodedPixels",
 ];
 
+export interface MediaLimits {
+  readonly images: number;
+  readonly videos: number;
+}
+
 export interface MediaRules {
+  readonly limits: MediaLimits;
   readonly mode: MediaMode;
   readonly rounding: Rounding;
   readonly maxDecodedPixels: number | undefined;
@@ -43,12 +54,36 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
   const limit =
     maxImagePixels === undefined ? maxPixels : Math.min(maxPixels, maxImagePixels * temporalPatchSize);
   return {
+    limits: resolveLimits(options.limits ?? {}),
     mode: media,
     rounding,
     maxDecodedPixels,
     image: { ...processor.image, maxPixels: limit },
     video: processor.video,
   };
+}
+
+/** @throws INPUT_INVALID naming the option */
+export function checkCounts(images: number, videos: number, limits: MediaLimits): void {
+  for (const [name, found] of Object.entries({ images, videos }) as ["images" | "videos", number][]) {
+    if (found <= limits[name]) continue;
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `The prompt has ${found} ${name}, but limits.${name} is ${limits[name]}; send fewer, or raise the option.`,
+    );
+  }
+}
+
+function resolveLimits(limits: NonNullable<MediaOptions["limits"]>): MediaLimits {
+  const limit = (name: "images" | "videos") => {
+    const value = limits[name] ?? Number.POSITIVE_INFINITY;
+    if (value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && value >= 0)) return value;
+    throw new GlimtError("OPTION_INVALID", `limits.${name} is ${value}, expected a whole number from 0.`);
+  };
+  const known = ["images", "videos"];
+  const other = Object.keys(limits).find((name) => !known.includes(name));
+  if (other) throw new GlimtError("OPTION_INVALID", `limits has no "${other}"; it has ${known.join(", ")}.`);
+  return { images: limit("images"), videos: limit("videos") };
 }
 
 function oneOf(name: string, value: string, allowed: readonly string[]): void {

@@ -94,7 +94,7 @@ export async function openStages(
 }
 
 /** The graphs that `openStages` compiles; fused ops that the backend lacks will be expanded. */
-function buildModel(
+export function buildModel(
   backend: Pick<Backend, "activationDType" | "supports">,
   config: ModelConfig,
   { weightDType, mainDType, compile }: Pick<StageOptions, "weightDType" | "mainDType" | "compile">,
@@ -111,7 +111,7 @@ function buildModel(
   };
 }
 
-function compileModel({ graphs, compile }: ModelGraphs): { vision: Program; decoder: Program } {
+export function compileModel({ graphs, compile }: ModelGraphs): { vision: Program; decoder: Program } {
   return {
     vision: compileGraph(graphs.vision, compile),
     decoder: compileGraph(graphs.decoder, compile),

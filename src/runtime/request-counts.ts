@@ -1,0 +1,85 @@
+/** What a request would be given, from the sizes of its pictures and videos: grids and tokens, without any pixel. */
+import type { ProcessorConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { numEncoderTokens } from "../processor/budgets.ts";
+import { imageSize, type VisionSize, videoSize } from "../processor/sizes.ts";
+import { chooseFrames } from "../processor/video.ts";
+import type { MediaRules } from "./media-options.ts";
+
+export interface ImageDims {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface VideoDims extends ImageDims {
+  /** Frames of the source. */
+  readonly numFrames: number;
+  /** Frames a second of the source; without it all frames are used. */
+  readonly fps?: number | undefined;
+  /** Seconds; default: by frames and rate. */
+  readonly duration?: number | undefined;
+  /** false: all frames are used as they are; default: they are sampled when the rate is known. */
+  readonly sampleFrames?: boolean | undefined;
+}
+
+/** One user message with these pictures and videos, then text. */
+export interface RequestSizes {
+  readonly images?: readonly ImageDims[] | undefined;
+  readonly videos?: readonly VideoDims[] | undefined;
+  readonly text?: string | undefined;
+  /** Tokens of further text. */
+  readonly textTokens?: number | undefined;
+}
+
+export interface CountedVideo extends VisionSize {
+  /** Frames that are used, the padding one included. */
+  readonly numSampledFrames: number;
+  /** Timestamp texts. */
+  readonly labels: readonly string[];
+}
+
+export interface RequestCounts {
+  readonly images: readonly VisionSize[];
+  readonly videos: readonly CountedVideo[];
+  /** All tokens of the prompt: those of the template and of further text too. */
+  readonly promptTokens: number;
+  /** Of the prompt: tokens that stand for pictures, which is also the number of features. */
+  readonly visionTokens: number;
+  /** Patches: rows that the vision tower works on. */
+  readonly encoderTokens: number;
+}
+
+/** @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes that the processor would refuse */
+export function countMedia(
+  { images = [], videos = [] }: RequestSizes,
+  kind: ProcessorConfig["kind"],
+  rules: MediaRules,
+): Pick<RequestCounts, "images" | "videos"> {
+  return {
+    images: images.map(({ width, height }) => imageSize(width, height, rules.image)),
+    videos: videos.map((video) => countVideo(video, kind, rules)),
+  };
+}
+
+function countVideo(
+  { width, height, numFrames, fps, duration, sampleFrames }: VideoDims,
+  kind: ProcessorConfig["kind"],
+  { video }: MediaRules,
+): CountedVideo {
+  if (!Number.isInteger(numFrames) || numFrames < 1) {
+    throw new GlimtError("VIDEO_INVALID", `numFrames is ${numFrames}, expected a whole number from 1.`);
+  }
+  const { temporalPatchSize } = video;
+  const source = { numFrames, metadata: { fps, duration } };
+  const { indices, labels } = chooseFrames(source, kind, { temporalPatchSize, sampleFrames });
+  return { ...videoSize(indices.length, width, height, video), numSampledFrames: indices.length, labels };
+}
+
+export function totals(
+  { images, videos }: Pick<RequestCounts, "images" | "videos">,
+  mergeSize: number,
+): Pick<RequestCounts, "visionTokens" | "encoderTokens"> {
+  const visionTokens = [...images, ...videos].reduce((sum, { numTokens }) => sum + numTokens, 0);
+  return { visionTokens, encoderTokens: numEncoderTokens(visionTokens, mergeSize) };
+}

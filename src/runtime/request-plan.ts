@@ -1,0 +1,157 @@
+/** Memory that a request will need, from the programs and the request's sizes. Runs nothing. */
+import { bufferBytes, slotBytes } from "../compiler/memory-plan.ts";
+import type { Program } from "../compiler/program.ts";
+import type { TextConfig, VisionConfig } from "../config/types.ts";
+import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts";
+import type { SymbolValues } from "../tensor/dims.ts";
+import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
+import { encoderItemSpecs, packEncoderItems } from "./encoder-batch.ts";
+import type { RequestCounts } from "./request-counts.ts";
+
+export interface PlanOptions {
+  /** New tokens to make room for. */
+  readonly maxTokens: number;
+  /** Most prompt tokens in one run of the decoder. */
+  readonly prefillChunk: number;
+  readonly pageSize: number;
+  readonly activationDType: DType;
+  /** Sizes that the encoder pads its runs to. */
+  readonly encoderBudgets?: readonly EncoderBudget[] | undefined;
+}
+
+/** Bytes as the programs need them. A backend may round up, and adds a kernel's own scratch. */
+export interface RequestPlan extends RequestCounts {
+  readonly contextTokens: number;
+  /** Whether the prompt leaves room for a new token. */
+  readonly fitsContext: boolean;
+  readonly weightBytes: number;
+  readonly vision: {
+    /** Times that the encoder runs. */
+    readonly runs: number;
+    /** Of the largest run, with padding. */
+    readonly patches: number;
+    /** Longest attention sequence: the patches of the largest frame. */
+    readonly longestSequence: number;
+    readonly activationBytes: number;
+    /** Held until the prompt is read. */
+    readonly featureBytes: number;
+  };
+  readonly kvCache: {
+    readonly pageSize: number;
+    /** For the prompt, and with the new tokens. */
+    readonly promptPages: number;
+    readonly pages: number;
+    readonly bytesPerPage: number;
+    readonly bytes: number;
+  };
+  readonly decoder: {
+    readonly prefillRuns: number;
+    readonly activationBytes: number;
+    readonly logitBytes: number;
+  };
+  /** The most that is held at one time beside the weights. */
+  readonly peakBytes: number;
+}
+
+export function planRequest(
+  counts: RequestCounts,
+  programs: { readonly vision: Program; readonly decoder: Program },
+  config: { readonly text: TextConfig; readonly vision: VisionConfig },
+  options: PlanOptions,
+): RequestPlan {
+  const { maxTokens, prefillChunk, pageSize } = options;
+  const { maxPositionEmbeddings, vocabSize } = config.text;
+  const elementBytes = BYTES_PER_ELEMENT[options.activationDType];
+  const vision = planVision(counts, programs.vision, config.vision, options);
+
+  const newTokens = Math.max(0, Math.min(maxTokens, maxPositionEmbeddings - counts.promptTokens));
+  const promptPages = Math.ceil(counts.promptTokens / pageSize);
+  // The last new token ends the answer before it is read back.
+  const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
+  const bytesPerPage = pageBytes(config.text, pageSize, elementBytes);
+  const prefillRuns = Math.ceil(counts.promptTokens / prefillChunk);
+  const tokens = Math.min(counts.promptTokens, prefillChunk);
+  const activationBytes = sum(
+    slotBytes(programs.decoder, {
+      tokens,
+      sequences: 1,
+      blocks: promptPages,
+      pages: promptPages,
+      features: Math.min(tokens, counts.visionTokens),
+      logits: 1,
+    }),
+  );
+  const logitBytes = vocabSize * elementBytes;
+  return {
+    ...counts,
+    contextTokens: maxPositionEmbeddings,
+    fitsContext: counts.promptTokens < maxPositionEmbeddings,
+    weightBytes: weightBytes([programs.vision, programs.decoder]),
+    vision,
+    kvCache: { pageSize, promptPages, pages, bytesPerPage, bytes: pages * bytesPerPage },
+    decoder: { prefillRuns, activationBytes, logitBytes },
+    peakBytes: Math.max(
+      vision.activationBytes + vision.featureBytes,
+      vision.featureBytes + promptPages * bytesPerPage + logitBytes + activationBytes,
+      pages * bytesPerPage + logitBytes,
+    ),
+  };
+}
+
+function planVision(
+  { images, videos }: RequestCounts,
+  program: Program,
+  { spatialMergeSize, outHiddenSize }: VisionConfig,
+  { encoderBudgets = [], activationDType }: PlanOptions,
+): RequestPlan["vision"] {
+  const grids = [...images, ...videos].map(({ gridThw }) => gridThw);
+  const specs = encoderItemSpecs(grids, spatialMergeSize);
+  const runs = packEncoderItems(specs, encoderBudgets).map(({ first, count, budget }) => {
+    const items = specs.slice(first, first + count);
+    const real = {
+      patches: sum(items.map(({ inputSize }) => inputSize)),
+      frames: sum(items.map(({ frames }) => frames)),
+    };
+    return { real, symbols: budget ? { patches: budget.patches, frames: budget.frames + 1 } : real };
+  });
+  // A padded run writes its surplus features behind its own.
+  let row = 0;
+  let rows = 0;
+  for (const { real, symbols } of runs) {
+    rows = Math.max(rows, row + symbols.patches / spatialMergeSize ** 2);
+    row += real.patches / spatialMergeSize ** 2;
+  }
+  return {
+    runs: runs.length,
+    patches: Math.max(0, ...runs.map(({ symbols }) => symbols.patches)),
+    longestSequence: visionMaxSeqlen(grids),
+    activationBytes: Math.max(0, ...runs.map(({ symbols }) => sum(slotBytes(program, symbols)))),
+    featureBytes: rows * outHiddenSize * BYTES_PER_ELEMENT[activationDType],
+  };
+}
+
+/** Of one page, in all layers. */
+function pageBytes(
+  { numHiddenLayers, numKeyValueHeads, headDim }: TextConfig,
+  pageSize: number,
+  elementBytes: number,
+): number {
+  return numHiddenLayers * 2 * numKeyValueHeads * pageSize * headDim * elementBytes;
+}
+
+/** Weights are numbers throughout; one that both programs use counts once. */
+function weightBytes(programs: readonly Program[]): number {
+  const none: SymbolValues = {};
+  const weights = new Map(
+    programs.flatMap(({ buffers }) =>
+      buffers
+        .filter(({ kind }) => kind === "weight")
+        .map((buffer) => [buffer.name, bufferBytes(buffer, none)] as const),
+    ),
+  );
+  return sum([...weights.values()]);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
