@@ -6,7 +6,7 @@
 namespace glimt {
 namespace {
 
-constexpr double kPartCost = 2e8;
+constexpr double kPartCost = 1e8;
 constexpr uint32_t kLeastColumns = 256;
 
 struct Split {

@@ -7,8 +7,8 @@ const MEASURABLE_MS = 2;
 
 /** Estimates from past slices how many operations fill one. */
 export class SliceBudget {
-  /** Operations a millisecond, as the kernels count them. */
-  #rate = 1e7;
+  /** Operations a millisecond, as the kernels count them; at first those of code that is not optimised yet. */
+  #rate = 2e6;
 
   get operations(): number {
     return this.#rate * SLICE_MS;
@@ -17,11 +17,11 @@ export class SliceBudget {
   /** Takes in that a slice that used its whole budget took `elapsedMs`. */
   learn(elapsedMs: number): void {
     if (elapsedMs < MEASURABLE_MS) {
-      this.#rate *= 2;
+      this.#rate *= 1.5;
       return;
     }
-    const measured = this.operations / elapsedMs;
-    this.#rate = (this.#rate + Math.min(Math.max(measured, this.#rate / 8), this.#rate * 8)) / 2;
+    // Up in small steps and down at once: a slice that is too long is worse than many short ones.
+    this.#rate = Math.min(this.operations / elapsedMs, this.#rate * 1.5);
   }
 }
 

@@ -1,0 +1,64 @@
+/** Every 16-bit weight value must reach the arithmetic exactly, on each path that reads weights. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { weightRows } from "../../src/conformance/harness.ts";
+import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../../src/tensor/dtype.ts";
+import { programOf } from "./wasm-sample.ts";
+
+const DTYPES = [
+  ["f16", f16ToNumber, numberToF16],
+  ["bf16", bf16ToNumber, numberToBf16],
+] as const;
+
+for (const [dtype, widen, narrow] of DTYPES) {
+  const finite = Array.from({ length: 65536 }, (_, pattern) => widen(pattern)).filter(Number.isFinite);
+  const spec = { name: "w", shape: [finite.length, 1], dtype, sources: [] } as const;
+
+  for (const rows of [1, 5]) {
+    test(`every finite ${dtype} value, times 1 in a product of ${rows} rows`, async () => {
+      const engine = await wasmBackend.open();
+      const program = programOf((builder) => {
+        const x = builder.input("x", [rows, 1], "f32");
+        return { y: builder.linear({ x, w: builder.weight("w", [finite.length, 1]) }) };
+      }, dtype);
+      const w = await engine.uploadWeight(weightRows(spec, finite), "matrix");
+      const y = engine.allocate("f32", rows, finite.length);
+      const executable = engine.compile(program, new Map([["w", w]]));
+      await engine.run(executable, { symbols: {}, buffers: { x: new Float32Array(rows).fill(1), y } });
+      const expected = Float32Array.from(finite, (value) => value + 0);
+      for (let row = 0; row < rows; row++) assert.equal(await engine.read(y, row, 1), expected);
+      engine.dispose();
+    });
+  }
+
+  for (const role of ["matrix", "rows"] as const) {
+    test(`f32 values stored as ${dtype} (${role}) are the nearest, ties to even, and embed reads them`, async () => {
+      const engine = await wasmBackend.open();
+      const [count, cols] = [4000, 5];
+      const values = Float32Array.from({ length: count * cols }, (_, index) => {
+        const exact = finite[(index * 7919) % finite.length] as number;
+        const next = widen((narrow(exact) + 1) & 0xffff);
+        const between = Number.isFinite(next) ? exact + (next - exact) * ((index % 5) / 4) : exact;
+        return Math.abs(between) < 60000 ? between : 1;
+      });
+      const program = programOf((builder) => {
+        const ids = builder.input("ids", [count], "i32");
+        return { y: builder.embed({ ids, table: builder.weight("w", [count, cols]) }) };
+      }, dtype);
+      const shaped = { ...spec, shape: [count, cols] };
+      const table = await engine.uploadWeight(weightRows(shaped, values, "f32"), role);
+      const y = engine.allocate("f32", count, cols);
+      const ids = Int32Array.from({ length: count }, (_, index) => index);
+      const executable = engine.compile(program, new Map([["w", table]]));
+      await engine.run(executable, { symbols: {}, buffers: { ids, y } });
+      assert.equal(
+        await engine.read(y),
+        values.map((value) => widen(narrow(value))),
+      );
+      engine.dispose();
+    });
+  }
+}
+
+test.run();
