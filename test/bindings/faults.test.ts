@@ -1,0 +1,158 @@
+/** Faults that the emulator plants while a model loads and answers: typed errors, nothing leaked, the rest lives on. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import { encodeProgram } from "../../src/compiler/encode.ts";
+import { openFiles } from "../../src/index.ts";
+import { readLocalFile } from "../../src/media/files.node.ts";
+import { loadModelOn } from "../../src/runtime/load-model.ts";
+import type { Model } from "../../src/runtime/model.ts";
+import type { Message } from "../../src/runtime/processor.ts";
+import { goldenCases } from "../golden/load.ts";
+import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";
+import { longProgram, openLongRun } from "./long-program.ts";
+
+const addon = loadEmulator();
+const backend = createCudaBackend({ addonPath: EMULATOR_PATH, activations: "f32" });
+const golden = goldenCases("glm_ocr-tiny").filter(({ imageGridThw }) => imageGridThw.length === 1)[0]!;
+const messages = golden.messages as Message[];
+const freeBytes = () => addon.probe(0).freeBytes;
+const DEFAULT_MEMORY = freeBytes();
+
+test.after.each(() => {
+  for (const fault of Object.values(FAULT)) addon.emulatorFail(fault, 0);
+  addon.emulatorMemoryLimit(DEFAULT_MEMORY);
+});
+
+function load(): Promise<Model> {
+  const platform = { backends: [backend], openFiles, readFile: readLocalFile };
+  return loadModelOn(platform, golden.checkpointDir, { media: "huggingface", backend: "cuda" });
+}
+
+const answer = async (model: Model) => (await model.complete(messages, { maxTokens: 4 })).tokenIds;
+const EXPECTED = golden.tokenIds.slice(0, 4);
+
+async function failure(action: () => Promise<unknown>): Promise<{ code: string; message: string }> {
+  try {
+    await action();
+  } catch (error) {
+    return error as { code: string; message: string };
+  }
+  return { code: "none", message: "" };
+}
+
+test("memory that runs out while a model loads: OUT_OF_MEMORY, and everything is given back", async () => {
+  for (const [fault, countdown] of [
+    [FAULT.pinned, 1],
+    [FAULT.allocation, 1],
+    [FAULT.allocation, 2],
+    [FAULT.allocation, 40],
+  ] as const) {
+    addon.emulatorFail(fault, countdown);
+    const { code, message } = await failure(load);
+    assert.is(code, "OUT_OF_MEMORY", `fault ${fault}, ${countdown}: ${message}`);
+    assert.is(freeBytes(), DEFAULT_MEMORY);
+  }
+  const model = await load();
+  assert.equal(await answer(model), EXPECTED);
+  await model.dispose();
+  assert.is(freeBytes(), DEFAULT_MEMORY);
+});
+
+test("a device too small for a model: the message says how much was wanted and how much is free", async () => {
+  addon.emulatorMemoryLimit(64 << 10);
+  const { code, message } = await failure(load);
+  assert.is(code, "OUT_OF_MEMORY");
+  assert.match(message, /wanted.*free/);
+});
+
+test("memory that runs out while a request grows ends the request alone", async () => {
+  const model = await load();
+  assert.equal(await answer(model), EXPECTED);
+  const held = model.liveBytes;
+  const others: string[] = [];
+  for (let countdown = 1; countdown <= 4; countdown++) {
+    addon.emulatorFail(FAULT.allocation, countdown);
+    // Other prompts need other sizes, so that something grows.
+    const { code } = await failure(() =>
+      model.complete(
+        [...messages, { role: "assistant", content: "x ".repeat(40 * countdown) }, ...messages],
+        {
+          maxTokens: 2,
+        },
+      ),
+    );
+    others.push(code);
+    addon.emulatorFail(FAULT.allocation, 0);
+    assert.equal(await answer(model), EXPECTED, `after failure ${countdown}`);
+  }
+  assert.ok(others.includes("OUT_OF_MEMORY"), others.join());
+  assert.ok(
+    others.every((code) => code === "OUT_OF_MEMORY" || code === "none"),
+    others.join(),
+  );
+  assert.ok(model.liveBytes >= held);
+  await model.dispose();
+  assert.is(freeBytes(), DEFAULT_MEMORY);
+});
+
+test("a launch that is refused ends the request with DEVICE_FAILED, and the model answers the next", async () => {
+  const model = await load();
+  for (const countdown of [1, 7, 60]) {
+    addon.emulatorFail(FAULT.launch, countdown);
+    assert.is((await failure(() => answer(model))).code, "DEVICE_FAILED");
+    assert.equal(await answer(model), EXPECTED);
+  }
+  await model.dispose();
+  assert.is(freeBytes(), DEFAULT_MEMORY);
+});
+
+test("a device lost mid-run: DEVICE_FAILED from then on, disposing works, a new engine does too", async () => {
+  const model = await load();
+  addon.emulatorFail(FAULT.deviceLost, 20);
+  assert.is((await failure(() => answer(model))).code, "DEVICE_FAILED");
+  assert.is((await failure(() => answer(model))).code, "DEVICE_FAILED");
+  assert.is((await failure(load)).code === "none", false);
+  await model.dispose();
+  assert.is(model.liveBytes, 0);
+  addon.emulatorFail(FAULT.deviceLost, 0);
+  assert.is(freeBytes(), DEFAULT_MEMORY);
+  const next = await load();
+  assert.equal(await answer(next), EXPECTED);
+  await next.dispose();
+});
+
+test("damaged programs and those of another version are refused", async () => {
+  const engine = await addon.openEngine(0, 0);
+  const bytes = encodeProgram(longProgram());
+  const versioned = bytes.slice();
+  new DataView(versioned.buffer).setUint32(4, 99, true);
+  for (const program of [versioned, bytes.slice(0, -4), bytes.slice(0, 12), new Uint8Array(0)]) {
+    const { code } = await failure(async () => addon.compile(engine, program, []));
+    assert.is(code, "PROGRAM_INVALID");
+  }
+  addon.closeEngine(engine);
+});
+
+test("a program whose weight was freed does not run", async () => {
+  const engine = await backend.open();
+  const { run, w } = await openLongRun(engine, 2);
+  engine.free(w);
+  assert.is((await failure(() => run(2))).code, "DISPOSED");
+  engine.dispose();
+});
+
+test("results do not depend on the order in which threads run", async () => {
+  for (const [schedule, seed] of [
+    [1, 0],
+    [2, 7],
+  ] as const) {
+    addon.emulatorSchedule(schedule, seed);
+    const model = await load();
+    assert.equal(await answer(model), EXPECTED);
+    await model.dispose();
+  }
+  addon.emulatorSchedule(0, 0);
+});
+
+test.run();
