@@ -14,10 +14,12 @@ export {
   mropePositions,
   type PositionIds,
 } from "./mrope/positions.ts";
+export { imageSizeWithMostFeatures, numConnectorTokens, numEncoderTokens } from "./processor/budgets.ts";
 export type { GridThw } from "./processor/grid.ts";
 export type { Rounding } from "./processor/resample-weights.ts";
 export { resizeBicubic } from "./processor/resize.ts";
 export { type SampledFrames, sampleVideoFrames, type VideoTiming } from "./processor/sampling.ts";
+export { imageSize, type VisionSize, videoSize } from "./processor/sizes.ts";
 export { smartResize } from "./processor/smart-resize.ts";
 export type { AdapterChoice, AdapterSource, LoadedAtStart } from "./runtime/adapter-options.ts";
 export type { AdapterFacts } from "./runtime/adapters.ts";
@@ -44,4 +46,12 @@ export type {
   Processor,
 } from "./runtime/processor.ts";
 export type { EmbeddedPrompt, PromptInputs } from "./runtime/prompt-inputs.ts";
+export type {
+  CountedVideo,
+  ImageDims,
+  RequestCounts,
+  RequestSizes,
+  VideoDims,
+} from "./runtime/request-counts.ts";
+export type { RequestPlan } from "./runtime/request-plan.ts";
 export type { WeightDType } from "./tensor/dtype.ts";

@@ -6,6 +6,7 @@ import { GlimtError } from "../errors.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
+import { planCommand } from "./plan.ts";
 import { processCommand } from "./process.ts";
 import { runCommand } from "./run.ts";
 
@@ -15,6 +16,7 @@ const program = new Command("glimt")
   .option("--trace", "print the stack trace of an error")
   .addCommand(runCommand())
   .addCommand(processCommand())
+  .addCommand(planCommand())
   .addCommand(graphCommand())
   .addCommand(inspectCommand())
   .addCommand(conformanceCommand());

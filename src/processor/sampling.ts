@@ -1,6 +1,6 @@
 /** Which frames of a video the model sees, and the timestamp text behind each temporal patch. */
 
-import type { ProcessorKind } from "../config/types.ts";
+import type { ProcessorKind, VideoSamplingConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { roundHalfToEven } from "./smart-resize.ts";
 
@@ -69,9 +69,13 @@ export function sampleVideoFrames(
   return framesAt(kind, indices, checked.fps);
 }
 
-/** Most frames that the processor samples of any video, at its usual rate. */
-export function mostSampledFrames(kind: ProcessorKind): number {
-  return kind === "glm4v" ? GLM4V_FPS * GLM4V_MAX_DURATION : GLM46V_MAX_FRAMES;
+/** Most frames that the checkpoint's processor samples of any video, at the rate it takes by itself. */
+export function mostSampledFrames(
+  kind: ProcessorKind,
+  own: Omit<VideoSamplingConfig, "sampleFrames">,
+): number {
+  if (kind === "glm46v") return GLM46V_MAX_FRAMES;
+  return Math.trunc((own.maxDuration ?? GLM4V_MAX_DURATION) * (own.fps ?? GLM4V_FPS));
 }
 
 /** The timestamps of frames that are used as they are; fps is DEFAULT_FPS when the source names none. */

@@ -9,9 +9,15 @@ import type { AdapterSource } from "./adapter-options.ts";
 import type { AdapterFacts } from "./adapters.ts";
 import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "./encode-media.ts";
 import { type GeneratedPiece, type GenerationResult, generate } from "./generate.ts";
-import { GENERATE_OPTION_NAMES, type GenerateOptions, rejectUnknownOptions } from "./generation-options.ts";
+import {
+  DEFAULT_MAX_TOKENS,
+  GENERATE_OPTION_NAMES,
+  type GenerateOptions,
+  rejectUnknownOptions,
+} from "./generation-options.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "./media-embeddings.ts";
 import type { ModelCore } from "./model-core.ts";
+import { compileModel } from "./open-stages.ts";
 import {
   type Message,
   PROCESS_OPTION_NAMES,
@@ -21,6 +27,8 @@ import {
   type Processor,
 } from "./processor.ts";
 import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "./prompt-inputs.ts";
+import type { RequestSizes } from "./request-counts.ts";
+import { planRequest, type RequestPlan } from "./request-plan.ts";
 
 export interface ModelFacts {
   readonly dtype: WeightDType;
@@ -89,6 +97,37 @@ export class Model {
   }
 
   /**
+   * What a request with pictures and videos of these sizes will need: grids, tokens, KV pages, bytes. Runs nothing.
+   *
+   * @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes and counts that `process` would refuse
+   */
+  plan(sizes: RequestSizes & { readonly maxTokens?: number }): RequestPlan {
+    const { parts } = this.#core;
+    this.#core.throwIfDisposed();
+    return planRequest(this.#processor.count(sizes), compileModel(parts), this.config, {
+      maxTokens: sizes.maxTokens ?? DEFAULT_MAX_TOKENS,
+      prefillChunk: parts.prefillChunk,
+      pageSize: parts.pool.layout.pageSize,
+      activationDType: parts.pool.layout.dtype,
+      encoderBudgets: parts.encoder.budgets,
+    });
+  }
+
+  /**
+   * Runs a request of these sizes with black pictures and one new token, so that memory is taken and code is compiled
+   * before the first real one. Default: one image of the size with most features that the context has room for, which
+   * is slow on a CPU.
+   */
+  async warmUp(sizes?: RequestSizes): Promise<void> {
+    this.#core.throwIfDisposed();
+    const largest = () => {
+      const { resizedWidth: width, resizedHeight: height } = this.#processor.imageSizeWithMostFeatures();
+      return { images: [{ width, height }] };
+    };
+    await this.complete(this.#processor.dummyInputs(sizes ?? largest()), { maxTokens: 1 });
+  }
+
+  /**
    * Streams the answer, one piece a token; the generator's return value is the whole result. Leaving the loop ends
    * the generation and frees its memory. Several generations may be under way; their steps take turns.
    *
@@ -142,7 +181,8 @@ export class Model {
     rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeVideos");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
-    for (const video of videos) media.push(await this.#processor.readVideo(video, { signal: options.signal }));
+    for (const video of videos)
+      media.push(await this.#processor.readVideo(video, { signal: options.signal }));
     const features = await encodeMedia(this.#core, media, options);
     return media.map(({ gridThw, labels }, index) => ({
       embeddings: features[index] as Float32Array,

@@ -5,6 +5,7 @@ import { numEncoderTokens } from "../processor/budgets.ts";
 import { imageSize, type VisionSize, videoSize } from "../processor/sizes.ts";
 import { chooseFrames } from "../processor/video.ts";
 import type { MediaRules } from "./media-options.ts";
+import { frameChoice } from "./video-choices.ts";
 
 export interface ImageDims {
   /** Pixels. */
@@ -19,8 +20,12 @@ export interface VideoDims extends ImageDims {
   readonly fps?: number | undefined;
   /** Seconds; default: by frames and rate. */
   readonly duration?: number | undefined;
-  /** false: all frames are used as they are; default: they are sampled when the rate is known. */
+  /** As in `process`: false uses all frames; default: they are sampled when the rate is known. */
   readonly sampleFrames?: boolean | undefined;
+  /** As in `process`: at most so many frames. */
+  readonly maxFrames?: number | undefined;
+  /** As `videoFps` in `process`: frames a second to sample. */
+  readonly sampledFps?: number | undefined;
 }
 
 /** One user message with these pictures and videos, then text. */
@@ -53,26 +58,28 @@ export interface RequestCounts {
 /** @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes that the processor would refuse */
 export function countMedia(
   { images = [], videos = [] }: RequestSizes,
-  kind: ProcessorConfig["kind"],
+  processor: ProcessorConfig,
   rules: MediaRules,
 ): Pick<RequestCounts, "images" | "videos"> {
   return {
     images: images.map(({ width, height }) => imageSize(width, height, rules.image)),
-    videos: videos.map((video) => countVideo(video, kind, rules)),
+    videos: videos.map((video) => countVideo(video, processor, rules)),
   };
 }
 
 function countVideo(
-  { width, height, numFrames, fps, duration, sampleFrames }: VideoDims,
-  kind: ProcessorConfig["kind"],
+  { width, height, numFrames, fps, duration, sampledFps, sampleFrames, maxFrames }: VideoDims,
+  processor: ProcessorConfig,
   { video }: MediaRules,
 ): CountedVideo {
   if (!Number.isInteger(numFrames) || numFrames < 1) {
     throw new GlimtError("VIDEO_INVALID", `numFrames is ${numFrames}, expected a whole number from 1.`);
   }
-  const { temporalPatchSize } = video;
-  const source = { numFrames, metadata: { fps, duration } };
-  const { indices, labels } = chooseFrames(source, kind, { temporalPatchSize, sampleFrames });
+  const choices = frameChoice({ fps: sampledFps, sampleFrames, maxFrames }, processor);
+  const { indices, labels } = chooseFrames({ numFrames, metadata: { fps, duration } }, processor.kind, {
+    ...choices,
+    temporalPatchSize: video.temporalPatchSize,
+  });
   return { ...videoSize(indices.length, width, height, video), numSampledFrames: indices.length, labels };
 }
 

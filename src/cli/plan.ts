@@ -1,0 +1,149 @@
+/** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
+import { Command, InvalidArgumentError } from "commander";
+import { formatBytes } from "../compiler/print.ts";
+import { backends, type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
+import { chooseBackend } from "../runtime/choose-backend.ts";
+import { DEFAULT_MAX_TOKENS } from "../runtime/generation-options.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../runtime/load-model.ts";
+import { buildModel, compileModel, DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
+import { planRequest } from "../runtime/request-plan.ts";
+import { storedWeightDType } from "../runtime/weight-dtype.ts";
+import { type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
+
+interface PlanFlags extends LoadFlags {
+  readonly image: readonly ImageDims[];
+  readonly video: readonly VideoDims[];
+  readonly text: number;
+  readonly maxTokens: number;
+  readonly prefillChunk: number;
+  readonly json?: true;
+}
+
+export function planCommand(): Command {
+  return withLoadOptions(new Command("plan"))
+    .description("show grids, tokens and memory of a request of given sizes; runs nothing")
+    .argument("<model>", "checkpoint directory, or the URL of one")
+    .option("--image <WxH>", "an image of this size in pixels; may be repeated", imageDims, [])
+    .option(
+      "--video <WxH:LENGTH>",
+      "a video: 1280x720:120s@30 (seconds at frames a second) or 1280x720:16f (frames); may be repeated",
+      videoDims,
+      [],
+    )
+    .option("--text <n>", "tokens of text beside the pictures", wholeNumber, 0)
+    .option("--max-tokens <n>", "new tokens to make room for", wholeNumber, DEFAULT_MAX_TOKENS)
+    .option("--prefill-chunk <n>", "prompt tokens read in one go", wholeNumber, DEFAULT_PREFILL_CHUNK)
+    .option("--json", "print one JSON object")
+    .action(plan);
+}
+
+async function plan(location: string, flags: PlanFlags): Promise<void> {
+  const { media, rounding, maxImagePixels, image: images, video: videos, maxTokens, prefillChunk } = flags;
+  const processor = await openProcessor(location, { media, rounding, maxImagePixels });
+  const { checkpoint } = processor;
+  const { backend } = await chooseBackend(backends, flags.backend);
+  const model = buildModel(backend, checkpoint.config, {
+    mainDType: flags.dtype ?? checkpoint.mainDType,
+    weightDType: storedWeightDType(checkpoint, flags.dtype),
+  });
+  const counts = processor.count({ images, videos, textTokens: flags.text });
+  const planned = planRequest(counts, compileModel(model), checkpoint.config, {
+    maxTokens,
+    prefillChunk,
+    pageSize: DEFAULT_PAGE_SIZE,
+    activationDType: backend.activationDType,
+  });
+  const largestImage = processor.imageSizeWithMostFeatures();
+  const mostFrames = videos.map(({ width, height }) => processor.mostVideoFrames({ width, height }));
+  if (flags.json) {
+    console.log(JSON.stringify({ backend: backend.name, ...planned, largestImage, mostFrames }));
+    return;
+  }
+  const rows = [
+    ...images.map((given, index) => imageRow(given, planned, index)),
+    ...videos.map((given, index) => videoRow(given, planned, index, mostFrames[index] ?? 0)),
+    ...requestRows(planned, backend.name),
+    [
+      "largest image",
+      `${largestImage.resizedWidth} x ${largestImage.resizedHeight}, ${largestImage.numTokens} tokens`,
+    ],
+  ];
+  for (const [name, value] of rows) console.log(`${name?.padEnd(16)}${value}`);
+}
+
+function imageRow({ width, height }: ImageDims, { images }: RequestPlan, index: number): [string, string] {
+  const { resizedWidth, resizedHeight, gridThw, numTokens } = images[index] as RequestPlan["images"][number];
+  const resized = `resized to ${resizedWidth} x ${resizedHeight}`;
+  return ["image", `${width} x ${height}, ${resized}, grid ${gridThw.join(" x ")}, ${numTokens} tokens`];
+}
+
+function videoRow(
+  { width, height, numFrames }: VideoDims,
+  { videos }: RequestPlan,
+  index: number,
+  mostFrames: number,
+): [string, string] {
+  const video = videos[index] as RequestPlan["videos"][number];
+  const used = `${video.numSampledFrames} of ${numFrames} frames`;
+  const resized = `resized to ${video.resizedWidth} x ${video.resizedHeight}`;
+  const grid = `grid ${video.gridThw.join(" x ")}, ${video.numTokens} tokens`;
+  return [
+    "video",
+    `${width} x ${height}, ${used}, ${resized}, ${grid} (at most ${mostFrames} frames fit the context)`,
+  ];
+}
+
+function requestRows(planned: RequestPlan, backend: string): [string, string][] {
+  const { promptTokens, visionTokens, encoderTokens, contextTokens, vision, kvCache, decoder } = planned;
+  const room = planned.fitsContext ? "" : "; DOES NOT FIT";
+  return [
+    [
+      "prompt",
+      `${promptTokens} tokens, ${visionTokens} of them for pictures; context ${contextTokens}${room}`,
+    ],
+    [
+      "vision tower",
+      `${encoderTokens} patches in ${vision.runs} runs, longest sequence ${vision.longestSequence}; ` +
+        `activations ${formatBytes(vision.activationBytes)}, features ${formatBytes(vision.featureBytes)}`,
+    ],
+    [
+      "KV cache",
+      `${kvCache.pages} pages of ${kvCache.pageSize} tokens (${kvCache.promptPages} for the prompt), ${formatBytes(kvCache.bytes)}`,
+    ],
+    [
+      "decoder",
+      `${decoder.prefillRuns} prefill runs; activations ${formatBytes(decoder.activationBytes)}, logits ${formatBytes(decoder.logitBytes)}`,
+    ],
+    [
+      "memory",
+      `${formatBytes(planned.weightBytes)} of weights, ${formatBytes(planned.peakBytes)} beside them (${backend})`,
+    ],
+  ];
+}
+
+function imageDims(text: string, all: readonly ImageDims[]): ImageDims[] {
+  const [, width, height] = /^(\d+)x(\d+)$/.exec(text) ?? [];
+  if (width === undefined || height === undefined) {
+    throw new InvalidArgumentError("It must be WIDTHxHEIGHT, e.g. 1700x2200.");
+  }
+  return [...all, { width: Number(width), height: Number(height) }];
+}
+
+const VIDEO = /^(\d+)x(\d+):(?:(\d+(?:\.\d+)?)s@(\d+(?:\.\d+)?)|(\d+)f(?:@(\d+(?:\.\d+)?))?)$/;
+
+function videoDims(text: string, all: readonly VideoDims[]): VideoDims[] {
+  const [found, width, height, seconds, rate, frames, frameRate] = VIDEO.exec(text) ?? [];
+  if (found === undefined) {
+    throw new InvalidArgumentError("It must be WIDTHxHEIGHT:SECONDSs@FPS or WIDTHxHEIGHT:FRAMESf[@FPS].");
+  }
+  const size = { width: Number(width), height: Number(height) };
+  const timing =
+    seconds === undefined
+      ? { numFrames: Number(frames), fps: frameRate === undefined ? undefined : Number(frameRate) }
+      : {
+          numFrames: Math.round(Number(seconds) * Number(rate)),
+          fps: Number(rate),
+          duration: Number(seconds),
+        };
+  return [...all, { ...size, ...timing }];
+}

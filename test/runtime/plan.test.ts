@@ -1,0 +1,292 @@
+/** Numbers that are reckoned without running anything, held against what running shows. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { planCommand } from "../../src/cli/plan.ts";
+import {
+  type GenerateProgress,
+  GlimtError,
+  loadModel,
+  type Message,
+  numConnectorTokens,
+  numEncoderTokens,
+  openProcessor,
+  type RawImage,
+  type RequestSizes,
+} from "../../src/index.ts";
+import { imageSize } from "../../src/processor/sizes.ts";
+import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
+
+function picture(width: number, height: number): RawImage {
+  return { data: new Uint8Array(width * height * 3), width, height };
+}
+
+/** The conversation that `sizes` describes, with black pictures. */
+function conversation({ images = [], videos = [], text }: RequestSizes): Message[] {
+  const content = [
+    ...images.map(({ width, height }) => ({ type: "image", image: picture(width, height) })),
+    ...videos.map(({ width, height, numFrames, fps, duration }) => {
+      const frames = new Array<RawImage>(numFrames).fill(picture(width, height));
+      return { type: "video", video: { frames, metadata: { fps, duration } } };
+    }),
+    ...(text === undefined ? [] : [{ type: "text", text }]),
+  ];
+  return [{ role: "user", content }] as Message[];
+}
+
+function directoryOf(checkpoint: string): string {
+  return goldenCases(checkpoint)[0]!.checkpointDir;
+}
+
+async function failure(action: () => unknown): Promise<GlimtError> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof GlimtError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+const REQUESTS: readonly RequestSizes[] = [
+  { text: "Hello?" },
+  { images: [{ width: 90, height: 50 }], text: "What is it?" },
+  { images: [{ width: 1, height: 1 }] },
+  {
+    images: [
+      { width: 300, height: 40 },
+      { width: 64, height: 200 },
+    ],
+    text: "Which?",
+  },
+];
+const VIDEO_REQUESTS: readonly RequestSizes[] = [
+  { videos: [{ width: 60, height: 40, numFrames: 1 }] },
+  { videos: [{ width: 60, height: 40, numFrames: 5 }], text: "And?" },
+  { videos: [{ width: 60, height: 40, numFrames: 90, fps: 30 }] },
+  { videos: [{ width: 60, height: 40, numFrames: 90, fps: 30, duration: 3 }] },
+  {
+    images: [{ width: 90, height: 50 }],
+    videos: [
+      { width: 60, height: 40, numFrames: 40, fps: 4 },
+      { width: 40, height: 60, numFrames: 7, fps: 1.5 },
+    ],
+    text: "Compare.",
+  },
+];
+
+for (const name of goldenCheckpoints()) {
+  test(`${name}: grids and tokens are those that processing gives`, async () => {
+    const processor = await openProcessor(directoryOf(name));
+    // GLM-OCR's template knows no videos.
+    for (const sizes of name.startsWith("glm_ocr") ? REQUESTS : [...REQUESTS, ...VIDEO_REQUESTS]) {
+      const counts = processor.count(sizes);
+      const inputs = await processor.process(conversation(sizes));
+      const what = JSON.stringify(sizes);
+      assert.equal(
+        counts.images.map(({ gridThw }) => gridThw),
+        inputs.imageGridThw,
+        what,
+      );
+      assert.equal(
+        counts.videos.map(({ gridThw }) => gridThw),
+        inputs.videoGridThw,
+        what,
+      );
+      assert.is(counts.promptTokens, inputs.inputIds.length, what);
+      const visionTokens = inputs.mmTokenTypeIds.filter((type) => type !== 0).length;
+      assert.is(counts.visionTokens, visionTokens, what);
+      const patches = inputs.imageGridThw
+        .concat(inputs.videoGridThw)
+        .reduce((sum, [t, h, w]) => sum + t * h * w, 0);
+      assert.is(counts.encoderTokens, patches, what);
+      assert.is(numConnectorTokens(patches, 2), visionTokens);
+      assert.is(numEncoderTokens(visionTokens, 2), patches);
+      const dummy = processor.dummyInputs(sizes);
+      assert.equal(dummy.inputIds, inputs.inputIds, what);
+      assert.is(dummy.pixelValues?.length, inputs.pixelValues?.length ?? 0, what);
+      assert.is(dummy.pixelValuesVideos?.length, inputs.pixelValuesVideos?.length ?? 0, what);
+      assert.is(processor.count({ ...sizes, textTokens: 7 }).promptTokens, counts.promptTokens + 7);
+    }
+  });
+
+  for (const budgets of [[], [64, 512]]) {
+    const padding = budgets.length > 0 ? `, padded to ${budgets.join(" or ")} tokens` : "";
+    test(`${name}: planned memory is what running takes${padding}`, async () => {
+      const model = await loadModel(directoryOf(name), {
+        backend: "reference",
+        encoderTokenBudgets: budgets,
+      });
+      const sizes = { images: [{ width: 170, height: 110 }], text: "What is it?", maxTokens: 20 };
+      const plan = model.plan(sizes);
+      const weights = model.liveBytes;
+      assert.is(plan.weightBytes, weights);
+      assert.ok(plan.fitsContext);
+
+      const most: Record<GenerateProgress["stage"], number> = { media: 0, vision: 0, prefill: 0 };
+      const pieces = model.generate(conversation(sizes), {
+        maxTokens: sizes.maxTokens,
+        repetitionPenalty: 1,
+        onProgress: ({ stage }) => {
+          most[stage] = Math.max(most[stage], model.liveBytes - weights);
+        },
+      });
+      await pieces.next();
+      const { vision, kvCache, decoder } = plan;
+      assert.is(most.vision, vision.activationBytes + vision.featureBytes, "vision");
+      const promptPages = kvCache.promptPages * kvCache.bytesPerPage;
+      assert.is(
+        most.prefill,
+        vision.featureBytes + promptPages + decoder.logitBytes + decoder.activationBytes,
+        "prefill",
+      );
+      assert.is(model.liveBytes - weights, promptPages + decoder.logitBytes, "between steps");
+      assert.ok(plan.peakBytes >= Math.max(most.vision, most.prefill));
+      await pieces.return(undefined as never);
+      await model.dispose();
+    });
+  }
+}
+
+test("the number of pages follows the prompt and the new tokens, within the context", async () => {
+  const model = await loadModel(directoryOf("glm4v-tiny"), { backend: "reference", prefillChunk: 10 });
+  const text = "a ";
+  for (const maxTokens of [1, 2, 40, 1e6]) {
+    const { kvCache, promptTokens, contextTokens, decoder } = model.plan({ text, textTokens: 50, maxTokens });
+    const held = Math.min(promptTokens + maxTokens, contextTokens) - 1;
+    assert.is(kvCache.pages, Math.ceil(held / kvCache.pageSize));
+    assert.is(kvCache.promptPages, Math.ceil(promptTokens / kvCache.pageSize));
+    assert.is(decoder.prefillRuns, Math.ceil(promptTokens / 10));
+  }
+  assert.not(model.plan({ text, textTokens: 1e6 }).fitsContext);
+  await model.dispose();
+});
+
+test("no image has more tokens than the largest one, which resizing leaves as it is", async () => {
+  for (const maxImagePixels of [undefined, 50_000]) {
+    const processor = await openProcessor(directoryOf("glm4v-tiny"), { maxImagePixels });
+    const { image } = processor.checkpoint.processor;
+    const largest = processor.imageSizeWithMostFeatures();
+    const config = {
+      ...image,
+      maxPixels: Math.min(
+        image.maxPixels,
+        (maxImagePixels ?? Number.POSITIVE_INFINITY) * image.temporalPatchSize,
+      ),
+    };
+    assert.equal(imageSize(largest.resizedWidth, largest.resizedHeight, config), largest);
+    let most = 0;
+    for (let width = 1; width < 1500; width += 13) {
+      for (let height = 1; height < 1500; height += 17) {
+        if (Math.max(width, height) / Math.min(width, height) > 150) continue;
+        const { gridThw, numTokens } = imageSize(width, height, config);
+        // A strip held at one block's width may pass the area limit.
+        if (Math.min(gridThw[1], gridThw[2]) > config.mergeSize) most = Math.max(most, numTokens);
+      }
+    }
+    assert.ok(largest.numTokens >= most, `${largest.numTokens} < ${most}`);
+    assert.ok(processor.imageSizeWithMostFeatures(20).numTokens <= 20);
+  }
+});
+
+test("the most frames for a context fit it, and more do not", async () => {
+  for (const name of ["glm4v-tiny", "glm46v-flash-tiny"]) {
+    const processor = await openProcessor(directoryOf(name));
+    const size = { width: 60, height: 40 };
+    const promptOf = (numFrames: number) =>
+      processor.count({ videos: [{ ...size, numFrames, fps: 2, sampleFrames: false }] }).promptTokens;
+    for (const promptTokens of [60, 150, 400]) {
+      const frames = processor.mostVideoFrames(size, { promptTokens });
+      assert.ok(frames > 0 && promptOf(frames) <= promptTokens, `${name}: ${frames} frames`);
+      assert.ok(promptOf(frames + 2) > promptTokens, `${name}: ${frames + 2} frames`);
+    }
+    assert.is(processor.mostVideoFrames(size, { promptTokens: 5 }), 0);
+    assert.ok([600, 640].includes(processor.mostVideoFrames(size, { promptTokens: 1e6 })));
+  }
+});
+
+test("limits on images and videos are held, and named when they are passed", async () => {
+  const processor = await openProcessor(directoryOf("glm4v-tiny"), { limits: { images: 1, videos: 0 } });
+  const image = { width: 30, height: 30 };
+  const one = { images: [image] };
+  await processor.process(conversation(one));
+  processor.count(one);
+  const two = { images: [image, image] };
+  const video = { videos: [{ ...image, numFrames: 2 }] };
+  for (const [sizes, message] of [
+    [two, /^The prompt has 2 images, but limits\.images is 1/],
+    [video, /^The prompt has 1 videos, but limits\.videos is 0/],
+  ] as const) {
+    for (const call of [() => processor.process(conversation(sizes)), () => processor.count(sizes)]) {
+      const error = await failure(call);
+      assert.is(error.code, "INPUT_INVALID");
+      assert.match(error.message, message);
+    }
+  }
+  const wrong = [{ images: -1 }, { images: 1.5 }, { pictures: 1 }];
+  for (const limits of wrong) {
+    const error = await failure(() => openProcessor(directoryOf("glm4v-tiny"), { limits: limits as never }));
+    assert.is(error.code, "OPTION_INVALID");
+  }
+  const model = await loadModel(directoryOf("glm4v-tiny"), { limits: { images: 1 } });
+  assert.is((await failure(() => model.complete(conversation(two)))).code, "INPUT_INVALID");
+  await model.dispose();
+});
+
+test("warming up runs the largest request that was planned, and gives its memory back", async () => {
+  const model = await loadModel(directoryOf("glm4v-tiny"), { maxImagePixels: 20_000 });
+  const sizes: RequestSizes = {
+    images: [{ width: 60, height: 40 }],
+    videos: [{ width: 60, height: 40, numFrames: 4 }],
+    textTokens: 30,
+  };
+  const both = async () => {
+    await model.warmUp(sizes);
+    await model.warmUp();
+    return model.liveBytes;
+  };
+  assert.is(await both(), await both());
+  await model.dispose();
+});
+
+test("glimt plan prints the plan", async () => {
+  const directory = directoryOf("glm4v-tiny");
+  const printed: string[] = [];
+  const { log } = console;
+  console.log = (line: string) => printed.push(line);
+  try {
+    const flags = ["--image", "170x220", "--video", "64x36:12s@30", "--video", "60x40:5f", "--text", "9"];
+    const args = [directory, ...flags, "--max-tokens", "50", "--backend", "reference"];
+    await planCommand().parseAsync([...args, "--json"], { from: "user" });
+    await planCommand().parseAsync(args, { from: "user" });
+  } finally {
+    console.log = log;
+  }
+  const plan = JSON.parse(printed[0]!);
+  const model = await loadModel(directory, { backend: "reference" });
+  const expected = model.plan({
+    images: [{ width: 170, height: 220 }],
+    videos: [
+      { width: 64, height: 36, numFrames: 360, fps: 30, duration: 12 },
+      { width: 60, height: 40, numFrames: 5 },
+    ],
+    textTokens: 9,
+    maxTokens: 50,
+  });
+  await model.dispose();
+  const { backend, largestImage, mostFrames, ...numbers } = plan;
+  assert.equal(numbers, JSON.parse(JSON.stringify(expected)));
+  assert.is(backend, "reference");
+  assert.ok(largestImage.numTokens > 0);
+  assert.is(mostFrames.length, 2);
+  const text = printed.slice(1).join("\n");
+  for (const part of [
+    "170 x 220",
+    "360 frames",
+    `${expected.promptTokens} tokens`,
+    `${expected.kvCache.pages} pages`,
+  ]) {
+    assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+});
+
+test.run();
