@@ -178,52 +178,70 @@ void Engine::trim() {
   scratch_size_ = 0;
 }
 
+void Engine::stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding) {
+  const auto& buffers = executable.program().buffers;
+  for (size_t index = 0; index < buffers.size(); index++)
+    if (layout.staged[index] != Layout::kNotStaged)
+      std::memcpy(staging_ + layout.staged[index], binding.host[index],
+                  layout.elements[index] * element_bytes(buffers[index].dtype));
+  if (layout.input_bytes)
+    rt::copy_to_device(stream_, static_cast<char*>(scratch_) + layout.inputs_offset, staging_, layout.input_bytes);
+}
+
+void Engine::run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
+                         const glimt_run_args& args) {
+  // Launching runs ahead of the device by at most two paces, so that an abort or a progress report means something.
+  size_t paced = 0;
+  const auto pace = [&] {
+    if (paced >= 2) rt::wait(paces_[paced % 2], stream_);
+    rt::record(paces_[paced++ % 2], stream_);
+  };
+  const bool watched = args.abort || args.progress;
+  executable.launch(layout, binding, context, args, watched ? pace : std::function<void()>());
+  statistics_.launches += layout.operands.size();
+  statistics_.eager_runs++;
+}
+
+void Engine::replay(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
+                    const glimt_run_args& args) {
+  const std::string key = executable.graph_key(layout, binding);
+  rt::Graph graph = executable.find_graph(key);
+  if (!graph) {
+    rt::begin_capture(stream_);
+    try {
+      executable.launch(layout, binding, context, args, {});
+      graph = rt::end_capture(stream_);
+    } catch (...) {
+      rt::abandon_capture(stream_);
+      throw;
+    }
+    executable.keep_graph(key, graph);
+    statistics_.graph_captures++;
+  }
+  rt::launch_graph(graph, stream_);
+  statistics_.graph_replays++;
+}
+
 void Engine::run(Executable* executable, const glimt_run_args& args) {
   if (!executables_.count(executable))
     throw Error("PROGRAM_INVALID", "The program was compiled by another engine.");
-  RunPlan plan = executable->plan(*this, args);
+  Binding binding;
+  Layout& layout = executable->plan(*this, args, binding);
+  executable->check_indices(layout, binding);
   if (args.abort && *args.abort) throw Error("ABORTED", "The operation was aborted.");
-  reserve_scratch(plan.scratch_bytes);
-  reserve_staging(plan.input_bytes);
-  executable->place(plan, scratch_);
-  const KernelContext context{stream_, static_cast<char*>(scratch_) + plan.workspace_offset, multiprocessors_};
+  reserve_scratch(layout.scratch_bytes);
+  reserve_staging(layout.input_bytes);
+  executable->place(layout, binding, scratch_);
+  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, multiprocessors_};
 
   try {
     rt::record(before_, stream_);
-    rt::poison(stream_, scratch_, plan.inputs_offset);
-    for (const auto& input : plan.host_inputs) std::memcpy(staging_ + input.offset, input.data, input.bytes);
-    if (plan.input_bytes)
-      rt::copy_to_device(stream_, static_cast<char*>(scratch_) + plan.inputs_offset, staging_, plan.input_bytes);
-
-    if (!(args.flags & GLIMT_RUN_GRAPH) || !executable->warm) {
-      // Launching runs ahead of the device by at most two paces, so that an abort or a progress report means something.
-      size_t paced = 0;
-      const auto pace = [&] {
-        if (paced >= 2) rt::wait(paces_[paced % 2], stream_);
-        rt::record(paces_[paced++ % 2], stream_);
-      };
-      const bool watched = args.abort || args.progress;
-      executable->launch(plan, context, args, watched ? pace : std::function<void()>());
-      statistics_.launches += plan.operands.size();
-      statistics_.eager_runs++;
-    } else {
-      const std::string key = executable->graph_key(plan);
-      rt::Graph graph = executable->find_graph(key);
-      if (!graph) {
-        rt::begin_capture(stream_);
-        try {
-          executable->launch(plan, context, args, {});
-          graph = rt::end_capture(stream_);
-        } catch (...) {
-          rt::abandon_capture(stream_);
-          throw;
-        }
-        executable->keep_graph(key, graph);
-        statistics_.graph_captures++;
-      }
-      rt::launch_graph(graph, stream_);
-      statistics_.graph_replays++;
-    }
+    rt::poison(stream_, scratch_, layout.inputs_offset);
+    stage_inputs(*executable, layout, binding);
+    if (!(args.flags & GLIMT_RUN_GRAPH) || !executable->warm)
+      run_eagerly(*executable, layout, binding, context, args);
+    else
+      replay(*executable, layout, binding, context, args);
     rt::record(after_, stream_);
     rt::synchronize(stream_);
   } catch (...) {

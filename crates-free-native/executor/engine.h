@@ -13,6 +13,9 @@
 namespace glimt {
 
 class Executable;
+struct Binding;
+struct KernelContext;
+struct Layout;
 
 struct Tensor {
   program::DType dtype;
@@ -57,6 +60,12 @@ class Engine {
   // Scratch of at least `bytes`; growing it forgets all captured graphs, which hold its addresses.
   void reserve_scratch(uint64_t bytes);
   void reserve_staging(uint64_t bytes);
+  void stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding);
+  void run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
+                   const glimt_run_args& args);
+  // Captures first when there is no graph for these symbols and addresses.
+  void replay(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
+              const glimt_run_args& args);
 
   int device_ = 0, multiprocessors_ = 1;
   bool use_cublas_;

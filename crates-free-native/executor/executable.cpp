@@ -15,7 +15,7 @@ namespace {
 using program::BufferKind;
 
 constexpr uint64_t kAlignment = 256;
-constexpr size_t kMaxGraphs = 64;
+constexpr size_t kMaxGraphs = 64, kMaxLayouts = 64;
 constexpr size_t kPaceInstructions = 16;
 // Between slots on the emulator, so that a write past a slot's end hits nobody.
 constexpr uint64_t kSlotGap = rt::kEmulated ? kAlignment : 0;
@@ -83,67 +83,90 @@ int64_t Executable::evaluate(const Dim& dim, const std::vector<int64_t>& symbols
   return result;
 }
 
-void Executable::plan_scratch(RunPlan& plan, const Engine& engine) const {
-  std::vector<uint64_t> slots(program_.slot_count, 0);
-  for (const BufferInfo& buffer : program_.buffers) {
-    if (buffer.kind != BufferKind::temporary) continue;
-    const uint64_t bytes = static_cast<uint64_t>(evaluate(buffer.rows, plan.symbols)) *
-                           evaluate(buffer.cols, plan.symbols) * element_bytes(buffer.dtype);
-    slots[buffer.slot] = std::max(slots[buffer.slot], bytes);
-  }
-  uint64_t offset = kSlotGap;
-  for (uint64_t bytes : slots) {
-    plan.slot_offsets.push_back(offset);
-    offset += aligned(bytes) + kSlotGap;
-  }
-  // Shapes are all that a workspace depends on.
-  for (const Operands& operands : plan.operands) {
-    const OpEntry& entry = *find_op(operands.instruction.op);
-    if (entry.workspace)
-      plan.workspace_bytes = std::max<uint64_t>(plan.workspace_bytes, entry.workspace(operands, engine.multiprocessors()));
-  }
-  plan.workspace_offset = offset;
-  offset += aligned(plan.workspace_bytes) + kSlotGap;
-  plan.inputs_offset = offset;
-  plan.scratch_bytes = offset + aligned(plan.input_bytes);
-}
-
-void Executable::make_operands(RunPlan& plan) const {
+void Executable::make_operands(Layout& layout) const {
   std::vector<View> views;
   for (const TensorInfo& tensor : program_.tensors) {
     const BufferInfo& buffer = program_.buffers[tensor.buffer];
-    View view{nullptr, buffer.dtype, evaluate(tensor.rows, plan.symbols), evaluate(tensor.cols, plan.symbols), 0};
+    View view{nullptr, buffer.dtype, evaluate(tensor.rows, layout.symbols), evaluate(tensor.cols, layout.symbols), 0};
     view.stride = tensor.row_stride ? tensor.row_stride : view.cols;
-    const int64_t elements = evaluate(buffer.rows, plan.symbols) * evaluate(buffer.cols, plan.symbols);
+    const auto elements = static_cast<int64_t>(layout.elements[tensor.buffer]);
     const bool empty = view.rows == 0 || view.cols == 0;
     if (!empty && (tensor.col_offset + (view.rows - 1) * view.stride + view.cols > elements || view.stride < view.cols))
       throw Error("PROGRAM_INVALID", program_.name + ": a tensor lies outside of its buffer \"" + buffer.name + "\"" +
-                                         format_symbols(plan.symbols) + ".");
+                                         format_symbols(layout.symbols) + ".");
     views.push_back(view);
   }
   for (const InstructionInfo& instruction : program_.instructions) {
     Operands operands{instruction, {}, {}, {}};
     for (uint32_t index : instruction.inputs) operands.inputs.push_back(views[index]);
     for (uint32_t index : instruction.outputs) operands.outputs.push_back(views[index]);
-    plan.operands.push_back(std::move(operands));
+    layout.operands.push_back(std::move(operands));
+  }
+}
+
+Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbols,
+                               const std::vector<bool>& on_host) const {
+  Layout layout;
+  layout.symbols = std::move(symbols);
+  std::vector<uint64_t> slots(program_.slot_count, 0);
+  for (uint32_t index = 0; index < program_.buffers.size(); index++) {
+    const BufferInfo& buffer = program_.buffers[index];
+    const uint64_t elements =
+        static_cast<uint64_t>(evaluate(buffer.rows, layout.symbols)) * evaluate(buffer.cols, layout.symbols);
+    const uint64_t bytes = elements * element_bytes(buffer.dtype);
+    layout.elements.push_back(elements);
+    layout.staged.push_back(on_host[index] ? layout.input_bytes : Layout::kNotStaged);
+    if (on_host[index]) layout.input_bytes += aligned(bytes);
+    if (buffer.kind == BufferKind::temporary) slots[buffer.slot] = std::max(slots[buffer.slot], bytes);
+  }
+  make_operands(layout);
+
+  uint64_t offset = kSlotGap;
+  for (uint64_t bytes : slots) {
+    layout.slot_offsets.push_back(offset);
+    offset += aligned(bytes) + kSlotGap;
+  }
+  uint64_t workspace = 0;
+  for (const Operands& operands : layout.operands) {
+    const OpEntry& entry = *find_op(operands.instruction.op);
+    entry.check(operands);
+    if (entry.workspace) workspace = std::max<uint64_t>(workspace, entry.workspace(operands, engine.multiprocessors()));
+  }
+  layout.workspace_offset = offset;
+  layout.inputs_offset = offset + aligned(workspace) + kSlotGap;
+  layout.scratch_bytes = layout.inputs_offset + layout.input_bytes;
+  find_index_checks(layout, on_host);
+  return layout;
+}
+
+void Executable::find_index_checks(Layout& layout, const std::vector<bool>& on_host) const {
+  // Layers share their index inputs: each is looked through once for each kind of use.
+  std::set<std::tuple<program::Op, std::vector<uint32_t>, int64_t, int64_t>> seen;
+  for (uint32_t i = 0; i < layout.operands.size(); i++) {
+    const Operands& operands = layout.operands[i];
+    if (!find_op(operands.instruction.op)->check_indices) continue;
+    std::vector<uint32_t> tensors;
+    for (uint32_t tensor : operands.instruction.inputs)
+      if (on_host[program_.tensors[tensor].buffer]) tensors.push_back(tensor);
+    const int64_t rows = operands.inputs[0].rows, last = operands.inputs[operands.inputs.size() > 3 ? 3 : 1].rows;
+    if (!tensors.empty() && seen.insert({operands.instruction.op, tensors, rows, last}).second)
+      layout.index_checks.push_back(i);
   }
 }
 
 uint64_t Executable::scratch_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const {
-  RunPlan plan;
-  plan.symbols = evaluate_symbols(symbols, count);
-  make_operands(plan);
-  plan_scratch(plan, engine);
-  return plan.scratch_bytes;
+  const std::vector<bool> none(program_.buffers.size(), false);
+  return make_layout(engine, evaluate_symbols(symbols, count), none).scratch_bytes;
 }
 
-void Executable::refuse_binding(const RunPlan& plan, const BufferInfo& buffer, const std::string& found) const {
+void Executable::refuse_binding(const BufferInfo& buffer, const std::vector<int64_t>& symbols,
+                                const std::string& found) const {
   static const char* const kKinds[] = {"weight", "state", "input", "output", "temporary"};
   throw Error("INPUT_INVALID", program_.name + ": " + kKinds[static_cast<int>(buffer.kind)] + " \"" + buffer.name +
                                    "\" " + found + ", expected " + dtype_name(buffer.dtype) + "[" +
-                                   std::to_string(evaluate(buffer.rows, plan.symbols)) + ", " +
-                                   std::to_string(evaluate(buffer.cols, plan.symbols)) + "]" +
-                                   format_symbols(plan.symbols) + ".");
+                                   std::to_string(evaluate(buffer.rows, symbols)) + ", " +
+                                   std::to_string(evaluate(buffer.cols, symbols)) + "]" + format_symbols(symbols) +
+                                   ".");
 }
 
 std::string Executable::format_symbols(const std::vector<int64_t>& symbols) const {
@@ -154,112 +177,117 @@ std::string Executable::format_symbols(const std::vector<int64_t>& symbols) cons
   return text + ")";
 }
 
-void Executable::bind(RunPlan& plan, const Engine& engine, const glimt_run_args& args) const {
-  plan.addresses.assign(program_.buffers.size(), nullptr);
-  plan.host_indices.assign(program_.buffers.size(), nullptr);
-  for (uint32_t index = 0; index < program_.buffers.size(); index++) {
+void Executable::bind_buffer(const Engine& engine, const glimt_binding& bound, uint32_t index, uint64_t needed,
+                             const std::vector<int64_t>& symbols, Binding& binding) const {
+  const BufferInfo& buffer = program_.buffers[index];
+  const auto refuse = [&](const std::string& found) { refuse_binding(buffer, symbols, found); };
+  if (bound.tensor) {
+    const Tensor& tensor = *engine.owned(reinterpret_cast<const Tensor*>(bound.tensor));
+    if (tensor.dtype != buffer.dtype) refuse(std::string("is ") + dtype_name(tensor.dtype));
+    if (bound.first_row > tensor.rows || bound.rows > tensor.rows - bound.first_row)
+      refuse("is bound to rows outside of its tensor");
+    const uint64_t elements = bound.rows * tensor.cols;
+    if (elements < needed) refuse("has " + std::to_string(elements) + " elements");
+    binding.addresses[index] =
+        static_cast<char*>(tensor.data) + bound.first_row * tensor.cols * element_bytes(tensor.dtype);
+    return;
+  }
+  if (buffer.kind != BufferKind::input) refuse("is bound to a host array");
+  const auto dtype = static_cast<program::DType>(bound.host_dtype);
+  const bool halves = element_bytes(dtype) == 2 && element_bytes(buffer.dtype) == 2;
+  if (dtype != buffer.dtype && !halves)
+    refuse(std::string("is ") + (element_bytes(dtype) == 2 ? "bf16 or f16" : dtype_name(dtype)));
+  if (bound.host_elements < needed) refuse("has " + std::to_string(bound.host_elements) + " elements");
+  binding.host[index] = bound.host;
+}
+
+Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Binding& binding) {
+  std::vector<int64_t> symbols = evaluate_symbols(args.symbols, args.symbol_count);
+  const size_t count = program_.buffers.size();
+  binding.addresses.assign(count, nullptr);
+  binding.host.assign(count, nullptr);
+  std::vector<bool> on_host(count, false);
+  const auto* end = args.bindings + args.binding_count;
+  for (uint32_t index = 0; index < count; index++) {
     const BufferInfo& buffer = program_.buffers[index];
     if (buffer.kind == BufferKind::temporary) continue;
     if (weights_[index]) {
-      plan.addresses[index] = engine.owned(weights_[index])->data;
+      binding.addresses[index] = engine.owned(weights_[index])->data;
       continue;
     }
-    const uint64_t needed = static_cast<uint64_t>(evaluate(buffer.rows, plan.symbols)) * evaluate(buffer.cols, plan.symbols);
-    const auto* end = args.bindings + args.binding_count;
-    const auto* binding = std::find_if(args.bindings, end, [&](auto& one) { return buffer.name == one.name; });
-    if (binding == end) refuse_binding(plan, buffer, "is not bound");
-    if (binding->tensor) {
-      const Tensor& tensor = *engine.owned(reinterpret_cast<const Tensor*>(binding->tensor));
-      if (tensor.dtype != buffer.dtype) refuse_binding(plan, buffer, std::string("is ") + dtype_name(tensor.dtype));
-      if (binding->first_row > tensor.rows || binding->rows > tensor.rows - binding->first_row)
-        refuse_binding(plan, buffer, "is bound to rows outside of its tensor");
-      if (binding->rows * tensor.cols < needed)
-        refuse_binding(plan, buffer, "has " + std::to_string(binding->rows * tensor.cols) + " elements");
-      plan.addresses[index] = static_cast<char*>(tensor.data) + binding->first_row * tensor.cols * element_bytes(tensor.dtype);
-      continue;
-    }
-    if (buffer.kind != BufferKind::input) refuse_binding(plan, buffer, "is bound to a host array");
-    const auto dtype = static_cast<program::DType>(binding->host_dtype);
-    const bool half = element_bytes(dtype) == 2 && element_bytes(buffer.dtype) == 2;
-    if (dtype != buffer.dtype && !half)
-      refuse_binding(plan, buffer, std::string("is ") + (element_bytes(dtype) == 2 ? "bf16 or f16" : dtype_name(dtype)));
-    if (binding->host_elements < needed)
-      refuse_binding(plan, buffer, "has " + std::to_string(binding->host_elements) + " elements");
-    const uint64_t bytes = needed * element_bytes(buffer.dtype);
-    plan.host_inputs.push_back({index, binding->host, bytes, plan.input_bytes});
-    plan.input_bytes += aligned(bytes);
-    if (buffer.dtype == program::DType::i32) plan.host_indices[index] = static_cast<const int32_t*>(binding->host);
+    const auto* bound = std::find_if(args.bindings, end, [&](auto& one) { return buffer.name == one.name; });
+    if (bound == end) refuse_binding(buffer, symbols, "is not bound");
+    const uint64_t needed = static_cast<uint64_t>(evaluate(buffer.rows, symbols)) * evaluate(buffer.cols, symbols);
+    bind_buffer(engine, *bound, index, needed, symbols, binding);
+    on_host[index] = bound->tensor == nullptr;
   }
+
+  std::string key(reinterpret_cast<const char*>(symbols.data()), symbols.size() * sizeof symbols[0]);
+  for (bool host : on_host) key.push_back(host);
+  const auto known = std::find_if(layouts_.begin(), layouts_.end(), [&](auto& one) { return one.first == key; });
+  if (known != layouts_.end()) {
+    std::rotate(known, known + 1, layouts_.end());
+  } else {
+    auto layout = std::make_unique<Layout>(make_layout(engine, std::move(symbols), on_host));
+    if (layouts_.size() == kMaxLayouts) layouts_.erase(layouts_.begin());
+    layouts_.emplace_back(std::move(key), std::move(layout));
+  }
+  return *layouts_.back().second;
 }
 
-RunPlan Executable::plan(const Engine& engine, const glimt_run_args& args) const {
-  RunPlan plan;
-  plan.symbols = evaluate_symbols(args.symbols, args.symbol_count);
-  bind(plan, engine, args);
-  make_operands(plan);
-  plan_scratch(plan, engine);
-
-  // Layers share their index inputs: each is looked through once for each kind of use.
-  std::set<std::tuple<program::Op, std::vector<const int32_t*>, int64_t, int64_t>> seen;
-  for (Operands& operands : plan.operands) {
-    const OpEntry& entry = *find_op(operands.instruction.op);
-    entry.check(operands);
-    if (!entry.check_indices) continue;
-    bool any = false;
+void Executable::check_indices(Layout& layout, const Binding& binding) const {
+  for (uint32_t i : layout.index_checks) {
+    Operands& operands = layout.operands[i];
+    operands.host.clear();
     for (uint32_t tensor : operands.instruction.inputs) {
       const TensorInfo& info = program_.tensors[tensor];
-      const int32_t* host = plan.host_indices[info.buffer];
-      operands.host.push_back(host ? host + info.col_offset : nullptr);
-      any = any || host;
+      const auto* host = static_cast<const int32_t*>(binding.host[info.buffer]);
+      const bool index = program_.buffers[info.buffer].dtype == program::DType::i32;
+      operands.host.push_back(host && index ? host + info.col_offset : nullptr);
     }
-    const auto use = std::make_tuple(operands.instruction.op, operands.host, operands.inputs[0].rows,
-                                     operands.inputs[std::min<size_t>(3, operands.inputs.size() - 1)].rows);
-    if (any && seen.insert(use).second) entry.check_indices(operands);
+    find_op(operands.instruction.op)->check_indices(operands);
   }
-  return plan;
 }
 
-void Executable::place(RunPlan& plan, void* scratch) const {
+void Executable::place(const Layout& layout, Binding& binding, void* scratch) const {
   char* base = static_cast<char*>(scratch);
-  for (const auto& input : plan.host_inputs) plan.addresses[input.buffer] = base + plan.inputs_offset + input.offset;
-  for (size_t index = 0; index < program_.buffers.size(); index++)
-    if (program_.buffers[index].kind == BufferKind::temporary)
-      plan.addresses[index] = base + plan.slot_offsets[program_.buffers[index].slot];
+  for (size_t index = 0; index < program_.buffers.size(); index++) {
+    if (layout.staged[index] != Layout::kNotStaged)
+      binding.addresses[index] = base + layout.inputs_offset + layout.staged[index];
+    else if (program_.buffers[index].kind == BufferKind::temporary)
+      binding.addresses[index] = base + layout.slot_offsets[program_.buffers[index].slot];
+  }
+}
+
+void Executable::launch(Layout& layout, const Binding& binding, const KernelContext& context,
+                        const glimt_run_args& args, const std::function<void()>& pace) const {
   const auto address = [&](uint32_t tensor) {
     const TensorInfo& info = program_.tensors[tensor];
-    return static_cast<char*>(plan.addresses[info.buffer]) +
+    return static_cast<char*>(binding.addresses[info.buffer]) +
            uint64_t{info.col_offset} * element_bytes(program_.buffers[info.buffer].dtype);
   };
-  for (Operands& operands : plan.operands) {
-    const InstructionInfo& instruction = operands.instruction;
-    for (size_t i = 0; i < operands.inputs.size(); i++) operands.inputs[i].data = address(instruction.inputs[i]);
-    for (size_t i = 0; i < operands.outputs.size(); i++) operands.outputs[i].data = address(instruction.outputs[i]);
-    // Some checks compare addresses (an output that must be its input).
-    find_op(instruction.op)->check(operands);
-  }
-}
-
-void Executable::launch(const RunPlan& plan, const KernelContext& context, const glimt_run_args& args,
-                        const std::function<void()>& pace) const {
   size_t done = 0;
-  for (const Operands& operands : plan.operands) {
+  for (Operands& operands : layout.operands) {
     if (pace && done % kPaceInstructions == 0) pace();
     if (args.abort && __atomic_load_n(args.abort, __ATOMIC_RELAXED))
       throw Error("ABORTED", "The operation was aborted.");
-    find_op(operands.instruction.op)->run(context, operands);
+    const InstructionInfo& instruction = operands.instruction;
+    for (size_t i = 0; i < operands.inputs.size(); i++) operands.inputs[i].data = address(instruction.inputs[i]);
+    for (size_t i = 0; i < operands.outputs.size(); i++) operands.outputs[i].data = address(instruction.outputs[i]);
+    find_op(instruction.op)->run(context, operands);
     done++;
     if (args.progress)
-      __atomic_store_n(args.progress, static_cast<int32_t>(1000 * done / plan.operands.size()), __ATOMIC_RELAXED);
+      __atomic_store_n(args.progress, static_cast<int32_t>(1000 * done / layout.operands.size()), __ATOMIC_RELAXED);
   }
 }
 
-std::string Executable::graph_key(const RunPlan& plan) const {
+std::string Executable::graph_key(const Layout& layout, const Binding& binding) const {
   std::string key;
   const auto append = [&](const auto& values) {
     key.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
   };
-  append(plan.symbols);
-  append(plan.addresses);
+  append(layout.symbols);
+  append(binding.addresses);
   return key;
 }
 

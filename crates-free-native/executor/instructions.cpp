@@ -300,7 +300,7 @@ constexpr OpEntry kScatterRows{
       scatter_rows(c, o.inputs[1], o.inputs[2].as<const int32_t>(), o.outputs[0]);
     },
     [](const Operands& o) {
-      require(same_shape(o.inputs[0], o.outputs[0]) && o.inputs[0].data == o.outputs[0].data &&
+      require(same_shape(o.inputs[0], o.outputs[0]) && o.instruction.inputs[0] == o.instruction.outputs[0] &&
                   o.inputs[1].cols == o.outputs[0].cols && o.inputs[1].dtype == o.outputs[0].dtype,
               o, "x, values and y");
       i32_vector(o, o.inputs[2], o.inputs[1].rows);
