@@ -21,7 +21,7 @@ export { resizeBicubic } from "./processor/resize.ts";
 export { type SampledFrames, sampleVideoFrames, type VideoTiming } from "./processor/sampling.ts";
 export { imageSize, type VisionSize, videoSize } from "./processor/sizes.ts";
 export { smartResize } from "./processor/smart-resize.ts";
-export type { AdapterChoice, AdapterSource, LoadedAtStart } from "./runtime/adapter-options.ts";
+export type { AdapterAtLoad, AdapterChoice, AdapterSource } from "./runtime/adapter-options.ts";
 export type { AdapterFacts } from "./runtime/adapters.ts";
 export type { EncodeOptions } from "./runtime/encode-media.ts";
 export type { EmbeddedItem, EncoderItem, VisionItem } from "./runtime/encoder-batch.ts";
@@ -54,4 +54,5 @@ export type {
   VideoDims,
 } from "./runtime/request-counts.ts";
 export type { RequestPlan } from "./runtime/request-plan.ts";
+export type { RequestSizer } from "./runtime/request-sizer.ts";
 export type { WeightDType } from "./tensor/dtype.ts";

@@ -12,7 +12,7 @@ export interface AdapterSource {
   readonly scale?: number | undefined;
 }
 
-export interface LoadedAtStart extends AdapterSource {
+export interface AdapterAtLoad extends AdapterSource {
   /** Merge it into the weights while they are read: it costs nothing afterwards, and can not be left out or unloaded. */
   readonly merge?: boolean | undefined;
 }

@@ -5,7 +5,7 @@ import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import type { LoadedAtStart } from "./adapter-options.ts";
+import type { AdapterAtLoad } from "./adapter-options.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { encoderBudget } from "./encoder-batch.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
@@ -35,7 +35,7 @@ export interface LoadOptions extends MediaOptions {
    */
   readonly encoderTokenBudgets?: readonly number[] | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
-  readonly adapters?: readonly LoadedAtStart[] | undefined;
+  readonly adapters?: readonly AdapterAtLoad[] | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -3,7 +3,7 @@ import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapt
 import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { GlimtError } from "../errors.ts";
-import { type AdapterSource, checkAdapterSource, type LoadedAtStart } from "./adapter-options.ts";
+import { type AdapterAtLoad, type AdapterSource, checkAdapterSource } from "./adapter-options.ts";
 import { type AdapterFacts, adapterFacts } from "./adapters.ts";
 import type { Platform } from "./platform.ts";
 
@@ -16,14 +16,14 @@ export interface MergedAtStart {
 /** Opens those to be merged; the others are handed on. @throws OPTION_INVALID, and what opening an adapter throws */
 export async function openMerged(
   platform: Pick<Platform, "openFiles">,
-  sources: readonly LoadedAtStart[],
+  sources: readonly AdapterAtLoad[],
   signal: AbortSignal | undefined,
 ): Promise<{ merged: MergedAtStart[]; separate: AdapterSource[] }> {
   const names = new Set<string>();
   const merged: MergedAtStart[] = [];
   const separate: AdapterSource[] = [];
   if (!Array.isArray(sources)) throw new GlimtError("OPTION_INVALID", "adapters must be a list.");
-  for (const source of sources as readonly LoadedAtStart[]) {
+  for (const source of sources as readonly AdapterAtLoad[]) {
     checkAdapterSource(source, ["name", "location", "scale", "merge"]);
     const { merge, ...rest } = source;
     if (names.has(rest.name)) {
