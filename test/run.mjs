@@ -13,7 +13,7 @@ import { buildAddon, missingTool } from "../bindings/build.mjs";
 import { bundleAll, bundleDefaults } from "../build.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const FILE_LIMIT_MS = 180_000;
+const FILE_LIMIT_MS = 400_000;
 
 const filters = process.argv.slice(2);
 const files = readdirSync(join(root, "test"), { recursive: true })
