@@ -46,15 +46,15 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
     mainDType: flags.dtype ?? checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, flags.dtype),
   });
-  const counts = processor.count({ images, videos, textTokens: flags.text });
+  const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
   const planned = planRequest(counts, compileModel(model), checkpoint.config, {
     maxTokens,
     prefillChunk,
     pageSize: DEFAULT_PAGE_SIZE,
     activationDType: backend.activationDType,
   });
-  const largestImage = processor.imageSizeWithMostFeatures();
-  const mostFrames = videos.map(({ width, height }) => processor.mostVideoFrames({ width, height }));
+  const largestImage = processor.sizes.imageSizeWithMostFeatures();
+  const mostFrames = videos.map(({ width, height }) => processor.sizes.mostVideoFrames({ width, height }));
   if (flags.json) {
     console.log(JSON.stringify({ backend: backend.name, ...planned, largestImage, mostFrames }));
     return;

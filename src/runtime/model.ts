@@ -104,7 +104,7 @@ export class Model {
   plan(sizes: RequestSizes & { readonly maxTokens?: number }): RequestPlan {
     const { parts } = this.#core;
     this.#core.throwIfDisposed();
-    return planRequest(this.#processor.count(sizes), compileModel(parts), this.config, {
+    return planRequest(this.#processor.sizes.count(sizes), compileModel(parts), this.config, {
       maxTokens: sizes.maxTokens ?? DEFAULT_MAX_TOKENS,
       prefillChunk: parts.prefillChunk,
       pageSize: parts.pool.layout.pageSize,
@@ -121,10 +121,11 @@ export class Model {
   async warmUp(sizes?: RequestSizes): Promise<void> {
     this.#core.throwIfDisposed();
     const largest = () => {
-      const { resizedWidth: width, resizedHeight: height } = this.#processor.imageSizeWithMostFeatures();
+      const { resizedWidth: width, resizedHeight: height } =
+        this.#processor.sizes.imageSizeWithMostFeatures();
       return { images: [{ width, height }] };
     };
-    await this.complete(this.#processor.dummyInputs(sizes ?? largest()), { maxTokens: 1 });
+    await this.complete(this.#processor.sizes.dummyInputs(sizes ?? largest()), { maxTokens: 1 });
   }
 
   /**

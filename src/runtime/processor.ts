@@ -6,17 +6,14 @@ import type { ImageSource } from "../media/source.ts";
 import { loadVideo } from "../media/video.ts";
 import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
 import { mropePositions, type PositionIds } from "../mrope/positions.ts";
-import { imageSizeWithMostFeatures } from "../processor/budgets.ts";
 import type { GridThw } from "../processor/grid.ts";
-import { patchLength, processImage } from "../processor/image.ts";
+import { processImage } from "../processor/image.ts";
 import {
   expandPlaceholders,
   mmTokenTypeIds,
   type VideoLayout,
   type VideoPlaceholder,
 } from "../processor/placeholders.ts";
-import { mostSampledFrames } from "../processor/sampling.ts";
-import { type VisionSize, videoSize } from "../processor/sizes.ts";
 import { processVideo } from "../processor/video.ts";
 import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
 import { type ChatMessage, type NormalisedChat, normaliseMessages, type Part } from "../text/messages.ts";
@@ -32,14 +29,7 @@ import {
 } from "./media-embeddings.ts";
 import { checkCounts, type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
 import type { Platform } from "./platform.ts";
-import type { PromptInputs } from "./prompt-inputs.ts";
-import {
-  countMedia,
-  type ImageDims,
-  type RequestCounts,
-  type RequestSizes,
-  totals,
-} from "./request-counts.ts";
+import { RequestSizer } from "./request-sizer.ts";
 import { frameChoice, type ReadVideoOptions, resolveChoices, sharedChoices } from "./video-choices.ts";
 
 /** A picture, or its features. */
@@ -125,6 +115,8 @@ export type ProcessedMedia = VisionItem & {
 export class Processor {
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
+  /** Grids, tokens and limits by sizes alone. */
+  readonly sizes: RequestSizer;
   readonly #template: string;
   readonly #platform: Platform;
   readonly #rules: MediaRules;
@@ -141,6 +133,10 @@ export class Processor {
     this.#template = template;
     this.#platform = platform;
     this.#rules = rules;
+    this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
+      const promptText = renderChat(template, [{ role: "user", content }], this.#renderOptions({}));
+      return this.#tokens(promptText, images, videos);
+    });
   }
 
   /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID */
@@ -167,82 +163,6 @@ export class Processor {
       visionItems: inPromptOrder(promptText, { [this.#imageToken]: images, [this.#videoToken]: videos }),
       milliseconds: performance.now() - start,
     };
-  }
-
-  /**
-   * What a request with pictures and videos of these sizes would be given. Decodes and runs nothing.
-   *
-   * @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes and counts that `process` would refuse
-   */
-  count(sizes: RequestSizes): RequestCounts {
-    const { media, tokens } = this.#layOut(sizes);
-    const { mergeSize } = this.checkpoint.processor.image;
-    return {
-      ...media,
-      ...totals(media, mergeSize),
-      promptTokens: tokens.inputIds.length + (sizes.textTokens ?? 0),
-    };
-  }
-
-  /** Inputs of these sizes with black pictures, for warm-up. Throws as `count`. */
-  dummyInputs(sizes: RequestSizes): PromptInputs {
-    const { media, tokens } = this.#layOut(sizes);
-    const { inputIds, imageGridThw, videoGridThw } = tokens;
-    const pixels = (items: readonly VisionSize[]) =>
-      new Float32Array(
-        items.reduce((sum, { numPatches }) => sum + numPatches, 0) *
-          patchLength(this.checkpoint.processor.image),
-      );
-    return {
-      inputIds: [...inputIds, ...new Array<number>(sizes.textTokens ?? 0).fill(0)],
-      imageGridThw,
-      videoGridThw,
-      pixelValues: pixels(media.images),
-      pixelValuesVideos: pixels(media.videos),
-    };
-  }
-
-  /** The image size that gives the most features, at most `mostTokens` (default: what the context leaves room for). */
-  imageSizeWithMostFeatures(mostTokens?: number): VisionSize {
-    const { maxPositionEmbeddings } = this.checkpoint.config.text;
-    const around = this.count({ images: [{ width: 1, height: 1 }] });
-    const room = maxPositionEmbeddings - 1 - (around.promptTokens - around.visionTokens);
-    return imageSizeWithMostFeatures(this.#rules.image, Math.min(mostTokens ?? room, room));
-  }
-
-  /**
-   * Most frames of a video of this size, sampled at `fps` (default 2), whose prompt has at most `promptTokens` tokens
-   * (default: all of the context but one). 0 when not even one temporal patch fits.
-   */
-  mostVideoFrames(size: ImageDims, options: { promptTokens?: number; fps?: number } = {}): number {
-    const { config, processor } = this.checkpoint;
-    const { promptTokens = config.text.maxPositionEmbeddings - 1, fps = 2 } = options;
-    const step = processor.video.temporalPatchSize;
-    for (
-      let numFrames = mostSampledFrames(processor.kind, processor.sampling);
-      numFrames > 0;
-      numFrames -= step
-    ) {
-      const { numTokens } = videoSize(numFrames, size.width, size.height, this.#rules.video);
-      if (numTokens >= promptTokens) continue;
-      const counts = this.count({ videos: [{ ...size, numFrames, fps, sampleFrames: false }] });
-      if (counts.promptTokens <= promptTokens) return numFrames;
-    }
-    return 0;
-  }
-
-  #layOut(sizes: RequestSizes) {
-    const { images = [], videos = [], text } = sizes;
-    checkCounts(images.length, videos.length, this.#rules.limits);
-    const media = countMedia(sizes, this.checkpoint.processor, this.#rules);
-    const content = [
-      ...images.map(() => ({ type: "image", image: "?" })),
-      ...videos.map(() => ({ type: "video", video: "?" })),
-      ...(text === undefined ? [] : [{ type: "text", text }]),
-    ];
-    const promptText = renderChat(this.#template, [{ role: "user", content }], this.#renderOptions({}));
-    const pictures = media.images.map(({ gridThw }) => ({ gridThw, labels: [] }));
-    return { media, tokens: this.#tokens(promptText, pictures, media.videos) };
   }
 
   /** Errors say which part of which message they are about. */

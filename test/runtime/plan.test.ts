@@ -79,7 +79,7 @@ for (const name of goldenCheckpoints()) {
     const processor = await openProcessor(directoryOf(name));
     // GLM-OCR's template knows no videos.
     for (const sizes of name.startsWith("glm_ocr") ? REQUESTS : [...REQUESTS, ...VIDEO_REQUESTS]) {
-      const counts = processor.count(sizes);
+      const counts = processor.sizes.count(sizes);
       const inputs = await processor.process(conversation(sizes));
       const what = JSON.stringify(sizes);
       assert.equal(
@@ -101,11 +101,11 @@ for (const name of goldenCheckpoints()) {
       assert.is(counts.encoderTokens, patches, what);
       assert.is(numConnectorTokens(patches, 2), visionTokens);
       assert.is(numEncoderTokens(visionTokens, 2), patches);
-      const dummy = processor.dummyInputs(sizes);
+      const dummy = processor.sizes.dummyInputs(sizes);
       assert.equal(dummy.inputIds, inputs.inputIds, what);
       assert.is(dummy.pixelValues?.length, inputs.pixelValues?.length ?? 0, what);
       assert.is(dummy.pixelValuesVideos?.length, inputs.pixelValuesVideos?.length ?? 0, what);
-      assert.is(processor.count({ ...sizes, textTokens: 7 }).promptTokens, counts.promptTokens + 7);
+      assert.is(processor.sizes.count({ ...sizes, textTokens: 7 }).promptTokens, counts.promptTokens + 7);
     }
   });
 
@@ -165,7 +165,7 @@ test("no image has more tokens than the largest one, which resizing leaves as it
   for (const maxImagePixels of [undefined, 50_000]) {
     const processor = await openProcessor(directoryOf("glm4v-tiny"), { maxImagePixels });
     const { image } = processor.checkpoint.processor;
-    const largest = processor.imageSizeWithMostFeatures();
+    const largest = processor.sizes.imageSizeWithMostFeatures();
     const config = {
       ...image,
       maxPixels: Math.min(
@@ -184,7 +184,7 @@ test("no image has more tokens than the largest one, which resizing leaves as it
       }
     }
     assert.ok(largest.numTokens >= most, `${largest.numTokens} < ${most}`);
-    assert.ok(processor.imageSizeWithMostFeatures(20).numTokens <= 20);
+    assert.ok(processor.sizes.imageSizeWithMostFeatures(20).numTokens <= 20);
   }
 });
 
@@ -193,14 +193,14 @@ test("the most frames for a context fit it, and more do not", async () => {
     const processor = await openProcessor(directoryOf(name));
     const size = { width: 60, height: 40 };
     const promptOf = (numFrames: number) =>
-      processor.count({ videos: [{ ...size, numFrames, fps: 2, sampleFrames: false }] }).promptTokens;
+      processor.sizes.count({ videos: [{ ...size, numFrames, fps: 2, sampleFrames: false }] }).promptTokens;
     for (const promptTokens of [60, 150, 400]) {
-      const frames = processor.mostVideoFrames(size, { promptTokens });
+      const frames = processor.sizes.mostVideoFrames(size, { promptTokens });
       assert.ok(frames > 0 && promptOf(frames) <= promptTokens, `${name}: ${frames} frames`);
       assert.ok(promptOf(frames + 2) > promptTokens, `${name}: ${frames + 2} frames`);
     }
-    assert.is(processor.mostVideoFrames(size, { promptTokens: 5 }), 0);
-    assert.ok([600, 640].includes(processor.mostVideoFrames(size, { promptTokens: 1e6 })));
+    assert.is(processor.sizes.mostVideoFrames(size, { promptTokens: 5 }), 0);
+    assert.ok([600, 640].includes(processor.sizes.mostVideoFrames(size, { promptTokens: 1e6 })));
   }
 });
 
@@ -209,14 +209,14 @@ test("limits on images and videos are held, and named when they are passed", asy
   const image = { width: 30, height: 30 };
   const one = { images: [image] };
   await processor.process(conversation(one));
-  processor.count(one);
+  processor.sizes.count(one);
   const two = { images: [image, image] };
   const video = { videos: [{ ...image, numFrames: 2 }] };
   for (const [sizes, message] of [
     [two, /^The prompt has 2 images, but limits\.images is 1/],
     [video, /^The prompt has 1 videos, but limits\.videos is 0/],
   ] as const) {
-    for (const call of [() => processor.process(conversation(sizes)), () => processor.count(sizes)]) {
+    for (const call of [() => processor.process(conversation(sizes)), () => processor.sizes.count(sizes)]) {
       const error = await failure(call);
       assert.is(error.code, "INPUT_INVALID");
       assert.match(error.message, message);

@@ -1,0 +1,115 @@
+/** Answers about requests by the sizes of their pictures: nothing is decoded and nothing runs. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { imageSizeWithMostFeatures } from "../processor/budgets.ts";
+import type { GridThw } from "../processor/grid.ts";
+import { patchLength } from "../processor/image.ts";
+import type { VideoPlaceholder } from "../processor/placeholders.ts";
+import { mostSampledFrames } from "../processor/sampling.ts";
+import { type VisionSize, videoSize } from "../processor/sizes.ts";
+import { checkCounts, type MediaRules } from "./media-options.ts";
+import type { PromptInputs } from "./prompt-inputs.ts";
+import {
+  countMedia,
+  type ImageDims,
+  type RequestCounts,
+  type RequestSizes,
+  totals,
+} from "./request-counts.ts";
+
+/** Renders one user message, expands its placeholders and reads its tokens. */
+type Tokenise = (
+  content: readonly object[],
+  images: readonly VideoPlaceholder[],
+  videos: readonly VideoPlaceholder[],
+) => {
+  readonly inputIds: readonly number[];
+  readonly imageGridThw: readonly GridThw[];
+  readonly videoGridThw: readonly GridThw[];
+};
+
+export class RequestSizer {
+  readonly #checkpoint: Pick<Checkpoint, "config" | "processor">;
+  readonly #rules: MediaRules;
+  readonly #tokens: Tokenise;
+
+  constructor(checkpoint: Pick<Checkpoint, "config" | "processor">, rules: MediaRules, tokens: Tokenise) {
+    this.#checkpoint = checkpoint;
+    this.#rules = rules;
+    this.#tokens = tokens;
+  }
+
+  /**
+   * What a request with pictures and videos of these sizes would be given. Decodes and runs nothing.
+   *
+   * @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes and counts that `process` would refuse
+   */
+  count(sizes: RequestSizes): RequestCounts {
+    const { media, tokens } = this.#layOut(sizes);
+    const { mergeSize } = this.#checkpoint.processor.image;
+    return {
+      ...media,
+      ...totals(media, mergeSize),
+      promptTokens: tokens.inputIds.length + (sizes.textTokens ?? 0),
+    };
+  }
+
+  /** Inputs of these sizes with black pictures, for warm-up. Throws as `count`. */
+  dummyInputs(sizes: RequestSizes): PromptInputs {
+    const { media, tokens } = this.#layOut(sizes);
+    const { inputIds, imageGridThw, videoGridThw } = tokens;
+    const pixels = (items: readonly VisionSize[]) =>
+      new Float32Array(
+        items.reduce((sum, { numPatches }) => sum + numPatches, 0) *
+          patchLength(this.#checkpoint.processor.image),
+      );
+    return {
+      inputIds: [...inputIds, ...new Array<number>(sizes.textTokens ?? 0).fill(0)],
+      imageGridThw,
+      videoGridThw,
+      pixelValues: pixels(media.images),
+      pixelValuesVideos: pixels(media.videos),
+    };
+  }
+
+  /** The image size that gives the most features, at most `mostTokens` (default: what the context leaves room for). */
+  imageSizeWithMostFeatures(mostTokens?: number): VisionSize {
+    const { maxPositionEmbeddings } = this.#checkpoint.config.text;
+    const around = this.count({ images: [{ width: 1, height: 1 }] });
+    const room = maxPositionEmbeddings - 1 - (around.promptTokens - around.visionTokens);
+    return imageSizeWithMostFeatures(this.#rules.image, Math.min(mostTokens ?? room, room));
+  }
+
+  /**
+   * Most frames of a video of this size, sampled at `fps` (default 2), whose prompt has at most `promptTokens` tokens
+   * (default: all of the context but one). 0 when not even one temporal patch fits.
+   */
+  mostVideoFrames(size: ImageDims, options: { promptTokens?: number; fps?: number } = {}): number {
+    const { config, processor } = this.#checkpoint;
+    const { promptTokens = config.text.maxPositionEmbeddings - 1, fps = 2 } = options;
+    const step = processor.video.temporalPatchSize;
+    for (
+      let numFrames = mostSampledFrames(processor.kind, processor.sampling);
+      numFrames > 0;
+      numFrames -= step
+    ) {
+      const { numTokens } = videoSize(numFrames, size.width, size.height, this.#rules.video);
+      if (numTokens >= promptTokens) continue;
+      const counts = this.count({ videos: [{ ...size, numFrames, fps, sampleFrames: false }] });
+      if (counts.promptTokens <= promptTokens) return numFrames;
+    }
+    return 0;
+  }
+
+  #layOut(sizes: RequestSizes) {
+    const { images = [], videos = [], text } = sizes;
+    checkCounts(images.length, videos.length, this.#rules.limits);
+    const media = countMedia(sizes, this.#checkpoint.processor, this.#rules);
+    const content = [
+      ...images.map(() => ({ type: "image", image: "?" })),
+      ...videos.map(() => ({ type: "video", video: "?" })),
+      ...(text === undefined ? [] : [{ type: "text", text }]),
+    ];
+    const pictures = media.images.map(({ gridThw }) => ({ gridThw, labels: [] }));
+    return { media, tokens: this.#tokens(content, pictures, media.videos) };
+  }
+}
