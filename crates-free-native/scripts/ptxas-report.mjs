@@ -42,7 +42,10 @@ process.exitCode = spilling.length ? 1 : 0;
 function demangle(symbols) {
   let lines = symbols;
   try {
-    lines = execFileSync("c++filt", { input: symbols.join("\n") }).toString().trim().split("\n");
+    lines = execFileSync("c++filt", { input: symbols.join("\n") })
+      .toString()
+      .trim()
+      .split("\n");
   } catch {
     // Mangled names serve too.
   }
