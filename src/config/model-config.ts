@@ -4,7 +4,8 @@
  * are not the released values, so here a missing key is an error unless a comment says why it is not.
  */
 import { GlimtError } from "../errors.ts";
-import { FAMILIES, type FamilyTraits, identifyFamily } from "./families.ts";
+import type { FamilyDefinition, FamilyTraits } from "./families/family.ts";
+import { FAMILIES, identifyFamily } from "./families/registry.ts";
 import { deepFreeze } from "./freeze.ts";
 import { JsonSection } from "./json-section.ts";
 import { parseTextRope, visionRopeTheta } from "./rope.ts";
@@ -14,11 +15,16 @@ import type { ModelConfig, MoeConfig, SpecialTokens, TextConfig, VisionConfig } 
 const RGB = 3;
 
 /** Throws `CONFIG_INVALID` (names the key path) or `MODEL_UNSUPPORTED` (another model, quantised weights). */
-export function parseModelConfig(json: unknown): ModelConfig {
+export function parseModelConfig(
+  json: unknown,
+  families: readonly FamilyDefinition[] = FAMILIES,
+): ModelConfig {
   const root = JsonSection.root(json, "config.json");
-  const { family, architecture } = identifyFamily(root);
+  const {
+    family: { name: family, traits },
+    architecture,
+  } = identifyFamily(root, families);
   rejectQuantised(root);
-  const traits = FAMILIES[family];
   const textSection = root.section("text_config");
   const vision = parseVision(root.section("vision_config"), traits);
   const text = parseText(textSection, traits);

@@ -1,5 +1,5 @@
 /** Rotary parameters: `rope_parameters` (transformers 5.x), or rope_theta, rope_scaling, partial_rotary_factor (4.x). */
-import type { FamilyTraits } from "./families.ts";
+import type { FamilyTraits } from "./families/family.ts";
 import type { JsonSection } from "./json-section.ts";
 import type { TextRopeConfig } from "./types.ts";
 

@@ -1,6 +1,7 @@
 /** What the rest of glimt knows of a checkpoint's JSON files: validated, frozen, without defaults that hide a missing key. */
 
-export type Family = "glm4v" | "glm_ocr" | "glm4v_moe";
+/** A row of the table in families/registry.ts: "glm4v", "glm_ocr" or "glm4v_moe". */
+export type Family = string;
 
 export interface ModelConfig {
   readonly family: Family;

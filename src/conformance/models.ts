@@ -38,12 +38,15 @@ const TEXT_TOKENS = 5;
 /** One result a family. With f32 activations every greedy choice must agree; narrower types are only reported. */
 export async function runModelConformance(
   backend: Backend,
-  { engine = {} }: { readonly engine?: EngineOptions } = {},
+  {
+    engine = {},
+    configs = MODEL_CONFIGS,
+  }: { readonly engine?: EngineOptions; readonly configs?: Readonly<Record<string, ModelConfig>> } = {},
 ): Promise<ModelResult[]> {
   const activation = backend.activationDType as ActivationDType;
   const judge = createReferenceBackend(activation);
   const results: ModelResult[] = [];
-  for (const [model, config] of Object.entries(MODEL_CONFIGS)) {
+  for (const [model, config] of Object.entries(configs)) {
     const about = { model, backend: backend.name, activation, steps: STEPS };
     try {
       const expected = await answer(judge, config, {}, null);
