@@ -3,13 +3,17 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { GlimtError } from "../errors.ts";
-import type { LoadOptions, Message, MessagePart } from "../index.ts";
+import type { LoadOptions, Message, MessagePart, ProcessOptions } from "../index.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
   readonly video: readonly string[];
   readonly system?: string;
   readonly messages?: string;
+  readonly thinking?: boolean;
+  readonly videoFps?: number;
+  readonly sampleFrames?: boolean;
+  readonly maxFrames?: number;
 }
 
 export interface LoadFlags {
@@ -25,8 +29,22 @@ export function withPromptOptions(command: Command): Command {
   return command
     .argument("<model>", "checkpoint directory, or the URL of one")
     .argument("[prompt]", "what to ask")
-    .option("--image <file>", "a picture (PNG, JPEG, WebP; file or URL); may be repeated", collect, [])
-    .option("--video <dir|file>", "a video; may be repeated", collect, [])
+    .option("--image <file>", "a picture (PNG, JPEG, WebP, GIF; file or URL); may be repeated", collect, [])
+    .option(
+      "--video <file|dir>",
+      "a video (MP4, WebM, animated GIF, WebP or PNG; file or URL), or a directory of frames; may be repeated",
+      collect,
+      [],
+    )
+    .option("--video-fps <n>", "frames a second to sample of videos (GLM-4.1V)", decimal)
+    .option(
+      "--sample-frames",
+      "choose frames as the checkpoint's processor does (default where the rate is known)",
+    )
+    .option("--no-sample-frames", "use all frames of videos as they are")
+    .option("--max-frames <n>", "use at most so many frames of each video", wholeNumber)
+    .option("--thinking", "let the model think first (default: as the chat template has it)")
+    .option("--no-thinking", "no thinking first, for templates that can do without")
     .option("--system <text>", "system message")
     .option("--messages <file.json>", "the whole conversation; media paths in it are relative to the file");
 }
@@ -78,6 +96,11 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
     ...(threads === undefined ? {} : { threads }),
   };
+}
+
+/** What the flags say of how a conversation is processed. */
+export function processOptions({ thinking, videoFps, sampleFrames, maxFrames }: PromptFlags): ProcessOptions {
+  return { enableThinking: thinking, videoFps, sampleFrames, maxFrames };
 }
 
 /** The conversation that the flags describe: from a file, or pictures, videos and a prompt in one user message. */
@@ -132,13 +155,18 @@ function withResolvedPaths(content: unknown, folder: string): Message["content"]
   if (!Array.isArray(content)) return content as Message["content"];
   return content.map((part) => {
     const resolved = { ...part };
-    for (const key of ["image", "video"]) {
+    for (const key of ["image", "image_url", "video", "video_url"]) {
       const source = resolved[key];
-      if (typeof source === "string" && !/^(https?|data|file):/.test(source))
-        resolved[key] = resolve(folder, source);
+      const isHeld = typeof source === "object" && typeof source?.url === "string";
+      if (typeof source === "string") resolved[key] = resolvedPath(source, folder);
+      if (isHeld) resolved[key] = { ...source, url: resolvedPath(source.url, folder) };
     }
     return resolved;
   });
+}
+
+function resolvedPath(source: string, folder: string): string {
+  return /^(https?|data|file):/.test(source) ? source : resolve(folder, source);
 }
 
 export function wholeNumber(text: string): number {

@@ -6,6 +6,7 @@ import {
   conversation,
   type LoadFlags,
   type PromptFlags,
+  processOptions,
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
@@ -30,7 +31,7 @@ async function show(location: string, prompt: string | undefined, flags: Process
     rounding,
     ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
   });
-  const inputs = await processor.process(await conversation(prompt, flags));
+  const inputs = await processor.process(await conversation(prompt, flags), processOptions(flags));
   if (flags.pixels !== undefined) {
     const parts = [inputs.pixelValues, inputs.pixelValuesVideos].flatMap((values) =>
       values ? [values] : [],

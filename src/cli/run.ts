@@ -16,6 +16,7 @@ import {
   type LoadFlags,
   loadOptions,
   type PromptFlags,
+  processOptions,
   wholeNumber,
   withLoadOptions,
   withPromptOptions,
@@ -66,7 +67,11 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     onProgress: ({ loadedBytes, totalBytes }) => progress.show("loading", loadedBytes / totalBytes),
   });
   try {
-    const inputs = await model.process(messages, { signal: interrupted.signal });
+    const inputs = await model.process(messages, {
+      ...processOptions(flags),
+      signal: interrupted.signal,
+      onProgress: ({ stage, share }) => progress.show(stage, share),
+    });
     const pieces = model.generate(inputs, {
       ...generateOptions(flags),
       adapters: adapters.map(({ name }) => name),
