@@ -4,6 +4,7 @@ import { arch, cpus, platform, release } from "node:os";
 import { Command } from "commander";
 import { version } from "../../package.json";
 import type { Backend } from "../backends/backend.ts";
+import { createCudaBackend } from "../backends/cuda/backend.node.ts";
 import { type ActivationDType, runConformance } from "../conformance/conformance.ts";
 import { runModelConformance } from "../conformance/models.ts";
 import { htmlReport, type ReportColumn, textReport } from "../conformance/report.ts";
@@ -14,6 +15,7 @@ import { progressLine } from "./progress-line.ts";
 interface ConformanceFlags {
   readonly json?: true;
   readonly html?: string;
+  readonly cudaAddon?: string;
 }
 
 export function conformanceCommand(): Command {
@@ -23,13 +25,17 @@ export function conformanceCommand(): Command {
     )
     .option("--json", "print one JSON object")
     .option("--html <file>", "write a report to attach to a bug")
+    .option(
+      "--cuda-addon <file>",
+      "judge this build of the CUDA addon, which may be the one on the CPU emulator",
+    )
     .action(conformance);
 }
 
-async function conformance({ json, html }: ConformanceFlags): Promise<void> {
+async function conformance({ json, html, cudaAddon }: ConformanceFlags): Promise<void> {
   const columns: ReportColumn[] = [];
   const refused: Record<string, string> = {};
-  for (const backend of backends.filter(({ name }) => name !== "reference")) {
+  for (const backend of judgedBackends(cudaAddon)) {
     const probe = await backend.probe();
     if (probe.ok) columns.push(await judged(backend, json !== true));
     else refused[backend.name] = probe.reason;
@@ -48,6 +54,12 @@ async function conformance({ json, html }: ConformanceFlags): Promise<void> {
     for (const [name, reason] of Object.entries(refused)) console.log(`${name} was not run: ${reason}`);
   }
   if (failed) process.exitCode = 1;
+}
+
+/** CUDA with its usual activations, and with those that are compared most strictly. */
+function judgedBackends(addonPath: string | undefined): Backend[] {
+  const cuda = (["bf16", "f32"] as const).map((activations) => createCudaBackend({ activations, addonPath }));
+  return [...cuda, ...backends.filter(({ name }) => name !== "reference" && name !== "cuda")];
 }
 
 async function judged(backend: Backend, showProgress: boolean): Promise<ReportColumn> {

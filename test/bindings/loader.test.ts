@@ -84,6 +84,8 @@ const REFUSED: readonly [name: string, source: () => string, message: RegExp][] 
     },
     /can not be loaded: .*foreign\.node/,
   ],
+  ["a relative path to nowhere", () => "build/nowhere.node", /\/build\/nowhere\.node does not exist/],
+  ["throwing no error", () => fake("throw null;"), /can not be loaded: null\. Correct/],
   ["throwing on load", () => fake('throw new Error("planted");'), /can not be loaded: planted\. Correct/],
   ["crashing on load", () => fake("process.abort();"), /took its process down \(SIGABRT\)/],
   [

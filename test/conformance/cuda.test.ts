@@ -4,6 +4,6 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { backendSuite } from "./suite.ts";
 
-backendSuite(test, createCudaBackend({ addonPath: EMULATOR_PATH }), ["f32", "bf16"]);
+backendSuite(test, createCudaBackend({ addonPath: EMULATOR_PATH }), ["f32", "bf16", "f16"]);
 
 test.run();

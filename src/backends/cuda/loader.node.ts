@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GlimtError } from "../../errors.ts";
 import { type CudaAddon, type DeviceInfo, refuseAddon } from "./addon.ts";
@@ -67,11 +67,15 @@ export async function findAddon(search: Search): Promise<FoundAddon | readonly R
 function candidates(search: Search): (Candidate | Refusal)[] {
   const { addonPath, env = process.env, root = packageRoot(), platform = thisPlatform() } = search;
   if (addonPath !== undefined) {
-    return [{ source: "addonPath", path: addonPath, remedy: "Correct the path or build the addon." }];
+    return [
+      { source: "addonPath", path: resolve(addonPath), remedy: "Correct the path or build the addon." },
+    ];
   }
   const override = env[ADDON_VARIABLE];
   if (override) {
-    return [{ source: ADDON_VARIABLE, path: override, remedy: `Correct ${ADDON_VARIABLE} or unset it.` }];
+    return [
+      { source: ADDON_VARIABLE, path: resolve(override), remedy: `Correct ${ADDON_VARIABLE} or unset it.` },
+    ];
   }
   const isCheckout = root !== undefined && existsSync(join(root, "bindings"));
   const local: Candidate[] = isCheckout

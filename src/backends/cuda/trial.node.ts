@@ -17,6 +17,7 @@ export type Trial =
 
 /** The answer is the last line, whatever a library prints before it. */
 const SCRIPT = `
+const firstLine = (error) => String(error && error.message || error).split("\\n")[0];
 const answer = (value) => require("node:fs").writeSync(1, "\\n" + JSON.stringify(value));
 try {
   const { kind, programVersion, signatures, probe } = require(process.argv[1]);
@@ -24,10 +25,10 @@ try {
   try {
     answer({ addon, device: probe(Number(process.argv[2])) });
   } catch (error) {
-    answer({ addon, machine: error.message });
+    answer({ addon, machine: firstLine(error) });
   }
 } catch (error) {
-  answer({ failure: error.message });
+  answer({ failure: firstLine(error) });
 }
 process.exit(0);
 `;
