@@ -4,10 +4,11 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
+import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import type { AdapterAtLoad } from "./adapter-options.ts";
 import { chooseBackend } from "./choose-backend.ts";
-import { encoderBudget } from "./encoder-batch.ts";
+import { encoderBudget, encoderBudgets } from "./encoder-batch.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
@@ -19,6 +20,8 @@ import { Processor } from "./processor.ts";
 import { storedWeightDType } from "./weight-dtype.ts";
 
 export const DEFAULT_PREFILL_CHUNK = 512;
+/** Features of an image of 224 x 224 pixels with patches of 14. */
+const SMALLEST_BUDGET = 64;
 
 export interface LoadOptions extends MediaOptions {
   /** "auto" takes the best that works here. */
@@ -31,9 +34,10 @@ export interface LoadOptions extends MediaOptions {
   readonly prefillChunk?: number | undefined;
   /**
    * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
-   * few sizes, so that what a backend prepares for a size is used again. Default: none, and nothing is padded.
+   * few sizes, so that what a backend prepares for a size is used again. "auto": doubling from a small image to the
+   * largest one. Default: none, and nothing is padded.
    */
-  readonly encoderTokenBudgets?: readonly number[] | undefined;
+  readonly encoderTokenBudgets?: readonly number[] | "auto" | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly AdapterAtLoad[] | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -83,9 +87,7 @@ export async function loadModelOn(
       return mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
     },
     engine: options.threads === undefined ? {} : { threads: options.threads },
-    encoderBudgets: (options.encoderTokenBudgets ?? []).map((tokens) =>
-      encoderBudget(tokens, checkpoint.config.vision.spatialMergeSize),
-    ),
+    encoderBudgets: resolveBudgets(options.encoderTokenBudgets ?? [], processor),
     onWeight: (progress) => {
       options.onProgress?.(progress);
       throwIfAborted(options.signal);
@@ -111,6 +113,17 @@ export async function loadModelOn(
   return new Model(core, processor, { dtype, refused, loadMilliseconds });
 }
 
+function resolveBudgets(
+  asked: readonly number[] | "auto",
+  { checkpoint, sizes }: Processor,
+): EncoderBudget[] {
+  const { spatialMergeSize } = checkpoint.config.vision;
+  if (asked === "auto") {
+    return encoderBudgets(SMALLEST_BUDGET, sizes.imageSizeWithMostFeatures().numTokens, spatialMergeSize);
+  }
+  return asked.map((tokens) => encoderBudget(tokens, spatialMergeSize));
+}
+
 function checkOptions(options: LoadOptions): number {
   rejectUnknownOptions(options, LOAD_OPTION_NAMES, "loadModel");
   if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
@@ -119,11 +132,18 @@ function checkOptions(options: LoadOptions): number {
       `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`,
     );
   }
+  const { encoderTokenBudgets: budgets = [] } = options;
+  if (budgets !== "auto" && !Array.isArray(budgets)) {
+    throw new GlimtError("OPTION_INVALID", `encoderTokenBudgets is ${budgets}, expected a list or "auto".`);
+  }
   const numbers = {
     threads: options.threads,
     prefillChunk: options.prefillChunk,
     ...Object.fromEntries(
-      (options.encoderTokenBudgets ?? []).map((value, index) => [`encoderTokenBudgets[${index}]`, value]),
+      [...(budgets === "auto" ? [] : budgets)].map((value, index) => [
+        `encoderTokenBudgets[${index}]`,
+        value,
+      ]),
     ),
   };
   for (const [name, value] of Object.entries(numbers)) {

@@ -161,6 +161,26 @@ test("the number of pages follows the prompt and the new tokens, within the cont
   await model.dispose();
 });
 
+test("automatic budgets double up to the largest image; impossible ones are refused by name", async () => {
+  const directory = directoryOf("glm4v-tiny");
+  const model = await loadModel(directory, { encoderTokenBudgets: "auto" });
+  const patchesOf = (width: number, height: number) =>
+    model.plan({ images: [{ width, height }] }).vision.patches;
+  const largest = (await openProcessor(directory)).sizes.imageSizeWithMostFeatures();
+  // This checkpoint's largest image is below the smallest budget of larger models.
+  assert.is(patchesOf(30, 30), 4 * largest.numTokens);
+  assert.ok(patchesOf(2000, 2000) >= model.plan({ images: [{ width: 2000, height: 2000 }] }).encoderTokens);
+  await model.dispose();
+  for (const [budgets, message] of [
+    [[64, 0], /^encoderTokenBudgets\[1\] is 0/],
+    ["all", /^encoderTokenBudgets is all, expected a list or "auto"/],
+  ] as const) {
+    const error = await failure(() => loadModel(directory, { encoderTokenBudgets: budgets as never }));
+    assert.is(error.code, "OPTION_INVALID");
+    assert.match(error.message, message);
+  }
+});
+
 test("no image has more tokens than the largest one, which resizing leaves as it is", async () => {
   for (const maxImagePixels of [undefined, 50_000]) {
     const processor = await openProcessor(directoryOf("glm4v-tiny"), { maxImagePixels });
