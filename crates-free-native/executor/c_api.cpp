@@ -193,6 +193,10 @@ int glimt_run(glimt_engine* engine, glimt_executable* executable, const glimt_ru
   return with_engine(engine, error, [&](Engine& e) { e.run(reinterpret_cast<Executable*>(executable), *args); });
 }
 
+const char* glimt_engine_library(glimt_engine* engine) {
+  return engine ? reinterpret_cast<Engine*>(engine)->library_status().c_str() : "";
+}
+
 int glimt_engine_statistics(glimt_engine* engine, glimt_run_statistics* statistics, glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) { *statistics = e.statistics(); });
 }

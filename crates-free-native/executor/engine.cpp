@@ -20,7 +20,7 @@ std::string format_shape(program::DType dtype, uint64_t rows, uint64_t cols) {
 
 }  // namespace
 
-Engine::Engine(int device, bool use_cublas) : device_(device), use_cublas_(use_cublas) {
+Engine::Engine(int device, bool use_library) : device_(device), use_library_(use_library) {
   multiprocessors_ = rt::device_info(device).multiprocessors;
   enter();
   try {
@@ -207,9 +207,13 @@ void Engine::replay(Executable& executable, Layout& layout, const Binding& bindi
   const std::string key = executable.graph_key(layout, binding);
   rt::Graph graph = executable.find_graph(key);
   if (!graph) {
+    // As the eager run would: both shall compute alike.
+    if (context.library) context.library->prepare();
+    KernelContext capturing = context;
+    capturing.capturing = true;
     rt::begin_capture(stream_);
     try {
-      executable.launch(layout, binding, context, args, {});
+      executable.launch(layout, binding, capturing, args, {});
       graph = rt::end_capture(stream_);
     } catch (...) {
       rt::abandon_capture(stream_);
@@ -232,7 +236,8 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   reserve_scratch(layout.scratch_bytes);
   reserve_staging(layout.input_bytes);
   executable->place(layout, binding, scratch_);
-  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, multiprocessors_};
+  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, multiprocessors_,
+                              use_library_ ? &library_ : nullptr, false};
 
   try {
     rt::record(before_, stream_);

@@ -8,6 +8,7 @@
 
 #include "glimt_engine.h"
 #include "program.h"
+#include "runtime/library_gemm.h"
 #include "runtime/runtime.h"
 
 namespace glimt {
@@ -25,7 +26,7 @@ struct Tensor {
 
 class Engine {
  public:
-  Engine(int device, bool use_cublas);
+  Engine(int device, bool use_library);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -50,6 +51,7 @@ class Engine {
   // Throws DISPOSED when the tensor is not (or no longer) this engine's.
   Tensor* owned(const Tensor* tensor) const;
   int multiprocessors() const { return multiprocessors_; }
+  const std::string& library_status() const { return library_.status(); }
 
   // Taken by each call from outside.
   std::mutex mutex;
@@ -68,7 +70,8 @@ class Engine {
               const glimt_run_args& args);
 
   int device_ = 0, multiprocessors_ = 1;
-  bool use_cublas_;
+  bool use_library_;
+  rt::LibraryGemm library_;
   rt::Stream stream_ = nullptr;
   rt::Event before_ = nullptr, after_ = nullptr;
   // Recorded in turn while an interruptible run is launched.

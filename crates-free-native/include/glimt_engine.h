@@ -176,6 +176,8 @@ typedef struct glimt_run_statistics {
   /* Device time of the last run, by events around its work. */
   double last_run_milliseconds;
 } glimt_run_statistics;
+/* What computes large products: the library and its version, or why it is not used. Valid until the next call. */
+GLIMT_API const char* glimt_engine_library(glimt_engine* engine);
 GLIMT_API int glimt_engine_statistics(glimt_engine* engine, glimt_run_statistics* statistics, glimt_error* error);
 
 /* ---- emulator only (on "cuda" they return 1 with BACKEND_UNAVAILABLE) ---- */

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../runtime/library_gemm.h"
 #include "../runtime/runtime.h"
 #include "glimt_program.gen.h"
 
@@ -28,6 +29,10 @@ struct KernelContext {
   // Scratch for the running kernel, at least as large as its *_workspace function said.
   void* workspace = nullptr;
   int multiprocessors = 1;
+  // For large products; null when only our own kernels shall run.
+  rt::LibraryGemm* library = nullptr;
+  // Nothing may be loaded or allocated now.
+  bool capturing = false;
 };
 
 // y = x wᵀ (+ bias, f32, may be null). `w` rows are contiguous in steps of w.stride.

@@ -77,11 +77,25 @@ void linear_simt(const KernelContext& context, const View& x, const View& w, con
   });
 }
 
+// The vendor's library is faster than linear_mma on tall x, and worth its loading only there.
+bool linear_library(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+  constexpr int64_t kLibraryRows = 64;
+  if (!context.library || x.rows <= kLibraryRows || y.stride % 8 != 0 || reinterpret_cast<uintptr_t>(y.data) % 16 != 0)
+    return false;
+  if (!context.capturing) context.library->prepare();
+  const rt::GemmShape shape{x.dtype, x.rows, w.rows, x.cols, x.stride, w.stride, y.stride};
+  bool bias_added = false;
+  if (!context.library->run(context.stream, shape, x.data, w.data, bias, y.data, &bias_added)) return false;
+  if (bias && !bias_added) add_bias(context, y, bias, y);
+  return true;
+}
+
 }  // namespace
 
 void linear(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
   if (x.rows == 0 || w.rows == 0) return;
   if (x.rows <= kGemvRows && gemv_fits(x, w, y)) return linear_gemv(context, x, w, bias, y);
+  if (mma_fits(x, w, y) && linear_library(context, x, w, bias, y)) return;
   if (mma_fits(x, w, y)) return linear_mma(context, x, w, bias, y);
   linear_simt(context, x, w, bias, y);
 }
