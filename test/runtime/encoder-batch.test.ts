@@ -3,23 +3,18 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openDirectory } from "../../src/checkpoint/directory.node.ts";
-import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { GlimtError } from "../../src/errors.ts";
 import { prepareEncoderMetadata } from "../../src/mrope/vision-metadata.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
 import {
   type EncoderItem,
-  encoderBudget,
   encoderBudgets,
   encoderItemSpecs,
   packEncoderItems,
   selectEncoderItems,
 } from "../../src/runtime/encoder-batch.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
-import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
-import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
+import { goldenCheckpoints } from "../golden/load.ts";
+import { comparePadded } from "./padded-features.ts";
 
 const GRIDS: readonly GridThw[] = [
   [1, 4, 6],
@@ -181,58 +176,10 @@ const LARGEST_DIFFERENCE = { reference: 0, wasm: 1e-5 };
 for (const backend of [referenceBackend, wasmBackend] as const) {
   for (const name of goldenCheckpoints()) {
     test(`${name} on ${backend.name}: features are the same padded or not, alone or in a batch`, async () => {
-      const cases = goldenCases(name);
-      const checkpoint = await openCheckpoint(await openDirectory(cases[0]?.checkpointDir as string));
-      const merge = checkpoint.config.vision.spatialMergeSize;
-      const items = cases.flatMap(({ imageGridThw, videoGridThw, pixelValues, pixelValuesVideos }) =>
-        [[imageGridThw, pixelValues] as const, [videoGridThw, pixelValuesVideos] as const].flatMap(
-          ([grids, pixels]) =>
-            pixels
-              ? selectEncoderItems({ pixelValues: pixels.data, gridThw: grids as GridThw[] }, [
-                  ...grids.keys(),
-                ])
-              : [],
-        ),
-      );
-      const total = encoderItemSpecs(
-        items.map(({ gridThw }) => gridThw),
-        merge,
-      ).reduce((sum, { outputTokens }) => sum + outputTokens, 0);
-      const encodeAll = async (tokens: readonly number[], inOneBatch: boolean) => {
-        const encoderBudgets = tokens.map((count) => ({ ...encoderBudget(count, merge), frames: count }));
-        const { engine, encoder } = await openStages(backend, checkpoint.config, {
-          mainDType: checkpoint.mainDType,
-          weightDType: storedWeightDType(checkpoint, undefined),
-          weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
-          encoderBudgets,
-        });
-        const parts: Float32Array[] = [];
-        for (const batch of inOneBatch ? [items] : items.map((item) => [item])) {
-          const features = await encoder.encode(batch);
-          const rows = batch.reduce((sum, item) => sum + encoder.numFeatures(item), 0);
-          parts.push((await engine.read(features, 0, rows)) as Float32Array);
-          engine.free(features);
-        }
-        engine.dispose();
-        return parts.flatMap((part) => [...part]);
-      };
       const most = LARGEST_DIFFERENCE[backend.name as keyof typeof LARGEST_DIFFERENCE];
-      const alone = await encodeAll([], false);
-      assert.is(alone.length, total * checkpoint.config.vision.outHiddenSize);
-      for (const budgets of [[], [total + 3], [17, 40]]) {
-        assertSame(await encodeAll(budgets, true), alone, most, `budgets of ${budgets.join(", ")} tokens`);
-      }
+      await comparePadded(backend, name, most);
     });
   }
-}
-
-function assertSame(found: readonly number[], expected: readonly number[], most: number, what: string): void {
-  assert.is(found.length, expected.length, what);
-  const difference = expected.reduce(
-    (max, value, i) => Math.max(max, Math.abs(value - (found[i] as number))),
-    0,
-  );
-  assert.ok(difference <= most, `${what}: differs by ${difference}`);
 }
 
 test.run();
