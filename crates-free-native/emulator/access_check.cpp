@@ -148,6 +148,8 @@ void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
     begin = device->begin;
     end = device->end;
   }
+  if (device && !block->thread().started)
+    block->fail("missing wait", "touches device memory before start_kernel, while the kernel before may still run");
   const char* verb = kind == Kind::write ? "writes " : "reads ";
   const auto place = [&] {
     return std::to_string(bytes) + " bytes at byte " + std::to_string(address - begin) + " of " +

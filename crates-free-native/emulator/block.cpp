@@ -135,6 +135,7 @@ void Block::run(Index3 index) {
   for (auto& collective : collectives_) collective = {};
   for (Thread* thread : threads_) {
     thread->state = State::ready;
+    thread->started = false;
     thread->open.clear();
     thread->committed.clear();
     thread->fiber.reset(&Block::entry);
@@ -164,6 +165,7 @@ void Block::entry() {
   Block& block = *t_block;
   block.body_();
   Thread& self = *block.current_;
+  if (!self.started) block.fail("missing wait", "ends without start_kernel: it may run before its inputs are there");
   const bool unfinished = !self.open.empty() ||
                           std::any_of(self.committed.begin(), self.committed.end(), [](auto& g) { return !g.empty(); });
   if (unfinished) block.fail("missing wait", "ends while its cp.async copies are under way");

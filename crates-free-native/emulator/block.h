@@ -60,6 +60,8 @@ struct Thread {
   unsigned linear = 0, lane = 0, warp = 0;
   // Counts __syncwarp of the whole warp, as Block::epoch counts barriers.
   uint32_t step = 0;
+  // It has waited for the kernels before (start_kernel).
+  bool started = false;
   State state = State::done;
   std::source_location site;
   // Inputs and result of the warp collective this thread takes part in.

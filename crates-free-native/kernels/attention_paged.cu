@@ -34,6 +34,7 @@ struct DecodeShared {
 
 template <class T, int D>
 __global__ void __launch_bounds__(kDecodeBlock) flash_decode_kernel(FlashArguments<T> args) {
+  start_kernel();
   using Shared = DecodeShared<T, D>;
   GLIMT_DYNAMIC_SHARED(Shared, shared);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -159,6 +160,7 @@ __global__ void __launch_bounds__(kDecodeBlock) flash_decode_kernel(FlashArgumen
 // One block a query row and head, one thread a column.
 template <class T, int D>
 __global__ void __launch_bounds__(D < 32 ? 32 : D) flash_combine_kernel(FlashArguments<T> args) {
+  start_kernel();
   const int64_t row = blockIdx.x;
   const int head = blockIdx.y, column = threadIdx.x;
   // Rows of no sequence hold nothing.

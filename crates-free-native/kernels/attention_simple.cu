@@ -37,6 +37,7 @@ __device__ __forceinline__ int find_sequence(const int32_t* cu_seqlens, int sequ
 
 template <class T>
 __global__ void __launch_bounds__(kBlock) attention_simple_kernel(SimpleArguments<T> args) {
+  start_kernel();
   GLIMT_SHARED(float, queries, kWarps* kMaxHeadDim);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int64_t unit = int64_t{blockIdx.x} * kWarps + warp;

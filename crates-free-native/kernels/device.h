@@ -40,6 +40,29 @@ __device__ __forceinline__ f16 to_f16(float x) { return __float2half_rn(x); }
 
 namespace glimt {
 
+// The first statement of every kernel. On Hopper a kernel may be put on the device while the one before it still runs
+// (programmatic dependent launch): this lets the next one come, and waits until all that was launched before is done.
+// Nothing that another kernel writes may be touched before.
+#if defined(__CUDACC__)
+__device__ __forceinline__ void start_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+#else
+inline void start_kernel() { emu::current_block()->thread().started = true; }
+#endif
+
+// Asks for 128 bytes to be brought to the L2 cache. Allowed before start_kernel for memory that no kernel writes.
+#if defined(__CUDACC__)
+__device__ __forceinline__ void prefetch(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
+#else
+inline void prefetch(const void*) {}
+#endif
+
 #if defined(__CUDACC__)
 __device__ __forceinline__ void require_aligned(const void*, size_t) {}
 #else

@@ -30,6 +30,7 @@ template <class T, int Vec, class F, bool Bias>
 __global__ void __launch_bounds__(kBlock)
     elementwise_kernel(const T* a, int64_t a_stride, const void* b, int64_t b_stride, T* y, int64_t y_stride,
                        unsigned packs_per_row, unsigned packs) {
+  start_kernel();
   const unsigned index = blockIdx.x * kBlock + threadIdx.x;
   if (index >= packs) return;
   const int64_t row = index / packs_per_row;

@@ -29,6 +29,7 @@ __global__ void __launch_bounds__(32)
     route_experts_kernel(const T* logits, int64_t logits_stride, const float* correction, int num_experts,
                          program::op_route_experts::Attrs attrs, int32_t* experts, int64_t experts_stride,
                          float* weights, int64_t weights_stride) {
+  start_kernel();
   GLIMT_DYNAMIC_SHARED(double, shared);
   double* score = &shared;
   double* ranked = score + num_experts;
@@ -115,6 +116,7 @@ template <class T, class W>
 __global__ void __launch_bounds__(kBlock)
     expert_hidden_kernel(const T* x, int64_t x_stride, const int32_t* experts, int64_t experts_stride, const W* gate_up,
                          int size, program::op_experts::Attrs attrs, float* hidden) {
+  start_kernel();
   const unsigned use = blockIdx.x, token = use / attrs.topK, k = use % attrs.topK;
   const unsigned i = blockIdx.y * kWarps + threadIdx.x / 32;
   const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
@@ -131,6 +133,7 @@ __global__ void __launch_bounds__(kBlock)
     expert_mix_kernel(const float* hidden, const int32_t* experts, int64_t experts_stride, const float* weights,
                       int64_t weights_stride, const W* down, int size, program::op_experts::Attrs attrs, T* y,
                       int64_t y_stride) {
+  start_kernel();
   const unsigned token = blockIdx.x;
   const int n = blockIdx.y * kWarps + threadIdx.x / 32;
   if (n >= size) return;

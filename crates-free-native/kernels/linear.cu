@@ -31,6 +31,7 @@ template <class T, class W>
 __global__ void __launch_bounds__(kBlock)
     linear_simt_kernel(const T* x, int64_t x_stride, const W* w, int64_t w_stride, const float* bias, T* y,
                        int64_t y_stride, int64_t m, int64_t n, int k) {
+  start_kernel();
   GLIMT_SHARED(Tiles, tiles, 1);
   const int64_t first_row = int64_t{blockIdx.y} * kTile, first_column = int64_t{blockIdx.x} * kTile;
   const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;

@@ -12,6 +12,8 @@ namespace {
 constexpr int kBlock = 128, kWarps = kBlock / 32;
 // Rows of w a warp computes together: each pack of x is used that often.
 constexpr int kRows = 2;
+// Steps of the k loop whose weights are asked for ahead of the first.
+constexpr int kPrefetchSteps = 4;
 
 template <class T, class W, int M>
 __global__ void __launch_bounds__(kBlock)
@@ -28,6 +30,14 @@ __global__ void __launch_bounds__(kBlock)
 #pragma unroll
   for (int r = 0; r < kRows; r++) rows[r] = w + int64_t{min(first + r, n - 1)} * w_stride;
   const int step = 32 * kVec * split;
+  // Weights never change: the first of them travel while the kernel before still runs. Eight lanes share 128 bytes.
+  if (lane % 8 == 0) {
+    for (int i = (part * 32 + lane) * kVec, ahead = 0; ahead < kPrefetchSteps && i < k; ahead++, i += step) {
+#pragma unroll
+      for (int r = 0; r < kRows; r++) prefetch(rows[r] + i);
+    }
+  }
+  start_kernel();
 #pragma unroll 2
   for (int i = (part * 32 + lane) * kVec; i < k; i += step) {
     Pack<W, kVec> packs[kRows];

@@ -50,6 +50,7 @@ struct MmaArguments {
 // kM x kN a block; warps in a grid of WarpsM x WarpsN.
 template <class T, int M, int N, int WarpsM, int WarpsN>
 __global__ void __launch_bounds__(WarpsM* WarpsN * 32) linear_mma_kernel(MmaArguments<T> args) {
+  start_kernel();
   constexpr int kBlock = WarpsM * WarpsN * 32;
   constexpr int kTilesM = M / WarpsM / 16, kTilesN = N / WarpsN / 8;
   static_assert(kTilesN % 2 == 0);
@@ -143,6 +144,7 @@ template <class T>
 __global__ void __launch_bounds__(256)
     linear_combine_kernel(const float* parts, int splits, const float* bias, T* y, int64_t y_stride, int64_t m,
                           int64_t n) {
+  start_kernel();
   const int64_t index = int64_t{blockIdx.x} * 256 + threadIdx.x;
   if (index >= m * n) return;
   const int64_t row = index / n, column = index % n;

@@ -43,6 +43,7 @@ struct RmsArguments {
 
 template <class T, int Vec, int Threads, bool Residual>
 __global__ void __launch_bounds__(kBlock) rms_norm_kernel(RmsArguments<T, Vec> args) {
+  start_kernel();
   GLIMT_SHARED(float, partial, kBlock / 32);
   const int64_t group = int64_t{blockIdx.x} * (kBlock / Threads) + threadIdx.x / Threads;
   if (Threads == 32 && group >= args.groups) return;
@@ -116,6 +117,7 @@ template <class T>
 __global__ void __launch_bounds__(kBlock)
     layer_norm_kernel(const T* x, int64_t x_stride, const float* w, const float* b, float eps, int size, T* y,
                       int64_t y_stride) {
+  start_kernel();
   GLIMT_SHARED(float, partial, kBlock / 32);
   x += blockIdx.x * x_stride;
   y += blockIdx.x * y_stride;

@@ -18,6 +18,7 @@ template <class W, class T>
 __global__ void __launch_bounds__(kBlock)
     position_embed_kernel(const W* table, int64_t table_stride, const float* coords, int64_t coords_stride, int side,
                           T* y, int64_t y_stride, int cols) {
+  start_kernel();
   const float* coord = coords + blockIdx.x * coords_stride;
   const float left = floorf(coord[0]), top = floorf(coord[1]);
   const float tx = coord[0] - left, ty = coord[1] - top;

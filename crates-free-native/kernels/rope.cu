@@ -16,6 +16,7 @@ __global__ void __launch_bounds__(kBlock)
     rope_kernel(const T* x, int64_t x_stride, const float* cos, int64_t cos_stride, const float* sin,
                 int64_t sin_stride, T* y, int64_t y_stride, program::op_rope::Attrs attrs, unsigned pairs_per_head,
                 unsigned pairs) {
+  start_kernel();
   const unsigned index = blockIdx.x * kBlock + threadIdx.x;
   if (index >= pairs) return;
   const unsigned i = index % pairs_per_head, head = index / pairs_per_head % attrs.numHeads;
@@ -41,6 +42,7 @@ template <class T, int Vec>
 __global__ void __launch_bounds__(kBlock)
     kv_write_kernel(const T* k, int64_t k_stride, const T* v, int64_t v_stride, const int32_t* slots, T* cache,
                     int64_t pages, program::op_kv_write::Attrs attrs, unsigned packs) {
+  start_kernel();
   const unsigned index = blockIdx.x * kBlock + threadIdx.x;
   if (index >= packs) return;
   const unsigned packs_per_head = attrs.headDim / Vec;

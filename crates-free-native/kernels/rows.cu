@@ -16,6 +16,7 @@ template <class From, class To, int Vec, bool Scatter>
 __global__ void __launch_bounds__(kBlock)
     move_rows_kernel(const From* from, int64_t from_stride, int64_t from_rows, const int32_t* rows, To* to,
                      int64_t to_stride, int64_t to_rows, unsigned packs_per_row, unsigned packs) {
+  start_kernel();
   const unsigned index = blockIdx.x * kBlock + threadIdx.x;
   if (index >= packs) return;
   const int64_t i = index / packs_per_row;

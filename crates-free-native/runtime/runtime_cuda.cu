@@ -2,6 +2,8 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <unordered_set>
 
@@ -47,6 +49,22 @@ void require_driver() {
                                            ", this build needs " + std::to_string(runtime / 1000) +
                                            ".0 or later. Update the driver, or install the package for CUDA " +
                                            std::to_string(driver / 1000) + ".");
+}
+
+// Programmatic dependent launch: Hopper and later; GLIMT_OVERLAP=0 turns it off.
+bool can_overlap() {
+  static const bool allowed = [] {
+    const char* wish = std::getenv("GLIMT_OVERLAP");
+    return !wish || std::strcmp(wish, "0") != 0;
+  }();
+  thread_local int known_device = -1, major = 0;
+  int device = 0;
+  cudaGetDevice(&device);
+  if (device != known_device) {
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    known_device = device;
+  }
+  return allowed && major >= 9;
 }
 
 cudaStream_t native(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
@@ -213,7 +231,18 @@ void launch_kernel(Stream stream, const char* name, const void* kernel, dim3 gri
       check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
             name);
   }
-  check(cudaLaunchKernel(kernel, grid, block, arguments, shared_bytes, native(stream)), name);
+  // Every kernel begins with start_kernel, so it may be put on the device before its predecessor ends.
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = native(stream);
+  config.attrs = &overlap;
+  config.numAttrs = can_overlap() ? 1 : 0;
+  check(cudaLaunchKernelExC(&config, kernel, arguments), name);
 }
 
 }  // namespace glimt::rt

@@ -23,6 +23,7 @@ constexpr bool kChecked = false;
 
 // Reverses 64 numbers through shared memory, without the barrier that must stand between.
 __global__ void missing_barrier(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 64);
   values[threadIdx.x] = data[threadIdx.x];
   data[threadIdx.x] = values[63 - threadIdx.x];
@@ -30,6 +31,7 @@ __global__ void missing_barrier(float* data) {
 
 // The second round overwrites what slower threads still read.
 __global__ void missing_second_barrier(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 64);
   for (int round = 0; round < 2; round++) {
     values[threadIdx.x] = data[threadIdx.x];
@@ -39,12 +41,14 @@ __global__ void missing_second_barrier(float* data) {
 }
 
 __global__ void missing_syncwarp(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 32);
   values[threadIdx.x] = data[threadIdx.x];
   data[threadIdx.x] = values[31 - threadIdx.x];
 }
 
 __global__ void divergent_barrier(float* data) {
+  start_kernel();
   if (threadIdx.x < 32)
     __syncthreads();
   else
@@ -53,21 +57,25 @@ __global__ void divergent_barrier(float* data) {
 }
 
 __global__ void barrier_after_exit(float* data) {
+  start_kernel();
   if (threadIdx.x == 5) return;
   __syncthreads();
   data[threadIdx.x] = 0;
 }
 
 __global__ void divergent_shuffle(float* data) {
+  start_kernel();
   if (threadIdx.x % 32 < 16) data[threadIdx.x] = __shfl_xor_sync(kAllLanes, data[threadIdx.x], 1);
 }
 
 __global__ void wrong_mask(float* data) {
+  start_kernel();
   const unsigned mask = threadIdx.x < 16 ? 0xffffu : kAllLanes;
   data[threadIdx.x] = __shfl_xor_sync(mask, data[threadIdx.x], 1);
 }
 
 __global__ void mixed_collectives(float* data) {
+  start_kernel();
   if (threadIdx.x < 16)
     __syncwarp();
   else
@@ -75,6 +83,7 @@ __global__ void mixed_collectives(float* data) {
 }
 
 __global__ void missing_wait(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 64);
   if (threadIdx.x < 16) cp_async16(values + threadIdx.x * 4, data + threadIdx.x * 4, true);
   cp_async_commit();
@@ -83,6 +92,7 @@ __global__ void missing_wait(float* data) {
 }
 
 __global__ void wait_without_barrier(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 64);
   if (threadIdx.x < 16) cp_async16(values + threadIdx.x * 4, data + threadIdx.x * 4, true);
   cp_async_commit();
@@ -91,6 +101,7 @@ __global__ void wait_without_barrier(float* data) {
 }
 
 __global__ void wait_for_too_few(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 128);
   for (int group = 0; group < 2; group++) {
     if (threadIdx.x < 16) cp_async16(values + group * 64 + threadIdx.x * 4, data + threadIdx.x * 4, true);
@@ -104,28 +115,31 @@ __global__ void wait_for_too_few(float* data) {
   data[threadIdx.x] = value;
 }
 
-__global__ void reads_past_the_end(float* data) { data[threadIdx.x] = data[threadIdx.x + 1]; }
-__global__ void writes_past_the_end(float* data) { data[threadIdx.x + 1] = 0; }
-__global__ void writes_before_the_start(float* data) { data[static_cast<int>(threadIdx.x) - 1] = 0; }
+__global__ void reads_past_the_end(float* data) { start_kernel(); data[threadIdx.x] = data[threadIdx.x + 1]; }
+__global__ void writes_past_the_end(float* data) { start_kernel(); data[threadIdx.x + 1] = 0; }
+__global__ void writes_before_the_start(float* data) { start_kernel(); data[static_cast<int>(threadIdx.x) - 1] = 0; }
 
 struct Small {
   float values[16];
 };
 __global__ void writes_past_shared(float* data) {
+  start_kernel();
   GLIMT_DYNAMIC_SHARED(Small, shared);
   shared.values[threadIdx.x] = data[threadIdx.x];
 }
 
 __global__ void reads_unwritten_shared(float* data) {
+  start_kernel();
   GLIMT_SHARED(float, values, 64);
   if (threadIdx.x != 7) values[threadIdx.x] = 1;
   __syncthreads();
   data[threadIdx.x] = values[threadIdx.x];
 }
 
-__global__ void reads_unwritten_memory(float* data, const float* fresh) { data[threadIdx.x] = fresh[threadIdx.x]; }
+__global__ void reads_unwritten_memory(float* data, const float* fresh) { start_kernel(); data[threadIdx.x] = fresh[threadIdx.x]; }
 
 __global__ void misaligned_ldmatrix(float* data) {
+  start_kernel();
   GLIMT_SHARED(bf16, tile, 16 * 24);
   for (int i = threadIdx.x; i < 16 * 24; i += 64) tile[i] = to_bf16(0);
   __syncthreads();
@@ -136,11 +150,14 @@ __global__ void misaligned_ldmatrix(float* data) {
 }
 
 __global__ void misaligned_pack(float* data) {
+  start_kernel();
   const auto pack = load_pack<float, 4>(data + 1);
   if (threadIdx.x == 0) data[0] = pack.at[0];
 }
 
-__global__ void harmless(float* data) { data[threadIdx.x] = 1; }
+__global__ void harmless(float* data) { start_kernel(); data[threadIdx.x] = 1; }
+
+__global__ void missing_start(float* data) { data[threadIdx.x] = 0; }
 
 struct Broken {
   const char* name;
@@ -181,6 +198,7 @@ const std::vector<Broken>& broken_kernels() {
       {"read of unwritten memory", "uninitialised read", true, false, starts(reads_unwritten_memory, 64)},
       {"misaligned ldmatrix", "misaligned access", false, false, starts(misaligned_ldmatrix, 64)},
       {"misaligned vector load", "misaligned access", false, false, starts(misaligned_pack, 32)},
+      {"missing start_kernel", "missing wait", false, false, starts(missing_start, 64)},
       {"too much shared memory", "launch configuration", false, false, starts(harmless, 64, 200 * 1024)},
       {"too many threads", "launch configuration", false, false, starts(harmless, 2048)},
       {"an empty block", "launch configuration", false, false, starts(harmless, 0)},
