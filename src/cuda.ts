@@ -12,7 +12,10 @@ export type { CudaOptions } from "./backends/cuda/backend.node.ts";
 export { openFiles, openProcessor } from "./index.ts";
 export * from "./public-api.ts";
 
+/** `kvCache` is half of what is free beside the weights when it is left out: a server's requests should not wait for it. */
 export type CudaLoadOptions = Omit<LoadOptions, "backend" | "threads"> & CudaOptions;
+
+const KV_CACHE = { fraction: 0.5 };
 
 /**
  * Loads a Hugging Face checkpoint onto an NVIDIA GPU.
@@ -24,7 +27,7 @@ export function loadModel(location: ModelLocation, options: CudaLoadOptions = {}
   const { activations, device, cublas, ...rest } = options;
   const backends = [cudaBackend({ activations, device, cublas })];
   const platform = { backends, openFiles, readFile: readLocalFile, readFrameDirectory };
-  return loadModelOn(platform, location, { ...rest, backend: "cuda" });
+  return loadModelOn(platform, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
 }
 
 /** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */

@@ -84,6 +84,8 @@ export interface Engine {
   readonly backend: Backend;
   /** Bytes of weights and tensors held now; 0 after dispose. Scratch memory is counted too while held. */
   readonly liveBytes: number;
+  /** Bytes the device could still give, whoever asks for them; absent where that can not be told. */
+  readonly freeBytes?: number;
   /** A zeroed tensor. @throws OUT_OF_MEMORY */
   allocate(dtype: DType, rows: number, cols: number): DeviceTensor;
   free(tensor: DeviceTensor): void;

@@ -41,6 +41,11 @@ export class KvPool {
     return Object.fromEntries(this.#layers.map((tensor, layer) => [`kv.${layer}`, tensor]));
   }
 
+  /** Has at least `count` pages from now on, ahead of need. @throws OUT_OF_MEMORY */
+  async reserve(count: number): Promise<void> {
+    if (count > this.#numPages) await this.#grow(count - this.#numPages);
+  }
+
   /** Takes `count` pages, growing the pool when too few are free. @throws OUT_OF_MEMORY, taking none. */
   async take(count: number): Promise<number[]> {
     if (count > this.#free.length) await this.#grow(count - this.#free.length);

@@ -8,6 +8,7 @@ import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import type { AdapterAtLoad } from "./adapter-options.ts";
 import { chooseBackend } from "./choose-backend.ts";
+import { checkKvCacheSize, type KvCacheSize } from "./device-memory.ts";
 import { encoderBudget, encoderBudgets } from "./encoder-batch.ts";
 import { rejectUnknownOptions } from "./generation-options.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
@@ -38,6 +39,8 @@ export interface LoadOptions extends MediaOptions {
    * largest one. Default: none, and nothing is padded.
    */
   readonly encoderTokenBudgets?: readonly number[] | "auto" | undefined;
+  /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
+  readonly kvCache?: KvCacheSize | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly AdapterAtLoad[] | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -51,6 +54,7 @@ const LOAD_OPTION_NAMES = [
   "threads",
   "prefillChunk",
   "encoderTokenBudgets",
+  "kvCache",
   "adapters",
   "onProgress",
   "signal",
@@ -87,6 +91,7 @@ export async function loadModelOn(
       return mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
     },
     engine: options.threads === undefined ? {} : { threads: options.threads },
+    kvCache: options.kvCache,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets ?? [], processor),
     onWeight: (progress) => {
       options.onProgress?.(progress);
@@ -132,6 +137,7 @@ function checkOptions(options: LoadOptions): number {
       `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`,
     );
   }
+  if (options.kvCache !== undefined) checkKvCacheSize(options.kvCache);
   const { encoderTokenBudgets: budgets = [] } = options;
   if (budgets !== "auto" && !Array.isArray(budgets)) {
     throw new GlimtError("OPTION_INVALID", `encoderTokenBudgets is ${budgets}, expected a list or "auto".`);

@@ -11,6 +11,7 @@ import { buildVisionTower } from "../models/vision-tower.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
 import { Decoder } from "./decoder.ts";
+import { checkFits, type KvCacheSize, reservedPages, storedBytes } from "./device-memory.ts";
 import { KvPool } from "./kv-pool.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
@@ -43,6 +44,8 @@ export interface StageOptions {
   /** After each upload; may throw to stop. */
   readonly onWeight?: (progress: LoadProgress) => void;
   readonly compile?: CompileOptions;
+  /** Memory to take for the KV cache at once. */
+  readonly kvCache?: KvCacheSize | undefined;
   /** Sizes that the encoder pads its runs to, ascending; default: none. */
   readonly encoderBudgets?: readonly EncoderBudget[];
 }
@@ -66,6 +69,7 @@ export async function openStages(
   const rows = options.weightRows([...vision.weights, ...decoder.weights]);
   const engine = await backend.open(options.engine);
   try {
+    checkFits(engine, storedBytes(rows.map(({ spec }) => spec)), options.kvCache);
     const weights = await uploadWeights(engine, [vision, decoder], rows, options.onWeight);
     const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
     const pool = new KvPool(engine, {
@@ -74,6 +78,7 @@ export async function openStages(
       pageElements: 2 * numKeyValueHeads * DEFAULT_PAGE_SIZE * headDim,
       dtype: backend.activationDType,
     });
+    await pool.reserve(reservedPages(engine, pool.layout, options.kvCache));
     return {
       ...model,
       weights,

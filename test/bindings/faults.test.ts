@@ -5,7 +5,7 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { encodeProgram } from "../../src/compiler/encode.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import { loadModelOn } from "../../src/runtime/load-model.ts";
+import { type LoadOptions, loadModelOn } from "../../src/runtime/load-model.ts";
 import type { Model } from "../../src/runtime/model.ts";
 import type { Message } from "../../src/runtime/processor.ts";
 import { goldenCases } from "../golden/load.ts";
@@ -24,9 +24,9 @@ test.after.each(() => {
   addon.emulatorMemoryLimit(DEFAULT_MEMORY);
 });
 
-function load(): Promise<Model> {
+function load(options: LoadOptions = {}): Promise<Model> {
   const platform = { backends: [backend], openFiles, readFile: readLocalFile };
-  return loadModelOn(platform, golden.checkpointDir, { media: "huggingface", backend: "cuda" });
+  return loadModelOn(platform, golden.checkpointDir, { media: "huggingface", backend: "cuda", ...options });
 }
 
 const answer = async (model: Model) => (await model.complete(messages, { maxTokens: 4 })).tokenIds;
@@ -59,11 +59,35 @@ test("memory that runs out while a model loads: OUT_OF_MEMORY, and everything is
   assert.is(freeBytes(), DEFAULT_MEMORY);
 });
 
-test("a device too small for a model: the message says how much was wanted and how much is free", async () => {
+test("a device too small for a model is refused before a weight is read, with what is needed and free", async () => {
   addon.emulatorMemoryLimit(64 << 10);
-  const { code, message } = await failure(load);
+  let loaded = 0;
+  const { code, message } = await failure(() => load({ onProgress: () => loaded++ }));
   assert.is(code, "OUT_OF_MEMORY");
-  assert.match(message, /wanted.*free/);
+  assert.match(message, /The weights need 0\.00 GiB, and the device has 0\.00 GiB free/);
+  assert.is(loaded, 0);
+});
+
+test("the KV cache takes the bytes or the share of free memory it is given when the model is loaded", async () => {
+  const grown = await load();
+  const without = grown.liveBytes;
+  await grown.dispose();
+  for (const kvCache of [{ bytes: 1 << 20 }, { fraction: 0.5 }]) {
+    addon.emulatorMemoryLimit(8 << 20);
+    const model = await load({ kvCache });
+    const taken = model.liveBytes - without;
+    const wanted = "bytes" in kvCache ? kvCache.bytes : (8 * 2 ** 20 - without) / 2;
+    assert.ok(taken > 0.9 * wanted && taken <= wanted, `${taken} of ${wanted}`);
+    assert.equal(await answer(model), EXPECTED);
+    await model.dispose();
+  }
+  addon.emulatorMemoryLimit(1 << 20);
+  const { message } = await failure(() => load({ kvCache: { bytes: 1 << 30 } }));
+  assert.match(message, /the KV cache 1\.00 GiB/);
+  for (const kvCache of [{}, { bytes: -1 }, { fraction: 2 }, { bytes: 1, fraction: 1 }, 5]) {
+    const { code } = await failure(() => load({ kvCache: kvCache as { bytes: number } }));
+    assert.is(code, "OPTION_INVALID");
+  }
 });
 
 test("memory that runs out while a request grows ends the request alone", async () => {

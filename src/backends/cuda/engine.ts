@@ -63,6 +63,10 @@ export class CudaEngine implements Engine {
     return this.#handle ? this.#addon.liveBytes(this.#handle) : 0;
   }
 
+  get freeBytes(): number {
+    return this.memory.freeBytes;
+  }
+
   /** Held by this engine, and free on its device. */
   get memory(): DeviceMemory {
     return native(() => this.#addon.memory(this.#alive()));

@@ -1,0 +1,63 @@
+/** What a model takes of a device: refused before it is loaded when it does not fit, and the KV cache's share. */
+import type { Engine } from "../backends/backend.ts";
+import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+import { GlimtError } from "../errors.ts";
+import { BYTES_PER_ELEMENT } from "../tensor/dtype.ts";
+import type { KvPoolLayout } from "./kv-pool.ts";
+
+/**
+ * Memory that the KV cache takes when the model is loaded: so many bytes, or a share (0..1) of what is free once the
+ * weights are there. Without it the cache grows with what is asked for.
+ */
+export type KvCacheSize = { readonly bytes: number } | { readonly fraction: number };
+
+/** Bytes of the weights as they are stored on a device. */
+export function storedBytes(specs: readonly WeightSpec[]): number {
+  return specs.reduce(
+    (sum, { shape, dtype }) =>
+      sum + shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dtype]),
+    0,
+  );
+}
+
+/** @throws OUT_OF_MEMORY with what is needed and what is free, when the device can tell and it is too little. */
+export function checkFits(engine: Engine, weightBytes: number, kvCache: KvCacheSize | undefined): void {
+  const kvBytes = kvCache && "bytes" in kvCache ? kvCache.bytes : 0;
+  const { freeBytes } = engine;
+  if (freeBytes === undefined || weightBytes + kvBytes <= freeBytes) return;
+  const cache = kvBytes > 0 ? ` and the KV cache ${inGib(kvBytes)}` : "";
+  throw new GlimtError(
+    "OUT_OF_MEMORY",
+    `The weights need ${inGib(weightBytes)}${cache}, and the device has ${inGib(freeBytes)} free. Use a smaller dtype or KV cache, end what else uses the device, or choose another one.`,
+  );
+}
+
+/** Pages to take when the model is loaded. @throws OPTION_INVALID for a share of memory that can not be told. */
+export function reservedPages(engine: Engine, layout: KvPoolLayout, size: KvCacheSize | undefined): number {
+  if (!size) return 0;
+  const pageBytes = layout.numLayers * layout.pageElements * BYTES_PER_ELEMENT[layout.dtype];
+  if ("bytes" in size) return Math.floor(size.bytes / pageBytes);
+  if (engine.freeBytes === undefined) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `kvCache: the ${engine.backend.name} backend can not tell how much memory is free; give bytes instead of a fraction.`,
+    );
+  }
+  return Math.floor((size.fraction * engine.freeBytes) / pageBytes);
+}
+
+/** @throws OPTION_INVALID */
+export function checkKvCacheSize(size: KvCacheSize): void {
+  const { bytes, fraction } = (size ?? {}) as { bytes?: unknown; fraction?: unknown };
+  const isCount = Number.isSafeInteger(bytes) && (bytes as number) >= 0;
+  const isShare = typeof fraction === "number" && fraction >= 0 && fraction <= 1;
+  if (fraction === undefined ? isCount : bytes === undefined && isShare) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    "kvCache must be { bytes }, a whole number, or { fraction }, a number of 0..1.",
+  );
+}
+
+function inGib(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
