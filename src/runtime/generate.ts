@@ -53,8 +53,9 @@ const TOP_LOGITS = 10;
 export async function* generate(
   core: ModelCore,
   inputs: DecoderPrompt,
-  options: GenerateOptions,
+  asked: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+  const options = { ...asked, signal: core.stopSignal(asked.signal) };
   const { maxTokens, sampling, stop } = resolveGeneration(options, core.parts.generation);
   const room = core.parts.config.text.maxPositionEmbeddings - inputs.inputIds.length;
   if (room < 1) throw contextOverflow(core, inputs);
@@ -103,6 +104,10 @@ export async function* generate(
       seed: sampling.seed,
       topLogits: first,
     };
+  } catch (error) {
+    // What the disposal stopped was not aborted by the caller.
+    core.throwIfDisposed();
+    throw error;
   } finally {
     sequence.release();
     await stages.release();

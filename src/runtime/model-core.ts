@@ -22,7 +22,7 @@ export class ModelCore {
   readonly parts: ModelParts;
   readonly adapters: Adapters;
   readonly #queue = new SerialQueue();
-  #disposed = false;
+  readonly #disposal = new AbortController();
 
   constructor(parts: ModelParts) {
     this.parts = parts;
@@ -31,7 +31,12 @@ export class ModelCore {
   }
 
   get disposed(): boolean {
-    return this.#disposed;
+    return this.#disposal.signal.aborted;
+  }
+
+  /** Fires when `signal` does, and when the model is disposed. */
+  stopSignal(signal: AbortSignal | undefined): AbortSignal {
+    return signal ? AbortSignal.any([signal, this.#disposal.signal]) : this.#disposal.signal;
   }
 
   /** One engine call at a time, in the order asked. @throws DISPOSED */
@@ -43,13 +48,13 @@ export class ModelCore {
   }
 
   throwIfDisposed(): void {
-    if (this.#disposed) throw new GlimtError("DISPOSED", "The model was disposed; load it again to use it.");
+    if (this.disposed) throw new GlimtError("DISPOSED", "The model was disposed; load it again to use it.");
   }
 
-  /** Lets the step that runs now end, then frees everything. */
+  /** Stops what runs now at its next pause, then frees everything. */
   async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (this.disposed) return;
+    this.#disposal.abort();
     await this.#queue.idle();
     this.parts.engine.dispose();
   }

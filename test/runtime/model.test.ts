@@ -208,6 +208,24 @@ test("disposing while a generation runs ends it with DISPOSED", async () => {
   assert.is(model.liveBytes, 0);
 });
 
+test("disposing does not wait for a picture that is being encoded", async () => {
+  const model = await loadModel(directory, { ...reference, backend: "reference" });
+  const size = 1400;
+  const data = Uint8Array.from({ length: size * size * 3 }, (_, index) => (index * 7919) % 251);
+  const picture = { data, width: size, height: size };
+  const inputs = await model.process([{ role: "user", content: [{ type: "image", image: picture }] }]);
+  let share = 0;
+  const onProgress = (progress: { share: number }) => {
+    share = progress.share;
+  };
+  const running = code(() => model.complete(inputs, { onProgress }));
+  while (share === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await model.dispose();
+  assert.is(await running, "DISPOSED");
+  assert.is(model.liveBytes, 0);
+  assert.ok(share < 0.9, `the picture was encoded to ${share}`);
+});
+
 test("options that do not exist or can not be are refused by name", async () => {
   const wrongLoads = [
     { dtpye: "f32" },
