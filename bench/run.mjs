@@ -1,7 +1,7 @@
 /**
- * Runs the benchmarks: `node bench/run.mjs [SUBSTRING]...` takes the files under bench/ named *.bench.ts whose path
- * contains one of the substrings, or all. Each is a script that prints its own tables; they run one after the other,
- * each in a process of its own, under the Node that runs this file.
+ * Runs the benchmarks: `node bench/run.mjs [SUBSTRING]... [--OPTION VALUE]...` takes the files under bench/ named
+ * *.bench.ts whose path contains one of the substrings, or all. Each is a script that prints its own tables; they run
+ * one after the other, each in a process of its own, under the Node that runs this file, and are given the options.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -13,7 +13,10 @@ import { bundleDefaults } from "../build.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-const filters = process.argv.slice(2);
+const args = process.argv.slice(2);
+const firstOption = args.findIndex((arg) => arg.startsWith("-"));
+const filters = firstOption < 0 ? args : args.slice(0, firstOption);
+const options = args.slice(filters.length);
 const files = readdirSync(join(root, "bench"), { recursive: true })
   .filter((path) => path.endsWith(".bench.ts"))
   .map((path) => `bench/${path}`)
@@ -43,7 +46,7 @@ let failed = 0;
 for (const file of files) {
   console.log(`\n${file}`);
   const bundled = join(outDir, file.replace(/^bench\//, "").replace(/\.ts$/, ".js"));
-  const { status } = spawnSync(process.execPath, ["--enable-source-maps", bundled], {
+  const { status } = spawnSync(process.execPath, ["--enable-source-maps", bundled, ...options], {
     cwd: root,
     stdio: "inherit",
   });

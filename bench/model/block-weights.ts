@@ -1,0 +1,59 @@
+/**
+ * Random weights as fast as memory is copied: every weight is cut out of one block of normal values, scaled so that
+ * activations neither vanish nor explode. Only speed may be judged by them.
+ */
+import type { WeightRows } from "../../src/backends/backend.ts";
+import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
+import { Random } from "../../src/conformance/random.ts";
+import { fromFloat32 } from "../../src/tensor/convert.ts";
+import { BYTES_PER_ELEMENT, type WeightDType } from "../../src/tensor/dtype.ts";
+
+/** Elements of the block. Prime, so that the rows of no matrix repeat within it. */
+const BLOCK = 1048573;
+
+/** Rows of any weight, stored as its spec asks. */
+export function blockWeights(): (spec: WeightSpec) => WeightRows {
+  const random = new Random("block");
+  const normals = Float32Array.from({ length: BLOCK }, () => random.normal());
+  const blocks = new Map<string, Uint8Array>();
+
+  function block(mean: number, deviation: number, dtype: WeightDType): Uint8Array {
+    const key = `${mean} ${deviation} ${dtype}`;
+    let bytes = blocks.get(key);
+    if (!bytes) {
+      const values = fromFloat32(
+        dtype,
+        normals.map((value) => mean + deviation * value),
+      );
+      bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      blocks.set(key, bytes);
+    }
+    return bytes;
+  }
+
+  return (spec) => {
+    const { name, shape, dtype } = spec;
+    const [rows = 1, ...rest] = shape;
+    const cols = rest.reduce((product, size) => product * size, 1);
+    const isVector = shape.length === 1;
+    const mean = isVector && !name.endsWith("bias") ? 1 : 0;
+    const source = block(mean, isVector ? 0.1 : cols ** -0.5, dtype);
+    const size = BYTES_PER_ELEMENT[dtype];
+    const start = new Random(name).integer(BLOCK);
+    return {
+      spec,
+      dtype,
+      rows,
+      cols,
+      async readRows(first, count, into) {
+        const wanted = count * cols * size;
+        let from = ((start + first * cols) % BLOCK) * size;
+        for (let done = 0; done < wanted; from = 0) {
+          const piece = Math.min(wanted - done, source.length - from);
+          into.set(source.subarray(from, from + piece), done);
+          done += piece;
+        }
+      },
+    };
+  };
+}

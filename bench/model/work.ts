@@ -1,0 +1,68 @@
+/** What a run of a program has to do at the least: arithmetic, and bytes that must come from memory. */
+import type { Program, ProgramTensor } from "../../src/compiler/program.ts";
+import { OPS } from "../../src/graph/ops.ts";
+import { evaluateDim, type SymbolValues } from "../../src/tensor/dims.ts";
+import { BYTES_PER_ELEMENT } from "../../src/tensor/dtype.ts";
+
+/** New tokens of a sequence, and its length with them. */
+export interface Extent {
+  readonly queries: number;
+  readonly context: number;
+}
+
+/** Floating-point operations of all matrix products and of attention; the rest is small beside them. Dense models. */
+export function operations(program: Program, symbols: SymbolValues, extents: readonly Extent[]): number {
+  let total = 0;
+  for (const { op, inputs, attrs } of program.instructions) {
+    const tensor = (index: number) => program.tensors[inputs[index] as number] as ProgramTensor;
+    const size = (index: number, side: "rows" | "cols") => evaluateDim(tensor(index)[side], symbols);
+    const attr = (name: string) => attrs[Object.keys(OPS[op].attrs).indexOf(name)] as number;
+    if (op === "linear" || op === "linear_bias")
+      total += 2 * size(0, "rows") * size(0, "cols") * size(1, "rows");
+    if (op === "attention_varlen") total += 4 * fullPairs(extents) * attr("numHeads") * attr("headDim");
+    if (op === "attention_paged") total += 4 * causalPairs(extents) * attr("numHeads") * attr("headDim");
+    if (op === "experts") throw new Error("Operations are counted of dense models only.");
+  }
+  return total;
+}
+
+function fullPairs(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { queries, context }) => sum + queries * context, 0);
+}
+
+/** Query i of q, counted from 0, sees the first context - q + i + 1 keys. */
+function causalPairs(extents: readonly Extent[]): number {
+  return extents.reduce(
+    (sum, { queries, context }) => sum + queries * context - (queries * (queries - 1)) / 2,
+    0,
+  );
+}
+
+/** Every weight once, but of tables that are read by row only the rows of `tokens`; and the caches of all sequences. */
+export function bytesRead(program: Program, tokens: number, extents: readonly Extent[]): number {
+  const weights = program.buffers.reduce((sum, { kind, role, rows, cols, dtype }) => {
+    if (kind !== "weight") return sum;
+    const count = evaluateDim(rows, {});
+    return (
+      sum +
+      (role === "rows" ? Math.min(tokens, count) : count) * evaluateDim(cols, {}) * BYTES_PER_ELEMENT[dtype]
+    );
+  }, 0);
+  const context = extents.reduce((sum, extent) => sum + extent.context, 0);
+  return weights + context * cacheBytesPerToken(program);
+}
+
+/** Keys and values of one token in all layers. */
+export function cacheBytesPerToken(program: Program): number {
+  let total = 0;
+  for (const { op, inputs, attrs } of program.instructions) {
+    if (op !== "kv_write") continue;
+    const cache = program.tensors[
+      inputs[Object.keys(OPS[op].inputs).indexOf("cache")] as number
+    ] as ProgramTensor;
+    const { dtype, cols } = program.buffers[cache.buffer] as Program["buffers"][number];
+    const pageSize = attrs[Object.keys(OPS[op].attrs).indexOf("pageSize")] as number;
+    total += (evaluateDim(cols, {}) / pageSize) * BYTES_PER_ELEMENT[dtype];
+  }
+  return total;
+}
