@@ -24,16 +24,16 @@ const KV_CACHE = { fraction: 0.5 };
  * Node entry's loadModel.
  */
 export function loadModel(location: ModelLocation, options: CudaLoadOptions = {}): Promise<Model> {
-  const { activations, device, cublas, ...rest } = options;
-  const backends = [cudaBackend({ activations, device, cublas })];
+  const { activations, device, cublas, graphs, ...rest } = options;
+  const backends = [cudaBackend({ activations, device, cublas, graphs })];
   const platform = { backends, openFiles, readFile: readLocalFile, readFrameDirectory };
   return loadModelOn(platform, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
 }
 
 /** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */
 export function cudaBackend(options: CudaOptions = {}): Backend {
-  const { activations, device, cublas } = options;
-  return createCudaBackend({ activations, device, cublas });
+  const { activations, device, cublas, graphs } = options;
+  return createCudaBackend({ activations, device, cublas, graphs });
 }
 
 /** Whether models can be loaded here: the GPU that was found, or why not and what to do. */

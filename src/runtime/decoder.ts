@@ -25,6 +25,14 @@ export interface SequenceSlice {
   readonly wantsLogits: boolean;
 }
 
+/**
+ * Columns of a block table for sequences of up to `pages` pages: few widths, so that what a backend prepares for the
+ * sizes of a step serves many steps. Columns past a sequence's pages are not read.
+ */
+export function blockTableColumns(pages: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, pages)));
+}
+
 export class Decoder {
   readonly #engine: Engine;
   readonly #executable: Executable;
@@ -77,7 +85,7 @@ export class Decoder {
   #inputs(slices: readonly SequenceSlice[]) {
     const cuSeqlens = new Int32Array(slices.length + 1);
     const contextLens = new Int32Array(slices.length);
-    const blocks = Math.max(...slices.map(({ sequence }) => sequence.blockTable.length));
+    const blocks = blockTableColumns(Math.max(...slices.map(({ sequence }) => sequence.blockTable.length)));
     const blockTable = new Int32Array(slices.length * blocks);
     const logitRows: number[] = [];
     slices.forEach(({ sequence, inputIds, wantsLogits }, index) => {

@@ -16,6 +16,8 @@ export interface CudaOptions {
   readonly device?: number | undefined;
   /** Whether large products may go to cuBLASLt, when that is installed. Default true. */
   readonly cublas?: boolean | undefined;
+  /** Whether steps that repeat, as decoding does, are replayed as captured graphs. Default true. */
+  readonly graphs?: boolean | undefined;
 }
 
 export interface CudaInternals {
@@ -25,7 +27,7 @@ export interface CudaInternals {
 
 /** @throws OPTION_INVALID */
 export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Backend {
-  const { activations = "bf16", device = 0, cublas = true, addonPath } = options;
+  const { activations = "bf16", device = 0, cublas = true, graphs = true, addonPath } = options;
   if (!["bf16", "f16", "f32"].includes(activations)) {
     throw new GlimtError("OPTION_INVALID", `activations is "${activations}", expected bf16, f16, f32.`);
   }
@@ -67,7 +69,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
       const result = await find();
       if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
       const handle = await nativeLater(() => result.addon.openEngine(device, cublas ? 1 : 0));
-      return new CudaEngine(backend, result.addon, handle);
+      return new CudaEngine(backend, result.addon, handle, { graphs });
     },
   };
   return backend;

@@ -21,10 +21,18 @@ import type {
   RunStatistics,
 } from "./addon.ts";
 import { native, nativeLater } from "./errors.ts";
+import { Repeats } from "./repeats.ts";
 import { CudaTensor, dtypeCode, ownedTensor } from "./tensor.ts";
 import { fillTensor } from "./upload.ts";
 
 const PROGRESS_INTERVAL_MS = 50;
+/** Flag of the addon's run: replay the launches as one captured graph, captured now if need be. */
+const REPLAY_GRAPH = 1;
+
+export interface CudaEngineOptions {
+  /** Whether runs that repeat are replayed as captured graphs. */
+  readonly graphs: boolean;
+}
 
 class CudaExecutable implements Executable {
   readonly program: Program;
@@ -32,6 +40,7 @@ class CudaExecutable implements Executable {
   readonly engine: CudaEngine;
   /** What it reads; one that is freed makes it useless. */
   readonly weights: readonly CudaTensor[];
+  readonly repeats = new Repeats();
 
   constructor(
     program: Program,
@@ -49,12 +58,14 @@ class CudaExecutable implements Executable {
 export class CudaEngine implements Engine {
   readonly backend: Backend;
   readonly #addon: CudaAddon;
+  readonly #options: CudaEngineOptions;
   #handle: EngineHandle | null;
   #running = false;
 
   /** `handle` comes from the addon's openEngine. */
-  constructor(backend: Backend, addon: CudaAddon, handle: EngineHandle) {
+  constructor(backend: Backend, addon: CudaAddon, handle: EngineHandle, options: CudaEngineOptions) {
     this.backend = backend;
+    this.#options = options;
     this.#addon = addon;
     this.#handle = handle;
   }
@@ -160,7 +171,9 @@ export class CudaEngine implements Engine {
     throwIfAborted(signal);
     for (const weight of executable.weights) ownedTensor(weight, engine);
     const values = Object.entries(symbols);
-    const bindings = this.#bindings(buffers, engine);
+    const tensors: CudaTensor[] = [];
+    const bindings = this.#bindings(buffers, engine, tensors);
+    const isRepeated = this.#options.graphs && executable.repeats.sees(symbols, tensors);
 
     const abort = () => this.#addon.abort(engine);
     signal?.addEventListener("abort", abort, { once: true });
@@ -168,7 +181,9 @@ export class CudaEngine implements Engine {
     const timer = onProgress ? setInterval(report, PROGRESS_INTERVAL_MS) : undefined;
     this.#running = true;
     try {
-      await nativeLater(() => this.#addon.run(executable.handle, values, bindings, 0));
+      await nativeLater(() =>
+        this.#addon.run(executable.handle, values, bindings, isRepeated ? REPLAY_GRAPH : 0),
+      );
       onProgress?.(1);
     } catch (error) {
       throwIfAborted(signal);
@@ -186,12 +201,15 @@ export class CudaEngine implements Engine {
     this.#handle = null;
   }
 
-  #bindings(buffers: RunBindings["buffers"], engine: EngineHandle): NativeBinding[] {
+  /** Adds the tensors that are bound to `tensors`. */
+  #bindings(buffers: RunBindings["buffers"], engine: EngineHandle, tensors: CudaTensor[]): NativeBinding[] {
     return Object.entries(buffers).map(([name, binding]): NativeBinding => {
       if (ArrayBuffer.isView(binding)) return [name, binding];
       const { tensor, firstRow, rows } =
         "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
-      return [name, ownedTensor(tensor, engine).handle, firstRow, rows];
+      const owned = ownedTensor(tensor, engine);
+      tensors.push(owned);
+      return [name, owned.handle, firstRow, rows];
     });
   }
 

@@ -4,7 +4,11 @@ import { BYTES_PER_ELEMENT, DTYPES, type DType } from "../../tensor/dtype.ts";
 import type { DeviceTensor } from "../backend.ts";
 import type { EngineHandle, TensorHandle } from "./addon.ts";
 
+let tensors = 0;
+
 export class CudaTensor implements DeviceTensor {
+  /** No two tensors share it. */
+  readonly id = tensors++;
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;

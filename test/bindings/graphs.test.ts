@@ -1,0 +1,90 @@
+/** Runs that repeat are replayed as captured graphs, with the same results, and decoding repeats. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
+import { openFiles } from "../../src/index.ts";
+import { readLocalFile } from "../../src/media/files.node.ts";
+import { loadModelOn } from "../../src/runtime/load-model.ts";
+import type { Message } from "../../src/runtime/processor.ts";
+import { goldenCases } from "../golden/load.ts";
+import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";
+import { openLongRun, WIDTH } from "./long-program.ts";
+
+const golden = goldenCases("glm_ocr-tiny").filter(({ imageGridThw }) => imageGridThw.length === 1)[0]!;
+
+async function open(graphs: boolean): Promise<CudaEngine> {
+  return (await createCudaBackend({
+    addonPath: EMULATOR_PATH,
+    activations: "f32",
+    graphs,
+  }).open()) as CudaEngine;
+}
+
+test("the second run of the same sizes and tensors is captured, those after it are replayed", async () => {
+  const engine = await open(true);
+  const { run, y, x } = await openLongRun(engine, 8);
+  const facts = () => {
+    const { eagerRuns, graphCaptures, graphReplays } = engine.statistics;
+    return [eagerRuns, graphCaptures, graphReplays];
+  };
+  await run(2);
+  assert.equal(facts(), [1, 0, 0]);
+  await run(2);
+  assert.equal(facts(), [1, 1, 1]);
+  // Inputs are read anew, though the launches are those that were captured.
+  x.fill(5);
+  await run(2);
+  assert.equal(facts(), [1, 1, 2]);
+  assert.equal(await engine.read(y, 0, 2), x.slice(0, 2 * WIDTH));
+  await run(4);
+  assert.equal(facts(), [2, 1, 2]);
+  await run(2);
+  assert.is((await engine.read(y, 0, 1))[0], 5);
+  engine.dispose();
+});
+
+test("without graphs every run is eager", async () => {
+  const engine = await open(false);
+  const { run } = await openLongRun(engine, 2);
+  for (let i = 0; i < 3; i++) await run(2);
+  assert.equal([engine.statistics.eagerRuns, engine.statistics.graphCaptures], [3, 0]);
+  engine.dispose();
+});
+
+test("a launch that fails while a graph is captured or replayed ends that run alone", async () => {
+  const engine = await open(true);
+  const { run, y, x } = await openLongRun(engine, 2);
+  await run(2);
+  for (const countdown of [3, 1]) {
+    loadEmulator().emulatorFail(FAULT.launch, countdown);
+    await run(2).then(
+      () => assert.unreachable("the planted fault did not end the run"),
+      (error) => assert.is(error.code, "DEVICE_FAILED"),
+    );
+    loadEmulator().emulatorFail(FAULT.launch, 0);
+    await run(2);
+    assert.equal(await engine.read(y), x);
+  }
+  engine.dispose();
+});
+
+test("a model decodes by replay, to the same logits as eagerly", async () => {
+  const results = [];
+  for (const graphs of [true, false]) {
+    const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs });
+    let engine: CudaEngine | undefined;
+    const spied = { ...backend, open: async () => (engine = (await backend.open()) as CudaEngine) };
+    const platform = { backends: [spied], openFiles, readFile: readLocalFile };
+    const model = await loadModelOn(platform, golden.checkpointDir, { media: "huggingface" });
+    const { tokenIds, topLogits } = await model.complete(golden.messages as Message[], { maxTokens: 12 });
+    results.push({ tokenIds, topLogits });
+    const { eagerRuns, graphReplays } = engine!.statistics;
+    if (graphs) assert.ok(graphReplays >= 8 && eagerRuns <= 5, `${graphReplays} replays, ${eagerRuns} eager`);
+    else assert.is(graphReplays, 0);
+    await model.dispose();
+  }
+  assert.equal(results[0], results[1]);
+});
+
+test.run();
