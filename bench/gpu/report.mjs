@@ -142,7 +142,7 @@ function speedSection([name, speed]) {
   return [
     `## Speed: ${name}`,
     `${speed.model}, ${speed.numHiddenLayers} layers, ${speed.depth} blocks, ${speed.weights} weights, ${speed.activations} activations, cuBLASLt ${speed.cublas === "no" ? "not allowed" : "allowed"}; ${speed.description}. Checked before timing: ${checked.greedyAgreement}/${checked.steps} greedy tokens of the reference backend on a small model, largest relative difference ${checked.maxRel.toExponential(1)}.`,
-    `Start: compiling ${fixed(startUp.compileMs, 0)} ms, opening and uploading ${fixed(startUp.weightBytes / 1e9, 2)} GB ${fixed(startUp.loadMs, 0)} ms, first step ${fixed(startUp.firstStepMs, 0)} ms. Held at the end: ${fixed(speed.liveBytes / 1e9, 2)} GB.`,
+    `Start: compiling ${fixed(startUp.compileMs, 0)} ms, opening and uploading ${fixed(startUp.weightBytes / 1e9, 2)} GB ${fixed(startUp.loadMs, 0)} ms, first step ${fixed(startUp.firstStepMs, 0)} ms. Held at the end: ${fixed(speed.liveBytes / 1e9, 2)} GB.${replays(speed.statistics)}`,
     table(
       [
         `batch (context ${decode[0]?.context})`,
@@ -159,6 +159,12 @@ function speedSection([name, speed]) {
     ),
     table(["pass", "ms", "device ms", "TFLOP/s", "of peak", "goal", "to transformers eager"], passRows),
   ];
+}
+
+function replays(statistics) {
+  if (!statistics) return "";
+  const { graphCaptures, graphReplays, eagerRuns } = statistics;
+  return ` Of all runs ${graphReplays} were replays of ${graphCaptures} captured graphs, ${eagerRuns} were not.`;
 }
 
 /** How many times transformers' tokens a second, eager and compiled. */

@@ -53,7 +53,7 @@ def main():
         "failures": [],
     }
     peer = Peer(torch, options, report)
-    with torch.inference_mode():
+    with torch.no_grad():
         peer.attempt("load", peer.load)
         if not peer.model:
             sys.exit("transformers_peer: the model could not be made")

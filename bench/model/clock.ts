@@ -52,12 +52,20 @@ export async function timeRuns(run: () => Promise<unknown>, options: TimingOptio
   };
 }
 
-/** Of the last run. */
 function deviceMilliseconds(engine: Engine): number | null {
-  const { statistics } = engine as Engine & {
-    readonly statistics?: { readonly lastRunMilliseconds: number };
-  };
-  return statistics?.lastRunMilliseconds || null;
+  return engineStatistics(engine)?.lastRunMilliseconds || null;
+}
+
+export interface EngineStatistics {
+  readonly graphCaptures: number;
+  readonly graphReplays: number;
+  readonly eagerRuns: number;
+  readonly lastRunMilliseconds: number;
+}
+
+/** Null for engines that keep none. */
+export function engineStatistics(engine: Engine): EngineStatistics | null {
+  return (engine as Engine & { readonly statistics?: EngineStatistics }).statistics ?? null;
 }
 
 function median(values: readonly number[]): number {

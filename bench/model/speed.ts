@@ -11,7 +11,7 @@ import { argmax } from "../../src/runtime/sampler.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { blockWeights } from "./block-weights.ts";
-import { type Timing, timeRuns } from "./clock.ts";
+import { type EngineStatistics, engineStatistics, type Timing, timeRuns } from "./clock.ts";
 import { bytesRead, operations } from "./work.ts";
 
 export interface SpeedOptions {
@@ -58,6 +58,8 @@ export interface Speed {
   readonly prefill: PassSpeed;
   readonly vision: PassSpeed;
   readonly liveBytes: number;
+  /** Over all runs, those that were not counted too. */
+  readonly statistics: EngineStatistics | null;
 }
 
 /** Timed steps of decoding; sequences grow by as many tokens. */
@@ -85,7 +87,8 @@ export async function measureSpeed(
     const vision = await timeVision(stages, programs.vision, config, options);
     options.log(`page of ${vision.size} patches: ${vision.median.toFixed(1)} ms`);
     const { liveBytes } = stages.engine;
-    return { startUp: { ...startUp, firstStepMs }, decode, prefill, vision, liveBytes };
+    const statistics = engineStatistics(stages.engine);
+    return { startUp: { ...startUp, firstStepMs }, decode, prefill, vision, liveBytes, statistics };
   } finally {
     stages.engine.dispose();
   }
