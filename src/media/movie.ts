@@ -12,6 +12,7 @@ import {
   MATROSKA,
   MP4,
   QTFF,
+  type Source,
   type VideoSample,
   VideoSampleSink,
   WEBM,
@@ -59,7 +60,7 @@ export async function openMovie(
 ): Promise<LoadedVideo> {
   await requireWebCodecs(name, options);
   const input = new Input({
-    source: file instanceof Blob ? new BlobSource(file) : new BufferSource(file),
+    source: guarded(file instanceof Blob ? new BlobSource(file) : new BufferSource(file)),
     formats: [MP4, QTFF, MATROSKA, WEBM],
   });
   const corrupt = (cause: unknown) =>
@@ -90,6 +91,28 @@ export async function openMovie(
     input.dispose();
     throw error instanceof GlimtError ? error : corrupt(error);
   }
+}
+
+/** The same read so often in a row is a loop. */
+const MOST_EQUAL_READS = 1000;
+
+/**
+ * mediabunny 1.61 looks for the next element of a damaged Matroska file for ever when it is near the end of what it
+ * searches (its `resync` does not advance), and nothing else gets to run: its reads are counted to stop it.
+ */
+function guarded<S extends Source>(source: S): S {
+  const reader = source as unknown as { _read(start: number, end: number, ...rest: unknown[]): unknown };
+  const read = reader._read.bind(source);
+  let last = "";
+  let repeats = 0;
+  reader._read = (start, end, ...rest) => {
+    const range = `${start}-${end}`;
+    repeats = range === last ? repeats + 1 : 0;
+    last = range;
+    if (repeats > MOST_EQUAL_READS) throw new Error(`nothing that makes sense follows byte ${start}`);
+    return read(start, end, ...rest);
+  };
+  return source;
 }
 
 async function requireWebCodecs(name: string, { loadWebCodecs }: MovieOptions): Promise<void> {

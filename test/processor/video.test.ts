@@ -121,11 +121,55 @@ const bad: [string, VideoFrames["frames"], VideoMetadata, VideoOptions, RegExp][
   ["indices that are too few", two, { framesIndices: [1] }, {}, /framesIndices has 1 entries, but 2/],
   ["sampling without a rate", two, {}, { sampleFrames: true }, /metadata\.fps/],
   ["sampling twice", two, { fps: 1, framesIndices: [0, 1] }, { sampleFrames: true }, /sampled already/],
+  [
+    "a frame past the source's last",
+    two,
+    { totalNumFrames: 9, framesIndices: [0, 9] },
+    {},
+    /names frame 9, but .* 9/,
+  ],
+  [
+    "a duration that can not be",
+    two,
+    { fps: 1, duration: 60 },
+    {},
+    /duration is 60 s, but 2 frames .* 2\.0 s/,
+  ],
+  ["frames that are no list", "ab" as never, {}, {}, /frames must be a list/],
 ];
 for (const [name, frames, metadata, options, message] of bad) {
   test(`${name} is an error`, () =>
     rejects(() => run({ frames, metadata }, "glm4v", options), "VIDEO_INVALID", message));
 }
+
+test("at most so many frames are kept, evenly spaced, with their own timestamps", async () => {
+  const frames = noiseVideo(3, 24, 30, 30);
+  const few = await run({ frames, metadata: { fps: 12 } }, "glm46v", { maxFrames: 4 });
+  assert.equal(few.indices, [0, 8, 14, 23]);
+  assert.equal(few.labels, ["0.0 seconds", "1.2 seconds"]);
+  assert.is(few.gridThw[0], 2);
+  const odd = await run({ frames, metadata: { fps: 12 } }, "glm46v", { maxFrames: 3 });
+  assert.equal(odd.indices, [0, 12, 23, 23]);
+  const unsampled = await run({ frames }, "glm4v", { maxFrames: 3 });
+  assert.equal(unsampled.indices, [0, 12, 23]);
+  assert.is(unsampled.gridThw[0], 2);
+  const before = { fps: 10, framesIndices: [0, 10, 20, 30] };
+  const again = await run({ frames: frames.slice(0, 4), metadata: before }, "glm4v", { maxFrames: 2 });
+  assert.equal(
+    [again.indices, again.positions],
+    [
+      [0, 30],
+      [0, 3],
+    ],
+  );
+  const enough = await run({ frames, metadata: { fps: 12 } }, "glm4v", { maxFrames: 100 });
+  assert.equal(enough.indices, (await run({ frames, metadata: { fps: 12 } }, "glm4v")).indices);
+});
+
+test("a rate is refused where the processor has its own", async () => {
+  const video = { frames: noiseVideo(0, 24, 30, 30), metadata: { fps: 12 } };
+  await rejects(() => run(video, "glm46v", { fps: 2 }), "OPTION_INVALID", /Glm46V.*maxFrames/);
+});
 
 test("a directory without frames, or none at all, is an error", async () => {
   await rejects(() => loadVideo("src/tensor", files), "VIDEO_INVALID", /src\/tensor holds no/);
