@@ -1,38 +1,19 @@
-/** The golden models on the emulated CUDA backend: float32 activations judged as strictly as on CPU backends, bf16 by agreement. */
+/** The golden models on the emulated CUDA backend with bf16 activations: logits near, and how many tokens agree. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import { argmax } from "../../src/runtime/sampler.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
+import { largestDifference } from "./difference.ts";
 import { openStages } from "./open-stages.ts";
 
-/** Largest absolute difference of a logit or feature from transformers in float32. */
-const TOLERANCE = 1e-3;
 /** bf16 keeps 8 bits, and layers add up: share of the logits' spread that an error may be. */
 const BF16_TOLERANCE = 0.05;
 
 for (const checkpoint of goldenCheckpoints()) {
   const cases = goldenCases(checkpoint);
   const directory = cases[0]?.checkpointDir as string;
-
-  test(`${checkpoint} with f32 activations: features, logits and 24 greedy tokens are transformers'`, async () => {
-    const stages = await openStages(
-      createCudaBackend({ addonPath: EMULATOR_PATH, activations: "f32" }),
-      directory,
-    );
-    for (const golden of cases) {
-      const features = await stages.encode(golden);
-      if (features && golden.visionEmbeddings) {
-        const difference = largestDifference(features, golden.visionEmbeddings.data);
-        assert.ok(difference <= TOLERANCE, `${golden.name}: vision embeddings differ by ${difference}`);
-      }
-      const logits = await stages.decode(golden);
-      const difference = largestDifference(logits[0] as Float32Array, golden.lastLogits.data);
-      assert.ok(difference <= TOLERANCE, `${golden.name}: logits differ by ${difference}`);
-      assert.equal(logits.map(argmax), golden.greedyIds, `${golden.name}: greedy tokens`);
-    }
-    stages.dispose();
-  });
 
   test(`${checkpoint} with bf16 activations: logits near, tokens equal wherever the margin allows no other`, async () => {
     const stages = await openStages(
@@ -64,19 +45,6 @@ for (const checkpoint of goldenCheckpoints()) {
       `${checkpoint}, bf16: ${agreed} of ${total} greedy tokens, logits within ${worst.toFixed(4)} of their spread`,
     );
   });
-}
-
-function largestDifference(found: Float32Array, expected: Float32Array): number {
-  assert.is(found.length, expected.length);
-  // Math.max keeps a NaN, which no tolerance allows.
-  return expected.reduce(
-    (most, value, index) => Math.max(most, Math.abs(value - (found[index] as number))),
-    0,
-  );
-}
-
-function argmax(values: Float32Array): number {
-  return values.indexOf(values.reduce((best, value) => Math.max(best, value), Number.NEGATIVE_INFINITY));
 }
 
 test.run();
