@@ -1,5 +1,5 @@
 /** A checkpoint the user picked in a browser, or built in memory: files by name. */
-import { throwIfAborted } from "../errors.ts";
+import { GlimtError, throwIfAborted } from "../errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
 
 /** A Blob hands out copies, so large reads go piece by piece. */
@@ -10,6 +10,12 @@ export function blobFiles(
   blobs: ReadonlyMap<string, Blob> | Iterable<File>,
   location = "the given files",
 ): CheckpointFiles {
+  if (typeof (blobs as Iterable<File> | undefined)?.[Symbol.iterator] !== "function") {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "A checkpoint is given as a path, an address, or its files: a list of File or a Map of Blobs by name.",
+    );
+  }
   const byName = new Map<string, Blob>();
   for (const entry of blobs) {
     if (Array.isArray(entry)) byName.set(entry[0], entry[1]);

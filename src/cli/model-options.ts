@@ -148,12 +148,18 @@ async function readMessages(file: string): Promise<Message[]> {
   if (!Array.isArray(messages))
     throw new GlimtError("INPUT_INVALID", `${file} must hold an array of messages.`);
   const folder = dirname(resolve(file));
-  return messages.map((message) => ({ ...message, content: withResolvedPaths(message.content, folder) }));
+  // What is no message or part is left as it is, for `process` to say where it stands.
+  return messages.map((message) =>
+    Array.isArray(message?.content)
+      ? { ...message, content: withResolvedPaths(message.content, folder) }
+      : message,
+  );
 }
 
 function withResolvedPaths(content: unknown, folder: string): Message["content"] {
   if (!Array.isArray(content)) return content as Message["content"];
   return content.map((part) => {
+    if (typeof part !== "object" || part === null) return part;
     const resolved = { ...part };
     for (const key of ["image", "image_url", "video", "video_url"]) {
       const source = resolved[key];

@@ -42,6 +42,12 @@ export function mropePositions(mmTokenTypeIds: ArrayLike<number>, options: Mrope
   if (layout !== "frames" && layout !== "block") {
     throw new GlimtError("OPTION_INVALID", `videoLayout is "${layout}"; it must be "frames" or "block".`);
   }
+  if (!Number.isInteger(spatialMergeSize) || spatialMergeSize < 1) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `spatialMergeSize is ${spatialMergeSize}, expected a whole number from 1.`,
+    );
+  }
   const videoGrids = options.videoGridThw ?? [];
   for (const grid of options.imageGridThw ?? []) {
     if (grid[0] !== 1) {

@@ -106,7 +106,10 @@ function maxOf(values: Int32Array): number {
   return values.reduce((most, value) => Math.max(most, value), 0);
 }
 
-function checkArguments(rgb: ArrayLike<number>, sizes: Record<string, number>, rounding: string): void {
+function checkArguments(rgb: unknown, sizes: Record<string, number>, rounding: string): void {
+  if (!(rgb instanceof Uint8Array || rgb instanceof Uint8ClampedArray)) {
+    throw new GlimtError("INPUT_INVALID", "Pixels must be a Uint8Array or a Uint8ClampedArray, RGB.");
+  }
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isInteger(size) || size < 1) {
       throw new GlimtError("INPUT_INVALID", `${name} is ${size}; it must be a positive integer.`);

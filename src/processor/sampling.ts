@@ -51,7 +51,8 @@ const GLM46V_MAX_FRAMES = 640;
  * first frame is taken.
  *
  * @param requestedFps frames a second for "glm4v" (default 2); "glm46v" sets its own rate and ignores it.
- * @throws VIDEO_INVALID for a video without frames or rate.
+ * @throws VIDEO_INVALID for a video without frames or rate; OPTION_INVALID for another kind, or a requested rate that
+ * is none.
  */
 export function sampleVideoFrames(
   kind: ProcessorKind,
@@ -60,6 +61,7 @@ export function sampleVideoFrames(
   options: SamplingOptions = {},
 ): SampledFrames {
   const checked = checkTiming(timing);
+  checkRequest(kind, requestedFps);
   const chosen =
     kind === "glm4v"
       ? sampleGlm4v(checked, requestedFps ?? GLM4V_FPS, options.maxDuration ?? GLM4V_MAX_DURATION)
@@ -162,6 +164,15 @@ function wholeNumbers(values: number[]): number[] {
 function oneDecimal(seconds: number): string {
   const isHalf = Number.isInteger(seconds * 4) && !Number.isInteger(seconds * 2);
   return (isHalf ? roundHalfToEven(seconds * 10) / 10 : seconds).toFixed(1);
+}
+
+function checkRequest(kind: ProcessorKind, requestedFps: number | undefined): void {
+  if (kind !== "glm4v" && kind !== "glm46v") {
+    throw new GlimtError("OPTION_INVALID", `kind is "${kind}", expected "glm4v" or "glm46v".`);
+  }
+  if (requestedFps !== undefined && !(requestedFps > 0 && Number.isFinite(requestedFps))) {
+    throw new GlimtError("OPTION_INVALID", `requestedFps is ${requestedFps}, expected a number above 0.`);
+  }
 }
 
 function checkTiming({ totalNumFrames, fps, duration }: VideoTiming): CheckedTiming {

@@ -23,7 +23,8 @@ export const MAX_ASPECT_RATIO = 200;
  * The order of the floating-point operations is the reference's, because a rounding decides a whole row of patches.
  *
  * @throws IMAGE_INVALID for a side that is no positive integer, or an aspect ratio over 200 (checked after small
- * sides were scaled up to the factor); VIDEO_INVALID for fewer frames than temporalFactor.
+ * sides were scaled up to the factor); VIDEO_INVALID for fewer frames than temporalFactor; INPUT_INVALID naming the
+ * option that is no such number.
  */
 export function smartResize(options: SmartResizeOptions): [height: number, width: number] {
   const { numFrames, temporalFactor, factor, minPixels, maxPixels } = options;
@@ -34,6 +35,7 @@ export function smartResize(options: SmartResizeOptions): [height: number, width
       `${numFrames} frames are fewer than the ${temporalFactor} that one patch spans; repeat the last frame.`,
     );
   }
+  checkNumbers({ numFrames, temporalFactor, factor, minPixels, maxPixels });
 
   let { height, width } = options;
   if (height < factor || width < factor) {
@@ -79,5 +81,23 @@ export function roundHalfToEven(value: number): number {
 function checkSides(height: number, width: number): void {
   if (!Number.isInteger(height) || !Number.isInteger(width) || height < 1 || width < 1) {
     throw new GlimtError("IMAGE_INVALID", `A picture of ${width} x ${height} pixels has no usable size.`);
+  }
+}
+
+/** Counts are whole; a limit on pixels may be any number. Frames were compared with temporalFactor already. */
+function checkNumbers(numbers: Omit<SmartResizeOptions, "height" | "width">): void {
+  const { minPixels, maxPixels, ...counts } = numbers;
+  const rules: [string, number, boolean, string][] = [
+    ...Object.entries(counts).map(([name, value]): [string, number, boolean, string] => [
+      name,
+      value,
+      Number.isInteger(value) && value >= 1,
+      "a whole number from 1",
+    ]),
+    ["minPixels", minPixels, Number.isFinite(minPixels) && minPixels >= 0, "a number from 0"],
+    ["maxPixels", maxPixels, Number.isFinite(maxPixels) && maxPixels > 0, "a number above 0"],
+  ];
+  for (const [name, value, isValid, expected] of rules) {
+    if (!isValid) throw new GlimtError("INPUT_INVALID", `${name} is ${value}, expected ${expected}.`);
   }
 }

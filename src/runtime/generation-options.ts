@@ -79,7 +79,7 @@ export function resolveGeneration(
   };
   validateSampling(sampling);
   const stop = typeof options.stop === "string" ? [options.stop] : (options.stop ?? []);
-  if (!stop.every((text) => typeof text === "string" && text.length > 0)) {
+  if (!Array.isArray(stop) || !stop.every((text) => typeof text === "string" && text.length > 0)) {
     throw new GlimtError("OPTION_INVALID", "stop must be one or more strings that are not empty.");
   }
   return { maxTokens, sampling, stop };

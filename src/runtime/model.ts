@@ -2,6 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { BackendName } from "../backends/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { VideoSource } from "../media/video-source.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
@@ -167,6 +168,7 @@ export class Model {
     options: EncodeOptions = {},
   ): Promise<ImageEmbeddings[]> {
     rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeImages");
+    requireList(images, "images");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
     for (const image of images) media.push(await this.#processor.readImage(image, options.signal));
@@ -180,6 +182,7 @@ export class Model {
     options: EncodeOptions = {},
   ): Promise<VideoEmbeddings[]> {
     rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeVideos");
+    requireList(videos, "videos");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
     for (const video of videos)
@@ -203,7 +206,12 @@ export class Model {
 }
 
 function isTensors(prompt: Prompt): prompt is PromptInputs | EmbeddedPrompt {
-  return "inputIds" in prompt || "promptEmbeddings" in prompt;
+  const isObject = typeof prompt === "object" && prompt !== null;
+  return isObject && ("inputIds" in prompt || "promptEmbeddings" in prompt);
+}
+
+function requireList(value: unknown, name: string): void {
+  if (!Array.isArray(value)) throw new GlimtError("INPUT_INVALID", `${name} must be a list.`);
 }
 
 function processOptions(options: GenerateOptions & ProcessOptions): ProcessOptions {

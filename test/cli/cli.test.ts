@@ -180,7 +180,10 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
   writeFileSync(truncated, readFileSync(image).subarray(0, 200));
   const empty = join(folder, "empty.png");
   writeFileSync(empty, "");
+  const noMessages = join(folder, "no-messages.json");
+  writeFileSync(noMessages, "[null]");
   const cases: [args: string[], message: RegExp][] = [
+    [["process", model, "--messages", noMessages], /messages\[0\].*\[INPUT_INVALID\]/],
     [["run", "no/such/model", "Hi"], /no\/such\/model.*\[CHECKPOINT_NOT_FOUND\]/],
     [["run", "src", "Hi"], /config\.json.*\[CHECKPOINT_NOT_FOUND\]/],
     [["run", model, "--image", "missing.png", "Hi"], /missing\.png.*\[IMAGE_INVALID\]/],

@@ -94,6 +94,7 @@ const mismatches: [string, number[], Parameters<typeof mropePositions>[1], RegEx
     { videoGridThw: [[2, 2, 2]], spatialMergeSize: 2 },
     /tokens for 0 video grids, but 2/,
   ],
+  ["a merge size that is no count", [0], { spatialMergeSize: 1.5 }, /spatialMergeSize is 1.5/],
   ["an unknown type", [3], { spatialMergeSize: 2 }, /type 3/],
   ["an image of two frames", [1, 1], { imageGridThw: [[2, 2, 2]], spatialMergeSize: 2 }, /2 frames/],
 ];

@@ -81,6 +81,12 @@ const bad: [string, () => unknown, string, RegExp][] = [
     /12 bytes, but 10/,
   ],
   [
+    "pixels that are no bytes",
+    () => resizeBicubic(new Float32Array(12) as unknown as Uint8Array, 2, 2, 1, 1),
+    "INPUT_INVALID",
+    /Uint8Array/,
+  ],
+  [
     "an output side of 0",
     () => resizeBicubic(new Uint8Array(12), 2, 2, 0, 1),
     "INPUT_INVALID",

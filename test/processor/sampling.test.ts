@@ -58,4 +58,19 @@ for (const [name, timing, message] of bad) {
   });
 }
 
+test("another processor and an impossible rate are errors, not another choice of frames", () => {
+  const timing = { totalNumFrames: 10, fps: 2 };
+  for (const [kind, fps, message] of [
+    ["glm5v", undefined, /kind is "glm5v"/],
+    ["glm4v", 0, /requestedFps is 0/],
+    ["glm4v", Number.NaN, /requestedFps is NaN/],
+    ["glm46v", -1, /requestedFps is -1/],
+  ] as const) {
+    assert.throws(
+      () => sampleVideoFrames(kind as "glm4v", timing, fps),
+      (error: GlimtError) => error.code === "OPTION_INVALID" && message.test(error.message),
+    );
+  }
+});
+
 test.run();

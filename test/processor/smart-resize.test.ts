@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError } from "../../src/errors.ts";
 import { imageSize, videoSize } from "../../src/processor/sizes.ts";
-import { roundHalfToEven, smartResize } from "../../src/processor/smart-resize.ts";
+import { roundHalfToEven, type SmartResizeOptions, smartResize } from "../../src/processor/smart-resize.ts";
 import { golden, processorConfig } from "./golden.ts";
 
 test(`${golden.smart_resizes.length} sizes equal transformers'`, () => {
@@ -15,11 +15,16 @@ test(`${golden.smart_resizes.length} sizes equal transformers'`, () => {
   }
 });
 
-const bad: [string, { height?: number; width?: number; numFrames?: number }, string, RegExp][] = [
+const bad: [string, Partial<SmartResizeOptions>, string, RegExp][] = [
   ["a side of 0", { height: 0 }, "IMAGE_INVALID", /28 x 0/],
   ["a fractional side", { width: 2.5 }, "IMAGE_INVALID", /2\.5 x 28/],
   ["an aspect ratio over 200", { width: 6000 }, "IMAGE_INVALID", /aspect ratio of 214\.3/],
   ["too few frames", { numFrames: 1 }, "VIDEO_INVALID", /1 frames/],
+  ["a count of frames that is none", { numFrames: Number.NaN }, "INPUT_INVALID", /numFrames is NaN/],
+  ["a factor of 0", { factor: 0 }, "INPUT_INVALID", /factor is 0/],
+  ["a negative temporal factor", { temporalFactor: -1 }, "INPUT_INVALID", /temporalFactor is -1/],
+  ["a limit of no pixels", { maxPixels: 0 }, "INPUT_INVALID", /maxPixels is 0/],
+  ["a limit that is no number", { minPixels: Number.NaN }, "INPUT_INVALID", /minPixels is NaN/],
 ];
 for (const [name, change, code, message] of bad) {
   test(`${name} is an error`, () => {

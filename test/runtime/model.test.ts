@@ -244,7 +244,14 @@ test("options that do not exist or can not be are refused by name", async () => 
   }
   assert.is(await code(() => loadModel(directory, { backend: "cuda" as never })), "BACKEND_UNAVAILABLE");
   const model = await loadModel(directory);
-  const wrongCalls = [{ maxTokens: 0 }, { temperature: -1 }, { topP: 2 }, { stop: "" }, { max_tokens: 5 }];
+  const wrongCalls = [
+    { maxTokens: 0 },
+    { temperature: -1 },
+    { topP: 2 },
+    { stop: "" },
+    { stop: 5 },
+    { max_tokens: 5 },
+  ];
   for (const wrong of wrongCalls) {
     assert.is(
       await code(() => model.complete(question, wrong as never)),
@@ -301,6 +308,20 @@ test("loading reports progress, can be aborted, and refuses what is no checkpoin
   assert.is(aborted, "ABORTED");
   assert.is(await code(() => loadModel("no/such/directory")), "CHECKPOINT_NOT_FOUND");
   assert.is(await code(() => loadModel("test/golden")), "CHECKPOINT_NOT_FOUND");
+  for (const location of [undefined, 5]) {
+    assert.is(await code(() => loadModel(location as never)), "OPTION_INVALID", String(location));
+  }
+});
+
+test("what is no prompt and no list of pictures is refused, not run", async () => {
+  const model = await loadModel(directory);
+  for (const prompt of [undefined, null, "Hello?", 5, {}, [null]]) {
+    assert.is(await code(() => model.complete(prompt as never)), "INPUT_INVALID", JSON.stringify(prompt));
+    assert.is(await code(() => model.process(prompt as never)), "INPUT_INVALID", JSON.stringify(prompt));
+  }
+  assert.is(await code(() => model.encodeImages("page.png" as never)), "INPUT_INVALID");
+  assert.is(await code(() => model.encodeVideos(undefined as never)), "INPUT_INVALID");
+  await model.dispose();
 });
 
 test("weights stored in another type answer nearly the same", async () => {
