@@ -163,6 +163,7 @@ void Block::run(Index3 index) {
 
 void Block::entry() {
   Block& block = *t_block;
+  Fiber::entered(block.scheduler_);
   block.body_();
   Thread& self = *block.current_;
   if (!self.started) block.fail("missing wait", "ends without start_kernel: it may run before its inputs are there");

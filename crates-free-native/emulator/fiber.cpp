@@ -10,6 +10,9 @@
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace glimt::emu {
 
@@ -69,7 +72,7 @@ void Fiber::reset(void (*entry)()) {
   context_ = sp;
 }
 
-void Fiber::resume(Fiber& from) { glimt_fiber_switch(&from.context_, context_); }
+void Fiber::switch_from(Fiber& from) { glimt_fiber_switch(&from.context_, context_); }
 
 #else
 
@@ -89,10 +92,32 @@ void Fiber::reset(void (*entry)()) {
   makecontext(context, entry, 0);
 }
 
-void Fiber::resume(Fiber& from) {
+void Fiber::switch_from(Fiber& from) {
   if (!from.context_) from.context_ = new ucontext_t;
   swapcontext(static_cast<ucontext_t*>(from.context_), static_cast<ucontext_t*>(context_));
 }
+
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+
+void Fiber::resume(Fiber& from) {
+  if (stack_) {
+    bottom_ = stack_;
+    size_ = kStackBytes;
+  }
+  void* fake_stack = nullptr;
+  __sanitizer_start_switch_fiber(&fake_stack, bottom_, size_);
+  switch_from(from);
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+}
+
+void Fiber::entered(Fiber& from) { __sanitizer_finish_switch_fiber(nullptr, &from.bottom_, &from.size_); }
+
+#else
+
+void Fiber::resume(Fiber& from) { switch_from(from); }
+void Fiber::entered(Fiber&) {}
 
 #endif
 

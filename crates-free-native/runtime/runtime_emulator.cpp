@@ -15,10 +15,23 @@
 #include "launch.h"
 #include "runtime.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)0)
+#endif
+
 namespace glimt::rt {
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__)
+// The sanitizer watches the zones itself, reads too.
+constexpr bool kZonesWatched = true;
+#else
+constexpr bool kZonesWatched = false;
+#endif
 constexpr size_t kZone = 4096;
 constexpr unsigned char kZonePattern = 0xA5;
 
@@ -147,6 +160,8 @@ void* allocate(size_t bytes) {
   std::memset(base, kZonePattern, kZone);
   std::memset(base + kZone, 0xFF, bytes);
   std::memset(base + kZone + bytes, kZonePattern, kZone);
+  ASAN_POISON_MEMORY_REGION(base, kZone);
+  ASAN_POISON_MEMORY_REGION(base + kZone + bytes, kZone);
   g_allocations[reinterpret_cast<uintptr_t>(base) + kZone] = {base, bytes};
   g_used += bytes;
   return base + kZone;
@@ -158,6 +173,7 @@ void release(void* memory) noexcept {
   auto found = g_allocations.find(reinterpret_cast<uintptr_t>(memory));
   if (found == g_allocations.end()) return;
   g_used -= found->second.bytes;
+  ASAN_UNPOISON_MEMORY_REGION(found->second.base, found->second.bytes + 2 * kZone);
   std::free(found->second.base);
   emu::note_device_memory_freed(memory);
   g_allocations.erase(found);
@@ -265,6 +281,7 @@ void destroy_graph(Graph graph) noexcept { delete graph; }
 namespace {
 
 void check_zones(const char* kernel) {
+  if (kZonesWatched) return;
   std::lock_guard lock(g_mutex);
   for (auto& [start, allocation] : g_allocations) {
     const unsigned char* zones[] = {allocation.base, allocation.base + kZone + allocation.bytes};
