@@ -39,6 +39,14 @@ const bytesOf = (file: string) => new Uint8Array(readFileSync(`${folder}/${file}
 /** Other FFmpeg builds may round a colour otherwise; a wrong frame is off by ten and more. */
 const BLOCK_TOLERANCE = 1;
 
+test("where nothing decodes movies the error says what to give; animations need nothing", async () => {
+  assert.is(typeof VideoDecoder, "undefined", "Node has no WebCodecs of its own: run this first");
+  const error = await loadVideo(bytesOf("vp9.webm")).catch((error) => error);
+  assert.is(error.code, "CODEC_UNAVAILABLE", error.message);
+  assert.match(error.message, /frames: \[/);
+  assert.is((await loadVideo(bytesOf("patches.gif"))).numFrames, 7);
+});
+
 for (const [file, expected] of Object.entries(recorded.movies)) {
   test(`${file}: rate, times and frames equal PyAV's`, async () => {
     const video = await loadVideo(`${folder}/${file}`, { ...platform, mode: "huggingface" });
