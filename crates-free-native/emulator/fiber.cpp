@@ -1,4 +1,4 @@
-// Context switch: a dozen instructions on x86-64 and AArch64 Linux, ucontext elsewhere.
+// Context switch: a dozen instructions on x86-64, ucontext elsewhere (or when GLIMT_UCONTEXT is defined).
 #include "fiber.h"
 
 #include <sys/mman.h>
@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <new>
 
-#if !defined(__x86_64__)
+#if defined(__x86_64__) && !defined(GLIMT_UCONTEXT)
+#define GLIMT_ASSEMBLY_SWITCH
+#else
 #include <ucontext.h>
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -30,7 +32,7 @@ void* allocate_stack() {
 
 }  // namespace
 
-#if defined(__x86_64__)
+#if defined(GLIMT_ASSEMBLY_SWITCH)
 
 // Saves the callee-saved registers and the stack pointer, then loads the other's.
 extern "C" void glimt_fiber_switch(void** save, void* load);
