@@ -1,4 +1,8 @@
 // What the addon exports: each function of the C interface that JavaScript needs, once.
+#include <dlfcn.h>
+
+#include <cstdlib>
+
 #include "arguments.h"
 #include "glimt_program.gen.h"
 #include "handles.h"
@@ -42,6 +46,17 @@ Napi::Value supports(const Info& info) {
   return Napi::String::New(info.Env(), ok ? "" : error.message);
 }
 
+// Why cuBLASLt can not be loaded as the engine would load it; empty when it can, or when nothing would.
+std::string missing_cublas(const glimt_device_info& device) {
+  if (device.runtime_version == 0) return "";
+  const std::string soname = "libcublasLt.so." + std::to_string(device.runtime_version / 1000);
+  const char* chosen = std::getenv("GLIMT_CUBLASLT");
+  void* library = dlopen(chosen ? chosen : soname.c_str(), RTLD_LAZY | RTLD_LOCAL);
+  if (!library) return dlerror();
+  dlclose(library);
+  return "";
+}
+
 Napi::Value probe(const Info& info) {
   glimt_device_info device{};
   must(glimt_probe, static_cast<int32_t>(code_of(info[0])), &device);
@@ -53,6 +68,7 @@ Napi::Value probe(const Info& info) {
   result["multiprocessors"] = device.multiprocessors;
   result["driverVersion"] = device.driver_version;
   result["runtimeVersion"] = device.runtime_version;
+  result["missingCublas"] = Napi::String::New(env, missing_cublas(device));
   result["totalBytes"] = number(env, device.total_bytes);
   result["freeBytes"] = number(env, device.free_bytes);
   return result;
@@ -108,6 +124,10 @@ Napi::Value statistics(const Info& info) {
   result["eagerRuns"] = number(env, statistics.eager_runs);
   result["lastRunMilliseconds"] = statistics.last_run_milliseconds;
   return result;
+}
+
+Napi::Value library(const Info& info) {
+  return Napi::String::New(info.Env(), glimt_engine_library(engine_of(info)->live()));
 }
 
 Napi::Value trim(const Info& info) {
@@ -272,6 +292,7 @@ const std::vector<Export>& exports() {
       {"liveBytes", "engine -> size", live_bytes},
       {"memory", "engine -> memory", memory},
       {"statistics", "engine -> statistics", statistics},
+      {"library", "engine -> text", library},
       {"trim", "engine -> none", trim},
       {"abort", "engine -> none", abort_run},
       {"progress", "engine -> size", progress},

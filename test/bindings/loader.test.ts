@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SIGNATURES } from "../../src/backends/cuda/addon.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
-import { refuseDevice } from "../../src/backends/cuda/device.ts";
+import { describeDevice, refuseDevice } from "../../src/backends/cuda/device.ts";
 import { findAddon, type Search } from "../../src/backends/cuda/loader.node.ts";
 import { PROGRAM_VERSION } from "../../src/compiler/program.ts";
 import { EMULATOR_PATH, loadEmulator } from "./emulator.ts";
@@ -19,6 +19,7 @@ const GPU = {
   multiprocessors: 132,
   driverVersion: 13000,
   runtimeVersion: 13000,
+  missingCublas: "",
   totalBytes: 80 * 2 ** 30,
   freeBytes: 79 * 2 ** 30,
 };
@@ -137,6 +138,18 @@ for (const [name, device, message] of UNFIT) {
     assert.is(refuseDevice("emulator", { ...GPU, ...device }), null);
   });
 }
+
+test("a missing cuBLASLt is no refusal, but said with what to do", () => {
+  assert.match(
+    describeDevice(GPU),
+    /^NVIDIA Test GPU, .* 79\.0 GiB of 80\.0 GiB free, .* CUDA 13\.0, cuBLASLt$/,
+  );
+  const missing = describeDevice({ ...GPU, missingCublas: "libcublasLt.so.13: cannot open" });
+  assert.match(
+    missing,
+    /no cuBLASLt \(libcublasLt\.so\.13: cannot open\): .*install cuBLAS 13.*GLIMT_CUBLASLT/,
+  );
+});
 
 test("what is printed while an addon loads does not disturb its answer", async () => {
   const path = fake(`console.log("{}\\nhello"); ${fakeAddon()}`);

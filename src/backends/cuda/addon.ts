@@ -18,6 +18,8 @@ export const SIGNATURES = {
   liveBytes: "engine -> size",
   memory: "engine -> memory",
   statistics: "engine -> statistics",
+  /** What computes large products: cuBLASLt and its version, or why it is not used. */
+  library: "engine -> text",
   /** Gives scratch memory and captured graphs back. */
   trim: "engine -> none",
   /** The run under way ends with ABORTED. */
@@ -59,6 +61,8 @@ export interface DeviceInfo {
   /** 1000 * major + 10 * minor; 0 on the emulator. */
   readonly driverVersion: number;
   readonly runtimeVersion: number;
+  /** Why cuBLASLt can not be loaded; empty when it can. */
+  readonly missingCublas: string;
   readonly totalBytes: number;
   readonly freeBytes: number;
 }

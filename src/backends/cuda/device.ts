@@ -24,11 +24,15 @@ export function refuseDevice(kind: CudaAddon["kind"], device: DeviceInfo): strin
   return null;
 }
 
+/** One line, with what to do where something that is not necessary is missing. */
 export function describeDevice(device: DeviceInfo): string {
-  const { name, driverVersion, major, minor, freeBytes, totalBytes } = device;
+  const { name, driverVersion, major, minor, freeBytes, totalBytes, missingCublas } = device;
   const memory = `${formatGib(freeBytes)} of ${formatGib(totalBytes)} free`;
   if (driverVersion === 0) return `${name}, ${memory}`;
-  return `${name}, compute capability ${major}.${minor}, ${memory}, driver for CUDA ${formatVersion(driverVersion)}`;
+  const cublas = missingCublas
+    ? `no cuBLASLt (${missingCublas}): large products use glimt's own kernels; install cuBLAS 13, or name its file in GLIMT_CUBLASLT`
+    : "cuBLASLt";
+  return `${name}, compute capability ${major}.${minor}, ${memory}, driver for CUDA ${formatVersion(driverVersion)}, ${cublas}`;
 }
 
 function formatVersion(version: number): string {

@@ -83,6 +83,11 @@ export class CudaEngine implements Engine {
     return native(() => this.#addon.memory(this.#alive()));
   }
 
+  /** What computes large matrix products, known after the first of them. */
+  get library(): string {
+    return native(() => this.#addon.library(this.#alive()));
+  }
+
   get statistics(): RunStatistics {
     return native(() => this.#addon.statistics(this.#alive()));
   }
