@@ -74,6 +74,12 @@ left() { echo $((deadline - $(date +%s))); }
 # note NAME STATUS SECONDS REMARK: one line of the report's table of steps.
 note() { printf '%s\t%s\t%s\t%s\n' "$@" >>"$raw/steps.tsv"; }
 
+# The line of a log that says what went wrong: the first that speaks of an error, or else the last.
+complaint() {
+  { grep -m 1 -E '(^|[ :)])([A-Za-z]*Error|error|FAILED)[: ]' "$1" || grep -v '^[[:space:]]*$' "$1" | tail -n 1; } |
+    tr '\t' ' ' | sed 's/^ *//' | cut -c -300
+}
+
 # step NAME SECONDS COMMAND...: at most so long, and not past the deadline; all it prints is in raw/NAME.log.
 step() {
   local name=$1 limit=$2 start=$SECONDS status=0 remark=
@@ -94,7 +100,7 @@ step() {
   case $status in
     0) note "$name" ok $((SECONDS - start)) "" ;;
     124 | 137) remark="stopped after $limit s" ;;
-    *) remark=$(grep -v '^[[:space:]]*$' "$raw/$name.log" | tail -n 1 | tr '\t' ' ' | cut -c -300) ;;
+    *) remark=$(complaint "$raw/$name.log") ;;
   esac
   if [ $status != 0 ]; then
     failed=$((failed + 1))
@@ -231,7 +237,12 @@ js() {
   node "$programs/$program.mjs" "$@" --cuda-addon "$addon"
 }
 
-conformance() { js glimt conformance --json --html "$raw/conformance.html" >"$raw/conformance.json"; }
+# A backend that can not run is no mismatch for the command, but here CUDA is what it is about.
+conformance() {
+  js glimt conformance --json --html "$raw/conformance.html" >"$raw/conformance.json" || return
+  node -p 'const { refused } = JSON.parse(fs.readFileSync(0, "utf8"));
+    if (refused.cuda) throw new Error(refused.cuda); "cuda was judged"' <"$raw/conformance.json"
+}
 
 golden() { js golden --activations "$1" --json "$raw/golden-$1.json" "${@:2}"; }
 
