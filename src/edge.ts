@@ -4,7 +4,7 @@ import { wasmBackend } from "./backends/wasm/backend.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openCheckpoint } from "./checkpoint/checkpoint.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
-import { httpFiles } from "./checkpoint/http.ts";
+import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
 import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
 import type { MediaOptions } from "./runtime/media-options.ts";
 import type { Model } from "./runtime/model.ts";
@@ -25,13 +25,19 @@ export function loadModel(location: ModelLocation, options: LoadOptions = {}): P
 }
 
 /** The processor of a checkpoint alone; reads no weights. */
-export async function openProcessor(location: ModelLocation, options: MediaOptions = {}): Promise<Processor> {
-  return Processor.open(await openCheckpoint(await openFiles(location)), platform, options);
+export async function openProcessor(
+  location: ModelLocation,
+  { headers, ...options }: MediaOptions & Pick<LoadOptions, "headers"> = {},
+): Promise<Processor> {
+  return Processor.open(await openCheckpoint(await openFiles(location, { headers })), platform, options);
 }
 
 /** The files of a checkpoint; an address may be relative to the page. */
-export async function openFiles(location: ModelLocation): Promise<CheckpointFiles> {
+export async function openFiles(
+  location: ModelLocation,
+  options: Pick<HttpOptions, "headers"> = {},
+): Promise<CheckpointFiles> {
   if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
   const base = typeof document === "object" ? document.baseURI : undefined;
-  return httpFiles(new URL(location, base));
+  return httpFiles(new URL(location, base), options);
 }

@@ -8,7 +8,7 @@ import { blobFiles } from "./checkpoint/blobs.ts";
 import { openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
-import { httpFiles } from "./checkpoint/http.ts";
+import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
@@ -41,14 +41,20 @@ export function loadModel(location: ModelLocation, options: LoadOptions = {}): P
 export const backends: readonly Backend[] = platform.backends;
 
 /** The processor of a checkpoint alone; reads no weights. */
-export async function openProcessor(location: ModelLocation, options: MediaOptions = {}): Promise<Processor> {
-  return Processor.open(await openCheckpoint(await openFiles(location)), platform, options);
+export async function openProcessor(
+  location: ModelLocation,
+  { headers, ...options }: MediaOptions & Pick<LoadOptions, "headers"> = {},
+): Promise<Processor> {
+  return Processor.open(await openCheckpoint(await openFiles(location, { headers })), platform, options);
 }
 
 /** The files of a checkpoint, wherever it lies. @throws CHECKPOINT_NOT_FOUND for a path that is no directory. */
-export async function openFiles(location: ModelLocation): Promise<CheckpointFiles> {
+export async function openFiles(
+  location: ModelLocation,
+  options: Pick<HttpOptions, "headers"> = {},
+): Promise<CheckpointFiles> {
   if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
-  if (/^https?:/i.test(String(location))) return httpFiles(location);
+  if (/^https?:/i.test(String(location))) return httpFiles(location, options);
   const isUrl = location instanceof URL || location.startsWith("file:");
   return openDirectory(isUrl ? fileURLToPath(location) : location);
 }

@@ -4,7 +4,7 @@ import { type CheckpointFiles, truncated } from "./files.ts";
 
 export interface HttpOptions {
   /** Sent with every request, e.g. an Authorization header for a private repository. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Replaces the global fetch. */
   readonly fetch?: typeof fetch;
   /** How often a request that failed in passing is tried again (default 4). */
@@ -174,7 +174,10 @@ function missing(location: string, name: string, status: number): GlimtError {
 }
 
 function refused(base: URL, name: string, status: number): GlimtError {
-  const advice = status === 401 || status === 403 ? " Pass an Authorization header if it is private." : "";
+  const advice =
+    status === 401 || status === 403
+      ? " If it is private, give an Authorization header in the option headers."
+      : "";
   return new GlimtError(
     "CHECKPOINT_NOT_FOUND",
     `${base.origin}${base.pathname}${name}: the server refused with status ${status}.${advice}`,

@@ -1,6 +1,7 @@
 /** From a checkpoint to a model that answers. */
 import type { BackendName } from "../backends/backend.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { HttpOptions } from "../checkpoint/http.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
@@ -25,6 +26,8 @@ export const DEFAULT_PREFILL_CHUNK = 512;
 const SMALLEST_BUDGET = 64;
 
 export interface LoadOptions extends MediaOptions {
+  /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
+  readonly headers?: HttpOptions["headers"];
   /** "auto" takes the best that works here. */
   readonly backend?: BackendName | "auto" | undefined;
   /** Storage of the weights; default: as in the checkpoint. */
@@ -49,6 +52,7 @@ export interface LoadOptions extends MediaOptions {
 
 const LOAD_OPTION_NAMES = [
   ...MEDIA_OPTION_NAMES,
+  "headers",
   "backend",
   "dtype",
   "threads",
@@ -69,7 +73,8 @@ export async function loadModelOn(
   const start = performance.now();
   const prefillChunk = checkOptions(options);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
-  const checkpoint = await openCheckpoint(await platform.openFiles(location), { signal: options.signal });
+  const files = await platform.openFiles(location, { headers: options.headers });
+  const checkpoint = await openCheckpoint(files, { signal: options.signal });
   const { media, rounding, maxImagePixels, maxDecodedPixels, limits } = options;
   const processor = await Processor.open(checkpoint, platform, {
     media,

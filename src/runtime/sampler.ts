@@ -46,11 +46,16 @@ export class Sampler {
     this.#random = seededRandom(options.seed);
   }
 
-  /** @param context every token so far, prompt included. Changes `logits` when a repetition penalty is set. */
+  /**
+   * @param context every token so far, prompt included. Changes `logits` when a repetition penalty is set.
+   * @throws TENSOR_INVALID when the logits are no numbers
+   */
   sample(logits: Float32Array, context: Iterable<number>): number {
     const { repetitionPenalty, temperature } = this.#options;
     if (repetitionPenalty !== 1) penalise(logits, new Set(context), repetitionPenalty);
-    if (temperature === 0) return argmax(logits);
+    const best = argmax(logits);
+    requireFinite(logits[best] as number);
+    if (temperature === 0) return best;
     const candidates = this.#candidates(logits);
     const total = candidates.reduce((sum, { weight }) => sum + weight, 0);
     let target = this.#random() * total;
@@ -127,4 +132,14 @@ function seededRandom(seed: number): () => number {
     mixed = Math.imul(mixed, 0x735a2d97);
     return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
   };
+}
+
+/** NaN anywhere in a prompt or an activation ends in logits that are all NaN. */
+function requireFinite(largestLogit: number): void {
+  if (Number.isFinite(largestLogit)) return;
+  throw new GlimtError(
+    "TENSOR_INVALID",
+    `The largest logit is ${largestLogit}: pixels or embeddings that were given hold NaN or infinity, or an ` +
+      "activation left the range of its type; try another dtype or backend.",
+  );
 }

@@ -136,7 +136,10 @@ test("a server that stays down, refuses, or is not there is named", async () => 
     (_, response) => response.writeHead(403).end(),
     async (url) => {
       const error = await failure(() => httpFiles(url, quick).readAll("config.json"));
-      assert.match(error.message, "status 403. Pass an Authorization header");
+      assert.match(
+        error.message,
+        "status 403. If it is private, give an Authorization header in the option headers",
+      );
     },
   );
   const gone = await failure(() =>

@@ -1,5 +1,9 @@
 /** The whole path through the public API, held against transformers' recorded answers. */
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { basename, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -311,6 +315,54 @@ test("loading reports progress, can be aborted, and refuses what is no checkpoin
   for (const location of [undefined, 5]) {
     assert.is(await code(() => loadModel(location as never)), "OPTION_INVALID", String(location));
   }
+});
+
+test("a private checkpoint is read from an address with the headers given", async () => {
+  const server = createServer((request, response) => {
+    if (request.headers.authorization !== "Bearer it") return response.writeHead(401).end();
+    const name = basename(new URL(request.url ?? "", "http://x").pathname);
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(join(directory, name));
+    } catch {
+      return response.writeHead(404).end();
+    }
+    const range = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "");
+    if (!range) return response.end(bytes);
+    const [first, last] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];
+    response.writeHead(206, { "content-range": `bytes ${first}-${last}/${bytes.length}` });
+    return response.end(bytes.subarray(first, last + 1));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model`;
+  try {
+    assert.is(await code(() => loadModel(address)), "CHECKPOINT_NOT_FOUND");
+    const headers = { Authorization: "Bearer it" };
+    assert.ok(await openProcessor(address, { headers, media: "huggingface" }));
+    const [remote, local] = [await loadModel(address, { headers }), await loadModel(directory)];
+    const [found, expected] = [
+      await remote.complete(question, { maxTokens: 4 }),
+      await local.complete(question, { maxTokens: 4 }),
+    ];
+    assert.equal(found.tokenIds, expected.tokenIds);
+    await Promise.all([remote.dispose(), local.dispose()]);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("numbers that are none are an error, not a text of exclamation marks; the model stays usable", async () => {
+  const model = await loadModel(directory);
+  const inputs = await model.process(withImage.messages as Message[]);
+  const { visionItems: _, pixelValues, ...rest } = inputs;
+  const broken = { ...rest, pixelValues: new Float32Array(pixelValues!.length).fill(Number.NaN) };
+  for (const temperature of [0, 1]) {
+    assert.is(await code(() => model.complete(broken, { temperature, maxTokens: 2 })), "TENSOR_INVALID");
+  }
+  const { tokenIds } = await model.complete(inputs, { maxTokens: 4 });
+  assert.equal(tokenIds, withImage.tokenIds.slice(0, 4));
+  await model.dispose();
 });
 
 test("what is no prompt and no list of pictures is refused, not run", async () => {
