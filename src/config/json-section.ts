@@ -58,6 +58,13 @@ export class JsonSection {
     return value as number;
   }
 
+  /** How many of a thing are made one by one: `most` is far above any model, and keeps a lying file from filling memory. */
+  positiveCount(key: string, most: number): number {
+    const value = this.positiveInteger(key);
+    if (value > most) throw this.invalid(key, `at most ${most}`);
+    return value;
+  }
+
   /** An integer >= 0: a token id, or a count that may be none. */
   naturalNumber(key: string): number {
     const value = this.#values[key];

@@ -14,6 +14,9 @@ import type { ModelConfig, MoeConfig, SpecialTokens, TextConfig, VisionConfig } 
 /** Published files (GLM-OCR's) may leave in_channels out: every processor of these families makes RGB. */
 const RGB = 3;
 
+const MOST_LAYERS = 1000;
+const MOST_EXPERTS = 4096;
+
 /** Throws `CONFIG_INVALID` (names the key path) or `MODEL_UNSUPPORTED` (another model, quantised weights). */
 export function parseModelConfig(
   json: unknown,
@@ -59,7 +62,7 @@ function parseVision(section: JsonSection, { vision: traits }: FamilyTraits): Vi
   const attentionBias = section.boolean("attention_bias");
   const biasEverywhere = attentionBias && traits.biasEverywhere;
   return {
-    depth: section.positiveInteger("depth"),
+    depth: section.positiveCount("depth", MOST_LAYERS),
     hiddenSize,
     numHeads,
     headDim,
@@ -100,7 +103,7 @@ function parseText(section: JsonSection, traits: FamilyTraits): TextConfig {
     throw section.invalid("num_key_value_heads", `a divisor of num_attention_heads ${numAttentionHeads}`);
   }
   const headDim = parseHeadDim(section, hiddenSize, numAttentionHeads);
-  const numHiddenLayers = section.positiveInteger("num_hidden_layers");
+  const numHiddenLayers = section.positiveCount("num_hidden_layers", MOST_LAYERS);
   return {
     vocabSize: section.positiveInteger("vocab_size"),
     hiddenSize,
@@ -132,7 +135,7 @@ function parseHeadDim(section: JsonSection, hiddenSize: number, numAttentionHead
 }
 
 function parseMoe(section: JsonSection, numHiddenLayers: number): MoeConfig {
-  const numExperts = section.positiveInteger("n_routed_experts");
+  const numExperts = section.positiveCount("n_routed_experts", MOST_EXPERTS);
   const numGroups = section.positiveInteger("n_group");
   if (numExperts % numGroups !== 0) throw section.invalid("n_group", `a divisor of ${numExperts} experts`);
   // transformers' own converter writes none of the keys read by `optional`, and means these values.

@@ -195,6 +195,18 @@ for (const [path, value, expected] of [
   });
 }
 
+test("counts that no model has are refused before anything is built from them", () => {
+  for (const [json, path] of [
+    [glm4v, "text_config.num_hidden_layers"],
+    [glmOcr, "vision_config.depth"],
+    [glm4vMoe, "text_config.n_routed_experts"],
+  ] as const) {
+    const error = failure(withValue(json, path, 1e9));
+    assert.is(error.code, "CONFIG_INVALID");
+    assert.match(error.message, `${path}: expected at most`);
+  }
+});
+
 test("another model is refused with the list of supported ones", () => {
   for (const json of [
     { model_type: "qwen2_vl", architectures: ["Qwen2VLForConditionalGeneration"] },
