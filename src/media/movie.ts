@@ -9,6 +9,8 @@ import {
   EncodedPacketSink,
   Input,
   type InputVideoTrack,
+  Logging,
+  LogLevel,
   MATROSKA,
   MP4,
   QTFF,
@@ -21,6 +23,7 @@ import { GlimtError, throwIfAborted } from "../errors.ts";
 import { rgbaToRgb } from "./alpha.ts";
 import { checkPixels, type MediaMode } from "./decode-image.ts";
 import { frameRate } from "./frame-rate.ts";
+import { checkSampleTables, type ReadRange } from "./mp4-tables.ts";
 import { applyOrientation } from "./orientation.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { mediaError } from "./source.ts";
@@ -31,8 +34,12 @@ export interface MovieOptions {
   readonly maxDecodedPixels?: number | undefined;
   /** Gives the environment WebCodecs when it has none. @throws CODEC_UNAVAILABLE */
   readonly loadWebCodecs?: (() => Promise<void>) | undefined;
+  /** Milliseconds after which a decoder that gives no frame is given up; default a minute. */
+  readonly stallMilliseconds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+const DEFAULT_STALL_MILLISECONDS = 60_000;
 
 /** EXIF orientation that turns a frame as a rotation in degrees clockwise does. */
 const ORIENTATION = { 0: 1, 90: 6, 180: 3, 270: 8 } as const;
@@ -59,10 +66,13 @@ export async function openMovie(
   options: MovieOptions,
 ): Promise<LoadedVideo> {
   await requireWebCodecs(name, options);
+  // Files that are damaged are ours to report.
+  Logging.level = LogLevel.Silent;
   const input = new Input({
     source: guarded(file instanceof Blob ? new BlobSource(file) : new BufferSource(file)),
     formats: [MP4, QTFF, MATROSKA, WEBM],
   });
+  const fileBytes = file instanceof Blob ? file.size : file.byteLength;
   const corrupt = (cause: unknown) =>
     mediaError(
       "Video",
@@ -70,10 +80,11 @@ export async function openMovie(
       cause,
     );
   try {
+    await checkSampleTables(rangesOf(file), fileBytes);
     const track = await input.getPrimaryVideoTrack();
     if (!track) throw mediaError("Video", `${name} has no video track, or is cut short before it.`);
     await checkTrack(track, name, options);
-    const times = await frameTimes(new EncodedPacketSink(track), options.signal);
+    const times = await frameTimes(new EncodedPacketSink(track), fileBytes, options.signal);
     if (times.seconds.length === 0) throw mediaError("Video", `${name} has no frames.`);
     const fps = frameRate({ ...times, resolution: await track.getTimeResolution() });
     const numFrames = times.seconds.length;
@@ -115,6 +126,11 @@ function guarded<S extends Source>(source: S): S {
   return source;
 }
 
+function rangesOf(file: Uint8Array | Blob): ReadRange {
+  if (file instanceof Uint8Array) return async (start, end) => file.subarray(start, end);
+  return async (start, end) => new Uint8Array(await file.slice(start, end).arrayBuffer());
+}
+
 async function requireWebCodecs(name: string, { loadWebCodecs }: MovieOptions): Promise<void> {
   if (typeof VideoDecoder === "function") return;
   if (loadWebCodecs) return loadWebCodecs();
@@ -135,11 +151,24 @@ async function checkTrack(track: InputVideoTrack, name: string, options: MovieOp
   );
 }
 
-async function frameTimes(sink: EncodedPacketSink, signal: AbortSignal | undefined): Promise<FrameTimes> {
+/** Frames listed between two looks at the signal. */
+const FRAMES_A_TURN = 4096;
+
+async function frameTimes(
+  sink: EncodedPacketSink,
+  fileBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<FrameTimes> {
   const packets: { seconds: number; duration: number; isKey: boolean }[] = [];
+  let count = 0;
+  let bytes = 0;
   for await (const packet of sink.packets(undefined, undefined, { metadataOnly: true })) {
+    const { timestamp: seconds, duration, type, byteLength } = packet;
+    count += 1;
+    bytes += Math.max(1, byteLength);
+    if (bytes > fileBytes) throw new Error(`it lists frames of more bytes than its ${fileBytes}`);
+    if (count % FRAMES_A_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
     throwIfAborted(signal);
-    const { timestamp: seconds, duration, type } = packet;
     // What an edit list cuts off at the start is decoded but not shown.
     if (seconds + duration > 0) packets.push({ seconds, duration, isKey: type === "key" });
   }
@@ -188,7 +217,8 @@ class MovieFrames {
   async stop(): Promise<void> {
     const samples = this.#samples;
     this.#samples = undefined;
-    await samples?.return();
+    // A decoder that failed may not answer any more.
+    if (samples) await this.#answer(samples.return()).catch(() => {});
   }
 
   async #seek(index: number): Promise<VideoSample> {
@@ -201,13 +231,23 @@ class MovieFrames {
     this.#last = index;
     for (;;) {
       throwIfAborted(this.#options.signal);
-      const { value: sample, done } = await this.#samples.next();
+      const { value: sample, done } = await this.#answer(this.#samples.next());
       if (done || !sample) throw new Error("the decoder gave fewer frames than the file has");
       if (Math.abs(sample.timestamp - wanted) <= TIME_TOLERANCE) return sample;
       const isPast = sample.timestamp > wanted;
       sample.close();
       if (isPast) throw new Error("the decoder left it out");
     }
+  }
+
+  /** Damaged files make decoders stop without a word. */
+  #answer<T>(task: Promise<T>): Promise<T> {
+    const milliseconds = this.#options.stallMilliseconds ?? DEFAULT_STALL_MILLISECONDS;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stall = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error("the decoder does not answer")), milliseconds);
+    });
+    return Promise.race([task, stall]).finally(() => clearTimeout(timer));
   }
 
   #hasKeyBetween(from: number, to: number): boolean {

@@ -24,6 +24,8 @@ export interface VideoOptions extends MediaOptions {
   readonly readFrameDirectory?: ((path: string | URL) => Promise<VideoFrames | null>) | undefined;
   /** Gives the environment WebCodecs when it has none. @throws CODEC_UNAVAILABLE */
   readonly loadWebCodecs?: (() => Promise<void>) | undefined;
+  /** Milliseconds after which a movie decoder that gives no frame is given up; default a minute. */
+  readonly stallMilliseconds?: number | undefined;
   /** What the caller knows better than the source, in either spelling; field by field. */
   readonly metadata?: VideoMetadata | VideoMetadataJson | undefined;
 }

@@ -1,22 +1,11 @@
 /** The edge build in a real browser: the demo checkpoint over HTTP ranges gives Node's tokens. */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Answer, CHECKPOINT, PICTURE } from "./answer.mjs";
+import { ARGS, findChromium } from "./chromium.ts";
 import { serveLoopback } from "./loopback.ts";
 import { answerInNode } from "./node-answer.ts";
-
-const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 const FOLDERS = { "/dist/": "dist", "/examples/": "examples", "/test/": "test/browser" };
 const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
@@ -61,22 +50,5 @@ inChromium("the edge build answers in Chromium as in Node", async () => {
     server.close();
   }
 });
-
-function findChromium(): string | undefined {
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  const named = ["chromium", "chromium-browser", "google-chrome"].flatMap((name) =>
-    folders.map((f) => join(f, name)),
-  );
-  return [process.env.GLIMT_CHROMIUM, ...named].find((path) => path !== undefined && isExecutable(path));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 test.run();

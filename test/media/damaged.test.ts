@@ -91,7 +91,7 @@ test("any bytes of a movie may be wrong, and it may end anywhere", async () => {
 
 async function playsOrFails(bytes: Uint8Array): Promise<boolean> {
   try {
-    const video = await loadVideo(bytes, { maxDecodedPixels: 1e6, loadWebCodecs });
+    const video = await loadVideo(bytes, { maxDecodedPixels: 1e6, loadWebCodecs, stallMilliseconds: 1000 });
     try {
       for (let i = 0; i < Math.min(video.numFrames, 100); i++) await video.frame(i);
     } finally {

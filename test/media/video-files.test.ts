@@ -150,7 +150,7 @@ const bad: [name: string, source: unknown, message: RegExp, options?: VideoOptio
   ["no video track", bytesOf("sound-only.mp4"), /no video track/],
   ["an MP4 cut in its index", cut("h264.mp4", 0.1), /no video track, or is cut short/],
   ["an MP4 whose index is gone", cut("ntsc.mp4", 0.5), /truncated or corrupt|no video track/],
-  ["an MP4 cut in its frames", cut("h264.mp4", 0.6), /frame \d+ of 36 .*truncated or corrupt/],
+  ["an MP4 cut in its frames", cut("h264.mp4", 0.6), /truncated or corrupt \(it lists frames of more bytes/],
   ["a WebM cut in its header", cut("vp9.webm", 0.02), /truncated or corrupt|no video track/],
   ["a GIF cut short", cut("patches.gif", 0.5), /truncated or corrupt GIF/],
   ["a GIF without frames", cut("patches.gif", 0.01), /truncated or corrupt GIF/],
