@@ -142,6 +142,21 @@ test("--video takes a directory of frames", () => {
   assert.equal(found.positionIds, golden.positionIds);
 });
 
+test("--video takes files, sampled as asked", () => {
+  const frames = (...flags: string[]) =>
+    json("process", model, "--video", "test/golden/data/movies/h264.mp4", "--json", ...flags)
+      .videoGridThw[0][0];
+  assert.is(frames(), 3);
+  assert.is(frames("--video-fps", "1"), 2);
+  assert.is(frames("--no-sample-frames"), 18);
+  assert.is(frames("--max-frames", "4"), 2);
+  assert.match(
+    glimt("process", model, "--image", "test/golden/data/movies/vp9.webm").stderr,
+    /content\[0\]\.image: .*vp9\.webm is a video file.*\[IMAGE_INVALID\]/,
+  );
+  assert.match(glimt("process", model, "--video", image).stderr, /still PNG.*\[VIDEO_INVALID\]/);
+});
+
 test("process --pixels writes the pixels as float32", () => {
   const out = join(folder, "pixels.f32");
   const found = json(
