@@ -194,8 +194,10 @@ fi
 addon=$PWD/build/bindings/emulator/glimt.node
 addon_folder=build/gpu/addon-${architecture-none}
 
+# From nothing: what ptxas says of each kernel belongs in the report.
 build_addon() {
   local generator=()
+  rm -rf "$1"
   if command -v ninja >/dev/null; then generator=(-G Ninja); fi
   cmake -S bindings -B "$1" "${generator[@]}" -DGLIMT_BACKEND=cuda "-DCMAKE_CUDA_ARCHITECTURES=$2-real" \
     "-DCMAKE_CUDA_COMPILER=$(command -v nvcc)" \
@@ -222,7 +224,7 @@ if [ "$mode" = run ]; then
     addon=
   fi
   if step build-ceilings 90 build_ceilings build/gpu/ceilings "$architecture"; then
-    step ceilings 60 build/gpu/ceilings && cp "$raw/ceilings.log" "$raw/ceilings.json" &&
+    step ceilings 60 build/gpu/ceilings && grep '^{' "$raw/ceilings.log" >"$raw/ceilings.json" &&
       ceilings=(--ceilings build/gpu/ceilings)
   fi
 elif [ ! -f "$addon" ]; then
@@ -287,6 +289,9 @@ if [ "$mode" = run ] && [ -n "$addon" ]; then
     step racecheck 75 sanitize racecheck --cases 2 --models no
   else
     skip compute-sanitizer "it is not installed"
+  fi
+  if [[ ,$models, == *,glm-ocr,* ]]; then
+    step speed-glm-ocr-eager 60 speed glm-ocr-eager --model glm-ocr --graphs no --batches 1 --seconds 2 "${ceilings[@]}"
   fi
 fi
 

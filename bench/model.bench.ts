@@ -23,6 +23,8 @@ const { values: flags } = parseArgs({
     "cuda-addon": { type: "string" },
     /** "no": all products by the backend's own kernels. */
     cublas: { type: "string", default: "yes" },
+    /** "no": no step is replayed as a captured graph. */
+    graphs: { type: "string", default: "yes" },
     weights: { type: "string", default: "bf16" },
     layers: { type: "string" },
     depth: { type: "string" },
@@ -68,6 +70,7 @@ if (flags.json !== undefined) {
     depth: config.vision.depth,
     weights: flags.weights,
     cublas: flags.cublas,
+    graphs: flags.graphs,
   };
   const found = {
     backend: backend.name,
@@ -85,7 +88,12 @@ function namedBackend(name: string): Backend {
   if (activations !== "bf16" && activations !== "f16" && activations !== "f32") {
     throw new Error(`--activations is "${activations}", expected bf16, f16 or f32.`);
   }
-  return createCudaBackend({ activations, addonPath: flags["cuda-addon"], cublas: flags.cublas !== "no" });
+  return createCudaBackend({
+    activations,
+    addonPath: flags["cuda-addon"],
+    cublas: flags.cublas !== "no",
+    graphs: flags.graphs !== "no",
+  });
 }
 
 function weightType(name: string) {

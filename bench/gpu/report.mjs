@@ -141,7 +141,7 @@ function speedSection([name, speed]) {
   });
   return [
     `## Speed: ${name}`,
-    `${speed.model}, ${speed.numHiddenLayers} layers, ${speed.depth} blocks, ${speed.weights} weights, ${speed.activations} activations, cuBLASLt ${speed.cublas === "no" ? "not allowed" : "allowed"}; ${speed.description}. Checked before timing: ${checked.greedyAgreement}/${checked.steps} greedy tokens of the reference backend on a small model, largest relative difference ${checked.maxRel.toExponential(1)}.`,
+    `${speed.model}, ${speed.numHiddenLayers} layers, ${speed.depth} blocks, ${speed.weights} weights, ${speed.activations} activations, cuBLASLt ${speed.cublas === "no" ? "not allowed" : "allowed"}, graphs ${speed.graphs === "no" ? "off" : "on"}; ${speed.description}. Checked before timing: ${checked.greedyAgreement}/${checked.steps} greedy tokens of the reference backend on a small model, largest relative difference ${checked.maxRel.toExponential(1)}.`,
     `Start: compiling ${fixed(startUp.compileMs, 0)} ms, opening and uploading ${fixed(startUp.weightBytes / 1e9, 2)} GB ${fixed(startUp.loadMs, 0)} ms, first step ${fixed(startUp.firstStepMs, 0)} ms. Held at the end: ${fixed(speed.liveBytes / 1e9, 2)} GB.${replays(speed.statistics)}`,
     table(
       [
