@@ -6,7 +6,7 @@ export type { CheckpointFiles } from "./checkpoint/files.ts";
 export type { ModelConfig, ProcessorConfig, ProcessorKind } from "./config/types.ts";
 export { type ErrorCode, GlimtError } from "./errors.ts";
 export type { MediaMode } from "./media/decode-image.ts";
-export type { ImageSource, RawImage } from "./media/source.ts";
+export type { FileSource, ImageSource, RawImage } from "./media/source.ts";
 export type { VideoFrames, VideoMetadata, VideoSource } from "./media/video-source.ts";
 export {
   type MropeOptions,
