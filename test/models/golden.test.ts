@@ -3,28 +3,54 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
+import type { CaseRun } from "../../src/conformance/harness.ts";
 import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
 import { openStages } from "./open-stages.ts";
 
 /** Largest absolute difference of a logit or feature from transformers in float32. */
 const TOLERANCE = 1e-3;
 
+/** The reference's logits by case: what wasm is held against too. */
+const judged = new Map<string, Float32Array[]>();
+
 for (const backend of [referenceBackend, wasmBackend]) {
   for (const checkpoint of goldenCheckpoints()) {
     test(`${checkpoint} on ${backend.name}: features, logits and 24 greedy tokens are transformers'`, async () => {
       const cases = goldenCases(checkpoint);
+      const worst = { features: 0, logits: 0, relative: 0 };
       const stages = await openStages(backend, cases[0]?.checkpointDir as string);
       for (const golden of cases) {
         const features = await stages.encode(golden);
         assert.is(features === null, golden.visionEmbeddings === null, golden.name);
         if (features && golden.visionEmbeddings) {
-          assertClose(features, golden.visionEmbeddings.data, `${golden.name}: vision embeddings`);
+          const found = assertClose(
+            features,
+            golden.visionEmbeddings.data,
+            `${golden.name}: vision embeddings`,
+          );
+          worst.features = Math.max(worst.features, found);
         }
         const logits = await stages.decode(golden);
-        assertClose(logits[0] as Float32Array, golden.lastLogits.data, `${golden.name}: logits`);
+        const found = assertClose(
+          logits[0] as Float32Array,
+          golden.lastLogits.data,
+          `${golden.name}: logits`,
+        );
+        worst.logits = Math.max(worst.logits, found);
         assert.equal(logits.map(argmax), golden.greedyIds, `${golden.name}: greedy tokens`);
+        const reference = judged.get(golden.name) ?? logits;
+        judged.set(golden.name, reference);
+        const difference = compareRuns(asRun(reference), asRun(logits), TOLERANCES.f32);
+        assert.is(difference.failure, undefined, golden.name);
+        worst.relative = Math.max(worst.relative, difference.maxRel);
       }
       stages.dispose();
+      const [features, logits, relative] = Object.values(worst).map((value) => value.toExponential(1));
+      console.log(
+        `${checkpoint} on ${backend.name}: ${cases.length} cases, largest differences from transformers: ` +
+          `features ${features}, logits ${logits}; from the reference backend: ${relative} relative`,
+      );
     });
   }
 }
@@ -54,7 +80,12 @@ test("without the compiler's passes the same is computed", async () => {
   }
 });
 
-function assertClose(found: Float32Array, expected: Float32Array, what: string): void {
+function asRun(logits: readonly Float32Array[]): CaseRun {
+  return { outputs: Object.fromEntries(logits.entries()), strayWrites: [] };
+}
+
+/** @returns the largest difference. */
+function assertClose(found: Float32Array, expected: Float32Array, what: string): number {
   assert.is(found.length, expected.length, what);
   let difference = 0;
   expected.forEach((value, index) => {
@@ -62,6 +93,7 @@ function assertClose(found: Float32Array, expected: Float32Array, what: string):
     difference = Math.max(difference, Math.abs(value - (found[index] as number)));
   });
   assert.ok(difference <= TOLERANCE, `${what} differ by ${difference}`);
+  return difference;
 }
 
 function argmax(values: Float32Array): number {
