@@ -104,7 +104,7 @@ function requestRows(planned: RequestPlan, backend: string): [string, string][] 
     [
       "vision tower",
       `${encoderTokens} patches in ${vision.runs} runs, longest sequence ${vision.longestSequence}; ` +
-        `activations ${formatBytes(vision.activationBytes)}, features ${formatBytes(vision.featureBytes)}`,
+        `activations ${formatBytes(vision.activationBytes)}, inputs ${formatBytes(vision.inputBytes)}, features ${formatBytes(vision.featureBytes)}`,
     ],
     [
       "KV cache",

@@ -33,6 +33,8 @@ export interface RequestPlan extends RequestCounts {
     /** Longest attention sequence: the patches of the largest frame. */
     readonly longestSequence: number;
     readonly activationBytes: number;
+    /** Pixels, positions and rotary tables of the largest run, as a backend copies them. */
+    readonly inputBytes: number;
     /** Held until the prompt is read. */
     readonly featureBytes: number;
   };
@@ -49,7 +51,10 @@ export interface RequestPlan extends RequestCounts {
     readonly activationBytes: number;
     readonly logitBytes: number;
   };
-  /** The most that is held at one time beside the weights. */
+  /**
+   * The most that is held at one time beside the weights, by a backend that copies its inputs and keeps the memory of
+   * its largest run (WebAssembly does).
+   */
   readonly peakBytes: number;
 }
 
@@ -90,11 +95,10 @@ export function planRequest(
     vision,
     kvCache: { pageSize, promptPages, pages, bytesPerPage, bytes: pages * bytesPerPage },
     decoder: { prefillRuns, activationBytes, logitBytes },
-    peakBytes: Math.max(
-      vision.activationBytes + vision.featureBytes,
-      vision.featureBytes + promptPages * bytesPerPage + logitBytes + activationBytes,
-      pages * bytesPerPage + logitBytes,
-    ),
+    peakBytes:
+      Math.max(vision.activationBytes + vision.inputBytes, activationBytes) +
+      Math.max(vision.featureBytes + promptPages * bytesPerPage, pages * bytesPerPage) +
+      logitBytes,
   };
 }
 
@@ -126,8 +130,14 @@ function planVision(
     patches: Math.max(0, ...runs.map(({ symbols }) => symbols.patches)),
     longestSequence: visionMaxSeqlen(grids),
     activationBytes: Math.max(0, ...runs.map(({ symbols }) => sum(slotBytes(program, symbols)))),
+    inputBytes: Math.max(0, ...runs.map(({ symbols }) => inputBytes(program, symbols))),
     featureBytes: rows * outHiddenSize * BYTES_PER_ELEMENT[activationDType],
   };
+}
+
+function inputBytes({ buffers }: Program, symbols: SymbolValues): number {
+  const inputs = buffers.filter(({ kind }) => kind === "input");
+  return sum(inputs.map((buffer) => bufferBytes(buffer, symbols)));
 }
 
 /** Of one page, in all layers. */

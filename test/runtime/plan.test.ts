@@ -147,6 +147,18 @@ for (const name of goldenCheckpoints()) {
   }
 }
 
+test("the planned peak is what the default backend holds, but for rounding and a kernel's own scratch", async () => {
+  const model = await loadModel(directoryOf("glm4v-tiny"), { backend: "wasm" });
+  const sizes = { images: Array.from({ length: 40 }, () => ({ width: 170, height: 110 })), maxTokens: 4 };
+  const { peakBytes } = model.plan(sizes);
+  const weights = model.liveBytes;
+  await model.complete(conversation(sizes), { maxTokens: sizes.maxTokens, repetitionPenalty: 1 });
+  const held = model.liveBytes - weights;
+  assert.ok(held <= peakBytes + (3 << 20), `${held} bytes are held, ${peakBytes} were planned`);
+  assert.ok(peakBytes <= held + (3 << 20), `${peakBytes} bytes were planned, ${held} are held`);
+  await model.dispose();
+});
+
 test("the number of pages follows the prompt and the new tokens, within the context", async () => {
   const model = await loadModel(directoryOf("glm4v-tiny"), { backend: "reference", prefillChunk: 10 });
   const text = "a ";
