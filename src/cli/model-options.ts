@@ -161,7 +161,7 @@ function withResolvedPaths(content: unknown, folder: string): Message["content"]
   return content.map((part) => {
     if (typeof part !== "object" || part === null) return part;
     const resolved = { ...part };
-    for (const key of ["image", "image_url", "video", "video_url"]) {
+    for (const key of ["image", "image_url", "video", "video_url", "url"]) {
       const source = resolved[key];
       const isHeld = typeof source === "object" && typeof source?.url === "string";
       if (typeof source === "string") resolved[key] = resolvedPath(source, folder);

@@ -50,6 +50,11 @@ export type Part<Image, Video, Metadata = object> =
   | VideoPart<Video, Metadata>
   | VideoUrlPart<Video, Metadata>;
 
+/** Pictures and videos as model cards on Hugging Face write them: the source under `url`. */
+export type LinkedPart<Image, Video, Metadata = object> =
+  | { readonly type: "image"; readonly url: Image }
+  | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata>);
+
 export interface ToolCall {
   readonly id?: string;
   readonly type?: "function";
@@ -62,7 +67,10 @@ export interface ToolCall {
 export interface ChatMessage<Image, Video, Metadata = object> {
   readonly role: "system" | "user" | "assistant" | "tool" | (string & {});
   /** Null is for an assistant that only calls tools. */
-  readonly content?: string | readonly Part<Image, Video, Metadata>[] | null;
+  readonly content?:
+    | string
+    | readonly (Part<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata>)[]
+    | null;
   /** Earlier thinking, for templates that show it. */
   readonly reasoning_content?: string;
   readonly tool_calls?: readonly ToolCall[];
@@ -130,18 +138,25 @@ class ChatReader<Image, Video, Metadata> {
     };
   }
 
-  #part(part: Part<Image, Video, Metadata>, path: string): Record<string, unknown> {
+  #part(
+    part: Part<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata>,
+    path: string,
+  ): Record<string, unknown> {
     if (!isObject(part)) throw invalid(path, "a part object", part);
     switch (part.type) {
       case "text":
         if (typeof part.text !== "string") throw invalid(`${path}.text`, "a string", part.text);
         return { type: "text", text: part.text };
       case "image":
-        return this.#image(part.image, `${path}.image`);
+        return "url" in part
+          ? this.#image(part.url, `${path}.url`)
+          : this.#image(part.image, `${path}.image`);
       case "image_url":
         return this.#image(held(part.image_url), `${path}.image_url`);
       case "video":
-        return this.#video(part.video, part, path, "video");
+        return "url" in part
+          ? this.#video(part.url, part, path, "url")
+          : this.#video(part.video, part, path, "video");
       case "video_url":
         return this.#video(held(part.video_url), part, path, "video_url");
       default:

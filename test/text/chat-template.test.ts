@@ -107,7 +107,7 @@ test("where a checkpoint keeps its template, the newest place first", async () =
   }
 });
 
-test("media leave the messages in order; OpenAI's image_url is an image", () => {
+test("media leave the messages in order; OpenAI's image_url is an image, and so is a model card's url", () => {
   const blob = new Blob(["x"]);
   const url = new URL("https://example.org/c.png");
   const chat = normaliseMessages<unknown, unknown>([
@@ -123,7 +123,7 @@ test("media leave the messages in order; OpenAI's image_url is an image", () => 
       ],
     },
     { role: "assistant", content: "ok", reasoning_content: "r" },
-    { role: "user", content: [{ type: "image", image: "d.png" }] },
+    { role: "user", content: [{ type: "image", url: "d.png" }] },
   ]);
   assert.equal(
     chat.images.map(({ source, path }) => [path, source]),
@@ -131,7 +131,7 @@ test("media leave the messages in order; OpenAI's image_url is an image", () => 
       ["messages[0].content[0].image", blob],
       ["messages[0].content[2].image_url", "data:image/png;base64,AA=="],
       ["messages[0].content[3].image_url", url],
-      ["messages[2].content[0].image", "d.png"],
+      ["messages[2].content[0].url", "d.png"],
     ],
   );
   const unsaid = { metadata: undefined, fps: undefined, sampleFrames: undefined, maxFrames: undefined };
