@@ -104,11 +104,23 @@ __global__ void __launch_bounds__(32)
   }
 }
 
-// Sum over k of a[k] * b[k], by a warp; all lanes receive it.
+// Sum over k of a[k] * b[k], by a warp; all lanes receive it. Both rows are read in packs where they allow it.
 template <class A, class B>
 __device__ __forceinline__ float warp_dot(const A* a, const B* b, int size) {
+  constexpr int kVec = kPackSize<A> < kPackSize<B> ? kPackSize<A> : kPackSize<B>;
+  const int lane = threadIdx.x % 32;
   float sum = 0;
-  for (int i = threadIdx.x % 32; i < size; i += 32) sum += widen(a[i]) * widen(b[i]);
+  if (size % kVec == 0 && reinterpret_cast<uintptr_t>(a) % 16 == 0 && reinterpret_cast<uintptr_t>(b) % 16 == 0) {
+#pragma unroll 4
+    for (int i = lane * kVec; i < size; i += 32 * kVec) {
+      const auto left = load_pack<A, kVec>(a + i);
+      const auto right = load_pack<B, kVec>(b + i);
+#pragma unroll
+      for (int v = 0; v < kVec; v++) sum += widen(left.at[v]) * widen(right.at[v]);
+    }
+  } else {
+    for (int i = lane; i < size; i += 32) sum += widen(a[i]) * widen(b[i]);
+  }
   return warp_sum(sum);
 }
 

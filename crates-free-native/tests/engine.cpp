@@ -37,13 +37,12 @@ void test_damaged_programs(glimt_engine* engine, const Case& test) {
   newer[4] = static_cast<char>(newer[4] + 1);
   glimt_compile(engine, newer.data(), newer.size(), nullptr, 0, &executable, &error);
   expect(std::string(error.message).find("recompile") != std::string::npos, "a program of another version", error.message);
-  // Any single damaged byte: an error, or a program that still fits its weights; never a crash.
-  for (size_t i = 0; i < test.program.size(); i++)
-    for (int bit = 0; bit < 8; bit += 3) {
-      Case damaged = test;
-      damaged.program[i] = static_cast<char>(damaged.program[i] ^ 1 << bit);
-      error_of([&] { PreparedCase(engine, damaged).run(); });
-    }
+  // A flipped bit in any byte: an error, or a program that still fits its weights; never a crash.
+  for (size_t i = 0; i < test.program.size(); i++) {
+    Case damaged = test;
+    damaged.program[i] = static_cast<char>(damaged.program[i] ^ 1 << i % 7);
+    error_of([&] { PreparedCase(engine, damaged).run(); });
+  }
   expect(true, "damaged bytes never crash");
 }
 

@@ -1,0 +1,51 @@
+// Builds and runs the native tests on the CPU emulator: node crates-free-native/tests/run.mjs
+// Twice: as users' tests run it, and with every memory access of the kernels checked (slow: bf16 only).
+// The last line is `N passed, N failed`.
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const source = join(dirname(fileURLToPath(import.meta.url)), "..");
+const root = join(source, "..");
+const cases = join(root, "build/native-cases");
+const plain = join(root, "build/native-emulator");
+const checked = join(root, "build/native-checked");
+const totals = { passed: 0, failed: 0 };
+
+for (const tool of ["cmake", "ninja", "g++"]) {
+  if (spawnSync(tool, ["--version"]).status !== 0) {
+    console.log(`Skipped: the native tests need ${tool}, which is not installed.`);
+    console.log("0 passed, 0 failed");
+    process.exit(0);
+  }
+}
+
+step("cases with the reference's answers", process.execPath, join(source, "tests/export-cases.mjs"), cases);
+build(plain, "OFF");
+step("planted bugs are caught", join(plain, "tests/negative"));
+step("engine", join(plain, "tests/engine"), cases);
+step("conformance, threads in order", join(plain, "tests/cases"), cases);
+step("conformance, reversed", join(plain, "tests/cases"), cases, ".bf16", "--schedule", "1");
+step("conformance, shuffled", join(plain, "tests/cases"), cases, ".bf16", "--schedule", "2");
+step("conformance, replayed graphs", join(plain, "tests/cases"), cases, ".bf16", "--graph");
+build(checked, "ON");
+step("planted bugs are named", join(checked, "tests/negative"));
+step("conformance, every access checked", join(checked, "tests/cases"), cases, ".bf16");
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exitCode = totals.failed ? 1 : 0;
+
+function build(folder, checks) {
+  const options = ["-DGLIMT_BACKEND=emulator", `-DGLIMT_CHECK_ACCESSES=${checks}`, "-DGLIMT_TESTS=ON"];
+  step(`configure ${folder}`, "cmake", "-S", source, "-B", folder, "-G", "Ninja", ...options);
+  step(`build ${folder}`, "cmake", "--build", folder);
+}
+
+/** Runs a command; what it printed is shown when it fails. */
+function step(name, command, ...args) {
+  const start = performance.now();
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 28 });
+  const good = status === 0;
+  totals[good ? "passed" : "failed"]++;
+  if (!good) console.log(`${stdout}\n${stderr}`);
+  console.log(`${good ? "ok  " : "FAIL"} ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+}
