@@ -1,5 +1,4 @@
 /** `glimt conformance`: does every backend compute what it should on this machine? */
-import { writeFile } from "node:fs/promises";
 import { arch, cpus, platform, release } from "node:os";
 import { Command } from "commander";
 import { version } from "../../package.json";
@@ -11,6 +10,7 @@ import { htmlReport, type ReportColumn, textReport } from "../conformance/report
 import { OP_NAMES } from "../graph/ops.ts";
 import { backends } from "../index.ts";
 import { progressLine } from "./progress-line.ts";
+import { writeOutput } from "./write-output.ts";
 
 interface ConformanceFlags {
   readonly json?: true;
@@ -47,13 +47,14 @@ async function conformance({ json, html, cudaAddon }: ConformanceFlags): Promise
     ...Object.fromEntries(Object.entries(refused).map(([name, reason]) => [`not ${name}`, reason])),
   };
   const failed = columns.some(({ results, models }) => [...results, ...models].some(({ ok }) => !ok));
-  if (html !== undefined) await writeFile(html, htmlReport(columns, facts));
   if (json) console.log(JSON.stringify({ facts, refused, ok: !failed, columns }));
   else {
     console.log(textReport(columns));
     for (const [name, reason] of Object.entries(refused)) console.log(`${name} was not run: ${reason}`);
   }
   if (failed) process.exitCode = 1;
+  // Last: what was found is on the screen even when the page can not be written.
+  if (html !== undefined) await writeOutput("--html", html, htmlReport(columns, facts));
 }
 
 /** CUDA with its usual activations, and with those that are compared most strictly. */

@@ -1,5 +1,5 @@
 /** `glimt graph`: what will run, instruction by instruction. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { compileGraph, optimizeGraph } from "../compiler/compile.ts";
 import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
@@ -23,7 +23,11 @@ export function graphCommand(): Command {
     .option("--tokens <n>", "tokens in a decoder step, for the byte counts", wholeNumber, 512)
     .option("--patches <n>", "patches of a picture, for the byte counts", wholeNumber, 1024)
     .option("--context <n>", "tokens in the KV cache, for the byte counts", wholeNumber, 4096)
-    .option("--stage <stage>", "model (as defined), graph (after the passes) or program", "program")
+    .addOption(
+      new Option("--stage <stage>", "model (as defined), graph (after the passes) or program")
+        .choices(["model", "graph", "program"])
+        .default("program"),
+    )
     .action(show);
 }
 

@@ -1,5 +1,4 @@
 /** `glimt process`: the processor alone, no weights read. */
-import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import { openProcessor } from "../index.ts";
 import {
@@ -10,6 +9,7 @@ import {
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
+import { writeOutput } from "./write-output.ts";
 
 interface ProcessFlags extends PromptFlags, Pick<LoadFlags, "media" | "rounding" | "maxImagePixels"> {
   readonly json?: true;
@@ -36,7 +36,8 @@ async function show(location: string, prompt: string | undefined, flags: Process
     const parts = [inputs.pixelValues, inputs.pixelValuesVideos].flatMap((values) =>
       values ? [values] : [],
     );
-    await writeFile(
+    await writeOutput(
+      "--pixels",
       flags.pixels,
       Buffer.concat(
         parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),

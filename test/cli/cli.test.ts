@@ -214,6 +214,11 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
       ["run", model, "Hi", "--adapter", "test/golden/data/lora/glm_ocr-tiny/language"],
       /does not fit Glm4v.*\[ADAPTER_INVALID\]/,
     ],
+    [
+      ["process", model, "Hi", "--pixels", join(folder, "no", "x.f32")],
+      /--pixels.*x\.f32.*\[OPTION_INVALID\]/,
+    ],
+    [["graph", model, "--stage", "assembly"], /--stage.*assembly.*program/],
     [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate/],
     [["frobnicate"], /unknown command/],
   ];
