@@ -34,10 +34,10 @@ def write_lines(path: Path, rows: list[dict]) -> None:
 
 def render(arguments: argparse.Namespace) -> None:
     """Fresh pictures, in turn of one to three lines, of words and of numbers."""
-    from render import Renderer
+    from render import Renderer, load_words
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    renderer = Renderer(arguments.seed)
+    renderer = Renderer(arguments.seed, load_words(arguments.words) if arguments.words else None)
     rows = []
     for index in range(arguments.count):
         lines, kind = 1 + index % 3, KINDS[index // 3 % len(KINDS)]
@@ -141,6 +141,7 @@ def main() -> None:
     command.add_argument("folder", type=Path)
     command.add_argument("--count", type=int, default=240)
     command.add_argument("--seed", type=int, default=777)
+    command.add_argument("--words", type=Path, help="another word list than the one of the training")
     command.set_defaults(run=render)
     command = commands.add_parser("hf", help="read a folder of pictures with transformers")
     command.add_argument("folder", type=Path)

@@ -60,17 +60,17 @@ class Picture:
         return Image.fromarray(self.pixels)
 
 
-def load_words() -> list[str]:
+def load_words(path: Path = HERE / "words.txt") -> list[str]:
     """The word list: two to eleven letters a word."""
-    return [word for word in (HERE / "words.txt").read_text().split() if 1 < len(word) < 12]
+    return [word for word in path.read_text().split() if 1 < len(word) < 12]
 
 
 class Renderer:
     """A seeded source of pictures."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, words: list[str] | None = None):
         self.random = random.Random(seed)
-        self.words = load_words()
+        self.words = words or load_words()
         self.fonts: dict[tuple[str, int], ImageFont.FreeTypeFont] = {}
 
     def font(self) -> ImageFont.FreeTypeFont:

@@ -221,7 +221,7 @@ def main() -> None:
     worker = context.Process(target=produce, args=source, daemon=True)
     worker.start()
     print("parameters", sum(p.numel() for p in reader.model.parameters()), "from step", first, flush=True)
-    begun, average = time.time(), None
+    begun, average, reached = time.time(), None, first
     for step in range(first, last):
         minutes = (time.time() - begun) / 60
         done = max((step - first) / arguments.steps, minutes / arguments.minutes)
@@ -235,6 +235,7 @@ def main() -> None:
         loss.backward()
         nn.utils.clip_grad_norm_([p for _, p in reader.trainable()], 1.0)
         optimiser.step()
+        reached = step + 1
         average = np.array(shown) if average is None else 0.96 * average + 0.04 * np.array(shown)
         if step % 50 == 49:
             aux, cells, text, right = average
@@ -244,8 +245,8 @@ def main() -> None:
                 flush=True,
             )
         if step % 500 == 499:
-            save(reader, optimiser, step + 1, arguments.out)
-    save(reader, optimiser, step, arguments.out)
+            save(reader, optimiser, reached, arguments.out)
+    save(reader, optimiser, reached, arguments.out)
     worker.terminate()
 
 
