@@ -3,7 +3,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { CudaAddon } from "../../src/backends/cuda/addon.ts";
 
-export const EMULATOR_PATH = join(process.cwd(), "build/bindings/emulator/glimt.node");
+/** GLIMT_TEST_ADDON names another build of it, for example one with a sanitizer. */
+export const EMULATOR_PATH =
+  process.env.GLIMT_TEST_ADDON ?? join(process.cwd(), "build/bindings/emulator/glimt.node");
 
 export function loadEmulator(): CudaAddon {
   return createRequire(import.meta.url)(EMULATOR_PATH) as CudaAddon;

@@ -5,15 +5,18 @@ import type { Program } from "../../src/compiler/program.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
 
-const STEPS = 200;
+/** Products of a run that ends within a second. */
+const SHORT = 100;
+/** Products of a run that is meant to be ended: it takes ten seconds and more, each product some milliseconds. */
+export const ENDLESS = 8000;
 export const WIDTH = 128;
 
 /** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. */
-export function longProgram(): Program {
+export function longProgram(steps = SHORT): Program {
   const builder = createGraphBuilder({ name: "long", activationDType: "f32", weightDType: () => "f32" });
   const w = builder.weight("w", [WIDTH, WIDTH]);
   let y = builder.input("x", [builder.symbol("rows"), WIDTH], "f32");
-  for (let step = 0; step < STEPS; step++) y = builder.linear({ x: y, w });
+  for (let step = 0; step < steps; step++) y = builder.linear({ x: y, w });
   return compileGraph(builder.finish({ y }));
 }
 
@@ -26,14 +29,13 @@ export interface LongRun {
   readonly y: DeviceTensor;
   readonly w: DeviceTensor;
   readonly x: Float32Array;
-  /** Ends after seconds with many rows. */
   run(rows: number, options?: Parameters<Engine["run"]>[2]): Promise<void>;
 }
 
-export async function openLongRun(engine: Engine, mostRows: number): Promise<LongRun> {
+export async function openLongRun(engine: Engine, mostRows: number, steps = SHORT): Promise<LongRun> {
   const spec = { name: "w", shape: [WIDTH, WIDTH], dtype: "f32", sources: [] } as const;
   const w = await engine.uploadWeight(weightRows(spec, identity()), "matrix");
-  const executable = engine.compile(longProgram(), new Map([["w", w]]));
+  const executable = engine.compile(longProgram(steps), new Map([["w", w]]));
   const y = engine.allocate("f32", mostRows, WIDTH);
   const x = Float32Array.from({ length: mostRows * WIDTH }, (_, index) => index % 97);
   const run: LongRun["run"] = (rows, options) =>
