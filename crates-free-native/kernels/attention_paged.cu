@@ -33,7 +33,7 @@ struct DecodeShared {
 };
 
 template <class T, int D>
-__global__ void __launch_bounds__(kDecodeBlock) flash_decode_kernel(FlashArguments<T> args) {
+__global__ void __launch_bounds__(kDecodeBlock, 2) flash_decode_kernel(FlashArguments<T> args) {
   start_kernel();
   using Shared = DecodeShared<T, D>;
   GLIMT_DYNAMIC_SHARED(Shared, shared);

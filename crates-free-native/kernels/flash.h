@@ -208,7 +208,7 @@ struct FlashShared {
 
 // While scores are computed the values of the tile travel, while values are mixed the next keys do.
 template <class T, int D, bool Paged>
-__global__ void __launch_bounds__(kFlashBlock) flash_kernel(FlashArguments<T> args) {
+__global__ void __launch_bounds__(kFlashBlock, 2) flash_kernel(FlashArguments<T> args) {
   start_kernel();
   using Shared = FlashShared<T, D>;
   GLIMT_DYNAMIC_SHARED(Shared, shared);

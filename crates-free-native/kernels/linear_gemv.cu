@@ -1,5 +1,5 @@
 // y = x wᵀ + bias for up to 8 rows of x (decoding): limited by reading w once. A warp owns kRows rows of w and reads them
-// in packs of 16 bytes, two packs of each in flight; `split` warps of a block share those rows and cut k between them,
+// in packs of 16 bytes, several of each in flight; `split` warps of a block share those rows and cut k between them,
 // so that small matrices still fill the device. Their parts meet in shared memory.
 #include "../runtime/launch.h"
 #include "dispatch.h"
@@ -9,14 +9,15 @@ namespace glimt {
 
 namespace {
 
-constexpr int kBlock = 128, kWarps = kBlock / 32;
+// Four blocks a multiprocessor keep its memory busy; asking for no more leaves registers for loads in flight.
+constexpr int kBlock = 128, kWarps = kBlock / 32, kBlocks = 4;
 // Rows of w a warp computes together: each pack of x is used that often.
 constexpr int kRows = 2;
 // Steps of the k loop whose weights are asked for ahead of the first.
 constexpr int kPrefetchSteps = 4;
 
 template <class T, class W, int M>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, kBlocks)
     linear_gemv_kernel(const T* x, int64_t x_stride, const W* w, int64_t w_stride, const float* bias, T* y,
                        int64_t y_stride, int m, int n, int k, int split) {
   constexpr int kVec = kPackSize<W>;
@@ -38,11 +39,11 @@ __global__ void __launch_bounds__(kBlock)
     }
   }
   start_kernel();
-#pragma unroll 2
-  for (int i = (part * 32 + lane) * kVec; i < k; i += step) {
-    Pack<W, kVec> packs[kRows];
+  const auto load = [&](Pack<W, kVec>(&packs)[kRows], int i) {
 #pragma unroll
     for (int r = 0; r < kRows; r++) packs[r] = load_pack<W, kVec>(rows[r] + i);
+  };
+  const auto accumulate = [&](const Pack<W, kVec>(&packs)[kRows], int i) {
 #pragma unroll
     for (int row = 0; row < M; row++) {
       if (row >= m) break;
@@ -61,6 +62,21 @@ __global__ void __launch_bounds__(kBlock)
 #pragma unroll
         for (int v = 0; v < kVec; v++) sums[r][row] += values[v] * widen(packs[r].at[v]);
     }
+  };
+  // All loads of a round are started before the first is needed.
+  constexpr int kAhead = M == 1 ? 4 : 2;
+  int i = (part * 32 + lane) * kVec;
+  for (; i + (kAhead - 1) * step < k; i += kAhead * step) {
+    Pack<W, kVec> packs[kAhead][kRows];
+#pragma unroll
+    for (int ahead = 0; ahead < kAhead; ahead++) load(packs[ahead], i + ahead * step);
+#pragma unroll
+    for (int ahead = 0; ahead < kAhead; ahead++) accumulate(packs[ahead], i + ahead * step);
+  }
+  for (; i < k; i += step) {
+    Pack<W, kVec> packs[kRows];
+    load(packs, i);
+    accumulate(packs, i);
   }
 
 #pragma unroll
@@ -85,9 +101,8 @@ __global__ void __launch_bounds__(kBlock)
 
 template <class T, class W, int M>
 void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  // Four blocks a multiprocessor are enough to keep its memory busy.
   int split = 1;
-  while (split < kWarps && rt::blocks_for(w.rows, kRows * kWarps / split) < 4u * context.multiprocessors &&
+  while (split < kWarps && rt::blocks_for(w.rows, kRows * kWarps / split) < unsigned{kBlocks} * context.multiprocessors &&
          x.cols >= int64_t{64} * kPackSize<W> * split)
     split *= 2;
   rt::launch(context.stream, "linear_gemv", linear_gemv_kernel<T, W, M>,
