@@ -49,12 +49,11 @@ async function eventually(condition: () => boolean, complaint: string): Promise<
 
 test("a run leaves JavaScript's thread free and tells its progress", () =>
   withEngine(async (engine) => {
-    const rows = 64;
-    const { run, y, x } = await openLongRun(engine, rows);
+    const { run, y, x } = await openLongRun(engine, ROWS, ENDLESS / 10);
     let ticks = 0;
     const ticking = setInterval(() => ticks++, 5);
     const shares: number[] = [];
-    await run(rows, { onProgress: (share) => shares.push(share) });
+    await run(ROWS, { onProgress: (share) => shares.push(share) });
     clearInterval(ticking);
     assert.ok(ticks > 10, `${ticks} ticks`);
     assert.ok(shares.length > 2 && shares.every((share, index) => share >= (shares[index - 1] ?? 0)));

@@ -8,7 +8,7 @@ import { createGraphBuilder } from "../../src/graph/builder.ts";
 /** Products of a run that ends within a second. */
 const SHORT = 100;
 /** Products of a run that is meant to be ended: it takes ten seconds and more, each product some milliseconds. */
-export const ENDLESS = 8000;
+export const ENDLESS = 20000;
 export const WIDTH = 128;
 
 /** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. */
