@@ -141,7 +141,12 @@ function thisPlatform(): string {
 }
 
 function usesGlibc(): boolean {
-  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  const report = process.report as typeof process.report & { excludeNetwork?: boolean };
+  const before = report.excludeNetwork;
+  // The names of open connections' other ends would be looked up, one by one.
+  report.excludeNetwork = true;
+  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  if (before !== undefined) report.excludeNetwork = before;
   return header?.glibcVersionRuntime !== undefined;
 }
 
