@@ -115,7 +115,9 @@ async function addonBuilds(users) {
 }
 
 function usesAddon(file) {
-  return /\bbindings\/emulator\b/.test(readFileSync(join(root, file), "utf8"));
+  return (
+    file.startsWith("test/bindings/") || /\bbindings\/emulator\b/.test(readFileSync(join(root, file), "utf8"))
+  );
 }
 
 async function worker() {
