@@ -243,7 +243,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
     rt::record(before_, stream_);
     rt::poison(stream_, scratch_, layout.inputs_offset);
     stage_inputs(*executable, layout, binding);
-    if (!(args.flags & GLIMT_RUN_GRAPH) || !executable->warm)
+    if (!(args.flags & GLIMT_RUN_GRAPH) || !layout.warm)
       run_eagerly(*executable, layout, binding, context, args);
     else
       replay(*executable, layout, binding, context, args);
@@ -257,7 +257,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
     }
     throw;
   }
-  executable->warm = true;
+  layout.warm = true;
   if (args.progress) *args.progress = 1000;
   statistics_.last_run_milliseconds = rt::milliseconds_between(before_, after_);
 }

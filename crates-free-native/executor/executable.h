@@ -23,6 +23,9 @@ struct Layout {
   // Instructions whose host indices are checked: one of each kind of use.
   std::vector<uint32_t> index_checks;
 
+  // It ran eagerly once: modules of kernels load on their first launch, which a capture must not contain.
+  bool warm = false;
+
   static constexpr uint64_t kNotStaged = ~uint64_t{0};
 };
 
@@ -62,8 +65,6 @@ class Executable {
   rt::Graph find_graph(const std::string& key);
   void keep_graph(const std::string& key, rt::Graph graph);
   void forget_graphs();
-  // Modules of kernels load on their first launch, which a capture must not contain.
-  bool warm = false;
 
  private:
   std::vector<int64_t> evaluate_symbols(const glimt_symbol* symbols, uint32_t count) const;

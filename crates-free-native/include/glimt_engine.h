@@ -82,7 +82,10 @@ typedef struct glimt_binding {
 } glimt_binding;
 
 enum {
-  /* Capture the launches once as a CUDA graph (by symbol values and bound addresses) and replay it from then on. */
+  /*
+   * Replay the launches as a CUDA graph, which is captured once by symbol values and bound addresses. The first run with
+   * symbol values that were not run before goes eagerly.
+   */
   GLIMT_RUN_GRAPH = 1
 };
 
