@@ -1,72 +1,13 @@
 // The op table's native side: one entry an op. A new op that is missing in `find_op` is a compile error.
 #include "instructions.h"
 
-#include <string>
-
-#include "runtime/error.h"
+#include "operand_checks.h"
 
 namespace glimt {
 
 namespace {
 
 using program::Op;
-
-[[noreturn]] void shapes_differ(const Operands& operands, const char* what) {
-  const auto& instruction = operands.instruction;
-  throw Error("PROGRAM_INVALID",
-              instruction.scope + "." + find_op(instruction.op)->name + ": " + what + " do not fit each other.");
-}
-
-void require(bool fits, const Operands& operands, const char* what) {
-  if (!fits) shapes_differ(operands, what);
-}
-
-bool same_shape(const View& a, const View& b) {
-  return a.rows == b.rows && a.cols == b.cols && a.dtype == b.dtype;
-}
-
-// Vectors are one column; their elements must be adjacent.
-const float* f32_vector(const Operands& operands, const View& view, int64_t size) {
-  require(view.dtype == DType::f32 && view.rows == size && view.cols == 1 && view.stride == 1, operands,
-          "a vector and its matrix");
-  return view.as<const float>();
-}
-
-const int32_t* i32_vector(const Operands& operands, const View& view, int64_t size) {
-  require(view.dtype == DType::i32 && view.rows == size && view.cols == 1 && view.stride == 1, operands,
-          "an index and its rows");
-  return view.as<const int32_t>();
-}
-
-void check_index(const char* op, const char* what, int64_t index, int64_t count) {
-  if (index >= 0 && index < count) return;
-  throw Error("INPUT_INVALID", std::string(op) + ": " + what + " " + std::to_string(index) + " is outside 0.." +
-                                   std::to_string(count - 1) + ".");
-}
-
-void check_all(const Operands& operands, uint32_t input, const char* what, int64_t count) {
-  const int32_t* values = operands.host[input];
-  if (!values) return;
-  for (int64_t i = 0; i < operands.inputs[input].rows; i++)
-    check_index(find_op(operands.instruction.op)->name, what, values[i], count);
-}
-
-void check_bounds(const Operands& operands, uint32_t input, int64_t rows) {
-  const int32_t* bounds = operands.host[input];
-  if (!bounds) return;
-  const char* name = find_op(operands.instruction.op)->name;
-  check_index(name, "cuSeqlens", bounds[0], rows + 1);
-  for (int64_t i = 1; i < operands.inputs[input].rows; i++) {
-    check_index(name, "cuSeqlens", bounds[i], rows + 1);
-    if (bounds[i] < bounds[i - 1])
-      throw Error("INPUT_INVALID", std::string(name) + ": cuSeqlens fall from " + std::to_string(bounds[i - 1]) +
-                                       " to " + std::to_string(bounds[i]) + ".");
-  }
-}
-
-int64_t page_elements(uint32_t kv_heads, uint32_t page_size, uint32_t head_dim) {
-  return int64_t{2} * kv_heads * page_size * head_dim;
-}
 
 // ---- linear ----
 
