@@ -1,8 +1,7 @@
 /** glimt for GPU servers: the CUDA backend and nothing to fall back on, with its own options. */
 import type { Backend, Probe } from "./backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";
-import { openFiles } from "./index.ts";
-import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
+import { nodeFiles } from "./node-files.ts";
 import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
 import type { Model } from "./runtime/model.ts";
 import type { ModelLocation } from "./runtime/platform.ts";
@@ -26,8 +25,7 @@ const KV_CACHE = { fraction: 0.5 };
 export function loadModel(location: ModelLocation, options: CudaLoadOptions = {}): Promise<Model> {
   const { activations, device, cublas, graphs, ...rest } = options;
   const backends = [cudaBackend({ activations, device, cublas, graphs })];
-  const platform = { backends, openFiles, readFile: readLocalFile, readFrameDirectory };
-  return loadModelOn(platform, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
+  return loadModelOn({ ...nodeFiles, backends }, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
 }
 
 /** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */

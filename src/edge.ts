@@ -2,14 +2,13 @@
 import { referenceBackend } from "./backends/reference/backend.ts";
 import { wasmBackend } from "./backends/wasm/backend.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
-import { openCheckpoint } from "./checkpoint/checkpoint.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
 import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
-import type { MediaOptions } from "./runtime/media-options.ts";
 import type { Model } from "./runtime/model.ts";
+import { openProcessorOn, type ProcessorOptions } from "./runtime/open-processor.ts";
 import type { ModelLocation, Platform } from "./runtime/platform.ts";
-import { Processor } from "./runtime/processor.ts";
+import type { Processor } from "./runtime/processor.ts";
 
 export * from "./public-api.ts";
 
@@ -25,11 +24,8 @@ export function loadModel(location: ModelLocation, options: LoadOptions = {}): P
 }
 
 /** The processor of a checkpoint alone; reads no weights. */
-export async function openProcessor(
-  location: ModelLocation,
-  { headers, ...options }: MediaOptions & Pick<LoadOptions, "headers"> = {},
-): Promise<Processor> {
-  return Processor.open(await openCheckpoint(await openFiles(location, { headers })), platform, options);
+export function openProcessor(location: ModelLocation, options: ProcessorOptions = {}): Promise<Processor> {
+  return openProcessorOn(platform, location, options);
 }
 
 /** The files of a checkpoint; an address may be relative to the page. */

@@ -1,0 +1,27 @@
+/** Files as Node has them: what the entries for Node and for GPU servers share. */
+import { fileURLToPath } from "node:url";
+import { blobFiles } from "./checkpoint/blobs.ts";
+import { openDirectory } from "./checkpoint/directory.node.ts";
+import type { CheckpointFiles } from "./checkpoint/files.ts";
+import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
+import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
+import { loadWebCodecs } from "./media/webcodecs.node.ts";
+import type { ModelLocation, Platform } from "./runtime/platform.ts";
+
+export const nodeFiles: Omit<Platform, "backends"> = {
+  openFiles,
+  readFile: readLocalFile,
+  readFrameDirectory,
+  loadWebCodecs,
+};
+
+/** The files of a checkpoint, wherever it lies. @throws CHECKPOINT_NOT_FOUND for a path that is no directory. */
+export async function openFiles(
+  location: ModelLocation,
+  options: Pick<HttpOptions, "headers"> = {},
+): Promise<CheckpointFiles> {
+  if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
+  if (/^https?:/i.test(String(location))) return httpFiles(location, options);
+  const isUrl = location instanceof URL || location.startsWith("file:");
+  return openDirectory(isUrl ? fileURLToPath(location) : location);
+}
