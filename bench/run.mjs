@@ -1,7 +1,8 @@
 /**
  * Runs the benchmarks: `node bench/run.mjs [SUBSTRING]... [--OPTION VALUE]...` takes the files under bench/ named
- * *.bench.ts whose path contains one of the substrings, or all. Each is a script that prints its own tables; they run
- * one after the other, each in a process of its own, under the Node that runs this file, and are given the options.
+ * *.bench.ts whose path contains one of the substrings; without any, all but *.long.bench.ts, which take minutes.
+ * Each is a script that prints its own tables; they run one after the other, each in a process of its own, under the
+ * Node that runs this file, and are given the options.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -20,7 +21,11 @@ const options = args.slice(filters.length);
 const files = readdirSync(join(root, "bench"), { recursive: true })
   .filter((path) => path.endsWith(".bench.ts"))
   .map((path) => `bench/${path}`)
-  .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+  .filter((path) => {
+    return filters.length === 0
+      ? !path.endsWith(".long.bench.ts")
+      : filters.some((filter) => path.includes(filter));
+  })
   .sort();
 
 if (files.length === 0) {

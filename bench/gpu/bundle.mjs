@@ -19,7 +19,7 @@ await esbuild.build({
   ...bundleDefaults,
   entryPoints: {
     glimt: "src/cli/main.ts",
-    speed: "bench/model.bench.ts",
+    speed: "bench/model.long.bench.ts",
     golden: "bench/gpu/golden.ts",
     sanitized: "bench/gpu/sanitized.ts",
   },
