@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import { GlimtError } from "../../src/errors.ts";
 import { decodeImage } from "../../src/media/decode-image.ts";
 import { loadVideo } from "../../src/media/video.ts";
@@ -65,6 +66,25 @@ test("any bytes of an animation may be wrong, as a picture and as a video", asyn
     }),
     { numRuns: 200 },
   );
+});
+
+test("a GIF frame may claim any size and code size", async () => {
+  const gif = new Uint8Array(readFileSync(`${folder}/../movies/patches.gif`));
+  // The image separator, then left, top, width, height (16 bits each), flags, and the code size behind a local table.
+  const separator = gif.indexOf(0x2c, 13 + 3 * 2 ** (((gif[10] as number) & 7) + 1));
+  const claims: [offset: number, values: number[]][] = [
+    [5, [0xff, 0xff, 0xff, 0xff]],
+    [1, [0xff, 0xff, 0xff, 0xff]],
+    [10, [255]],
+    [10, [12]],
+    [10, [0]],
+  ];
+  for (const [offset, values] of claims) {
+    const bytes = gif.slice();
+    bytes.set(values, separator + offset);
+    assert.ok(await survives(bytes), `${values} at ${offset} as a picture`);
+    assert.ok(await playsOrFails(bytes), `${values} at ${offset} as a video`);
+  }
 });
 
 test("an animation may end anywhere", async () => {

@@ -22,7 +22,7 @@ export function readGif(bytes: Uint8Array): Animation {
   };
 }
 
-function frameOf(block: ImageBlock, { gct }: ParsedGif): AnimationFrame {
+function frameOf(block: ImageBlock, { gct, lsd }: ParsedGif): AnimationFrame {
   const { left: x, top: y, width, height } = block.image.descriptor;
   // Absent in GIF87a.
   const control = block.gce as ImageBlock["gce"] | undefined;
@@ -36,12 +36,21 @@ function frameOf(block: ImageBlock, { gct }: ParsedGif): AnimationFrame {
     blend: control?.extras.transparentColorGiven ? "over" : "replace",
     dispose: disposal === 2 || disposal === 3 ? DISPOSE[disposal] : "keep",
     decode: async () => {
-      if (block.image.data.blocks.length === 0) throw new Error("the frame has no data");
+      const { blocks, minCodeSize } = block.image.data;
+      if (blocks.length === 0) throw new Error("the frame has no data");
+      // gifuct-js takes both at their word, and a frame of 65535 x 65535 takes the process down.
+      if (x + width > lsd.width || y + height > lsd.height)
+        throw new Error("the frame lies outside the picture");
+      if (minCodeSize < 1 || minCodeSize > LARGEST_CODE_SIZE)
+        throw new Error(`its code size is ${minCodeSize}`);
       const { patch } = decompressFrame(block, gct ?? [], true);
       return new Uint8Array(patch.buffer, patch.byteOffset, patch.byteLength);
     },
   };
 }
+
+/** Bits of a colour index. */
+const LARGEST_CODE_SIZE = 8;
 
 const COLOUR_TABLE = 0x80;
 const HEADER_BYTES = 13;
