@@ -303,7 +303,7 @@ constexpr OpEntry kExperts{
               o, "x and the experts' weights");
     },
     [](const Operands& o, int) {
-      return experts_workspace(o.inputs[0].rows, o.instruction.attrs_as<program::op_experts::Attrs>());
+      return experts_workspace(o.inputs[0], o.instruction.attrs_as<program::op_experts::Attrs>());
     },
     [](const Operands& o) {
       const int32_t* chosen = o.host[1];

@@ -2,9 +2,12 @@
 //   the topkGroups best groups the topK best r are chosen (ties: the lower index); weights = s of those, divided by
 //   their sum when asked, times scale. In f64, since a near tie must fall as in the reference.
 // experts: h[t, k] = swiglu(gateUp[e] x[t]), y[t] = sum over k of weights[t, k] * down[e] h[t, k], e = experts[t, k];
-//   h stays in f32. One warp computes one element of h, or one of y.
+//   h stays in f32. One warp computes one element of h, or one of y; for many tokens see experts_grouped.cu.
+#include <algorithm>
+
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "experts.h"
 
 namespace glimt {
 
@@ -177,6 +180,8 @@ void route_experts(const KernelContext& context, const View& logits, const float
 void experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
              const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y) {
   if (x.rows == 0 || x.cols == 0) return;
+  if (grouped_experts_fit(x, gate_up, down, y, attrs))
+    return grouped_experts(context, x, experts, weights, gate_up, down, attrs, y);
   float* hidden = static_cast<float*>(context.workspace);
   with_float_type(x.dtype, [&](auto activation) {
     with_float_type(gate_up.dtype, [&](auto weight) {
@@ -195,8 +200,10 @@ void experts(const KernelContext& context, const View& x, const View& experts, c
   });
 }
 
-size_t experts_workspace(int64_t tokens, const program::op_experts::Attrs& attrs) {
-  return static_cast<size_t>(tokens) * attrs.topK * attrs.width * sizeof(float);
+size_t experts_workspace(const View& x, const program::op_experts::Attrs& attrs) {
+  // Where rows lie decides between the two, and is not known yet.
+  return std::max(static_cast<size_t>(x.rows) * attrs.topK * attrs.width * sizeof(float),
+                  grouped_experts_workspace(x, attrs));
 }
 
 }  // namespace glimt

@@ -75,6 +75,6 @@ void route_experts(const KernelContext& context, const View& logits, const float
                    const program::op_route_experts::Attrs& attrs, const View& experts, const View& weights);
 void experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
              const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y);
-size_t experts_workspace(int64_t tokens, const program::op_experts::Attrs& attrs);
+size_t experts_workspace(const View& x, const program::op_experts::Attrs& attrs);
 
 }  // namespace glimt

@@ -1,6 +1,8 @@
 /** route_experts, experts */
+import type { WeightDType } from "../../tensor/dtype.ts";
 import { type OpCase, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, uniform } from "../operands.ts";
+import type { Random } from "../random.ts";
 
 /** [experts, topK, numGroups, topkGroups] */
 const ROUTERS = [
@@ -30,6 +32,9 @@ export function routeExpertsCases(): OpCase[] {
   );
 }
 
+/** Whom tokens choose: any experts; none but the even ones; all the last ones. */
+type Routing = "any" | "even" | "last";
+
 /** [numExperts, topK, n, width] */
 const EXPERTS = [
   [1, 1, 1, 1],
@@ -38,32 +43,70 @@ const EXPERTS = [
   [6, 6, 65, 12],
 ] as const;
 
+/** Enough tokens for a backend to compute each expert's together. */
+const MANY_TOKENS: readonly (readonly [
+  t: number,
+  numExperts: number,
+  topK: number,
+  n: number,
+  width: number,
+  routing: Routing,
+])[] = [
+  [65, 4, 3, 72, 40, "any"],
+  [67, 70, 2, 24, 8, "even"],
+  [130, 3, 1, 136, 72, "last"],
+  [65, 2, 2, 1032, 8, "any"],
+  [64, 5, 2, 40, 104, "last"],
+];
+
 export function expertsCases(): OpCase[] {
-  return WEIGHT_DTYPES.flatMap((weight) =>
-    EXPERTS.flatMap(([numExperts, topK, n, width]) =>
-      ROW_COUNTS.map((t) => {
-        const x = normal([T, n]);
-        const view = t === 7;
-        return opCase("experts", {
-          fields: { t, numExperts, topK, n, width, weight, x: view ? "strided" : "whole" },
-          weight,
-          symbols: { t },
-          attrs: { numExperts, topK, width },
-          operands: {
-            x: view ? strided(x) : x,
-            experts: {
-              shape: [T, topK],
-              fill: (random, count) =>
-                Array.from({ length: count / topK }, () =>
-                  random.permutation(numExperts).slice(0, topK),
-                ).flat(),
-            },
-            weights: uniform([T, topK], 0, 1),
-            gateUp: normal([numExperts * 2 * width, n], { scale: 1 / Math.sqrt(n) }),
-            down: normal([numExperts * n, width], { scale: 1 / Math.sqrt(width) }),
-          },
-        });
-      }),
+  return WEIGHT_DTYPES.flatMap((weight) => [
+    ...EXPERTS.flatMap(([numExperts, topK, n, width]) =>
+      ROW_COUNTS.map((t) => expertsCase(weight, t, numExperts, topK, n, width)),
     ),
-  );
+    ...MANY_TOKENS.map((sizes) => expertsCase(weight, ...sizes)),
+  ]);
+}
+
+function expertsCase(
+  weight: WeightDType,
+  t: number,
+  numExperts: number,
+  topK: number,
+  n: number,
+  width: number,
+  routing: Routing = "any",
+): OpCase {
+  const x = normal([T, n]);
+  const view = t === 7;
+  const choose = (random: Random): number[] => {
+    if (routing === "last") return Array.from({ length: topK }, (_, k) => numExperts - 1 - k);
+    const chosen = random.permutation(numExperts);
+    return (routing === "even" ? chosen.filter((expert) => expert % 2 === 0) : chosen).slice(0, topK);
+  };
+  return opCase("experts", {
+    fields: {
+      t,
+      numExperts,
+      topK,
+      n,
+      width,
+      weight,
+      x: view ? "strided" : "whole",
+      ...(routing !== "any" && { routing }),
+    },
+    weight,
+    symbols: { t },
+    attrs: { numExperts, topK, width },
+    operands: {
+      x: view ? strided(x) : x,
+      experts: {
+        shape: [T, topK],
+        fill: (random, count) => Array.from({ length: count / topK }, () => choose(random)).flat(),
+      },
+      weights: uniform([T, topK], 0, 1),
+      gateUp: normal([numExperts * 2 * width, n], { scale: 1 / Math.sqrt(n) }),
+      down: normal([numExperts * n, width], { scale: 1 / Math.sqrt(width) }),
+    },
+  });
 }
