@@ -75,6 +75,7 @@ test("a GIF frame may claim any size and code size", async () => {
   const claims: [offset: number, values: number[]][] = [
     [5, [0xff, 0xff, 0xff, 0xff]],
     [1, [0xff, 0xff, 0xff, 0xff]],
+    [10, [29]],
     [10, [255]],
     [10, [12]],
     [10, [0]],

@@ -22,7 +22,7 @@ export function readGif(bytes: Uint8Array): Animation {
   };
 }
 
-function frameOf(block: ImageBlock, { gct, lsd }: ParsedGif): AnimationFrame {
+function frameOf(block: ImageBlock, { gct }: ParsedGif): AnimationFrame {
   const { left: x, top: y, width, height } = block.image.descriptor;
   // Absent in GIF87a.
   const control = block.gce as ImageBlock["gce"] | undefined;
