@@ -38,9 +38,7 @@ function frameOf(block: ImageBlock, { gct }: ParsedGif): AnimationFrame {
     decode: async () => {
       const { blocks, minCodeSize } = block.image.data;
       if (blocks.length === 0) throw new Error("the frame has no data");
-      // gifuct-js takes both at their word, and a frame of 65535 x 65535 takes the process down.
-      if (x + width > lsd.width || y + height > lsd.height)
-        throw new Error("the frame lies outside the picture");
+      // gifuct-js makes a table of 2^minCodeSize entries, which takes the process down when the byte is damaged.
       if (minCodeSize < 1 || minCodeSize > LARGEST_CODE_SIZE)
         throw new Error(`its code size is ${minCodeSize}`);
       const { patch } = decompressFrame(block, gct ?? [], true);
