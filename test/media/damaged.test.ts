@@ -6,6 +6,7 @@ import { GlimtError } from "../../src/errors.ts";
 import { decodeImage } from "../../src/media/decode-image.ts";
 import { loadVideo } from "../../src/media/video.ts";
 import { loadWebCodecs } from "../../src/media/webcodecs.node.ts";
+import "../fuzz-seed.ts";
 
 const folder = `${process.cwd()}/test/golden/data/media`;
 const samples = [

@@ -6,6 +6,7 @@ import { mropePositions, textPositions } from "../../src/mrope/positions.ts";
 import { crc32 } from "../golden/crc32.ts";
 import { golden } from "./golden.ts";
 import { randomPrompt } from "./random-prompt.ts";
+import "../fuzz-seed.ts";
 
 const axes = (positionIds: readonly Int32Array[]) => positionIds.map((axis) => [...axis]);
 

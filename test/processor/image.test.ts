@@ -7,6 +7,7 @@ import { processImage } from "../../src/processor/image.ts";
 import { resizeBicubic } from "../../src/processor/resize.ts";
 import { checksum, golden, processorConfig } from "./golden.ts";
 import { noise } from "./noise.ts";
+import "../fuzz-seed.ts";
 
 for (const [index, rounding] of [
   [1, "torchvision"],

@@ -6,6 +6,7 @@ import type { GlimtError } from "../../src/errors.ts";
 import { IncrementalDetokenizer } from "../../src/text/detokenizer.ts";
 import { StopMatcher } from "../../src/text/stop-matcher.ts";
 import { goldenTokenizer, TOKENIZER_NAMES } from "./golden.ts";
+import "../fuzz-seed.ts";
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
