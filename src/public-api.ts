@@ -36,7 +36,7 @@ export type { GenerateOptions, GenerateProgress } from "./runtime/generation-opt
 export type { LoadOptions } from "./runtime/load-model.ts";
 export type { ImageEmbeddings, VideoEmbeddings } from "./runtime/media-embeddings.ts";
 export type { MediaOptions } from "./runtime/media-options.ts";
-export type { Model, Prompt } from "./runtime/model.ts";
+export type { LoadedWeights, Model, Prompt } from "./runtime/model.ts";
 export type { LoadProgress } from "./runtime/open-stages.ts";
 export type { ModelLocation } from "./runtime/platform.ts";
 export type {

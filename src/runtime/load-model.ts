@@ -3,6 +3,7 @@ import type { BackendName } from "../backends/backend.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { HttpOptions } from "../checkpoint/http.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
+import type { Aside } from "../checkpoint/names.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
@@ -86,19 +87,25 @@ export async function loadModelOn(
 
   const { merged, separate } = await openMerged(platform, options.adapters ?? [], options.signal);
   const dtype = options.dtype ?? checkpoint.mainDType;
+  let aside: ReadonlyMap<string, Aside> = new Map();
+  let weights = 0;
+  let bytes = 0;
   const stages = await openStages(backend, checkpoint.config, {
     mainDType: dtype,
     weightDType: storedWeightDType(checkpoint, options.dtype),
     // In the order of the files, so that each is read once from front to back.
     weightRows: (specs) => {
       checkMerging(merged, checkpoint.config.architecture, specs);
-      const { weights } = resolveWeights(checkpoint, specs);
-      return mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
+      const resolved = resolveWeights(checkpoint, specs);
+      aside = resolved.aside;
+      weights = resolved.weights.length;
+      return mergeAdapters(resolved.weights, merged).sort((a, b) => a.position - b.position);
     },
     engine: options.threads === undefined ? {} : { threads: options.threads },
     kvCache: options.kvCache,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets ?? [], processor),
     onWeight: (progress) => {
+      bytes = progress.loadedBytes;
       options.onProgress?.(progress);
       throwIfAborted(options.signal);
     },
@@ -120,7 +127,8 @@ export async function loadModelOn(
     throw error;
   }
   const loadMilliseconds = performance.now() - start;
-  return new Model(core, processor, { dtype, refused, loadMilliseconds });
+  const loaded = { weights, bytes, aside };
+  return new Model(core, processor, { dtype, refused, loadMilliseconds, loaded });
 }
 
 function resolveBudgets(

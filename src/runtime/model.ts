@@ -1,6 +1,7 @@
 /** A loaded model: the object users hold. */
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { BackendName } from "../backends/backend.ts";
+import type { Aside } from "../checkpoint/names.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { ImageSource } from "../media/source.ts";
@@ -35,6 +36,17 @@ export interface ModelFacts {
   readonly dtype: WeightDType;
   readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
   readonly loadMilliseconds: number;
+  readonly loaded: LoadedWeights;
+}
+
+/** What was read from the checkpoint. */
+export interface LoadedWeights {
+  /** Weights on the device; stacked tensors (q, k and v, experts) count as one. */
+  readonly weights: number;
+  /** Of them, in the checkpoint's types. */
+  readonly bytes: number;
+  /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, a "tied" head. */
+  readonly aside: ReadonlyMap<string, Aside>;
 }
 
 /** Messages to answer, what `process` made of them, token ids with tensors of a caller's own, or embeddings. */
@@ -50,6 +62,7 @@ export class Model {
   /** Why better backends were not taken. */
   readonly refusedBackends: ModelFacts["refused"];
   readonly loadMilliseconds: number;
+  readonly loaded: LoadedWeights;
   readonly #core: ModelCore;
   readonly #processor: Processor;
 
@@ -62,6 +75,7 @@ export class Model {
     this.config = processor.checkpoint.config;
     this.refusedBackends = facts.refused;
     this.loadMilliseconds = facts.loadMilliseconds;
+    this.loaded = facts.loaded;
   }
 
   /** Device memory held now, in bytes: weights, KV cache, scratch. 0 after dispose. */

@@ -299,6 +299,10 @@ test("loading reports progress, can be aborted, and refuses what is no checkpoin
     onProgress: ({ loadedBytes, totalBytes }) => seen.push(loadedBytes / totalBytes),
   });
   assert.is(seen.at(-1), 1);
+  // The checkpoint holds a layer for multi-token prediction behind the last one.
+  const { weights, bytes, aside } = model.loaded;
+  assert.ok(weights > 50 && bytes > 100_000, `${weights} weights, ${bytes} bytes`);
+  assert.ok(aside.size > 0 && [...aside.values()].every((reason) => reason === "mtp"));
   assert.equal(
     seen,
     [...seen].sort((a, b) => a - b),
