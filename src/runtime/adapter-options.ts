@@ -1,7 +1,7 @@
 /** What a caller may say about adapters, checked. */
 import { GlimtError } from "../errors.ts";
-import { rejectUnknownOptions } from "./generation-options.ts";
 import type { ModelLocation } from "./platform.ts";
+import { rejectUnknownOptions } from "./unknown-options.ts";
 
 export interface AdapterSource {
   /** What requests call it. */

@@ -84,12 +84,3 @@ export function resolveGeneration(
   }
   return { maxTokens, sampling, stop };
 }
-
-/** Rejects misspelt options, which would otherwise do nothing. @throws OPTION_INVALID */
-export function rejectUnknownOptions(options: object, known: readonly string[], what: string): void {
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw new GlimtError("OPTION_INVALID", `${what} has no option "${name}"; it has ${known.join(", ")}.`);
-    }
-  }
-}

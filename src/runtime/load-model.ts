@@ -12,7 +12,6 @@ import type { AdapterAtLoad } from "./adapter-options.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { checkKvCacheSize, type KvCacheSize } from "./device-memory.ts";
 import { encoderBudget, encoderBudgets } from "./encoder-batch.ts";
-import { rejectUnknownOptions } from "./generation-options.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
 import { Model } from "./model.ts";
@@ -20,6 +19,7 @@ import { ModelCore } from "./model-core.ts";
 import { type LoadProgress, openStages } from "./open-stages.ts";
 import type { ModelLocation, Platform } from "./platform.ts";
 import { Processor } from "./processor.ts";
+import { rejectUnknownOptions } from "./unknown-options.ts";
 import { storedWeightDType } from "./weight-dtype.ts";
 
 export const DEFAULT_PREFILL_CHUNK = 512;

@@ -11,12 +11,7 @@ import type { AdapterSource } from "./adapter-options.ts";
 import type { AdapterFacts } from "./adapters.ts";
 import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "./encode-media.ts";
 import { type GeneratedPiece, type GenerationResult, generate } from "./generate.ts";
-import {
-  DEFAULT_MAX_TOKENS,
-  GENERATE_OPTION_NAMES,
-  type GenerateOptions,
-  rejectUnknownOptions,
-} from "./generation-options.ts";
+import { DEFAULT_MAX_TOKENS, GENERATE_OPTION_NAMES, type GenerateOptions } from "./generation-options.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "./media-embeddings.ts";
 import type { ModelCore } from "./model-core.ts";
 import { compileModel } from "./open-stages.ts";
@@ -31,6 +26,7 @@ import {
 import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "./prompt-inputs.ts";
 import type { RequestSizes } from "./request-counts.ts";
 import { planRequest, type RequestPlan } from "./request-plan.ts";
+import { rejectUnknownOptions } from "./unknown-options.ts";
 
 export interface ModelFacts {
   readonly dtype: WeightDType;

@@ -19,7 +19,7 @@ import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-t
 import { type ChatMessage, type NormalisedChat, normaliseMessages, type Part } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import type { VisionItem } from "./encoder-batch.ts";
-import { type GenerateProgress, rejectUnknownOptions } from "./generation-options.ts";
+import type { GenerateProgress } from "./generation-options.ts";
 import {
   checkImageEmbeddings,
   checkVideoEmbeddings,
@@ -30,6 +30,7 @@ import {
 import { checkCounts, type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
 import type { Platform } from "./platform.ts";
 import { RequestSizer } from "./request-sizer.ts";
+import { rejectUnknownOptions } from "./unknown-options.ts";
 import { frameChoice, type ReadVideoOptions, resolveChoices, sharedChoices } from "./video-choices.ts";
 
 /** A picture, or its features. */
