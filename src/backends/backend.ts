@@ -29,6 +29,7 @@ export interface Backend {
   readonly name: BackendName;
   /** Type of activations it computes in when nothing else is asked. */
   readonly activationDType: DType;
+  /** @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
   supports(op: OpName, dtypes: OpDTypes): Answer;
   probe(): Promise<Probe>;
   /** @throws BACKEND_UNAVAILABLE with the probe's reason. */

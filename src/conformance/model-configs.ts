@@ -55,8 +55,11 @@ export const ocrConfig: ModelConfig = {
     qkNorm: true,
     postConvNorm: false,
     positionTableSide: null,
+    // Heads of 16 are the smallest that tensor cores take.
+    numHeads: 2,
+    headDim: 16,
   },
-  text: { ...denseConfig.text, attentionBias: false },
+  text: { ...denseConfig.text, attentionBias: false, headDim: 16 },
   tieWordEmbeddings: true,
 };
 

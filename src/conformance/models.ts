@@ -1,6 +1,6 @@
 /**
  * Judges a backend by the reference backend, which has float32 activations here, on whole models of each family:
- * seeded weights, no checkpoint.
+ * seeded weights in the type of the activations under judgement, no checkpoint.
  */
 import type { Backend, BackendName, EngineOptions } from "../backends/backend.ts";
 import { createReferenceBackend } from "../backends/reference/backend.ts";
@@ -11,6 +11,7 @@ import { Sequence } from "../runtime/kv-pool.ts";
 import { openStages } from "../runtime/open-stages.ts";
 import { argmax } from "../runtime/sampler.ts";
 import { toFloat32 } from "../tensor/convert.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
 import { compareRuns, TOLERANCES } from "./compare.ts";
 import type { ActivationDType } from "./conformance.ts";
 import { MODEL_CONFIGS } from "./model-configs.ts";
@@ -52,8 +53,8 @@ export async function runModelConformance(
   for (const [model, config] of Object.entries(configs)) {
     const about = { model, backend: backend.name, activation, steps: STEPS };
     try {
-      const expected = await answer(judge, config, {}, null);
-      const found = await answer(backend, config, engine, expected.tokens);
+      const expected = await answer(judge, config, activation);
+      const found = await answer(backend, config, activation, expected.tokens, engine);
       const tolerance = await allowedDifference(config, activation, expected);
       const difference = compareRuns(run(expected), run(found), tolerance);
       const greedyAgreement = found.tokens.filter((token, step) => token === expected.tokens[step]).length;
@@ -91,7 +92,7 @@ async function allowedDifference(
   expected: Answer,
 ): Promise<number> {
   if (activation === "f32") return TOLERANCES.f32;
-  const narrow = await answer(createReferenceBackend(activation), config, {}, expected.tokens);
+  const narrow = await answer(createReferenceBackend(activation), config, activation, expected.tokens);
   const { maxRel } = compareRuns(run(expected), run(narrow), Number.POSITIVE_INFINITY);
   return Math.max(TOLERANCES[activation], 2 * maxRel);
 }
@@ -112,12 +113,13 @@ function run({ features, logits }: Answer) {
 async function answer(
   backend: Backend,
   config: ModelConfig,
-  engineOptions: EngineOptions,
-  forced: readonly number[] | null,
+  weights: WeightDType,
+  forced?: readonly number[],
+  engineOptions: EngineOptions = {},
 ): Promise<Answer> {
   const { engine, encoder, decoder, pool } = await openStages(backend, config, {
-    mainDType: "f32",
-    weightDType: () => "f32",
+    mainDType: weights,
+    weightDType: () => weights,
     weightRows: (specs) => specs.map(seededRows),
     engine: engineOptions,
   });

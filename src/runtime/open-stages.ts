@@ -10,6 +10,7 @@ import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
+import { chooseBackend } from "./choose-backend.ts";
 import { Decoder } from "./decoder.ts";
 import { checkFits, type KvCacheSize, reservedPages, storedBytes } from "./device-memory.ts";
 import { KvPool } from "./kv-pool.ts";
@@ -36,7 +37,7 @@ export interface ModelGraphs {
 export interface StageOptions {
   /** Storage type of a weight made of these checkpoint tensors. */
   readonly weightDType: (tensors: readonly string[]) => WeightDType;
-  /** Gives the rows of every weight asked for, in the order to upload them; called before a device is opened. */
+  /** Gives the rows of every weight asked for, in the order to upload them; called before an engine is opened. */
   readonly weightRows: (specs: readonly WeightSpec[]) => readonly WeightRows[];
   readonly engine?: EngineOptions;
   /** The type most weights have. */
@@ -64,6 +65,8 @@ export async function openStages(
   config: ModelConfig,
   options: StageOptions,
 ): Promise<Stages> {
+  // What a backend supports decides which ops are fused, and may be known only once it was probed.
+  await chooseBackend([backend], backend.name);
   const model = buildModel(backend, config, options);
   const { vision, decoder } = compileModel(model);
   const rows = options.weightRows([...vision.weights, ...decoder.weights]);
@@ -98,7 +101,7 @@ export async function openStages(
   }
 }
 
-/** The graphs that `openStages` compiles; fused ops that the backend lacks will be expanded. */
+/** The graphs that `openStages` compiles; fused ops that the backend, which was probed, lacks will be expanded. */
 export function buildModel(
   backend: Pick<Backend, "activationDType" | "supports">,
   config: ModelConfig,

@@ -54,7 +54,12 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     supports(op, { activation, weight }) {
       // Compiled away: no kernel ever sees one.
       if ("view" in OPS[op]) return { ok: true };
-      if (!addon) return { ok: false, reason: "cuda: the addon is not loaded yet; probe the backend first." };
+      if (!addon) {
+        throw new GlimtError(
+          "BACKEND_UNAVAILABLE",
+          "cuda: the addon is not loaded yet; probe the backend first.",
+        );
+      }
       const { supports } = addon;
       const reason = native(() => supports(OP_NAMES.indexOf(op), dtypeCode(activation), dtypeCode(weight)));
       return reason ? { ok: false, reason } : { ok: true };

@@ -1,0 +1,16 @@
+/** What a backend supports decides what is fused: asked too early, a model must not run with nothing fused. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import { runModelConformance } from "../../src/conformance/models.ts";
+import { EMULATOR_PATH } from "../bindings/emulator.ts";
+
+test("a model on a backend that nobody probed computes what it does on one that was", async () => {
+  const [probed, fresh] = [1, 2].map(() =>
+    createCudaBackend({ addonPath: EMULATOR_PATH, activations: "bf16" }),
+  );
+  await probed?.probe();
+  assert.equal(await runModelConformance(fresh as never), await runModelConformance(probed as never));
+});
+
+test.run();
