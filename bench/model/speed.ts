@@ -163,7 +163,7 @@ async function timeDecoding(
 
 /** Sequences with room for `length` tokens, and every page of the pool filled with small noise. */
 async function filledSequences(engine: Stages["engine"], pool: KvPool, count: number, length: number) {
-  const pages = await pool.take(count * Math.ceil(length / pool.layout.pageSize));
+  const pages = pool.take(count * Math.ceil(length / pool.layout.pageSize));
   pool.giveBack(pages);
   const random = new Random("cache");
   const { pageElements, dtype } = pool.layout;
@@ -176,7 +176,7 @@ async function filledSequences(engine: Stages["engine"], pool: KvPool, count: nu
     }
   }
   const sequences = Array.from({ length: count }, () => new Sequence(pool));
-  for (const sequence of sequences) await sequence.reserve(length);
+  for (const sequence of sequences) sequence.reserve(length);
   return sequences;
 }
 
@@ -186,7 +186,7 @@ async function timePrefill(
   { prefill, budgetMs }: SpeedOptions,
 ): Promise<PassSpeed> {
   const sequence = new Sequence(pool);
-  await sequence.reserve(prefill);
+  sequence.reserve(prefill);
   const slice = {
     sequence,
     inputIds: Array.from({ length: prefill }, (_, index) => (index * 31 + 7) % 40),

@@ -210,6 +210,14 @@ Napi::Value read(const Info& info) {
   return promise_of(info.Env(), *tensor->engine, std::move(job));
 }
 
+Napi::Value copy(const Info& info) {
+  const auto& to = tensor_of(info);
+  const auto& from = unwrap<Tensor>(info[2]);
+  must(glimt_tensor_copy, to->engine->live(), to->live(), addon::size_of(info[1]), from->live(),
+       addon::size_of(info[3]), addon::size_of(info[4]));
+  return info.Env().Undefined();
+}
+
 // ---- programs ----
 
 Napi::Value compile(const Info& info) {
@@ -301,6 +309,7 @@ const std::vector<Export>& exports() {
       {"write", "tensor size size bytes -> none", write},
       {"upload", "tensor size size code bytes -> later size", upload},
       {"read", "tensor size size bytes -> later none", read},
+      {"copy", "tensor size tensor size size -> none", copy},
       {"compile", "engine bytes weights -> executable", compile},
       {"run", "executable symbols bindings code -> later none", run},
       {"scratchBytes", "executable symbols -> size", scratch_bytes},

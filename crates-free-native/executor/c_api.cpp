@@ -162,6 +162,11 @@ int glimt_tensor_read(glimt_engine* engine, const glimt_tensor* tensor, uint64_t
   return with_engine(engine, error, [&](Engine& e) { e.read(tensor_of(tensor), first_row, rows, data); });
 }
 
+int glimt_tensor_copy(glimt_engine* engine, glimt_tensor* to, uint64_t first_row, const glimt_tensor* from,
+                      uint64_t from_row, uint64_t rows, glimt_error* error) {
+  return with_engine(engine, error, [&](Engine& e) { e.copy(tensor_of(to), first_row, tensor_of(from), from_row, rows); });
+}
+
 int glimt_pinned_allocate(glimt_engine* engine, uint64_t bytes, void** data, glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) { *data = e.allocate_pinned(bytes); });
 }

@@ -122,6 +122,25 @@ void Engine::read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void*
   }
 }
 
+void Engine::copy(Tensor* to, uint64_t first_row, const Tensor* from, uint64_t from_row, uint64_t rows) {
+  owned(to);
+  owned(from);
+  const auto fits = [&](const Tensor* tensor, uint64_t first) {
+    return first <= tensor->rows && rows <= tensor->rows - first;
+  };
+  const bool overlaps = to == from && first_row < from_row + rows && from_row < first_row + rows;
+  if (to->dtype != from->dtype || to->cols != from->cols || !fits(to, first_row) || !fits(from, from_row) || overlaps)
+    throw Error("INPUT_INVALID", "copy: rows " + std::to_string(from_row) + ".." + std::to_string(from_row + rows) +
+                                     " of " + format_shape(from->dtype, from->rows, from->cols) +
+                                     " can not be copied to row " + std::to_string(first_row) + " of " +
+                                     format_shape(to->dtype, to->rows, to->cols) + ".");
+  const uint64_t row_bytes = to->cols * element_bytes(to->dtype);
+  rt::copy_on_device(stream_, static_cast<char*>(to->data) + first_row * row_bytes,
+                     static_cast<const char*>(from->data) + from_row * row_bytes, rows * row_bytes);
+  // A failure is this call's, not that of whoever waits next.
+  rt::synchronize(stream_);
+}
+
 void* Engine::allocate_pinned(uint64_t bytes) {
   void* memory = rt::allocate_pinned(std::max<uint64_t>(bytes, 1));
   pinned_.insert(memory);

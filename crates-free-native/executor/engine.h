@@ -36,6 +36,7 @@ class Engine {
   void free(Tensor* tensor);
   void write(Tensor* tensor, uint64_t first_row, uint64_t rows, program::DType dtype, const void* data);
   void read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void* data);
+  void copy(Tensor* to, uint64_t first_row, const Tensor* from, uint64_t from_row, uint64_t rows);
   void* allocate_pinned(uint64_t bytes);
   void free_pinned(void* data);
 

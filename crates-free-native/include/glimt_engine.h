@@ -152,6 +152,12 @@ GLIMT_API int glimt_tensor_write(glimt_engine* engine, glimt_tensor* tensor, uin
 /* Copies rows [first_row, first_row + rows) to `data` in the tensor's dtype. */
 GLIMT_API int glimt_tensor_read(glimt_engine* engine, const glimt_tensor* tensor, uint64_t first_row, uint64_t rows,
                                 void* data, glimt_error* error);
+/*
+ * Copies rows [from_row, from_row + rows) of `from` to those from `first_row` on of `to`, on the device. Both have the
+ * same dtype and columns; rows of one tensor must not overlap. INPUT_INVALID otherwise.
+ */
+GLIMT_API int glimt_tensor_copy(glimt_engine* engine, glimt_tensor* to, uint64_t first_row, const glimt_tensor* from,
+                                uint64_t from_row, uint64_t rows, glimt_error* error);
 
 /* Page-locked host memory: copies from and to it are fastest. Freed with the engine at the latest. */
 GLIMT_API int glimt_pinned_allocate(glimt_engine* engine, uint64_t bytes, void** data, glimt_error* error);

@@ -93,6 +93,11 @@ export interface Engine {
   write(tensor: DeviceTensor, firstRow: number, data: HostArray): void;
   /** A copy of rows [firstRow, firstRow + rows). */
   read(tensor: DeviceTensor, firstRow?: number, rows?: number): Promise<HostArray>;
+  /**
+   * Copies `from` to the rows of `to` from `firstRow` on, on the device. Both have one dtype and as many columns; they
+   * must not overlap. @throws INPUT_INVALID
+   */
+  copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void;
   /** Stores a weight as `source.spec.dtype`, packed for the role it has in programs. @throws OUT_OF_MEMORY */
   uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<DeviceTensor>;
   /** @throws PROGRAM_INVALID when a weight is missing or of another shape, BACKEND_UNAVAILABLE for an op it lacks. */

@@ -52,7 +52,7 @@ export class Decoder {
    * @returns for each slice that wants them, the logits [vocabSize] of its last token.
    */
   async forward(slices: readonly SequenceSlice[], options: RunOptions = {}): Promise<Float32Array[]> {
-    for (const { sequence, inputIds } of slices) await sequence.reserve(inputIds.length);
+    for (const { sequence, inputIds } of slices) sequence.reserve(inputIds.length);
     const inputs = this.#inputs(slices);
     const numLogits = inputs.logitRows.length;
     const logits = this.#logitsTensor(Math.max(1, numLogits));

@@ -42,13 +42,13 @@ export class KvPool {
   }
 
   /** Has at least `count` pages from now on, ahead of need. @throws OUT_OF_MEMORY */
-  async reserve(count: number): Promise<void> {
-    if (count > this.#numPages) await this.#grow(count - this.#numPages);
+  reserve(count: number): void {
+    if (count > this.#numPages) this.#grow(count - this.#numPages);
   }
 
   /** Takes `count` pages, growing the pool when too few are free. @throws OUT_OF_MEMORY, taking none. */
-  async take(count: number): Promise<number[]> {
-    if (count > this.#free.length) await this.#grow(count - this.#free.length);
+  take(count: number): number[] {
+    if (count > this.#free.length) this.#grow(count - this.#free.length);
     return this.#free.splice(0, count);
   }
 
@@ -56,7 +56,8 @@ export class KvPool {
     this.#free.push(...pages);
   }
 
-  async #grow(missing: number): Promise<void> {
+  /** One layer after the other, so that no more than one is held twice. */
+  #grow(missing: number): void {
     const { dtype, pageElements, numLayers } = this.layout;
     const used = this.#numPages - this.#free.length;
     const target = Math.max(this.#numPages + missing, Math.ceil(used * GROWTH));
@@ -68,7 +69,7 @@ export class KvPool {
       if (old && old.rows >= target) continue;
       const grown = this.#allocate(target, pageElements, dtype);
       if (old) {
-        this.#engine.write(grown, 0, await this.#engine.read(old));
+        this.#engine.copy(grown, 0, { tensor: old, firstRow: 0, rows: old.rows });
         this.#engine.free(old);
       }
       this.#layers[layer] = grown;
@@ -107,9 +108,9 @@ export class Sequence {
   }
 
   /** Makes room for `count` more tokens. */
-  async reserve(count: number): Promise<void> {
+  reserve(count: number): void {
     const needed = Math.ceil((this.length + count) / this.#pool.layout.pageSize) - this.blockTable.length;
-    if (needed > 0) this.blockTable.push(...(await this.#pool.take(needed)));
+    if (needed > 0) this.blockTable.push(...this.#pool.take(needed));
   }
 
   /** Where the cache keeps position `position`. */

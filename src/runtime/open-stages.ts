@@ -81,7 +81,7 @@ export async function openStages(
       pageElements: 2 * numKeyValueHeads * DEFAULT_PAGE_SIZE * headDim,
       dtype: backend.activationDType,
     });
-    await pool.reserve(reservedPages(engine, pool.layout, options.kvCache));
+    pool.reserve(reservedPages(engine, pool.layout, options.kvCache));
     return {
       ...model,
       weights,

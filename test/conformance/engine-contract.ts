@@ -120,6 +120,52 @@ export function engineContract(test: Test, backend: Backend): void {
     assert.is((await engine.read(empty)).length, 0);
   });
 
+  contract("rows are copied between tensors, and within one", async ({ engine }) => {
+    for (const dtype of ["f32", "bf16", "i32"] as const) {
+      const Data = dtype === "f32" ? Float32Array : dtype === "i32" ? Int32Array : Uint16Array;
+      const from = engine.allocate(dtype, 3, 2);
+      engine.write(from, 0, Data.of(1, 2, 3, 4, 5, 6));
+      const to = engine.allocate(dtype, 4, 2);
+      engine.copy(to, 2, { tensor: from, firstRow: 1, rows: 2 });
+      assert.equal(await engine.read(to), Data.of(0, 0, 0, 0, 3, 4, 5, 6));
+      engine.copy(to, 0, { tensor: to, firstRow: 2, rows: 2 });
+      engine.copy(to, 4, { tensor: from, firstRow: 3, rows: 0 });
+      assert.equal(await engine.read(to), Data.of(3, 4, 5, 6, 3, 4, 5, 6));
+      assert.equal(await engine.read(from), Data.of(1, 2, 3, 4, 5, 6));
+      engine.free(from);
+      assert.equal(await engine.read(to, 3, 1), Data.of(5, 6));
+      await rejects(() => engine.copy(to, 0, { tensor: from, firstRow: 0, rows: 1 }), "DISPOSED");
+    }
+  });
+
+  contract("a copy that does not fit is refused, and changes nothing", async ({ engine }) => {
+    const tensor = engine.allocate("f32", 3, 2);
+    const data = Float32Array.of(1, 2, 3, 4, 5, 6);
+    engine.write(tensor, 0, data);
+    const [wide, narrow, other] = [
+      engine.allocate("f32", 3, 3),
+      engine.allocate("f32", 3, 2),
+      engine.allocate("i32", 3, 2),
+    ];
+    for (const [to, firstRow, from, fromRow, rows] of [
+      [tensor, 2, narrow, 0, 2],
+      [tensor, 0, narrow, 2, 2],
+      [tensor, -1, narrow, 0, 2],
+      [tensor, 0, narrow, 0, 1.5],
+      [tensor, 0, wide, 0, 1],
+      [tensor, 0, other, 0, 1],
+      [tensor, 1, tensor, 0, 2],
+      [tensor, 0, tensor, 1, 2],
+    ] as const) {
+      await rejects(
+        () => engine.copy(to, firstRow, { tensor: from, firstRow: fromRow, rows }),
+        "INPUT_INVALID",
+        /copy/,
+      );
+    }
+    assert.equal(await engine.read(tensor), data);
+  });
+
   contract(
     "inputs may be host arrays, tensors or rows of a tensor; outputs rows of a tensor",
     async (sample) => {

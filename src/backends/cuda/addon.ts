@@ -35,6 +35,8 @@ export const SIGNATURES = {
   upload: "tensor size size code bytes -> later size",
   /** (tensor, first row, rows, where to) */
   read: "tensor size size bytes -> later none",
+  /** (to, first row of it, from, first row of that, rows): on the device. */
+  copy: "tensor size tensor size size -> none",
   compile: "engine bytes weights -> executable",
   /** (executable, symbols, bindings, flags: 1 to replay a captured graph) */
   run: "executable symbols bindings code -> later none",

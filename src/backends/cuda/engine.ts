@@ -5,6 +5,7 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
+  DeviceRows,
   DeviceTensor,
   Engine,
   Executable,
@@ -128,6 +129,13 @@ export class CudaEngine implements Engine {
     const data = hostArray(owned.dtype, rows * owned.cols);
     await nativeLater(() => this.#addon.read(owned.handle, firstRow, rows, data));
     return data;
+  }
+
+  copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void {
+    const engine = this.#alive();
+    const target = ownedTensor(to, engine);
+    const source = ownedTensor(from.tensor, engine);
+    native(() => this.#addon.copy(target.handle, firstRow, source.handle, from.firstRow, from.rows));
   }
 
   async uploadWeight(source: WeightRows): Promise<CudaTensor> {

@@ -6,6 +6,7 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
+  DeviceRows,
   DeviceTensor,
   Engine,
   Executable,
@@ -13,6 +14,7 @@ import type {
   RunOptions,
   WeightRows,
 } from "../backend.ts";
+import { checkCopy } from "../check-copy.ts";
 import { type ComputeOp, callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
 import type { MatrixView } from "./matrix-view.ts";
@@ -79,6 +81,15 @@ export class ReferenceEngine implements Engine {
       );
     }
     return data.slice(firstRow * cols, (firstRow + rows) * cols);
+  }
+
+  copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void {
+    this.#checkLive();
+    const target = this.#memory.owned(to);
+    const source = this.#memory.owned(from.tensor);
+    checkCopy(target, firstRow, from);
+    const start = from.firstRow * source.cols;
+    target.data.set(source.data.subarray(start, start + from.rows * source.cols), firstRow * target.cols);
   }
 
   async uploadWeight(source: WeightRows): Promise<ReferenceTensor> {

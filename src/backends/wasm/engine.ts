@@ -4,6 +4,7 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { BYTES_PER_ELEMENT, type DType, type HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
+  DeviceRows,
   DeviceTensor,
   Engine,
   Executable,
@@ -11,6 +12,7 @@ import type {
   RunOptions,
   WeightRows,
 } from "../backend.ts";
+import { checkCopy } from "../check-copy.ts";
 import { checkProgram } from "./check-program.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
@@ -80,6 +82,16 @@ export class WasmEngine implements Engine {
       );
     }
     return memory.elements(owned.dtype, owned, firstRow * owned.cols, rows * owned.cols).slice();
+  }
+
+  copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void {
+    const { memory } = this.#alive();
+    const target = rowMajor(memory.owned(to));
+    const source = rowMajor(memory.owned(from.tensor));
+    checkCopy(target, firstRow, from);
+    const { dtype, cols } = target;
+    const elements = memory.elements(dtype, source, from.firstRow * cols, from.rows * cols);
+    memory.elements(dtype, target, firstRow * cols, from.rows * cols).set(elements);
   }
 
   async uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<WasmTensor> {
@@ -155,6 +167,6 @@ function rowMajor(tensor: WasmTensor): WasmTensor {
   if (!tensor.packed) return tensor;
   throw new GlimtError(
     "INPUT_INVALID",
-    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] (${BYTES_PER_ELEMENT[tensor.dtype]} bytes an element) is packed for the kernels and can not be read or written by row.`,
+    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] (${BYTES_PER_ELEMENT[tensor.dtype]} bytes an element) is packed for the kernels and can not be read, written or copied by row.`,
   );
 }
