@@ -55,6 +55,7 @@ export class AdaptedStagesOpener {
         encoder: ownEncoder ?? encoder,
         decoder: ownDecoder ?? decoder,
         close: () => {
+          ownEncoder?.release();
           ownDecoder?.release();
           this.#giveBack(taken.splice(0));
         },

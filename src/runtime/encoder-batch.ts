@@ -79,6 +79,11 @@ export function encoderBudget(tokens: number, spatialMergeSize: number): Encoder
   return { patches: tokens * spatialMergeSize ** 2, frames: Math.ceil(tokens / TOKENS_PER_FRAME) };
 }
 
+/** Features that a run at the largest budget gives, with those of its padding. */
+export function mostPaddedFeatures(budgets: readonly EncoderBudget[], spatialMergeSize: number): number {
+  return Math.max(0, ...budgets.map(({ patches }) => patches)) / spatialMergeSize ** 2;
+}
+
 /**
  * Puts consecutive items together as far as the largest budget goes, and gives each run the smallest budget it fits.
  * An item that fits none runs alone, at its own size. The order of items stays, as their features must.

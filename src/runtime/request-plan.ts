@@ -5,7 +5,7 @@ import type { TextConfig, VisionConfig } from "../config/types.ts";
 import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
-import { encoderItemSpecs, packEncoderItems } from "./encoder-batch.ts";
+import { encoderItemSpecs, mostPaddedFeatures, packEncoderItems } from "./encoder-batch.ts";
 import type { RequestCounts } from "./request-counts.ts";
 
 export interface PlanOptions {
@@ -37,6 +37,8 @@ export interface RequestPlan extends RequestCounts {
     readonly inputBytes: number;
     /** Held until the prompt is read. */
     readonly featureBytes: number;
+    /** Where padded runs write, as large as the largest budget: held from the first of them on. */
+    readonly paddedFeatureBytes: number;
   };
   readonly kvCache: {
     readonly pageSize: number;
@@ -98,6 +100,7 @@ export function planRequest(
     peakBytes:
       Math.max(vision.activationBytes + vision.inputBytes, activationBytes) +
       Math.max(vision.featureBytes + promptPages * bytesPerPage, pages * bytesPerPage) +
+      vision.paddedFeatureBytes +
       logitBytes,
   };
 }
@@ -110,28 +113,25 @@ function planVision(
 ): RequestPlan["vision"] {
   const grids = [...images, ...videos].map(({ gridThw }) => gridThw);
   const specs = encoderItemSpecs(grids, spatialMergeSize);
-  const runs = packEncoderItems(specs, encoderBudgets).map(({ first, count, budget }) => {
+  const runs = packEncoderItems(specs, encoderBudgets);
+  const symbolsOfRuns = runs.map(({ first, count, budget }) => {
+    if (budget) return { patches: budget.patches, frames: budget.frames + 1 };
     const items = specs.slice(first, first + count);
-    const real = {
+    return {
       patches: sum(items.map(({ inputSize }) => inputSize)),
       frames: sum(items.map(({ frames }) => frames)),
     };
-    return { real, symbols: budget ? { patches: budget.patches, frames: budget.frames + 1 } : real };
   });
-  // A padded run writes its surplus features behind its own.
-  let row = 0;
-  let rows = 0;
-  for (const { real, symbols } of runs) {
-    rows = Math.max(rows, row + symbols.patches / spatialMergeSize ** 2);
-    row += real.patches / spatialMergeSize ** 2;
-  }
+  const rowBytes = outHiddenSize * BYTES_PER_ELEMENT[activationDType];
+  const isPadded = runs.some(({ budget }) => budget !== null);
   return {
     runs: runs.length,
-    patches: Math.max(0, ...runs.map(({ symbols }) => symbols.patches)),
+    patches: Math.max(0, ...symbolsOfRuns.map(({ patches }) => patches)),
     longestSequence: visionMaxSeqlen(grids),
-    activationBytes: Math.max(0, ...runs.map(({ symbols }) => sum(slotBytes(program, symbols)))),
-    inputBytes: Math.max(0, ...runs.map(({ symbols }) => inputBytes(program, symbols))),
-    featureBytes: rows * outHiddenSize * BYTES_PER_ELEMENT[activationDType],
+    activationBytes: Math.max(0, ...symbolsOfRuns.map((symbols) => sum(slotBytes(program, symbols)))),
+    inputBytes: Math.max(0, ...symbolsOfRuns.map((symbols) => inputBytes(program, symbols))),
+    featureBytes: sum(specs.map(({ outputTokens }) => outputTokens)) * rowBytes,
+    paddedFeatureBytes: isPadded ? mostPaddedFeatures(encoderBudgets, spatialMergeSize) * rowBytes : 0,
   };
 }
 

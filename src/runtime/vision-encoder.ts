@@ -1,5 +1,5 @@
 /** Runs the vision tower: patches of images or video frames in, one feature row a language token out. */
-import type { DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
+import type { DeviceRows, DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
 import type { VisionConfig } from "../config/types.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { numMergedTokens } from "../processor/grid.ts";
@@ -7,18 +7,18 @@ import { fromFloat32 } from "../tensor/convert.ts";
 import {
   type EncoderItem,
   encoderItemSpecs,
+  mostPaddedFeatures,
   packEncoderItems,
   prepareEncoderInputs,
   type VisionItem,
 } from "./encoder-batch.ts";
 
-/** A piece of the work: features to copy, or items to run together, and the rows of the result that it writes. */
+/** A piece of the work: features to copy, or items to run together, and the rows of the result that it gives. */
 interface Piece {
   readonly work:
     | { readonly embeddings: Float32Array }
     | { readonly items: readonly EncoderItem[]; readonly budget: EncoderBudget | null };
   readonly firstRow: number;
-  /** With those that padding gives; the next piece overwrites them. */
   readonly rows: number;
 }
 
@@ -28,6 +28,11 @@ export class VisionEncoder {
   readonly #engine: Engine;
   readonly #executable: Executable;
   readonly #config: VisionConfig;
+  /**
+   * Where padded runs write, before their own rows are copied out. It holds the largest budget and is kept, so that a
+   * run comes back with the same sizes and the same tensors, which a backend may have captured.
+   */
+  #paddedFeatures: DeviceTensor | null = null;
 
   constructor(
     engine: Engine,
@@ -48,32 +53,32 @@ export class VisionEncoder {
     return numMergedTokens(item.gridThw, spatialMergeSize);
   }
 
-  /**
-   * Features of all items, one after another: [sum of numFeatures, outHiddenSize]; further rows may follow, which
-   * padding left. The caller frees the tensor.
-   */
+  /** Features of all items, one after another: [sum of numFeatures, outHiddenSize]. The caller frees the tensor. */
   async encode(items: readonly VisionItem[], { signal, onProgress }: RunOptions = {}): Promise<DeviceTensor> {
     const { backend } = this.#engine;
     const pieces = this.#pieces(items);
-    const total = items.reduce((sum, item) => sum + this.numFeatures(item), 0);
-    const rows = pieces.reduce((most, { firstRow, rows }) => Math.max(most, firstRow + rows), 0);
-    const tensor = this.#engine.allocate(backend.activationDType, rows, this.#config.outHiddenSize);
+    const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
+    const tensor = this.#engine.allocate(backend.activationDType, total, this.#config.outHiddenSize);
     try {
       for (const { work, firstRow, rows } of pieces) {
         if ("embeddings" in work) {
           this.#engine.write(tensor, firstRow, fromFloat32(backend.activationDType, work.embeddings));
           continue;
         }
-        const end = Math.min(firstRow + rows, total);
-        const report = (share: number) => onProgress?.((firstRow + share * (end - firstRow)) / total);
-        const embeddings = { tensor, firstRow, rows };
-        await this.#run(work.items, work.budget, embeddings, { signal, onProgress: report });
+        const report = (share: number) => onProgress?.((firstRow + share * rows) / total);
+        await this.#run(work, { tensor, firstRow, rows }, { signal, onProgress: report });
       }
       return tensor;
     } catch (error) {
       this.#engine.free(tensor);
       throw error;
     }
+  }
+
+  /** Frees what it allocated for itself; it may be used again. */
+  release(): void {
+    if (this.#paddedFeatures) this.#engine.free(this.#paddedFeatures);
+    this.#paddedFeatures = null;
   }
 
   #pieces(items: readonly VisionItem[]): Piece[] {
@@ -90,27 +95,37 @@ export class VisionEncoder {
       const grids = stretch.map(({ gridThw }) => gridThw);
       const specs = encoderItemSpecs(grids, spatialMergeSize);
       for (const { first, count, budget } of packEncoderItems(specs, this.budgets)) {
-        const real = specs
+        const rows = specs
           .slice(first, first + count)
           .reduce((sum, { outputTokens }) => sum + outputTokens, 0);
-        const rows = budget ? budget.patches / spatialMergeSize ** 2 : real;
         pieces.push({ work: { items: stretch.slice(first, first + count), budget }, firstRow, rows });
-        firstRow += real;
+        firstRow += rows;
       }
     }
     return pieces;
   }
 
   async #run(
-    items: readonly EncoderItem[],
-    budget: EncoderBudget | null,
-    embeddings: { tensor: DeviceTensor; firstRow: number; rows: number },
+    { items, budget }: { readonly items: readonly EncoderItem[]; readonly budget: EncoderBudget | null },
+    rows: DeviceRows,
     options: RunOptions,
   ): Promise<void> {
     const { symbols, inputs } = prepareEncoderInputs(items, this.#config, budget ?? undefined);
     const pixelValues = fromFloat32(this.#engine.backend.activationDType, inputs.pixelValues);
-    const bindings = { symbols: { ...symbols }, buffers: { ...inputs, pixelValues, embeddings } };
-    await this.#engine.run(this.#executable, bindings, options);
+    const padded = budget && this.#paddedTensor();
+    const buffers = { ...inputs, pixelValues, embeddings: padded ?? rows };
+    await this.#engine.run(this.#executable, { symbols: { ...symbols }, buffers }, options);
+    if (padded) this.#engine.copy(rows.tensor, rows.firstRow, { ...rows, tensor: padded, firstRow: 0 });
+  }
+
+  #paddedTensor(): DeviceTensor {
+    const { spatialMergeSize, outHiddenSize } = this.#config;
+    this.#paddedFeatures ??= this.#engine.allocate(
+      this.#engine.backend.activationDType,
+      mostPaddedFeatures(this.budgets, spatialMergeSize),
+      outHiddenSize,
+    );
+    return this.#paddedFeatures;
   }
 }
 

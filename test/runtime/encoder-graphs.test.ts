@@ -1,0 +1,140 @@
+/** Padded encoder runs come back as captured CUDA graphs, one a budget, with the features of eager runs. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
+import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openDirectory } from "../../src/checkpoint/directory.node.ts";
+import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
+import type { VisionConfig } from "../../src/config/types.ts";
+import { Random } from "../../src/conformance/random.ts";
+import { type GridThw, numPatches } from "../../src/processor/grid.ts";
+import { type EncoderItem, patchElements } from "../../src/runtime/encoder-batch.ts";
+import { openStages } from "../../src/runtime/open-stages.ts";
+import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
+import type { HostArray } from "../../src/tensor/dtype.ts";
+import { EMULATOR_PATH } from "../bindings/emulator.ts";
+import { goldenCases } from "../golden/load.ts";
+
+/** Features of the largest budget. */
+const LARGEST = 32;
+const BUDGETS = [
+  { patches: 4 * 8, frames: 8 },
+  { patches: 4 * LARGEST, frames: LARGEST },
+];
+
+/** What is encoded, step after step, and the statistics after it: eager runs, captures, replays. */
+const STEPS: readonly [what: string, grids: readonly GridThw[], statistics: readonly number[]][] = [
+  ["larger than any budget: eager, at its own size", [[1, 12, 12]], [1, 0, 0]],
+  ["fills the large budget: eager the first time", [[1, 8, 16]], [2, 0, 0]],
+  ["a video of half its size, after a batch that left its data behind: captured", [[2, 4, 6]], [2, 1, 1]],
+  ["fits the small budget: eager the first time", [[1, 2, 2]], [3, 1, 1]],
+  [
+    "one run for each budget: replayed, and captured",
+    [
+      [1, 8, 16],
+      [1, 4, 4],
+    ],
+    [3, 2, 3],
+  ],
+  [
+    "two items in one run of the large budget: replayed",
+    [
+      [1, 4, 8],
+      [1, 4, 4],
+    ],
+    [3, 2, 4],
+  ],
+  ["larger than any budget again: eager again", [[1, 12, 12]], [4, 2, 4]],
+  [
+    "larger than any, between two that replay",
+    [
+      [1, 2, 4],
+      [1, 12, 12],
+      [2, 4, 8],
+    ],
+    [5, 2, 6],
+  ],
+];
+
+function items(grids: readonly GridThw[], config: VisionConfig, random: Random): EncoderItem[] {
+  return grids.map((gridThw) => ({
+    gridThw,
+    pixelValues: Float32Array.from({ length: numPatches(gridThw) * patchElements(config) }, () =>
+      random.normal(),
+    ),
+  }));
+}
+
+async function open(checkpoint: Checkpoint, graphs: boolean) {
+  const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs });
+  const { engine, encoder } = await openStages(backend, checkpoint.config, {
+    mainDType: checkpoint.mainDType,
+    weightDType: storedWeightDType(checkpoint, undefined),
+    weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
+    encoderBudgets: BUDGETS,
+  });
+  return { engine: engine as CudaEngine, encoder };
+}
+
+async function encodeSteps(checkpoint: Checkpoint, graphs: boolean) {
+  const { engine, encoder } = await open(checkpoint, graphs);
+  const { vision } = checkpoint.config;
+  const random = new Random("pictures");
+  const features: HostArray[] = [];
+  const statistics: number[][] = [];
+  for (const [, grids] of STEPS) {
+    const tensor = await encoder.encode(items(grids, vision, random));
+    assert.equal(
+      [tensor.rows, tensor.cols],
+      [grids.reduce((sum, grid) => sum + numPatches(grid) / 4, 0), vision.outHiddenSize],
+    );
+    features.push(await engine.read(tensor));
+    engine.free(tensor);
+    const { eagerRuns, graphCaptures, graphReplays } = engine.statistics;
+    statistics.push([eagerRuns, graphCaptures, graphReplays]);
+  }
+  engine.dispose();
+  return { features, statistics };
+}
+
+for (const name of ["glm4v-tiny", "glm_ocr-tiny"]) {
+  test(`${name}: one graph a budget serves what fits it; features are those of eager runs, bit for bit`, async () => {
+    const checkpoint = await openCheckpoint(await openDirectory(goldenCases(name)[0]!.checkpointDir));
+    const replayed = await encodeSteps(checkpoint, true);
+    const eager = await encodeSteps(checkpoint, false);
+    for (const [step, [what, , statistics]] of STEPS.entries()) {
+      assert.equal(replayed.statistics[step], statistics, what);
+      assert.equal(eager.statistics[step]!.slice(1), [0, 0], what);
+      assert.equal(replayed.features[step], eager.features[step], what);
+      assert.ok(
+        (eager.features[step] as Uint16Array).some((value) => value !== 0),
+        what,
+      );
+    }
+  });
+}
+
+test("the tensor that padded runs write to is as large as the largest budget, and given back", async () => {
+  const checkpoint = await openCheckpoint(await openDirectory(goldenCases("glm_ocr-tiny")[0]!.checkpointDir));
+  const { engine, encoder } = await open(checkpoint, true);
+  const { vision } = checkpoint.config;
+  const random = new Random("pictures");
+  const encode = async (grids: readonly GridThw[]) =>
+    engine.free(await encoder.encode(items(grids, vision, random)));
+  await encode([[1, 12, 12]]);
+  const before = engine.liveBytes;
+  await encode([[1, 2, 2]]);
+  const kept = LARGEST * vision.outHiddenSize * 2;
+  assert.is(engine.liveBytes, before + kept);
+  await encode([[1, 8, 16]]);
+  assert.is(engine.liveBytes, before + kept);
+  encoder.release();
+  assert.is(engine.liveBytes, before);
+  await encode([[1, 2, 2]]);
+  assert.is(engine.liveBytes, before + kept);
+  engine.dispose();
+  assert.is(engine.liveBytes, 0);
+});
+
+test.run();
