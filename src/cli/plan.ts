@@ -4,7 +4,7 @@ import { formatBytes } from "../compiler/print.ts";
 import { backends, type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { DEFAULT_MAX_TOKENS } from "../runtime/generation-options.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../runtime/load-model.ts";
+import { DEFAULT_PREFILL_CHUNK, resolveBudgets } from "../runtime/load-model.ts";
 import { buildModel, compileModel, DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { storedWeightDType } from "../runtime/weight-dtype.ts";
@@ -52,6 +52,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
     prefillChunk,
     pageSize: DEFAULT_PAGE_SIZE,
     activationDType: backend.activationDType,
+    encoderBudgets: resolveBudgets(undefined, backend, processor),
   });
   const largestImage = processor.sizes.imageSizeWithMostFeatures();
   const mostFrames = videos.map(({ width, height }) => processor.sizes.mostVideoFrames({ width, height }));
@@ -104,7 +105,7 @@ function requestRows(planned: RequestPlan, backend: string): [string, string][] 
     [
       "vision tower",
       `${encoderTokens} patches in ${vision.runs} runs, longest sequence ${vision.longestSequence}; ` +
-        `activations ${formatBytes(vision.activationBytes)}, inputs ${formatBytes(vision.inputBytes)}, features ${formatBytes(vision.featureBytes)}`,
+        `activations ${formatBytes(vision.activationBytes)}, inputs ${formatBytes(vision.inputBytes)}, features ${formatBytes(vision.featureBytes + vision.paddedFeatureBytes)}`,
     ],
     [
       "KV cache",

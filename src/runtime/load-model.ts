@@ -1,5 +1,5 @@
 /** From a checkpoint to a model that answers. */
-import type { BackendName } from "../backends/backend.ts";
+import type { Backend, BackendName } from "../backends/backend.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { HttpOptions } from "../checkpoint/http.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
@@ -25,6 +25,11 @@ import { storedWeightDType } from "./weight-dtype.ts";
 export const DEFAULT_PREFILL_CHUNK = 512;
 /** Features of an image of 224 x 224 pixels with patches of 14. */
 const SMALLEST_BUDGET = 64;
+/**
+ * Default where runs are replayed: up to about here launching a block's kernels takes the host as long as they run.
+ * Above, replaying saves nothing, and padding costs up to as much again (docs/gpu.md reckons it).
+ */
+const REPLAYED_BUDGETS = [SMALLEST_BUDGET, 128, 256];
 
 export interface LoadOptions extends MediaOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
@@ -40,7 +45,7 @@ export interface LoadOptions extends MediaOptions {
   /**
    * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
    * few sizes, so that what a backend prepares for a size is used again. "auto": doubling from a small image to the
-   * largest one. Default: none, and nothing is padded.
+   * largest one. Default: 64, 128 and 256 where runs are replayed as graphs (CUDA), elsewhere none: nothing is padded.
    */
   readonly encoderTokenBudgets?: readonly number[] | "auto" | undefined;
   /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
@@ -103,7 +108,7 @@ export async function loadModelOn(
     },
     engine: options.threads === undefined ? {} : { threads: options.threads },
     kvCache: options.kvCache,
-    encoderBudgets: resolveBudgets(options.encoderTokenBudgets ?? [], processor),
+    encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
     onWeight: (progress) => {
       bytes = progress.loadedBytes;
       options.onProgress?.(progress);
@@ -131,15 +136,18 @@ export async function loadModelOn(
   return new Model(core, processor, { dtype, refused, loadMilliseconds, loaded });
 }
 
-function resolveBudgets(
-  asked: readonly number[] | "auto",
+/** Sizes that the encoder pads its runs to on a backend. */
+export function resolveBudgets(
+  asked: LoadOptions["encoderTokenBudgets"],
+  { replaysRuns = false }: Pick<Backend, "replaysRuns">,
   { checkpoint, sizes }: Processor,
 ): EncoderBudget[] {
   const { spatialMergeSize } = checkpoint.config.vision;
   if (asked === "auto") {
     return encoderBudgets(SMALLEST_BUDGET, sizes.imageSizeWithMostFeatures().numTokens, spatialMergeSize);
   }
-  return asked.map((tokens) => encoderBudget(tokens, spatialMergeSize));
+  const tokens = asked ?? (replaysRuns ? REPLAYED_BUDGETS : []);
+  return tokens.map((count) => encoderBudget(count, spatialMergeSize));
 }
 
 function checkOptions(options: LoadOptions): number {

@@ -26,7 +26,12 @@ test.after.each(() => {
 
 function load(options: LoadOptions = {}): Promise<Model> {
   const platform = { backends: [backend], openFiles, readFile: readLocalFile };
-  return loadModelOn(platform, golden.checkpointDir, { media: "huggingface", backend: "cuda", ...options });
+  return loadModelOn(platform, golden.checkpointDir, {
+    media: "huggingface",
+    backend: "cuda",
+    encoderTokenBudgets: [],
+    ...options,
+  });
 }
 
 const answer = async (model: Model) => (await model.complete(messages, { maxTokens: 4 })).tokenIds;

@@ -8,8 +8,11 @@ import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { VisionConfig } from "../../src/config/types.ts";
 import { Random } from "../../src/conformance/random.ts";
+import { openFiles } from "../../src/index.ts";
+import { readLocalFile } from "../../src/media/files.node.ts";
 import { type GridThw, numPatches } from "../../src/processor/grid.ts";
 import { type EncoderItem, patchElements } from "../../src/runtime/encoder-batch.ts";
+import { loadModelOn } from "../../src/runtime/load-model.ts";
 import { openStages } from "../../src/runtime/open-stages.ts";
 import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
@@ -68,13 +71,13 @@ function items(grids: readonly GridThw[], config: VisionConfig, random: Random):
 
 async function open(checkpoint: Checkpoint, graphs: boolean) {
   const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs });
-  const { engine, encoder } = await openStages(backend, checkpoint.config, {
+  const { engine, encoder, weights } = await openStages(backend, checkpoint.config, {
     mainDType: checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
     weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
     encoderBudgets: BUDGETS,
   });
-  return { engine: engine as CudaEngine, encoder };
+  return { engine: engine as CudaEngine, encoder, weights };
 }
 
 async function encodeSteps(checkpoint: Checkpoint, graphs: boolean) {
@@ -117,7 +120,7 @@ for (const name of ["glm4v-tiny", "glm_ocr-tiny"]) {
 
 test("the tensor that padded runs write to is as large as the largest budget, and given back", async () => {
   const checkpoint = await openCheckpoint(await openDirectory(goldenCases("glm_ocr-tiny")[0]!.checkpointDir));
-  const { engine, encoder } = await open(checkpoint, true);
+  const { engine, encoder, weights } = await open(checkpoint, true);
   const { vision } = checkpoint.config;
   const random = new Random("pictures");
   const encode = async (grids: readonly GridThw[]) =>
@@ -133,8 +136,23 @@ test("the tensor that padded runs write to is as large as the largest budget, an
   assert.is(engine.liveBytes, before);
   await encode([[1, 2, 2]]);
   assert.is(engine.liveBytes, before + kept);
+  assert.ok(weights.size > 0, "weights that nobody holds would be freed meanwhile");
   engine.dispose();
   assert.is(engine.liveBytes, 0);
+});
+
+test("small pictures are padded by default where runs are replayed, and only there", async () => {
+  for (const [options, graphs, patches] of [
+    [{}, true, 4 * 64],
+    [{}, false, 24],
+    [{ encoderTokenBudgets: [] }, true, 24],
+  ] as const) {
+    const backends = [createCudaBackend({ addonPath: EMULATOR_PATH, graphs })];
+    const platform = { backends, openFiles, readFile: readLocalFile };
+    const model = await loadModelOn(platform, goldenCases("glm4v-tiny")[0]!.checkpointDir, options);
+    assert.is(model.plan({ images: [{ width: 90, height: 60 }] }).vision.patches, patches);
+    await model.dispose();
+  }
 });
 
 test.run();

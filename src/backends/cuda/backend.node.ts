@@ -51,6 +51,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
   const backend: Backend = {
     name: "cuda",
     activationDType: activations,
+    replaysRuns: graphs,
     supports(op, { activation, weight }) {
       // Compiled away: no kernel ever sees one.
       if ("view" in OPS[op]) return { ok: true };
