@@ -20,22 +20,26 @@ import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases } from "../golden/load.ts";
 
 /** Features of the largest budget. */
-const LARGEST = 32;
+const LARGEST = 12;
 const BUDGETS = [
-  { patches: 4 * 8, frames: 8 },
+  { patches: 4 * 4, frames: 4 },
   { patches: 4 * LARGEST, frames: LARGEST },
 ];
 
 /** What is encoded, step after step, and the statistics after it: eager runs, captures, replays. */
 const STEPS: readonly [what: string, grids: readonly GridThw[], statistics: readonly number[]][] = [
-  ["larger than any budget: eager, at its own size", [[1, 12, 12]], [1, 0, 0]],
-  ["fills the large budget: eager the first time", [[1, 8, 16]], [2, 0, 0]],
-  ["a video of half its size, after a batch that left its data behind: captured", [[2, 4, 6]], [2, 1, 1]],
+  ["larger than any budget: eager, at its own size", [[1, 8, 8]], [1, 0, 0]],
+  ["fills the large budget: eager the first time", [[1, 6, 8]], [2, 0, 0]],
+  [
+    "a video of two thirds of its size, after a batch that left its data behind: captured",
+    [[2, 4, 4]],
+    [2, 1, 1],
+  ],
   ["fits the small budget: eager the first time", [[1, 2, 2]], [3, 1, 1]],
   [
     "one run for each budget: replayed, and captured",
     [
-      [1, 8, 16],
+      [1, 6, 8],
       [1, 4, 4],
     ],
     [3, 2, 3],
@@ -48,13 +52,13 @@ const STEPS: readonly [what: string, grids: readonly GridThw[], statistics: read
     ],
     [3, 2, 4],
   ],
-  ["larger than any budget again: eager again", [[1, 12, 12]], [4, 2, 4]],
+  ["larger than any budget again: eager again", [[1, 8, 8]], [4, 2, 4]],
   [
     "larger than any, between two that replay",
     [
       [1, 2, 4],
-      [1, 12, 12],
-      [2, 4, 8],
+      [1, 8, 8],
+      [2, 4, 4],
     ],
     [5, 2, 6],
   ],
@@ -125,17 +129,23 @@ test("the tensor that padded runs write to is as large as the largest budget, an
   const random = new Random("pictures");
   const encode = async (grids: readonly GridThw[]) =>
     engine.free(await encoder.encode(items(grids, vision, random)));
-  await encode([[1, 12, 12]]);
-  const before = engine.liveBytes;
+  // What is freed right after a run goes when the engine's thread gets to it, before whatever is asked of it later.
+  const marker = engine.allocate("f32", 1, 1);
+  const settledBytes = async () => {
+    await engine.read(marker);
+    return engine.liveBytes;
+  };
+  await encode([[1, 8, 8]]);
+  const before = await settledBytes();
   await encode([[1, 2, 2]]);
   const kept = LARGEST * vision.outHiddenSize * 2;
-  assert.is(engine.liveBytes, before + kept);
-  await encode([[1, 8, 16]]);
-  assert.is(engine.liveBytes, before + kept);
+  assert.is(await settledBytes(), before + kept);
+  await encode([[1, 6, 8]]);
+  assert.is(await settledBytes(), before + kept);
   encoder.release();
-  assert.is(engine.liveBytes, before);
+  assert.is(await settledBytes(), before);
   await encode([[1, 2, 2]]);
-  assert.is(engine.liveBytes, before + kept);
+  assert.is(await settledBytes(), before + kept);
   assert.ok(weights.size > 0, "weights that nobody holds would be freed meanwhile");
   engine.dispose();
   assert.is(engine.liveBytes, 0);
