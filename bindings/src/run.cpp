@@ -76,7 +76,7 @@ void RunArguments::add_binding(Napi::Value entry, const Engine& engine, std::vec
     auto array = bound.As<Napi::TypedArray>();
     binding.host_dtype = static_cast<uint32_t>(dtype_of(array, names_.back()));
     // An empty array may have no address, which would read as no binding at all.
-    static const char nothing = 0;
+    static char nothing = 0;
     void* data = bytes_of(bound).data;
     binding.host = array.ElementLength() > 0 ? data : &nothing;
     binding.host_elements = array.ElementLength();

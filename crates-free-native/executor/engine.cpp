@@ -200,11 +200,26 @@ void Engine::trim() {
 void Engine::stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding) {
   const auto& buffers = executable.program().buffers;
   for (size_t index = 0; index < buffers.size(); index++)
-    if (layout.staged[index] != Layout::kNotStaged)
+    if (layout.staged[index] < layout.input_bytes)
       std::memcpy(staging_ + layout.staged[index], binding.host[index],
                   layout.elements[index] * element_bytes(buffers[index].dtype));
   if (layout.input_bytes)
-    rt::copy_to_device(stream_, static_cast<char*>(scratch_) + layout.inputs_offset, staging_, layout.input_bytes);
+    rt::copy_to_device(stream_, static_cast<char*>(scratch_) + layout.staged_offset, staging_, layout.input_bytes);
+}
+
+void Engine::start_fetching_outputs(const Layout& layout) {
+  const uint64_t bytes = layout.staged_bytes - layout.input_bytes;
+  if (bytes)
+    rt::copy_to_host(stream_, staging_ + layout.input_bytes,
+                     static_cast<char*>(scratch_) + layout.staged_offset + layout.input_bytes, bytes);
+}
+
+void Engine::hand_out_outputs(const Executable& executable, const Layout& layout, const Binding& binding) {
+  const auto& buffers = executable.program().buffers;
+  for (size_t index = 0; index < buffers.size(); index++)
+    if (buffers[index].kind == program::BufferKind::output && layout.staged[index] != Layout::kNotStaged)
+      std::memcpy(binding.host[index], staging_ + layout.staged[index],
+                  layout.elements[index] * element_bytes(buffers[index].dtype));
 }
 
 void Engine::run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
@@ -253,20 +268,21 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   executable->check_indices(layout, binding);
   if (args.abort && *args.abort) throw Error("ABORTED", "The operation was aborted.");
   reserve_scratch(layout.scratch_bytes);
-  reserve_staging(layout.input_bytes);
+  reserve_staging(layout.staged_bytes);
   executable->place(layout, binding, scratch_);
   const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, multiprocessors_,
                               use_library_ ? &library_ : nullptr, false};
 
   try {
     rt::record(before_, stream_);
-    rt::poison(stream_, scratch_, layout.inputs_offset);
+    rt::poison(stream_, scratch_, layout.scratch_bytes);
     stage_inputs(*executable, layout, binding);
     if (!(args.flags & GLIMT_RUN_GRAPH) || !layout.warm)
       run_eagerly(*executable, layout, binding, context, args);
     else
       replay(*executable, layout, binding, context, args);
     rt::record(after_, stream_);
+    start_fetching_outputs(layout);
     rt::synchronize(stream_);
   } catch (...) {
     // What was launched still reads the scratch memory and the staged inputs: wait before anybody reuses them.
@@ -276,6 +292,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
     }
     throw;
   }
+  hand_out_outputs(*executable, layout, binding);
   layout.warm = true;
   if (args.progress) *args.progress = 1000;
   statistics_.last_run_milliseconds = rt::milliseconds_between(before_, after_);

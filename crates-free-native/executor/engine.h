@@ -64,6 +64,9 @@ class Engine {
   void reserve_scratch(uint64_t bytes);
   void reserve_staging(uint64_t bytes);
   void stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding);
+  // Outputs in host memory: the copy is under way afterwards, and handed out once the stream was waited for.
+  void start_fetching_outputs(const Layout& layout);
+  void hand_out_outputs(const Executable& executable, const Layout& layout, const Binding& binding);
   void run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
                    const glimt_run_args& args);
   // Captures first when there is no graph for these symbols and addresses.

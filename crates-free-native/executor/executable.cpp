@@ -115,10 +115,20 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
         static_cast<uint64_t>(evaluate(buffer.rows, layout.symbols)) * evaluate(buffer.cols, layout.symbols);
     const uint64_t bytes = elements * element_bytes(buffer.dtype);
     layout.elements.push_back(elements);
-    layout.staged.push_back(on_host[index] ? layout.input_bytes : Layout::kNotStaged);
-    if (on_host[index]) layout.input_bytes += aligned(bytes);
     if (buffer.kind == BufferKind::temporary) slots[buffer.slot] = std::max(slots[buffer.slot], bytes);
   }
+  layout.staged.assign(program_.buffers.size(), Layout::kNotStaged);
+  const auto stage = [&](BufferKind kind) {
+    for (uint32_t index = 0; index < program_.buffers.size(); index++) {
+      const BufferInfo& buffer = program_.buffers[index];
+      if (!on_host[index] || buffer.kind != kind) continue;
+      layout.staged[index] = layout.staged_bytes;
+      layout.staged_bytes += aligned(layout.elements[index] * element_bytes(buffer.dtype));
+    }
+  };
+  stage(BufferKind::input);
+  layout.input_bytes = layout.staged_bytes;
+  stage(BufferKind::output);
   make_operands(layout);
 
   uint64_t offset = kSlotGap;
@@ -133,8 +143,8 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
     if (entry.workspace) workspace = std::max<uint64_t>(workspace, entry.workspace(operands, engine.multiprocessors()));
   }
   layout.workspace_offset = offset;
-  layout.inputs_offset = offset + aligned(workspace) + kSlotGap;
-  layout.scratch_bytes = layout.inputs_offset + layout.input_bytes;
+  layout.staged_offset = offset + aligned(workspace) + kSlotGap;
+  layout.scratch_bytes = layout.staged_offset + layout.staged_bytes;
   find_index_checks(layout, on_host);
   return layout;
 }
@@ -147,7 +157,9 @@ void Executable::find_index_checks(Layout& layout, const std::vector<bool>& on_h
     if (!find_op(operands.instruction.op)->check_indices) continue;
     std::vector<uint32_t> tensors;
     for (uint32_t tensor : operands.instruction.inputs)
-      if (on_host[program_.tensors[tensor].buffer]) tensors.push_back(tensor);
+      if (const uint32_t buffer = program_.tensors[tensor].buffer;
+          on_host[buffer] && program_.buffers[buffer].kind == BufferKind::input)
+        tensors.push_back(tensor);
     const int64_t rows = operands.inputs[0].rows, last = operands.inputs[operands.inputs.size() > 3 ? 3 : 1].rows;
     if (!tensors.empty() && seen.insert({operands.instruction.op, tensors, rows, last}).second)
       layout.index_checks.push_back(i);
@@ -192,7 +204,7 @@ void Executable::bind_buffer(const Engine& engine, const glimt_binding& bound, u
         static_cast<char*>(tensor.data) + bound.first_row * tensor.cols * element_bytes(tensor.dtype);
     return;
   }
-  if (buffer.kind != BufferKind::input) refuse("is bound to a host array");
+  if (buffer.kind == BufferKind::state) refuse("is bound to a host array");
   const auto dtype = static_cast<program::DType>(bound.host_dtype);
   const bool halves = element_bytes(dtype) == 2 && element_bytes(buffer.dtype) == 2;
   if (dtype != buffer.dtype && !halves)
@@ -242,7 +254,8 @@ void Executable::check_indices(Layout& layout, const Binding& binding) const {
     for (uint32_t tensor : operands.instruction.inputs) {
       const TensorInfo& info = program_.tensors[tensor];
       const auto* host = static_cast<const int32_t*>(binding.host[info.buffer]);
-      const bool index = program_.buffers[info.buffer].dtype == program::DType::i32;
+      const BufferInfo& buffer = program_.buffers[info.buffer];
+      const bool index = buffer.dtype == program::DType::i32 && buffer.kind == BufferKind::input;
       operands.host.push_back(host && index ? host + info.col_offset : nullptr);
     }
     find_op(operands.instruction.op)->check_indices(operands);
@@ -253,7 +266,7 @@ void Executable::place(const Layout& layout, Binding& binding, void* scratch) co
   char* base = static_cast<char*>(scratch);
   for (size_t index = 0; index < program_.buffers.size(); index++) {
     if (layout.staged[index] != Layout::kNotStaged)
-      binding.addresses[index] = base + layout.inputs_offset + layout.staged[index];
+      binding.addresses[index] = base + layout.staged_offset + layout.staged[index];
     else if (program_.buffers[index].kind == BufferKind::temporary)
       binding.addresses[index] = base + layout.slot_offsets[program_.buffers[index].slot];
   }

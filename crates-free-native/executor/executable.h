@@ -8,15 +8,15 @@
 
 namespace glimt {
 
-// What depends on symbol values and on which inputs are host memory, but not on addresses: kept from run to run.
+// What depends on symbol values and on what is bound to host memory, but not on addresses: kept from run to run.
 struct Layout {
   std::vector<int64_t> symbols;
   // Elements of each buffer.
   std::vector<uint64_t> elements;
-  // Where each slot, the workspace and the staged host inputs begin in scratch memory.
+  // Where each slot, the workspace and what is staged for host memory (inputs, then outputs) begin in scratch memory.
   std::vector<uint64_t> slot_offsets;
-  uint64_t workspace_offset = 0, inputs_offset = 0, input_bytes = 0, scratch_bytes = 0;
-  // Offset of each staged buffer behind inputs_offset; kNotStaged for the others.
+  uint64_t workspace_offset = 0, staged_offset = 0, input_bytes = 0, staged_bytes = 0, scratch_bytes = 0;
+  // Offset of each staged buffer behind staged_offset; kNotStaged for the others.
   std::vector<uint64_t> staged;
   // Shapes are filled in; addresses are `bind`'s.
   std::vector<Operands> operands;
@@ -32,8 +32,8 @@ struct Layout {
 // Memory of the buffers in one run, by buffer index.
 struct Binding {
   std::vector<void*> addresses;
-  // Inputs in host memory; null for the others.
-  std::vector<const void*> host;
+  // Inputs and outputs in host memory; null for the others.
+  std::vector<void*> host;
 };
 
 class Executable {

@@ -68,15 +68,18 @@ typedef struct glimt_symbol {
   int64_t value;
 } glimt_symbol;
 
-/* Memory bound to a state, input or output: either device rows or host memory (inputs only). */
+/* Memory bound to a state, input or output: either device rows or host memory (inputs and outputs). */
 typedef struct glimt_binding {
   /* The buffer's name in the program. */
   const char* name;
   /* Device memory: rows [first_row, first_row + rows) of a tensor. NULL when host is given. */
   glimt_tensor* tensor;
   uint64_t first_row, rows;
-  /* Host memory, elements of `host_dtype`, `host_elements` of them. For bf16 and f16 either 16-bit dtype serves. */
-  const void* host;
+  /*
+   * Host memory, elements of `host_dtype`, `host_elements` of them. For bf16 and f16 either 16-bit dtype serves. Of an
+   * input it is only read; of an output it is written before a run that goes well returns.
+   */
+  void* host;
   uint32_t host_dtype;
   uint64_t host_elements;
 } glimt_binding;

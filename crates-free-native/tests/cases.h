@@ -138,7 +138,8 @@ class PreparedCase {
     }
     for (const auto& [name, value] : test_.symbols) symbols_.push_back({name.c_str(), value});
     for (const auto& input : test_.inputs)
-      bindings_.push_back({input.name.c_str(), nullptr, 0, 0, input.data.data(), input.dtype,
+      // An input is only read.
+      bindings_.push_back({input.name.c_str(), nullptr, 0, 0, const_cast<char*>(input.data.data()), input.dtype,
                            input.data.size() / (input.dtype == 1 || input.dtype == 2 ? 2 : 4)});
     for (const CaseTensor& buffer : test_.buffers) {
       glimt_tensor* tensor = allocate(buffer.dtype, buffer.rows + 2 * kGuardRows, buffer.cols);

@@ -73,7 +73,10 @@ export interface RunOptions {
 
 export interface RunBindings {
   readonly symbols: SymbolValues;
-  /** Inputs, states and outputs by name. Host arrays serve as inputs only. */
+  /**
+   * Inputs, states and outputs by name. Host arrays serve as inputs, and as outputs that are filled once the run has
+   * ended well, which spares a `read`; elements past the output's stay as they are.
+   */
   readonly buffers: Readonly<Record<string, Binding>>;
 }
 

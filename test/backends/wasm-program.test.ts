@@ -178,8 +178,8 @@ for (const [name, build, inputs] of SLICED) {
     const run = (operations: number) => {
       const y = memory.allocate("f32", rows as number, cols as number);
       const bindings = { symbols: {}, buffers: { ...inputs, y } };
-      const { inputs: host, end } = executable.bindBuffers(bindings, executable.plan({}));
-      executable.start(memory.allocateBlock(end, "test"), host, {});
+      const { arrays, end } = executable.bindBuffers(bindings, executable.plan({}));
+      executable.start(memory.allocateBlock(end, "test"), arrays, {});
       let slices = 1;
       while (!executable.runSlice(operations, {})) slices++;
       return { slices, values: memory.elements("f32", y, 0, y.rows * y.cols).slice() };

@@ -184,6 +184,38 @@ export function engineContract(test: Test, backend: Backend): void {
     },
   );
 
+  contract("an output may be a host array, which is filled when the run ends", async (sample) => {
+    const { engine, executable } = sample;
+    for (const _ of ["first", "again", "and again, replayed where that is done"]) {
+      const y = new Float32Array(8).fill(-1);
+      await run(sample, { y });
+      assert.equal(y, Float32Array.of(...EXPECTED, -1, -1));
+    }
+    const empty = { ids: new Int32Array(0), x: new Float32Array(0), y: new Float32Array(0) };
+    await engine.run(executable, { symbols: { tokens: 0 }, buffers: empty });
+    const big = new Float32Array(900);
+    const many = { ids: new Int32Array(300), x: new Float32Array(900), y: big };
+    await engine.run(executable, { symbols: { tokens: 300 }, buffers: many });
+    assert.equal(big.slice(-3), Float32Array.of(1, 2, 3));
+    const untouched = new Float32Array(6).fill(-1);
+    const signal = AbortSignal.abort();
+    const aborted = { symbols: SYMBOLS, buffers: { ids: IDS, x: X, y: untouched } };
+    await rejects(() => engine.run(executable, aborted, { signal }), "ABORTED");
+    assert.equal(untouched, new Float32Array(6).fill(-1));
+  });
+
+  contract("a state is no host array", async ({ engine }) => {
+    const builder = createGraphBuilder({ name: "cached", activationDType: "f32", weightDType: () => "f32" });
+    const k = builder.input("k", [1, 2], "f32");
+    const written = builder.kv_write(
+      { k, v: k, slots: builder.input("slots", [1], "i32"), cache: builder.state("cache", [1, 4]) },
+      { numKvHeads: 1, headDim: 2, pageSize: 1 },
+    );
+    const executable = engine.compile(compileGraph(builder.finish({ written })), new Map());
+    const buffers = { k: Float32Array.of(1, 2), slots: Int32Array.of(0), cache: new Float32Array(4) };
+    await rejects(() => engine.run(executable, { symbols: {}, buffers }), "INPUT_INVALID", /"cache"/);
+  });
+
   contract("symbols may differ from run to run", async (sample) => {
     const { engine, executable, y } = sample;
     await run(sample);
@@ -208,7 +240,8 @@ export function engineContract(test: Test, backend: Backend): void {
       [bind({ x: new Int32Array(6) }), /"x"/],
       [bind({ x: new Uint16Array(6) }), /"x"/],
       [bind({ ids: Float32Array.of(0, 0) }), /"ids"/],
-      [bind({ y: new Float32Array(6) }), /"y"/],
+      [bind({ y: new Float32Array(5) }), /"y"/],
+      [bind({ y: new Int32Array(6) }), /"y"/],
       [bind({ y: small }), /"y"/],
       [bind({ y: other }), /"y"/],
       [bind({ y: { tensor: y, firstRow: 1, rows: 1 } }), /"y"/],

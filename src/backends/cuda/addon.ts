@@ -88,7 +88,7 @@ export interface RunStatistics {
   readonly lastRunMilliseconds: number;
 }
 
-/** Device rows, or a host array for an input. */
+/** Device rows, or a host array for an input or an output. */
 export type NativeBinding =
   | readonly [name: string, tensor: TensorHandle, firstRow: number, rows: number]
   | readonly [name: string, data: HostArray];

@@ -52,7 +52,7 @@ function boundArray(
     );
   };
   if (!binding) return fail("is not bound");
-  if (ArrayBuffer.isView(binding) && buffer.kind !== "input") return fail("is bound to a host array");
+  if (ArrayBuffer.isView(binding) && buffer.kind === "state") return fail("is bound to a host array");
   const { data, dtypes } = bindingData(binding, memory);
   if (!dtypes.includes(buffer.dtype)) return fail(`is ${dtypes.join(" or ")}`);
   if (data.length < rows * cols) return fail(`has ${data.length} elements`);

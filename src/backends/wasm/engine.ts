@@ -121,14 +121,16 @@ export class WasmEngine implements Engine {
     this.#running = true;
     try {
       const { symbols } = bindings;
-      const { inputs, end } = executable.bindBuffers(bindings, executable.plan(symbols));
-      executable.start(arenaOf(live, end), inputs, symbols);
+      const { arrays, end } = executable.bindBuffers(bindings, executable.plan(symbols));
+      const arena = arenaOf(live, end);
+      executable.start(arena, arrays, symbols);
       while (!this.#runSlice(executable, bindings)) {
         onProgress?.(executable.share);
         await nextTask();
         throwIfAborted(signal);
         this.#alive();
       }
+      executable.finish(arena, arrays);
       onProgress?.(1);
     } finally {
       this.#running = false;

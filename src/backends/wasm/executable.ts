@@ -14,10 +14,12 @@ const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } a
 const FAULT_WORDS = 6;
 const HIGHEST_SYMBOL = 2 ** 31 - 1;
 
-/** A host array that has to be copied in for a run. */
-interface HostInput {
+/** A host array that takes part in a run: copied into the arena before it, or out of it afterwards. */
+interface BoundArray {
   readonly buffer: number;
+  readonly kind: "input" | "output";
   readonly data: Uint8Array;
+  /** In the arena. */
   readonly offset: number;
 }
 
@@ -82,40 +84,39 @@ export class WasmExecutable implements Executable {
    * Binds tensors, and lists host arrays with their offsets in a block that starts at `offset` of the arena.
    * @throws INPUT_INVALID naming a buffer that is missing, of another dtype or too small.
    */
-  bindBuffers({ symbols, buffers }: RunBindings, offset: number): { inputs: HostInput[]; end: number } {
-    const inputs: HostInput[] = [];
+  bindBuffers({ symbols, buffers }: RunBindings, offset: number): { arrays: BoundArray[]; end: number } {
+    const arrays: BoundArray[] = [];
     let end = offset;
     this.program.buffers.forEach((buffer, index) => {
-      if (buffer.kind === "weight" || buffer.kind === "temporary") return;
+      const { kind } = buffer;
+      if (kind === "weight" || kind === "temporary") return;
       const binding = buffers[buffer.name];
       const [rows, cols] = [evaluateDim(buffer.rows, symbols), evaluateDim(buffer.cols, symbols)];
       const complain = (found: string) =>
-        this.#invalidInput(
-          `${buffer.kind} "${buffer.name}" ${found}, expected ${buffer.dtype}[${rows}, ${cols}]`,
-        );
+        this.#invalidInput(`${kind} "${buffer.name}" ${found}, expected ${buffer.dtype}[${rows}, ${cols}]`);
       if (!binding) throw complain("is not bound");
       const found = this.#resolve(binding, complain);
-      if (found.data && buffer.kind !== "input") throw complain("is bound to a host array");
+      if (found.data && kind === "state") throw complain("is bound to a host array");
       if (!found.dtypes.includes(buffer.dtype)) throw complain(`is ${found.dtypes.join(" or ")}`);
       const needed = rows * cols * BYTES_PER_ELEMENT[buffer.dtype];
       if (found.block.bytes < needed) {
         throw complain(`has ${found.block.bytes / BYTES_PER_ELEMENT[buffer.dtype]} elements`);
       }
-      if (found.data) {
-        inputs.push({ buffer: index, data: found.data.subarray(0, needed), offset: end });
+      if (found.data && kind !== "state") {
+        arrays.push({ buffer: index, kind, data: found.data.subarray(0, needed), offset: end });
         end += Math.ceil(needed / 64) * 64;
       } else {
         this.#kernels.glimt_bind(this.#pointer, index, found.block.pointer, found.block.bytes, 0);
       }
     });
-    return { inputs, end };
+    return { arrays, end };
   }
 
-  /** Copies host arrays into the arena and makes the program ready to run from its start. */
-  start(arena: Block, inputs: readonly HostInput[], symbols: SymbolValues): void {
+  /** Copies inputs into the arena and makes the program ready to run from its start. */
+  start(arena: Block, arrays: readonly BoundArray[], symbols: SymbolValues): void {
     const bytes = this.#memory.bytes(arena);
-    for (const { buffer, data, offset } of inputs) {
-      bytes.set(data, offset);
+    for (const { buffer, kind, data, offset } of arrays) {
+      if (kind === "input") bytes.set(data, offset);
       this.#kernels.glimt_bind(this.#pointer, buffer, arena.pointer + offset, data.length, 0);
     }
     if (!this.#kernels.glimt_start(this.#pointer, arena.pointer)) throw this.#fault(symbols);
@@ -126,6 +127,14 @@ export class WasmExecutable implements Executable {
     const progress = this.#kernels.glimt_run(this.#pointer, operations);
     if (progress === 2) throw this.#fault(symbols);
     return progress === 0;
+  }
+
+  /** After the run: copies outputs out of the arena. */
+  finish(arena: Block, arrays: readonly BoundArray[]): void {
+    const bytes = this.#memory.bytes(arena);
+    for (const { kind, data, offset } of arrays) {
+      if (kind === "output") data.set(bytes.subarray(offset, offset + data.length));
+    }
   }
 
   get share(): number {
