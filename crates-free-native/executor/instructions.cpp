@@ -96,6 +96,22 @@ constexpr OpEntry kAddRmsNorm{
     },
     nullptr, nullptr};
 
+constexpr OpEntry kRmsNormAddRmsNorm{
+    "rms_norm_add_rms_norm", 4, 2, kWords<program::op_rms_norm_add_rms_norm::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      rms_norm_add_rms_norm(c, o.inputs[0], o.inputs[1], o.inputs[2].as<const float>(), o.inputs[3].as<const float>(),
+                            o.instruction.attrs_as<program::op_rms_norm_add_rms_norm::Attrs>().eps, o.outputs[0],
+                            o.outputs[1]);
+    },
+    [](const Operands& o) {
+      require(same_shape(o.inputs[0], o.inputs[1]) && same_shape(o.inputs[0], o.outputs[0]) &&
+                  same_shape(o.inputs[0], o.outputs[1]),
+              o, "a, b, sum and y");
+      f32_vector(o, o.inputs[2], o.inputs[0].cols);
+      f32_vector(o, o.inputs[3], o.inputs[0].cols);
+    },
+    nullptr, nullptr};
+
 constexpr OpEntry kLayerNorm{
     "layer_norm", 3, 1, kWords<program::op_layer_norm::Attrs>,
     [](const KernelContext& c, const Operands& o) {
@@ -333,6 +349,8 @@ const OpEntry* find_op(Op op) {
       return &kRmsNorm;
     case Op::add_rms_norm:
       return &kAddRmsNorm;
+    case Op::rms_norm_add_rms_norm:
+      return &kRmsNormAddRmsNorm;
     case Op::layer_norm:
       return &kLayerNorm;
     case Op::rope:

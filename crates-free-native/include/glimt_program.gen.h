@@ -73,6 +73,7 @@ enum class Op : uint32_t {
   add = 5,
   rms_norm = 6,
   add_rms_norm = 7,
+  rms_norm_add_rms_norm = 22,
   layer_norm = 8,
   rope = 9,
   kv_write = 10,
@@ -136,6 +137,15 @@ struct Attrs {
   float eps;
 };
 }  // namespace op_add_rms_norm
+
+// sum = a + rms_norm(b, wb); y = rms_norm(sum, w)
+namespace op_rms_norm_add_rms_norm {
+enum Input : uint32_t { in_a = 0, in_b = 1, in_wb = 2, in_w = 3 };
+enum Output : uint32_t { out_sum = 0, out_y = 1 };
+struct Attrs {
+  float eps;
+};
+}  // namespace op_rms_norm_add_rms_norm
 
 // y = (x - mean(x)) / sqrt(var(x) + eps) * w + b, for each row
 namespace op_layer_norm {

@@ -48,6 +48,8 @@ void gelu(const KernelContext& context, const View& x, const View& y);
 void rms_norm(const KernelContext& context, const View& x, const float* w, int64_t group, float eps, const View& y);
 void add_rms_norm(const KernelContext& context, const View& a, const View& b, const float* w, float eps,
                   const View& sum, const View& y);
+void rms_norm_add_rms_norm(const KernelContext& context, const View& a, const View& b, const float* wb, const float* w,
+                           float eps, const View& sum, const View& y);
 void layer_norm(const KernelContext& context, const View& x, const float* w, const float* b, float eps, const View& y);
 
 void rope(const KernelContext& context, const View& x, const View& cos, const View& sin,

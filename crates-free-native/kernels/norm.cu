@@ -1,5 +1,6 @@
 // rms_norm:     y = x / sqrt(mean(x²) + eps) * w                       over each group of n columns
 // add_rms_norm: sum = a + b (rounded to its storage type), y = rms_norm(sum)
+// rms_norm_add_rms_norm: sum = a + rms_norm(b, wb) (both rounded to their storage type), y = rms_norm(sum, w)
 // layer_norm:   y = (x - mean(x)) / sqrt(mean((x - mean(x))²) + eps) * w + b
 // Statistics in f32. A group is owned by a block (long rows) or by a warp (heads); each thread reads its elements
 // again in the second pass, which the L1 cache serves, so y may be the memory of x.
@@ -114,6 +115,103 @@ void launch_rms(const KernelContext& context, const View& x, const View& residua
 }
 
 template <class T>
+struct SandwichArguments {
+  const T *a, *b;
+  const float *wb, *w;
+  T *sum, *y;
+  int64_t a_stride, b_stride, sum_stride, y_stride;
+  int size;
+  int64_t rows;
+  float eps;
+};
+
+// Packs of a row that a thread can keep in registers between the passes.
+constexpr int kHeld = 2;
+
+// Held: all of a row's packs are in registers, and memory is read once. `sum` may be the memory of a, y that of b.
+template <class T, int Vec, int Threads, bool Held>
+__global__ void __launch_bounds__(kBlock) rms_norm_add_rms_norm_kernel(SandwichArguments<T> args) {
+  const int lane = threadIdx.x % Threads;
+  for (int i = lane * 32; i < args.size; i += Threads * 32) {
+    prefetch(args.wb + i);
+    prefetch(args.w + i);
+  }
+  start_kernel();
+  GLIMT_SHARED(float, partial, kBlock / 32);
+  const int64_t row = int64_t{blockIdx.x} * (kBlock / Threads) + threadIdx.x / Threads;
+  if (Threads == 32 && row >= args.rows) return;
+  const T *a = args.a + row * args.a_stride, *b = args.b + row * args.b_stride;
+  T *sum = args.sum + row * args.sum_stride, *y = args.y + row * args.y_stride;
+
+  Pack<T, Vec> left[kHeld], right[kHeld];
+  // body(i, slot) for each pack of this thread, at column i; `slot` is a constant where packs are held.
+  const auto each_pack = [&](auto&& body) {
+    if constexpr (Held) {
+#pragma unroll
+      for (int slot = 0; slot < kHeld; slot++)
+        if (const int i = (slot * Threads + lane) * Vec; i < args.size) body(i, slot);
+    } else {
+      for (int i = lane * Vec; i < args.size; i += Threads * Vec) body(i, 0);
+    }
+  };
+  if constexpr (Held)
+    each_pack([&](int i, int slot) {
+      left[slot] = load_pack<T, Vec>(a + i);
+      right[slot] = load_pack<T, Vec>(b + i);
+    });
+
+  float squares = 0;
+  each_pack([&](int i, int slot) {
+    if constexpr (!Held) right[slot] = load_pack<T, Vec>(b + i);
+#pragma unroll
+    for (int v = 0; v < Vec; v++) squares += widen(right[slot].at[v]) * widen(right[slot].at[v]);
+  });
+  float mean = group_sum<Threads>(squares, partial) / static_cast<float>(args.size);
+  const float inner = 1.0f / sqrtf(mean + args.eps);
+
+  squares = 0;
+  each_pack([&](int i, int slot) {
+    if constexpr (!Held) {
+      left[slot] = load_pack<T, Vec>(a + i);
+      right[slot] = load_pack<T, Vec>(b + i);
+    }
+#pragma unroll
+    for (int v = 0; v < Vec; v++) {
+      const T normed = narrow<T>(widen(right[slot].at[v]) * inner * args.wb[i + v]);
+      left[slot].at[v] = narrow<T>(widen(left[slot].at[v]) + widen(normed));
+      squares += widen(left[slot].at[v]) * widen(left[slot].at[v]);
+    }
+    store_pack<T, Vec>(sum + i, left[slot]);
+  });
+  mean = group_sum<Threads>(squares, partial) / static_cast<float>(args.size);
+  const float outer = 1.0f / sqrtf(mean + args.eps);
+  each_pack([&](int i, int slot) {
+    if constexpr (!Held) left[slot] = load_pack<T, Vec>(sum + i);
+#pragma unroll
+    for (int v = 0; v < Vec; v++) left[slot].at[v] = narrow<T>(widen(left[slot].at[v]) * outer * args.w[i + v]);
+    store_pack<T, Vec>(y + i, left[slot]);
+  });
+}
+
+template <class T, int Vec>
+void launch_sandwich(const KernelContext& context, const SandwichArguments<T>& args) {
+  const auto start = [&](auto threads, auto held) {
+    constexpr int kThreads = decltype(threads)::value;
+    rt::launch(context.stream, "rms_norm_add_rms_norm",
+               rms_norm_add_rms_norm_kernel<T, Vec, kThreads, decltype(held)::value>,
+               rt::blocks_for(args.rows, kBlock / kThreads), kBlock, 0, args);
+  };
+  using Warp = std::integral_constant<int, 32>;
+  using Block = std::integral_constant<int, kBlock>;
+  if (args.size <= 32 * Vec * kHeld)
+    start(Warp{}, std::true_type{});
+  else if (args.size <= kBlock * Vec * kHeld)
+    start(Block{}, std::true_type{});
+  else
+    start(Block{}, std::false_type{});
+}
+
+template <class T>
 __global__ void __launch_bounds__(kBlock)
     layer_norm_kernel(const T* x, int64_t x_stride, const float* w, const float* b, float eps, int size, T* y,
                       int64_t y_stride) {
@@ -146,6 +244,21 @@ void add_rms_norm(const KernelContext& context, const View& a, const View& b, co
                   const View& sum, const View& y) {
   with_float_type(a.dtype, [&](auto type) {
     launch_rms<typename decltype(type)::type, true>(context, a, b, w, a.cols, eps, sum, y);
+  });
+}
+
+void rms_norm_add_rms_norm(const KernelContext& context, const View& a, const View& b, const float* wb, const float* w,
+                           float eps, const View& sum, const View& y) {
+  if (a.rows == 0 || a.cols == 0) return;
+  with_float_type(a.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const SandwichArguments<T> args{a.as<T>(), b.as<T>(), wb,         w,        sum.as<T>(),
+                                    y.as<T>(), a.stride,  b.stride,   sum.stride, y.stride,
+                                    static_cast<int>(a.cols), a.rows, eps};
+    if (packable<T>(a) && packable<T>(b) && packable<T>(sum) && packable<T>(y))
+      launch_sandwich<T, kPackSize<T>>(context, args);
+    else
+      launch_sandwich<T, 1>(context, args);
   });
 }
 

@@ -5,7 +5,7 @@ import { attentionPagedCases, attentionVarlenCases, kvWriteCases } from "./cases
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { expertsCases, routeExpertsCases } from "./cases/experts.ts";
 import { linearCases } from "./cases/linear.ts";
-import { addRmsNormCases, layerNormCases, rmsNormCases } from "./cases/norm.ts";
+import { addRmsNormCases, layerNormCases, rmsNormAddRmsNormCases, rmsNormCases } from "./cases/norm.ts";
 import { positionEmbedCases } from "./cases/position-embed.ts";
 import { ropeCases } from "./cases/rope.ts";
 import { embedCases, gatherRowsCases, mergeRowsCases, scatterRowsCases, sliceCases } from "./cases/rows.ts";
@@ -19,6 +19,7 @@ export const OP_CASES: Readonly<Record<OpName, () => OpCase[]>> = {
   add: () => elementwiseCases("add"),
   rms_norm: rmsNormCases,
   add_rms_norm: addRmsNormCases,
+  rms_norm_add_rms_norm: rmsNormAddRmsNormCases,
   layer_norm: layerNormCases,
   rope: ropeCases,
   kv_write: kvWriteCases,

@@ -4,6 +4,7 @@ import { narrow } from "../backends/reference/storage.ts";
 import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { Program, ProgramBuffer } from "../compiler/program.ts";
+import type { OpName } from "../graph/ops.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
@@ -18,9 +19,17 @@ export interface CaseRun {
   readonly strayWrites: readonly string[];
 }
 
-/** Compiles the case's graph as it is, without fusion, and runs it with activations of the given type. */
-export async function runCase(engine: Engine, test: OpCase, activation: DType): Promise<CaseRun> {
-  const program = compileGraph(caseGraph(test, activation), { passes: [] });
+/**
+ * Compiles the case's graph as it is, without fusion, and runs it with activations of the given type. A fused op for
+ * which `hasOp` answers false runs as its composition.
+ */
+export async function runCase(
+  engine: Engine,
+  test: OpCase,
+  activation: DType,
+  hasOp = (op: OpName) => engine.backend.supports(op, { activation, weight: test.weight }).ok,
+): Promise<CaseRun> {
+  const program = compileGraph(caseGraph(test, activation), { passes: [], hasOp });
   const weights = await uploadWeights(engine, program, test);
   const guarded = new Map<string, GuardedTensor>();
   try {

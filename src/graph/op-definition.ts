@@ -19,6 +19,15 @@ export type OutputSpec = ({ readonly like: string } | { readonly dtype: DType })
 export type AttrSpec = "u32" | "f32" | readonly string[];
 export type AttrValue<S> = S extends readonly (infer Name)[] ? Name : number;
 
+/**
+ * One op of a composition. Its operands and attributes are the fused op's of the same name, where `names` says nothing
+ * else: another name of the fused op's, a value that later steps read under that name, or, for an attribute, a number.
+ */
+export interface CompositionStep {
+  readonly op: string;
+  readonly names?: Readonly<Record<string, string | number>>;
+}
+
 export interface OpDefinition {
   /** Stable number in the program encoding. */
   readonly code: number;
@@ -33,7 +42,7 @@ export interface OpDefinition {
   /** Outputs that may reuse their input's memory when nobody else needs it; kernels must allow it. */
   readonly inPlace?: Readonly<Record<string, string>>;
   /** The simpler ops a fused op stands for, in order: its specification and what it expands to. */
-  readonly composition?: readonly string[];
+  readonly composition?: readonly CompositionStep[];
   /** Conditions the patterns can not say; returns what is wrong. */
   check?(facts: {
     dims: Readonly<Record<string, Dim>>;
@@ -55,7 +64,7 @@ export function defineOp<
   view?: true;
   alias?: Partial<Record<keyof O & string, keyof I & string>>;
   inPlace?: Partial<Record<keyof O & string, keyof I & string>>;
-  composition?: readonly string[];
+  composition?: readonly CompositionStep[];
   check?(facts: {
     dims: Readonly<Record<string, Dim>>;
     attrs: Readonly<Record<keyof A & string, number>>;

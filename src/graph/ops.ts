@@ -54,7 +54,10 @@ export const OPS = {
     },
     attrs: {},
     outputs: { y: { like: "x", shape: "m n" } },
-    composition: ["linear", "add_bias"],
+    composition: [
+      { op: "linear", names: { y: "product" } },
+      { op: "add_bias", names: { x: "product" } },
+    ],
   }),
   add: defineOp({
     code: 5,
@@ -85,7 +88,27 @@ export const OPS = {
     attrs: { eps: "f32" },
     outputs: { sum: { like: "a", shape: "m n" }, y: { like: "a", shape: "m n" } },
     inPlace: { sum: "a" },
-    composition: ["add", "rms_norm"],
+    composition: [
+      { op: "add", names: { y: "sum" } },
+      { op: "rms_norm", names: { x: "sum" } },
+    ],
+  }),
+  rms_norm_add_rms_norm: defineOp({
+    code: 22,
+    doc: "sum = a + rms_norm(b, wb); y = rms_norm(sum, w)",
+    inputs: {
+      a: { kind: "activation", shape: "m n" },
+      b: { kind: "activation", shape: "m n" },
+      wb: { kind: "vector", shape: "n" },
+      w: { kind: "vector", shape: "n" },
+    },
+    attrs: { eps: "f32" },
+    outputs: { sum: { like: "a", shape: "m n" }, y: { like: "a", shape: "m n" } },
+    inPlace: { sum: "a", y: "b" },
+    composition: [
+      { op: "rms_norm", names: { x: "b", w: "wb", y: "normed" } },
+      { op: "add_rms_norm", names: { b: "normed" } },
+    ],
   }),
   layer_norm: defineOp({
     code: 8,

@@ -1,8 +1,6 @@
 /** Adapters in a graph: where they are added, and what stays as it was. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { AdapterModule } from "../../src/checkpoint/adapter.ts";
-import type { StoredTensor } from "../../src/checkpoint/safetensors.ts";
 import { compileGraph, DEFAULT_PASSES } from "../../src/compiler/compile.ts";
 import {
   type ActiveAdapter,
@@ -13,25 +11,13 @@ import { denseConfig, moeConfig, ocrConfig } from "../../src/conformance/model-c
 import type { Graph } from "../../src/graph/graph.ts";
 import { buildDecoder } from "../../src/models/decoder.ts";
 import { buildVisionTower } from "../../src/models/vision-tower.ts";
+import { fullAdapter as adapter } from "./full-adapter.ts";
 
 const options = { activationDType: "f32", weightDType: (): "bf16" => "bf16", pageSize: 16 } as const;
 const graphs: readonly Graph[] = [denseConfig, ocrConfig, moeConfig].flatMap((config) => [
   buildVisionTower(config.vision, options),
   buildDecoder(config, options),
 ]);
-
-/** An adapter of rank `rank` on every linear of the graph that `takes` says. */
-function adapter(graph: Graph, id: string, rank: number, takes = (_path: string) => true): ActiveAdapter {
-  const modules = new Map<string, AdapterModule>();
-  for (const [path, { shape }] of linearModules(graph)) {
-    const stored = (shape: readonly number[]) => ({ shape }) as StoredTensor;
-    const [n, ...inputs] = shape as [number, ...number[]];
-    const b = [n, rank, ...inputs.slice(1).map(() => 1)];
-    if (takes(path))
-      modules.set(path, { path, rank, scaling: 2, a: stored([rank, ...inputs]), b: stored(b) });
-  }
-  return { id, scale: 1, adapter: { modules }, dtype: "f32" };
-}
 
 function compile(graph: Graph, adapters: readonly ActiveAdapter[]) {
   return compileGraph(graph, { passes: [applyAdapters(adapters), ...DEFAULT_PASSES] });

@@ -59,20 +59,21 @@ def elementwise():
     record("swiglu", "torch silu", {"gate": a, "up": b}, {"y": F.silu(a) * b})
 
 
+def rms_norm(values, weight):
+    """Glm4vRMSNorm, which computes in float32: here in float64."""
+    return values * torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + 1e-5) * weight
+
+
 def norms():
     x, b, w, bias = normal(4, 24, scale=3), normal(4, 24), normal(24, mean=1), normal(24)
     norm = glm4v.Glm4vRMSNorm(24, eps=1e-5)
-    # The module computes in float32: its weight is applied here in float64 instead.
-    def rms(values, weight):
-        return values * torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon) * weight
-
-    torch.testing.assert_close(norm(x.float()).double(), rms(x, 1.0), rtol=1e-5, atol=1e-5)
-    record("rms_norm", "Glm4vRMSNorm", {"x": x, "w": w}, {"y": rms(x, w)}, {"eps": 1e-5})
-    heads = rms(x.view(4, 3, 8), w[:8]).reshape(4, 24)
+    torch.testing.assert_close(norm(x.float()).double(), rms_norm(x, 1.0), rtol=1e-5, atol=1e-5)
+    record("rms_norm", "Glm4vRMSNorm", {"x": x, "w": w}, {"y": rms_norm(x, w)}, {"eps": 1e-5})
+    heads = rms_norm(x.view(4, 3, 8), w[:8]).reshape(4, 24)
     record("rms_norm", "Glm4vRMSNorm a head", {"x": x, "w": w[:8]}, {"y": heads}, {"eps": 1e-5})
     record(
         "add_rms_norm", "add, then Glm4vRMSNorm", {"a": x, "b": b, "w": w},
-        {"sum": x + b, "y": rms(x + b, w)}, {"eps": 1e-5},
+        {"sum": x + b, "y": rms_norm(x + b, w)}, {"eps": 1e-5},
     )
     layer = F.layer_norm(x, (24,), w, bias, eps=1e-5)
     record("layer_norm", "torch layer_norm", {"x": x, "w": w, "b": bias}, {"y": layer}, {"eps": 1e-5})
@@ -235,9 +236,19 @@ def experts():
     record("experts", "Glm4vMoeTextExperts", inputs, {"y": y}, attrs)
 
 
+def fused():
+    """Ops that stand for several: after the others, which keep their random numbers."""
+    a, b, inner, outer = normal(4, 24, scale=3), normal(4, 24, scale=2), normal(24, mean=1), normal(24, mean=1)
+    total = a + rms_norm(b, inner)
+    record(
+        "rms_norm_add_rms_norm", "Glm4vTextDecoderLayer's norms between two parts",
+        {"a": a, "b": b, "wb": inner, "w": outer}, {"sum": total, "y": rms_norm(total, outer)}, {"eps": 1e-5},
+    )
+
+
 def main():
     torch.manual_seed(20)
-    for make in (dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts):
+    for make in (dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts, fused):
         make()
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     OUT.parent.mkdir(exist_ok=True)

@@ -10,6 +10,8 @@ const Kernel* kernelOf(Op op) {
     case Op::slice:
     case Op::merge_rows:
       return nullptr;  // Views: never an instruction.
+    case Op::rms_norm_add_rms_norm:
+      return nullptr;  // Compositions: the compiler expands them.
     case Op::linear: return &kLinear;
     case Op::add_bias: return &kAddBias;
     case Op::linear_bias: return &kLinearBias;

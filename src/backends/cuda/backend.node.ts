@@ -1,6 +1,6 @@
 /** The CUDA backend: NVIDIA GPUs through the native addon. Nothing native is loaded before `probe` or `open`. */
 import { GlimtError } from "../../errors.ts";
-import { OP_NAMES, OPS } from "../../graph/ops.ts";
+import { OPS } from "../../graph/ops.ts";
 import type { Backend, Probe } from "../backend.ts";
 import type { CudaAddon } from "./addon.ts";
 import { describeDevice } from "./device.ts";
@@ -62,7 +62,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
         );
       }
       const { supports } = addon;
-      const reason = native(() => supports(OP_NAMES.indexOf(op), dtypeCode(activation), dtypeCode(weight)));
+      const reason = native(() => supports(OPS[op].code, dtypeCode(activation), dtypeCode(weight)));
       return reason ? { ok: false, reason } : { ok: true };
     },
     async probe(): Promise<Probe> {

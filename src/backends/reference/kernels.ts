@@ -5,7 +5,7 @@ import { experts, routeExperts } from "./experts.ts";
 import type { KernelTable } from "./kernel.ts";
 import { kvWrite } from "./kv-cache.ts";
 import { linear, linearBias } from "./linear.ts";
-import { addRmsNorm, layerNorm, rmsNorm } from "./norm.ts";
+import { addRmsNorm, layerNorm, rmsNorm, rmsNormAddRmsNorm } from "./norm.ts";
 import { positionEmbedBicubic } from "./position-embed.ts";
 import { rope } from "./rope.ts";
 import { embed, gatherRows, scatterRows } from "./rows.ts";
@@ -17,6 +17,7 @@ export const KERNELS: KernelTable = {
   add,
   rms_norm: rmsNorm,
   add_rms_norm: addRmsNorm,
+  rms_norm_add_rms_norm: rmsNormAddRmsNorm,
   layer_norm: layerNorm,
   rope,
   kv_write: kvWrite,

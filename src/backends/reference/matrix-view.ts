@@ -1,5 +1,5 @@
 /** What an instruction's operand is: a rectangle of some memory, read and written by rows. */
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import { narrow, widen } from "./storage.ts";
 
 /**
@@ -59,4 +59,9 @@ export class MatrixView {
     }
     return all;
   }
+}
+
+/** Memory for a value between the steps of a fused op: `cols` columns for each row of `view`, of its type. */
+export function denseLike({ dtype, rows, cols }: MatrixView, width = cols): MatrixView {
+  return new MatrixView(dtype, hostArray(dtype, rows * width), rows, width);
 }

@@ -1,104 +1,171 @@
 /**
- * Replaces a chain of two ops by the fused op whose composition it is. Read from the op table, so a new fused op
- * needs no new pass. `expandCompositions` is the way back, for backends that lack the fused op.
+ * Replaces ops by the fused op whose composition they are. Read from the op table, so a new fused op needs no new
+ * pass. `expandCompositions` is the way back, for backends that lack the fused op.
  */
 import { consumers, type Graph, type Node, type ValueId } from "../../graph/graph.ts";
-import type { OpDefinition } from "../../graph/op-definition.ts";
+import type { CompositionStep, OpDefinition } from "../../graph/op-definition.ts";
 import { OP_NAMES, OPS, type OpName } from "../../graph/ops.ts";
 import { GraphRewriter, type Pass } from "./pass.ts";
 
 interface Composition {
   readonly fused: OpName;
-  readonly first: OpName;
-  readonly second: OpName;
+  readonly steps: readonly CompositionStep[];
 }
 
 const COMPOSITIONS: readonly Composition[] = OP_NAMES.flatMap((fused) => {
   const { composition } = OPS[fused] as OpDefinition;
-  return composition ? [{ fused, first: composition[0] as OpName, second: composition[1] as OpName }] : [];
+  return composition ? [{ fused, steps: composition }] : [];
 });
 
-/** The input of `second` that takes what `first` computes: its first. */
-function chainInput(second: OpName): string {
-  return Object.keys(OPS[second].inputs)[0] as string;
-}
-
-function onlyOutput(node: Node): ValueId {
-  return Object.values(node.outputs)[0] as ValueId;
+/** A place in a graph where a composition stands. */
+interface Match {
+  readonly fused: OpName;
+  readonly nodes: ReadonlySet<Node>;
+  /** The first step's. */
+  readonly first: Node;
+  /** What the composition's names are here. */
+  readonly values: ReadonlyMap<string, ValueId>;
+  readonly attrs: ReadonlyMap<string, number>;
 }
 
 export const fuseCompositions: Pass = {
   name: "fuse-compositions",
   run(graph) {
-    const readers = consumers(graph);
-    const replaced = new Set<Node>();
-    const fusedAt = new Map<Node, { composition: Composition; first: Node }>();
-    const producers = new Map(
-      graph.nodes.flatMap((node) => Object.values(node.outputs).map((id) => [id, node] as const)),
-    );
-
-    for (const second of graph.nodes) {
-      const composition = COMPOSITIONS.find((candidate) => {
-        if (candidate.second !== second.op) return false;
-        const first = producers.get(second.inputs[chainInput(second.op)] as ValueId);
-        return (
-          first?.op === candidate.first &&
-          !replaced.has(first) &&
-          canMerge(graph, candidate, first, second, readers)
-        );
-      });
-      const first = producers.get(second.inputs[chainInput(second.op)] as ValueId);
-      if (!composition || !first) continue;
-      replaced.add(first);
-      fusedAt.set(second, { composition, first });
+    // A fused op may be a step of another composition.
+    for (let current = graph; ; ) {
+      const next = fuseOnce(current);
+      if (next === current) return current;
+      current = next;
     }
-
-    // The pair runs where its first op stood, so that other readers of a kept middle value still find it.
-    const secondOf = new Map([...fusedAt].map(([second, { first }]) => [first, second]));
-    const rewriter = new GraphRewriter(graph);
-    for (const node of graph.nodes) {
-      if (fusedAt.has(node)) continue;
-      const second = secondOf.get(node);
-      if (!second) {
-        rewriter.nodes.push(node);
-        continue;
-      }
-      const { composition } = fusedAt.get(second) as { composition: Composition };
-      const inputs = { ...node.inputs, ...omit(second.inputs, chainInput(second.op)) };
-      rewriter.addNode(
-        composition.fused,
-        inputs,
-        { ...node.attrs, ...second.attrs },
-        node.scope,
-        outputsOf(composition.fused, node, second),
-      );
-    }
-    return rewriter.finish();
   },
 };
 
-/** A fused op with two outputs keeps the middle value, one with a single output hides it. */
-function canMerge(
-  graph: Graph,
-  { fused }: Composition,
-  first: Node,
-  second: Node,
-  readers: Map<ValueId, Node[]>,
+function fuseOnce(graph: Graph): Graph {
+  const facts = new Facts(graph);
+  const used = new Set<Node>();
+  const matches = new Map<Node, Match>();
+  for (const node of graph.nodes) {
+    for (const composition of COMPOSITIONS) {
+      const match = findMatch(facts, composition, node);
+      if (!match || [...match.nodes].some((other) => used.has(other))) continue;
+      for (const other of match.nodes) used.add(other);
+      matches.set(node, match);
+      break;
+    }
+  }
+  if (matches.size === 0) return graph;
+
+  const rewriter = new GraphRewriter(graph);
+  for (const node of graph.nodes) {
+    const match = matches.get(node);
+    if (match) addFused(rewriter, match);
+    else if (!used.has(node)) rewriter.nodes.push(node);
+  }
+  return rewriter.finish();
+}
+
+class Facts {
+  readonly producers: ReadonlyMap<ValueId, Node>;
+  readonly readers: ReadonlyMap<ValueId, readonly Node[]>;
+  readonly results: ReadonlySet<ValueId>;
+  /** By the value whose memory a node takes over. */
+  readonly overwriters: ReadonlyMap<ValueId, Node>;
+  readonly #positions: ReadonlyMap<Node, number>;
+
+  constructor(graph: Graph) {
+    this.producers = new Map(
+      graph.nodes.flatMap((node) => Object.values(node.outputs).map((id) => [id, node] as const)),
+    );
+    this.readers = consumers(graph);
+    this.results = new Set(Object.values(graph.outputs));
+    this.overwriters = new Map(
+      graph.nodes.flatMap((node) =>
+        Object.values((OPS[node.op] as OpDefinition).alias ?? {}).map(
+          (input) => [node.inputs[input] as ValueId, node] as const,
+        ),
+      ),
+    );
+    this.#positions = new Map(graph.nodes.map((node, index) => [node, index]));
+  }
+
+  isBefore(node: Node, other: Node): boolean {
+    return (this.#positions.get(node) as number) < (this.#positions.get(other) as number);
+  }
+}
+
+/** The composition whose last step is `last`, if the others stand before it and nobody else needs what it hides. */
+function findMatch(facts: Facts, { fused, steps }: Composition, last: Node): Match | null {
+  const values = new Map<string, ValueId>();
+  const attrs = new Map<string, number>();
+  const nodes = new Set<Node>();
+  let first = last;
+  for (const step of steps.toReversed()) {
+    const node = nodes.size === 0 ? last : producerOf(facts, step, values);
+    if (node?.op !== step.op || nodes.has(node) || !bindStep(step, node, values, attrs)) return null;
+    nodes.add(node);
+    first = node;
+  }
+  // The fused op stands where its last step stood.
+  const isEarlier = (other: Node | undefined) =>
+    other !== undefined && !nodes.has(other) && facts.isBefore(other, last);
+  const kept = new Set(Object.keys(OPS[fused].outputs).map((name) => values.get(name)));
+  const canMove = [...nodes].every(
+    (node) =>
+      !Object.values(node.inputs).some((id) => isEarlier(facts.overwriters.get(id))) &&
+      Object.values(node.outputs).every((id) => {
+        const readers = facts.readers.get(id) ?? [];
+        if (kept.has(id)) return !readers.some(isEarlier);
+        return readers.every((reader) => nodes.has(reader)) && !facts.results.has(id);
+      }),
+  );
+  return canMove ? { fused, nodes, first, values, attrs } : null;
+}
+
+/** The node that computes what later steps read of this one. */
+function producerOf(facts: Facts, step: CompositionStep, values: ReadonlyMap<string, ValueId>) {
+  for (const output of Object.keys(OPS[step.op as OpName].outputs)) {
+    const id = values.get(String(nameOf(step, output)));
+    if (id !== undefined) return facts.producers.get(id);
+  }
+  return undefined;
+}
+
+/** Whether the node is the step, given what its names were found to be; adds what it tells. */
+function bindStep(
+  step: CompositionStep,
+  node: Node,
+  values: Map<string, ValueId>,
+  attrs: Map<string, number>,
 ): boolean {
-  const middle = onlyOutput(first);
-  const keepsMiddle = Object.keys(OPS[fused].outputs).length === 2;
-  const hidden = readers.get(middle)?.length === 1 && !Object.values(graph.outputs).includes(middle);
-  if (!keepsMiddle && !hidden) return false;
-  // Everything else `second` reads must exist where `first` stands: parameters do.
-  return Object.entries(omit(second.inputs, chainInput(second.op))).every(
-    ([, id]) => graph.values[id]?.origin.kind !== "computed",
+  const bind = <T>(known: Map<string, T>, name: string, found: T) => {
+    if (!known.has(name)) known.set(name, found);
+    return known.get(name) === found;
+  };
+  return (
+    Object.entries({ ...node.inputs, ...node.outputs }).every(([name, id]) =>
+      bind(values, String(nameOf(step, name)), id),
+    ) &&
+    Object.entries(node.attrs).every(([name, value]) => {
+      const called = nameOf(step, name);
+      return typeof called === "number" ? called === value : bind(attrs, called, value);
+    })
   );
 }
 
-function outputsOf(fused: OpName, first: Node, second: Node): Record<string, ValueId> {
-  const names = Object.keys(OPS[fused].outputs);
-  const ids = names.length === 2 ? [onlyOutput(first), onlyOutput(second)] : [onlyOutput(second)];
-  return Object.fromEntries(names.map((name, index) => [name, ids[index] as ValueId]));
+function nameOf({ names }: CompositionStep, name: string): string | number {
+  return names?.[name] ?? name;
+}
+
+function addFused(rewriter: GraphRewriter, { fused, first, values, attrs }: Match): void {
+  const { inputs, outputs, attrs: specs } = OPS[fused];
+  const valueNamed = (name: string) => values.get(name) as ValueId;
+  rewriter.addNode(
+    fused,
+    mapNames(inputs, valueNamed),
+    mapNames(specs, (name) => attrs.get(name) as number),
+    first.scope,
+    mapNames(outputs, valueNamed),
+  );
 }
 
 /** Expands the fused ops for which `has` answers false into their compositions. */
@@ -107,46 +174,37 @@ export function expandCompositions(has: (op: OpName) => boolean): Pass {
     name: "expand-compositions",
     run(graph) {
       const rewriter = new GraphRewriter(graph);
-      for (const node of graph.nodes) {
-        const composition = COMPOSITIONS.find(({ fused }) => fused === node.op && !has(fused));
-        if (composition) expand(rewriter, node, composition);
-        else rewriter.nodes.push(node);
-      }
+      for (const node of graph.nodes) expand(rewriter, node, has);
       return rewriter.finish();
     },
   };
 }
 
-function expand(rewriter: GraphRewriter, node: Node, { first, second }: Composition): void {
-  const outputs = Object.values(node.outputs);
-  const middleName = Object.keys(OPS[first].outputs)[0] as string;
-  const kept = outputs.length === 2 ? { [middleName]: outputs[0] as ValueId } : {};
-  const middle = rewriter.addNode(
-    first,
-    take(node.inputs, OPS[first].inputs),
-    take(node.attrs, OPS[first].attrs),
-    node.scope,
-    kept,
-  );
-  const chained = chainInput(second);
-  const rest = take(node.inputs, omit(OPS[second].inputs as Record<string, unknown>, chained));
-  const lastName = Object.keys(OPS[second].outputs)[0] as string;
-  rewriter.addNode(
-    second,
-    { [chained]: middle[middleName] as ValueId, ...rest },
-    take(node.attrs, OPS[second].attrs),
-    node.scope,
-    { [lastName]: outputs.at(-1) as ValueId },
-  );
+function expand(rewriter: GraphRewriter, node: Node, has: (op: OpName) => boolean): void {
+  const composition = COMPOSITIONS.find(({ fused }) => fused === node.op && !has(fused));
+  if (!composition) {
+    rewriter.nodes.push(node);
+    return;
+  }
+  const values: Record<string, ValueId> = { ...node.inputs };
+  for (const step of composition.steps) {
+    const op = step.op as OpName;
+    const inputs = mapNames(OPS[op].inputs, (name) => values[nameOf(step, name)] as ValueId);
+    const attrs = mapNames(OPS[op].attrs, (name) => {
+      const called = nameOf(step, name);
+      return typeof called === "number" ? called : (node.attrs[called] as number);
+    });
+    const kept = Object.keys(OPS[op].outputs).flatMap((name) => {
+      const id = node.outputs[nameOf(step, name)];
+      return id === undefined ? [] : [[name, id] as const];
+    });
+    const outputs = rewriter.addNode(op, inputs, attrs, node.scope, Object.fromEntries(kept));
+    for (const [name, id] of Object.entries(outputs)) values[nameOf(step, name)] = id;
+    // A step may be a fused op itself.
+    expand(rewriter, rewriter.nodes.pop() as Node, has);
+  }
 }
 
-function take<T>(
-  from: Readonly<Record<string, T>>,
-  names: Readonly<Record<string, unknown>>,
-): Record<string, T> {
-  return Object.fromEntries(Object.keys(names).map((name) => [name, from[name] as T]));
-}
-
-function omit<T>(from: Readonly<Record<string, T>>, name: string): Record<string, T> {
-  return Object.fromEntries(Object.entries(from).filter(([key]) => key !== name));
+function mapNames<T>(names: Readonly<Record<string, unknown>>, find: (name: string) => T): Record<string, T> {
+  return Object.fromEntries(Object.keys(names).map((name) => [name, find(name)]));
 }

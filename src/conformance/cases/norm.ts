@@ -1,4 +1,4 @@
-/** rms_norm, add_rms_norm, layer_norm */
+/** rms_norm, add_rms_norm, rms_norm_add_rms_norm, layer_norm */
 import { M, type OpCase, opCase, ROW_COUNTS } from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
@@ -69,6 +69,50 @@ export function addRmsNormCases(): OpCase[] {
     operands: { a: strided(a), b: strided(b, 0, 7), w },
   });
   return [...sizes, view];
+}
+
+/** Past what a thread of a GPU holds in registers, aligned to 16 bytes and not. */
+const LONG_WIDTHS = [520, 1544, 2051, 4096, 4104] as const;
+
+export function rmsNormAddRmsNormCases(): OpCase[] {
+  const attrs = { eps: 1e-5 };
+  const operands = (n: number) => ({
+    a: normal([M, n]),
+    b: normal([M, n], { scale: 3 }),
+    wb: normal([n], { mean: 1 }),
+    w: normal([n], { mean: 1 }),
+  });
+  const build = (m: number, n: number, inPlace: boolean) =>
+    opCase("rms_norm_add_rms_norm", {
+      fields: { m, n },
+      symbols: { m },
+      attrs,
+      operands: operands(n),
+      inPlace,
+    });
+  const sizes = ROW_COUNTS.flatMap((m) =>
+    WIDTHS.flatMap((n) => [false, true].map((inPlace) => build(m, n, inPlace))),
+  );
+  const long = LONG_WIDTHS.flatMap((n) => [false, true].map((inPlace) => build(2, n, inPlace)));
+  const { a, b, wb, w } = operands(24);
+  const views = [
+    [3, 5, 0, 7],
+    [8, 16, 24, 8],
+  ].map(([beforeA, afterA, beforeB, afterB]) =>
+    opCase("rms_norm_add_rms_norm", {
+      fields: { m: 9, n: 24, inputs: `strided ${beforeA} ${beforeB}` },
+      symbols: { m: 9 },
+      attrs,
+      operands: { a: strided(a, beforeA, afterA), b: strided(b, beforeB, afterB), wb, w },
+    }),
+  );
+  const zero = opCase("rms_norm_add_rms_norm", {
+    fields: { m: 3, n: 48, b: "zero" },
+    symbols: { m: 3 },
+    attrs,
+    operands: { ...operands(48), b: each([M, 48], () => 0) },
+  });
+  return [...sizes, ...long, ...views, zero];
 }
 
 export function layerNormCases(): OpCase[] {
