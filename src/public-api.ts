@@ -23,7 +23,7 @@ export { imageSize, type VisionSize, videoSize } from "./processor/sizes.ts";
 export { smartResize } from "./processor/smart-resize.ts";
 export type { AdapterAtLoad, AdapterChoice, AdapterSource } from "./runtime/adapter-options.ts";
 export type { AdapterFacts } from "./runtime/adapters.ts";
-export type { KvCacheSize } from "./runtime/device-memory.ts";
+export type { KvCacheSize, LoadMemory } from "./runtime/device-memory.ts";
 export type { EncodeOptions } from "./runtime/encode-media.ts";
 export type { EmbeddedItem, EncoderItem, VisionItem } from "./runtime/encoder-batch.ts";
 export type {

@@ -109,7 +109,7 @@ async function start(backend: Backend, config: ModelConfig, { weights }: SpeedOp
       loading = performance.now();
       return made;
     },
-    onWeight: ({ totalBytes }) => {
+    onProgress: ({ totalBytes }) => {
       weightBytes = totalBytes;
     },
   });

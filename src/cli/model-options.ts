@@ -2,8 +2,17 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Backend } from "../backends/backend.ts";
+import { type CudaOptions, createCudaBackend } from "../backends/cuda/backend.node.ts";
 import { GlimtError } from "../errors.ts";
-import type { LoadOptions, Message, MessagePart, ProcessOptions } from "../index.ts";
+import {
+  backends,
+  type KvCacheSize,
+  type LoadOptions,
+  type Message,
+  type MessagePart,
+  type ProcessOptions,
+} from "../index.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
@@ -23,6 +32,8 @@ export interface LoadFlags {
   readonly rounding: NonNullable<LoadOptions["rounding"]>;
   readonly maxImagePixels?: number;
   readonly threads?: number;
+  readonly activations?: NonNullable<CudaOptions["activations"]>;
+  readonly device?: number;
 }
 
 export function withPromptOptions(command: Command): Command {
@@ -63,7 +74,14 @@ export function withLoadOptions(command: Command): Command {
         "f16",
       ]),
     )
-    .option("--threads <n>", "worker threads of a CPU backend", wholeNumber);
+    .option("--threads <n>", "worker threads of a CPU backend", wholeNumber)
+    .addOption(
+      new Option(
+        "--activations <type>",
+        "type of activations and of the KV cache on CUDA (default: bf16)",
+      ).choices(["bf16", "f16", "f32"]),
+    )
+    .option("--device <n>", "which GPU, as nvidia-smi counts them (default: 0)", wholeNumber);
 }
 
 /** Flags that decide the pixels. */
@@ -96,6 +114,13 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
     ...(threads === undefined ? {} : { threads }),
   };
+}
+
+/** The backends to choose from, CUDA as the flags want it. @throws OPTION_INVALID */
+export function backendsFor({ backend, activations, device }: LoadFlags): readonly Backend[] {
+  if (activations === undefined && device === undefined) return backends;
+  if (backend === "cuda") return [createCudaBackend({ activations, device })];
+  throw new GlimtError("OPTION_INVALID", "--activations and --device are for CUDA: add --backend cuda.");
 }
 
 /** What the flags say of how a conversation is processed. */
@@ -179,6 +204,17 @@ export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("It must be a whole number.");
   return value;
+}
+
+/** "4GiB", "512MiB", or "50%" of what is free beside the weights. */
+export function kvCacheSize(text: string): KvCacheSize {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(MiB|GiB|%)$/.exec(text) ?? [];
+  const value = Number(number);
+  if (unit === "%" && value <= 100) return { fraction: value / 100 };
+  if (unit === "MiB" || unit === "GiB") {
+    return { bytes: Math.floor(value * (unit === "MiB" ? 2 ** 20 : 2 ** 30)) };
+  }
+  throw new InvalidArgumentError("It must be a size such as 512MiB or 4GiB, or a share such as 50%.");
 }
 
 export function decimal(text: string): number {

@@ -1,14 +1,14 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
 import { Command, InvalidArgumentError } from "commander";
 import { formatBytes } from "../compiler/print.ts";
-import { backends, type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
+import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { DEFAULT_MAX_TOKENS } from "../runtime/generation-options.ts";
 import { DEFAULT_PREFILL_CHUNK, resolveBudgets } from "../runtime/load-model.ts";
 import { buildModel, compileModel, DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { storedWeightDType } from "../runtime/weight-dtype.ts";
-import { type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
+import { backendsFor, type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
 
 interface PlanFlags extends LoadFlags {
   readonly image: readonly ImageDims[];
@@ -41,7 +41,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const { media, rounding, maxImagePixels, image: images, video: videos, maxTokens, prefillChunk } = flags;
   const processor = await openProcessor(location, { media, rounding, maxImagePixels });
   const { checkpoint } = processor;
-  const { backend } = await chooseBackend(backends, flags.backend);
+  const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   const model = buildModel(backend, checkpoint.config, {
     mainDType: flags.dtype ?? checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, flags.dtype),

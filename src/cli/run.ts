@@ -1,18 +1,23 @@
 /** `glimt run`: ask a model and stream what it says. */
 import { Command } from "commander";
-import {
-  type AdapterSource,
-  type GenerateOptions,
-  type GenerationResult,
-  loadModel,
-  type Model,
-  type ProcessedInputs,
+import type {
+  AdapterSource,
+  GenerateOptions,
+  GenerationResult,
+  KvCacheSize,
+  Model,
+  ProcessedInputs,
 } from "../index.ts";
+import { nodeFiles } from "../node-files.ts";
+import { loadModelOn } from "../runtime/load-model.ts";
 import { adapterSources } from "./adapter-flags.ts";
+import { memoryLine } from "./memory-line.ts";
 import {
+  backendsFor,
   collect,
   conversation,
   decimal,
+  kvCacheSize,
   type LoadFlags,
   loadOptions,
   type PromptFlags,
@@ -31,6 +36,7 @@ interface RunFlags extends PromptFlags, LoadFlags {
   readonly minP?: number;
   readonly repetitionPenalty?: number;
   readonly seed?: number;
+  readonly kvCache?: KvCacheSize;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
   readonly adapter: readonly string[];
@@ -49,6 +55,11 @@ export function runCommand(): Command {
     .option("--seed <n>", "same seed, same answer", wholeNumber)
     .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
     .option("--stop <text>", "end at this text; may be repeated", collect, [])
+    .option(
+      "--kv-cache <size>",
+      "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
+      kvCacheSize,
+    )
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", "print one JSON object when done")
     .action(run);
@@ -60,11 +71,17 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const progress = progressLine(flags.json !== true);
   const interrupted = new AbortController();
   process.once("SIGINT", () => interrupted.abort());
-  const model = await loadModel(location, {
+  const platform = { ...nodeFiles, backends: backendsFor(flags) };
+  const model = await loadModelOn(platform, location, {
     ...loadOptions(flags),
+    kvCache: flags.kvCache,
     adapters,
     signal: interrupted.signal,
-    onProgress: ({ loadedBytes, totalBytes }) => progress.show("loading", loadedBytes / totalBytes),
+    onProgress: ({ loadedBytes, totalBytes, weight, memory }) => {
+      const needs = weight === undefined ? memoryLine(memory) : null;
+      if (needs) console.error(needs);
+      progress.show("loading", loadedBytes / totalBytes);
+    },
   });
   try {
     const inputs = await model.process(messages, {

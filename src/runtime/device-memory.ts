@@ -3,7 +3,7 @@ import type { Engine } from "../backends/backend.ts";
 import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { GlimtError } from "../errors.ts";
 import { BYTES_PER_ELEMENT } from "../tensor/dtype.ts";
-import type { KvPoolLayout } from "./kv-pool.ts";
+import { type KvPoolLayout, pageBytes } from "./kv-pool.ts";
 
 /**
  * Memory that the KV cache takes when the model is loaded: so many bytes, or a share (0..1) of what is free once the
@@ -20,30 +20,52 @@ export function storedBytes(specs: readonly WeightSpec[]): number {
   );
 }
 
-/** @throws OUT_OF_MEMORY with what is needed and what is free, when the device can tell and it is too little. */
-export function checkFits(engine: Engine, weightBytes: number, kvCache: KvCacheSize | undefined): void {
-  const kvBytes = kvCache && "bytes" in kvCache ? kvCache.bytes : 0;
+/** What a model takes of its device when it is loaded. */
+export interface LoadMemory {
+  /** Bytes of the weights as the device stores them. */
+  readonly weightBytes: number;
+  /** Bytes of the KV cache that are taken at once, in whole pages; 0 when it grows with what is asked for. */
+  readonly kvCacheBytes: number;
+  /** Bytes that the device has free before anything is loaded; absent where that can not be told. */
+  readonly freeBytes?: number;
+}
+
+/**
+ * Reckons it before anything is loaded.
+ *
+ * @throws OUT_OF_MEMORY with what is needed and what is free, when the device can tell and it is too little;
+ * OPTION_INVALID for a share of memory that can not be told.
+ */
+export function loadMemory(
+  engine: Engine,
+  weightBytes: number,
+  layout: KvPoolLayout,
+  kvCache: KvCacheSize | undefined,
+): LoadMemory {
   const { freeBytes } = engine;
-  if (freeBytes === undefined || weightBytes + kvBytes <= freeBytes) return;
-  const cache = kvBytes > 0 ? ` and the KV cache ${inGib(kvBytes)}` : "";
+  const kvCacheBytes = wholePages(layout, cacheBytes(engine, weightBytes, kvCache));
+  if (freeBytes === undefined) return { weightBytes, kvCacheBytes };
+  if (weightBytes + kvCacheBytes <= freeBytes) return { weightBytes, kvCacheBytes, freeBytes };
+  const cache = kvCacheBytes > 0 ? ` and the KV cache ${inGib(kvCacheBytes)}` : "";
   throw new GlimtError(
     "OUT_OF_MEMORY",
     `The weights need ${inGib(weightBytes)}${cache}, and the device has ${inGib(freeBytes)} free. Use a smaller dtype or KV cache, end what else uses the device, or choose another one.`,
   );
 }
 
-/** Pages to take when the model is loaded. @throws OPTION_INVALID for a share of memory that can not be told. */
-export function reservedPages(engine: Engine, layout: KvPoolLayout, size: KvCacheSize | undefined): number {
-  if (!size) return 0;
-  const pageBytes = layout.numLayers * layout.pageElements * BYTES_PER_ELEMENT[layout.dtype];
-  if ("bytes" in size) return Math.floor(size.bytes / pageBytes);
+function cacheBytes(engine: Engine, weightBytes: number, kvCache: KvCacheSize = { bytes: 0 }): number {
+  if ("bytes" in kvCache) return kvCache.bytes;
   if (engine.freeBytes === undefined) {
     throw new GlimtError(
       "OPTION_INVALID",
       `kvCache: the ${engine.backend.name} backend can not tell how much memory is free; give bytes instead of a fraction.`,
     );
   }
-  return Math.floor((size.fraction * engine.freeBytes) / pageBytes);
+  return kvCache.fraction * Math.max(0, engine.freeBytes - weightBytes);
+}
+
+function wholePages(layout: KvPoolLayout, bytes: number): number {
+  return Math.floor(bytes / pageBytes(layout)) * pageBytes(layout);
 }
 
 /** @throws OPTION_INVALID */

@@ -3,7 +3,7 @@
  * back. A sequence's block table lists its pages in order; page ids are the same in every layer.
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
-import type { DType } from "../tensor/dtype.ts";
+import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
 
 export interface KvPoolLayout {
   readonly numLayers: number;
@@ -11,6 +11,11 @@ export interface KvPoolLayout {
   /** Elements of one page in one layer: 2 * numKvHeads * pageSize * headDim. */
   readonly pageElements: number;
   readonly dtype: DType;
+}
+
+/** Of one page, in all layers. */
+export function pageBytes({ numLayers, pageElements, dtype }: KvPoolLayout): number {
+  return numLayers * pageElements * BYTES_PER_ELEMENT[dtype];
 }
 
 /** Growing by at least this share avoids copying the pool again and again. */

@@ -109,7 +109,7 @@ export async function loadModelOn(
     engine: options.threads === undefined ? {} : { threads: options.threads },
     kvCache: options.kvCache,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
-    onWeight: (progress) => {
+    onProgress: (progress) => {
       bytes = progress.loadedBytes;
       options.onProgress?.(progress);
       throwIfAborted(options.signal);

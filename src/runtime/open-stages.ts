@@ -12,8 +12,8 @@ import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { Decoder } from "./decoder.ts";
-import { checkFits, type KvCacheSize, reservedPages, storedBytes } from "./device-memory.ts";
-import { KvPool } from "./kv-pool.ts";
+import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
+import { KvPool, pageBytes } from "./kv-pool.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
 /** Tokens in a page of the KV cache. */
@@ -42,8 +42,8 @@ export interface StageOptions {
   readonly engine?: EngineOptions;
   /** The type most weights have. */
   readonly mainDType: WeightDType;
-  /** After each upload; may throw to stop. */
-  readonly onWeight?: (progress: LoadProgress) => void;
+  /** Before the first weight and after each; may throw to stop. */
+  readonly onProgress?: (progress: LoadProgress) => void;
   readonly compile?: CompileOptions;
   /** Memory to take for the KV cache at once. */
   readonly kvCache?: KvCacheSize | undefined;
@@ -55,8 +55,10 @@ export interface LoadProgress {
   /** Bytes in the checkpoint. */
   readonly loadedBytes: number;
   readonly totalBytes: number;
-  /** The weight that was just loaded. */
-  readonly weight: string;
+  /** The weight that was just loaded; absent in the first report, before any. */
+  readonly weight?: string;
+  /** What loading takes of the device: it fits, as far as the device can tell. */
+  readonly memory: LoadMemory;
 }
 
 /** @throws what compiling, `weightRows`, opening and uploading throw; nothing stays allocated then. */
@@ -72,8 +74,6 @@ export async function openStages(
   const rows = options.weightRows([...vision.weights, ...decoder.weights]);
   const engine = await backend.open(options.engine);
   try {
-    checkFits(engine, storedBytes(rows.map(({ spec }) => spec)), options.kvCache);
-    const weights = await uploadWeights(engine, [vision, decoder], rows, options.onWeight);
     const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
     const pool = new KvPool(engine, {
       numLayers: numHiddenLayers,
@@ -81,7 +81,11 @@ export async function openStages(
       pageElements: 2 * numKeyValueHeads * DEFAULT_PAGE_SIZE * headDim,
       dtype: backend.activationDType,
     });
-    pool.reserve(reservedPages(engine, pool.layout, options.kvCache));
+    const stored = storedBytes(rows.map(({ spec }) => spec));
+    const memory = loadMemory(engine, stored, pool.layout, options.kvCache);
+    const report = (progress: Omit<LoadProgress, "memory">) => options.onProgress?.({ ...progress, memory });
+    const weights = await uploadWeights(engine, [vision, decoder], rows, report);
+    pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
     return {
       ...model,
       weights,
@@ -130,7 +134,7 @@ async function uploadWeights(
   engine: Engine,
   programs: readonly Program[],
   rows: readonly WeightRows[],
-  onWeight: StageOptions["onWeight"],
+  report: (progress: Omit<LoadProgress, "memory">) => void,
 ): Promise<Map<string, DeviceTensor>> {
   const roles = new Map(
     programs.flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role] as const)),
@@ -139,11 +143,12 @@ async function uploadWeights(
   const bytesOf = ({ rows, cols, dtype }: WeightRows) => rows * cols * BYTES_PER_ELEMENT[dtype];
   const totalBytes = rows.reduce((sum, weight) => sum + bytesOf(weight), 0);
   let loadedBytes = 0;
+  report({ loadedBytes, totalBytes });
   for (const weight of rows) {
     const { name } = weight.spec;
     uploaded.set(name, await engine.uploadWeight(weight, roles.get(name) ?? "data"));
     loadedBytes += bytesOf(weight);
-    onWeight?.({ loadedBytes, totalBytes, weight: name });
+    report({ loadedBytes, totalBytes, weight: name });
   }
   return uploaded;
 }

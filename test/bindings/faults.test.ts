@@ -7,6 +7,7 @@ import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
 import { type LoadOptions, loadModelOn } from "../../src/runtime/load-model.ts";
 import type { Model } from "../../src/runtime/model.ts";
+import type { LoadProgress } from "../../src/runtime/open-stages.ts";
 import type { Message } from "../../src/runtime/processor.ts";
 import { goldenCases } from "../golden/load.ts";
 import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";
@@ -79,7 +80,13 @@ test("the KV cache takes the bytes or the share of free memory it is given when 
   await grown.dispose();
   for (const kvCache of [{ bytes: 1 << 20 }, { fraction: 0.5 }]) {
     addon.emulatorMemoryLimit(8 << 20);
-    const model = await load({ kvCache });
+    const told: LoadProgress[] = [];
+    const model = await load({ kvCache, onProgress: (progress) => told.push(progress) });
+    const [{ loadedBytes, weight, memory }] = told as [LoadProgress];
+    assert.equal([loadedBytes, weight], [0, undefined], "said before a weight is loaded");
+    assert.is(memory.weightBytes + memory.kvCacheBytes, model.liveBytes);
+    assert.is(memory.freeBytes, 8 << 20);
+    assert.ok(told.every((progress) => progress.memory === memory));
     const taken = model.liveBytes - without;
     const wanted = "bytes" in kvCache ? kvCache.bytes : (8 * 2 ** 20 - without) / 2;
     assert.ok(taken > 0.9 * wanted && taken <= wanted, `${taken} of ${wanted}`);
