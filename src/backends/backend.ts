@@ -29,6 +29,8 @@ export interface Backend {
   readonly name: BackendName;
   /** Type of activations it computes in when nothing else is asked. */
   readonly activationDType: DType;
+  /** Prompt tokens that it reads in one go when nothing else is asked: enough to keep it busy. */
+  readonly prefillChunk: number;
   /** Whether a run of the same program, sizes and tensors as one before costs the host less. */
   readonly replaysRuns?: boolean;
   /** @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */

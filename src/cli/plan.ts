@@ -4,7 +4,7 @@ import { formatBytes } from "../compiler/print.ts";
 import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { DEFAULT_MAX_TOKENS } from "../runtime/generation-options.ts";
-import { DEFAULT_PREFILL_CHUNK, resolveBudgets } from "../runtime/load-model.ts";
+import { resolveBudgets } from "../runtime/load-model.ts";
 import { buildModel, compileModel, DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { storedWeightDType } from "../runtime/weight-dtype.ts";
@@ -15,7 +15,7 @@ interface PlanFlags extends LoadFlags {
   readonly video: readonly VideoDims[];
   readonly text: number;
   readonly maxTokens: number;
-  readonly prefillChunk: number;
+  readonly prefillChunk?: number;
   readonly json?: true;
 }
 
@@ -32,13 +32,13 @@ export function planCommand(): Command {
     )
     .option("--text <n>", "tokens of text beside the pictures", wholeNumber, 0)
     .option("--max-tokens <n>", "new tokens to make room for", wholeNumber, DEFAULT_MAX_TOKENS)
-    .option("--prefill-chunk <n>", "prompt tokens read in one go", wholeNumber, DEFAULT_PREFILL_CHUNK)
+    .option("--prefill-chunk <n>", "prompt tokens read in one go", wholeNumber)
     .option("--json", "print one JSON object")
     .action(plan);
 }
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, image: images, video: videos, maxTokens, prefillChunk } = flags;
+  const { media, rounding, maxImagePixels, image: images, video: videos, maxTokens } = flags;
   const processor = await openProcessor(location, { media, rounding, maxImagePixels });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
@@ -49,7 +49,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
   const planned = planRequest(counts, compileModel(model), checkpoint.config, {
     maxTokens,
-    prefillChunk,
+    prefillChunk: flags.prefillChunk ?? backend.prefillChunk,
     pageSize: DEFAULT_PAGE_SIZE,
     activationDType: backend.activationDType,
     encoderBudgets: resolveBudgets(undefined, backend, processor),

@@ -22,7 +22,6 @@ import { Processor } from "./processor.ts";
 import { rejectUnknownOptions } from "./unknown-options.ts";
 import { storedWeightDType } from "./weight-dtype.ts";
 
-export const DEFAULT_PREFILL_CHUNK = 512;
 /** Features of an image of 224 x 224 pixels with patches of 14. */
 const SMALLEST_BUDGET = 64;
 /**
@@ -40,7 +39,10 @@ export interface LoadOptions extends MediaOptions {
   readonly dtype?: WeightDType | undefined;
   /** Worker threads of a CPU backend. */
   readonly threads?: number | undefined;
-  /** Most prompt tokens read in one go (default 512): memory and the time to cancel grow with it, results do not change. */
+  /**
+   * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
+   * not change.
+   */
   readonly prefillChunk?: number | undefined;
   /**
    * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
@@ -77,7 +79,7 @@ export async function loadModelOn(
   options: LoadOptions = {},
 ): Promise<Model> {
   const start = performance.now();
-  const prefillChunk = checkOptions(options);
+  checkOptions(options);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
   const files = await platform.openFiles(location, { headers: options.headers });
   const checkpoint = await openCheckpoint(files, { signal: options.signal });
@@ -123,7 +125,7 @@ export async function loadModelOn(
     tokenizer: processor.tokenizer,
     openFiles: platform.openFiles,
     merged: merged.map(({ facts }) => facts),
-    prefillChunk,
+    prefillChunk: options.prefillChunk ?? backend.prefillChunk,
   });
   try {
     for (const source of separate) await core.adapters.load(source, options.signal);
@@ -150,7 +152,7 @@ export function resolveBudgets(
   return tokens.map((count) => encoderBudget(count, spatialMergeSize));
 }
 
-function checkOptions(options: LoadOptions): number {
+function checkOptions(options: LoadOptions): void {
   rejectUnknownOptions(options, LOAD_OPTION_NAMES, "loadModel");
   if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
     throw new GlimtError(
@@ -178,5 +180,4 @@ function checkOptions(options: LoadOptions): number {
       throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a whole number from 1.`);
     }
   }
-  return options.prefillChunk ?? DEFAULT_PREFILL_CHUNK;
 }

@@ -9,6 +9,9 @@ import { native, nativeLater } from "./errors.ts";
 import { type FoundAddon, findAddon, loadAddon, type Refusal } from "./loader.node.ts";
 import { dtypeCode } from "./tensor.ts";
 
+/** With 512 rows GLM-OCR's products of 1536 columns are 48 tiles of 128 x 128, for the 132 multiprocessors of an H100. */
+const PREFILL_CHUNK = 2048;
+
 export interface CudaOptions {
   /** Type of activations and of the KV cache; sums are float32 in any case. Default "bf16". */
   readonly activations?: "bf16" | "f16" | "f32" | undefined;
@@ -51,6 +54,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
   const backend: Backend = {
     name: "cuda",
     activationDType: activations,
+    prefillChunk: PREFILL_CHUNK,
     replaysRuns: graphs,
     supports(op, { activation, weight }) {
       // Compiled away: no kernel ever sees one.

@@ -10,6 +10,7 @@ export function createReferenceBackend(activationDType: Exclude<DType, "i32">): 
   const backend: Backend = {
     name: "reference",
     activationDType,
+    prefillChunk: 512,
     supports: (op, { activation }) =>
       activation === "i32" ? { ok: false, reason: `reference: ${op} has no i32 activations.` } : { ok: true },
     probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),

@@ -11,6 +11,7 @@ const COMPOSED: ReadonlySet<OpName> = new Set(["rms_norm_add_rms_norm"]);
 export const wasmBackend: Backend = {
   name: "wasm",
   activationDType: "f32",
+  prefillChunk: 512,
   supports(op, { activation }) {
     if (activation !== "f32")
       return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
