@@ -239,16 +239,23 @@ js() {
   node "$programs/$program.mjs" "$@" --cuda-addon "$addon"
 }
 
-# A backend that can not run is no mismatch for the command, but here CUDA is what it is about.
+# conformance NAME OPTIONS...: a backend that can not run is no mismatch for the command, but here CUDA is what it is
+# about.
 conformance() {
-  js glimt conformance --json --html "$raw/conformance.html" >"$raw/conformance.json" || return
+  js glimt conformance --json --html "$raw/$1.html" "${@:2}" >"$raw/$1.json" || return
   node -p 'const { refused } = JSON.parse(fs.readFileSync(0, "utf8"));
-    if (refused.cuda) throw new Error(refused.cuda); "cuda was judged"' <"$raw/conformance.json"
+    if (refused.cuda) throw new Error(refused.cuda); "cuda was judged"' <"$raw/$1.json"
 }
+
+# Hopper's own instructions, which nothing uses unless it is asked to: every product that they can compute.
+conformance_wgmma() { GLIMT_WGMMA=always conformance "$@"; }
 
 golden() { js golden --activations "$1" --json "$raw/golden-$1.json" "${@:2}"; }
 
 speed() { js speed --backend cuda --json "$raw/speed-$1.json" "${@:2}"; }
+
+# Products of ours through wgmma where it should pay.
+speed_wgmma() { GLIMT_WGMMA=1 speed "$@"; }
 
 sanitize() { compute-sanitizer --tool "$1" --target-processes application-only --error-exitcode 9 \
   --print-limit 20 node "$programs/sanitized.mjs" --cuda-addon "$addon" "${@:2}"; }
@@ -256,7 +263,7 @@ sanitize() { compute-sanitizer --tool "$1" --target-processes application-only -
 peer() { "$python" bench/gpu/transformers_peer.py --config "bench/model/configs/$1.json" --json "$raw/peer-$1.json"; }
 
 export raw programs addon python
-export -f js
+export -f js conformance speed
 
 if [ -z "$addon" ]; then
   skip "conformance, golden models, speed, compute-sanitizer" "there is no addon"
@@ -270,9 +277,16 @@ else
     step "speed-$model" 120 speed "$model" --model "$model" --seconds 3 "${ceilings[@]}"
   done
   step golden-bf16 60 golden bf16
-  step conformance 150 conformance
+  step conformance 150 conformance conformance
   if [[ ,$models, == *,glm-ocr,* ]]; then
     step speed-glm-ocr-own 60 speed glm-ocr-own --model glm-ocr --cublas no --batches 1 --seconds 2 "${ceilings[@]}"
+  fi
+  if [ "${architecture-}" = 90a ]; then
+    step conformance-wgmma 60 conformance_wgmma conformance-wgmma --backend cuda
+    if [[ ,$models, == *,glm-ocr,* ]]; then
+      step speed-glm-ocr-wgmma 60 speed_wgmma glm-ocr-wgmma --model glm-ocr --cublas no --batches 1 --seconds 2 \
+        "${ceilings[@]}"
+    fi
   fi
 fi
 for model in ${models//,/ }; do

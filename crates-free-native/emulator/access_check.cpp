@@ -59,8 +59,10 @@ constexpr uint16_t kNobody = 0xffff, kMany = 0xfffe;
 struct Cell {
   uint32_t block = 0;  // generation of the block that wrote it
   uint32_t write_epoch = 0, write_step = 0, read_epoch = 0, read_step = 0;
+  uint32_t writer_fences = 0;  // fence.proxy.async its writer had executed
   uint16_t writer = kNobody, reader = kNobody;  // readers: a thread, or kMany
   uint16_t reader_warp = kNobody;               // kMany: of several warps
+  uint16_t wgmmas = 0;  // that read it now
   bool pending = false;
 };
 
@@ -116,6 +118,8 @@ void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t 
     Cell& cell = cells[i];
     const auto at = [&] { return " (byte " + std::to_string(i) + " of shared memory)"; };
     if (cell.pending && cell.block == t_shadow.generation && !copy) block.fail("data race", "writes where a cp.async is under way" + at());
+    if (cell.wgmmas && cell.block == t_shadow.generation)
+      block.fail("data race", "writes what a wgmma under way reads" + at());
     if (cell.block == t_shadow.generation && cell.writer != kNobody && cell.writer != self.linear &&
         !ordered(block, self, cell.write_epoch, cell.write_step, cell.writer / 32))
       block.fail("data race", "writes what " + describe_thread(block, cell.writer) + " wrote, without a barrier" + at());
@@ -127,7 +131,9 @@ void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t 
                                   " read, without a barrier" + at());
     cell.block = t_shadow.generation;
     cell.pending = false;
+    cell.wgmmas = 0;
     cell.writer = static_cast<uint16_t>(self.linear);
+    cell.writer_fences = self.proxy_fences;
     cell.write_epoch = block.epoch();
     cell.write_step = self.step;
     if (!read_now) cell.reader = cell.reader_warp = kNobody;
@@ -142,6 +148,8 @@ void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
   auto* address = static_cast<const unsigned char*>(pointer);
   const unsigned char *begin = nullptr, *end = nullptr;
   const bool shared = block->shared_range(address, &begin, &end);
+  if (!shared && block->wgmma_uses(address))
+    block->fail("missing wait", "touches a register that a wgmma under way uses");
   const Device* device = shared ? nullptr : find_device(address);
   if (!shared && !device) return;
   if (device) {
@@ -203,8 +211,47 @@ void note_copy_arrived(const void* address, size_t bytes) {
     Cell& cell = cells[static_cast<size_t>(at - begin) + i];
     cell.pending = false;
     cell.writer = static_cast<uint16_t>(block.thread().linear);
+    cell.writer_fences = block.thread().proxy_fences;
     cell.write_epoch = block.epoch();
     cell.write_step = block.thread().step;
+  }
+}
+
+void note_wgmma_read_started(const void* address, size_t bytes) {
+  Block& block = *current_block();
+  const unsigned char *begin, *end;
+  auto* from = static_cast<const unsigned char*>(address);
+  if (!block.shared_range(from, &begin, &end)) return;
+  auto& cells = cells_of(begin, end);
+  for (auto i = static_cast<size_t>(from - begin); i < static_cast<size_t>(from - begin) + bytes; i++) {
+    Cell& cell = cells[i];
+    const auto at = [&] { return " (byte " + std::to_string(i) + " of shared memory)"; };
+    if (cell.block != t_shadow.generation)
+      block.fail("uninitialised read", "wgmma reads shared memory that nobody wrote" + at());
+    if (cell.pending) block.fail("missing wait", "wgmma reads what a cp.async has not delivered" + at());
+    // The other warps of the warpgroup read it too.
+    if (cell.write_epoch == block.epoch())
+      block.fail("data race", "wgmma reads what " + describe_thread(block, cell.writer) + " wrote, without a barrier" + at());
+    if (block.thread_at(cell.writer).proxy_fences_at_barrier <= cell.writer_fences)
+      block.fail("missing fence", "wgmma reads what " + describe_thread(block, cell.writer) +
+                                      " wrote, without its fence.proxy.async before the barrier" + at());
+    cell.wgmmas++;
+  }
+}
+
+void note_wgmma_read_ended(const void* address, size_t bytes) {
+  Block& block = *current_block();
+  const unsigned char *begin, *end;
+  auto* from = static_cast<const unsigned char*>(address);
+  if (!block.shared_range(from, &begin, &end)) return;
+  auto& cells = cells_of(begin, end);
+  for (auto i = static_cast<size_t>(from - begin); i < static_cast<size_t>(from - begin) + bytes; i++) {
+    Cell& cell = cells[i];
+    cell.wgmmas--;
+    // Until a barrier, nobody knows that all four warps have waited.
+    cell.reader = cell.reader_warp = kMany;
+    cell.read_epoch = block.epoch();
+    cell.read_step = block.thread().step;
   }
 }
 

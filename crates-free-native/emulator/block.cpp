@@ -12,6 +12,8 @@ namespace {
 constexpr unsigned kMaxThreads = 1024;
 // What every supported GPU grants (compute capability 8.6 and 8.9 have the least).
 constexpr size_t kMaxSharedBytes = 99 * 1024;
+// What Hopper grants, where kernels with wgmma run.
+constexpr size_t kMaxSharedBytesOfHopper = 227 * 1024;
 constexpr unsigned char kZonePattern = 0xA5;
 
 std::atomic<Schedule> g_schedule{Schedule::in_order};
@@ -61,7 +63,8 @@ void run_grid(const LaunchShape& shape, const std::function<void()>& body) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) refuse("an empty grid");
   if (shape.grid.x > 0x7fffffffu || shape.grid.y > 65535 || shape.grid.z > 65535)
     refuse("a grid of " + format_index(shape.grid));
-  if (shape.shared_bytes > kMaxSharedBytes) refuse(std::to_string(shape.shared_bytes) + " bytes of shared memory");
+  const auto refuse_shared = [&] { refuse(std::to_string(shape.shared_bytes) + " bytes of shared memory"); };
+  if (shape.shared_bytes > kMaxSharedBytesOfHopper) refuse_shared();
   if (t_block) refuse("launched from inside a kernel");
 
   Block block(shape, body);
@@ -72,6 +75,7 @@ void run_grid(const LaunchShape& shape, const std::function<void()>& body) {
   for (unsigned z = 0; z < shape.grid.z; z++)
     for (unsigned y = 0; y < shape.grid.y; y++)
       for (unsigned x = 0; x < shape.grid.x; x++) block.run({x, y, z});
+  if (shape.shared_bytes > kMaxSharedBytes && !block.uses_wgmma()) refuse_shared();
 }
 
 Block::Block(const LaunchShape& shape, const std::function<void()>& body) : shape_(shape), body_(body) {
@@ -91,9 +95,9 @@ Block::Block(const LaunchShape& shape, const std::function<void()>& body) : shap
     order_.push_back(i);
   }
   if (g_schedule == Schedule::reversed) std::reverse(order_.begin(), order_.end());
-  // 64-byte aligned, with a red zone on both sides.
+  // With a red zone on both sides, so that it is aligned to 256 and never to more.
   const size_t bytes = (shape.shared_bytes + 63) / 64 * 64 + 2 * kRedZone;
-  shared_ = static_cast<unsigned char*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+  shared_ = static_cast<unsigned char*>(std::aligned_alloc(1024, (bytes + 1023) / 1024 * 1024));
   if (!shared_) throw std::bad_alloc();
 }
 
@@ -133,9 +137,11 @@ void Block::run(Index3 index) {
   epoch_++;
   live_ = static_cast<unsigned>(threads_.size());
   for (auto& collective : collectives_) collective = {};
+  for (auto& warpgroup : warpgroups_) warpgroup = std::make_unique<Warpgroup>(warpgroup->number());
   for (Thread* thread : threads_) {
     thread->state = State::ready;
     thread->started = false;
+    thread->proxy_fences = thread->proxy_fences_at_barrier = 0;
     thread->open.clear();
     thread->committed.clear();
     thread->fiber.reset(&Block::entry);
@@ -170,6 +176,8 @@ void Block::entry() {
   const bool unfinished = !self.open.empty() ||
                           std::any_of(self.committed.begin(), self.committed.end(), [](auto& g) { return !g.empty(); });
   if (unfinished) block.fail("missing wait", "ends while its cp.async copies are under way");
+  if (block.uses_wgmma() && !block.warpgroup().idle())
+    block.fail("missing wait", "ends while a wgmma of its warpgroup is under way");
   self.state = State::done;
   block.live_--;
   block.yield();
@@ -207,7 +215,10 @@ void Block::barrier(std::source_location site) {
                                     format_index(thread->index) + " waits at that of " + format_site(thread->site));
     }
   }
-  for (Thread* thread : threads_) thread->state = State::ready;
+  for (Thread* thread : threads_) {
+    thread->state = State::ready;
+    thread->proxy_fences_at_barrier = thread->proxy_fences;
+  }
   waiting_ = 0;
   epoch_++;
 }
@@ -249,6 +260,42 @@ bool Block::arrive(const char* name, uint32_t mask, std::source_location site) {
   *free = {name, mask, 1u << self.lane};
   self.state = State::at_collective;
   return false;
+}
+
+bool Block::arrive_warpgroup(const char* instruction, std::source_location site) {
+  Thread& self = *current_;
+  constexpr unsigned kThreads = Warpgroup::kThreads;
+  if (self.linear / kThreads * kThreads + kThreads > threads_.size())
+    fail("divergent collective", std::string(instruction) + " at " + format_site(site) +
+                                     " by a warpgroup of fewer than 128 threads");
+  if (warpgroups_.empty())
+    for (unsigned number = 0; number < threads_.size() / kThreads; number++)
+      warpgroups_.push_back(std::make_unique<Warpgroup>(number));
+  Warpgroup& group = warpgroup();
+  if (group.arrived == 0) {
+    group.instruction = instruction;
+    group.site = site;
+  } else if (std::strcmp(group.instruction, instruction) != 0 || group.site.line() != site.line()) {
+    fail("divergent collective", std::string(instruction) + " at " + format_site(site) + " meets " +
+                                     group.instruction + " at " + format_site(group.site) +
+                                     " of other threads of its warpgroup");
+  }
+  self.site = site;
+  if (++group.arrived < kThreads) {
+    self.state = State::at_collective;
+    yield();
+    return false;
+  }
+  group.arrived = 0;
+  for (unsigned rank = 0; rank < kThreads; rank++) threads_[group.number() * kThreads + rank]->state = State::ready;
+  return true;
+}
+
+bool Block::wgmma_uses(const void* address) const {
+  if (warpgroups_.empty()) return false;
+  const unsigned kThreads = Warpgroup::kThreads;
+  const unsigned number = current_->linear / kThreads;
+  return number < warpgroups_.size() && warpgroups_[number]->uses(current_->linear % kThreads, address);
 }
 
 void Block::explain_deadlock() {
@@ -305,6 +352,16 @@ void* Block::static_shared(const void* key, size_t bytes) {
   std::memset(memory + kRedZone, 0xFF, bytes);
   statics_.push_back({key, memory, bytes});
   return memory + kRedZone;
+}
+
+unsigned Block::shared_address(const void* pointer) const {
+  const auto offset = static_cast<const unsigned char*>(pointer) - (shared_ + kRedZone);
+  const bool inside = offset >= 0 && offset <= static_cast<ptrdiff_t>(shape_.shared_bytes);
+  return inside ? static_cast<unsigned>(offset + kRedZone) : 0;
+}
+
+const void* Block::shared_at(unsigned address, size_t bytes) const {
+  return address >= kRedZone && address + bytes <= kRedZone + shape_.shared_bytes ? shared_ + address : nullptr;
 }
 
 bool Block::shared_range(const void* address, const unsigned char** begin, const unsigned char** end) const {

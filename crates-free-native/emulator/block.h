@@ -13,6 +13,7 @@
 
 #include "access_check.h"
 #include "fiber.h"
+#include "wgmma.h"
 
 namespace glimt::emu {
 
@@ -25,7 +26,7 @@ class KernelFault : public std::runtime_error {
  public:
   KernelFault(std::string kind, const std::string& text) : std::runtime_error(text), kind_(std::move(kind)) {}
   // "divergent barrier", "divergent collective", "missing wait", "misaligned access", "out of bounds",
-  // "uninitialised read", "data race", "launch configuration".
+  // "uninitialised read", "data race", "missing fence", "wrong descriptor", "launch configuration".
   const std::string& kind() const { return kind_; }
 
  private:
@@ -62,6 +63,8 @@ struct Thread {
   uint32_t step = 0;
   // It has waited for the kernels before (start_kernel).
   bool started = false;
+  // fence.proxy.async it has executed, and had at the last barrier.
+  uint32_t proxy_fences = 0, proxy_fences_at_barrier = 0;
   State state = State::done;
   std::source_location site;
   // Inputs and result of the warp collective this thread takes part in.
@@ -108,6 +111,8 @@ class Block {
     std::memcpy(&result, self.out, sizeof(Out));
     return result;
   }
+  // Waits until all 128 threads of the warpgroup arrived at the same `instruction`; true for the last of them.
+  bool arrive_warpgroup(const char* instruction, std::source_location site);
   void async_copy(void* to, const void* from, uint32_t bytes, uint32_t read);
   void async_commit();
   void async_wait(unsigned pending);
@@ -118,11 +123,20 @@ class Block {
   [[noreturn]] void fail(const char* kind, const std::string& what);
 
   Thread& thread() { return *current_; }
+  Thread& thread_at(unsigned linear) { return *threads_[linear]; }
+  // Of the running thread; it has issued a wgmma, or is about to.
+  Warpgroup& warpgroup() { return *warpgroups_[current_->linear / Warpgroup::kThreads]; }
+  bool uses_wgmma() const { return !warpgroups_.empty(); }
+  // Whether `address` is a register of the running thread that a wgmma under way uses.
+  bool wgmma_uses(const void* address) const;
   bool on_fiber() const { return on_fiber_; }
   Index3 block_index() const { return block_index_; }
   const LaunchShape& shape() const { return shape_; }
   // The allocation of shared memory `address` lies in, for the access checker.
   bool shared_range(const void* address, const unsigned char** begin, const unsigned char** end) const;
+  // Addresses as the hardware's instructions know them, of dynamic shared memory only: 0 and null for all else.
+  unsigned shared_address(const void* pointer) const;
+  const void* shared_at(unsigned address, size_t bytes) const;
   // Counts barriers, so that the access checker can tell accesses that a barrier separates.
   uint32_t epoch() const { return epoch_; }
   std::string where(const Thread& thread) const;
@@ -143,6 +157,8 @@ class Block {
   std::vector<Thread*> threads_, lanes_;
   std::vector<uint32_t> order_;
   std::vector<Collective> collectives_;
+  // Empty until the first wgmma.
+  std::vector<std::unique_ptr<Warpgroup>> warpgroups_;
   Thread* current_ = nullptr;
   bool on_fiber_ = false;
   Fiber scheduler_;

@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "convert.h"
@@ -18,10 +19,22 @@ std::string format_shape(program::DType dtype, uint64_t rows, uint64_t cols) {
   return std::string(dtype_name(dtype)) + "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
 }
 
+// What GLIMT_WGMMA asks for, where there is wgmma.
+Wgmma wanted_wgmma(const rt::DeviceInfo& device) {
+  const char* wish = std::getenv("GLIMT_WGMMA");
+  const std::string text = wish ? wish : "";
+  if (text != "" && text != "0" && text != "1" && text != "always")
+    throw Error("INPUT_INVALID", "GLIMT_WGMMA is \"" + text + "\"; it may be 1, always or 0.");
+  if (!rt::kEmulated && device.major != 9) return Wgmma::never;
+  return text == "always" ? Wgmma::always : text == "1" ? Wgmma::large : Wgmma::never;
+}
+
 }  // namespace
 
 Engine::Engine(int device, bool use_library) : device_(device), use_library_(use_library) {
-  multiprocessors_ = rt::device_info(device).multiprocessors;
+  const rt::DeviceInfo info = rt::device_info(device);
+  multiprocessors_ = info.multiprocessors;
+  wgmma_ = wanted_wgmma(info);
   enter();
   try {
     stream_ = rt::create_stream();
@@ -271,7 +284,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   reserve_staging(layout.staged_bytes);
   executable->place(layout, binding, scratch_);
   const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, multiprocessors_,
-                              use_library_ ? &library_ : nullptr, false};
+                              use_library_ ? &library_ : nullptr, false, wgmma_};
 
   try {
     rt::record(before_, stream_);

@@ -16,6 +16,7 @@ namespace glimt {
 class Executable;
 struct Binding;
 struct KernelContext;
+enum class Wgmma;
 struct Layout;
 
 struct Tensor {
@@ -75,6 +76,7 @@ class Engine {
 
   int device_ = 0, multiprocessors_ = 1;
   bool use_library_;
+  Wgmma wgmma_;
   rt::LibraryGemm library_;
   rt::Stream stream_ = nullptr;
   rt::Event before_ = nullptr, after_ = nullptr;

@@ -24,6 +24,9 @@ struct View {
   }
 };
 
+// Which products Hopper's wgmma computes: none, those that fill the device with tiles, or all that it can.
+enum class Wgmma { never, large, always };
+
 struct KernelContext {
   Stream stream = nullptr;
   // Scratch for the running kernel, at least as large as its *_workspace function said.
@@ -33,6 +36,7 @@ struct KernelContext {
   rt::LibraryGemm* library = nullptr;
   // Nothing may be loaded or allocated now.
   bool capturing = false;
+  Wgmma wgmma = Wgmma::never;
 };
 
 // y = x wᵀ (+ bias, f32, may be null). `w` rows are contiguous in steps of w.stride.

@@ -1,5 +1,5 @@
 // y = x wᵀ + bias, any types and alignment: tiles of 64x64 through shared memory, 4x4 a thread, f32 sums.
-// This is the way for f32 activations and odd shapes; linear_gemv.cu and linear_mma.cu are the fast ones.
+// This is the way for f32 activations and odd shapes; linear_gemv.cu, linear_mma.cu and linear_wgmma.cu are the fast ones.
 #include "linear.h"
 
 #include "../runtime/launch.h"
@@ -95,8 +95,11 @@ bool linear_library(const KernelContext& context, const View& x, const View& w, 
 
 void linear(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
   if (x.rows == 0 || w.rows == 0) return;
+  const bool wgmma = wgmma_pays(context, x, w, y);
+  if (wgmma && context.wgmma == Wgmma::always) return linear_wgmma(context, x, w, bias, y);
   if (x.rows <= kGemvRows && gemv_fits(x, w, y)) return linear_gemv(context, x, w, bias, y);
   if (mma_fits(x, w, y) && linear_library(context, x, w, bias, y)) return;
+  if (wgmma) return linear_wgmma(context, x, w, bias, y);
   if (mma_fits(x, w, y)) return linear_mma(context, x, w, bias, y);
   linear_simt(context, x, w, bias, y);
 }

@@ -16,4 +16,8 @@ void linear_mma(const KernelContext& context, const View& x, const View& w, cons
 // Parts the k dimension is cut into, so that a small m n fills the device; each part needs m n floats of workspace.
 int mma_splits(int64_t m, int64_t n, int64_t k, int multiprocessors);
 
+// Hopper's tensor cores, for what mma_fits and where they are asked for.
+bool wgmma_pays(const KernelContext& context, const View& x, const View& w, const View& y);
+void linear_wgmma(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y);
+
 }  // namespace glimt

@@ -1,12 +1,14 @@
 // Registers, spills and static shared memory of every kernel, from a build's output (ptxas -v):
 //   ninja -C build/native-cuda -t clean && ninja -C build/native-cuda | node crates-free-native/scripts/ptxas-report.mjs
-// Writes a table; exits with 1 when a kernel spills.
+// Writes a table; exits with 1 when a kernel spills, or when ptxas says that it waits after each wgmma.
 import { execFileSync } from "node:child_process";
 import { text } from "node:stream/consumers";
 
 const kernels = [];
+const warnings = [];
 let current = null;
 for (const line of (await text(process.stdin)).split("\n")) {
+  if (line.includes("Potential Performance Loss")) warnings.push(line.trim());
   const entry = /Compiling entry function '(\S+)' for '(sm_\w+)'/.exec(line);
   if (entry) {
     current = { symbol: entry[1], arch: entry[2], registers: 0, spills: 0, stack: 0, shared: 0 };
@@ -36,7 +38,8 @@ for (const { name, arch, registers, spills, stack, shared } of rows) {
 }
 const spilling = rows.filter(({ spills }) => spills > 0);
 console.log(`\n${rows.length} kernels, ${spilling.length} spill.`);
-process.exitCode = spilling.length ? 1 : 0;
+for (const warning of new Set(warnings)) console.log(`\n${demangle([warning])[0]}`);
+process.exitCode = spilling.length || warnings.length ? 1 : 0;
 
 /** Short names: without the namespaces and the arguments. */
 function demangle(symbols) {

@@ -1,6 +1,7 @@
 // Runs the exported conformance cases (export-cases.ts) through the C interface and compares with the reference
 // backend's answers:
-//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name] [--graph]
+//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name] [--graph] [--wgmma]
+// --wgmma: with GLIMT_WGMMA=always.
 // --graph: each case runs eagerly, captured and replayed, and the replay is compared.
 #include <algorithm>
 #include <cmath>
@@ -73,7 +74,7 @@ std::string run(glimt_engine* engine, const Case& test, bool graph) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part] [--graph]\n"), 2;
+  if (count < 2) return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part] [--graph] [--wgmma]\n"), 2;
   std::string file_part, case_part;
   bool graph = false;
   for (int i = 2; i < count; i++) {
@@ -84,6 +85,8 @@ int main(int count, char** arguments) {
       case_part = arguments[++i];
     else if (argument == "--graph")
       graph = true;
+    else if (argument == "--wgmma")
+      setenv("GLIMT_WGMMA", "always", 1);
     else
       file_part = argument;
   }

@@ -1,5 +1,7 @@
 // What the engine does around its kernels: damaged programs, faults, aborts, graphs, lifetimes. Uses one exported case.
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 
 #include "cases.h"
@@ -113,6 +115,46 @@ void test_lifetimes(const Case& test) {
   glimt_emulator_memory_limit(uint64_t{8} << 30, nullptr);
 }
 
+// Which kernel a product of 130 rows, and one of 9, runs by: launches are refused one by one, by name.
+void test_wgmma_choice(const std::filesystem::path& folder) {
+  CaseReader reader(folder / "linear.bf16.cases");
+  std::vector<Case> tests;
+  for (uint32_t left = reader.u32(); left > 0; left--) {
+    tests.push_back(read_case(reader));
+    const std::string& name = tests.back().name;
+    if (name != "linear m=130 n=301 k=1096 weight=bf16" && name != "linear m=9 n=264 k=1096 weight=bf16")
+      tests.pop_back();
+  }
+  const auto kernels = [&](const char* wish) {
+    if (wish) setenv("GLIMT_WGMMA", wish, 1);
+    glimt_engine* engine = nullptr;
+    glimt_error error{};
+    const bool opened = !glimt_engine_create(nullptr, &engine, &error);
+    unsetenv("GLIMT_WGMMA");
+    if (!opened) return std::string(error.code) + ": " + error.message;
+    std::string names;
+    for (const Case& test : tests) {
+      PreparedCase prepared(engine, test);
+      glimt_emulator_fail(GLIMT_FAULT_LAUNCH, 1, nullptr);
+      const std::string found = error_of([&] { prepared.run(); });
+      names += found.substr(std::min(found.find("linear"), found.size()));
+      names = names.substr(0, names.find(" was refused")) + " ";
+    }
+    glimt_engine_destroy(engine);
+    return names;
+  };
+  const auto expect_kernels = [&](const char* wish, const std::string& expected) {
+    const std::string found = kernels(wish);
+    expect(starts_with(found, expected.c_str()), wish ? wish : "GLIMT_WGMMA unset", found);
+  };
+  expect(tests.size() == 2, "the cases that show the choice");
+  expect_kernels(nullptr, "linear_mma_64 linear_mma_128 ");
+  expect_kernels("0", "linear_mma_64 linear_mma_128 ");
+  expect_kernels("1", "linear_mma_64 linear_wgmma_256 ");
+  expect_kernels("always", "linear_wgmma_128 linear_wgmma_256 ");
+  expect_kernels("yes", "INPUT_INVALID: GLIMT_WGMMA is \"yes\"");
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -130,5 +172,6 @@ int main(int count, char** arguments) {
   test_faults(engine, test);
   glimt_engine_destroy(engine);
   test_lifetimes(test);
+  test_wgmma_choice(arguments[1]);
   return failures ? 1 : 0;
 }

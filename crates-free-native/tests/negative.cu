@@ -1,5 +1,6 @@
 // One deliberately broken kernel for each class of bug: the emulator must refuse it, by the right name. Classes that only
 // the instrumented build can name (GLIMT_CHECK_ACCESSES) must at least show there as NaN, where that is possible.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "broken_wgmma.h"
 #include "kernels/tensor_core.h"
 #include "runtime/emulator_control.h"
 #include "runtime/error.h"
@@ -177,6 +179,8 @@ auto starts(void (*kernel)(P...), unsigned threads, size_t shared = 0) {
   };
 }
 
+auto wgmma_starts(void (*kernel)(float*)) { return starts(kernel, 128, kWgmmaTestBytes); }
+
 const std::vector<Broken>& broken_kernels() {
   static const std::vector<Broken> all = {
       {"missing __syncthreads", "data race", true, false, starts(missing_barrier, 64)},
@@ -199,6 +203,33 @@ const std::vector<Broken>& broken_kernels() {
       {"misaligned ldmatrix", "misaligned access", false, false, starts(misaligned_ldmatrix, 64)},
       {"misaligned vector load", "misaligned access", false, false, starts(misaligned_pack, 32)},
       {"missing start_kernel", "missing wait", false, false, starts(missing_start, 64)},
+      {"missing wgmma wait", "missing wait", true, false, wgmma_starts(wgmma_without_wait)},
+      {"wgmma wait for too few groups", "missing wait", true, false, wgmma_starts(wgmma_waits_for_too_few)},
+      {"write to the sums of a wgmma", "missing wait", false, false, wgmma_starts(wgmma_sums_overwritten)},
+      {"missing wgmma commit", "missing wait", false, false, wgmma_starts(wgmma_without_commit)},
+      {"missing wgmma.fence", "missing fence", false, false, wgmma_starts(wgmma_without_fence)},
+      {"missing second wgmma.fence", "missing fence", false, false, wgmma_starts(wgmma_fenced_once)},
+      {"missing fence.proxy.async", "missing fence", true, true, wgmma_starts(wgmma_without_proxy_fence)},
+      {"fence.proxy.async behind the barrier", "missing fence", true, true, wgmma_starts(proxy_fence_behind_barrier)},
+      {"fence.proxy.async before the wait", "missing fence", true, true, wgmma_starts(proxy_fence_before_wait)},
+      {"missing barrier before wgmma", "data race", true, true, wgmma_starts(wgmma_before_barrier)},
+      {"wgmma before cp.async has delivered", "missing wait", true, false, wgmma_starts(wgmma_before_cp_async)},
+      {"store to what a wgmma reads", "data race", false, false, wgmma_starts(stage_refilled_too_early)},
+      {"cp.async to what a wgmma reads", "data race", false, false, wgmma_starts(stage_copied_too_early)},
+      {"store without a barrier behind wgmma", "data race", true, true, wgmma_starts(stage_refilled_without_barrier)},
+      {"wgmma matrix off its atom", "wrong descriptor", false, false, wgmma_starts(wgmma_off_its_atom<1>)},
+      {"wgmma matrix past shared memory", "wrong descriptor", false, false, wgmma_starts(wgmma_off_its_atom<64>)},
+      {"wgmma past the 128 bytes of a row", "wrong descriptor", false, false, wgmma_starts(wgmma_past_its_row)},
+      {"wgmma without a swizzle", "wrong descriptor", false, false,
+       wgmma_starts(wgmma_with_descriptor<uint64_t{1} << 62>)},
+      {"wgmma with another swizzle", "wrong descriptor", false, false,
+       wgmma_starts(wgmma_with_descriptor<uint64_t{3} << 62>)},
+      {"wgmma with atoms too close", "wrong descriptor", false, false,
+       wgmma_starts(wgmma_with_descriptor<uint64_t{64 ^ 8} << 32>)},
+      {"wgmma by three warps", "divergent collective", false, false, wgmma_starts(wgmma_by_three_warps)},
+      {"wgmma by two warps", "divergent collective", false, false, starts(wgmma_by_half_a_warpgroup, 64)},
+      {"wgmma in both branches", "divergent collective", false, false, wgmma_starts(wgmma_in_both_branches)},
+      {"wgmma descriptors that differ", "divergent collective", false, false, wgmma_starts(wgmma_of_two_minds)},
       {"too much shared memory", "launch configuration", false, false, starts(harmless, 64, 200 * 1024)},
       {"too many threads", "launch configuration", false, false, starts(harmless, 2048)},
       {"an empty block", "launch configuration", false, false, starts(harmless, 0)},
@@ -251,6 +282,20 @@ void test_broken(const Broken& broken, emu::Schedule schedule) {
   }
   rt::release(data);
   rt::release(fresh);
+  rt::destroy_stream(stream);
+}
+
+// The wgmma kernel that the broken ones were made from.
+void test_wgmma(emu::Schedule schedule) {
+  emu::set_schedule(schedule, 3);
+  rt::Stream stream = rt::create_stream();
+  auto* data = static_cast<float*>(rt::allocate(64 * sizeof(float)));
+  const std::string found = error_of([&] {
+    rt::launch(stream, "right", right_wgmma, 1, 128, kWgmmaTestBytes, data);
+    rt::synchronize(stream);
+  });
+  expect(found.empty() && std::all_of(data, data + 64, [](float x) { return x == 1; }), "wgmma as it should be", found);
+  rt::release(data);
   rt::destroy_stream(stream);
 }
 
@@ -310,6 +355,8 @@ void test_runtime() {
 
 int main() {
   using glimt::emu::Schedule;
+  for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
+    glimt::test_wgmma(schedule);
   for (const auto& broken : glimt::broken_kernels())
     for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
       glimt::test_broken(broken, schedule);

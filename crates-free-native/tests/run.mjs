@@ -28,9 +28,30 @@ step("conformance, threads in order", join(plain, "tests/cases"), cases);
 step("conformance, reversed", join(plain, "tests/cases"), cases, ".bf16", "--schedule", "1");
 step("conformance, shuffled", join(plain, "tests/cases"), cases, ".bf16", "--schedule", "2");
 step("conformance, replayed graphs", join(plain, "tests/cases"), cases, ".bf16", "--graph");
+const wgmma = ["--wgmma", "--case", "linear"];
+step("products through wgmma", join(plain, "tests/cases"), cases, ...wgmma);
+step(
+  "products through wgmma, reversed",
+  join(plain, "tests/cases"),
+  cases,
+  ".bf16",
+  ...wgmma,
+  "--schedule",
+  "1",
+);
+step(
+  "products through wgmma, shuffled",
+  join(plain, "tests/cases"),
+  cases,
+  ".f16",
+  ...wgmma,
+  "--schedule",
+  "2",
+);
 build(checked, "ON");
 step("planted bugs are named", join(checked, "tests/negative"));
 step("conformance, every access checked", join(checked, "tests/cases"), cases, ".bf16");
+step("products through wgmma, every access checked", join(checked, "tests/cases"), cases, ".bf16", ...wgmma);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed ? 1 : 0;
 

@@ -1,6 +1,6 @@
 /** `glimt conformance`: does every backend compute what it should on this machine? */
 import { arch, cpus, platform, release } from "node:os";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import type { Backend } from "../backends/backend.ts";
 import { createCudaBackend } from "../backends/cuda/backend.node.ts";
@@ -16,6 +16,7 @@ interface ConformanceFlags {
   readonly json?: true;
   readonly html?: string;
   readonly cudaAddon?: string;
+  readonly backend?: string;
 }
 
 export function conformanceCommand(): Command {
@@ -29,13 +30,19 @@ export function conformanceCommand(): Command {
       "--cuda-addon <file>",
       "judge this build of the CUDA addon, which may be the one on the CPU emulator",
     )
+    .addOption(
+      new Option("--backend <name>", "judge this one alone").choices(
+        backends.map(({ name }) => name).filter((name) => name !== "reference"),
+      ),
+    )
     .action(conformance);
 }
 
-async function conformance({ json, html, cudaAddon }: ConformanceFlags): Promise<void> {
+async function conformance({ json, html, cudaAddon, backend: only }: ConformanceFlags): Promise<void> {
   const columns: ReportColumn[] = [];
   const refused: Record<string, string> = {};
   for (const backend of judgedBackends(cudaAddon)) {
+    if (only !== undefined && backend.name !== only) continue;
     const probe = await backend.probe();
     if (probe.ok) columns.push(await judged(backend, json !== true));
     else refused[backend.name] = probe.reason;

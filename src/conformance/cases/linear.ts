@@ -14,6 +14,15 @@ const SIZES = [
   [129, 257],
 ] as const;
 
+/** [m, n, k]: past cache blocks; rows of 16-bit weights aligned to 16 bytes, k past every pipeline and with a tail. */
+const LARGE = [
+  [1, 301, 1100],
+  [2, 301, 1100],
+  [130, 301, 1100],
+  [9, 264, 1096],
+  [130, 301, 1096],
+] as const;
+
 export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
   const operands = (n: number, k: number) => ({
     x: normal([M, k]),
@@ -28,13 +37,8 @@ export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
     ),
   );
   const large = WEIGHT_DTYPES.flatMap((weight) =>
-    [1, 2, 130].map((m) =>
-      opCase(op, {
-        fields: { m, n: 301, k: 1100, weight },
-        weight,
-        symbols: { m },
-        operands: operands(301, 1100),
-      }),
+    LARGE.map(([m, n, k]) =>
+      opCase(op, { fields: { m, n, k, weight }, weight, symbols: { m }, operands: operands(n, k) }),
     ),
   );
   const views = WEIGHT_DTYPES.flatMap((weight) =>
@@ -48,6 +52,15 @@ export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
       });
     }),
   );
+  const alignedViews = WEIGHT_DTYPES.map((weight) => {
+    const { x, ...others } = operands(72, 200);
+    return opCase(op, {
+      fields: { m: 130, n: 72, k: 200, weight, x: "strided by 16 bytes" },
+      weight,
+      symbols: { m: 130 },
+      operands: { x: strided(x, 8, 16), ...others },
+    });
+  });
   const notFinite = [1, 9].map((m) => {
     const { x, ...others } = operands(17, 40);
     return opCase(op, {
@@ -56,5 +69,5 @@ export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
       operands: { x: withValues(x, { [m * 40 - 1]: Number.NaN }), ...others },
     });
   });
-  return [...sizes, ...large, ...views, ...notFinite];
+  return [...sizes, ...large, ...views, ...alignedViews, ...notFinite];
 }
