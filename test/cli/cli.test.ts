@@ -256,6 +256,13 @@ test("conformance prints a matrix, an object, and a page", () => {
   assert.match(readFileSync(page, "utf8"), /<td class="ok">ok, rel .*12\/12 greedy/);
 });
 
+test("conformance --backend judges that one alone", () => {
+  const { columns, refused } = json("conformance", "--json", "--backend", "cuda");
+  const names = [...columns.map(({ title }: { title: string }) => title), ...Object.keys(refused)];
+  assert.ok(names.length > 0 && names.every((name) => name.startsWith("cuda")), names.join());
+  assert.match(glimt("conformance", "--backend", "reference").stderr, /Allowed choices are cuda, wasm/);
+});
+
 test("help and version need no model", () => {
   assert.match(glimt("--help").stdout, /run.*process.*graph.*inspect/s);
   assert.match(glimt("run", "--help").stdout, /--image.*--temperature/s);
