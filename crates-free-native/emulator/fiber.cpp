@@ -13,7 +13,10 @@
 #include <ucontext.h>
 #endif
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)0)
 #endif
 
 namespace glimt::emu {
@@ -28,6 +31,15 @@ void* allocate_stack() {
   if (base == MAP_FAILED) throw std::bad_alloc();
   mprotect(base, 4096, PROT_NONE);
   return base;
+}
+
+// What a fiber was left in the middle of never returns: its frames' red zones would stay, for whoever comes next.
+void forget_frames(void* stack) { ASAN_UNPOISON_MEMORY_REGION(stack, kStackBytes); }
+
+void release_stack(void* stack) {
+  if (!stack) return;
+  forget_frames(stack);
+  munmap(stack, kStackBytes);
 }
 
 }  // namespace
@@ -59,12 +71,11 @@ glimt_fiber_switch:
 .size glimt_fiber_switch,.-glimt_fiber_switch
 )");
 
-Fiber::~Fiber() {
-  if (stack_) munmap(stack_, kStackBytes);
-}
+Fiber::~Fiber() { release_stack(stack_); }
 
 void Fiber::reset(void (*entry)()) {
   if (!stack_) stack_ = allocate_stack();
+  forget_frames(stack_);
   auto top = reinterpret_cast<uintptr_t>(stack_) + kStackBytes;
   auto* sp = reinterpret_cast<void**>(top & ~uintptr_t{63});
   // As if `entry` had been called: after `ret` the stack pointer is 8 modulo 16.
@@ -79,12 +90,13 @@ void Fiber::switch_from(Fiber& from) { glimt_fiber_switch(&from.context_, contex
 #else
 
 Fiber::~Fiber() {
-  if (stack_) munmap(stack_, kStackBytes);
+  release_stack(stack_);
   delete static_cast<ucontext_t*>(context_);
 }
 
 void Fiber::reset(void (*entry)()) {
   if (!stack_) stack_ = allocate_stack();
+  forget_frames(stack_);
   if (!context_) context_ = new ucontext_t;
   auto* context = static_cast<ucontext_t*>(context_);
   getcontext(context);

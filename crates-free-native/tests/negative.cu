@@ -1,11 +1,16 @@
 // One deliberately broken kernel for each class of bug: the emulator must refuse it, by the right name. Classes that only
 // the instrumented build can name (GLIMT_CHECK_ACCESSES) must at least show there as NaN, where that is possible.
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "broken_wgmma.h"
@@ -21,6 +26,13 @@ namespace {
 constexpr bool kChecked = true;
 #else
 constexpr bool kChecked = false;
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitised = true;
+// Threads that a fault leaves in the middle of a kernel keep what they allocated.
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() { return "detect_leaks=0"; }
+#else
+constexpr bool kSanitised = false;
 #endif
 
 // Reverses 64 numbers through shared memory, without the barrier that must stand between.
@@ -167,6 +179,8 @@ struct Broken {
   // Only the instrumented build names it; the other must show a NaN in `data`, or (maybe_silent) may miss it.
   bool needs_check, maybe_silent;
   std::function<void(rt::Stream, float*, float*)> launch;
+  // AddressSanitizer ends the process there.
+  bool is_fatal = false;
 };
 
 template <class... P, class... A>
@@ -194,9 +208,9 @@ const std::vector<Broken>& broken_kernels() {
       {"missing cp.async wait", "missing wait", false, false, starts(missing_wait, 64)},
       {"cp.async wait without barrier", "data race", true, false, starts(wait_without_barrier, 64)},
       {"wait for too few groups", "missing wait", true, false, starts(wait_for_too_few, 64)},
-      {"read past an allocation", "out of bounds", true, true, starts(reads_past_the_end, 64)},
-      {"write past an allocation", "out of bounds", false, false, starts(writes_past_the_end, 64)},
-      {"write before an allocation", "out of bounds", false, false, starts(writes_before_the_start, 64)},
+      {"read past an allocation", "out of bounds", true, true, starts(reads_past_the_end, 64), kSanitised},
+      {"write past an allocation", "out of bounds", false, false, starts(writes_past_the_end, 64), kSanitised},
+      {"write before an allocation", "out of bounds", false, false, starts(writes_before_the_start, 64), kSanitised},
       {"write past shared memory", "out of bounds", false, false, starts(writes_past_shared, 64, sizeof(Small))},
       {"read of unwritten shared memory", "uninitialised read", true, false, starts(reads_unwritten_shared, 64)},
       {"read of unwritten memory", "uninitialised read", true, false, starts(reads_unwritten_memory, 64)},
@@ -258,6 +272,19 @@ std::string error_of(const std::function<void()>& body) {
   }
 }
 
+// Whether `body` takes down the process that runs it.
+bool is_deadly(const std::function<void()>& body) {
+  std::fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!std::freopen("/dev/null", "w", stderr)) _exit(0);
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  return child > 0 && waitpid(child, &status, 0) == child && status != 0;
+}
+
 void test_broken(const Broken& broken, emu::Schedule schedule) {
   emu::set_schedule(schedule, 3);
   rt::Stream stream = rt::create_stream();
@@ -265,15 +292,17 @@ void test_broken(const Broken& broken, emu::Schedule schedule) {
   auto* fresh = static_cast<float*>(rt::allocate(64 * sizeof(float)));
   rt::fill(stream, data, 0, 64 * sizeof(float));
   rt::synchronize(stream);
-  const std::string found = error_of([&] {
+  const auto run = [&] {
     broken.launch(stream, data, fresh);
     rt::synchronize(stream);
-  });
+  };
   // What a missing barrier leaves behind depends on who comes first: a race, or nothing written yet.
   const bool race = std::string(broken.kind) == "data race";
-  const bool named = found.find(std::string("(") + broken.kind + ")") != std::string::npos ||
-                     (race && found.find("(uninitialised read)") != std::string::npos);
-  if (!broken.needs_check || kChecked) {
+  if (broken.is_fatal) {
+    expect(is_deadly(run), broken.name, "ends the process");
+  } else if (const std::string found = error_of(run); !broken.needs_check || kChecked) {
+    const bool named = found.find(std::string("(") + broken.kind + ")") != std::string::npos ||
+                       (race && found.find("(uninitialised read)") != std::string::npos);
     expect(named, broken.name, found.empty() ? "nothing was found" : found);
   } else if (!broken.maybe_silent && schedule != emu::Schedule::in_order) {
     bool nan = false;
@@ -297,6 +326,27 @@ void test_wgmma(emu::Schedule schedule) {
   expect(found.empty() && std::all_of(data, data + 64, [](float x) { return x == 1; }), "wgmma as it should be", found);
   rt::release(data);
   rt::destroy_stream(stream);
+}
+
+// Memory that was a stack of an emulated thread is as good as any other once the thread that emulated it has ended.
+void test_stacks() {
+  std::thread([] {
+    rt::Stream stream = rt::create_stream();
+    auto* data = static_cast<float*>(rt::allocate(32 * sizeof(float)));
+    const std::string found = error_of([&] {
+      rt::launch(stream, "broken", divergent_shuffle, 1, 32, 0, data);
+      rt::synchronize(stream);
+    });
+    expect(!found.empty(), "threads left in the middle of a kernel", found);
+    rt::release(data);
+    rt::destroy_stream(stream);
+  }).join();
+  constexpr size_t kBytes = size_t{8} << 20;
+  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  expect(memory != MAP_FAILED, "memory where their stacks were", "");
+  volatile char* bytes = static_cast<char*>(memory);
+  for (size_t i = 0; i < kBytes; i += 8) bytes[i] = 1;
+  munmap(memory, kBytes);
 }
 
 // What CUDA refuses while a stream is captured, and faults on demand.
@@ -361,6 +411,7 @@ int main() {
     for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
       glimt::test_broken(broken, schedule);
   glimt::emu::set_schedule(Schedule::in_order, 1);
+  glimt::test_stacks();
   glimt::test_runtime();
   std::printf("%s\n", glimt::failures ? "FAILED" : "all caught");
   return glimt::failures ? 1 : 0;

@@ -1,5 +1,6 @@
 // Builds and runs the native tests on the CPU emulator: node crates-free-native/tests/run.mjs
-// Twice: as users' tests run it, and with every memory access of the kernels checked (slow: bf16 only).
+// As users' tests run it, with every memory access of the kernels checked (slow: bf16 only), and the emulator alone under
+// AddressSanitizer.
 // The last line is `N passed, N failed`.
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -10,6 +11,7 @@ const root = join(source, "..");
 const cases = join(root, "build/native-cases");
 const plain = join(root, "build/native-emulator");
 const checked = join(root, "build/native-checked");
+const sanitised = join(root, "build/native-asan");
 const totals = { passed: 0, failed: 0 };
 
 for (const tool of ["cmake", "ninja", "g++"]) {
@@ -21,7 +23,7 @@ for (const tool of ["cmake", "ninja", "g++"]) {
 }
 
 step("cases with the reference's answers", process.execPath, join(source, "tests/export-cases.mjs"), cases);
-build(plain, "OFF");
+build(plain);
 step("planted bugs are caught", join(plain, "tests/negative"));
 step("engine", join(plain, "tests/engine"), cases);
 step("conformance, threads in order", join(plain, "tests/cases"), cases);
@@ -48,17 +50,20 @@ step(
   "--schedule",
   "2",
 );
-build(checked, "ON");
+build(checked, ["-DGLIMT_CHECK_ACCESSES=ON"]);
 step("planted bugs are named", join(checked, "tests/negative"));
 step("conformance, every access checked", join(checked, "tests/cases"), cases, ".bf16");
 step("products through wgmma, every access checked", join(checked, "tests/cases"), cases, ".bf16", ...wgmma);
+// The emulator itself: no kernels but the broken ones.
+build(sanitised, ["-DGLIMT_ASAN=ON"], "negative");
+step("planted bugs are caught under AddressSanitizer", join(sanitised, "tests/negative"));
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed ? 1 : 0;
 
-function build(folder, checks) {
-  const options = ["-DGLIMT_BACKEND=emulator", `-DGLIMT_CHECK_ACCESSES=${checks}`, "-DGLIMT_TESTS=ON"];
-  step(`configure ${folder}`, "cmake", "-S", source, "-B", folder, "-G", "Ninja", ...options);
-  step(`build ${folder}`, "cmake", "--build", folder);
+function build(folder, options = [], target = "all") {
+  const given = ["-DGLIMT_BACKEND=emulator", "-DGLIMT_TESTS=ON", ...options];
+  step(`configure ${folder}`, "cmake", "-S", source, "-B", folder, "-G", "Ninja", ...given);
+  step(`build ${folder}`, "cmake", "--build", folder, "--target", target);
 }
 
 /** Runs a command; what it printed is shown when it fails. */
