@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 const source = join(dirname(fileURLToPath(import.meta.url)), "..");
 const root = join(source, "..");
 const cases = join(root, "build/native-cases");
-const plain = join(root, "build/native-emulator");
+// Where the emulated addon is built: its kernels are compiled once for both.
+const plain = join(root, "build/bindings/emulator");
+const plainTests = join(plain, "native/tests");
 const checked = join(root, "build/native-checked");
 const sanitised = join(root, "build/native-asan");
 const totals = { passed: 0, failed: 0 };
@@ -23,18 +25,20 @@ for (const tool of ["cmake", "ninja", "g++"]) {
 }
 
 step("cases with the reference's answers", process.execPath, join(source, "tests/export-cases.mjs"), cases);
-build(plain);
-step("planted bugs are caught", join(plain, "tests/negative"));
-step("engine", join(plain, "tests/engine"), cases);
-step("conformance, threads in order", join(plain, "tests/cases"), cases);
-step("conformance, reversed", join(plain, "tests/cases"), cases, ".bf16", "--schedule", "1");
-step("conformance, shuffled", join(plain, "tests/cases"), cases, ".bf16", "--schedule", "2");
-step("conformance, replayed graphs", join(plain, "tests/cases"), cases, ".bf16", "--graph");
+step("addon on the emulator", process.execPath, join(root, "bindings/build.mjs"), "emulator");
+step(`configure ${plain}`, "cmake", plain, "-DGLIMT_TESTS=ON");
+step(`build ${plain}`, "cmake", "--build", plain, "--target", "cases", "engine", "negative");
+step("planted bugs are caught", join(plainTests, "negative"));
+step("engine", join(plainTests, "engine"), cases);
+step("conformance, threads in order", join(plainTests, "cases"), cases);
+step("conformance, reversed", join(plainTests, "cases"), cases, ".bf16", "--schedule", "1");
+step("conformance, shuffled", join(plainTests, "cases"), cases, ".bf16", "--schedule", "2");
+step("conformance, replayed graphs", join(plainTests, "cases"), cases, ".bf16", "--graph");
 const wgmma = ["--wgmma", "--case", "linear"];
-step("products through wgmma", join(plain, "tests/cases"), cases, ...wgmma);
+step("products through wgmma", join(plainTests, "cases"), cases, ...wgmma);
 step(
   "products through wgmma, reversed",
-  join(plain, "tests/cases"),
+  join(plainTests, "cases"),
   cases,
   ".bf16",
   ...wgmma,
@@ -43,7 +47,7 @@ step(
 );
 step(
   "products through wgmma, shuffled",
-  join(plain, "tests/cases"),
+  join(plainTests, "cases"),
   cases,
   ".f16",
   ...wgmma,
@@ -60,7 +64,7 @@ step("planted bugs are caught under AddressSanitizer", join(sanitised, "tests/ne
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed ? 1 : 0;
 
-function build(folder, options = [], target = "all") {
+function build(folder, options, target = "all") {
   const given = ["-DGLIMT_BACKEND=emulator", "-DGLIMT_TESTS=ON", ...options];
   step(`configure ${folder}`, "cmake", "-S", source, "-B", folder, "-G", "Ninja", ...given);
   step(`build ${folder}`, "cmake", "--build", folder, "--target", target);
