@@ -1,5 +1,6 @@
 /** What a run of a program has to do at the least: arithmetic, and bytes that must come from memory. */
 import type { Program, ProgramTensor } from "../../src/compiler/program.ts";
+import type { InputSpec } from "../../src/graph/op-definition.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import { evaluateDim, type SymbolValues } from "../../src/tensor/dims.ts";
 import { BYTES_PER_ELEMENT } from "../../src/tensor/dtype.ts";
@@ -17,11 +18,17 @@ export function operations(program: Program, symbols: SymbolValues, extents: rea
     const tensor = (index: number) => program.tensors[inputs[index] as number] as ProgramTensor;
     const size = (index: number, side: "rows" | "cols") => evaluateDim(tensor(index)[side], symbols);
     const attr = (name: string) => attrs[Object.keys(OPS[op].attrs).indexOf(name)] as number;
-    if (op === "linear" || op === "linear_bias")
-      total += 2 * size(0, "rows") * size(0, "cols") * size(1, "rows");
-    if (op === "attention_varlen") total += 4 * fullPairs(extents) * attr("numHeads") * attr("headDim");
-    if (op === "attention_paged") total += 4 * causalPairs(extents) * attr("numHeads") * attr("headDim");
     if (op === "experts") throw new Error("Operations are counted of dense models only.");
+    // By operands, not by name: a fused op counts as the ops it stands for.
+    const specs: Readonly<Record<string, InputSpec>> = OPS[op].inputs;
+    const names = Object.keys(specs);
+    const w = names.findIndex((name) => specs[name]?.kind === "matrix");
+    if (w >= 0)
+      total += 2 * size(names.indexOf("x"), "rows") * size(names.indexOf("x"), "cols") * size(w, "rows");
+    if (names.includes("cuSeqlens")) {
+      const pairs = names.includes("cache") ? causalPairs(extents) : fullPairs(extents);
+      total += 4 * pairs * attr("numHeads") * attr("headDim");
+    }
   }
   return total;
 }
@@ -56,10 +63,10 @@ export function bytesRead(program: Program, tokens: number, extents: readonly Ex
 export function cacheBytesPerToken(program: Program): number {
   let total = 0;
   for (const { op, inputs, attrs } of program.instructions) {
-    if (op !== "kv_write") continue;
-    const cache = program.tensors[
-      inputs[Object.keys(OPS[op].inputs).indexOf("cache")] as number
-    ] as ProgramTensor;
+    const names = Object.keys(OPS[op].inputs);
+    // What stores keys and values, alone or fused with others.
+    if (!names.includes("slots")) continue;
+    const cache = program.tensors[inputs[names.indexOf("cache")] as number] as ProgramTensor;
     const { dtype, cols } = program.buffers[cache.buffer] as Program["buffers"][number];
     const pageSize = attrs[Object.keys(OPS[op].attrs).indexOf("pageSize")] as number;
     total += (evaluateDim(cols, {}) / pageSize) * BYTES_PER_ELEMENT[dtype];

@@ -145,6 +145,20 @@ constexpr OpEntry kRope{
     },
     nullptr, nullptr};
 
+template <class Attrs>
+bool fits_cache(const Attrs& attrs, const View& cache) {
+  return attrs.numKvHeads > 0 && attrs.pageSize > 0 &&
+         cache.cols == page_elements(attrs.numKvHeads, attrs.pageSize, attrs.headDim);
+}
+
+void check_slots(const Operands& o, uint32_t input, const View& cache, uint32_t page_size) {
+  const int32_t* slots = o.host[input];
+  if (!slots) return;
+  for (int64_t i = 0; i < o.inputs[input].rows; i++)
+    if (slots[i] != -1)
+      check_index(name_of(o), "page", slots[i] < 0 ? -1 : slots[i] / static_cast<int64_t>(page_size), cache.rows);
+}
+
 constexpr OpEntry kKvWrite{
     "kv_write", 4, 1, kWords<program::op_kv_write::Attrs>,
     [](const KernelContext& c, const Operands& o) {
@@ -154,23 +168,43 @@ constexpr OpEntry kKvWrite{
     [](const Operands& o) {
       const auto& attrs = o.instruction.attrs_as<program::op_kv_write::Attrs>();
       const View &k = o.inputs[0], &cache = o.inputs[3];
-      require(same_shape(k, o.inputs[1]) && k.dtype == cache.dtype && attrs.pageSize > 0 &&
-                  k.cols == int64_t{attrs.numKvHeads} * attrs.headDim &&
-                  cache.cols == page_elements(attrs.numKvHeads, attrs.pageSize, attrs.headDim),
+      require(same_shape(k, o.inputs[1]) && k.dtype == cache.dtype && fits_cache(attrs, cache) &&
+                  k.cols == int64_t{attrs.numKvHeads} * attrs.headDim,
               o, "k, v and the cache");
       i32_vector(o, o.inputs[2], k.rows);
     },
     nullptr,
     [](const Operands& o) {
-      const int32_t* slots = o.host[2];
-      if (!slots) return;
-      const auto page_size = static_cast<int64_t>(o.instruction.attrs_as<program::op_kv_write::Attrs>().pageSize);
-      for (int64_t i = 0; i < o.inputs[2].rows; i++)
-        if (slots[i] != -1)
-          check_index("kv_write", "page", slots[i] < 0 ? -1 : slots[i] / page_size, o.inputs[3].rows);
+      check_slots(o, 2, o.inputs[3], o.instruction.attrs_as<program::op_kv_write::Attrs>().pageSize);
     }};
 
 // ---- attention ----
+
+// Inputs from `cache` on: the cache, blockTable, cuSeqlens, contextLens.
+template <class Attrs>
+void check_paged(const Operands& o, const Attrs& attrs, uint32_t cache) {
+  const View &q = o.inputs[0], &table = o.inputs[cache + 1];
+  require(same_shape(q, o.outputs[0]) && q.dtype == o.inputs[cache].dtype && fits_cache(attrs, o.inputs[cache]) &&
+              attrs.numHeads % attrs.numKvHeads == 0 && q.cols == int64_t{attrs.numHeads} * attrs.headDim,
+          o, "q, the cache and y");
+  require(table.dtype == DType::i32 && table.stride == table.cols, o, "the block table and its rows");
+  i32_vector(o, o.inputs[cache + 2], table.rows + 1);
+  i32_vector(o, o.inputs[cache + 3], table.rows);
+}
+
+void check_contexts(const Operands& o, uint32_t cache, uint32_t page_size) {
+  const View& table = o.inputs[cache + 1];
+  check_bounds(o, cache + 2, o.inputs[0].rows);
+  const int32_t *blocks = o.host[cache + 1], *bounds = o.host[cache + 2], *lengths = o.host[cache + 3];
+  for (int64_t s = 0; s < table.rows && lengths; s++) {
+    if (bounds && bounds[s + 1] == bounds[s]) continue;
+    if (bounds)
+      check_index(name_of(o), "the query count of a context", bounds[s + 1] - bounds[s], int64_t{lengths[s]} + 1);
+    check_index(name_of(o), "context length", lengths[s], table.cols * page_size + 1);
+    for (int64_t block = 0; blocks && block * page_size < lengths[s]; block++)
+      check_index(name_of(o), "page", blocks[s * table.cols + block], o.inputs[cache].rows);
+  }
+}
 
 constexpr OpEntry kAttentionPaged{
     "attention_paged", 5, 1, kWords<program::op_attention_paged::Attrs>,
@@ -180,35 +214,46 @@ constexpr OpEntry kAttentionPaged{
                       o.inputs[3].as<const int32_t>(), o.inputs[4].as<const int32_t>(),
                       o.instruction.attrs_as<program::op_attention_paged::Attrs>(), o.outputs[0]);
     },
-    [](const Operands& o) {
-      const auto& attrs = o.instruction.attrs_as<program::op_attention_paged::Attrs>();
-      const View &q = o.inputs[0], &cache = o.inputs[1], &table = o.inputs[2];
-      require(same_shape(q, o.outputs[0]) && q.dtype == cache.dtype && attrs.numKvHeads > 0 && attrs.pageSize > 0 &&
-                  attrs.numHeads % attrs.numKvHeads == 0 && q.cols == int64_t{attrs.numHeads} * attrs.headDim &&
-                  cache.cols == page_elements(attrs.numKvHeads, attrs.pageSize, attrs.headDim),
-              o, "q, the cache and y");
-      require(table.dtype == DType::i32 && table.stride == table.cols, o, "the block table and its rows");
-      i32_vector(o, o.inputs[3], table.rows + 1);
-      i32_vector(o, o.inputs[4], table.rows);
-    },
+    [](const Operands& o) { check_paged(o, o.instruction.attrs_as<program::op_attention_paged::Attrs>(), 1); },
     [](const Operands& o, int sms) {
       return attention_paged_workspace(o.inputs[0].rows, o.inputs[2].rows, o.inputs[2].cols,
                                        o.instruction.attrs_as<program::op_attention_paged::Attrs>(), sms);
     },
     [](const Operands& o) {
-      const auto page_size = static_cast<int64_t>(o.instruction.attrs_as<program::op_attention_paged::Attrs>().pageSize);
-      const View& table = o.inputs[2];
-      check_bounds(o, 3, o.inputs[0].rows);
-      const int32_t *blocks = o.host[2], *bounds = o.host[3], *lengths = o.host[4];
-      for (int64_t s = 0; s < table.rows && lengths; s++) {
-        if (bounds && bounds[s + 1] == bounds[s]) continue;
-        if (bounds)
-          check_index("attention_paged", "the query count of a context", bounds[s + 1] - bounds[s],
-                      int64_t{lengths[s]} + 1);
-        check_index("attention_paged", "context length", lengths[s], table.cols * page_size + 1);
-        for (int64_t block = 0; blocks && block * page_size < lengths[s]; block++)
-          check_index("attention_paged", "page", blocks[s * table.cols + block], o.inputs[1].rows);
-      }
+      check_contexts(o, 1, o.instruction.attrs_as<program::op_attention_paged::Attrs>().pageSize);
+    }};
+
+constexpr OpEntry kRopeAttentionPaged{
+    "rope_attention_paged", 10, 2, kWords<program::op_rope_attention_paged::Attrs>,
+    [](const KernelContext& c, const Operands& o) {
+      const View& table = o.inputs[7];
+      rope_attention_paged(c, o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3], o.inputs[4],
+                           o.inputs[5].as<const int32_t>(), o.inputs[6], table.as<const int32_t>(), table.rows,
+                           table.cols, o.inputs[8].as<const int32_t>(), o.inputs[9].as<const int32_t>(),
+                           o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>(), o.outputs[0]);
+    },
+    [](const Operands& o) {
+      const auto& attrs = o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>();
+      const View &q = o.inputs[0], &k = o.inputs[1];
+      check_paged(o, attrs, 6);
+      require(same_shape(k, o.inputs[2]) && k.dtype == q.dtype && k.rows == q.rows &&
+                  k.cols == int64_t{attrs.numKvHeads} * attrs.headDim && attrs.rotaryDim <= attrs.headDim &&
+                  attrs.rotaryDim % 2 == 0,
+              o, "q, k and v");
+      for (int i = 3; i <= 4; i++)
+        require(o.inputs[i].dtype == DType::f32 && o.inputs[i].rows == q.rows &&
+                    o.inputs[i].cols == attrs.rotaryDim / 2,
+                o, "q and its tables");
+      i32_vector(o, o.inputs[5], q.rows);
+    },
+    [](const Operands& o, int sms) {
+      return rope_attention_paged_workspace(o.inputs[0], o.inputs[7].rows, o.inputs[7].cols,
+                                            o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>(), sms);
+    },
+    [](const Operands& o) {
+      const uint32_t page_size = o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>().pageSize;
+      check_slots(o, 5, o.inputs[6], page_size);
+      check_contexts(o, 6, page_size);
     }};
 
 constexpr OpEntry kAttentionVarlen{
@@ -359,6 +404,8 @@ const OpEntry* find_op(Op op) {
       return &kKvWrite;
     case Op::attention_paged:
       return &kAttentionPaged;
+    case Op::rope_attention_paged:
+      return &kRopeAttentionPaged;
     case Op::attention_varlen:
       return &kAttentionVarlen;
     case Op::swiglu:

@@ -7,10 +7,11 @@
 
 namespace glimt {
 
+inline const char* name_of(const Operands& operands) { return find_op(operands.instruction.op)->name; }
+
 [[noreturn]] inline void shapes_differ(const Operands& operands, const char* what) {
-  const auto& instruction = operands.instruction;
   throw Error("PROGRAM_INVALID",
-              instruction.scope + "." + find_op(instruction.op)->name + ": " + what + " do not fit each other.");
+              operands.instruction.scope + "." + name_of(operands) + ": " + what + " do not fit each other.");
 }
 
 inline void require(bool fits, const Operands& operands, const char* what) {
@@ -44,13 +45,13 @@ inline void check_all(const Operands& operands, uint32_t input, const char* what
   const int32_t* values = operands.host[input];
   if (!values) return;
   for (int64_t i = 0; i < operands.inputs[input].rows; i++)
-    check_index(find_op(operands.instruction.op)->name, what, values[i], count);
+    check_index(name_of(operands), what, values[i], count);
 }
 
 inline void check_bounds(const Operands& operands, uint32_t input, int64_t rows) {
   const int32_t* bounds = operands.host[input];
   if (!bounds) return;
-  const char* name = find_op(operands.instruction.op)->name;
+  const char* name = name_of(operands);
   check_index(name, "cuSeqlens", bounds[0], rows + 1);
   for (int64_t i = 1; i < operands.inputs[input].rows; i++) {
     check_index(name, "cuSeqlens", bounds[i], rows + 1);

@@ -78,6 +78,7 @@ enum class Op : uint32_t {
   rope = 9,
   kv_write = 10,
   attention_paged = 11,
+  rope_attention_paged = 23,
   attention_varlen = 12,
   swiglu = 13,
   gelu = 14,
@@ -192,6 +193,22 @@ struct Attrs {
   float scale;
 };
 }  // namespace op_attention_paged
+
+// Rotates q and k, stores the rotated k and v in the cache, then attends: rope, kv_write and attention_paged.
+namespace op_rope_attention_paged {
+enum Input : uint32_t { in_q = 0, in_k = 1, in_v = 2, in_cos = 3, in_sin = 4, in_slots = 5, in_cache = 6, in_blockTable = 7, in_cuSeqlens = 8, in_contextLens = 9 };
+enum Output : uint32_t { out_y = 0, out_written = 1 };
+enum Pairs : uint32_t { pairs_interleaved = 0, pairs_half = 1 };
+struct Attrs {
+  uint32_t numHeads;
+  uint32_t numKvHeads;
+  uint32_t headDim;
+  uint32_t rotaryDim;
+  uint32_t pairs;
+  uint32_t pageSize;
+  float scale;
+};
+}  // namespace op_rope_attention_paged
 
 // Full (not causal) attention inside each run of rows cuSeqlens[i]..cuSeqlens[i+1].
 namespace op_attention_varlen {

@@ -248,4 +248,32 @@ size_t attention_paged_workspace(int64_t tokens, int64_t sequences, int64_t bloc
   return splits == 1 ? 0 : static_cast<size_t>(tokens) * attrs.numHeads * splits * (attrs.headDim + 2) * sizeof(float);
 }
 
+namespace {
+
+program::op_attention_paged::Attrs attention_attrs(const program::op_rope_attention_paged::Attrs& attrs) {
+  return {attrs.numHeads, attrs.numKvHeads, attrs.headDim, attrs.pageSize, attrs.scale};
+}
+
+size_t rotated_bytes(const View& q) {
+  return static_cast<size_t>(q.rows) * q.cols * (q.dtype == DType::f32 ? sizeof(float) : sizeof(bf16));
+}
+
+}  // namespace
+
+void rope_attention_paged(const KernelContext& context, const View& q, const View& k, const View& v, const View& cos,
+                          const View& sin, const int32_t* slots, const View& cache, const int32_t* block_table,
+                          int64_t sequences, int64_t blocks, const int32_t* cu_seqlens, const int32_t* context_lens,
+                          const program::op_rope_attention_paged::Attrs& attrs, const View& y) {
+  const View rotated{context.workspace, q.dtype, q.rows, q.cols, q.cols};
+  rope_kv_write(context, q, k, v, cos, sin, slots, cache, attrs, rotated);
+  attention_paged(context.behind(rotated_bytes(q)), rotated, cache, block_table, sequences, blocks, cu_seqlens,
+                  context_lens, attention_attrs(attrs), y);
+}
+
+size_t rope_attention_paged_workspace(const View& q, int64_t sequences, int64_t blocks,
+                                      const program::op_rope_attention_paged::Attrs& attrs, int multiprocessors) {
+  return workspace_bytes(rotated_bytes(q)) +
+         attention_paged_workspace(q.rows, sequences, blocks, attention_attrs(attrs), multiprocessors);
+}
+
 }  // namespace glimt

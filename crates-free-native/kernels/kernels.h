@@ -27,6 +27,12 @@ struct View {
 // Which products Hopper's wgmma computes: none, those that fill the device with tiles, or all that it can.
 enum class Wgmma { never, large, always };
 
+// Parts of workspace begin at multiples of this.
+constexpr size_t kWorkspaceAlignment = 256;
+constexpr size_t workspace_bytes(size_t bytes) {
+  return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+}
+
 struct KernelContext {
   Stream stream = nullptr;
   // Scratch for the running kernel, at least as large as its *_workspace function said.
@@ -37,6 +43,13 @@ struct KernelContext {
   // Nothing may be loaded or allocated now.
   bool capturing = false;
   Wgmma wgmma = Wgmma::never;
+
+  // For a kernel that comes with others which use the first `bytes` of workspace.
+  KernelContext behind(size_t bytes) const {
+    KernelContext context = *this;
+    context.workspace = static_cast<char*>(workspace) + workspace_bytes(bytes);
+    return context;
+  }
 };
 
 // y = x wᵀ (+ bias, f32, may be null). `w` rows are contiguous in steps of w.stride.
@@ -61,6 +74,11 @@ void rope(const KernelContext& context, const View& x, const View& cos, const Vi
 void kv_write(const KernelContext& context, const View& k, const View& v, const int32_t* slots, const View& cache,
               const program::op_kv_write::Attrs& attrs);
 
+// y = rope(q); rope(k) and v go to the cache.
+void rope_kv_write(const KernelContext& context, const View& q, const View& k, const View& v, const View& cos,
+                   const View& sin, const int32_t* slots, const View& cache,
+                   const program::op_rope_attention_paged::Attrs& attrs, const View& y);
+
 void attention_varlen(const KernelContext& context, const View& q, const View& k, const View& v,
                       const int32_t* cu_seqlens, int64_t sequences, const program::op_attention_varlen::Attrs& attrs,
                       const View& y);
@@ -70,6 +88,13 @@ void attention_paged(const KernelContext& context, const View& q, const View& ca
                      const program::op_attention_paged::Attrs& attrs, const View& y);
 size_t attention_paged_workspace(int64_t tokens, int64_t sequences, int64_t blocks,
                                  const program::op_attention_paged::Attrs& attrs, int multiprocessors);
+// The same after rope_kv_write. Workspace: the rotated queries, then attention_paged's.
+void rope_attention_paged(const KernelContext& context, const View& q, const View& k, const View& v, const View& cos,
+                          const View& sin, const int32_t* slots, const View& cache, const int32_t* block_table,
+                          int64_t sequences, int64_t blocks, const int32_t* cu_seqlens, const int32_t* context_lens,
+                          const program::op_rope_attention_paged::Attrs& attrs, const View& y);
+size_t rope_attention_paged_workspace(const View& q, int64_t sequences, int64_t blocks,
+                                      const program::op_rope_attention_paged::Attrs& attrs, int multiprocessors);
 
 void embed(const KernelContext& context, const int32_t* ids, const View& table, const View& y);
 void gather_rows(const KernelContext& context, const View& x, const int32_t* rows, const View& y);

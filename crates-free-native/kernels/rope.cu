@@ -1,7 +1,8 @@
 // rope:     (a, b) -> (a cos - b sin, b cos + a sin) for the pairs (2i, 2i + 1) or (i, i + rotaryDim / 2) of each
 //           head's first rotaryDim columns, with row t's tables; the rest passes through.
 // kv_write: cache[slot / pageSize, 0|1, head, slot % pageSize, :] = k|v[t, head, :], slots below 0 are skipped.
-// One thread owns two elements, so y may be the memory of x.
+// rope_kv_write: both at once: y = rope(q), and rope(k) and v to the cache.
+// One thread owns two elements (rope) or two packs of them, so y may be the memory of x.
 #include "../runtime/launch.h"
 #include "dispatch.h"
 
@@ -59,7 +60,124 @@ __global__ void __launch_bounds__(kBlock)
   store_pack<T, Vec>(to + attrs.numKvHeads * plane, load_pack<T, Vec>(v + row * v_stride + source));
 }
 
+template <class T>
+struct RopeKvArguments {
+  const T *q, *k, *v;
+  const float *cos, *sin;
+  const int32_t* slots;
+  T *y, *cache;
+  int64_t q_stride, k_stride, v_stride, cos_stride, sin_stride, y_stride, pages;
+  unsigned heads, kv_heads, head_dim, half, page_size;
+  // Units of 2 Vec elements, counted over the heads of q, k and v of all rows.
+  unsigned units_per_head, units;
+};
+
+constexpr int kUnitBlock = 128;
+
+template <class T, int Vec, bool Interleaved>
+__global__ void __launch_bounds__(kUnitBlock) rope_kv_write_kernel(RopeKvArguments<T> args) {
+  start_kernel();
+  const unsigned index = blockIdx.x * kUnitBlock + threadIdx.x;
+  if (index >= args.units) return;
+  const unsigned all_heads = args.heads + 2 * args.kv_heads, pair = index % args.units_per_head * Vec;
+  const unsigned head = index / args.units_per_head % all_heads;
+  const int64_t row = index / args.units_per_head / all_heads;
+
+  const T* from = args.q + row * args.q_stride + head * args.head_dim;
+  T* to = args.y + row * args.y_stride + head * args.head_dim;
+  const bool is_value = head >= args.heads + args.kv_heads;
+  if (head >= args.heads) {
+    const int32_t slot = args.slots[row];
+    const int64_t page = slot / static_cast<int32_t>(args.page_size);
+    if (slot < 0 || page >= args.pages) return;
+    const unsigned kv_head = head - args.heads - (is_value ? args.kv_heads : 0);
+    const int64_t place = slot % static_cast<int32_t>(args.page_size), plane = int64_t{args.page_size} * args.head_dim;
+    from = (is_value ? args.v + row * args.v_stride : args.k + row * args.k_stride) + kv_head * args.head_dim;
+    to = args.cache + ((page * 2 + is_value) * args.kv_heads + kv_head) * plane + place * args.head_dim;
+  }
+
+  const bool rotates = !is_value && pair < args.half;
+  // Vec pairs: neighbours, or each in both packs.
+  const unsigned first = Interleaved || !rotates ? 2 * pair : pair;
+  const unsigned second = Interleaved || !rotates ? 2 * pair + Vec : pair + args.half;
+  // Heads of an odd size end in half a unit.
+  const bool has_second = second < args.head_dim;
+  Pack<T, Vec> low = load_pack<T, Vec>(from + first), high = low;
+  if (has_second) high = load_pack<T, Vec>(from + second);
+  if (rotates) {
+    constexpr int kPart = Vec < 4 ? Vec : 4;
+#pragma unroll
+    for (int part = 0; part < Vec; part += kPart) {
+      const auto cos = load_pack<float, kPart>(args.cos + row * args.cos_stride + pair + part);
+      const auto sin = load_pack<float, kPart>(args.sin + row * args.sin_stride + pair + part);
+#pragma unroll
+      for (int p = 0; p < kPart; p++) {
+        const int i = part + p;
+        // Pair i is elements (2 i, 2 i + 1) of both packs in a row, or (i, Vec + i).
+        T& left = !Interleaved ? low.at[i] : 2 * i < Vec ? low.at[2 * i] : high.at[(2 * i) % Vec];
+        T& right = !Interleaved ? high.at[i] : 2 * i + 1 < Vec ? low.at[2 * i + 1] : high.at[(2 * i + 1) % Vec];
+        const float a = widen(left), b = widen(right);
+        left = narrow<T>(a * cos.at[p] - b * sin.at[p]);
+        right = narrow<T>(b * cos.at[p] + a * sin.at[p]);
+      }
+    }
+  }
+  store_pack<T, Vec>(to + first, low);
+  if (has_second) store_pack<T, Vec>(to + second, high);
+}
+
+template <class T, int Vec>
+void launch_rope_kv_write(const KernelContext& context, const View& q, const RopeKvArguments<T>& args,
+                          bool interleaved) {
+  RopeKvArguments<T> counted = args;
+  counted.units_per_head = (args.head_dim + 2 * Vec - 1) / (2 * Vec);
+  counted.units = static_cast<unsigned>(q.rows) * (args.heads + 2 * args.kv_heads) * counted.units_per_head;
+  rt::launch(context.stream, "rope_kv_write",
+             interleaved ? rope_kv_write_kernel<T, Vec, true> : rope_kv_write_kernel<T, Vec, false>,
+             rt::blocks_for(counted.units, kUnitBlock), kUnitBlock, 0, counted);
+}
+
 }  // namespace
+
+void rope_kv_write(const KernelContext& context, const View& q, const View& k, const View& v, const View& cos,
+                   const View& sin, const int32_t* slots, const View& cache,
+                   const program::op_rope_attention_paged::Attrs& attrs, const View& y) {
+  if (q.rows == 0 || q.cols == 0) return;
+  with_float_type(q.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const RopeKvArguments<T> args{q.as<const T>(),
+                                  k.as<const T>(),
+                                  v.as<const T>(),
+                                  cos.as<const float>(),
+                                  sin.as<const float>(),
+                                  slots,
+                                  y.as<T>(),
+                                  cache.as<T>(),
+                                  q.stride,
+                                  k.stride,
+                                  v.stride,
+                                  cos.stride,
+                                  sin.stride,
+                                  y.stride,
+                                  cache.rows,
+                                  attrs.numHeads,
+                                  attrs.numKvHeads,
+                                  attrs.headDim,
+                                  attrs.rotaryDim / 2,
+                                  attrs.pageSize,
+                                  0,
+                                  0};
+    constexpr int kVec = kPackSize<T>;
+    const bool interleaved = attrs.pairs == program::op_rope_attention_paged::pairs_interleaved;
+    const bool packs = packable<T>(q) && packable<T>(k) && packable<T>(v) && packable<T>(y) && packable<T>(cache) &&
+                       packable<float>(cos) && packable<float>(sin) && attrs.headDim % (2 * kVec) == 0 &&
+                       args.half % kVec == 0;
+    if (packs)
+      launch_rope_kv_write<T, kVec>(context, q, args, interleaved);
+    else
+      launch_rope_kv_write<T, 1>(context, q, args, interleaved);
+  });
+}
 
 void rope(const KernelContext& context, const View& x, const View& cos, const View& sin,
           const program::op_rope::Attrs& attrs, const View& y) {

@@ -1,7 +1,12 @@
 /** The conformance cases of every op; the type checker names an op that has none. */
 import type { OpName } from "../graph/ops.ts";
 import type { OpCase } from "./case.ts";
-import { attentionPagedCases, attentionVarlenCases, kvWriteCases } from "./cases/attention.ts";
+import {
+  attentionPagedCases,
+  attentionVarlenCases,
+  kvWriteCases,
+  ropeAttentionPagedCases,
+} from "./cases/attention.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { expertsCases, routeExpertsCases } from "./cases/experts.ts";
 import { linearCases } from "./cases/linear.ts";
@@ -24,6 +29,7 @@ export const OP_CASES: Readonly<Record<OpName, () => OpCase[]>> = {
   rope: ropeCases,
   kv_write: kvWriteCases,
   attention_paged: attentionPagedCases,
+  rope_attention_paged: ropeAttentionPagedCases,
   attention_varlen: attentionVarlenCases,
   swiglu: () => elementwiseCases("swiglu"),
   gelu: () => elementwiseCases("gelu"),

@@ -166,6 +166,48 @@ export const OPS = {
     check: ({ attrs }) =>
       attrs.numHeads % attrs.numKvHeads === 0 ? null : "numHeads must be a multiple of numKvHeads",
   }),
+  rope_attention_paged: defineOp({
+    code: 23,
+    doc: "Rotates q and k, stores the rotated k and v in the cache, then attends: rope, kv_write and attention_paged.",
+    inputs: {
+      q: { kind: "activation", shape: "t numHeads*headDim" },
+      k: { kind: "activation", shape: "t numKvHeads*headDim" },
+      v: { kind: "activation", shape: "t numKvHeads*headDim" },
+      cos: { kind: "table", shape: "t rotaryDim/2" },
+      sin: { kind: "table", shape: "t rotaryDim/2" },
+      slots: { kind: "index", shape: "t" },
+      cache: { kind: "state", shape: "pages 2*numKvHeads*pageSize*headDim" },
+      blockTable: { kind: "index", shape: "s blocks" },
+      cuSeqlens: { kind: "index", shape: "s+1" },
+      contextLens: { kind: "index", shape: "s" },
+    },
+    attrs: {
+      numHeads: "u32",
+      numKvHeads: "u32",
+      headDim: "u32",
+      rotaryDim: "u32",
+      pairs: ["interleaved", "half"],
+      pageSize: "u32",
+      scale: "f32",
+    },
+    outputs: {
+      y: { like: "q", shape: "t numHeads*headDim" },
+      written: { like: "cache", shape: "pages 2*numKvHeads*pageSize*headDim" },
+    },
+    alias: { written: "cache" },
+    check({ attrs }) {
+      if (attrs.numHeads % attrs.numKvHeads !== 0) return "numHeads must be a multiple of numKvHeads";
+      return attrs.rotaryDim <= attrs.headDim && attrs.rotaryDim % 2 === 0
+        ? null
+        : "rotaryDim must be even and at most headDim";
+    },
+    composition: [
+      { op: "rope", names: { x: "k", y: "rotatedK", numHeads: "numKvHeads" } },
+      { op: "kv_write", names: { k: "rotatedK" } },
+      { op: "rope", names: { x: "q", y: "rotatedQ" } },
+      { op: "attention_paged", names: { q: "rotatedQ", cache: "written" } },
+    ],
+  }),
   attention_varlen: defineOp({
     code: 12,
     doc: "Full (not causal) attention inside each run of rows cuSeqlens[i]..cuSeqlens[i+1].",

@@ -177,7 +177,10 @@ test("listings show every instruction and the bytes", () => {
   const program = compileGraph(graph);
   const text = printProgram(program, symbols);
   assert.is(text.split("\n").length, 2 + program.instructions.length);
-  assert.match(text, /attention_paged\(.*\{numHeads=4, numKvHeads=2, headDim=8, pageSize=16/);
+  assert.match(
+    text,
+    /rope_attention_paged\(.*\{numHeads=4, numKvHeads=2, headDim=8, rotaryDim=4, .*pageSize=16/,
+  );
   assert.match(text, /temporaries [\d.]+ KiB in \d+ slots/);
   assert.match(printGraph(graph), /return logits=%/);
 });

@@ -245,6 +245,41 @@ def fused():
         {"a": a, "b": b, "wb": inner, "w": outer}, {"sum": total, "y": rms_norm(total, outer)}, {"eps": 1e-5},
     )
 
+    heads, kv_heads, head_dim, rotary_dim, page, count, context = 4, 2, 12, 8, 4, 3, 9
+    blocks, pages = torch.tensor([[4, 1, 2, 0]]), 5
+    q, k, v = (normal(count, n * head_dim) for n in (heads, kv_heads, kv_heads))
+    angles = torch.rand(count, rotary_dim // 2, dtype=torch.float64) * 6
+    cos, sin = angles.cos().float().double(), angles.sin().float().double()
+    split = lambda x: x.view(1, count, -1, head_dim).transpose(1, 2)
+    wide = [table.repeat_interleave(2, dim=-1)[None] for table in (cos, sin)]
+    rotated_q, rotated_k = glm4v.apply_rotary_pos_emb(split(q), split(k), *wide)
+    before = normal(pages, 2, kv_heads, page, head_dim)
+    after, slots = before.clone(), []
+    for t, position in enumerate(range(context - count, context)):
+        block = int(blocks[0, position // page])
+        slots.append(block * page + position % page)
+        after[block, 0, :, position % page] = rotated_k[0, :, t]
+        after[block, 1, :, position % page] = split(v)[0, :, t]
+    at = [(int(blocks[0, p // page]), p % page) for p in range(context)]
+    keys, values = (torch.stack([after[b, part, :, p] for b, p in at], dim=1)[None] for part in (0, 1))
+    mask = torch.ones(count, context, dtype=torch.bool).tril(context - count)
+    y = F.scaled_dot_product_attention(
+        rotated_q, glm4v.repeat_kv(keys, 2), glm4v.repeat_kv(values, 2), attn_mask=mask, scale=0.4
+    )
+    record(
+        "rope_attention_paged", "glm4v text, partial, torch scaled_dot_product_attention",
+        {
+            "q": q, "k": k, "v": v, "cos": cos, "sin": sin, "slots": torch.tensor(slots),
+            "cache": before.reshape(pages, -1), "blockTable": blocks,
+            "cuSeqlens": torch.tensor([0, count]), "contextLens": torch.tensor([context]),
+        },
+        {"y": y.transpose(1, 2).reshape(count, -1), "cache": after.reshape(pages, -1)},
+        {
+            "numHeads": heads, "numKvHeads": kv_heads, "headDim": head_dim, "rotaryDim": rotary_dim,
+            "pairs": "interleaved", "pageSize": page, "scale": 0.4,
+        },
+    )
+
 
 def main():
     torch.manual_seed(20)

@@ -1,5 +1,5 @@
 /** The reference kernel of every op; the type checker names a missing one. */
-import { attentionPaged, attentionVarlen } from "./attention.ts";
+import { attentionPaged, attentionVarlen, ropeAttentionPaged } from "./attention.ts";
 import { add, addBias, gelu, swiglu } from "./elementwise.ts";
 import { experts, routeExperts } from "./experts.ts";
 import type { KernelTable } from "./kernel.ts";
@@ -22,6 +22,7 @@ export const KERNELS: KernelTable = {
   rope,
   kv_write: kvWrite,
   attention_paged: attentionPaged,
+  rope_attention_paged: ropeAttentionPaged,
   attention_varlen: attentionVarlen,
   swiglu,
   gelu,

@@ -6,7 +6,7 @@ import { WasmEngine } from "./engine.ts";
 import { instantiateKernels, unsupportedReason } from "./kernels.ts";
 
 /** Fusing them saves a GPU's launches; here their compositions are as fast. */
-const COMPOSED: ReadonlySet<OpName> = new Set(["rms_norm_add_rms_norm"]);
+const COMPOSED: ReadonlySet<OpName> = new Set(["rms_norm_add_rms_norm", "rope_attention_paged"]);
 
 export const wasmBackend: Backend = {
   name: "wasm",

@@ -1,8 +1,9 @@
-/** kv_write, attention_paged, attention_varlen */
+/** kv_write, attention_paged, rope_attention_paged, attention_varlen */
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
 import { M, type OpCase, opCase, ROW_COUNTS, S, T } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
+import { rotation } from "./rope.ts";
 
 const PAGES = symbolDim("pages");
 
@@ -133,28 +134,124 @@ function pagedCase(
   memory: "whole" | "strided",
   logits: "usual" | "large",
 ): OpCase {
+  const { tokens, symbols, layout, operands } = pagedSequences(batch, pageSize);
+  const q = normal([T, numHeads * headDim], { scale: logits === "large" ? 40 : 1 });
+  return opCase("attention_paged", {
+    fields: { batch: batch.join("+"), numHeads, numKvHeads, headDim, pageSize, q: memory, logits },
+    symbols: { t: tokens, ...symbols },
+    attrs: { numHeads, numKvHeads, headDim, pageSize, scale: 1 / Math.sqrt(headDim) },
+    operands: {
+      q: memory === "strided" ? strided(q) : q,
+      cache: cacheOperand(2 * numKvHeads, headDim, pageSize, layout.usedSlots),
+      ...operands,
+    },
+  });
+}
+
+/** [numHeads, numKvHeads, headDim, rotaryDim] */
+const ROTATED_HEADS = [
+  [1, 1, 8, 8],
+  [4, 4, 64, 32],
+  [8, 2, 64, 64],
+  [4, 1, 96, 48],
+  [16, 1, 128, 128],
+  [6, 2, 20, 10],
+  [3, 3, 7, 4],
+] as const;
+
+export function ropeAttentionPagedCases(): OpCase[] {
+  const build = (
+    batch: readonly string[],
+    [numHeads, numKvHeads, headDim, rotaryDim]: readonly [number, number, number, number],
+    pairs: "interleaved" | "half",
+    memory: "whole" | "merged" | "strided",
+    skipped = false,
+  ) => {
+    const pageSize = 16;
+    const { tokens, symbols, layout, operands, newSlots } = pagedSequences(batch, pageSize);
+    const written = newSlots.map((slot, token) => (skipped && token % 3 === 1 ? -1 : slot));
+    // A place that this step fills must not be read before: it holds NaN until then.
+    const usedSlots = new Set([...layout.usedSlots].filter((slot) => !written.includes(slot)));
+    const heads = (count: number, before: number) => {
+      const operand = normal([T, count * headDim]);
+      if (memory === "strided") return strided(operand);
+      // As in the output of one linear.
+      const others = (numHeads + 2 * numKvHeads - count) * headDim - before;
+      return memory === "merged" ? strided(operand, before, others) : operand;
+    };
+    return opCase("rope_attention_paged", {
+      fields: {
+        batch: batch.join("+"),
+        numHeads,
+        numKvHeads,
+        headDim,
+        rotaryDim,
+        pairs,
+        qkv: memory,
+        ...(skipped && { slots: "some skipped" }),
+      },
+      symbols: { t: tokens, ...symbols },
+      attrs: { numHeads, numKvHeads, headDim, rotaryDim, pairs, pageSize, scale: 1 / Math.sqrt(headDim) },
+      operands: {
+        q: heads(numHeads, 0),
+        k: heads(numKvHeads, numHeads * headDim),
+        v: heads(numKvHeads, (numHeads + numKvHeads) * headDim),
+        ...rotation(T, rotaryDim / 2),
+        slots: fixed([T], written),
+        cache: cacheOperand(2 * numKvHeads, headDim, pageSize, usedSlots),
+        ...operands,
+      },
+    });
+  };
+  return (["interleaved", "half"] as const).flatMap((pairs) =>
+    ROTATED_HEADS.flatMap((heads) => [
+      ...[["1/1"], ["1/17"], ["7/7"], ["65/80"], ["2/19", "0/6", "3/3"]].map((batch) =>
+        build(batch, heads, pairs, "whole"),
+      ),
+      ...(["merged", "strided"] as const).flatMap((memory) =>
+        [["1/300"], ["1/16", "1/33", "1/5", "1/64"], ["9/40", "1/9"]].map((batch) =>
+          build(batch, heads, pairs, memory),
+        ),
+      ),
+      build(["1/40", "5/9"], heads, pairs, "whole", true),
+      build([], heads, pairs, "whole"),
+    ]),
+  );
+}
+
+/** The index operands of sequences given as "queries of context", and where their new tokens go. */
+function pagedSequences(batch: readonly string[], pageSize: number) {
   const sequences = batch.map((text) => text.split("/").map(Number) as [queries: number, context: number]);
   const contexts = sequences.map(([, context]) => context);
   const bounds = cumulative(sequences.map(([queries]) => queries));
   const layout = pageLayout(contexts, pageSize);
-  const q = normal([T, numHeads * headDim], { scale: logits === "large" ? 40 : 1 });
-  const rowSize = 2 * numKvHeads * pageSize * headDim;
-  return opCase("attention_paged", {
-    fields: { batch: batch.join("+"), numHeads, numKvHeads, headDim, pageSize, q: memory, logits },
-    symbols: { t: bounds.at(-1) as number, s: sequences.length, pages: layout.pages },
-    attrs: { numHeads, numKvHeads, headDim, pageSize, scale: 1 / Math.sqrt(headDim) },
+  const newSlots = sequences.flatMap(([queries, context], sequence) =>
+    Array.from({ length: queries }, (_, query) => {
+      const position = context - queries + query;
+      const block = sequence * layout.blocks + Math.floor(position / pageSize);
+      return (layout.blockTable[block] as number) * pageSize + (position % pageSize);
+    }),
+  );
+  return {
+    tokens: bounds.at(-1) as number,
+    symbols: { s: sequences.length, pages: layout.pages },
+    layout,
+    newSlots,
     operands: {
-      q: memory === "strided" ? strided(q) : q,
-      // Places that no context covers hold NaN, as a cache may after another sequence: they must not be used.
-      cache: each([PAGES, rowSize], (index, random) => {
-        const place = Math.floor(index / headDim) % pageSize;
-        const slot = Math.floor(index / rowSize) * pageSize + place;
-        return layout.usedSlots.has(slot) ? random.normal() : Number.NaN;
-      }),
       blockTable: fixed([S, layout.blocks], layout.blockTable),
       cuSeqlens: fixed([offsetDim(S, 1)], bounds),
       contextLens: fixed([S], contexts),
     },
+  };
+}
+
+/** Places that are not used hold NaN, as a cache may after another sequence: they must not be read. */
+function cacheOperand(planes: number, headDim: number, pageSize: number, usedSlots: ReadonlySet<number>) {
+  const rowSize = planes * pageSize * headDim;
+  return each([PAGES, rowSize], (index, random) => {
+    const place = Math.floor(index / headDim) % pageSize;
+    const slot = Math.floor(index / rowSize) * pageSize + place;
+    return usedSlots.has(slot) ? random.normal() : Number.NaN;
   });
 }
 

@@ -1,4 +1,5 @@
 /** rope */
+import type { SymbolicDim } from "../../tensor/dims.ts";
 import { M, type OpCase, opCase, ROW_COUNTS } from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
@@ -22,7 +23,7 @@ export function ropeCases(): OpCase[] {
             fields: { m, numHeads, headDim, rotaryDim, pairs, x: memory === "strided" ? memory : "whole" },
             symbols: { m },
             attrs: { numHeads, headDim, rotaryDim, pairs },
-            operands: { x: memory === "strided" ? strided(x) : x, ...rotation(rotaryDim / 2) },
+            operands: { x: memory === "strided" ? strided(x) : x, ...rotation(M, rotaryDim / 2) },
             inPlace: memory === "in-place",
           });
         }),
@@ -32,9 +33,9 @@ export function ropeCases(): OpCase[] {
 }
 
 /** cos and sin of unrelated angles: a kernel that mixes rows or columns of the tables shows. */
-function rotation(half: number) {
+export function rotation(rows: SymbolicDim, half: number) {
   return {
-    cos: each([M, half], (index) => Math.cos(index * 0.7 + 0.1)),
-    sin: each([M, half], (index) => Math.sin(index * 0.7 + 0.1)),
+    cos: each([rows, half], (index) => Math.cos(index * 0.7 + 0.1)),
+    sin: each([rows, half], (index) => Math.sin(index * 0.7 + 0.1)),
   };
 }
