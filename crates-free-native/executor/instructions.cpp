@@ -9,6 +9,9 @@ namespace {
 
 using program::Op;
 
+template <class Attrs>
+constexpr uint32_t kWords = sizeof(Attrs) / 4;
+
 // ---- linear ----
 
 void check_linear(const Operands& o) {
@@ -32,6 +35,18 @@ constexpr OpEntry kLinearBias{
       linear(c, o.inputs[0], o.inputs[1], o.inputs[2].as<const float>(), o.outputs[0]);
     },
     check_linear, kLinear.workspace, nullptr};
+
+constexpr OpEntry kLinearSwiglu{
+    "linear_swiglu", 2, 1, kWords<program::op_linear_swiglu::Attrs>,
+    [](const KernelContext& c, const Operands& o) { linear_swiglu(c, o.inputs[0], o.inputs[1], o.outputs[0]); },
+    [](const Operands& o) {
+      const View &x = o.inputs[0], &w = o.inputs[1], &y = o.outputs[0];
+      const int64_t width = o.instruction.attrs_as<program::op_linear_swiglu::Attrs>().width;
+      require(x.cols == w.cols && y.rows == x.rows && y.cols == width && w.rows == 2 * width && x.dtype == y.dtype, o,
+              "x, w and y");
+    },
+    [](const Operands& o, int sms) { return linear_swiglu_workspace(o.inputs[0], o.inputs[1], sms); },
+    nullptr};
 
 // ---- elementwise ----
 
@@ -65,9 +80,6 @@ constexpr OpEntry kGelu{
     check_alike, nullptr, nullptr};
 
 // ---- norms ----
-
-template <class Attrs>
-constexpr uint32_t kWords = sizeof(Attrs) / 4;
 
 constexpr OpEntry kRmsNorm{
     "rms_norm", 2, 1, kWords<program::op_rms_norm::Attrs>,
@@ -410,6 +422,8 @@ const OpEntry* find_op(Op op) {
       return &kAttentionVarlen;
     case Op::swiglu:
       return &kSwiglu;
+    case Op::linear_swiglu:
+      return &kLinearSwiglu;
     case Op::gelu:
       return &kGelu;
     case Op::embed:

@@ -81,6 +81,7 @@ enum class Op : uint32_t {
   rope_attention_paged = 23,
   attention_varlen = 12,
   swiglu = 13,
+  linear_swiglu = 24,
   gelu = 14,
   embed = 15,
   gather_rows = 16,
@@ -226,6 +227,15 @@ namespace op_swiglu {
 enum Input : uint32_t { in_gate = 0, in_up = 1 };
 enum Output : uint32_t { out_y = 0 };
 }  // namespace op_swiglu
+
+// y = swiglu(x gᵀ, x uᵀ), where w is g over u, each of `width` rows
+namespace op_linear_swiglu {
+enum Input : uint32_t { in_x = 0, in_w = 1 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t width;
+};
+}  // namespace op_linear_swiglu
 
 // y = x/2 (1 + erf(x / sqrt 2))
 namespace op_gelu {

@@ -5,6 +5,7 @@
 // One thread moves one pack of 16 bytes where alignment allows, else one element. y may be the first operand.
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "gate.h"
 
 namespace glimt {
 
@@ -18,7 +19,7 @@ struct Add {
 };
 struct Swiglu {
   static constexpr const char* kName = "swiglu";
-  __device__ static float apply(float gate, float up) { return gate / (1.0f + expf(-gate)) * up; }
+  __device__ static float apply(float gate, float up) { return gated(gate, up); }
 };
 struct Gelu {
   static constexpr const char* kName = "gelu";

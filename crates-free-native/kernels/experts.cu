@@ -8,6 +8,7 @@
 #include "../runtime/launch.h"
 #include "dispatch.h"
 #include "experts.h"
+#include "gate.h"
 
 namespace glimt {
 
@@ -140,7 +141,7 @@ __global__ void __launch_bounds__(kBlock)
   const W* gate_row = gate_up + (int64_t{expert} * 2 * attrs.width + i) * size;
   const float gate = warp_dot(row, gate_row, size);
   const float up = warp_dot(row, gate_row + int64_t{attrs.width} * size, size);
-  if (threadIdx.x % 32 == 0) hidden[int64_t{use} * attrs.width + i] = gate / (1.0f + expf(-gate)) * up;
+  if (threadIdx.x % 32 == 0) hidden[int64_t{use} * attrs.width + i] = gated(gate, up);
 }
 
 template <class T, class W>

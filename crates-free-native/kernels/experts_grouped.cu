@@ -11,6 +11,7 @@
 #include "../runtime/launch.h"
 #include "dispatch.h"
 #include "experts.h"
+#include "gate.h"
 #include "mma_tile.h"
 
 namespace glimt {
@@ -172,7 +173,7 @@ __global__ void __launch_bounds__(GroupedTile<T>::kBlock) grouped_mma_kernel(Gro
         if constexpr (Gate) {
           const float* up = &sums[i][j + Tile::kTilesN / 2][half * 2];
           *reinterpret_cast<unsigned*>(static_cast<T*>(args.y) + to + column) =
-              pack_pair<T>(low / (1.0f + expf(-low)) * up[0], high / (1.0f + expf(-high)) * up[1]);
+              pack_pair<T>(gated(low, up[0]), gated(high, up[1]));
         } else {
           store_pack<float, 2>(static_cast<float*>(args.y) + to + column, {low, high});
         }

@@ -55,6 +55,9 @@ struct KernelContext {
 // y = x wᵀ (+ bias, f32, may be null). `w` rows are contiguous in steps of w.stride.
 void linear(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y);
 size_t linear_workspace(int64_t m, int64_t n, int64_t k, int multiprocessors);
+// y = swiglu(x gᵀ, x uᵀ), w = g over u.
+void linear_swiglu(const KernelContext& context, const View& x, const View& w, const View& y);
+size_t linear_swiglu_workspace(const View& x, const View& w, int multiprocessors);
 
 void add(const KernelContext& context, const View& a, const View& b, const View& y);
 void add_bias(const KernelContext& context, const View& x, const float* bias, const View& y);

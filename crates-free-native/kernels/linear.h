@@ -9,6 +9,8 @@ constexpr int64_t kGemvRows = 8;
 
 bool gemv_fits(const View& x, const View& w, const View& y);
 void linear_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y);
+// y = swiglu of the upper and the lower half of w's rows times x, under the same conditions.
+void linear_gemv_swiglu(const KernelContext& context, const View& x, const View& w, const View& y);
 
 // Tensor cores: 16-bit x and w of one type, rows aligned to 16 bytes.
 bool mma_fits(const View& x, const View& w, const View& y);

@@ -1,8 +1,10 @@
 // y = x wᵀ + bias for up to 8 rows of x (decoding): limited by reading w once. A warp owns kRows rows of w and reads them
 // in packs of 16 bytes, several of each in flight; `split` warps of a block share those rows and cut k between them,
 // so that small matrices still fill the device. Their parts meet in shared memory.
+// Gated: a warp's rows are one of g and the same of u, w = g over u, and y = swiglu(x gᵀ, x uᵀ).
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "gate.h"
 #include "linear.h"
 
 namespace glimt {
@@ -16,7 +18,8 @@ constexpr int kRows = 2;
 // Steps of the k loop whose weights are asked for ahead of the first.
 constexpr int kPrefetchSteps = 4;
 
-template <class T, class W, int M>
+// `n` columns of y; w has twice as many rows when Gated.
+template <class T, class W, int M, bool Gated>
 __global__ void __launch_bounds__(kBlock, kBlocks)
     linear_gemv_kernel(const T* x, int64_t x_stride, const W* w, int64_t w_stride, const float* bias, T* y,
                        int64_t y_stride, int m, int n, int k, int split) {
@@ -24,12 +27,14 @@ __global__ void __launch_bounds__(kBlock, kBlocks)
   GLIMT_SHARED(float, parts, kWarps* kRows* M);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int part = warp % split;
-  const int first = (blockIdx.x * (kWarps / split) + warp / split) * kRows;
+  constexpr int kColumns = Gated ? 1 : kRows;
+  const int first = (blockIdx.x * (kWarps / split) + warp / split) * kColumns;
 
   float sums[kRows][M] = {};
   const W* rows[kRows];
 #pragma unroll
-  for (int r = 0; r < kRows; r++) rows[r] = w + int64_t{min(first + r, n - 1)} * w_stride;
+  for (int r = 0; r < kRows; r++)
+    rows[r] = w + int64_t{Gated ? min(first, n - 1) + r * n : min(first + r, n - 1)} * w_stride;
   const int step = 32 * kVec * split;
   // Weights never change: the first of them travel while the kernel before still runs. Eight lanes share 128 bytes.
   if (lane % 8 == 0) {
@@ -87,35 +92,44 @@ __global__ void __launch_bounds__(kBlock, kBlocks)
       if (lane == 0) parts[(warp * kRows + r) * M + row] = sum;
     }
   __syncthreads();
-  // Thread (row group, r, row) adds the parts of one output.
+  // Thread (row group, column, row) adds the parts of one output.
   const int groups = kWarps / split;
   const int index = threadIdx.x;
-  if (index >= groups * kRows * M) return;
-  const int group = index / (kRows * M), r = index / M % kRows, row = index % M;
-  const int column = (blockIdx.x * groups + group) * kRows + r;
+  if (index >= groups * kColumns * M) return;
+  const int group = index / (kColumns * M), c = index / M % kColumns, row = index % M;
+  const int column = (blockIdx.x * groups + group) * kColumns + c;
   if (column >= n || row >= m) return;
-  float sum = bias ? bias[column] : 0.0f;
-  for (int p = 0; p < split; p++) sum += parts[((group * split + p) * kRows + r) * M + row];
-  y[row * y_stride + column] = narrow<T>(sum);
+  const auto add_parts = [&](int r, float sum) {
+    for (int p = 0; p < split; p++) sum += parts[((group * split + p) * kRows + r) * M + row];
+    return narrow<T>(sum);
+  };
+  T result;
+  if constexpr (Gated)
+    result = narrow<T>(gated(widen(add_parts(0, 0.0f)), widen(add_parts(1, 0.0f))));
+  else
+    result = add_parts(c, bias ? bias[column] : 0.0f);
+  y[row * y_stride + column] = result;
 }
 
-template <class T, class W, int M>
+template <class T, class W, int M, bool Gated>
 void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+  constexpr int kColumns = Gated ? 1 : kRows;
   int split = 1;
-  while (split < kWarps && rt::blocks_for(w.rows, kRows * kWarps / split) < unsigned{kBlocks} * context.multiprocessors &&
+  while (split < kWarps &&
+         rt::blocks_for(y.cols, kColumns * kWarps / split) < unsigned{kBlocks} * context.multiprocessors &&
          x.cols >= int64_t{64} * kPackSize<W> * split)
     split *= 2;
-  rt::launch(context.stream, "linear_gemv", linear_gemv_kernel<T, W, M>,
-             rt::blocks_for(w.rows, kRows * kWarps / split), kBlock, 0, x.as<const T>(), x.stride, w.as<const W>(),
-             w.stride, bias, y.as<T>(), y.stride, static_cast<int>(x.rows), static_cast<int>(w.rows),
+  rt::launch(context.stream, Gated ? "linear_gemv_swiglu" : "linear_gemv", linear_gemv_kernel<T, W, M, Gated>,
+             rt::blocks_for(y.cols, kColumns * kWarps / split), kBlock, 0, x.as<const T>(), x.stride, w.as<const W>(),
+             w.stride, bias, y.as<T>(), y.stride, static_cast<int>(x.rows), static_cast<int>(y.cols),
              static_cast<int>(x.cols), split);
 }
 
-template <class T, class W>
+template <class T, class W, bool Gated>
 void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  if (x.rows == 1) return launch_gemv<T, W, 1>(context, x, w, bias, y);
-  if (x.rows <= 4) return launch_gemv<T, W, 4>(context, x, w, bias, y);
-  launch_gemv<T, W, 8>(context, x, w, bias, y);
+  if (x.rows == 1) return launch_gemv<T, W, 1, Gated>(context, x, w, bias, y);
+  if (x.rows <= 4) return launch_gemv<T, W, 4, Gated>(context, x, w, bias, y);
+  launch_gemv<T, W, 8, Gated>(context, x, w, bias, y);
 }
 
 template <class T, class W>
@@ -145,7 +159,14 @@ bool gemv_fits(const View& x, const View& w, const View&) {
 
 void linear_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
   with_gemv_types(x, w, [&](auto activation, auto weight) {
-    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type>(context, x, w, bias, y);
+    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type, false>(context, x, w, bias, y);
+    return true;
+  });
+}
+
+void linear_gemv_swiglu(const KernelContext& context, const View& x, const View& w, const View& y) {
+  with_gemv_types(x, w, [&](auto activation, auto weight) {
+    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type, true>(context, x, w, nullptr, y);
     return true;
   });
 }

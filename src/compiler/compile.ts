@@ -10,7 +10,8 @@ import { removeDead } from "./passes/remove-dead.ts";
 import type { Program } from "./program.ts";
 import { verifyGraph } from "./verify.ts";
 
-export const DEFAULT_PASSES: readonly Pass[] = [removeDead, fuseCompositions, mergeLinears];
+/** Merged linears may be the start of one more fused op. */
+export const DEFAULT_PASSES: readonly Pass[] = [removeDead, fuseCompositions, mergeLinears, fuseCompositions];
 
 export interface CompileOptions {
   /** Instead of the default passes. */

@@ -9,7 +9,7 @@ import {
 } from "./cases/attention.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { expertsCases, routeExpertsCases } from "./cases/experts.ts";
-import { linearCases } from "./cases/linear.ts";
+import { linearCases, linearSwigluCases } from "./cases/linear.ts";
 import { addRmsNormCases, layerNormCases, rmsNormAddRmsNormCases, rmsNormCases } from "./cases/norm.ts";
 import { positionEmbedCases } from "./cases/position-embed.ts";
 import { ropeCases } from "./cases/rope.ts";
@@ -32,6 +32,7 @@ export const OP_CASES: Readonly<Record<OpName, () => OpCase[]>> = {
   rope_attention_paged: ropeAttentionPagedCases,
   attention_varlen: attentionVarlenCases,
   swiglu: () => elementwiseCases("swiglu"),
+  linear_swiglu: linearSwigluCases,
   gelu: () => elementwiseCases("gelu"),
   embed: embedCases,
   gather_rows: gatherRowsCases,

@@ -228,6 +228,19 @@ export const OPS = {
     outputs: { y: { like: "gate", shape: "m n" } },
     inPlace: { y: "gate" },
   }),
+  linear_swiglu: defineOp({
+    code: 24,
+    doc: "y = swiglu(x gᵀ, x uᵀ), where w is g over u, each of `width` rows",
+    inputs: { x: { kind: "activation", shape: "m k" }, w: { kind: "matrix", shape: "2*width k" } },
+    attrs: { width: "u32" },
+    outputs: { y: { like: "x", shape: "m width" } },
+    composition: [
+      { op: "linear", names: { y: "both" } },
+      { op: "slice", names: { x: "both", start: 0, length: "width", y: "gate" } },
+      { op: "slice", names: { x: "both", start: "width", length: "width", y: "up" } },
+      { op: "swiglu" },
+    ],
+  }),
   gelu: defineOp({
     code: 14,
     doc: "y = x/2 (1 + erf(x / sqrt 2))",

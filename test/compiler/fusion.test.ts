@@ -35,7 +35,7 @@ function layerOps(config: ModelConfig, layer: number, adapted = false): OpName[]
 // A layer's first norm is fused with the end of the layer before.
 const FIRST_NORM: readonly OpName[] = ["rms_norm"];
 const ATTENTION: readonly OpName[] = ["rope_attention_paged"];
-const MLP: readonly OpName[] = ["linear", "swiglu", "linear"];
+const MLP: readonly OpName[] = ["linear_swiglu", "linear"];
 const SANDWICH: readonly OpName[] = ["rms_norm_add_rms_norm"];
 
 test("a decoder layer is so many instructions", () => {

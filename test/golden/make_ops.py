@@ -245,6 +245,10 @@ def fused():
         {"a": a, "b": b, "wb": inner, "w": outer}, {"sum": total, "y": rms_norm(total, outer)}, {"eps": 1e-5},
     )
 
+    x, gate, up = normal(5, 19), normal(6, 19, scale=0.3), normal(6, 19, scale=0.3)
+    y = F.silu(F.linear(x, gate)) * F.linear(x, up)
+    record("linear_swiglu", "torch linear and silu", {"x": x, "w": torch.cat((gate, up))}, {"y": y}, {"width": 6})
+
     heads, kv_heads, head_dim, rotary_dim, page, count, context = 4, 2, 12, 8, 4, 3, 9
     blocks, pages = torch.tensor([[4, 1, 2, 0]]), 5
     q, k, v = (normal(count, n * head_dim) for n in (heads, kv_heads, kv_heads))

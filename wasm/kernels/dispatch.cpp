@@ -12,6 +12,7 @@ const Kernel* kernelOf(Op op) {
       return nullptr;  // Views: never an instruction.
     case Op::rms_norm_add_rms_norm:
     case Op::rope_attention_paged:
+    case Op::linear_swiglu:
       return nullptr;  // Compositions: the compiler expands them.
     case Op::linear: return &kLinear;
     case Op::add_bias: return &kAddBias;

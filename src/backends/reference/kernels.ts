@@ -4,7 +4,7 @@ import { add, addBias, gelu, swiglu } from "./elementwise.ts";
 import { experts, routeExperts } from "./experts.ts";
 import type { KernelTable } from "./kernel.ts";
 import { kvWrite } from "./kv-cache.ts";
-import { linear, linearBias } from "./linear.ts";
+import { linear, linearBias, linearSwiglu } from "./linear.ts";
 import { addRmsNorm, layerNorm, rmsNorm, rmsNormAddRmsNorm } from "./norm.ts";
 import { positionEmbedBicubic } from "./position-embed.ts";
 import { rope } from "./rope.ts";
@@ -25,6 +25,7 @@ export const KERNELS: KernelTable = {
   rope_attention_paged: ropeAttentionPaged,
   attention_varlen: attentionVarlen,
   swiglu,
+  linear_swiglu: linearSwiglu,
   gelu,
   embed,
   gather_rows: gatherRows,

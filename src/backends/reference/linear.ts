@@ -1,11 +1,19 @@
-/** y = x wᵀ (+ bias): one dot product an element, accumulated in float64. */
+/** y = x wᵀ (+ bias, or through the gate of an MLP): one dot product an element, accumulated in float64. */
+import { swiglu } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
-import type { MatrixView } from "./matrix-view.ts";
+import { denseLike, type MatrixView } from "./matrix-view.ts";
 
 export const linear: Kernel<"linear"> = ({ x, w }, { y }) => multiply(x, w, null, y);
 
 export const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) =>
   multiply(x, w, bias.toFloat32(), y);
+
+/** By its composition: both products are stored in the activations' type. */
+export const linearSwiglu: Kernel<"linear_swiglu"> = ({ x, w }, { y }, { width }) => {
+  const both = denseLike(x, 2 * width);
+  multiply(x, w, null, both);
+  swiglu({ gate: both.columns(0, width), up: both.columns(width, width) }, { y }, {});
+};
 
 /** Weight rows widened at a time, so that the sums of a row of x are stored side by side. */
 const BLOCK = 16;

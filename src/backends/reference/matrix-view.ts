@@ -23,6 +23,10 @@ export class MatrixView {
     this.rowStride = rowStride;
   }
 
+  columns(first: number, count: number): MatrixView {
+    return new MatrixView(this.dtype, this.data, this.rows, count, this.offset + first, this.rowStride);
+  }
+
   /** Copies a row, widened to float32, to `into[at..at + cols]`. */
   readRow(row: number, into: Float32Array, at = 0): void {
     this.readPart(row, 0, this.cols, into, at);

@@ -6,7 +6,11 @@ import { WasmEngine } from "./engine.ts";
 import { instantiateKernels, unsupportedReason } from "./kernels.ts";
 
 /** Fusing them saves a GPU's launches; here their compositions are as fast. */
-const COMPOSED: ReadonlySet<OpName> = new Set(["rms_norm_add_rms_norm", "rope_attention_paged"]);
+const COMPOSED: ReadonlySet<OpName> = new Set([
+  "rms_norm_add_rms_norm",
+  "rope_attention_paged",
+  "linear_swiglu",
+]);
 
 export const wasmBackend: Backend = {
   name: "wasm",

@@ -1,4 +1,4 @@
-/** linear, linear_bias */
+/** linear, linear_bias, linear_swiglu */
 import { M, type OpCase, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, withValues } from "../operands.ts";
 
@@ -70,4 +70,39 @@ export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
     });
   });
   return [...sizes, ...large, ...views, ...alignedViews, ...notFinite];
+}
+
+/** [width, k] */
+const GATED_SIZES = [
+  [1, 1],
+  [5, 3],
+  [8, 8],
+  [9, 40],
+  [33, 64],
+  [64, 130],
+  [129, 256],
+] as const;
+
+export function linearSwigluCases(): OpCase[] {
+  const build = (
+    m: number,
+    width: number,
+    k: number,
+    weight: (typeof WEIGHT_DTYPES)[number],
+    view = false,
+  ) => {
+    const x = normal([M, k]);
+    return opCase("linear_swiglu", {
+      fields: { m, width, k, weight, x: view ? "strided" : "whole" },
+      weight,
+      symbols: { m },
+      attrs: { width },
+      operands: { x: view ? strided(x, 8, 24) : x, w: normal([2 * width, k], { scale: 2 / Math.sqrt(k) }) },
+    });
+  };
+  return WEIGHT_DTYPES.flatMap((weight) => [
+    ...ROW_COUNTS.flatMap((m) => GATED_SIZES.map(([width, k]) => build(m, width, k, weight))),
+    ...[1, 5, 20].map((m) => build(m, 150, 1104, weight)),
+    ...[1, 9].map((m) => build(m, 17, 40, weight, true)),
+  ]);
 }
