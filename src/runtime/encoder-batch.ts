@@ -49,7 +49,7 @@ export interface EncoderRun {
 
 /** A frame is expected to give at least this many features on average when frames are reckoned from tokens. */
 const TOKENS_PER_FRAME = 16;
-/** Items are run together up to this many patches where there are no budgets: they share the cost of reading weights. */
+/** Unpadded items are run together up to this many patches: they share the cost of reading weights. */
 export const MAX_PATCHES_A_RUN = 4096;
 
 export function encoderItemSpecs(grids: readonly GridThw[], spatialMergeSize: number): EncoderItemSpec[] {
@@ -86,7 +86,7 @@ export function mostPaddedFeatures(budgets: readonly EncoderBudget[], spatialMer
 
 /**
  * Puts consecutive items together as far as the largest budget goes, and gives each run the smallest budget it fits.
- * An item that fits none runs alone, at its own size. The order of items stays, as their features must.
+ * Items that fit none run unpadded, neighbours together up to a limit. The order of items stays, as their features must.
  */
 export function packEncoderItems(
   specs: readonly EncoderItemSpec[],
@@ -95,21 +95,22 @@ export function packEncoderItems(
   const ascending = [...budgets].sort((a, b) => a.patches - b.patches);
   const smallest = (patches: number, frames: number) =>
     ascending.find((budget) => patches <= budget.patches && frames <= budget.frames) ?? null;
-  const fits = (patches: number, frames: number) =>
-    budgets.length === 0 ? patches <= MAX_PATCHES_A_RUN : smallest(patches, frames) !== null;
   const runs: EncoderRun[] = [];
   let patches = 0;
   let frames = 0;
   specs.forEach((spec, index) => {
     const last = runs.at(-1);
-    if (last && fits(patches + spec.inputSize, frames + spec.frames)) {
+    const alone = smallest(spec.inputSize, spec.frames);
+    const together = smallest(patches + spec.inputSize, frames + spec.frames);
+    const shareUnpadded = !last?.budget && !alone && patches + spec.inputSize <= MAX_PATCHES_A_RUN;
+    if (last && (together || shareUnpadded)) {
       patches += spec.inputSize;
       frames += spec.frames;
-      runs[runs.length - 1] = { ...last, count: last.count + 1, budget: smallest(patches, frames) };
+      runs[runs.length - 1] = { ...last, count: last.count + 1, budget: together };
     } else {
       patches = spec.inputSize;
       frames = spec.frames;
-      runs.push({ first: index, count: 1, budget: smallest(patches, frames) });
+      runs.push({ first: index, count: 1, budget: alone });
     }
   });
   return runs;

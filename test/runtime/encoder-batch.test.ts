@@ -80,7 +80,7 @@ const PACKINGS: [name: string, sizes: [patches: number, frames: number][], runs:
     ],
   ],
   [
-    "an item that fits none runs alone and unpadded",
+    "an item that fits none runs unpadded, small ones beside it do not join",
     [
       [4, 1],
       [64, 1],
@@ -90,6 +90,21 @@ const PACKINGS: [name: string, sizes: [patches: number, frames: number][], runs:
       { first: 0, count: 1, budget: small },
       { first: 1, count: 1, budget: null },
       { first: 2, count: 1, budget: small },
+    ],
+  ],
+  [
+    "neighbours that fit none share a run up to the limit",
+    [
+      [64, 1],
+      [2000, 1],
+      [2000, 1],
+      [2100, 1],
+      [4096, 9],
+    ],
+    [
+      { first: 0, count: 3, budget: null },
+      { first: 3, count: 1, budget: null },
+      { first: 4, count: 1, budget: null },
     ],
   ],
 ];
