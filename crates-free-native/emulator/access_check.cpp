@@ -55,6 +55,8 @@ const Device* find_device(const unsigned char* address) {
 // ---- shared memory: who touched each byte last ----
 
 constexpr uint16_t kNobody = 0xffff, kMany = 0xfffe;
+// The writers of an atomic update; of no warp.
+constexpr uint16_t kAtomic = 0xfffd;
 
 struct Cell {
   uint32_t block = 0;  // generation of the block that wrote it
@@ -79,6 +81,7 @@ std::vector<Cell>& cells_of(const unsigned char* begin, const unsigned char* end
 }
 
 std::string describe_thread(const Block& block, unsigned linear) {
+  if (linear == kAtomic) return "an atomic operation of another thread";
   const auto& shape = block.shape().block;
   return "thread (" + std::to_string(linear % shape.x) + ", " + std::to_string(linear / shape.x % shape.y) + ", " +
          std::to_string(linear / (shape.x * shape.y)) + ")";
@@ -112,15 +115,20 @@ void shared_read(Block& block, std::vector<Cell>& cells, size_t offset, size_t b
   }
 }
 
-void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t bytes, bool copy) {
+enum class Write { plain, copy, atomic };
+
+void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t bytes, Write how) {
   const Thread& self = block.thread();
   for (size_t i = offset; i < offset + bytes; i++) {
     Cell& cell = cells[i];
     const auto at = [&] { return " (byte " + std::to_string(i) + " of shared memory)"; };
-    if (cell.pending && cell.block == t_shadow.generation && !copy) block.fail("data race", "writes where a cp.async is under way" + at());
+    if (cell.pending && cell.block == t_shadow.generation && how != Write::copy) block.fail("data race", "writes where a cp.async is under way" + at());
     if (cell.wgmmas && cell.block == t_shadow.generation)
       block.fail("data race", "writes what a wgmma under way reads" + at());
-    if (cell.block == t_shadow.generation && cell.writer != kNobody && cell.writer != self.linear &&
+    if (how == Write::atomic && cell.block != t_shadow.generation)
+      block.fail("uninitialised read", "updates shared memory that nobody wrote" + at());
+    const bool both_atomic = how == Write::atomic && cell.writer == kAtomic;
+    if (cell.block == t_shadow.generation && cell.writer != kNobody && cell.writer != self.linear && !both_atomic &&
         !ordered(block, self, cell.write_epoch, cell.write_step, cell.writer / 32))
       block.fail("data race", "writes what " + describe_thread(block, cell.writer) + " wrote, without a barrier" + at());
     const bool read_now = cell.block == t_shadow.generation && cell.reader != kNobody && cell.read_epoch == block.epoch();
@@ -132,7 +140,7 @@ void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t 
     cell.block = t_shadow.generation;
     cell.pending = false;
     cell.wgmmas = 0;
-    cell.writer = static_cast<uint16_t>(self.linear);
+    cell.writer = how == Write::atomic ? kAtomic : static_cast<uint16_t>(self.linear);
     cell.writer_fences = self.proxy_fences;
     cell.write_epoch = block.epoch();
     cell.write_step = self.step;
@@ -140,7 +148,7 @@ void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t 
   }
 }
 
-enum class Kind { read, warp_read, write };
+enum class Kind { read, warp_read, write, atomic };
 
 void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
   Block* block = current_block();
@@ -158,7 +166,8 @@ void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
   }
   if (device && !block->thread().started)
     block->fail("missing wait", "touches device memory before start_kernel, while the kernel before may still run");
-  const char* verb = kind == Kind::write ? "writes " : "reads ";
+  const bool writes = kind == Kind::write || kind == Kind::atomic;
+  const char* verb = writes ? "writes " : "reads ";
   const auto place = [&] {
     return std::to_string(bytes) + " bytes at byte " + std::to_string(address - begin) + " of " +
            std::to_string(end - begin) + (shared ? " of shared memory" : " of a device allocation");
@@ -169,17 +178,16 @@ void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
   const auto offset = static_cast<size_t>(address - begin);
   if (shared) {
     auto& cells = cells_of(begin, end);
-    if (kind == Kind::write)
-      shared_write(*block, cells, offset, bytes, false);
+    if (writes)
+      shared_write(*block, cells, offset, bytes, kind == Kind::atomic ? Write::atomic : Write::plain);
     else
       shared_read(*block, cells, offset, bytes, kind == Kind::warp_read);
     return;
   }
   for (size_t i = 0; i < bytes; i++) {
-    if (kind == Kind::write)
-      device->written[offset + i] = 1;
-    else if (!device->written[offset + i])
+    if (kind != Kind::write && !device->written[offset + i])
       block->fail("uninitialised read", "reads " + place() + ", which nobody wrote");
+    if (writes) device->written[offset + i] = 1;
   }
 }
 
@@ -189,6 +197,7 @@ void note_read(const void* address, size_t bytes, bool whole_warp) {
   look(address, bytes, whole_warp ? Kind::warp_read : Kind::read, 1);
 }
 void note_write(const void* address, size_t bytes) { look(address, bytes, Kind::write, 1); }
+void note_atomic(const void* address, size_t bytes) { look(address, bytes, Kind::atomic, bytes); }
 
 void note_copy_started(const void* address, size_t bytes) {
   Block& block = *current_block();
@@ -197,7 +206,7 @@ void note_copy_started(const void* address, size_t bytes) {
   if (!block.shared_range(at, &begin, &end)) block.fail("out of bounds", "cp.async writes outside of shared memory");
   if (at < begin || at + bytes > end) block.fail("out of bounds", "cp.async writes outside of shared memory");
   auto& cells = cells_of(begin, end);
-  shared_write(block, cells, static_cast<size_t>(at - begin), bytes, true);
+  shared_write(block, cells, static_cast<size_t>(at - begin), bytes, Write::copy);
   for (size_t i = 0; i < bytes; i++) cells[static_cast<size_t>(at - begin) + i].pending = true;
 }
 
@@ -301,7 +310,7 @@ GLIMT_ACCESS(4)
 GLIMT_ACCESS(8)
 GLIMT_ACCESS(16)
 #undef GLIMT_ACCESS
-// The kernels' own atomics are plain accesses here; what remains is the standard library's (reference counts).
+// Kernels' own atomics call note_atomic; what remains is the standard library's (reference counts).
 int __tsan_atomic32_fetch_add(volatile int* address, int value, int) { return __atomic_fetch_add(address, value, 5); }
 int __tsan_atomic32_load(const volatile int* address, int) { return __atomic_load_n(address, 5); }
 signed char __tsan_atomic8_load(const volatile signed char* address, int) { return __atomic_load_n(address, 5); }

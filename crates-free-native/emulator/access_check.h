@@ -13,6 +13,8 @@ namespace glimt::emu {
 // An access by the running thread. `whole_warp`: made for all lanes together (ldmatrix).
 void note_read(const void* address, size_t bytes, bool whole_warp = false);
 void note_write(const void* address, size_t bytes);
+// An atomic update: no race with others, but with plain accesses.
+void note_atomic(const void* address, size_t bytes);
 // The target of a cp.async, from its start to the wait.
 void note_copy_started(const void* address, size_t bytes);
 void note_copy_arrived(const void* address, size_t bytes);
@@ -27,6 +29,7 @@ void note_device_memory_freed(const void* address);
 #else
 inline void note_read(const void*, size_t, bool = false) {}
 inline void note_write(const void*, size_t) {}
+inline void note_atomic(const void*, size_t) {}
 inline void note_copy_started(const void*, size_t) {}
 inline void note_copy_arrived(const void*, size_t) {}
 inline void note_wgmma_read_started(const void*, size_t) {}

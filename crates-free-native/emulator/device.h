@@ -125,32 +125,41 @@ inline int __all_sync(unsigned mask, int predicate, GLIMT_SITE) {
 }
 #undef GLIMT_SITE
 
-// ---- atomics: blocks and threads take turns, so plain operations are atomic ----
+// ---- atomics: blocks and threads take turns, so plain operations are atomic. The access checker hears of them from here
+// instead of from the compiler's instrumentation, which would take them for plain accesses. ----
 
-template <class T>
-T atomicAdd(T* address, T value) {
+#define GLIMT_ATOMIC template <class T> __attribute__((noinline, no_sanitize("thread")))
+GLIMT_ATOMIC T atomicAdd(T* address, T value) {
+  glimt::emu::note_atomic(address, sizeof(T));
   const T old = *address;
   *address = old + value;
   return old;
 }
-template <class T>
-T atomicMax(T* address, T value) {
+GLIMT_ATOMIC T atomicOr(T* address, T value) {
+  glimt::emu::note_atomic(address, sizeof(T));
+  const T old = *address;
+  *address = old | value;
+  return old;
+}
+GLIMT_ATOMIC T atomicMax(T* address, T value) {
+  glimt::emu::note_atomic(address, sizeof(T));
   const T old = *address;
   *address = std::max(old, value);
   return old;
 }
-template <class T>
-T atomicExch(T* address, T value) {
+GLIMT_ATOMIC T atomicExch(T* address, T value) {
+  glimt::emu::note_atomic(address, sizeof(T));
   const T old = *address;
   *address = value;
   return old;
 }
-template <class T>
-T atomicCAS(T* address, T expected, T value) {
+GLIMT_ATOMIC T atomicCAS(T* address, T expected, T value) {
+  glimt::emu::note_atomic(address, sizeof(T));
   const T old = *address;
   if (old == expected) *address = value;
   return old;
 }
+#undef GLIMT_ATOMIC
 inline void __threadfence() {}
 
 // ---- arithmetic ----
@@ -162,6 +171,11 @@ T __ldg(const T* address) {
 inline float __expf(float x) { return std::exp(x); }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __fdividef(float a, float b) { return a / b; }
+// Each rounds by itself: kernels are compiled without contraction to fused multiply-add.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
 inline unsigned __float_as_uint(float x) {
   unsigned bits;
   std::memcpy(&bits, &x, 4);

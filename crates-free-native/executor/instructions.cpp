@@ -385,6 +385,35 @@ constexpr OpEntry kExperts{
         check_index("experts", "expert", chosen[i], attrs.numExperts);
     }};
 
+// ---- sampling ----
+
+constexpr OpEntry kSample{
+    "sample", 5, 1, 0,
+    [](const KernelContext& c, const Operands& o) {
+      const View& penalised = o.inputs[3];
+      sample(c, o.inputs[0], o.inputs[1].as<const float>(), o.inputs[2].as<const int32_t>(),
+             penalised.as<const int32_t>(), penalised.rows, o.inputs[4].as<const int32_t>(),
+             o.outputs[0].as<int32_t>());
+    },
+    [](const Operands& o) {
+      const View &logits = o.inputs[0], &settings = o.inputs[1], &choices = o.inputs[2];
+      require(logits.cols > 0 && logits.cols < int64_t{1} << 22 && settings.dtype == DType::f32 &&
+                  settings.rows == logits.rows && settings.cols == 4 && settings.stride == 4 &&
+                  choices.dtype == DType::i32 && choices.rows == logits.rows && choices.cols == 2 &&
+                  choices.stride == 2,
+              o, "logits, settings and choices");
+      i32_vector(o, o.inputs[3], o.inputs[3].rows);
+      i32_vector(o, o.inputs[4], logits.rows + 1);
+      i32_vector(o, o.outputs[0], logits.rows);
+    },
+    [](const Operands& o, int) { return sample_workspace(o.inputs[0].rows, o.inputs[0].cols); },
+    [](const Operands& o) {
+      const int32_t* ids = o.host[3];
+      for (int64_t i = 0; ids && i < o.inputs[3].rows; i++)
+        if (ids[i] != -1) check_index("sample", "penalised token", ids[i], o.inputs[0].cols);
+      check_bounds(o, 4, o.inputs[3].rows, "cuPenalised");
+    }};
+
 }  // namespace
 
 #pragma GCC diagnostic push
@@ -438,6 +467,8 @@ const OpEntry* find_op(Op op) {
       return &kRouteExperts;
     case Op::experts:
       return &kExperts;
+    case Op::sample:
+      return &kSample;
   }
   return nullptr;
 }

@@ -48,15 +48,15 @@ inline void check_all(const Operands& operands, uint32_t input, const char* what
     check_index(name_of(operands), what, values[i], count);
 }
 
-inline void check_bounds(const Operands& operands, uint32_t input, int64_t rows) {
+inline void check_bounds(const Operands& operands, uint32_t input, int64_t rows, const char* what = "cuSeqlens") {
   const int32_t* bounds = operands.host[input];
   if (!bounds) return;
   const char* name = name_of(operands);
-  check_index(name, "cuSeqlens", bounds[0], rows + 1);
+  check_index(name, what, bounds[0], rows + 1);
   for (int64_t i = 1; i < operands.inputs[input].rows; i++) {
-    check_index(name, "cuSeqlens", bounds[i], rows + 1);
+    check_index(name, what, bounds[i], rows + 1);
     if (bounds[i] < bounds[i - 1])
-      throw Error("INPUT_INVALID", std::string(name) + ": cuSeqlens fall from " + std::to_string(bounds[i - 1]) +
+      throw Error("INPUT_INVALID", std::string(name) + ": " + what + " fall from " + std::to_string(bounds[i - 1]) +
                                        " to " + std::to_string(bounds[i]) + ".");
   }
 }

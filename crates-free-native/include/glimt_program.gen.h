@@ -89,6 +89,7 @@ enum class Op : uint32_t {
   position_embed_bicubic = 18,
   route_experts = 19,
   experts = 20,
+  sample = 21,
 };
 
 // Followed by inputCount + outputCount tensor indices and attrCount words.
@@ -294,5 +295,11 @@ struct Attrs {
   uint32_t width;
 };
 }  // namespace op_experts
+
+// tokens[i] = the token chosen from logits[i] by settings[i] = (temperature, topP, minP, repetitionPenalty) and choices[i] = (topK, the bits of a uniform u32): integers behind an exponential of fixed steps, so that every backend chooses the same one (backends/reference/sample.ts has the algorithm). penalised[cuPenalised[i]..cuPenalised[i+1]] are the tokens that the penalty is for; -1 is skipped. -1 when the largest logit is not finite, one is NaN, or the settings keep none.
+namespace op_sample {
+enum Input : uint32_t { in_logits = 0, in_settings = 1, in_choices = 2, in_penalised = 3, in_cuPenalised = 4 };
+enum Output : uint32_t { out_tokens = 0 };
+}  // namespace op_sample
 
 }  // namespace glimt::program

@@ -111,4 +111,9 @@ void experts(const KernelContext& context, const View& x, const View& experts, c
              const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y);
 size_t experts_workspace(const View& x, const program::op_experts::Attrs& attrs);
 
+// A token for each row of logits; settings [rows, 4] and choices [rows, 2] are contiguous, cu_penalised has rows + 1.
+void sample(const KernelContext& context, const View& logits, const float* settings, const int32_t* choices,
+            const int32_t* penalised, int64_t num_penalised, const int32_t* cu_penalised, int32_t* tokens);
+size_t sample_workspace(int64_t rows, int64_t v);
+
 }  // namespace glimt

@@ -150,6 +150,24 @@ __global__ void reads_unwritten_shared(float* data) {
   data[threadIdx.x] = values[threadIdx.x];
 }
 
+// Threads count together; the count is read while others still count.
+__global__ void missing_barrier_after_atomic(float* data) {
+  start_kernel();
+  GLIMT_SHARED(unsigned, count, 1);
+  if (threadIdx.x == 0) *count = 0;
+  __syncthreads();
+  atomicAdd(count, 1u);
+  data[threadIdx.x] = static_cast<float>(*count);
+}
+
+__global__ void atomic_on_unwritten_shared(float* data) {
+  start_kernel();
+  GLIMT_SHARED(unsigned, count, 1);
+  atomicOr(count, 1u << threadIdx.x % 32);
+  __syncthreads();
+  data[threadIdx.x] = __uint_as_float(*count);
+}
+
 __global__ void reads_unwritten_memory(float* data, const float* fresh) { start_kernel(); data[threadIdx.x] = fresh[threadIdx.x]; }
 
 __global__ void misaligned_ldmatrix(float* data) {
@@ -205,6 +223,8 @@ const std::vector<Broken>& broken_kernels() {
       {"shuffle by half a warp", "divergent collective", false, false, starts(divergent_shuffle, 32)},
       {"masks that differ", "divergent collective", false, false, starts(wrong_mask, 32)},
       {"two collectives at once", "divergent collective", false, false, starts(mixed_collectives, 32)},
+      {"missing __syncthreads after an atomic", "data race", true, true, starts(missing_barrier_after_atomic, 64)},
+      {"atomic on unwritten shared memory", "uninitialised read", true, false, starts(atomic_on_unwritten_shared, 64)},
       {"missing cp.async wait", "missing wait", false, false, starts(missing_wait, 64)},
       {"cp.async wait without barrier", "data race", true, false, starts(wait_without_barrier, 64)},
       {"wait for too few groups", "missing wait", true, false, starts(wait_for_too_few, 64)},

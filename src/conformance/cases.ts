@@ -14,6 +14,7 @@ import { addRmsNormCases, layerNormCases, rmsNormAddRmsNormCases, rmsNormCases }
 import { positionEmbedCases } from "./cases/position-embed.ts";
 import { ropeCases } from "./cases/rope.ts";
 import { embedCases, gatherRowsCases, mergeRowsCases, scatterRowsCases, sliceCases } from "./cases/rows.ts";
+import { sampleCases } from "./cases/sample.ts";
 
 export const OP_CASES: Readonly<Record<OpName, () => OpCase[]>> = {
   slice: sliceCases,
@@ -40,4 +41,5 @@ export const OP_CASES: Readonly<Record<OpName, () => OpCase[]>> = {
   position_embed_bicubic: positionEmbedCases,
   route_experts: routeExpertsCases,
   experts: expertsCases,
+  sample: sampleCases,
 };

@@ -306,6 +306,24 @@ export const OPS = {
     attrs: { numExperts: "u32", topK: "u32", width: "u32" },
     outputs: { y: { like: "x", shape: "t n" } },
   }),
+  sample: defineOp({
+    code: 21,
+    doc: "tokens[i] = the token chosen from logits[i] by settings[i] = (temperature, topP, minP, repetitionPenalty) and choices[i] = (topK, the bits of a uniform u32): integers behind an exponential of fixed steps, so that every backend chooses the same one (backends/reference/sample.ts has the algorithm). penalised[cuPenalised[i]..cuPenalised[i+1]] are the tokens that the penalty is for; -1 is skipped. -1 when the largest logit is not finite, one is NaN, or the settings keep none.",
+    inputs: {
+      logits: { kind: "activation", shape: "m v" },
+      settings: { kind: "table", shape: "m 4" },
+      choices: { kind: "index", shape: "m 2" },
+      penalised: { kind: "index", shape: "p" },
+      cuPenalised: { kind: "index", shape: "m+1" },
+    },
+    attrs: {},
+    outputs: { tokens: { dtype: "i32", shape: "m" } },
+    // Sums of weights stay below 2^53.
+    check: ({ dims }) =>
+      (dims.v as number) > 0 && (dims.v as number) < 2 ** 22
+        ? null
+        : `${dims.v} tokens are not from 1 to 2^22 - 1`,
+  }),
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpName = keyof typeof OPS;

@@ -11,6 +11,14 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 import transformers
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 from transformers.models.glm4v import modeling_glm4v as glm4v
 from transformers.models.glm4v_moe import modeling_glm4v_moe as moe
 
@@ -285,9 +293,72 @@ def fused():
     )
 
 
+# (temperature, top_p, min_p, repetition_penalty, top_k)
+SAMPLING = {
+    "temperature": (0.7, 1, 0, 1, 0),
+    "top-k": (1.3, 1, 0, 1, 5),
+    "top-k past the vocabulary": (1, 1, 0, 1, 99),
+    "top-p": (1, 0.8, 0, 1, 0),
+    "top-p of the first alone": (1, 0.05, 0, 1, 0),
+    "min-p": (1, 1, 0.1, 1, 0),
+    "repetition penalty": (1, 1, 0, 1.4, 0),
+    "repetition bonus": (1, 1, 0, 0.6, 0),
+    "all": (1.5, 0.9, 0.1, 1.3, 9),
+}
+
+
+def processed(logits, context, temperature, top_p, min_p, penalty, top_k):
+    """Scores after transformers' processors, in the order in which generate applies them."""
+    steps = [RepetitionPenaltyLogitsProcessor(float(penalty)), TemperatureLogitsWarper(float(temperature))]
+    if top_k > 0:
+        steps.append(TopKLogitsWarper(top_k))
+    if top_p < 1:
+        steps.append(TopPLogitsWarper(top_p))
+    if min_p > 0:
+        steps.append(MinPLogitsWarper(min_p))
+    return LogitsProcessorList(steps)(context[None], logits[None])[0]
+
+
+def sampling():
+    """Draws just inside both ends of the interval that each kept token has of 0..1, in the order of tokens: a token more
+    or less that is kept would move an end."""
+    size = 16
+    for name, options in SAMPLING.items():
+        logits, context = normal(size, scale=2), torch.tensor([3, 5, 3, 11, 0])
+        # Which of equals a cut keeps is our own rule.
+        while len(logits.unique()) < size:
+            logits = normal(size, scale=2)
+        scores = processed(logits, context, *options)
+        shares = scores.softmax(-1)
+        ends = shares.cumsum(0)
+        rows = [
+            (token, (ends[token] - shares[token] * (1 - part)).item())
+            for token in range(size)
+            if shares[token] > 0
+            for part in (0.001, 0.999)
+        ]
+        count = len(rows)
+        draws = torch.tensor([int(at * 2**32) for _, at in rows])
+        draws = torch.where(draws < 2**31, draws, draws - 2**32)
+        record(
+            "sample", f"transformers' logits processors, {name}",
+            {
+                "logits": logits.expand(count, size),
+                "settings": torch.tensor(options[:4], dtype=torch.float64).expand(count, 4),
+                "choices": torch.stack([torch.full((count,), options[4]), draws], 1),
+                "penalised": context.repeat(count),
+                "cuPenalised": torch.arange(count + 1) * len(context),
+            },
+            {"tokens": torch.tensor([token for token, _ in rows])},
+        )
+
+
 def main():
     torch.manual_seed(20)
-    for make in (dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts, fused):
+    makers = (
+        dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts, fused, sampling,
+    )
+    for make in makers:
         make()
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     OUT.parent.mkdir(exist_ok=True)

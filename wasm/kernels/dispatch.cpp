@@ -33,6 +33,7 @@ const Kernel* kernelOf(Op op) {
     case Op::position_embed_bicubic: return &kPositionEmbed;
     case Op::route_experts: return &kRouteExperts;
     case Op::experts: return &kExperts;
+    case Op::sample: return &kSample;
   }
   return nullptr;
 }

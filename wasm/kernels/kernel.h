@@ -62,7 +62,7 @@ struct Kernel {
 // Each file of kernels defines the ones it holds.
 extern const Kernel kLinear, kLinearBias, kAddBias, kAdd, kRmsNorm, kAddRmsNorm, kLayerNorm, kRope, kKvWrite,
     kAttentionPaged, kAttentionVarlen, kSwiglu, kGelu, kEmbed, kGatherRows, kScatterRows, kPositionEmbed,
-    kRouteExperts, kExperts;
+    kRouteExperts, kExperts, kSample;
 
 // True when low <= value <= high for all of `values`.
 inline bool indicesInside(uint32_t input, const int32_t* values, uint32_t count, int32_t low, int32_t high,

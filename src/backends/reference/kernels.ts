@@ -9,6 +9,7 @@ import { addRmsNorm, layerNorm, rmsNorm, rmsNormAddRmsNorm } from "./norm.ts";
 import { positionEmbedBicubic } from "./position-embed.ts";
 import { rope } from "./rope.ts";
 import { embed, gatherRows, scatterRows } from "./rows.ts";
+import { sample } from "./sample.ts";
 
 export const KERNELS: KernelTable = {
   linear,
@@ -33,4 +34,5 @@ export const KERNELS: KernelTable = {
   position_embed_bicubic: positionEmbedBicubic,
   route_experts: routeExperts,
   experts,
+  sample,
 };

@@ -1,0 +1,115 @@
+/** sample: the chosen tokens must be the same on every backend. */
+import { offsetDim, symbolDim } from "../../tensor/dims.ts";
+import { M, type OpCase, type Operand, opCase } from "../case.ts";
+import { each, fixed, normal, strided } from "../operands.ts";
+import { Random } from "../random.ts";
+
+const P = symbolDim("p");
+
+/** [temperature, topP, minP, repetitionPenalty, topK] */
+type Settings = readonly [number, number, number, number, number];
+
+const GREEDY: Settings = [0, 1, 0, 1, 0];
+const SETTINGS = {
+  greedy: GREEDY,
+  plain: [1, 1, 0, 1, 0],
+  cold: [0.05, 1, 0, 1, 0],
+  hot: [30, 1, 0, 1, 0],
+  "top-1": [1, 1, 0, 1, 1],
+  "top-5": [1.5, 1, 0, 1, 5],
+  "top-k past the vocabulary": [1, 1, 0, 1, 2 ** 31 - 1],
+  "top-p 0.9": [1, 0.9, 0, 1, 0],
+  "top-p 0.5": [0.7, 0.5, 0, 1, 0],
+  "top-p tiny": [1, 1e-6, 0, 1, 0],
+  "min-p 0.1": [1, 1, 0.1, 1, 0],
+  "min-p 1": [1, 1, 1, 1, 0],
+  penalty: [1, 1, 0, 1.3, 0],
+  bonus: [1, 1, 0, 0.5, 0],
+  "greedy penalty": [0, 1, 0, 1.7, 0],
+  "top-k, top-p": [2, 0.8, 0, 1, 30],
+  "top-k, min-p": [1, 1, 0.02, 1, 12],
+  all: [0.8, 0.95, 0.01, 1.2, 50],
+  // No caller can ask for these; they must do no harm.
+  "keeps none": [1, 0, 0, 1, 0],
+  "negative temperature": [-1, 1, 0, 1, 0],
+} as const satisfies Record<string, Settings>;
+
+/** One row of each. */
+const MIXED = Object.values(SETTINGS);
+
+/** Makers of rows of logits; with 16-bit activations many become equal. */
+const LOGITS = {
+  usual: (shape) => normal(shape, { scale: 3 }),
+  far: (shape) => normal(shape, { scale: 40 }),
+  ties: (shape) => each(shape, (_, random) => random.integer(3)),
+  equal: (shape) => each(shape, () => -1.5),
+  signs: (shape) => each(shape, (_, random) => (random.uniform() < 0.5 ? -0 : 0)),
+  masked: (shape) =>
+    each(shape, (index, random) => (index % 5 === 2 ? random.normal() : Number.NEGATIVE_INFINITY)),
+  "all masked": (shape) => each(shape, () => Number.NEGATIVE_INFINITY),
+  infinite: (shape) =>
+    each(shape, (_, random) => (random.uniform() < 0.1 ? Number.POSITIVE_INFINITY : random.normal())),
+  "with NaN": (shape) => each(shape, (_, random) => (random.uniform() < 0.02 ? Number.NaN : random.normal())),
+} as const satisfies Record<string, (shape: Operand["shape"]) => Operand>;
+
+export function sampleCases(): OpCase[] {
+  const sizes = [1, 2, 7, 65, 1009, 2048, 2049, 4099].map((v) => sampleCase(v, MIXED, "usual"));
+  const alone = Object.entries(SETTINGS).map(([name, one]) =>
+    sampleCase(300, new Array<Settings>(5).fill(one), "usual", { settings: name }),
+  );
+  const values = (Object.keys(LOGITS) as (keyof typeof LOGITS)[])
+    .filter((name) => name !== "usual")
+    .flatMap((name) => [37, 2311].map((v) => sampleCase(v, MIXED, name)));
+  return [
+    sampleCase(9, [], "usual"),
+    ...sizes,
+    ...alone,
+    ...values,
+    sampleCase(61, MIXED, "usual", { memory: "strided" }),
+    sampleCase(40_009, [GREEDY, SETTINGS.all, SETTINGS.plain], "usual"),
+  ];
+}
+
+function sampleCase(
+  v: number,
+  rows: readonly Settings[],
+  logits: keyof typeof LOGITS,
+  { settings = "mixed", memory = "whole" }: { settings?: string; memory?: "whole" | "strided" } = {},
+): OpCase {
+  const m = rows.length;
+  const operand = LOGITS[logits]([M, v]);
+  const { ids, bounds } = penalisedTokens(new Random(`penalised ${v} ${settings}`), m, v);
+  return opCase("sample", {
+    fields: { m, v, logits, settings, memory },
+    symbols: { m, p: ids.length },
+    operands: {
+      logits: memory === "strided" ? strided(operand) : operand,
+      settings: fixed(
+        [M, 4],
+        rows.flatMap((row) => row.slice(0, 4)),
+      ),
+      choices: {
+        shape: [M, 2],
+        fill: (random) => rows.flatMap(([, , , , topK]) => [topK, random.integer(2 ** 32) | 0]),
+      },
+      penalised: fixed([P], ids),
+      cuPenalised: fixed([offsetDim(M, 1)], bounds),
+    },
+    exact: true,
+  });
+}
+
+/** For each row some tokens, with twins and -1 among them, for every fourth none; then padding of no row. */
+function penalisedTokens(random: Random, rows: number, v: number) {
+  const ids: number[] = [];
+  const bounds = [0];
+  for (let row = 0; row < rows; row++) {
+    const count = row % 4 === 3 ? 0 : 1 + random.integer(Math.min(v, 600));
+    for (let i = 0; i < count; i++) {
+      const twin = random.uniform() < 0.2 && i > 0;
+      ids.push(i % 7 === 5 ? -1 : twin ? (ids.at(-1) as number) : random.integer(v));
+    }
+    bounds.push(ids.length);
+  }
+  return { ids: [...ids, -1, -1], bounds };
+}
