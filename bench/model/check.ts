@@ -62,7 +62,7 @@ async function lastLogits(
   decoder: Decoder,
   pool: KvPool,
   ids: readonly (readonly number[])[],
-): Promise<Float32Array[]> {
+): Promise<readonly Float32Array[]> {
   const sequences = ids.map(() => new Sequence(pool));
   const slice = (index: number, inputIds: readonly number[], wantsLogits: boolean): SequenceSlice => {
     const sequence = sequences[index] as Sequence;
@@ -72,7 +72,7 @@ async function lastLogits(
   for (const [index, one] of ids.entries()) {
     if (one.length > 1) await decoder.forward([slice(index, one.slice(0, -1), false)]);
   }
-  const logits = await decoder.forward(ids.map((one, index) => slice(index, one.slice(-1), true)));
+  const { logits } = await decoder.forward(ids.map((one, index) => slice(index, one.slice(-1), true)));
   for (const sequence of sequences) sequence.release();
   return logits;
 }

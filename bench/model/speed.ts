@@ -7,7 +7,7 @@ import { textPositions } from "../../src/mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../../src/processor/grid.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
 import { compileModel, openStages, type Stages } from "../../src/runtime/open-stages.ts";
-import { argmax } from "../../src/runtime/sampler.ts";
+import { GREEDY } from "../../src/runtime/sampler.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { blockWeights } from "./block-weights.ts";
@@ -120,9 +120,7 @@ async function start(backend: Backend, config: ModelConfig, { weights }: SpeedOp
 async function firstStep({ decoder, pool }: Stages): Promise<number> {
   const sequence = new Sequence(pool);
   const begin = performance.now();
-  await decoder.forward([
-    { sequence, inputIds: [1], positionIds: textPositions(0, 1, 0), wantsLogits: true },
-  ]);
+  await decoder.forward([{ sequence, inputIds: [1], positionIds: textPositions(0, 1, 0), sampling: GREEDY }]);
   sequence.release();
   return performance.now() - begin;
 }
@@ -136,20 +134,21 @@ async function timeDecoding(
 ): Promise<DecodeSpeed> {
   const sequences = await filledSequences(engine, pool, batch, context + MOST_STEPS + 2);
   let tokens = sequences.map((_, index) => (index % 40) + 1);
-  let logits: readonly Float32Array[] = [];
   for (const sequence of sequences) sequence.length = context - 1;
-  const step = async () => {
+  const step = async (wantsLogits = false) => {
     const slices = sequences.map((sequence, index) => ({
       sequence,
       inputIds: [tokens[index] as number],
       positionIds: textPositions(sequence.length, 1, 0),
-      wantsLogits: true,
+      wantsLogits,
+      sampling: GREEDY,
     }));
-    logits = await decoder.forward(slices);
-    tokens = logits.map(argmax);
+    const result = await decoder.forward(slices);
+    tokens = [...result.tokens];
+    return result.logits;
   };
-  const timing = await timeRuns(step, { engine, budgetMs, maxRuns: MOST_STEPS });
-  checkLogits(logits);
+  const timing = await timeRuns(() => step(), { engine, budgetMs, maxRuns: MOST_STEPS });
+  checkLogits(await step(true));
   for (const sequence of sequences) sequence.release();
   const extents = sequences.map(() => ({ queries: 1, context }));
   return {
@@ -191,15 +190,14 @@ async function timePrefill(
     sequence,
     inputIds: Array.from({ length: prefill }, (_, index) => (index * 31 + 7) % 40),
     positionIds: textPositions(0, prefill, 0),
-    wantsLogits: true,
+    sampling: GREEDY,
   };
-  let logits: readonly Float32Array[] = [];
-  const run = async () => {
+  const run = async (wantsLogits = false) => {
     sequence.length = 0;
-    logits = await decoder.forward([slice]);
+    return (await decoder.forward([{ ...slice, wantsLogits }])).logits;
   };
-  const timing = await timeRuns(run, { engine, budgetMs, maxRuns: MOST_PASSES });
-  checkLogits(logits);
+  const timing = await timeRuns(() => run(), { engine, budgetMs, maxRuns: MOST_PASSES });
+  checkLogits(await run(true));
   sequence.release();
   const symbols = {
     tokens: prefill,

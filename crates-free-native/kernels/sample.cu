@@ -25,10 +25,11 @@ struct Largest {
   uint32_t has_nan;
 };
 
-struct Total {
+// Moved as 16 bytes.
+struct alignas(16) Total {
   Sum sum;
   // Of weights that are not 0.
-  unsigned count;
+  Sum count;
 };
 
 struct SampleArguments {
@@ -182,8 +183,7 @@ __global__ void __launch_bounds__(kBlock) sample_weigh_kernel(SampleArguments ar
     return;
   }
   float* scratch = args.scratch + row * args.scratch_stride + first;
-  Sum sum = 0;
-  unsigned count = 0;
+  Sum sum = 0, count = 0;
 #pragma unroll
   for (int part = 0; part < kTokens; part += 4) {
     if (first + part >= args.v) break;
@@ -224,7 +224,7 @@ struct DrawShared {
 // A weight that some tokens have.
 struct Place {
   uint32_t weight;
-  unsigned count;
+  Sum count;
   // Of larger weights.
   Total above;
 };
@@ -358,13 +358,13 @@ __global__ void __launch_bounds__(kDrawBlock) sample_draw_kernel(SampleArguments
     total.count += one.count;
   }
   Sum sum = warp_total(total.sum);
-  const unsigned count = warp_total(total.count);
+  const Sum count = warp_total(total.count);
 
   // Kept are weights above `least`, and the first `ties` of the `equal` ones that are `least`.
   uint32_t least = 0;
   Sum ties = 0, equal = 0;
   bool none = false;
-  if (top_k > 0 && static_cast<unsigned>(top_k) < count) {
+  if (top_k > 0 && static_cast<Sum>(top_k) < count) {
     const Place place = find_place(weights, v, false, static_cast<Sum>(top_k), shared);
     least = place.weight;
     equal = place.count;

@@ -9,7 +9,7 @@ import { mropePositions, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import { openStages } from "../runtime/open-stages.ts";
-import { argmax } from "../runtime/sampler.ts";
+import { GREEDY } from "../runtime/sampler.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { compareRuns, TOLERANCES } from "./compare.ts";
@@ -100,7 +100,7 @@ async function allowedDifference(
 interface Answer {
   readonly features: Float32Array;
   readonly logits: readonly Float32Array[];
-  /** Largest logit of each step. */
+  /** Chosen greedily in each step. */
   readonly tokens: readonly number[];
 }
 
@@ -139,17 +139,19 @@ async function answer(
       positionIds,
       features: { tensor: features, firstRow: 0, rows },
       wantsLogits: true,
+      sampling: GREEDY,
     };
     for (let step = 0; step < STEPS; step++) {
-      const [values] = await decoder.forward([slice]);
-      logits.push(values as Float32Array);
-      tokens.push(argmax(values as Float32Array));
+      const result = await decoder.forward([slice]);
+      logits.push(...result.logits);
+      tokens.push(...result.tokens);
       const next = (forced ?? tokens)[step] as number;
       slice = {
         sequence,
         inputIds: [next],
         positionIds: textPositions(sequence.length, 1, ropeDelta),
         wantsLogits: true,
+        sampling: GREEDY,
       };
     }
     return { features: toFloat32(features.dtype, await engine.read(features)), logits, tokens };

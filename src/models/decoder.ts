@@ -4,8 +4,9 @@
  *
  * Inputs: inputIds [tokens], cos and sin [tokens, rotaryDim/2], slots [tokens], blockTable [sequences, blocks],
  * cuSeqlens [sequences+1], contextLens [sequences], features [features, hiddenSize] that replace the embeddings of
- * rows featureRows [features], and logitRows [logits]. States: kv.N, one paged cache a layer.
- * Output: logits [logits, vocabSize] of the chosen rows.
+ * rows featureRows [features], logitRows [logits], and of the chosen rows what `sample` reads: samplingSettings
+ * [logits, 4], samplingChoices [logits, 2], penalised [penalised] and cuPenalised [logits+1]. States: kv.N, one paged
+ * cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, and the tokens [logits] chosen from them.
  */
 import type { ModelConfig, TextConfig } from "../config/types.ts";
 import { createGraphBuilder, type GraphBuilder, type GraphOptions } from "../graph/builder.ts";
@@ -47,7 +48,14 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
   };
   const featureValues = g.input("features", [features, config.hiddenSize], options.activationDType);
   const featureRows = g.input("featureRows", [features], "i32");
-  const logitRows = g.input("logitRows", [g.symbol("logits")], "i32");
+  const chosenRows = g.symbol("logits");
+  const logitRows = g.input("logitRows", [chosenRows], "i32");
+  const sampling = {
+    settings: g.input("samplingSettings", [chosenRows, 4], "f32"),
+    choices: g.input("samplingChoices", [chosenRows, 2], "i32"),
+    penalised: g.input("penalised", [g.symbol("penalised")], "i32"),
+    cuPenalised: g.input("cuPenalised", [offsetDim(chosenRows, 1)], "i32"),
+  };
 
   const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
   let x = g.scope("embed", () =>
@@ -62,7 +70,7 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
     if (model.tieWordEmbeddings) return g.linear({ x: chosen, w: table });
     return linear(g, chosen, "lm_head", config.vocabSize, false);
   });
-  return g.finish({ logits });
+  return g.finish({ logits, tokens: g.sample({ logits, ...sampling }) });
 }
 
 function decoderLayer(

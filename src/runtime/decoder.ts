@@ -5,6 +5,7 @@ import type { PositionIds } from "../mrope/positions.ts";
 import { textRotaryTable } from "../mrope/rotary.ts";
 import { fromFloat32, toFloat32 } from "../tensor/convert.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
+import { GREEDY, type SamplingRow, samplingInputs } from "./sampler.ts";
 
 /** Vision features that stand in for the embeddings of some rows of a slice. */
 export interface SliceFeatures {
@@ -21,8 +22,18 @@ export interface SequenceSlice {
   /** Three axes of inputIds.length positions each. */
   readonly positionIds: PositionIds;
   readonly features?: SliceFeatures | undefined;
-  /** Whether the logits of the last token are wanted. */
-  readonly wantsLogits: boolean;
+  /** Whether the logits of the last token are read back: vocabSize values, where a token is one. */
+  readonly wantsLogits?: boolean | undefined;
+  /** What the token after the last one is chosen by; without it none is. */
+  readonly sampling?: SamplingRow | undefined;
+}
+
+/** For each slice that asks, in the order of the slices. */
+export interface StepResult {
+  /** [vocabSize] each. */
+  readonly logits: readonly Float32Array[];
+  /** -1 where the largest logit is not finite or one is NaN. */
+  readonly tokens: readonly number[];
 }
 
 /**
@@ -39,6 +50,7 @@ export class Decoder {
   readonly #config: TextConfig;
   readonly #pool: KvPool;
   #logits: DeviceTensor | null = null;
+  #tokens: DeviceTensor | null = null;
 
   constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool) {
     this.#engine = engine;
@@ -47,15 +59,14 @@ export class Decoder {
     this.#pool = pool;
   }
 
-  /**
-   * Runs one step. At most one slice may bring features.
-   * @returns for each slice that wants them, the logits [vocabSize] of its last token.
-   */
-  async forward(slices: readonly SequenceSlice[], options: RunOptions = {}): Promise<Float32Array[]> {
+  /** Runs one step. At most one slice may bring features. */
+  async forward(slices: readonly SequenceSlice[], options: RunOptions = {}): Promise<StepResult> {
     for (const { sequence, inputIds } of slices) sequence.reserve(inputIds.length);
-    const inputs = this.#inputs(slices);
-    const numLogits = inputs.logitRows.length;
-    const logits = this.#logitsTensor(Math.max(1, numLogits));
+    // Rows whose logits are read back come first: they are read in one go.
+    const reading = slices.filter(({ wantsLogits }) => wantsLogits);
+    const ending = [...reading, ...slices.filter(({ wantsLogits, sampling }) => !wantsLogits && sampling)];
+    const inputs = this.#inputs(slices, ending);
+    const outputs = this.#outputTensors(Math.max(1, ending.length));
     const features = this.#features(slices);
     const symbols = {
       tokens: inputs.inputIds.length,
@@ -63,36 +74,52 @@ export class Decoder {
       blocks: inputs.blockTable.length / slices.length,
       pages: this.#pool.numPages,
       features: features.rows.length,
-      logits: numLogits,
+      logits: ending.length,
+      penalised: inputs.penalised.length,
     };
     const buffers = {
       ...inputs,
       ...this.#pool.bindings(),
       features: features.values,
       featureRows: features.rows,
-      logits,
+      ...outputs,
     };
     await this.#engine.run(this.#executable, { symbols, buffers }, options);
     for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
-    const { vocabSize } = this.#config;
-    if (numLogits === 0) return [];
-    const values = toFloat32(logits.dtype, await this.#engine.read(logits, 0, numLogits));
-    return Array.from({ length: numLogits }, (_, row) =>
-      values.slice(row * vocabSize, (row + 1) * vocabSize),
-    );
+    const sampling = slices.filter(({ sampling }) => sampling);
+    return {
+      logits: reading.length > 0 ? await this.#readLogits(outputs.logits, reading.length) : [],
+      tokens:
+        sampling.length > 0
+          ? await this.#readTokens(
+              outputs.tokens,
+              sampling.map((slice) => ending.indexOf(slice)),
+            )
+          : [],
+    };
   }
 
-  #inputs(slices: readonly SequenceSlice[]) {
+  async #readLogits(tensor: DeviceTensor, rows: number): Promise<Float32Array[]> {
+    const { vocabSize } = this.#config;
+    const values = toFloat32(tensor.dtype, await this.#engine.read(tensor, 0, rows));
+    return Array.from({ length: rows }, (_, row) => values.slice(row * vocabSize, (row + 1) * vocabSize));
+  }
+
+  async #readTokens(tensor: DeviceTensor, rows: readonly number[]): Promise<number[]> {
+    const values = await this.#engine.read(tensor, 0, Math.max(...rows) + 1);
+    return rows.map((row) => values[row] as number);
+  }
+
+  /** @param ending slices whose last token goes through the head, in the order of its rows. */
+  #inputs(slices: readonly SequenceSlice[], ending: readonly SequenceSlice[]) {
     const cuSeqlens = new Int32Array(slices.length + 1);
     const contextLens = new Int32Array(slices.length);
     const blocks = blockTableColumns(Math.max(...slices.map(({ sequence }) => sequence.blockTable.length)));
     const blockTable = new Int32Array(slices.length * blocks);
-    const logitRows: number[] = [];
-    slices.forEach(({ sequence, inputIds, wantsLogits }, index) => {
+    slices.forEach(({ sequence, inputIds }, index) => {
       cuSeqlens[index + 1] = (cuSeqlens[index] as number) + inputIds.length;
       contextLens[index] = sequence.length + inputIds.length;
       blockTable.set(sequence.blockTable, index * blocks);
-      if (wantsLogits) logitRows.push((cuSeqlens[index + 1] as number) - 1);
     });
     const positionIds = [0, 1, 2].map((axis) =>
       Int32Array.from(slices.flatMap((slice) => [...(slice.positionIds[axis] as Int32Array)])),
@@ -108,7 +135,8 @@ export class Decoder {
       cuSeqlens,
       contextLens,
       blockTable,
-      logitRows: Int32Array.from(logitRows),
+      logitRows: Int32Array.from(ending, (slice) => (cuSeqlens[slices.indexOf(slice) + 1] as number) - 1),
+      ...samplingInputs(ending.map(({ sampling }) => sampling ?? GREEDY)),
     };
   }
 
@@ -125,14 +153,17 @@ export class Decoder {
 
   /** Frees what it allocated for itself; it may be used again. */
   release(): void {
-    if (this.#logits) this.#engine.free(this.#logits);
+    for (const tensor of [this.#logits, this.#tokens]) if (tensor) this.#engine.free(tensor);
     this.#logits = null;
+    this.#tokens = null;
   }
 
-  #logitsTensor(rows: number): DeviceTensor {
-    if (this.#logits && this.#logits.rows >= rows) return this.#logits;
-    this.release();
-    this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
-    return this.#logits;
+  #outputTensors(rows: number) {
+    if (!this.#logits || !this.#tokens || this.#logits.rows < rows) {
+      this.release();
+      this.#tokens = this.#engine.allocate("i32", rows, 1);
+      this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
+    }
+    return { logits: this.#logits, tokens: this.#tokens };
   }
 }

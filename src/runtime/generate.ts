@@ -9,7 +9,7 @@ import { type GenerateOptions, resolveGeneration } from "./generation-options.ts
 import { Sequence } from "./kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
 import type { DecoderPrompt } from "./prompt-inputs.ts";
-import { Sampler, topLogits } from "./sampler.ts";
+import { Sampler, type SamplingRow, topLogits } from "./sampler.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
 export interface GeneratedPiece {
@@ -60,26 +60,24 @@ export async function* generate(
   const room = core.parts.config.text.maxPositionEmbeddings - inputs.inputIds.length;
   if (room < 1) throw contextOverflow(core, inputs);
   const limit = Math.min(maxTokens, room);
-  const sampler = new Sampler(sampling);
+  const sampler = new Sampler(sampling, inputs.history);
   const detokenizer = new IncrementalDetokenizer(core.parts.tokenizer);
   const stops = new StopMatcher(stop);
   const clock = new StageClock();
   const tokenIds: number[] = [];
-  const context = [...inputs.history];
   let text = "";
   let finishReason: FinishReason | null = null;
 
   const stages = await core.adapters.acquire(options.adapters);
   const sequence = new Sequence(core.parts.pool);
   try {
-    const prompt = await readPrompt(core, stages, sequence, inputs, options, clock);
-    const first = topLogits(prompt, TOP_LOGITS);
-    let logits = prompt;
+    const prompt = await readPrompt(core, stages, sequence, inputs, sampler.next(), options, clock);
+    const first = topLogits(prompt.logits, TOP_LOGITS);
+    let tokenId = prompt.token;
     for (;;) {
       throwIfAborted(options.signal);
-      const tokenId = sampler.sample(logits, context);
+      sampler.accept(tokenId);
       tokenIds.push(tokenId);
-      context.push(tokenId);
       const ended = core.parts.generation.eosTokenIds.includes(tokenId);
       let piece = stops.push(ended ? "" : detokenizer.push(tokenId));
       if (ended || stops.matched) finishReason = "stop";
@@ -88,7 +86,7 @@ export async function* generate(
       text += piece;
       yield { text: piece, tokenId, index: tokenIds.length - 1 };
       if (finishReason) break;
-      logits = await step(core, stages, sequence, tokenId, inputs.ropeDelta, options);
+      tokenId = await step(core, stages, sequence, tokenId, inputs.ropeDelta, sampler.next(), options);
     }
     clock.end("decode");
     return {
@@ -114,15 +112,21 @@ export async function* generate(
   }
 }
 
-/** Fills the cache with the prompt. @returns the logits after its last token. */
+interface AfterPrompt {
+  readonly logits: Float32Array;
+  readonly token: number;
+}
+
+/** Fills the cache with the prompt. @returns what comes after its last token. */
 async function readPrompt(
   core: ModelCore,
   stages: StagesLease,
   sequence: Sequence,
   inputs: DecoderPrompt,
+  sampling: SamplingRow,
   options: GenerateOptions,
   clock: StageClock,
-): Promise<Float32Array> {
+): Promise<AfterPrompt> {
   const { signal, onProgress } = options;
   const features = await core.run(() =>
     inputs.visionItems.length === 0
@@ -134,9 +138,9 @@ async function readPrompt(
   );
   clock.end("vision");
   try {
-    const logits = await prefill(core, stages, sequence, inputs, features, options);
+    const after = await prefill(core, stages, sequence, inputs, features, sampling, options);
     clock.end("prefill");
-    return logits;
+    return after;
   } finally {
     if (features && !core.disposed) core.parts.engine.free(features);
   }
@@ -148,8 +152,9 @@ async function prefill(
   sequence: Sequence,
   inputs: DecoderPrompt,
   features: DeviceTensor | null,
+  sampling: SamplingRow,
   { signal, onProgress }: GenerateOptions,
-): Promise<Float32Array> {
+): Promise<AfterPrompt> {
   const { inputIds, featureRows, positionIds } = inputs;
   const total = inputIds.length;
   let firstFeature = 0;
@@ -161,13 +166,15 @@ async function prefill(
       inputIds: inputIds.slice(start, end),
       positionIds: positionIds.map((axis) => axis.slice(start, end)) as PositionIds,
       features: features && rows.length > 0 ? { tensor: features, firstRow: firstFeature, rows } : undefined,
-      wantsLogits: end === total,
+      ...(end === total && { wantsLogits: true, sampling }),
     };
     firstFeature += rows.length;
     const report = (share: number) =>
       onProgress?.({ stage: "prefill", share: (start + share * (end - start)) / total });
-    const [logits] = await core.run(() => stages.decoder.forward([slice], { signal, onProgress: report }));
-    if (logits) return logits;
+    const { logits, tokens } = await core.run(() =>
+      stages.decoder.forward([slice], { signal, onProgress: report }),
+    );
+    if (end === total) return { logits: logits[0] as Float32Array, token: tokens[0] as number };
   }
   throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
 }
@@ -178,16 +185,17 @@ async function step(
   sequence: Sequence,
   tokenId: number,
   ropeDelta: number,
+  sampling: SamplingRow,
   { signal }: GenerateOptions,
-): Promise<Float32Array> {
+): Promise<number> {
   const slice = {
     sequence,
     inputIds: [tokenId],
     positionIds: textPositions(sequence.length, 1, ropeDelta),
-    wantsLogits: true,
+    sampling,
   };
-  const [logits] = await core.run(() => stages.decoder.forward([slice], { signal }));
-  return logits as Float32Array;
+  const { tokens } = await core.run(() => stages.decoder.forward([slice], { signal }));
+  return tokens[0] as number;
 }
 
 /** Rows of the chunk [start, end) that take a feature, counted from its start. */

@@ -51,7 +51,8 @@ export interface RequestPlan extends RequestCounts {
   readonly decoder: {
     readonly prefillRuns: number;
     readonly activationBytes: number;
-    readonly logitBytes: number;
+    /** Logits of one row, and the token chosen from them. */
+    readonly outputBytes: number;
   };
   /**
    * The most that is held at one time beside the weights, by a backend that copies its inputs and keeps the memory of
@@ -88,7 +89,7 @@ export function planRequest(
       logits: 1,
     }),
   );
-  const logitBytes = vocabSize * elementBytes;
+  const outputBytes = vocabSize * elementBytes + BYTES_PER_ELEMENT.i32;
   return {
     ...counts,
     contextTokens: maxPositionEmbeddings,
@@ -96,12 +97,12 @@ export function planRequest(
     weightBytes: weightBytes([programs.vision, programs.decoder]),
     vision,
     kvCache: { pageSize, promptPages, pages, bytesPerPage, bytes: pages * bytesPerPage },
-    decoder: { prefillRuns, activationBytes, logitBytes },
+    decoder: { prefillRuns, activationBytes, outputBytes },
     peakBytes:
       Math.max(vision.activationBytes + vision.inputBytes, activationBytes) +
       Math.max(vision.featureBytes + promptPages * bytesPerPage, pages * bytesPerPage) +
       vision.paddedFeatureBytes +
-      logitBytes,
+      outputBytes,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Chooses the next token. Steps in the order of transformers' logits processors: repetition penalty, temperature,
- * top-k, top-p, min-p. Pure but for the generator's state; the same seed and logits give the same choice.
+ * What the next token of one answer is chosen by: the options, checked; the tokens so far; and a seeded generator, which
+ * gives one number a token. The choice itself is the op `sample`, at the end of the decoder's program.
  */
 import { GlimtError } from "../errors.ts";
 
@@ -18,17 +18,49 @@ export interface SamplingOptions {
   readonly seed: number;
 }
 
+/** A row of what the op `sample` reads. */
+export interface SamplingRow {
+  /** temperature, topP, minP, repetitionPenalty */
+  readonly settings: readonly [number, number, number, number];
+  /** topK, and a number drawn uniformly from the 32-bit ones. */
+  readonly choices: readonly [number, number];
+  /** Different tokens that the penalty is for; none when it is off. */
+  readonly penalised: ReadonlySet<number>;
+}
+
+/** Rows as the decoder's program reads them. The list of tokens is padded to few lengths, so that steps repeat. */
+export function samplingInputs(rows: readonly SamplingRow[]) {
+  const cuPenalised = new Int32Array(rows.length + 1);
+  rows.forEach(({ penalised }, row) => {
+    cuPenalised[row + 1] = (cuPenalised[row] as number) + penalised.size;
+  });
+  const count = cuPenalised[rows.length] as number;
+  const penalised = new Int32Array(count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count))).fill(-1);
+  for (const [row, { penalised: tokens }] of rows.entries()) penalised.set([...tokens], cuPenalised[row]);
+  return {
+    samplingSettings: Float32Array.from(rows.flatMap(({ settings }) => settings)),
+    samplingChoices: Int32Array.from(rows.flatMap(({ choices }) => choices)),
+    penalised,
+    cuPenalised,
+  };
+}
+
+/** Takes the largest logit. */
+export const GREEDY: SamplingRow = { settings: [0, 1, 0, 1], choices: [0, 0], penalised: new Set() };
+
+/** @throws OPTION_INVALID naming the option. What counts is its value as a float32, which the op computes with. */
 export function validateSampling(options: SamplingOptions): void {
+  const [temperature, topP, penalty] = [
+    Math.fround(options.temperature),
+    Math.fround(options.topP),
+    Math.fround(options.repetitionPenalty),
+  ];
   const rules: [keyof SamplingOptions, boolean, string][] = [
-    ["temperature", options.temperature >= 0 && Number.isFinite(options.temperature), "a number from 0"],
+    ["temperature", temperature >= 0 && Number.isFinite(temperature), "a number from 0"],
     ["topK", Number.isInteger(options.topK) && options.topK >= 0, "a whole number from 0"],
-    ["topP", options.topP > 0 && options.topP <= 1, "above 0 and at most 1"],
+    ["topP", topP > 0 && options.topP <= 1, "above 0 and at most 1"],
     ["minP", options.minP >= 0 && options.minP <= 1, "from 0 to 1"],
-    [
-      "repetitionPenalty",
-      options.repetitionPenalty > 0 && Number.isFinite(options.repetitionPenalty),
-      "above 0",
-    ],
+    ["repetitionPenalty", penalty > 0 && Number.isFinite(penalty), "above 0"],
     ["seed", Number.isInteger(options.seed) && options.seed >= 0, "a whole number from 0"],
   ];
   for (const [name, valid, expected] of rules) {
@@ -36,92 +68,56 @@ export function validateSampling(options: SamplingOptions): void {
   }
 }
 
+/** Use: `next` before each step of the decoder, `accept` with the token that it chose. */
 export class Sampler {
-  readonly #options: SamplingOptions;
+  readonly #settings: SettingsOfRow;
+  readonly #topK: number;
   readonly #random: () => number;
+  readonly #seen: Set<number>;
+  readonly #penalises: boolean;
 
-  constructor(options: SamplingOptions) {
+  /** @param history the tokens of the prompt. @throws OPTION_INVALID */
+  constructor(options: SamplingOptions, history: Iterable<number>) {
     validateSampling(options);
-    this.#options = options;
+    this.#settings = settingsOf(options);
+    // More is all of any vocabulary.
+    this.#topK = Math.min(options.topK, 2 ** 31 - 1);
     this.#random = seededRandom(options.seed);
+    this.#penalises = options.repetitionPenalty !== 1;
+    this.#seen = new Set(this.#penalises ? history : []);
   }
 
-  /**
-   * @param context every token so far, prompt included. Changes `logits` when a repetition penalty is set.
-   * @throws TENSOR_INVALID when the logits are no numbers
-   */
-  sample(logits: Float32Array, context: Iterable<number>): number {
-    const { repetitionPenalty, temperature } = this.#options;
-    if (repetitionPenalty !== 1) penalise(logits, new Set(context), repetitionPenalty);
-    const best = argmax(logits);
-    requireFinite(logits[best] as number);
-    if (temperature === 0) return best;
-    const candidates = this.#candidates(logits);
-    const total = candidates.reduce((sum, { weight }) => sum + weight, 0);
-    let target = this.#random() * total;
-    for (const { token, weight } of candidates) {
-      target -= weight;
-      if (target < 0) return token;
+  next(): SamplingRow {
+    return { settings: this.#settings, choices: [this.#topK, this.#random()], penalised: this.#seen };
+  }
+
+  /** @throws TENSOR_INVALID when there was nothing to choose from */
+  accept(token: number): void {
+    if (token < 0) {
+      throw new GlimtError(
+        "TENSOR_INVALID",
+        "The largest logit is not finite, or one is NaN: pixels or embeddings that were given hold NaN or infinity, " +
+          "or an activation left the range of its type; try another dtype or backend.",
+      );
     }
-    return (candidates.at(-1) as Candidate).token;
-  }
-
-  /** Tokens that may be chosen, most probable first, with unnormalised probabilities. */
-  #candidates(logits: Float32Array): Candidate[] {
-    const { temperature, topK, topP, minP } = this.#options;
-    const top = logits[argmax(logits)] as number;
-    // e^-50 of the top's weight is below what the 32-bit generator can ever draw; most of a vocabulary is.
-    const sorted = largest(logits, topK === 0 ? logits.length : topK, top - 50 * temperature);
-    const weighted = Array.from(sorted, (token) => ({
-      token,
-      weight: Math.exp(((logits[token] as number) - top) / temperature),
-    }));
-    const total = weighted.reduce((sum, { weight }) => sum + weight, 0);
-    let before = 0;
-    const nucleus = weighted.filter(({ weight }) => {
-      const kept = before < topP * total;
-      before += weight;
-      return kept;
-    });
-    return nucleus.filter(({ weight }) => weight >= minP);
+    if (this.#penalises) this.#seen.add(token);
   }
 }
 
-interface Candidate {
-  readonly token: number;
-  readonly weight: number;
+type SettingsOfRow = SamplingRow["settings"];
+
+function settingsOf({ temperature, topP, minP, repetitionPenalty }: SamplingOptions): SettingsOfRow {
+  return [temperature, topP, minP, repetitionPenalty];
 }
 
 /** The `count` largest logits as [token, logit], largest first; ties by lower token. */
 export function topLogits(logits: Float32Array, count: number): [token: number, logit: number][] {
-  return Array.from(largest(logits, count), (token) => [token, logits[token] as number]);
-}
-
-export function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let index = 1; index < values.length; index++) {
-    if ((values[index] as number) > (values[best] as number)) best = index;
-  }
-  return best;
-}
-
-function largest(logits: Float32Array, count: number, above = Number.NEGATIVE_INFINITY): number[] {
-  const order: number[] = [];
-  for (let token = 0; token < logits.length; token++) {
-    if ((logits[token] as number) >= above) order.push(token);
-  }
+  const order = Array.from(logits.keys());
   order.sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
-  return order.slice(0, count);
+  return order.slice(0, count).map((token) => [token, logits[token] as number]);
 }
 
-function penalise(logits: Float32Array, tokens: ReadonlySet<number>, penalty: number): void {
-  for (const token of tokens) {
-    const logit = logits[token] as number;
-    logits[token] = logit > 0 ? logit / penalty : logit * penalty;
-  }
-}
-
-/** SplitMix32: uniform numbers in [0, 1), the same on every platform for a seed. */
+/** SplitMix32: uniform 32-bit numbers, the same on every platform for a seed. */
 function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -130,16 +126,6 @@ function seededRandom(seed: number): () => number {
     mixed = Math.imul(mixed, 0x21f0aaad);
     mixed ^= mixed >>> 15;
     mixed = Math.imul(mixed, 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+    return (mixed ^ (mixed >>> 15)) >>> 0;
   };
-}
-
-/** NaN anywhere in a prompt or an activation ends in logits that are all NaN. */
-function requireFinite(largestLogit: number): void {
-  if (Number.isFinite(largestLogit)) return;
-  throw new GlimtError(
-    "TENSOR_INVALID",
-    `The largest logit is ${largestLogit}: pixels or embeddings that were given hold NaN or infinity, or an ` +
-      "activation left the range of its type; try another dtype or backend.",
-  );
 }

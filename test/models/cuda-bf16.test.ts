@@ -2,10 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
-import { argmax } from "../../src/runtime/sampler.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
-import { largestDifference } from "./difference.ts";
+import { argmax, largestDifference } from "./difference.ts";
 import { openStages } from "./open-stages.ts";
 
 /** bf16 keeps 8 bits, and layers add up: share of the logits' spread that an error may be. */

@@ -9,3 +9,12 @@ export function largestDifference(found: Float32Array, expected: Float32Array): 
     0,
   );
 }
+
+/** Of equal ones the first. */
+export function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let index = 1; index < values.length; index++) {
+    if ((values[index] as number) > (values[best] as number)) best = index;
+  }
+  return best;
+}

@@ -6,6 +6,7 @@ import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
 import type { CaseRun } from "../../src/conformance/harness.ts";
 import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
+import { argmax } from "./difference.ts";
 import { openStages } from "./open-stages.ts";
 
 /** Largest absolute difference of a logit or feature from transformers in float32. */
@@ -94,10 +95,6 @@ function assertClose(found: Float32Array, expected: Float32Array, what: string):
   });
   assert.ok(difference <= TOLERANCE, `${what} differ by ${difference}`);
   return difference;
-}
-
-function argmax(values: Float32Array): number {
-  return values.indexOf(values.reduce((best, value) => Math.max(best, value), Number.NEGATIVE_INFINITY));
 }
 
 test.run();

@@ -61,13 +61,13 @@ export async function openStages(
         const slice = { sequence, inputIds, positionIds, wantsLogits: end === golden.inputIds.length };
         const withFeatures =
           features && rows.length > 0 ? { ...slice, features: { tensor: features, firstRow, rows } } : slice;
-        logits.push(...(await decoder.forward([withFeatures])));
+        logits.push(...(await decoder.forward([withFeatures])).logits);
         firstRow += rows.length;
       }
       for (const tokenId of golden.greedyIds.slice(0, -1)) {
         const positionIds = textPositions(sequence.length, 1, golden.ropeDelta);
         const slice = { sequence, inputIds: [tokenId], positionIds, wantsLogits: true };
-        logits.push(...(await decoder.forward([slice])));
+        logits.push(...(await decoder.forward([slice])).logits);
       }
       sequence.release();
       if (features) engine.free(features);

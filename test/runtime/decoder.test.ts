@@ -1,0 +1,124 @@
+/** Steps of several sequences: whose tokens and logits come back, and how many bytes that takes. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Backend, Engine } from "../../src/backends/backend.ts";
+import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
+import type { ModelConfig } from "../../src/config/types.ts";
+import { MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
+import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { textPositions } from "../../src/mrope/positions.ts";
+import type { SequenceSlice } from "../../src/runtime/decoder.ts";
+import { Sequence } from "../../src/runtime/kv-pool.ts";
+import { openStages } from "../../src/runtime/open-stages.ts";
+import { GREEDY, Sampler } from "../../src/runtime/sampler.ts";
+
+const [config] = Object.values(MODEL_CONFIGS) as [ModelConfig];
+const { vocabSize } = config.text;
+
+/** The stages on the reference backend, and a count of the bytes that were read from the device. */
+async function open() {
+  const backend: Backend = createReferenceBackend("f32");
+  let bytes = 0;
+  const counting: Backend = {
+    ...backend,
+    async open(options) {
+      const engine: Engine = await backend.open(options);
+      const read = engine.read.bind(engine);
+      engine.read = async (...args) => {
+        const data = await read(...args);
+        bytes += data.byteLength;
+        return data;
+      };
+      return engine;
+    },
+  };
+  const stages = await openStages(counting, config, {
+    mainDType: "f32",
+    weightDType: () => "f32",
+    weightRows: (specs) => specs.map(seededRows),
+  });
+  const bytesOf = async <T>(task: () => Promise<T>): Promise<[T, number]> => {
+    const before = bytes;
+    const result = await task();
+    return [result, bytes - before];
+  };
+  return { ...stages, bytesOf };
+}
+
+function argmax(values: Float32Array): number {
+  return values.indexOf(Math.max(...values));
+}
+
+test("a step of 64 sequences reads back a token each, and logits only where they are asked for", async () => {
+  const { decoder, pool, engine, bytesOf } = await open();
+  const slices = Array.from(
+    { length: 64 },
+    (_, index): SequenceSlice => ({
+      sequence: new Sequence(pool),
+      inputIds: [index % vocabSize],
+      positionIds: textPositions(0, 1, 0),
+    }),
+  );
+  const step = (extra: (index: number) => Partial<SequenceSlice>) =>
+    bytesOf(async () => {
+      for (const { sequence } of slices) sequence.length = 0;
+      return decoder.forward(slices.map((slice, index) => ({ ...slice, ...extra(index) })));
+    });
+  const [all, allBytes] = await step(() => ({ wantsLogits: true, sampling: GREEDY }));
+  assert.is(allBytes, 64 * (4 * vocabSize + 4));
+  assert.equal(all.tokens, all.logits.map(argmax));
+  assert.ok(new Set(all.tokens).size > 1);
+
+  const [tokens, tokenBytes] = await step(() => ({ sampling: GREEDY }));
+  assert.is(tokenBytes, 256);
+  assert.equal(tokens, { logits: [], tokens: all.tokens });
+
+  // Some want their logits, some a token, some both, some nothing: each gets its own.
+  const [mixed] = await step((index) => ({
+    wantsLogits: index % 4 === 1 || index % 4 === 3,
+    sampling: index % 4 > 1 ? GREEDY : undefined,
+  }));
+  assert.equal(
+    mixed.logits,
+    all.logits.filter((_, index) => index % 2 === 1),
+  );
+  assert.equal(
+    mixed.tokens,
+    all.tokens.filter((_, index) => index % 4 > 1),
+  );
+
+  const [nothing, noBytes] = await step(() => ({}));
+  assert.equal(nothing, { logits: [], tokens: [] });
+  assert.is(noBytes, 0);
+  engine.dispose();
+});
+
+test("each sequence is sampled by its own settings", async () => {
+  const { decoder, pool, engine } = await open();
+  const options = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 };
+  const slice = (sampling: SequenceSlice["sampling"]): SequenceSlice => ({
+    sequence: new Sequence(pool),
+    inputIds: [5],
+    positionIds: textPositions(0, 1, 0),
+    wantsLogits: true,
+    sampling,
+  });
+  const everything = Array.from({ length: vocabSize }, (_, token) => token);
+  const [first] = (await decoder.forward([slice(GREEDY)])).tokens as [number];
+  const { tokens, logits } = await decoder.forward([
+    // Hot enough to be uniform: the same draw chooses other tokens by other seeds.
+    ...[1, 2, 3].map((seed) => slice(new Sampler({ ...options, temperature: 1e6, seed }, []).next())),
+    // The best is penalised out of the way; all are penalised alike.
+    slice(new Sampler({ ...options, repetitionPenalty: 1e6 }, [first]).next()),
+    slice(new Sampler({ ...options, repetitionPenalty: 2 }, everything).next()),
+    slice(GREEDY),
+  ]);
+  assert.is(new Set(tokens.slice(0, 3)).size, 3);
+  const others = (logits[0] as Float32Array).slice();
+  const best = others[first] as number;
+  others[first] = best > 0 ? best / 1e6 : best * 1e6;
+  assert.equal(tokens.slice(3), [argmax(others), first, first]);
+  engine.dispose();
+});
+
+test.run();
