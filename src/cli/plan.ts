@@ -113,7 +113,7 @@ function requestRows(planned: RequestPlan, backend: string): [string, string][] 
     ],
     [
       "decoder",
-      `${decoder.prefillRuns} prefill runs; activations ${formatBytes(decoder.activationBytes)}, logits ${formatBytes(decoder.outputBytes)}`,
+      `${decoder.prefillRuns} prefill runs; activations ${formatBytes(decoder.activationBytes)}, logits ${formatBytes(decoder.logitBytes)}`,
     ],
     [
       "memory",

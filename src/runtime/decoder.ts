@@ -50,7 +50,6 @@ export class Decoder {
   readonly #config: TextConfig;
   readonly #pool: KvPool;
   #logits: DeviceTensor | null = null;
-  #tokens: DeviceTensor | null = null;
 
   constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool) {
     this.#engine = engine;
@@ -66,7 +65,8 @@ export class Decoder {
     const reading = slices.filter(({ wantsLogits }) => wantsLogits);
     const ending = [...reading, ...slices.filter(({ wantsLogits, sampling }) => !wantsLogits && sampling)];
     const inputs = this.#inputs(slices, ending);
-    const outputs = this.#outputTensors(Math.max(1, ending.length));
+    const logits = this.#logitsTensor(Math.max(1, ending.length));
+    const tokens = new Int32Array(ending.length);
     const features = this.#features(slices);
     const symbols = {
       tokens: inputs.inputIds.length,
@@ -82,20 +82,16 @@ export class Decoder {
       ...this.#pool.bindings(),
       features: features.values,
       featureRows: features.rows,
-      ...outputs,
+      logits,
+      tokens,
     };
     await this.#engine.run(this.#executable, { symbols, buffers }, options);
     for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
-    const sampling = slices.filter(({ sampling }) => sampling);
     return {
-      logits: reading.length > 0 ? await this.#readLogits(outputs.logits, reading.length) : [],
-      tokens:
-        sampling.length > 0
-          ? await this.#readTokens(
-              outputs.tokens,
-              sampling.map((slice) => ending.indexOf(slice)),
-            )
-          : [],
+      logits: reading.length > 0 ? await this.#readLogits(logits, reading.length) : [],
+      tokens: slices
+        .filter(({ sampling }) => sampling)
+        .map((slice) => tokens[ending.indexOf(slice)] as number),
     };
   }
 
@@ -103,11 +99,6 @@ export class Decoder {
     const { vocabSize } = this.#config;
     const values = toFloat32(tensor.dtype, await this.#engine.read(tensor, 0, rows));
     return Array.from({ length: rows }, (_, row) => values.slice(row * vocabSize, (row + 1) * vocabSize));
-  }
-
-  async #readTokens(tensor: DeviceTensor, rows: readonly number[]): Promise<number[]> {
-    const values = await this.#engine.read(tensor, 0, Math.max(...rows) + 1);
-    return rows.map((row) => values[row] as number);
   }
 
   /** @param ending slices whose last token goes through the head, in the order of its rows. */
@@ -153,17 +144,14 @@ export class Decoder {
 
   /** Frees what it allocated for itself; it may be used again. */
   release(): void {
-    for (const tensor of [this.#logits, this.#tokens]) if (tensor) this.#engine.free(tensor);
+    if (this.#logits) this.#engine.free(this.#logits);
     this.#logits = null;
-    this.#tokens = null;
   }
 
-  #outputTensors(rows: number) {
-    if (!this.#logits || !this.#tokens || this.#logits.rows < rows) {
-      this.release();
-      this.#tokens = this.#engine.allocate("i32", rows, 1);
-      this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
-    }
-    return { logits: this.#logits, tokens: this.#tokens };
+  #logitsTensor(rows: number): DeviceTensor {
+    if (this.#logits && this.#logits.rows >= rows) return this.#logits;
+    this.release();
+    this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
+    return this.#logits;
   }
 }

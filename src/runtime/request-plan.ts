@@ -51,8 +51,7 @@ export interface RequestPlan extends RequestCounts {
   readonly decoder: {
     readonly prefillRuns: number;
     readonly activationBytes: number;
-    /** Logits of one row, and the token chosen from them. */
-    readonly outputBytes: number;
+    readonly logitBytes: number;
   };
   /**
    * The most that is held at one time beside the weights, by a backend that copies its inputs and keeps the memory of
@@ -89,7 +88,7 @@ export function planRequest(
       logits: 1,
     }),
   );
-  const outputBytes = vocabSize * elementBytes + BYTES_PER_ELEMENT.i32;
+  const logitBytes = vocabSize * elementBytes;
   return {
     ...counts,
     contextTokens: maxPositionEmbeddings,
@@ -97,12 +96,12 @@ export function planRequest(
     weightBytes: weightBytes([programs.vision, programs.decoder]),
     vision,
     kvCache: { pageSize, promptPages, pages, bytesPerPage, bytes: pages * bytesPerPage },
-    decoder: { prefillRuns, activationBytes, outputBytes },
+    decoder: { prefillRuns, activationBytes, logitBytes },
     peakBytes:
       Math.max(vision.activationBytes + vision.inputBytes, activationBytes) +
       Math.max(vision.featureBytes + promptPages * bytesPerPage, pages * bytesPerPage) +
       vision.paddedFeatureBytes +
-      outputBytes,
+      logitBytes,
   };
 }
 

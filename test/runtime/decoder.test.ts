@@ -15,7 +15,7 @@ import { GREEDY, Sampler } from "../../src/runtime/sampler.ts";
 const [config] = Object.values(MODEL_CONFIGS) as [ModelConfig];
 const { vocabSize } = config.text;
 
-/** The stages on the reference backend, and a count of the bytes that were read from the device. */
+/** The stages on the reference backend, and a count of the bytes that came from the device. */
 async function open() {
   const backend: Backend = createReferenceBackend("f32");
   let bytes = 0;
@@ -28,6 +28,14 @@ async function open() {
         const data = await read(...args);
         bytes += data.byteLength;
         return data;
+      };
+      const run = engine.run.bind(engine);
+      engine.run = async (executable, bindings, options) => {
+        await run(executable, bindings, options);
+        for (const { kind, name } of executable.program.buffers) {
+          const bound = bindings.buffers[name];
+          if (kind === "output" && ArrayBuffer.isView(bound)) bytes += bound.byteLength;
+        }
       };
       return engine;
     },

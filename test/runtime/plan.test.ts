@@ -138,10 +138,10 @@ for (const name of goldenCheckpoints()) {
       const promptPages = kvCache.promptPages * kvCache.bytesPerPage;
       assert.is(
         most.prefill,
-        kept + vision.featureBytes + promptPages + decoder.outputBytes + decoder.activationBytes,
+        kept + vision.featureBytes + promptPages + decoder.logitBytes + decoder.activationBytes,
         "prefill",
       );
-      assert.is(model.liveBytes - weights, kept + promptPages + decoder.outputBytes, "between steps");
+      assert.is(model.liveBytes - weights, kept + promptPages + decoder.logitBytes, "between steps");
       assert.ok(plan.peakBytes >= Math.max(most.vision, most.prefill));
       await pieces.return(undefined as never);
       await model.dispose();
