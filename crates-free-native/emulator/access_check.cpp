@@ -241,7 +241,7 @@ void note_wgmma_read_started(const void* address, size_t bytes) {
     // The other warps of the warpgroup read it too.
     if (cell.write_epoch == block.epoch())
       block.fail("data race", "wgmma reads what " + describe_thread(block, cell.writer) + " wrote, without a barrier" + at());
-    if (block.thread_at(cell.writer).proxy_fences_at_barrier <= cell.writer_fences)
+    if (cell.writer == kAtomic || block.thread_at(cell.writer).proxy_fences_at_barrier <= cell.writer_fences)
       block.fail("missing fence", "wgmma reads what " + describe_thread(block, cell.writer) +
                                       " wrote, without its fence.proxy.async before the barrier" + at());
     cell.wgmmas++;
