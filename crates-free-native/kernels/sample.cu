@@ -342,7 +342,7 @@ __device__ int find_token(int v, const Value& value, const Segment& segment, Sum
   return shared.token;
 }
 
-__global__ void __launch_bounds__(kDrawBlock) sample_draw_kernel(SampleArguments args) {
+__global__ void __launch_bounds__(kDrawBlock, 1) sample_draw_kernel(SampleArguments args) {
   start_kernel();
   GLIMT_SHARED(DrawShared, storage, 1);
   DrawShared& shared = *storage;

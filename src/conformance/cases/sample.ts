@@ -34,6 +34,9 @@ const SETTINGS = {
   "negative temperature": [-1, 1, 0, 1, 0],
 } as const satisfies Record<string, Settings>;
 
+/** The least, the largest, and a quarter: where weights are equal that is on the border of two tokens. */
+const DRAWS = [0, -1, 2 ** 30];
+
 /** One row of each. */
 const MIXED = Object.values(SETTINGS);
 
@@ -59,7 +62,7 @@ export function sampleCases(): OpCase[] {
   );
   const values = (Object.keys(LOGITS) as (keyof typeof LOGITS)[])
     .filter((name) => name !== "usual")
-    .flatMap((name) => [37, 2311].map((v) => sampleCase(v, MIXED, name)));
+    .flatMap((name) => [36, 2311].map((v) => sampleCase(v, MIXED, name)));
   return [
     sampleCase(9, [], "usual"),
     ...sizes,
@@ -90,7 +93,8 @@ function sampleCase(
       ),
       choices: {
         shape: [M, 2],
-        fill: (random) => rows.flatMap(([, , , , topK]) => [topK, random.integer(2 ** 32) | 0]),
+        fill: (random) =>
+          rows.flatMap(([, , , , topK], row) => [topK, DRAWS[row % 5] ?? random.integer(2 ** 32) | 0]),
       },
       penalised: fixed([P], ids),
       cuPenalised: fixed([offsetDim(M, 1)], bounds),
