@@ -1,4 +1,5 @@
 /** sample: the chosen tokens must be the same on every backend. */
+import { keptWeights } from "../../backends/reference/sample.ts";
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
 import { M, type OpCase, type Operand, opCase } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
@@ -69,8 +70,53 @@ export function sampleCases(): OpCase[] {
     ...alone,
     ...values,
     sampleCase(61, MIXED, "usual", { memory: "strided" }),
+    borderCase(150, 2, -20),
+    borderCase(150, 64, -6),
     sampleCase(40_009, [GREEDY, SETTINGS.all, SETTINGS.plain], "usual"),
   ];
+}
+
+/**
+ * Pairs of rows whose last token is the largest, with draws on the two sides of the border between it and the others,
+ * nearer to each other than a weight is to the next: weights that are off choose another token. Logits are exact in
+ * every type, and x reaches down to `lowest`.
+ */
+function borderCase(pairs: number, v: number, lowest: number): OpCase {
+  const random = new Random("borders");
+  const rows = Array.from({ length: pairs }, () => {
+    const top = random.integer(2) * 3;
+    const logits = Array.from({ length: v }, (_, token) =>
+      token === v - 1 ? top : top - (64 + random.integer(64)) / 32,
+    );
+    const temperature = Math.fround(4 / (-lowest * (1 - 0.9 * random.uniform() ** 2)));
+    const weights = keptWeights(Float32Array.from(logits), { temperature, topP: 1, minP: 0, topK: 0 });
+    const border = weights.subarray(0, v - 1).reduce((sum, weight) => sum + weight, 0);
+    const total = border + (weights[v - 1] as number);
+    let draw = Math.ceil((border / total) * 2 ** 32);
+    while ((draw / 2 ** 32) * total >= border) draw--;
+    return [draw, draw + 1].map((side) => ({ logits, settings: [temperature, 1, 0, 1], draw: side }));
+  }).flat();
+  return opCase("sample", {
+    fields: { m: rows.length, v, draws: "borders" },
+    symbols: { m: rows.length, p: 0 },
+    operands: {
+      logits: fixed(
+        [M, v],
+        rows.flatMap(({ logits }) => logits),
+      ),
+      settings: fixed(
+        [M, 4],
+        rows.flatMap(({ settings }) => settings),
+      ),
+      choices: fixed(
+        [M, 2],
+        rows.flatMap(({ draw }) => [0, draw | 0]),
+      ),
+      penalised: fixed([P], []),
+      cuPenalised: each([offsetDim(M, 1)], () => 0),
+    },
+    exact: true,
+  });
 }
 
 function sampleCase(
