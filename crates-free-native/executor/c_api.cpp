@@ -220,6 +220,12 @@ int glimt_emulator_schedule(int32_t schedule, uint64_t seed, glimt_error* error)
 int glimt_emulator_memory_limit(uint64_t bytes, glimt_error* error) {
   return guarded(error, [&] { glimt::rt::set_memory_limit(bytes); });
 }
+int glimt_emulator_multiprocessors(int32_t count, glimt_error* error) {
+  return guarded(error, [&] {
+    if (count < 1) throw Error("OPTION_INVALID", "A device has one multiprocessor at the least.");
+    glimt::rt::set_multiprocessors(count);
+  });
+}
 
 #else
 
@@ -230,6 +236,7 @@ static int no_emulator(glimt_error* error) {
 int glimt_emulator_fail(glimt_fault, uint64_t, glimt_error* error) { return no_emulator(error); }
 int glimt_emulator_schedule(int32_t, uint64_t, glimt_error* error) { return no_emulator(error); }
 int glimt_emulator_memory_limit(uint64_t, glimt_error* error) { return no_emulator(error); }
+int glimt_emulator_multiprocessors(int32_t, glimt_error* error) { return no_emulator(error); }
 
 #endif
 

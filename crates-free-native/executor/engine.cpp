@@ -40,7 +40,10 @@ Engine::Engine(int device, bool use_library) : device_(device), use_library_(use
     stream_ = rt::create_stream();
     for (rt::Event* event : {&before_, &after_, &paces_[0], &paces_[1]}) *event = rt::create_event();
     reserve_staging(kStagingBytes);
+    tickets_ = static_cast<unsigned*>(rt::allocate(ticket_bytes()));
+    rt::fill(stream_, tickets_, 0, ticket_bytes());
   } catch (...) {
+    rt::release(tickets_);
     rt::release_pinned(staging_);
     for (rt::Event event : {before_, after_, paces_[0], paces_[1]})
       if (event) rt::destroy_event(event);
@@ -63,6 +66,7 @@ Engine::~Engine() {
   }
   for (void* memory : pinned_) rt::release_pinned(memory);
   rt::release(scratch_);
+  rt::release(tickets_);
   rt::release_pinned(staging_);
   for (rt::Event event : {before_, after_, paces_[0], paces_[1]}) rt::destroy_event(event);
   rt::destroy_stream(stream_);
@@ -194,6 +198,8 @@ void Engine::reserve_scratch(uint64_t bytes) {
   scratch_size_ = bytes;
 }
 
+size_t Engine::ticket_bytes() const { return ticket_count(multiprocessors_) * sizeof(unsigned); }
+
 void Engine::reserve_staging(uint64_t bytes) {
   if (bytes <= staging_size_) return;
   char* grown = static_cast<char*>(rt::allocate_pinned(bytes));
@@ -283,7 +289,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   reserve_scratch(layout.scratch_bytes);
   reserve_staging(layout.staged_bytes);
   executable->place(layout, binding, scratch_);
-  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, multiprocessors_,
+  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, tickets_, multiprocessors_,
                               use_library_ ? &library_ : nullptr, false, wgmma_};
 
   try {
@@ -300,6 +306,9 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   } catch (...) {
     // What was launched still reads the scratch memory and the staged inputs: wait before anybody reuses them.
     try {
+      rt::synchronize(stream_);
+      // A kernel that did not end may have left some.
+      rt::fill(stream_, tickets_, 0, ticket_bytes());
       rt::synchronize(stream_);
     } catch (const Error&) {
     }

@@ -64,6 +64,7 @@ class Engine {
   // Scratch of at least `bytes`; growing it forgets all captured graphs, which hold its addresses.
   void reserve_scratch(uint64_t bytes);
   void reserve_staging(uint64_t bytes);
+  size_t ticket_bytes() const;
   void stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding);
   // Outputs in host memory: the copy is under way afterwards, and handed out once the stream was waited for.
   void start_fetching_outputs(const Layout& layout);
@@ -87,6 +88,8 @@ class Engine {
   std::set<void*> pinned_;
   uint64_t tensor_bytes_ = 0, scratch_size_ = 0, staging_size_ = 0, pinned_bytes_ = 0;
   void* scratch_ = nullptr;
+  // KernelContext::tickets.
+  unsigned* tickets_ = nullptr;
   // Page-locked; uploads pass through it, and the host inputs of a run.
   char* staging_ = nullptr;
   glimt_run_statistics statistics_{};

@@ -206,6 +206,8 @@ GLIMT_API int glimt_emulator_fail(glimt_fault fault, uint64_t countdown, glimt_e
 GLIMT_API int glimt_emulator_schedule(int32_t schedule, uint64_t seed, glimt_error* error);
 /* Pretended device memory; allocations beyond it fail. Default 8 GiB. */
 GLIMT_API int glimt_emulator_memory_limit(uint64_t bytes, glimt_error* error);
+/* Pretended multiprocessors of engines that are created from now on: kernels cut their work by them. Default 4. */
+GLIMT_API int glimt_emulator_multiprocessors(int32_t count, glimt_error* error);
 
 #ifdef __cplusplus
 }

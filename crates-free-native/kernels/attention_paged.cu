@@ -3,9 +3,9 @@
 // Decode (about one): limited by reading the cache once. A block owns one sequence, one key head and one of `splits`
 // parts of the context; the query heads of the group are the 16 rows of the tensor core tile, so each key is read once
 // for all of them. Its four warps take 16 keys in turn, each with its own double buffer and running softmax; the warps
-// meet in shared memory, the splits in a second kernel:
+// meet in shared memory. The splits meet in workspace: the block that comes last adds their parts,
 //   y = sum_i 2^(h_i - h) mixed_i / sum_i 2^(h_i - h) total_i,   h = max_i h_i.
-// A part in workspace: mixed[D], highest, total, for [query row, head, split].
+// Many parts are added in two rounds, the first in groups of splits, so that no block has to read them all.
 #include "attention.h"
 #include "flash_launch.h"
 
@@ -14,6 +14,8 @@ namespace glimt {
 namespace {
 
 constexpr int kWarps = 4, kDecodeBlock = kWarps * 32, kWarpKeys = 16, kBuffers = 2, kMaxSplits = 64;
+// Parts that a block adds for a query row at a time, counted over its heads; and the splits of a group of two rounds.
+constexpr int kMostParts = kDecodeBlock, kGroupSplits = kMostParts / 16;
 // Up to so many queries a sequence on average the decode kernel runs; it is right for any number.
 constexpr int64_t kDecodeQueries = 2;
 
@@ -32,8 +34,103 @@ struct DecodeShared {
   float mixed[16][D];
 };
 
+// Partial results in workspace, `per_head` of each query row and head.
+struct DecodeParts {
+  // [part][D]
+  float* mixed;
+  // [part]: highest, total
+  float* stats;
+  int per_head;
+
+  __device__ __forceinline__ int64_t index(int64_t row_and_head, int part) const {
+    return row_and_head * per_head + part;
+  }
+};
+
+template <class T>
+struct DecodeArguments : FlashArguments<T> {
+  // With one group the splits are added in one round.
+  DecodeParts splits_parts, group_parts;
+  // For each sequence and tile of heads one of each group, and one of all. Zero between launches.
+  unsigned* tickets;
+  int splits;
+};
+
+// Whether this block is the last of `count` to come here; what the others wrote before is visible to it then.
+__device__ __forceinline__ bool arrives_last(unsigned* ticket, int count) {
+  GLIMT_SHARED(unsigned, last, 1);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    *last = atomicAdd(ticket, 1u) == static_cast<unsigned>(count) - 1;
+    if (*last) *ticket = 0;
+  }
+  __syncthreads();
+  __threadfence();
+  return *last;
+}
+
+constexpr int kResult = -1;
+
+// Adds `count` parts from `first_part` on of one query row and the block's heads: to a group's part, or to y (kResult).
 template <class T, int D>
-__global__ void __launch_bounds__(kDecodeBlock, 2) flash_decode_kernel(FlashArguments<T> args) {
+__device__ void add_parts(const DecodeArguments<T>& args, int64_t query_row, int first_head, int heads,
+                          const DecodeParts& parts, int first_part, int count, int to_group,
+                          DecodeShared<T, D>& shared) {
+  float *weights = &shared.mixed[0][0], *totals = weights + kMostParts;
+  const int64_t row_and_head = query_row * args.heads + first_head;
+  const int i = threadIdx.x, head_of_part = i / count;
+  const bool has_part = i < heads * count;
+  if (has_part) {
+    const float* stats = parts.stats + parts.index(row_and_head + head_of_part, first_part + i % count) * 2;
+    weights[i] = stats[0];
+    totals[i] = stats[1];
+  }
+  __syncthreads();
+  float highest = -INFINITY, weight = 0;
+  if (has_part) {
+    for (int part = 0; part < count; part++) highest = fmaxf(highest, weights[head_of_part * count + part]);
+    if (weights[i] != -INFINITY) weight = exp2f(weights[i] - highest);
+  }
+  __syncthreads();
+  if (has_part) {
+    weights[i] = weight;
+    totals[i] *= weight;
+    if (i % count == 0) shared.highest[0][head_of_part] = highest;
+  }
+  __syncthreads();
+  constexpr int kPacks = D / 4;
+  for (int item = threadIdx.x; item < heads * kPacks; item += kDecodeBlock) {
+    const int head = item / kPacks, column = item % kPacks * 4;
+    const float* from = parts.mixed + parts.index(row_and_head + head, first_part) * D + column;
+    Pack<float, 4> sum = {};
+    float total = 0;
+#pragma unroll 8
+    for (int part = 0; part < count; part++) {
+      const auto mixed = load_pack<float, 4>(from + part * D);
+      total += totals[head * count + part];
+#pragma unroll
+      for (int v = 0; v < 4; v++) sum.at[v] += mixed.at[v] * weights[head * count + part];
+    }
+    if (to_group == kResult) {
+      Pack<T, 4> y;
+#pragma unroll
+      for (int v = 0; v < 4; v++) y.at[v] = narrow<T>(sum.at[v] / total);
+      store_pack<T, 4>(args.y + query_row * args.y_stride + (first_head + head) * D + column, y);
+      continue;
+    }
+    const int64_t part = args.group_parts.index(row_and_head + head, to_group);
+    store_pack<float, 4>(args.group_parts.mixed + part * D + column, sum);
+    if (column == 0) {
+      args.group_parts.stats[part * 2] = shared.highest[0][head];
+      args.group_parts.stats[part * 2 + 1] = total;
+    }
+  }
+  __syncthreads();
+}
+
+template <class T, int D>
+__global__ void __launch_bounds__(kDecodeBlock, 2) flash_decode_kernel(DecodeArguments<T> args) {
   start_kernel();
   using Shared = DecodeShared<T, D>;
   GLIMT_DYNAMIC_SHARED(Shared, shared);
@@ -145,38 +242,29 @@ __global__ void __launch_bounds__(kDecodeBlock, 2) flash_decode_kernel(FlashArgu
             narrow<T>(shared.mixed[row][column] / shared.total[0][row]);
         continue;
       }
-      float* part = args.parts + ((query_row * args.heads + first_head + row) * args.splits + split) * (D + 2);
-      part[column] = shared.mixed[row][column];
+      const int64_t part = args.splits_parts.index(query_row * args.heads + first_head + row, split);
+      args.splits_parts.mixed[part * D + column] = shared.mixed[row][column];
       if (column == 0) {
-        part[D] = shared.highest[0][row];
-        part[D + 1] = shared.total[0][row];
+        args.splits_parts.stats[part * 2] = shared.highest[0][row];
+        args.splits_parts.stats[part * 2 + 1] = shared.total[0][row];
       }
     }
     // The next row's queries and results reuse the memory.
     __syncthreads();
   }
-}
+  if (args.splits == 1) return;
 
-// One block a query row and head, one thread a column.
-template <class T, int D>
-__global__ void __launch_bounds__(D < 32 ? 32 : D) flash_combine_kernel(FlashArguments<T> args) {
-  start_kernel();
-  const int64_t row = blockIdx.x;
-  const int head = blockIdx.y, column = threadIdx.x;
-  // Rows of no sequence hold nothing.
-  if (row < args.cu_seqlens[0] || row >= args.cu_seqlens[args.sequences] || column >= D) return;
-  const float* parts = args.parts + (row * args.heads + head) * args.splits * (D + 2);
-  float highest = -INFINITY;
-  for (int split = 0; split < args.splits; split++) highest = fmaxf(highest, parts[split * (D + 2) + D]);
-  float mixed = 0, total = 0;
-  for (int split = 0; split < args.splits; split++) {
-    const float* part = parts + split * (D + 2);
-    if (part[D] == -INFINITY) continue;
-    const float factor = exp2f(part[D] - highest);
-    mixed += part[column] * factor;
-    total += part[D + 1] * factor;
-  }
-  args.y[row * args.y_stride + head * D + column] = narrow<T>(mixed / total);
+  const int groups = args.group_parts.per_head, my_group = groups == 1 ? 0 : split / kGroupSplits;
+  const int members = groups == 1 ? args.splits : min(kGroupSplits, args.splits - my_group * kGroupSplits);
+  unsigned* tickets = args.tickets + (int64_t{sequence} * gridDim.y + blockIdx.y) * (groups + 1);
+  const auto add = [&](const DecodeParts& from, int first_part, int count, int to_group) {
+    for (int64_t row = first; row < end; row++)
+      add_parts<T, D>(args, row, first_head, heads, from, first_part, count, to_group, shared);
+  };
+  if (!arrives_last(tickets + my_group, members)) return;
+  add(args.splits_parts, my_group * kGroupSplits, members, groups == 1 ? kResult : my_group);
+  if (groups == 1 || !arrives_last(tickets + groups, groups)) return;
+  add(args.group_parts, 0, groups, kResult);
 }
 
 int decode_splits(int64_t tokens, int64_t sequences, int64_t longest, int heads, int kv_heads, int multiprocessors) {
@@ -187,21 +275,29 @@ int decode_splits(int64_t tokens, int64_t sequences, int64_t longest, int heads,
   return static_cast<int>(max(int64_t{1}, min(min(wanted, most), int64_t{kMaxSplits})));
 }
 
+int decode_groups(int splits, int heads, int kv_heads) {
+  const bool one_round = splits * min(16, heads / kv_heads) <= kMostParts;
+  return one_round ? 1 : (splits + kGroupSplits - 1) / kGroupSplits;
+}
+
 template <class T>
 void launch_decode(const KernelContext& context, const AttentionInput& input) {
   with_head_dim(input.head_dim, [&](auto size) {
     constexpr int kHeadDim = decltype(size)::value;
-    FlashArguments<T> args = flash_arguments<T>(input);
+    DecodeArguments<T> args{flash_arguments<T>(input), {}, {}, context.tickets, 1};
     args.splits = decode_splits(input.q.rows, input.sequences, input.blocks * input.page_size, input.heads,
                                 input.kv_heads, context.multiprocessors);
-    args.parts = static_cast<float*>(context.workspace);
+    const int groups = decode_groups(args.splits, input.heads, input.kv_heads);
+    const int64_t rows_and_heads = input.q.rows * input.heads;
+    float* mixed = static_cast<float*>(context.workspace);
+    float* stats = mixed + rows_and_heads * (args.splits + groups) * kHeadDim;
+    args.splits_parts = {mixed, stats, args.splits};
+    args.group_parts = {mixed + rows_and_heads * args.splits * kHeadDim, stats + rows_and_heads * args.splits * 2,
+                        groups};
     const int tiles_of_heads = (input.heads / input.kv_heads + 15) / 16;
     const dim3 grid(args.splits, input.kv_heads * tiles_of_heads, static_cast<unsigned>(input.sequences));
     rt::launch(context.stream, "flash_decode", flash_decode_kernel<T, kHeadDim>, grid, kDecodeBlock,
                sizeof(DecodeShared<T, kHeadDim>), args);
-    if (args.splits > 1)
-      rt::launch(context.stream, "flash_combine", flash_combine_kernel<T, kHeadDim>,
-                 dim3(static_cast<unsigned>(input.q.rows), input.heads), kHeadDim < 32 ? 32 : kHeadDim, 0, args);
   });
 }
 
@@ -245,7 +341,9 @@ size_t attention_paged_workspace(int64_t tokens, int64_t sequences, int64_t bloc
   if (tokens == 0 || sequences == 0) return 0;
   const int splits = decode_splits(tokens, sequences, blocks * attrs.pageSize, static_cast<int>(attrs.numHeads),
                                    static_cast<int>(attrs.numKvHeads), multiprocessors);
-  return splits == 1 ? 0 : static_cast<size_t>(tokens) * attrs.numHeads * splits * (attrs.headDim + 2) * sizeof(float);
+  if (splits == 1) return 0;
+  const int groups = decode_groups(splits, static_cast<int>(attrs.numHeads), static_cast<int>(attrs.numKvHeads));
+  return static_cast<size_t>(tokens) * attrs.numHeads * (splits + groups) * (attrs.headDim + 2) * sizeof(float);
 }
 
 namespace {

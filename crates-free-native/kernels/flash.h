@@ -16,11 +16,9 @@ template <class T>
 struct FlashArguments {
   const T *q, *k, *v, *cache;
   T* y;
-  // Of the paged decode kernel: partial results of each split, see attention_paged.cu.
-  float* parts;
   int64_t q_stride, k_stride, v_stride, y_stride, rows, pages;
   const int32_t *block_table, *context_lens, *cu_seqlens;
-  int sequences, blocks, heads, kv_heads, page_size, splits;
+  int sequences, blocks, heads, kv_heads, page_size;
   // scale * log2(e): weights are powers of two.
   float scale;
 };
@@ -47,7 +45,6 @@ FlashArguments<T> flash_arguments(const AttentionInput& input) {
   args.heads = input.heads;
   args.kv_heads = input.kv_heads;
   args.page_size = input.page_size;
-  args.splits = 1;
   args.scale = input.scale * 1.44269504f;
   return args;
 }

@@ -33,10 +33,15 @@ constexpr size_t workspace_bytes(size_t bytes) {
   return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
 }
 
+// Attention that is cut into splits has fewer than two blocks a multiprocessor before the cut; see attention_paged.cu.
+constexpr size_t ticket_count(int multiprocessors) { return size_t{8} * multiprocessors; }
+
 struct KernelContext {
   Stream stream = nullptr;
   // Scratch for the running kernel, at least as large as its *_workspace function said.
   void* workspace = nullptr;
+  // Counters for blocks that wait for each other's results, ticket_count of them: zero between kernels.
+  unsigned* tickets = nullptr;
   int multiprocessors = 1;
   // For large products; null when only our own kernels shall run.
   rt::LibraryGemm* library = nullptr;

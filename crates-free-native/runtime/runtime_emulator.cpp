@@ -45,6 +45,7 @@ std::map<uintptr_t, Allocation> g_allocations;  // by address of the first byte 
 uint64_t g_used = 0, g_limit = uint64_t{8} << 30;
 std::atomic<uint64_t> g_faults[static_cast<int>(Fault::count)];
 std::atomic<bool> g_lost{false};
+std::atomic<int> g_multiprocessors{4};
 // Streams this thread captures; meanwhile calls that would stall or change the device are refused.
 thread_local int t_capturing = 0;
 
@@ -114,6 +115,8 @@ void set_memory_limit(uint64_t bytes) {
   g_limit = bytes;
 }
 
+void set_multiprocessors(int count) { g_multiprocessors = count; }
+
 bool find_allocation(const void* address, const unsigned char** begin, const unsigned char** end) {
   std::lock_guard lock(g_mutex);
   auto at = reinterpret_cast<uintptr_t>(address);
@@ -133,7 +136,7 @@ DeviceInfo device_info(int device) {
     throw Error("BACKEND_UNAVAILABLE", "Device " + std::to_string(device) + " does not exist: the emulator has one, 0.");
   DeviceInfo info;
   info.name = "CPU emulator of the CUDA model (for tests)";
-  info.multiprocessors = 4;
+  info.multiprocessors = g_multiprocessors;
   memory_info(&info.free_bytes, &info.total_bytes);
   return info;
 }

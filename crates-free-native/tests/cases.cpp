@@ -1,6 +1,6 @@
 // Runs the exported conformance cases (export-cases.ts) through the C interface and compares with the reference
 // backend's answers:
-//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name] [--graph] [--wgmma]
+//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name] [--graph] [--wgmma] [--multiprocessors N]
 // --wgmma: with GLIMT_WGMMA=always.
 // --graph: each case runs eagerly, captured and replayed, and the replay is compared.
 #include <algorithm>
@@ -74,13 +74,18 @@ std::string run(glimt_engine* engine, const Case& test, bool graph) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part] [--graph] [--wgmma]\n"), 2;
+  if (count < 2)
+    return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part] [--graph] [--wgmma] "
+                                "[--multiprocessors N]\n"),
+           2;
   std::string file_part, case_part;
   bool graph = false;
   for (int i = 2; i < count; i++) {
     const std::string argument = arguments[i];
     if (argument == "--schedule")
       glimt_emulator_schedule(std::atoi(arguments[++i]), 7, nullptr);
+    else if (argument == "--multiprocessors")
+      glimt_emulator_multiprocessors(std::atoi(arguments[++i]), nullptr);
     else if (argument == "--case")
       case_part = arguments[++i];
     else if (argument == "--graph")

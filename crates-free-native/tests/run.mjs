@@ -34,6 +34,10 @@ step("conformance, threads in order", join(plainTests, "cases"), cases);
 step("conformance, reversed", join(plainTests, "cases"), cases, ".bf16", "--schedule", "1");
 step("conformance, shuffled", join(plainTests, "cases"), cases, ".bf16", "--schedule", "2");
 step("conformance, replayed graphs", join(plainTests, "cases"), cases, ".bf16", "--graph");
+// A device so large that contexts are cut into many splits, whose parts are added in two rounds.
+const large = ["attention_paged.bf16", "--multiprocessors", "24"];
+step("attention cut into many splits", join(plainTests, "cases"), cases, ...large);
+step("attention cut into many splits, replayed", join(plainTests, "cases"), cases, ...large, "--graph");
 const wgmma = ["--wgmma", "--case", "linear"];
 step("products through wgmma", join(plainTests, "cases"), cases, ...wgmma);
 step(
@@ -57,6 +61,7 @@ step(
 build(checked, ["-DGLIMT_CHECK_ACCESSES=ON"]);
 step("planted bugs are named", join(checked, "tests/negative"));
 step("conformance, every access checked", join(checked, "tests/cases"), cases, ".bf16");
+step("attention cut into many splits, every access checked", join(checked, "tests/cases"), cases, ...large);
 step("products through wgmma, every access checked", join(checked, "tests/cases"), cases, ".bf16", ...wgmma);
 // The emulator itself: no kernels but the broken ones.
 build(sanitised, ["-DGLIMT_ASAN=ON"], "negative");

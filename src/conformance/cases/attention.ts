@@ -122,9 +122,33 @@ export function attentionPagedCases(): OpCase[] {
     pagedCase(["1/40", "9/9", "4/23"], [4, 2, 16], pageSize, "whole", "usual"),
   );
   const views = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/9"], heads, 16, "strided", "usual"));
-  const long = pagedCase(["1/1100", "130/300"], [8, 2, 64], 16, "whole", "usual");
+  const long = (
+    [
+      [
+        ["1/1100", "130/300"],
+        [8, 2, 64],
+      ],
+      [["1/1100"], [16, 1, 64]],
+      [
+        ["1/1100", "2/900"],
+        [16, 1, 16],
+      ],
+      [["1/1100"], [40, 1, 16]],
+      [
+        ["1/700", "1/1100", "0/5"],
+        [6, 3, 128],
+      ],
+    ] as const
+  ).map(([batch, heads]) => pagedCase(batch, heads, 16, "whole", "usual"));
   const large = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/50"], heads, 16, "whole", "large"));
-  return [...usual, ...pageSizes, ...views, ...large, long, pagedCase([], [4, 2, 8], 16, "whole", "usual")];
+  return [
+    ...usual,
+    ...pageSizes,
+    ...views,
+    ...large,
+    ...long,
+    pagedCase([], [4, 2, 8], 16, "whole", "usual"),
+  ];
 }
 
 function pagedCase(
