@@ -250,8 +250,9 @@ void Engine::run_eagerly(Executable& executable, Layout& layout, const Binding& 
     rt::record(paces_[paced++ % 2], stream_);
   };
   const bool watched = args.abort || args.progress;
+  const uint64_t before = rt::kernel_launches();
   executable.launch(layout, binding, context, args, watched ? pace : std::function<void()>());
-  statistics_.launches += layout.operands.size();
+  statistics_.launches += rt::kernel_launches() - before;
   statistics_.eager_runs++;
 }
 

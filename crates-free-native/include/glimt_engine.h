@@ -184,6 +184,7 @@ GLIMT_API int glimt_run(glimt_engine* engine, glimt_executable* executable, cons
 /* ---- measurement ---- */
 
 typedef struct glimt_run_statistics {
+  /* Kernels launched by eager runs; a library's own are not counted. */
   uint64_t launches, graph_captures, graph_replays, eager_runs;
   /* Device time of the last run, by events around its work. */
   double last_run_milliseconds;

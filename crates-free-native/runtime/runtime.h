@@ -55,6 +55,9 @@ void wait(Event event, Stream stream);
 // Both events must have happened.
 double milliseconds_between(Event first, Event second);
 
+// Kernels that the calling thread has launched or recorded.
+uint64_t kernel_launches();
+
 // ---- graphs: what is launched between begin and end is recorded instead of run ----
 void begin_capture(Stream stream);
 // Ends the capture and instantiates it. Also after a failure inside of it; then call `abandon_capture`.

@@ -217,6 +217,11 @@ void launch_graph(Graph graph, Stream stream) {
 }
 void destroy_graph(Graph graph) noexcept { cudaGraphExecDestroy(native(graph)); }
 
+namespace {
+thread_local uint64_t t_launches = 0;
+}
+uint64_t kernel_launches() { return t_launches; }
+
 void launch_kernel(Stream stream, const char* name, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                    void** arguments) {
   if (shared_bytes > 48 * 1024) {
@@ -243,6 +248,7 @@ void launch_kernel(Stream stream, const char* name, const void* kernel, dim3 gri
   config.attrs = &overlap;
   config.numAttrs = can_overlap() ? 1 : 0;
   check(cudaLaunchKernelExC(&config, kernel, arguments), name);
+  t_launches++;
 }
 
 }  // namespace glimt::rt

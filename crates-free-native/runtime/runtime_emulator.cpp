@@ -46,6 +46,7 @@ uint64_t g_used = 0, g_limit = uint64_t{8} << 30;
 std::atomic<uint64_t> g_faults[static_cast<int>(Fault::count)];
 std::atomic<bool> g_lost{false};
 std::atomic<int> g_multiprocessors{4};
+thread_local uint64_t t_launches = 0;
 // Streams this thread captures; meanwhile calls that would stall or change the device are refused.
 thread_local int t_capturing = 0;
 
@@ -303,12 +304,15 @@ void check_zones(const char* kernel) {
 
 }  // namespace
 
+uint64_t kernel_launches() { return t_launches; }
+
 void launch_body(Stream stream, const char* name, emu::Index3 grid, emu::Index3 block, size_t shared_bytes,
                  std::function<void()> body) {
   if (strike(Fault::launch))
     throw Error("DEVICE_FAILED", std::string("The launch of ") + name + " was refused (emulated fault).");
   if (strike(Fault::device_lost)) g_lost = true;
   require_alive();
+  t_launches++;
   auto shape = std::make_shared<emu::LaunchShape>(emu::LaunchShape{name, grid, block, shared_bytes});
   stream->push([shape, body = std::move(body)] {
     try {

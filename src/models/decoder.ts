@@ -62,11 +62,13 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
     g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values: featureValues, rows: featureRows }),
   );
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize));
+    // Behind the last attention every row is for itself: only those that are asked for go on.
+    const isLast = layer === config.numHiddenLayers - 1;
+    const chosen = (value: Value) => (isLast ? g.gather_rows({ x: value, rows: logitRows }) : value);
+    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize, chosen));
   }
   const logits = g.scope("head", () => {
-    // The norm works row by row, so only the rows that are asked for need it.
-    const chosen = rmsNorm(g, g.gather_rows({ x, rows: logitRows }), `${ROOT}.norm`, config.rmsNormEps);
+    const chosen = rmsNorm(g, x, `${ROOT}.norm`, config.rmsNormEps);
     if (model.tieWordEmbeddings) return g.linear({ x: chosen, w: table });
     return linear(g, chosen, "lm_head", config.vocabSize, false);
   });
@@ -80,17 +82,20 @@ function decoderLayer(
   inputs: DecoderInputs,
   config: TextConfig,
   pageSize: number,
+  chosen: (value: Value) => Value,
 ): Value {
   const path = `${ROOT}.layers.${layer}`;
   const norm = (value: Value, name: string) => rmsNorm(g, value, `${path}.${name}`, config.rmsNormEps);
   const after = (value: Value, name: string) => (config.sandwichNorms ? norm(value, name) : value);
 
-  const attended = attention(g, norm(x, "input_layernorm"), layer, inputs, config, pageSize);
-  const middle = g.add({ a: x, b: after(attended, "post_self_attn_layernorm") });
+  const heads = attention(g, norm(x, "input_layernorm"), layer, inputs, config, pageSize);
+  const attended = linear(g, chosen(heads), `${path}.self_attn.o_proj`, config.hiddenSize, false);
+  const middle = g.add({ a: chosen(x), b: after(attended, "post_self_attn_layernorm") });
   const mixed = feedForward(g, norm(middle, "post_attention_layernorm"), layer, config);
   return g.add({ a: middle, b: after(mixed, "post_mlp_layernorm") });
 }
 
+/** The heads' results side by side, before o_proj. */
 function attention(
   g: GraphBuilder,
   x: Value,
@@ -99,13 +104,7 @@ function attention(
   config: TextConfig,
   pageSize: number,
 ): Value {
-  const {
-    numAttentionHeads: numHeads,
-    numKeyValueHeads: numKvHeads,
-    headDim,
-    attentionBias,
-    hiddenSize,
-  } = config;
+  const { numAttentionHeads: numHeads, numKeyValueHeads: numKvHeads, headDim, attentionBias } = config;
   const { rotaryDim, pairs } = config.rope;
   const { cos, sin, slots, blockTable, cuSeqlens, contextLens } = inputs;
   const path = `${ROOT}.layers.${layer}.self_attn`;
@@ -122,11 +121,10 @@ function attention(
     { k: rotate(k, numKvHeads), v, slots, cache },
     { numKvHeads, headDim, pageSize },
   );
-  const y = g.attention_paged(
+  return g.attention_paged(
     { q: rotate(q, numHeads), cache: written, blockTable, cuSeqlens, contextLens },
     { numHeads, numKvHeads, headDim, pageSize, scale: headDim ** -0.5 },
   );
-  return linear(g, y, `${path}.o_proj`, hiddenSize, false);
 }
 
 function feedForward(g: GraphBuilder, x: Value, layer: number, config: TextConfig): Value {

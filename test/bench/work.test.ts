@@ -33,15 +33,17 @@ test("decoding reads every weight once, a row of the embedding table, and the ca
   assert.is(bytesRead(decoder, 1, [{ queries: 1, context: 1000 }]), expected + 1000 * token);
 });
 
-test("operations of a prompt: two for each weight and token, the head for one, and causal attention", () => {
+test("operations of a prompt: two for each weight and token, and causal attention; behind the last attention for one", () => {
   const { config, decoder } = programs("glm-ocr");
   const { hiddenSize, intermediateSize, numHiddenLayers, vocabSize, headDim, numAttentionHeads } =
     config.text;
-  const heads = 2 * numAttentionHeads + 2 * config.text.numKeyValueHeads;
-  const matrices = numHiddenLayers * hiddenSize * (heads * headDim + 3 * intermediateSize);
+  const projections =
+    hiddenSize * headDim * (numAttentionHeads + 2 * config.text.numKeyValueHeads) * numHiddenLayers;
+  const behind = hiddenSize * (numAttentionHeads * headDim + 3 * intermediateSize);
   const pairs = (2048 * 2049) / 2;
   const attention = numHiddenLayers * 4 * pairs * numAttentionHeads * headDim;
-  const expected = 2 * 2048 * matrices + 2 * hiddenSize * vocabSize + attention;
+  const all = projections + behind * (numHiddenLayers - 1);
+  const expected = 2 * 2048 * all + 2 * (behind + hiddenSize * vocabSize) + attention;
   assert.is(operations(decoder, symbols, [{ queries: 2048, context: 2048 }]), expected);
 });
 

@@ -85,7 +85,9 @@ test("the KV cache takes the bytes or the share of free memory it is given when 
     const [{ loadedBytes, weight, memory }] = told as [LoadProgress];
     assert.equal([loadedBytes, weight], [0, undefined], "said before a weight is loaded");
     assert.is(memory.weightBytes + memory.kvCacheBytes, model.liveBytes);
-    assert.is(memory.freeBytes, 8 << 20);
+    // An open engine has a few counters on the device.
+    const own = 8 * 2 ** 20 - memory.freeBytes;
+    assert.ok(own >= 0 && own < 1024, `${own} bytes`);
     assert.ok(told.every((progress) => progress.memory === memory));
     const taken = model.liveBytes - without;
     const wanted = "bytes" in kvCache ? kvCache.bytes : (8 * 2 ** 20 - without) / 2;

@@ -80,6 +80,7 @@ export interface DeviceMemory {
 }
 
 export interface RunStatistics {
+  /** Kernels launched by eager runs. */
   readonly launches: number;
   readonly graphCaptures: number;
   readonly graphReplays: number;

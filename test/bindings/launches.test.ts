@@ -1,0 +1,66 @@
+/** How many kernels a decode step launches on CUDA, layer by layer: each costs about a microsecond. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
+import type { ModelConfig } from "../../src/config/types.ts";
+import { denseConfig, moeConfig, ocrConfig } from "../../src/conformance/model-configs.ts";
+import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { textPositions } from "../../src/mrope/positions.ts";
+import { Sequence } from "../../src/runtime/kv-pool.ts";
+import { openStages } from "../../src/runtime/open-stages.ts";
+import { EMULATOR_PATH } from "./emulator.ts";
+
+const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs: false });
+await backend.probe();
+
+/** Kernels of the second step of a sequence: one token after a context long enough to be cut into splits. */
+async function stepLaunches(config: ModelConfig): Promise<number> {
+  const { engine, decoder, pool } = await openStages(backend, config, {
+    mainDType: "bf16",
+    weightDType: () => "bf16",
+    weightRows: (specs) => specs.map(seededRows),
+  });
+  try {
+    const sequence = new Sequence(pool);
+    const launches = () => (engine as CudaEngine).statistics.launches;
+    const forward = (ids: number[]) =>
+      decoder.forward([
+        {
+          sequence,
+          inputIds: ids,
+          positionIds: textPositions(sequence.length, ids.length, 0),
+          wantsLogits: true,
+        },
+      ]);
+    await forward(new Array<number>(200).fill(7));
+    const before = launches();
+    await forward([8]);
+    return launches() - before;
+  } finally {
+    engine.dispose();
+  }
+}
+
+/** Sizes whose kernels are those of the released models. */
+function regular(config: ModelConfig, numHiddenLayers: number): ModelConfig {
+  const text = { ...config.text, hiddenSize: 32, intermediateSize: 48, headDim: 16, numHiddenLayers };
+  return { ...config, text };
+}
+
+for (const [name, config] of Object.entries({ ocrConfig, denseConfig })) {
+  test(`${name}: eight kernels a layer, and eight around them`, async () => {
+    const [two, three] = [await stepLaunches(regular(config, 2)), await stepLaunches(regular(config, 3))];
+    assert.is(three - two, 8);
+    // embed, the first norm, two times the rows that go on, the head, three to choose a token.
+    assert.is(two - 2 * 8, 8);
+  });
+}
+
+test("moeConfig: eight kernels a dense layer", async () => {
+  const moe = { ...moeConfig.text.moe!, firstKDenseReplace: 9 };
+  const dense = { ...moeConfig, text: { ...moeConfig.text, moe } };
+  assert.is((await stepLaunches(regular(dense, 3))) - (await stepLaunches(regular(dense, 2))), 8);
+});
+
+test.run();
