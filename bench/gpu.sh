@@ -247,14 +247,14 @@ conformance() {
     if (refused.cuda) throw new Error(refused.cuda); "cuda was judged"' <"$raw/$1.json"
 }
 
-# Hopper's own instructions, which nothing uses unless it is asked to: every product that they can compute.
+# Hopper's own instructions, which nothing uses unless it is asked to: whatever they can compute.
 conformance_wgmma() { GLIMT_WGMMA=always conformance "$@"; }
 
 golden() { js golden --activations "$1" --json "$raw/golden-$1.json" "${@:2}"; }
 
 speed() { js speed --backend cuda --json "$raw/speed-$1.json" "${@:2}"; }
 
-# Products of ours through wgmma where it should pay.
+# Our own kernels, through wgmma where it should pay.
 speed_wgmma() { GLIMT_WGMMA=1 speed "$@"; }
 
 sanitize() { compute-sanitizer --tool "$1" --target-processes application-only --error-exitcode 9 \

@@ -1,6 +1,7 @@
 // wgmma on the CPU, from the PTX ISA's description (asynchronous warpgroup level matrix instructions), not from what the
 // kernels take it for. A wgmma reads shared memory when all 128 threads have issued it; its sums are NaN until the wait
-// that covers it, where what it read must still be there and its registers untouched.
+// that covers it, where what it read must still be there and its registers untouched. A fragment of a can not be read by
+// two at once.
 //
 // Found are: threads that do not take part, or not alike; descriptors that describe something else than K-major rows
 // with the 128-byte swizzle in atoms aligned to 1024 bytes; missing wgmma.fence, fence.proxy.async, commits and waits;
@@ -19,7 +20,11 @@ class Block;
 struct WgmmaOperands {
   float* sums;  // n / 2 of this thread
   int n;
-  uint64_t a, b;  // descriptors of 64 and of n rows
+  // The sums begin at zero, whatever they held; b is N-major (imm-trans-b).
+  bool fresh, transposed_b;
+  // Descriptors of 64 and of n rows; of a, when `fragment` is null.
+  uint64_t a, b;
+  unsigned* fragment;  // four registers of a
   float (*widen)(uint16_t);
 };
 
@@ -62,11 +67,17 @@ class Warpgroup {
   };
   struct Operation {
     std::shared_ptr<Sums> sums;
-    // What was read, 16 elements a row.
-    uint64_t descriptors[2];
-    std::vector<uint16_t> rows[2];
+    // What was read, 16 elements a row; of a, the fragments of all threads.
+    struct Operand {
+      uint64_t descriptor;
+      bool transposed;
+      std::vector<uint16_t> rows;
+      std::vector<unsigned*> registers;
+    } a, b;
   };
 
+  static void read_fragments(const WgmmaOperands (&of)[kThreads], Operation::Operand& a);
+  static void restore_fragments(Block& block, const Operation::Operand& a);
   void retire(Block& block, const Operation& operation);
 
   const unsigned number_;

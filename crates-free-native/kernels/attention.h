@@ -22,4 +22,8 @@ void attention_simple(const KernelContext& context, const AttentionInput& input)
 // Tensor cores: 16-bit types, head sizes 16, 64, 96, 128, rows aligned to 16 bytes.
 bool flash_fits(const AttentionInput& input);
 
+// Hopper's tensor cores, for many queries, head sizes 64 and 128, where they are asked for.
+bool flash_wgmma_pays(const KernelContext& context, const AttentionInput& input);
+void flash_wgmma(const KernelContext& context, const AttentionInput& input);
+
 }  // namespace glimt

@@ -330,6 +330,7 @@ void attention_paged(const KernelContext& context, const View& q, const View& ca
   input.scale = attrs.scale;
   if (q.rows == 0 || q.cols == 0 || sequences == 0) return;
   if (!flash_fits(input)) return attention_simple(context, input);
+  if (flash_wgmma_pays(context, input)) return flash_wgmma(context, input);
   if (q.dtype == DType::bf16)
     launch_paged<bf16>(context, input);
   else

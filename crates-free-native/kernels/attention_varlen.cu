@@ -29,6 +29,7 @@ void attention_varlen(const KernelContext& context, const View& q, const View& k
   input.scale = attrs.scale;
   if (q.rows == 0 || q.cols == 0 || sequences == 0) return;
   if (!flash_fits(input)) return attention_simple(context, input);
+  if (flash_wgmma_pays(context, input)) return flash_wgmma(context, input);
   if (q.dtype == DType::bf16)
     launch_flash<bf16, false>(context, "flash_varlen", input);
   else

@@ -85,6 +85,30 @@ __device__ __forceinline__ void key_value_rows(const FlashArguments<T>& args, in
   }
 }
 
+// The query rows of a block of a prefill kernel.
+struct FlashTile {
+  int sequence;
+  // First row of the sequence, and how many it has; 0 when there is no tile for this block.
+  int64_t first;
+  int length;
+  // Of the tile, in the sequence.
+  int first_row;
+};
+
+template <int Rows, class T>
+__device__ __forceinline__ FlashTile find_tile(const FlashArguments<T>& args) {
+  // The last tiles of causal sequences see the most keys: they start first.
+  int tile = gridDim.x - 1 - blockIdx.x;
+  for (int sequence = 0; sequence < args.sequences; sequence++) {
+    const int64_t first = args.cu_seqlens[sequence];
+    const int length = static_cast<int>(min(int64_t{args.cu_seqlens[sequence + 1]}, args.rows) - first);
+    const int tiles = (length + Rows - 1) / Rows;
+    if (tile < tiles) return {sequence, first, first < 0 ? 0 : length, tile * Rows};
+    tile -= max(tiles, 0);
+  }
+  return {0, 0, 0, 0};
+}
+
 // Starts copying `Rows` rows from position `first`; rows from `end` on become zero (what lies there may be NaN).
 template <int Rows, int Threads, class T, int D, bool Paged>
 __device__ __forceinline__ void start_rows(T* to, const KeyRows<T, D, Paged>& rows, int first, int end, int thread) {
@@ -210,20 +234,12 @@ __global__ void __launch_bounds__(kFlashBlock, 2) flash_kernel(FlashArguments<T>
   using Shared = FlashShared<T, D>;
   GLIMT_DYNAMIC_SHARED(Shared, shared);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, head = blockIdx.y;
-  // The last tiles of causal sequences see the most keys: they start first.
-  int tile = gridDim.x - 1 - blockIdx.x, sequence = 0;
-  int64_t first = 0;
-  int length = 0;
-  for (; sequence < args.sequences; sequence++) {
-    first = args.cu_seqlens[sequence];
-    length = static_cast<int>(min(int64_t{args.cu_seqlens[sequence + 1]}, args.rows) - first);
-    const int tiles = (length + kTileRows - 1) / kTileRows;
-    if (tile < tiles) break;
-    tile -= max(tiles, 0);
-  }
-  if (sequence == args.sequences || first < 0) return;
+  const FlashTile tile = find_tile<kTileRows>(args);
+  if (tile.length == 0) return;
+  const int64_t first = tile.first;
+  const int sequence = tile.sequence, length = tile.length;
 
-  const int first_row = tile * kTileRows;
+  const int first_row = tile.first_row;
   // Keys there are, and the position of the sequence's first query among them.
   int keys_end = length, first_position = 0;
   if constexpr (Paged) {

@@ -24,7 +24,7 @@ struct View {
   }
 };
 
-// Which products Hopper's wgmma computes: none, those that fill the device with tiles, or all that it can.
+// What Hopper's wgmma computes: nothing, products and attention of many rows, or all that it can.
 enum class Wgmma { never, large, always };
 
 // Parts of workspace begin at multiples of this.

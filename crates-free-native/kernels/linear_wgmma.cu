@@ -90,6 +90,7 @@ __global__ void __launch_bounds__(kBlock, (WgmmaTile<T, N>::kBlocks)) linear_wgm
   for (int slice = 0; slice < kAhead; slice++) start(slice);
 
   float sums[N / 2] = {};
+  pin(sums);
   for (int slice = 0; slice < slices; slice++) {
     cp_async_wait<kAhead - 1>();
     fence_async_proxy();
@@ -105,6 +106,7 @@ __global__ void __launch_bounds__(kBlock, (WgmmaTile<T, N>::kBlocks)) linear_wgm
     wgmma_wait<1>();
   }
   wgmma_wait<0>();
+  pin(sums);
   cp_async_wait<0>();
   // The stages are free: through them the results leave in whole rows.
   __syncthreads();

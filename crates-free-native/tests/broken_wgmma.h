@@ -271,6 +271,79 @@ __global__ void wgmma_past_its_row(float* data) {
   write_diagonal(data, sums);
 }
 
+// ---- a in registers, b as columns: both halves of the operands, 64 elements of k, are 128 columns ----
+
+inline uint64_t operand_columns(const bf16* a, int next = 64 * 64 * sizeof(bf16)) { return wgmma_columns(a, next); }
+
+__global__ void right_wgmma_fragment(float* data) {
+  start_kernel();
+  const bf16* a = ready_operands();
+  // e_r again, of the first 16 rows: columns c and c + 64 of row r < 16 are 1 for c = r, for warp 0.
+  const int lane = threadIdx.x % 32;
+  const auto one = [&](int row, int k) { return threadIdx.x < 32 && row == k ? 1.0f : 0.0f; };
+  unsigned fragment[4];
+  for (int i = 0; i < 4; i++) {
+    const int row = i % 2 * 8 + lane / 4, k = i / 2 * 8 + lane % 4 * 2;
+    fragment[i] = pack_pair<bf16>(one(row, k), one(row, k + 1));
+  }
+  float sums[64] = {};
+  wgmma_fence();
+  wgmma_fragment<bf16, 128>(sums, fragment, operand_columns(a));
+  wgmma_commit();
+  wgmma_wait<0>();
+  bool good = true;
+  for (int i = 0; i < 64; i++) {
+    const int row = threadIdx.x / 32 * 16 + i % 4 / 2 * 8 + lane / 4, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    good = good && sums[i] == (row < 16 && column % 64 == row ? 1.0f : 0.0f);
+  }
+  if (__all_sync(kAllLanes, good) && lane < 16) data[threadIdx.x / 32 * 16 + lane] = 1;
+}
+
+__global__ void fragment_overwritten(float* data) {
+  start_kernel();
+  const bf16* a = ready_operands();
+  unsigned fragment[4] = {};
+  float sums[64] = {};
+  wgmma_fence();
+  wgmma_fragment<bf16, 128>(sums, fragment, operand_columns(a));
+  wgmma_commit();
+  fragment[2] = 0;
+  wgmma_wait<0>();
+  data[threadIdx.x % 64] = sums[0];
+}
+
+// The sums are under way and need none, but the fragment was written since.
+__global__ void fragment_without_fence(float* data) {
+  start_kernel();
+  const bf16* a = ready_operands();
+  unsigned first[4] = {}, second[4] = {};
+  float sums[64] = {};
+  wgmma_fence();
+  for (int i = 0; i < 2; i++) {
+    wgmma_fragment<bf16, 128>(sums, first, operand_columns(a));
+    wgmma_commit();
+    wgmma_fragment<bf16, 128>(sums, second, operand_columns(a));
+    wgmma_commit();
+    wgmma_wait<1>();
+    first[0] = i;
+  }
+  wgmma_wait<0>();
+  data[threadIdx.x % 64] = sums[0];
+}
+
+template <int Next>
+__global__ void columns_with_next(float* data) {
+  start_kernel();
+  const bf16* a = ready_operands();
+  unsigned fragment[4] = {};
+  float sums[64] = {};
+  wgmma_fence();
+  wgmma_fragment<bf16, 128>(sums, fragment, operand_columns(a, Next));
+  wgmma_commit();
+  wgmma_wait<0>();
+  data[threadIdx.x % 64] = sums[0];
+}
+
 // ---- who takes part ----
 
 __global__ void wgmma_by_three_warps(float* data) {

@@ -1,6 +1,7 @@
 // Runs the exported conformance cases (export-cases.ts) through the C interface and compares with the reference
 // backend's answers:
-//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name] [--graph] [--wgmma] [--multiprocessors N]
+//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name]... [--graph] [--wgmma]
+//     [--multiprocessors N]
 // --wgmma: with GLIMT_WGMMA=always.
 // --graph: each case runs eagerly, captured and replayed, and the replay is compared.
 #include <algorithm>
@@ -75,10 +76,11 @@ std::string run(glimt_engine* engine, const Case& test, bool graph) {
 
 int main(int count, char** arguments) {
   if (count < 2)
-    return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part] [--graph] [--wgmma] "
+    return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part]... [--graph] [--wgmma] "
                                 "[--multiprocessors N]\n"),
            2;
-  std::string file_part, case_part;
+  std::string file_part;
+  std::vector<std::string> case_parts;
   bool graph = false;
   for (int i = 2; i < count; i++) {
     const std::string argument = arguments[i];
@@ -87,7 +89,7 @@ int main(int count, char** arguments) {
     else if (argument == "--multiprocessors")
       glimt_emulator_multiprocessors(std::atoi(arguments[++i]), nullptr);
     else if (argument == "--case")
-      case_part = arguments[++i];
+      case_parts.push_back(arguments[++i]);
     else if (argument == "--graph")
       graph = true;
     else if (argument == "--wgmma")
@@ -110,7 +112,8 @@ int main(int count, char** arguments) {
     const uint32_t cases = reader.u32();
     for (uint32_t i = 0; i < cases; i++) {
       const Case test = read_case(reader);
-      if (test.name.find(case_part) == std::string::npos) continue;
+      const auto in_name = [&](const std::string& part) { return test.name.find(part) != std::string::npos; };
+      if (!case_parts.empty() && std::none_of(case_parts.begin(), case_parts.end(), in_name)) continue;
       total++;
       const std::string failure = run(engine, test, graph);
       if (!failure.empty() && failed_here++ < 5)

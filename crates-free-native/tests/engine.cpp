@@ -115,16 +115,23 @@ void test_lifetimes(const Case& test) {
   glimt_emulator_memory_limit(uint64_t{8} << 30, nullptr);
 }
 
-// Which kernel a product of 130 rows, and one of 9, runs by: launches are refused one by one, by name.
+// Which kernels a few cases run by: launches are refused one by one, by name.
 void test_wgmma_choice(const std::filesystem::path& folder) {
-  CaseReader reader(folder / "linear.bf16.cases");
   std::vector<Case> tests;
-  for (uint32_t left = reader.u32(); left > 0; left--) {
-    tests.push_back(read_case(reader));
-    const std::string& name = tests.back().name;
-    if (name != "linear m=130 n=301 k=1096 weight=bf16" && name != "linear m=9 n=264 k=1096 weight=bf16")
-      tests.pop_back();
-  }
+  const auto take = [&](const char* file, const char* start) {
+    CaseReader reader(folder / file);
+    for (uint32_t left = reader.u32(); left > 0; left--) {
+      Case test = read_case(reader);
+      if (starts_with(test.name, start)) return tests.push_back(std::move(test));
+    }
+  };
+  take("linear.bf16.cases", "linear m=9 n=264 k=1096 weight=bf16");
+  take("linear.bf16.cases", "linear m=130 n=301 k=1096 weight=bf16");
+  take("attention_varlen.bf16.cases", "attention_varlen runs=65 numHeads=2 headDim=128");
+  take("attention_varlen.bf16.cases", "attention_varlen runs=130 numHeads=2 headDim=128");
+  take("attention_paged.bf16.cases", "attention_paged batch=1/17 numHeads=8 numKvHeads=2 headDim=64");
+  take("attention_paged.bf16.cases", "attention_paged batch=200/200+150/420");
+  expect(tests.size() == 6, "the cases that show the choice");
   const auto kernels = [&](const char* wish) {
     if (wish) setenv("GLIMT_WGMMA", wish, 1);
     glimt_engine* engine = nullptr;
@@ -137,8 +144,9 @@ void test_wgmma_choice(const std::filesystem::path& folder) {
       PreparedCase prepared(engine, test);
       glimt_emulator_fail(GLIMT_FAULT_LAUNCH, 1, nullptr);
       const std::string found = error_of([&] { prepared.run(); });
-      names += found.substr(std::min(found.find("linear"), found.size()));
-      names = names.substr(0, names.find(" was refused")) + " ";
+      const std::string before = "launch of ";
+      const size_t from = std::min(found.find(before) + before.size(), found.size());
+      names += (names.empty() ? "" : " ") + found.substr(from, found.find(" was refused") - from);
     }
     glimt_engine_destroy(engine);
     return names;
@@ -147,11 +155,13 @@ void test_wgmma_choice(const std::filesystem::path& folder) {
     const std::string found = kernels(wish);
     expect(starts_with(found, expected.c_str()), wish ? wish : "GLIMT_WGMMA unset", found);
   };
-  expect(tests.size() == 2, "the cases that show the choice");
-  expect_kernels(nullptr, "linear_mma_64 linear_mma_128 ");
-  expect_kernels("0", "linear_mma_64 linear_mma_128 ");
-  expect_kernels("1", "linear_mma_64 linear_wgmma_256 ");
-  expect_kernels("always", "linear_wgmma_128 linear_wgmma_256 ");
+  const std::string none = "linear_mma_64 linear_mma_128 flash_varlen flash_varlen flash_decode flash_paged";
+  expect_kernels(nullptr, none);
+  expect_kernels("0", none);
+  expect_kernels("1", "linear_mma_64 linear_wgmma_256 flash_varlen flash_wgmma_varlen flash_decode flash_wgmma_paged");
+  expect_kernels("always",
+                 "linear_wgmma_128 linear_wgmma_256 flash_wgmma_varlen flash_wgmma_varlen flash_wgmma_paged "
+                 "flash_wgmma_paged");
   expect_kernels("yes", "INPUT_INVALID: GLIMT_WGMMA is \"yes\"");
 }
 

@@ -260,6 +260,11 @@ const std::vector<Broken>& broken_kernels() {
        wgmma_starts(wgmma_with_descriptor<uint64_t{3} << 62>)},
       {"wgmma with atoms too close", "wrong descriptor", false, false,
        wgmma_starts(wgmma_with_descriptor<uint64_t{64 ^ 8} << 32>)},
+      {"write to the fragment of a wgmma", "missing wait", false, false, wgmma_starts(fragment_overwritten)},
+      {"missing wgmma.fence before a fragment", "missing fence", false, false, wgmma_starts(fragment_without_fence)},
+      {"wgmma with columns on top of each other", "wrong descriptor", false, false, wgmma_starts(columns_with_next<0>)},
+      {"wgmma with columns past shared memory", "wrong descriptor", false, false,
+       wgmma_starts(columns_with_next<32 * 1024>)},
       {"wgmma by three warps", "divergent collective", false, false, wgmma_starts(wgmma_by_three_warps)},
       {"wgmma by two warps", "divergent collective", false, false, starts(wgmma_by_half_a_warpgroup, 64)},
       {"wgmma in both branches", "divergent collective", false, false, wgmma_starts(wgmma_in_both_branches)},
@@ -334,13 +339,13 @@ void test_broken(const Broken& broken, emu::Schedule schedule) {
   rt::destroy_stream(stream);
 }
 
-// The wgmma kernel that the broken ones were made from.
-void test_wgmma(emu::Schedule schedule) {
+// The wgmma kernels that the broken ones were made from.
+void test_wgmma(void (*kernel)(float*), emu::Schedule schedule) {
   emu::set_schedule(schedule, 3);
   rt::Stream stream = rt::create_stream();
   auto* data = static_cast<float*>(rt::allocate(64 * sizeof(float)));
   const std::string found = error_of([&] {
-    rt::launch(stream, "right", right_wgmma, 1, 128, kWgmmaTestBytes, data);
+    rt::launch(stream, "right", kernel, 1, 128, kWgmmaTestBytes, data);
     rt::synchronize(stream);
   });
   expect(found.empty() && std::all_of(data, data + 64, [](float x) { return x == 1; }), "wgmma as it should be", found);
@@ -426,7 +431,7 @@ void test_runtime() {
 int main() {
   using glimt::emu::Schedule;
   for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
-    glimt::test_wgmma(schedule);
+    for (const auto kernel : {glimt::right_wgmma, glimt::right_wgmma_fragment}) glimt::test_wgmma(kernel, schedule);
   for (const auto& broken : glimt::broken_kernels())
     for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
       glimt::test_broken(broken, schedule);

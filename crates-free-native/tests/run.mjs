@@ -38,31 +38,15 @@ step("conformance, replayed graphs", join(plainTests, "cases"), cases, ".bf16", 
 const large = ["attention_paged.bf16", "--multiprocessors", "24"];
 step("attention cut into many splits", join(plainTests, "cases"), cases, ...large);
 step("attention cut into many splits, replayed", join(plainTests, "cases"), cases, ...large, "--graph");
-const wgmma = ["--wgmma", "--case", "linear"];
-step("products through wgmma", join(plainTests, "cases"), cases, ...wgmma);
-step(
-  "products through wgmma, reversed",
-  join(plainTests, "cases"),
-  cases,
-  ".bf16",
-  ...wgmma,
-  "--schedule",
-  "1",
-);
-step(
-  "products through wgmma, shuffled",
-  join(plainTests, "cases"),
-  cases,
-  ".f16",
-  ...wgmma,
-  "--schedule",
-  "2",
-);
+const wgmma = ["--wgmma", "--case", "linear", "--case", "attention"];
+step("wgmma, threads in order", join(plainTests, "cases"), cases, ...wgmma);
+step("wgmma, reversed", join(plainTests, "cases"), cases, ".bf16", ...wgmma, "--schedule", "1");
+step("wgmma, shuffled", join(plainTests, "cases"), cases, ".f16", ...wgmma, "--schedule", "2");
 build(checked, ["-DGLIMT_CHECK_ACCESSES=ON"]);
 step("planted bugs are named", join(checked, "tests/negative"));
 step("conformance, every access checked", join(checked, "tests/cases"), cases, ".bf16");
 step("attention cut into many splits, every access checked", join(checked, "tests/cases"), cases, ...large);
-step("products through wgmma, every access checked", join(checked, "tests/cases"), cases, ".bf16", ...wgmma);
+step("wgmma, every access checked", join(checked, "tests/cases"), cases, ".bf16", ...wgmma);
 // The emulator itself: no kernels but the broken ones.
 build(sanitised, ["-DGLIMT_ASAN=ON"], "negative");
 step("planted bugs are caught under AddressSanitizer", join(sanitised, "tests/negative"));

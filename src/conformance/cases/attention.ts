@@ -85,6 +85,7 @@ export function attentionVarlenCases(): OpCase[] {
     ...heads.map((head) => build([9, 33], head, "strided", "usual")),
     ...heads.map((head) => build([17], head, "whole", "large")),
     build([300], [2, 64], "whole", "usual"),
+    build([300, 200], [1, 128], "whole", "usual"),
     build([], [2, 8], "whole", "usual"),
   ];
 }
@@ -137,6 +138,10 @@ export function attentionPagedCases(): OpCase[] {
       [
         ["1/700", "1/1100", "0/5"],
         [6, 3, 128],
+      ],
+      [
+        ["200/200", "150/420"],
+        [2, 1, 128],
       ],
     ] as const
   ).map(([batch, heads]) => pagedCase(batch, heads, 16, "whole", "usual"));
