@@ -367,8 +367,7 @@ __global__ void __launch_bounds__(kDrawBlock, 1) sample_draw_kernel(SampleArgume
   if (top_k > 0 && static_cast<Sum>(top_k) < count) {
     const Place place = find_place(weights, v, false, static_cast<Sum>(top_k), shared);
     least = place.weight;
-    equal = place.count;
-    ties = static_cast<Sum>(top_k) - place.above.count;
+    equal = ties = place.count;
     sum = place.above.sum + ties * least;
   }
   const float top_p = settings[1], min_p = settings[2];

@@ -7,7 +7,7 @@ import { GlimtError } from "../errors.ts";
 export interface SamplingOptions {
   /** 0 chooses the largest logit. */
   readonly temperature: number;
-  /** Keep the k most probable tokens; 0 keeps all. */
+  /** Keep the k most probable tokens, and those as probable as the last of them; 0 keeps all. */
   readonly topK: number;
   /** Keep the smallest set of most probable tokens whose probabilities reach p. */
   readonly topP: number;

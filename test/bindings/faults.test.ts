@@ -86,7 +86,7 @@ test("the KV cache takes the bytes or the share of free memory it is given when 
     assert.equal([loadedBytes, weight], [0, undefined], "said before a weight is loaded");
     assert.is(memory.weightBytes + memory.kvCacheBytes, model.liveBytes);
     // An open engine has a few counters on the device.
-    const own = 8 * 2 ** 20 - memory.freeBytes;
+    const own = 8 * 2 ** 20 - (memory.freeBytes as number);
     assert.ok(own >= 0 && own < 1024, `${own} bytes`);
     assert.ok(told.every((progress) => progress.memory === memory));
     const taken = model.liveBytes - without;

@@ -304,6 +304,7 @@ SAMPLING = {
     "repetition penalty": (1, 1, 0, 1.4, 0),
     "repetition bonus": (1, 1, 0, 0.6, 0),
     "all": (1.5, 0.9, 0.1, 1.3, 9),
+    "top-k among equals": (1.1, 1, 0, 1, 5),
 }
 
 
@@ -325,8 +326,10 @@ def sampling():
     size = 16
     for name, options in SAMPLING.items():
         logits, context = normal(size, scale=2), torch.tensor([3, 5, 3, 11, 0])
-        # Which of equals a cut keeps is our own rule.
-        while len(logits.unique()) < size:
+        if "equals" in name:
+            logits = logits.round()
+        # Which of equals top-p keeps is our own rule.
+        while "equals" not in name and len(logits.unique()) < size:
             logits = normal(size, scale=2)
         scores = processed(logits, context, *options)
         shares = scores.softmax(-1)

@@ -84,7 +84,7 @@ test("many draws differ from the probabilities no more than chance lets them", a
   for (const [options, probabilities, limit] of [
     [{}, [0.125, 0.5, 0.125, 0.25], 16.27],
     [{ temperature: 2 }, [0.125, 0.5, 0.125, 0.25].map(Math.sqrt), 16.27],
-    [{ topK: 3 }, [0.125, 0.5, 0, 0.25], 13.82],
+    [{ topK: 2 }, [0, 0.5, 0, 0.25], 10.83],
     [{ topP: 0.8 }, [0.125, 0.5, 0, 0.25], 13.82],
     [{ minP: 0.5 }, [0, 0.5, 0, 0.25], 10.83],
   ] as const) {
@@ -109,6 +109,8 @@ test("top-k, top-p and min-p cut the tail", async () => {
   near(await shares({ topP: 0.5 }), [0, 1, 0, 0]);
   near(await shares({ minP: 0.3 }), [0, 2 / 3, 0, 1 / 3]);
   near(await shares({ topK: 1, temperature: 5 }), [0, 1, 0, 0]);
+  // Of equals all are kept, as transformers does.
+  near(await shares({ topK: 3 }), [0.125, 0.5, 0.125, 0.25]);
   // Past any vocabulary, and past what an i32 holds.
   near(await shares({ topK: 2 ** 40 }), [0.125, 0.5, 0.125, 0.25]);
 });

@@ -180,7 +180,7 @@ int32_t choose(const float* logits, uint32_t n, const Settings& settings, int32_
   uint64_t sum = sumOf(weights, n);
   if (topK > 0 && (uint32_t)topK < n) {
     Place last = find(weights, n, Measure::count, (uint64_t)topK, bins);
-    sum = keep(weights, n, last.weight, (uint64_t)topK - last.countAbove);
+    sum = keep(weights, n, last.weight, n);
   }
   if (!(settings.topP >= 1)) {
     double limit = ceil((double)settings.topP * (double)sum);

@@ -5,8 +5,9 @@
  * 2. At temperature 0 the largest l is chosen, the lowest token among equals.
  * 3. weight = floor(2^31 e^x), x = (l - largest) / temperature, by the steps of `weightOf`. Weights are integers of at
  *    most 2^31, and a row has fewer than 2^22, so that sums are exact in any order.
- * 4. Tokens in the order of falling weight, of equal ones the lower token first, are cut by topK (0 keeps all); then by
- *    topP: kept while the weights before are below topP times their sum; then by minP times 2^31.
+ * 4. Tokens in the order of falling weight, of equal ones the lower token first, are cut by topK (0 keeps all, and what
+ *    weighs as much as the last is kept too); then by topP: kept while the weights before are below topP times their sum;
+ *    then by minP times 2^31.
  * 5. With target = draw / 2^32 times the sum of what is kept, the first token (by number) whose running sum exceeds it.
  *
  * Numbers are float32 and each operation rounds by itself (no fused multiply-add); those with sums are float64. The
@@ -75,7 +76,8 @@ export function keptWeights(
   const weights = Float64Array.from(logits, (logit) => weightOf(f32(f32(logit - top) / temperature)));
   const order = [...weights.keys()].filter((token) => weights[token] !== 0);
   order.sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
-  const first = topK > 0 ? order.slice(0, topK) : order;
+  const least = weights[order[topK - 1] as number] ?? 0;
+  const first = topK > 0 ? order.filter((token) => (weights[token] as number) >= least) : order;
   const limit = topP * sum(first.map((token) => weights[token] as number));
   const kept = new Float64Array(weights.length);
   let before = 0;
