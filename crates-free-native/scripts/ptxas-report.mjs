@@ -38,21 +38,24 @@ for (const { name, arch, registers, spills, stack, shared } of rows) {
 }
 const spilling = rows.filter(({ spills }) => spills > 0);
 console.log(`\n${rows.length} kernels, ${spilling.length} spill.`);
-for (const warning of new Set(warnings)) console.log(`\n${demangle([warning])[0]}`);
+for (const warning of new Set(warnings)) console.log(`\n${filtered([warning])[0]}`);
 process.exitCode = spilling.length || warnings.length ? 1 : 0;
 
-/** Short names: without the namespaces and the arguments. */
-function demangle(symbols) {
-  let lines = symbols;
+/** Lines with their symbols as C++ has them; mangled names serve too. */
+function filtered(lines) {
   try {
-    lines = execFileSync("c++filt", { input: symbols.join("\n") })
+    return execFileSync("c++filt", { input: lines.join("\n") })
       .toString()
       .trim()
       .split("\n");
   } catch {
-    // Mangled names serve too.
+    return lines;
   }
-  return lines.map((line) =>
+}
+
+/** Short names: without the namespaces and the arguments. */
+function demangle(symbols) {
+  return filtered(symbols).map((line) =>
     line
       .replace(/^void /, "")
       .replaceAll("glimt::", "")
