@@ -28,18 +28,25 @@ export function inverseFrequencies(theta: number, dim: number): Float32Array {
  * Source: Glm4vTextRotaryEmbedding in transformers.
  */
 export function textRotaryTable(positionIds: Readonly<PositionIds>, rope: TextRopeConfig): RotaryTable {
+  return textRotary(rope)(positionIds);
+}
+
+/** `textRotaryTable` of one configuration, for whoever calls it step by step. */
+export function textRotary(rope: TextRopeConfig): (positionIds: Readonly<PositionIds>) => RotaryTable {
   const half = rope.rotaryDim / 2;
   const frequencies = inverseFrequencies(rope.theta, rope.rotaryDim);
   const axes = sectionAxes(rope.mropeSection, half);
-  const tokens = positionIds[0].length;
-  const table = emptyTable(tokens * half);
-  for (let token = 0; token < tokens; token++) {
-    for (let i = 0; i < half; i++) {
-      const position = positionIds[axes[i] as 0 | 1 | 2][token] as number;
-      setAngle(table, token * half + i, position, frequencies[i] as number);
+  return (positionIds) => {
+    const tokens = positionIds[0].length;
+    const table = emptyTable(tokens * half);
+    for (let token = 0; token < tokens; token++) {
+      for (let i = 0; i < half; i++) {
+        const position = positionIds[axes[i] as 0 | 1 | 2][token] as number;
+        setAngle(table, token * half + i, position, frequencies[i] as number);
+      }
     }
-  }
-  return table;
+    return table;
+  };
 }
 
 export interface VisionRotaryOptions {

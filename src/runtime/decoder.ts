@@ -2,7 +2,7 @@
 import type { DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
 import type { PositionIds } from "../mrope/positions.ts";
-import { textRotaryTable } from "../mrope/rotary.ts";
+import { textRotary } from "../mrope/rotary.ts";
 import { fromFloat32, toFloat32 } from "../tensor/convert.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
 import { GREEDY, type SamplingRow, samplingInputs } from "./sampler.ts";
@@ -49,6 +49,7 @@ export class Decoder {
   readonly #executable: Executable;
   readonly #config: TextConfig;
   readonly #pool: KvPool;
+  readonly #rotary: ReturnType<typeof textRotary>;
   #logits: DeviceTensor | null = null;
 
   constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool) {
@@ -56,6 +57,7 @@ export class Decoder {
     this.#executable = executable;
     this.#config = config;
     this.#pool = pool;
+    this.#rotary = textRotary(config.rope);
   }
 
   /** Runs one step. At most one slice may bring features. */
@@ -103,26 +105,33 @@ export class Decoder {
 
   /** @param ending slices whose last token goes through the head, in the order of its rows. */
   #inputs(slices: readonly SequenceSlice[], ending: readonly SequenceSlice[]) {
+    const tokens = slices.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+    const inputIds = new Int32Array(tokens);
+    const slots = new Int32Array(tokens);
+    const positionIds: PositionIds = [new Int32Array(tokens), new Int32Array(tokens), new Int32Array(tokens)];
     const cuSeqlens = new Int32Array(slices.length + 1);
     const contextLens = new Int32Array(slices.length);
     const blocks = blockTableColumns(Math.max(...slices.map(({ sequence }) => sequence.blockTable.length)));
     const blockTable = new Int32Array(slices.length * blocks);
-    slices.forEach(({ sequence, inputIds }, index) => {
-      cuSeqlens[index + 1] = (cuSeqlens[index] as number) + inputIds.length;
-      contextLens[index] = sequence.length + inputIds.length;
+    slices.forEach((slice, index) => {
+      const { sequence } = slice;
+      const first = cuSeqlens[index] as number;
+      const count = slice.inputIds.length;
+      inputIds.set(slice.inputIds, first);
+      for (let token = 0; token < count; token++) {
+        slots[first + token] = sequence.slot(sequence.length + token);
+      }
+      slice.positionIds.forEach((axis, a) => {
+        positionIds[a]?.set(axis, first);
+      });
+      cuSeqlens[index + 1] = first + count;
+      contextLens[index] = sequence.length + count;
       blockTable.set(sequence.blockTable, index * blocks);
     });
-    const positionIds = [0, 1, 2].map((axis) =>
-      Int32Array.from(slices.flatMap((slice) => [...(slice.positionIds[axis] as Int32Array)])),
-    ) as PositionIds;
     return {
-      inputIds: Int32Array.from(slices.flatMap(({ inputIds }) => Array.from(inputIds))),
-      slots: Int32Array.from(
-        slices.flatMap(({ sequence, inputIds }) =>
-          Array.from(inputIds, (_, token) => sequence.slot(sequence.length + token)),
-        ),
-      ),
-      ...textRotaryTable(positionIds, this.#config.rope),
+      inputIds,
+      slots,
+      ...this.#rotary(positionIds),
       cuSeqlens,
       contextLens,
       blockTable,
