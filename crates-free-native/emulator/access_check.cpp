@@ -1,5 +1,6 @@
 #include "access_check.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -8,22 +9,23 @@
 
 #include "../runtime/emulator_control.h"
 #include "block.h"
+#include "device_order.h"
 
 namespace glimt::emu {
 
 namespace {
 
-// ---- device memory: one byte of knowledge for each byte ----
+// ---- device memory: who wrote each byte ----
 
 struct Device {
   const unsigned char* begin = nullptr;
   const unsigned char* end = nullptr;
-  // nullptr: the address is in a red zone.
-  unsigned char* written = nullptr;
+  // nullptr: the address is in a red zone. See device_order.h.
+  uint32_t* stamps = nullptr;
 };
 
 std::mutex g_mutex;
-std::map<const unsigned char*, std::vector<unsigned char>> g_written;
+std::map<const unsigned char*, std::vector<uint32_t>> g_stamps;
 std::atomic<uint64_t> g_version{1};
 
 // The allocation around an address, red zones included; the last few are remembered.
@@ -43,9 +45,9 @@ const Device* find_device(const unsigned char* address) {
   if (!rt::find_allocation(address, &found.begin, &found.end)) return nullptr;
   {
     std::lock_guard lock(g_mutex);
-    auto& written = g_written[found.begin];
-    written.resize(static_cast<size_t>(found.end - found.begin));
-    found.written = written.data();
+    auto& stamps = g_stamps[found.begin];
+    stamps.resize(static_cast<size_t>(found.end - found.begin));
+    found.stamps = stamps.data();
   }
   Entry& entry = cache[next++ % 8];
   entry = {found, version};
@@ -184,11 +186,20 @@ void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
       shared_read(*block, cells, offset, bytes, kind == Kind::warp_read);
     return;
   }
-  for (size_t i = 0; i < bytes; i++) {
-    if (kind != Kind::write && !device->written[offset + i])
+  const bool is_atomic = kind == Kind::atomic;
+  uint32_t seen = kWrittenBefore;
+  for (size_t i = offset; i < offset + bytes; i++) {
+    const uint32_t stamp = device->stamps[i];
+    if (kind != Kind::write && stamp == kNotWritten)
       block->fail("uninitialised read", "reads " + place() + ", which nobody wrote");
-    if (writes) device->written[offset + i] = 1;
+    if (stamp == seen || stamp <= kWrittenBefore) continue;
+    seen = stamp;
+    if (const char* complaint = device_order_complaint(stamp, address, is_atomic))
+      block->fail("data race", verb + place() + ", which " + complaint);
   }
+  if (!writes) return;
+  std::fill_n(device->stamps + offset, bytes, device_order_stamp(is_atomic));
+  if (is_atomic) device_order_update(address);
 }
 
 }  // namespace
@@ -264,7 +275,11 @@ void note_wgmma_read_ended(const void* address, size_t bytes) {
   }
 }
 
-void note_shared_started() {
+void note_fence() { device_order_fence(); }
+void note_launch_started() { device_order_launch_started(); }
+
+void note_block_started() {
+  device_order_block_started();
   // Cells of an older generation count as untouched.
   t_shadow.generation++;
   if (t_shadow.ranges.size() > 64) t_shadow.ranges.clear();
@@ -274,12 +289,12 @@ void note_device_memory(const void* address, size_t bytes, bool written) {
   auto* at = static_cast<const unsigned char*>(address);
   const Device* device = find_device(at);
   if (!device) return;
-  std::memset(device->written + (at - device->begin), written, bytes);
+  std::fill_n(device->stamps + (at - device->begin), bytes, written ? kWrittenBefore : kNotWritten);
 }
 
 void note_device_memory_freed(const void* address) {
   std::lock_guard lock(g_mutex);
-  g_written.erase(static_cast<const unsigned char*>(address));
+  g_stamps.erase(static_cast<const unsigned char*>(address));
   g_version++;
 }
 

@@ -1,8 +1,8 @@
 // Looks at every memory access of a kernel, in builds with GLIMT_CHECK_ACCESSES. The compiler's instrumentation for data
 // races (-fsanitize=thread) calls us instead of its own library; the emulator's instructions call `note_*` themselves.
 // Found are: accesses outside of an allocation, reads of what nobody wrote, reads of what a cp.async has not delivered,
-// misaligned accesses, and races on shared memory (two threads, one writes, no barrier between; what a wgmma reads counts
-// as read by others until a barrier after the wait).
+// misaligned accesses, races on shared memory (two threads, one writes, no barrier between; what a wgmma reads counts
+// as read by others until a barrier after the wait), and on device memory (device_order.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,9 +21,12 @@ void note_copy_arrived(const void* address, size_t bytes);
 // What a wgmma reads, when it is issued and when it has been waited for.
 void note_wgmma_read_started(const void* address, size_t bytes);
 void note_wgmma_read_ended(const void* address, size_t bytes);
-// A block starts: its shared memory is fresh.
-void note_shared_started();
-// One bit of knowledge a byte of device memory: was it written?
+// A __threadfence of the running thread.
+void note_fence();
+void note_launch_started();
+// Its shared memory is fresh.
+void note_block_started();
+// Device memory that was written, or forgotten, by something else than a kernel.
 void note_device_memory(const void* address, size_t bytes, bool written);
 void note_device_memory_freed(const void* address);
 #else
@@ -34,7 +37,9 @@ inline void note_copy_started(const void*, size_t) {}
 inline void note_copy_arrived(const void*, size_t) {}
 inline void note_wgmma_read_started(const void*, size_t) {}
 inline void note_wgmma_read_ended(const void*, size_t) {}
-inline void note_shared_started() {}
+inline void note_fence() {}
+inline void note_launch_started() {}
+inline void note_block_started() {}
 inline void note_device_memory(const void*, size_t, bool) {}
 inline void note_device_memory_freed(const void*) {}
 #endif

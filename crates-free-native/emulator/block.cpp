@@ -72,6 +72,7 @@ void run_grid(const LaunchShape& shape, const std::function<void()>& body) {
     ~Restore() { t_block = nullptr; }
   } restore;
   t_block = &block;
+  note_launch_started();
   for (unsigned z = 0; z < shape.grid.z; z++)
     for (unsigned y = 0; y < shape.grid.y; y++)
       for (unsigned x = 0; x < shape.grid.x; x++) block.run({x, y, z});
@@ -111,7 +112,7 @@ void Block::start_shared() {
   std::memset(shared_, kZonePattern, kRedZone);
   std::memset(shared_ + kRedZone, 0xFF, bytes);
   std::memset(shared_ + kRedZone + bytes, kZonePattern, kRedZone);
-  note_shared_started();
+  note_block_started();
   for (auto& memory : statics_) {
     std::memset(memory.memory, kZonePattern, kRedZone);
     std::memset(memory.memory + kRedZone, 0xFF, memory.bytes);

@@ -160,7 +160,7 @@ GLIMT_ATOMIC T atomicCAS(T* address, T expected, T value) {
   return old;
 }
 #undef GLIMT_ATOMIC
-inline void __threadfence() {}
+inline void __threadfence() { glimt::emu::note_fence(); }
 
 // ---- arithmetic ----
 

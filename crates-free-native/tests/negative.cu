@@ -129,7 +129,51 @@ __global__ void wait_for_too_few(float* data) {
   data[threadIdx.x] = value;
 }
 
-__global__ void reads_past_the_end(float* data) { start_kernel(); data[threadIdx.x] = data[threadIdx.x + 1]; }
+// Two blocks of 16 threads: the one that takes the second ticket of data[32] reads what the other wrote. As it should be,
+// or with one thing missing.
+enum class Missing { nothing, release, barrier, ticket, acquire };
+
+template <Missing What>
+__global__ void last_block_reads(float* data) {
+  start_kernel();
+  GLIMT_SHARED(unsigned, last, 1);
+  unsigned* ticket = reinterpret_cast<unsigned*>(data + 32);
+  data[blockIdx.x * 16 + threadIdx.x] = 1;
+  if constexpr (What != Missing::release) __threadfence();
+  if constexpr (What != Missing::barrier) __syncthreads();
+  if (threadIdx.x == 0) {
+    *last = What == Missing::ticket ? blockIdx.x == 1 : atomicAdd(ticket, 1u) == 1;
+    if (What != Missing::ticket && *last) *ticket = 0;
+  }
+  __syncthreads();
+  if constexpr (What != Missing::acquire) __threadfence();
+  if (*last) data[33 + threadIdx.x] = data[threadIdx.x] + data[16 + threadIdx.x];
+}
+
+// The same with one thread that fences for all, before and behind its ticket.
+__global__ void last_block_reads_by_one_fence(float* data) {
+  start_kernel();
+  GLIMT_SHARED(unsigned, last, 1);
+  unsigned* ticket = reinterpret_cast<unsigned*>(data + 32);
+  data[blockIdx.x * 16 + threadIdx.x] = 1;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    *last = atomicAdd(ticket, 1u) == 1;
+    if (*last) *ticket = 0;
+    __threadfence();
+  }
+  __syncthreads();
+  if (*last) data[33 + threadIdx.x] = data[threadIdx.x] + data[16 + threadIdx.x];
+}
+
+__global__ void race_on_device_memory(float* data) {
+  start_kernel();
+  data[threadIdx.x] = 1;
+  data[threadIdx.x] += data[63 - threadIdx.x];
+}
+
+__global__ void reads_past_the_end(float* data) { start_kernel(); data[threadIdx.x] = data[threadIdx.x + 64]; }
 __global__ void writes_past_the_end(float* data) { start_kernel(); data[threadIdx.x + 1] = 0; }
 __global__ void writes_before_the_start(float* data) { start_kernel(); data[static_cast<int>(threadIdx.x) - 1] = 0; }
 
@@ -211,6 +255,10 @@ auto starts(void (*kernel)(P...), unsigned threads, size_t shared = 0) {
   };
 }
 
+auto two_blocks(void (*kernel)(float*)) {
+  return [=](rt::Stream stream, float* data, float*) { rt::launch(stream, "broken", kernel, 2, 16, 0, data); };
+}
+
 auto wgmma_starts(void (*kernel)(float*)) { return starts(kernel, 128, kWgmmaTestBytes); }
 
 const std::vector<Broken>& broken_kernels() {
@@ -225,6 +273,11 @@ const std::vector<Broken>& broken_kernels() {
       {"two collectives at once", "divergent collective", false, false, starts(mixed_collectives, 32)},
       {"missing __syncthreads after an atomic", "data race", true, true, starts(missing_barrier_after_atomic, 64)},
       {"atomic on unwritten shared memory", "uninitialised read", true, false, starts(atomic_on_unwritten_shared, 64)},
+      {"missing __threadfence before a ticket", "data race", true, true, two_blocks(last_block_reads<Missing::release>)},
+      {"missing __syncthreads before a ticket", "data race", true, true, two_blocks(last_block_reads<Missing::barrier>)},
+      {"missing ticket between blocks", "data race", true, true, two_blocks(last_block_reads<Missing::ticket>)},
+      {"missing __threadfence behind a ticket", "data race", true, true, two_blocks(last_block_reads<Missing::acquire>)},
+      {"missing barrier on device memory", "data race", true, true, starts(race_on_device_memory, 64)},
       {"missing cp.async wait", "missing wait", false, false, starts(missing_wait, 64)},
       {"cp.async wait without barrier", "data race", true, false, starts(wait_without_barrier, 64)},
       {"wait for too few groups", "missing wait", true, false, starts(wait_for_too_few, 64)},
@@ -353,6 +406,24 @@ void test_wgmma(void (*kernel)(float*), emu::Schedule schedule) {
   rt::destroy_stream(stream);
 }
 
+// The kernels that those with a ticket missing were made from: twice, since the ticket is to be zero again.
+void test_tickets(emu::Schedule schedule) {
+  emu::set_schedule(schedule, 3);
+  rt::Stream stream = rt::create_stream();
+  auto* data = static_cast<float*>(rt::allocate(64 * sizeof(float)));
+  for (const auto& kernel : {last_block_reads<Missing::nothing>, last_block_reads_by_one_fence}) {
+    rt::fill(stream, data, 0, 64 * sizeof(float));
+    const std::string found = error_of([&] {
+      for (int i = 0; i < 2; i++) rt::launch(stream, "right", kernel, 2, 16, 0, data);
+      rt::synchronize(stream);
+    });
+    expect(found.empty() && std::all_of(data + 33, data + 49, [](float x) { return x == 2; }),
+           "the last block reads what the others wrote", found);
+  }
+  rt::release(data);
+  rt::destroy_stream(stream);
+}
+
 // Memory that was a stack of an emulated thread is as good as any other once the thread that emulated it has ended.
 void test_stacks() {
   std::thread([] {
@@ -430,8 +501,10 @@ void test_runtime() {
 
 int main() {
   using glimt::emu::Schedule;
-  for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
+  for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled}) {
     for (const auto kernel : {glimt::right_wgmma, glimt::right_wgmma_fragment}) glimt::test_wgmma(kernel, schedule);
+    glimt::test_tickets(schedule);
+  }
   for (const auto& broken : glimt::broken_kernels())
     for (const Schedule schedule : {Schedule::in_order, Schedule::reversed, Schedule::shuffled})
       glimt::test_broken(broken, schedule);
