@@ -113,6 +113,16 @@ __device__ __forceinline__ float warp_sum(float value) {
   for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
   return value;
 }
+// The sum of this lane's value and those of the lanes before.
+template <class T>
+__device__ __forceinline__ T warp_running(T value) {
+#pragma unroll
+  for (int step = 1; step < 32; step *= 2) {
+    const T before = __shfl_up_sync(kAllLanes, value, step);
+    if (static_cast<int>(threadIdx.x % 32) >= step) value += before;
+  }
+  return value;
+}
 __device__ __forceinline__ float warp_max(float value) {
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, step));

@@ -25,15 +25,6 @@ constexpr int kPartColumns = 1024;
 
 constexpr int kSortBlock = 256, kSortWarps = kSortBlock / 32;
 
-__device__ __forceinline__ int inclusive_scan(int value) {
-#pragma unroll
-  for (int step = 1; step < 32; step *= 2) {
-    const int other = __shfl_up_sync(kAllLanes, value, step);
-    if (static_cast<int>(threadIdx.x % 32) >= step) value += other;
-  }
-  return value;
-}
-
 // One block an expert; a thread looks through a run of adjacent pairs. Pairs of no expert stay out of the order.
 __global__ void __launch_bounds__(kSortBlock)
     group_pairs_kernel(const int32_t* experts, int64_t experts_stride, unsigned top_k, unsigned pairs, int32_t* starts,
@@ -52,7 +43,7 @@ __global__ void __launch_bounds__(kSortBlock)
     lower += expert_of(pair) < expert;
     equal += expert_of(pair) == expert;
   }
-  const int lower_through = inclusive_scan(lower), equal_through = inclusive_scan(equal);
+  const int lower_through = warp_running(lower), equal_through = warp_running(equal);
   if (thread % 32 == 31) {
     lower_of_warp[warp] = lower_through;
     equal_of_warp[warp] = equal_through;
@@ -113,7 +104,7 @@ __device__ __forceinline__ PairTile find_pair_tile(const int32_t* starts, int nu
     const int first = expert < num_experts ? starts[expert] : 0;
     const int rows = expert < num_experts ? starts[expert + 1] - first : 0;
     const int tiles = (rows + kTileRows - 1) / kTileRows;
-    const int through = inclusive_scan(tiles);
+    const int through = warp_running(tiles);
     const int index = tile - before - (through - tiles);
     const unsigned found = __ballot_sync(kAllLanes, index >= 0 && index < tiles);
     if (found) {

@@ -73,17 +73,6 @@ __device__ __forceinline__ T warp_total(T value) {
   return value;
 }
 
-// The sum of this lane's value and those of the lanes before.
-template <class T>
-__device__ __forceinline__ T warp_running(T value) {
-#pragma unroll
-  for (int step = 1; step < 32; step *= 2) {
-    const T before = __shfl_up_sync(kAllLanes, value, step);
-    if (static_cast<int>(threadIdx.x % 32) >= step) value += before;
-  }
-  return value;
-}
-
 // The largest of a row, in all lanes of every warp.
 __device__ Largest row_largest(const SampleArguments& args, int64_t row) {
   Largest best{-INFINITY, 0, 0};
