@@ -32,7 +32,11 @@ export function planCommand(): Command {
     )
     .option("--text <n>", "tokens of text beside the pictures", wholeNumber, 0)
     .option("--max-tokens <n>", "new tokens to make room for", wholeNumber, DEFAULT_MAX_TOKENS)
-    .option("--prefill-chunk <n>", "prompt tokens read in one go", wholeNumber)
+    .option(
+      "--prefill-chunk <n>",
+      "prompt tokens read in one go (default: the backend's, 512 or on CUDA 2048)",
+      wholeNumber,
+    )
     .option("--json", "print one JSON object")
     .action(plan);
 }
