@@ -24,8 +24,8 @@ const ENTRIES = { index: "src/index.ts", cuda: "src/cuda.ts", edge: "src/edge.ts
 
 const GENERATED = [
   {
-    path: "crates-free-native/include/glimt_program.gen.h",
-    source: "src/compiler/header.ts",
+    path: "src/program/cpp/glimt_program.gen.h",
+    source: "src/program/header.ts",
     write: (module) => module.programHeader(),
   },
 ];

@@ -1,10 +1,11 @@
 /** glimt for GPU servers: the CUDA backend and nothing to fall back on, with its own options. */
+
+import { type LoadOptions, loadModelOn } from "./api/load-model.ts";
+import type { Model } from "./api/model.ts";
 import type { Backend, Probe } from "./backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";
+import type { ModelLocation } from "./checkpoint/location.ts";
 import { nodeFiles } from "./node-files.ts";
-import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
-import type { Model } from "./runtime/model.ts";
-import type { ModelLocation } from "./runtime/platform.ts";
 
 export type { Backend, Probe } from "./backends/backend.ts";
 export type { CudaOptions } from "./backends/cuda/backend.node.ts";

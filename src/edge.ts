@@ -1,14 +1,16 @@
 /** glimt for browsers, workers and edge runtimes: checkpoints by address or as picked files, the WebAssembly backend. */
+
+import { type LoadOptions, loadModelOn } from "./api/load-model.ts";
+import type { Model } from "./api/model.ts";
+import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts";
+import type { Platform } from "./api/platform.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
 import { wasmBackend } from "./backends/wasm/backend.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
-import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
-import type { Model } from "./runtime/model.ts";
-import { openProcessorOn, type ProcessorOptions } from "./runtime/open-processor.ts";
-import type { ModelLocation, Platform } from "./runtime/platform.ts";
-import type { Processor } from "./runtime/processor.ts";
+import type { ModelLocation } from "./checkpoint/location.ts";
+import type { Processor } from "./prompt/processor.ts";
 
 export * from "./public-api.ts";
 

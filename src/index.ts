@@ -1,14 +1,16 @@
 /** glimt for Node: local directories and files, every backend. */
+
+import { type LoadOptions, loadModelOn } from "./api/load-model.ts";
+import type { Model } from "./api/model.ts";
+import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts";
+import type { Platform } from "./api/platform.ts";
 import type { Backend } from "./backends/backend.ts";
 import { cudaBackend } from "./backends/cuda/backend.node.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
 import { wasmBackend } from "./backends/wasm/backend.ts";
+import type { ModelLocation } from "./checkpoint/location.ts";
 import { nodeFiles } from "./node-files.ts";
-import { type LoadOptions, loadModelOn } from "./runtime/load-model.ts";
-import type { Model } from "./runtime/model.ts";
-import { openProcessorOn, type ProcessorOptions } from "./runtime/open-processor.ts";
-import type { ModelLocation, Platform } from "./runtime/platform.ts";
-import type { Processor } from "./runtime/processor.ts";
+import type { Processor } from "./prompt/processor.ts";
 
 export { openFiles } from "./node-files.ts";
 export * from "./public-api.ts";

@@ -1,12 +1,13 @@
 /** Files as Node has them: what the entries for Node and for GPU servers share. */
 import { fileURLToPath } from "node:url";
+import type { Platform } from "./api/platform.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
+import type { ModelLocation } from "./checkpoint/location.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
-import type { ModelLocation, Platform } from "./runtime/platform.ts";
 
 export const nodeFiles: Omit<Platform, "backends"> = {
   openFiles,

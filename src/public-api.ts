@@ -1,8 +1,12 @@
 /** What every entry exports beside its own loadModel: the parts that users and tests need. */
+
+export type { LoadOptions } from "./api/load-model.ts";
+export type { LoadedWeights, Model, Prompt } from "./api/model.ts";
 export type { BackendName } from "./backends/backend.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDescription, describeCheckpoint } from "./checkpoint/describe.ts";
 export type { CheckpointFiles } from "./checkpoint/files.ts";
+export type { ModelLocation } from "./checkpoint/location.ts";
 export type { ModelConfig, ProcessorConfig, ProcessorKind } from "./config/types.ts";
 export { type ErrorCode, GlimtError } from "./errors.ts";
 export type { MediaMode } from "./media/decode-image.ts";
@@ -21,39 +25,37 @@ export { resizeBicubic } from "./processor/resize.ts";
 export { type SampledFrames, sampleVideoFrames, type VideoTiming } from "./processor/sampling.ts";
 export { imageSize, type VisionSize, videoSize } from "./processor/sizes.ts";
 export { smartResize } from "./processor/smart-resize.ts";
-export type { AdapterAtLoad, AdapterChoice, AdapterSource } from "./runtime/adapter-options.ts";
-export type { AdapterFacts } from "./runtime/adapters.ts";
-export type { KvCacheSize, LoadMemory } from "./runtime/device-memory.ts";
-export type { EncodeOptions } from "./runtime/encode-media.ts";
-export type { EmbeddedItem, EncoderItem, VisionItem } from "./runtime/encoder-batch.ts";
-export type {
-  FinishReason,
-  GeneratedPiece,
-  GenerationResult,
-  GenerationTimings,
-} from "./runtime/generate.ts";
-export type { GenerateOptions, GenerateProgress } from "./runtime/generation-options.ts";
-export type { LoadOptions } from "./runtime/load-model.ts";
-export type { ImageEmbeddings, VideoEmbeddings } from "./runtime/media-embeddings.ts";
-export type { MediaOptions } from "./runtime/media-options.ts";
-export type { LoadedWeights, Model, Prompt } from "./runtime/model.ts";
-export type { LoadProgress } from "./runtime/open-stages.ts";
-export type { ModelLocation } from "./runtime/platform.ts";
+export type { ImageEmbeddings, VideoEmbeddings } from "./prompt/media-embeddings.ts";
+export type { MediaOptions } from "./prompt/media-options.ts";
 export type {
   Message,
   MessagePart,
   ProcessedInputs,
   ProcessOptions,
   Processor,
-} from "./runtime/processor.ts";
-export type { EmbeddedPrompt, PromptInputs } from "./runtime/prompt-inputs.ts";
+} from "./prompt/processor.ts";
+export type { GenerateProgress } from "./prompt/progress.ts";
+export type { EmbeddedPrompt, PromptInputs } from "./prompt/prompt-inputs.ts";
 export type {
   CountedVideo,
   ImageDims,
   RequestCounts,
   RequestSizes,
   VideoDims,
-} from "./runtime/request-counts.ts";
+} from "./prompt/request-counts.ts";
+export type { RequestSizer } from "./prompt/request-sizer.ts";
+export type { EmbeddedItem, EncoderItem, VisionItem } from "./prompt/vision-items.ts";
+export type { KvCacheSize, LoadMemory } from "./runtime/device-memory.ts";
+export type { LoadProgress } from "./runtime/open-stages.ts";
 export type { RequestPlan } from "./runtime/request-plan.ts";
-export type { RequestSizer } from "./runtime/request-sizer.ts";
+export type { AdapterAtLoad, AdapterChoice, AdapterSource } from "./serving/adapter-options.ts";
+export type { AdapterFacts } from "./serving/adapters.ts";
+export type { EncodeOptions } from "./serving/encode-media.ts";
+export type {
+  FinishReason,
+  GeneratedPiece,
+  GenerationResult,
+  GenerationTimings,
+} from "./serving/generate.ts";
+export type { GenerateOptions } from "./serving/generation-options.ts";
 export type { WeightDType } from "./tensor/dtype.ts";

@@ -4,11 +4,11 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { loadModelOn } from "../../src/api/load-model.ts";
+import type { Model } from "../../src/api/model.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { type Message, openFiles } from "../../src/index.ts";
 import { readFrameDirectory, readLocalFile } from "../../src/media/files.node.ts";
-import { loadModelOn } from "../../src/runtime/load-model.ts";
-import type { Model } from "../../src/runtime/model.ts";
 import { type GoldenCase, goldenCases, goldenCheckpoints } from "../../test/golden/load.ts";
 
 const { values: flags } = parseArgs({

@@ -3,8 +3,8 @@
  * activations neither vanish nor explode. Only speed may be judged by them.
  */
 import type { WeightRows } from "../../src/backends/backend.ts";
-import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
 import { Random } from "../../src/conformance/random.ts";
+import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
 import { BYTES_PER_ELEMENT, type WeightDType } from "../../src/tensor/dtype.ts";
 

@@ -1,13 +1,13 @@
 /** Speed of a whole model with random weights on one backend: starting, decoding, prefill, vision. */
 import type { Backend } from "../../src/backends/backend.ts";
-import type { Program } from "../../src/compiler/program.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../../src/processor/grid.ts";
+import type { Program } from "../../src/program/program.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
 import { compileModel, openStages, type Stages } from "../../src/runtime/open-stages.ts";
-import { GREEDY } from "../../src/runtime/sampler.ts";
+import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { blockWeights } from "./block-weights.ts";

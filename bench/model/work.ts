@@ -1,7 +1,8 @@
 /** What a run of a program has to do at the least: arithmetic, and bytes that must come from memory. */
-import type { Program, ProgramTensor } from "../../src/compiler/program.ts";
+
 import type { InputSpec } from "../../src/graph/op-definition.ts";
 import { OPS } from "../../src/graph/ops.ts";
+import type { Program, ProgramTensor } from "../../src/program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../src/tensor/dims.ts";
 import { BYTES_PER_ELEMENT } from "../../src/tensor/dtype.ts";
 

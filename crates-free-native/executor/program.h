@@ -1,4 +1,4 @@
-// A program decoded from its bytes (src/compiler/encode.ts writes them).
+// A program decoded from its bytes (src/program/encoding.ts writes them).
 #pragma once
 #include <cstdint>
 #include <string>

@@ -14,12 +14,12 @@ import type {
   RunBindings,
 } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { encodeProgram } from "../../src/compiler/encode.ts";
 import { caseName, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { TOLERANCES } from "../../src/conformance/compare.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
+import { encodeProgram } from "../../src/program/encoding.ts";
 import { DTYPES, type HostArray } from "../../src/tensor/dtype.ts";
 
 const target = process.argv[2];

@@ -1,7 +1,8 @@
 /** The kernel interface: whatever can run a program. Everything above it is one code for all backends. */
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
-import type { Program } from "../compiler/program.ts";
+
 import type { OpName } from "../graph/ops.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
+import type { Program } from "../program/program.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, HostArray, WeightDType } from "../tensor/dtype.ts";
 

@@ -1,11 +1,11 @@
 /** A LoRA adapter as PEFT saves it: opened, held against the model it is for, and read. */
 import { GlimtError } from "../errors.ts";
+import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import { type AdapterConfig, parseAdapterConfig } from "./adapter-config.ts";
 import { type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
 import { readSafetensorsHeader, type StoredTensor, weightDType } from "./safetensors.ts";
 import { WeightReader } from "./weight-reader.ts";
-import type { WeightSource, WeightSpec } from "./weight-spec.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";

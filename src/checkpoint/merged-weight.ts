@@ -1,9 +1,10 @@
 /** A weight with adapters merged into it: W + scale * B A, row by row while it is read. */
+
+import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { BYTES_PER_ELEMENT, hostArray } from "../tensor/dtype.ts";
 import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
 import type { WeightReader } from "./weight-reader.ts";
-import type { WeightSource, WeightSpec } from "./weight-spec.ts";
 
 export interface MergedAdapter {
   readonly adapter: Adapter;

@@ -1,10 +1,10 @@
 /** Holds what the graphs ask for against what the checkpoint has; every difference is told at once. */
 import { GlimtError } from "../errors.ts";
+import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
 import { type StoredTensor, weightDType } from "./safetensors.ts";
 import { type ResolvedSource, WeightReader } from "./weight-reader.ts";
-import type { WeightSource, WeightSpec } from "./weight-spec.ts";
 
 export interface ResolvedWeights {
   /** One for each spec, in their order. */

@@ -1,11 +1,11 @@
 /** Reads one weight's rows from wherever its tensors lie, straight into the caller's memory where the layout allows. */
 import { throwIfAborted } from "../errors.ts";
+import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { BYTES_PER_ELEMENT, hostArray, type WeightDType } from "../tensor/dtype.ts";
 import type { CheckpointFiles } from "./files.ts";
 import { requireFinite } from "./finite.ts";
 import type { StoredTensor } from "./safetensors.ts";
-import type { WeightSource, WeightSpec } from "./weight-spec.ts";
 
 export interface ResolvedSource {
   readonly tensor: StoredTensor;

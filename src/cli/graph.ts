@@ -1,12 +1,12 @@
 /** `glimt graph`: what will run, instruction by instruction. */
 import { Command, Option } from "commander";
+import { storedWeightDType } from "../api/weight-dtype.ts";
 import { compileGraph, optimizeGraph } from "../compiler/compile.ts";
 import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
-import { storedWeightDType } from "../runtime/weight-dtype.ts";
 import { wholeNumber } from "./model-options.ts";
 
 interface GraphFlags {

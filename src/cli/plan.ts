@@ -1,13 +1,13 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
 import { Command, InvalidArgumentError } from "commander";
+import { resolveBudgets } from "../api/load-model.ts";
+import { storedWeightDType } from "../api/weight-dtype.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
-import { DEFAULT_MAX_TOKENS } from "../runtime/generation-options.ts";
-import { resolveBudgets } from "../runtime/load-model.ts";
 import { buildModel, compileModel, DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
-import { storedWeightDType } from "../runtime/weight-dtype.ts";
+import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
 import { backendsFor, type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
 
 interface PlanFlags extends LoadFlags {

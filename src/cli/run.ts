@@ -1,5 +1,6 @@
 /** `glimt run`: ask a model and stream what it says. */
 import { Command } from "commander";
+import { loadModelOn } from "../api/load-model.ts";
 import type {
   AdapterSource,
   GenerateOptions,
@@ -9,7 +10,6 @@ import type {
   ProcessedInputs,
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
-import { loadModelOn } from "../runtime/load-model.ts";
 import { adapterSources } from "./adapter-flags.ts";
 import { memoryLine } from "./memory-line.ts";
 import {

@@ -1,13 +1,13 @@
 /** The compiler: checks, passes (checked again after each), memory plan, program. */
 import type { Graph } from "../graph/graph.ts";
 import type { OpName } from "../graph/ops.ts";
+import type { Program } from "../program/program.ts";
 import { lowerGraph } from "./lower.ts";
 import type { SizeHints } from "./memory-plan.ts";
 import { expandCompositions, fuseCompositions } from "./passes/fuse-compositions.ts";
 import { mergeLinears } from "./passes/merge-linears.ts";
 import type { Pass } from "./passes/pass.ts";
 import { removeDead } from "./passes/remove-dead.ts";
-import type { Program } from "./program.ts";
 import { verifyGraph } from "./verify.ts";
 
 /** Merged linears may be the start of one more fused op. */

@@ -2,13 +2,12 @@
  * Graph -> program: views become operands (buffer, column offset, row stride), values become buffers, and
  * temporaries share slots by lifetime.
  */
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+
 import { GlimtError } from "../errors.ts";
 import type { Graph, Node, Value, ValueId } from "../graph/graph.ts";
 import type { OpDefinition } from "../graph/op-definition.ts";
 import { OPS } from "../graph/ops.ts";
-import { type Dim, dimsEqual, type Shape } from "../tensor/dims.ts";
-import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
 import type {
   BufferKind,
   BufferRole,
@@ -16,7 +15,9 @@ import type {
   Program,
   ProgramBuffer,
   ProgramTensor,
-} from "./program.ts";
+} from "../program/program.ts";
+import { type Dim, dimsEqual, type Shape } from "../tensor/dims.ts";
+import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
 
 /** Where a value lives: columns of the buffer that `root` owns. */
 interface Place {

@@ -2,9 +2,8 @@
  * Temporaries whose lifetimes do not overlap share a slot. Sizes depend on symbols, so slots are chosen for
  * typical values; a run makes each slot as large as its largest tenant, which is right for any values.
  */
-import { type Dim, evaluateDim, type SymbolValues } from "../tensor/dims.ts";
+import type { Dim, SymbolValues } from "../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
-import type { Program, ProgramBuffer } from "./program.ts";
 
 /** Typical values of symbols, used only to weigh choices. */
 export type SizeHints = SymbolValues;
@@ -39,26 +38,6 @@ export function assignSlots(
     busyUntil[slot] = lifetime.last;
   }
   return { slots, slotCount: sizes.length };
-}
-
-/** Bytes of a buffer for given symbol values. */
-export function bufferBytes(
-  buffer: Pick<ProgramBuffer, "rows" | "cols" | "dtype">,
-  symbols: SymbolValues,
-): number {
-  return (
-    evaluateDim(buffer.rows, symbols) * evaluateDim(buffer.cols, symbols) * BYTES_PER_ELEMENT[buffer.dtype]
-  );
-}
-
-/** Bytes of each slot for given symbol values: what a run's arena needs. */
-export function slotBytes(program: Program, symbols: SymbolValues): number[] {
-  const bytes = new Array<number>(program.slotCount).fill(0);
-  for (const buffer of program.buffers) {
-    if (buffer.slot >= 0)
-      bytes[buffer.slot] = Math.max(bytes[buffer.slot] as number, bufferBytes(buffer, symbols));
-  }
-  return bytes;
 }
 
 function hintedBytes({ rows, cols, dtype }: Lifetime, hints: SizeHints): number {

@@ -2,9 +2,9 @@
 import type { Graph, Value } from "../graph/graph.ts";
 import type { AttrSpec } from "../graph/op-definition.ts";
 import { OPS, type OpName } from "../graph/ops.ts";
+import type { Instruction, Program, ProgramTensor } from "../program/program.ts";
+import { bufferBytes, slotBytes } from "../program/sizes.ts";
 import { formatDim, formatShape, type SymbolValues } from "../tensor/dims.ts";
-import { bufferBytes, slotBytes } from "./memory-plan.ts";
-import type { Instruction, Program, ProgramTensor } from "./program.ts";
 
 /** One line a node: scope, op, inputs, attributes, results. */
 export function printGraph(graph: Graph): string {

@@ -1,10 +1,10 @@
 /** Runs one conformance case on an engine. */
 import type { Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
 import { narrow } from "../backends/reference/storage.ts";
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { compileGraph } from "../compiler/compile.ts";
-import type { Program, ProgramBuffer } from "../compiler/program.ts";
 import type { OpName } from "../graph/ops.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
+import type { Program, ProgramBuffer } from "../program/program.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType, type HostArray, hostArray } from "../tensor/dtype.ts";

@@ -9,7 +9,7 @@ import { mropePositions, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import { openStages } from "../runtime/open-stages.ts";
-import { GREEDY } from "../runtime/sampler.ts";
+import { GREEDY } from "../runtime/sampling-rows.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { compareRuns, TOLERANCES } from "./compare.ts";

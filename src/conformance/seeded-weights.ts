@@ -1,6 +1,6 @@
 /** Weights out of thin air: seeded by name, scaled so that activations neither vanish nor explode. */
 import type { WeightRows } from "../backends/backend.ts";
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
 import { Random } from "./random.ts";
 
 export function seededRows(spec: WeightSpec): WeightRows {

@@ -1,5 +1,5 @@
 /** Builds a graph: declares inputs, weights and states, and has one checked method for each op of the table. */
-import type { WeightSource } from "../checkpoint/weight-spec.ts";
+
 import { GlimtError } from "../errors.ts";
 import { formatShape, type Shape, type SymbolicDim, symbolDim } from "../tensor/dims.ts";
 import type { DType, WeightDType } from "../tensor/dtype.ts";
@@ -7,6 +7,7 @@ import type { Graph, Node, Value, ValueId, ValueOrigin } from "./graph.ts";
 import { inferOutputs, type TensorType } from "./infer.ts";
 import type { AttrSpec, AttrValue, OpDefinition } from "./op-definition.ts";
 import { OP_NAMES, OPS, type OpName } from "./ops.ts";
+import type { WeightSource } from "./weight-spec.ts";
 
 export interface GraphOptions {
   readonly name: string;

@@ -1,8 +1,9 @@
 /** The graph: values, and nodes in execution order. Plain data; passes copy it instead of changing it. */
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+
 import type { Shape } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { OpName } from "./ops.ts";
+import type { WeightSpec } from "./weight-spec.ts";
 
 export type ValueId = number;
 

@@ -1,8 +1,9 @@
 /** GLM-4.5V's mixture of experts: sigmoid router with a correction bias, routed experts, and shared ones. */
-import type { WeightSource } from "../checkpoint/weight-spec.ts";
+
 import type { MoeConfig } from "../config/types.ts";
 import type { GraphBuilder } from "../graph/builder.ts";
 import type { Value } from "../graph/graph.ts";
+import type { WeightSource } from "../graph/weight-spec.ts";
 import { columns, gatedMlp, linear } from "./layers.ts";
 
 export function mixtureOfExperts(g: GraphBuilder, x: Value, path: string, moe: MoeConfig): Value {

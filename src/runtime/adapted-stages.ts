@@ -1,12 +1,12 @@
 /** The stages of a model with a set of adapters: programs of their own, the model's weights, and the adapters'. */
 import type { DeviceTensor } from "../backends/backend.ts";
 import { type Adapter, adapterRows } from "../checkpoint/adapter.ts";
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { compileGraph, DEFAULT_PASSES } from "../compiler/compile.ts";
 import { type ActiveAdapter, applyAdapters } from "../compiler/passes/apply-adapters.ts";
-import type { Program } from "../compiler/program.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { Graph } from "../graph/graph.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
+import type { Program } from "../program/program.ts";
 import { Decoder } from "./decoder.ts";
 import type { Stages } from "./open-stages.ts";
 import { VisionEncoder } from "./vision-encoder.ts";

@@ -5,7 +5,7 @@ import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
 import { fromFloat32, toFloat32 } from "../tensor/convert.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
-import { GREEDY, type SamplingRow, samplingInputs } from "./sampler.ts";
+import { GREEDY, type SamplingRow, samplingInputs } from "./sampling-rows.ts";
 
 /** Vision features that stand in for the embeddings of some rows of a slice. */
 export interface SliceFeatures {

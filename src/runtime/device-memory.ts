@@ -1,7 +1,7 @@
 /** What a model takes of a device: refused before it is loaded when it does not fit, and the KV cache's share. */
 import type { Engine } from "../backends/backend.ts";
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { GlimtError } from "../errors.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
 import { BYTES_PER_ELEMENT } from "../tensor/dtype.ts";
 import { type KvPoolLayout, pageBytes } from "./kv-pool.ts";
 

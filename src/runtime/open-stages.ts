@@ -1,14 +1,14 @@
 /** The two stages of a model on a device: programs compiled, weights uploaded, an empty KV pool. */
 import type { Backend, DeviceTensor, Engine, EngineOptions, WeightRows } from "../backends/backend.ts";
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
-import type { Program } from "../compiler/program.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { OpName } from "../graph/ops.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
+import type { Program } from "../program/program.ts";
 import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { Decoder } from "./decoder.ts";

@@ -1,12 +1,13 @@
 /** Memory that a request will need, from the programs and the request's sizes. Runs nothing. */
-import { bufferBytes, slotBytes } from "../compiler/memory-plan.ts";
-import type { Program } from "../compiler/program.ts";
+
 import type { TextConfig, VisionConfig } from "../config/types.ts";
 import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts";
+import type { Program } from "../program/program.ts";
+import { bufferBytes, slotBytes } from "../program/sizes.ts";
+import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
 import { encoderItemSpecs, mostPaddedFeatures, packEncoderItems } from "./encoder-batch.ts";
-import type { RequestCounts } from "./request-counts.ts";
 
 export interface PlanOptions {
   /** New tokens to make room for. */

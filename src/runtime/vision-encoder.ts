@@ -3,14 +3,13 @@ import type { DeviceRows, DeviceTensor, Engine, Executable, RunOptions } from ".
 import type { VisionConfig } from "../config/types.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { numMergedTokens } from "../processor/grid.ts";
+import type { EncoderItem, VisionItem } from "../prompt/vision-items.ts";
 import { fromFloat32 } from "../tensor/convert.ts";
 import {
-  type EncoderItem,
   encoderItemSpecs,
   mostPaddedFeatures,
   packEncoderItems,
   prepareEncoderInputs,
-  type VisionItem,
 } from "./encoder-batch.ts";
 
 /** A piece of the work: features to copy, or items to run together, and the rows of the result that it gives. */

@@ -6,8 +6,8 @@ import { WasmExecutable } from "../../src/backends/wasm/executable.ts";
 import { instantiateKernels } from "../../src/backends/wasm/kernels.ts";
 import { WasmMemory } from "../../src/backends/wasm/memory.ts";
 import { uploadWeight } from "../../src/backends/wasm/upload.ts";
-import { encodeProgram } from "../../src/compiler/encode.ts";
-import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../../src/compiler/program.ts";
+import { encodeProgram } from "../../src/program/encoding.ts";
+import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../../src/program/program.ts";
 import { deepProgram, failure, indexProgram, programOf, uploadAll, wave } from "./wasm-sample.ts";
 
 type Change = (program: Program) => Program;

@@ -1,10 +1,10 @@
 /** Small programs that the tests of the WebAssembly backend run. */
 import type { DeviceTensor, Engine } from "../../src/backends/backend.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
-import type { Program } from "../../src/compiler/program.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
+import type { Program } from "../../src/program/program.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 export function programOf(

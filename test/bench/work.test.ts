@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { blockWeights } from "../../bench/model/block-weights.ts";
 import { timedModel } from "../../bench/model/configs.ts";
 import { bytesRead, cacheBytesPerToken, operations } from "../../bench/model/work.ts";
-import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
+import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { buildModel, compileModel } from "../../src/runtime/open-stages.ts";
 
 function programs(name: string) {

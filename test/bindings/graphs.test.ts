@@ -1,12 +1,12 @@
 /** Runs that repeat are replayed as captured graphs, with the same results, and decoding repeats. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { loadModelOn } from "../../src/api/load-model.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import { loadModelOn } from "../../src/runtime/load-model.ts";
-import type { Message } from "../../src/runtime/processor.ts";
+import type { Message } from "../../src/prompt/processor.ts";
 import { goldenCases } from "../golden/load.ts";
 import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";
 import { openLongRun, WIDTH } from "./long-program.ts";

@@ -9,7 +9,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine } from "../../src/backends/backend.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
-import { encodeProgram } from "../../src/compiler/encode.ts";
+import { encodeProgram } from "../../src/program/encoding.ts";
 import { EMULATOR_PATH, loadEmulator } from "./emulator.ts";
 import { ENDLESS, longProgram, openLongRun, WIDTH } from "./long-program.ts";
 

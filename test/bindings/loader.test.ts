@@ -8,7 +8,7 @@ import { SIGNATURES } from "../../src/backends/cuda/addon.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { describeDevice, refuseDevice } from "../../src/backends/cuda/device.ts";
 import { findAddon, type Search } from "../../src/backends/cuda/loader.node.ts";
-import { PROGRAM_VERSION } from "../../src/compiler/program.ts";
+import { PROGRAM_VERSION } from "../../src/program/program.ts";
 import { EMULATOR_PATH, loadEmulator } from "./emulator.ts";
 
 const PACKAGE = "@glimt/cuda13-linux-x64-gnu";

@@ -1,9 +1,9 @@
 /** A program that keeps the emulator busy for seconds, for what happens while something runs. */
 import type { DeviceTensor, Engine, Executable } from "../../src/backends/backend.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
-import type { Program } from "../../src/compiler/program.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
+import type { Program } from "../../src/program/program.ts";
 
 /** Products of a run that ends within a second. */
 const SHORT = 100;

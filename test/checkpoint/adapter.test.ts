@@ -12,7 +12,7 @@ import { mergeAdapters, mergeTargets } from "../../src/checkpoint/merged-weight.
 import { modelPart } from "../../src/checkpoint/module-map.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
-import type { WeightSource } from "../../src/checkpoint/weight-spec.ts";
+import type { WeightSource } from "../../src/graph/weight-spec.ts";
 import {
   asFiles,
   f32,

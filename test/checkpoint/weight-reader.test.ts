@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import { readSafetensorsHeader, type StoredTensor, weightDType } from "../../src/checkpoint/safetensors.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
-import type { WeightSource, WeightSpec } from "../../src/checkpoint/weight-spec.ts";
+import type { WeightSource, WeightSpec } from "../../src/graph/weight-spec.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { f32, failure, half, safetensors, type TensorFixture } from "./fixtures.ts";
 

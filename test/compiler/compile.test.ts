@@ -1,16 +1,16 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compileGraph, optimizeGraph } from "../../src/compiler/compile.ts";
-import { decodeProgram, encodeProgram } from "../../src/compiler/encode.ts";
-import { slotBytes } from "../../src/compiler/memory-plan.ts";
 import { printGraph, printProgram } from "../../src/compiler/print.ts";
-import type { Program } from "../../src/compiler/program.ts";
 import { denseConfig, moeConfig, ocrConfig } from "../../src/conformance/model-configs.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Graph } from "../../src/graph/graph.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import { buildDecoder } from "../../src/models/decoder.ts";
 import { buildVisionTower } from "../../src/models/vision-tower.ts";
+import { decodeProgram, encodeProgram } from "../../src/program/encoding.ts";
+import type { Program } from "../../src/program/program.ts";
+import { slotBytes } from "../../src/program/sizes.ts";
 
 const options = { activationDType: "f32", weightDType: (): "bf16" => "bf16" } as const;
 const symbols = {

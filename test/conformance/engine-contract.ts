@@ -9,12 +9,12 @@ import type {
   Executable,
   WeightRows,
 } from "../../src/backends/backend.ts";
-import type { WeightSpec } from "../../src/checkpoint/weight-spec.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
-import type { Program } from "../../src/compiler/program.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
+import type { WeightSpec } from "../../src/graph/weight-spec.ts";
+import type { Program } from "../../src/program/program.ts";
 import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 

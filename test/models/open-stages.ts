@@ -1,4 +1,6 @@
 /** The programs of a golden checkpoint on a backend, without tokenizer and processor: stages to test one by one. */
+
+import { storedWeightDType } from "../../src/api/weight-dtype.ts";
 import type { Backend, DeviceTensor } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
@@ -8,7 +10,6 @@ import { type PositionIds, textPositions } from "../../src/mrope/positions.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages as openStagesOf } from "../../src/runtime/open-stages.ts";
-import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
 import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { GoldenCase } from "../golden/load.ts";
 

@@ -9,21 +9,25 @@ import * as esbuild from "esbuild";
 export const ROOMS = [
   "tensor",
   "config",
+  "graph",
+  "program",
+  "models",
   "checkpoint",
+  "compiler",
   "text",
   "media",
   "processor",
   "mrope",
-  "graph",
-  "models",
-  "compiler",
+  "prompt",
   "backends",
   "runtime",
+  "serving",
   "conformance",
+  "api",
 ];
 
 /** Files of src/ itself that every room may import. */
-const GROUND = ["errors.ts"];
+const GROUND = ["errors.ts", "unknown-options.ts"];
 const ENTRY = /^(index|edge|cuda|public-api|node-files)\.ts$|^cli\//;
 /** The judge of every backend is the reference backend, so the conformance harness names that one. */
 const JUDGES = "conformance/";

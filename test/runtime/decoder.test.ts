@@ -10,7 +10,8 @@ import { textPositions } from "../../src/mrope/positions.ts";
 import type { SequenceSlice } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages } from "../../src/runtime/open-stages.ts";
-import { GREEDY, Sampler } from "../../src/runtime/sampler.ts";
+import { GREEDY } from "../../src/runtime/sampling-rows.ts";
+import { Sampler } from "../../src/serving/sampler.ts";
 
 const [config] = Object.values(MODEL_CONFIGS) as [ModelConfig];
 const { vocabSize } = config.text;

@@ -6,13 +6,8 @@ import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import type { GlimtError } from "../../src/errors.ts";
 import { prepareEncoderMetadata } from "../../src/mrope/vision-metadata.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
-import {
-  type EncoderItem,
-  encoderBudgets,
-  encoderItemSpecs,
-  packEncoderItems,
-  selectEncoderItems,
-} from "../../src/runtime/encoder-batch.ts";
+import { type EncoderItem, selectEncoderItems } from "../../src/prompt/vision-items.ts";
+import { encoderBudgets, encoderItemSpecs, packEncoderItems } from "../../src/runtime/encoder-batch.ts";
 import { goldenCheckpoints } from "../golden/load.ts";
 import { comparePadded } from "./padded-features.ts";
 

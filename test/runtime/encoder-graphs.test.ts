@@ -1,6 +1,8 @@
 /** Padded encoder runs come back as captured CUDA graphs, one a budget, with the features of eager runs. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { loadModelOn } from "../../src/api/load-model.ts";
+import { storedWeightDType } from "../../src/api/weight-dtype.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
@@ -11,10 +13,8 @@ import { Random } from "../../src/conformance/random.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
 import { type GridThw, numPatches } from "../../src/processor/grid.ts";
-import { type EncoderItem, patchElements } from "../../src/runtime/encoder-batch.ts";
-import { loadModelOn } from "../../src/runtime/load-model.ts";
+import { type EncoderItem, patchElements } from "../../src/prompt/vision-items.ts";
 import { openStages } from "../../src/runtime/open-stages.ts";
-import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases } from "../golden/load.ts";

@@ -1,13 +1,14 @@
 /** Features of all golden pictures of a checkpoint on a backend: one at a time, in one batch, padded to budgets. */
 import * as assert from "uvu/assert";
+import { storedWeightDType } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
-import { type EncoderItem, encoderBudget, selectEncoderItems } from "../../src/runtime/encoder-batch.ts";
+import { type EncoderItem, selectEncoderItems } from "../../src/prompt/vision-items.ts";
+import { encoderBudget } from "../../src/runtime/encoder-batch.ts";
 import { openStages } from "../../src/runtime/open-stages.ts";
-import { storedWeightDType } from "../../src/runtime/weight-dtype.ts";
 import { goldenCases } from "../golden/load.ts";
 
 /** Asserts that batching and padding change no feature by more than `most`. */

@@ -26,7 +26,7 @@ const COMPILE_FLAGS = [
   "-Wall",
   "-Wextra",
   `-I${relative(root, here)}`,
-  "-Icrates-free-native/include",
+  "-Isrc/program/cpp",
 ];
 
 // Exported functions are those marked EMSCRIPTEN_KEEPALIVE. The only import left is

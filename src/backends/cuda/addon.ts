@@ -2,7 +2,7 @@
  * The native addon (bindings/) as TypeScript sees it. SIGNATURES repeats what bindings/src/exports.cpp registers, the
  * function types derive from it, and the loader compares the two, so that they can not drift apart unnoticed.
  */
-import { PROGRAM_VERSION } from "../../compiler/program.ts";
+import { PROGRAM_VERSION } from "../../program/program.ts";
 import type { HostArray } from "../../tensor/dtype.ts";
 
 /** Arguments "->" result; "later" stands for a promise. The addon checks arguments against the same text. */

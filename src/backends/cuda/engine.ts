@@ -1,7 +1,8 @@
 /** The CUDA engine: programs, tensors and weights through the native addon, which works on a thread of its own. */
-import { encodeProgram } from "../../compiler/encode.ts";
-import type { Program } from "../../compiler/program.ts";
+
 import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { encodeProgram } from "../../program/encoding.ts";
+import type { Program } from "../../program/program.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,

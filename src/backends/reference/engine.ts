@@ -1,8 +1,9 @@
 /** The reference engine: interprets the program's bytes, instruction by instruction. */
-import { decodeProgram, encodeProgram } from "../../compiler/encode.ts";
-import { slotBytes } from "../../compiler/memory-plan.ts";
-import type { Instruction, Program } from "../../compiler/program.ts";
+
 import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { decodeProgram, encodeProgram } from "../../program/encoding.ts";
+import type { Instruction, Program } from "../../program/program.ts";
+import { slotBytes } from "../../program/sizes.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,

@@ -1,6 +1,7 @@
 /** Finds the memory of each buffer of a program for one run, and the view of each of its tensors. */
-import type { Program, ProgramBuffer } from "../../compiler/program.ts";
+
 import { GlimtError } from "../../errors.ts";
+import type { Program, ProgramBuffer } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import type { Binding, RunBindings } from "../backend.ts";

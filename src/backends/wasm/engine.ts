@@ -1,6 +1,8 @@
 /** The WebAssembly engine: one instance of the kernel module, its memory, and the loop that runs programs in slices. */
-import type { Program } from "../../compiler/program.ts";
+
 import { GlimtError, throwIfAborted } from "../../errors.ts";
+import type { Program } from "../../program/program.ts";
+import { checkProgram } from "../../program/verify-program.ts";
 import { BYTES_PER_ELEMENT, type DType, type HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
@@ -13,7 +15,6 @@ import type {
   WeightRows,
 } from "../backend.ts";
 import { checkCopy } from "../check-copy.ts";
-import { checkProgram } from "./check-program.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor } from "./memory.ts";

@@ -1,8 +1,9 @@
 /** A program in the module's memory: binds symbols and buffers, and turns the kernels' faults into errors. */
-import { encodeProgram } from "../../compiler/encode.ts";
-import type { Program, ProgramBuffer } from "../../compiler/program.ts";
+
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
+import { encodeProgram } from "../../program/encoding.ts";
+import type { Program, ProgramBuffer } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import { BYTES_PER_ELEMENT, type DType } from "../../tensor/dtype.ts";
 import type { Binding, DeviceTensor, Executable, RunBindings } from "../backend.ts";

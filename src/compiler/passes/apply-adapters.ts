@@ -4,8 +4,8 @@
  * the weights on a device.
  */
 import { type Adapter, adapterSpecs } from "../../checkpoint/adapter.ts";
-import type { WeightSource, WeightSpec } from "../../checkpoint/weight-spec.ts";
 import { consumers, type Graph, type Node, type Value, type ValueId } from "../../graph/graph.ts";
+import type { WeightSource, WeightSpec } from "../../graph/weight-spec.ts";
 import type { WeightDType } from "../../tensor/dtype.ts";
 import { GraphRewriter, type Pass } from "./pass.ts";
 

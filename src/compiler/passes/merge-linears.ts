@@ -3,8 +3,9 @@
  * one longer stream of weights. Consumers read column slices. An adapter's weights are stacked among themselves, so
  * that a model's own stacks are the same with and without adapters.
  */
-import type { WeightSpec } from "../../checkpoint/weight-spec.ts";
+
 import { consumers, type Graph, type Node, type Value, type ValueId } from "../../graph/graph.ts";
+import type { WeightSpec } from "../../graph/weight-spec.ts";
 import { GraphRewriter, type Pass } from "./pass.ts";
 
 export const mergeLinears: Pass = {

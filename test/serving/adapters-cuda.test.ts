@@ -1,10 +1,10 @@
 /** LoRA adapters on the emulated CUDA backend, held against PEFT (make_lora.py). */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { loadModelOn } from "../../src/api/load-model.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import { loadModelOn } from "../../src/runtime/load-model.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCase } from "../golden/load.ts";
 import { adapterAt, adaptersOf, answer, compareWithPeft, runsOf } from "./adapter-runs.ts";

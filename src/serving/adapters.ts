@@ -3,23 +3,23 @@
  * own, which are kept. Without a name no adapter is used, those merged into the weights apart.
  */
 import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapter.ts";
+import type { OpenFiles } from "../checkpoint/location.ts";
 import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import { type ModelPart, modelPart } from "../checkpoint/module-map.ts";
 import { linearModules } from "../compiler/passes/apply-adapters.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { type AdaptedStages, AdaptedStagesOpener } from "../runtime/adapted-stages.ts";
+import type { Decoder } from "../runtime/decoder.ts";
+import type { Stages } from "../runtime/open-stages.ts";
+import type { VisionEncoder } from "../runtime/vision-encoder.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import { type AdaptedStages, AdaptedStagesOpener } from "./adapted-stages.ts";
 import {
   type AdapterChoice,
   type AdapterSource,
   adapterChoices,
   checkAdapterSource,
 } from "./adapter-options.ts";
-import type { Decoder } from "./decoder.ts";
-import type { Stages } from "./open-stages.ts";
-import type { Platform } from "./platform.ts";
-import type { VisionEncoder } from "./vision-encoder.ts";
 
 export interface AdapterFacts {
   readonly name: string;
@@ -43,7 +43,7 @@ export interface StagesLease {
 export interface AdaptersOptions {
   readonly stages: Stages;
   readonly config: ModelConfig;
-  readonly openFiles: Platform["openFiles"];
+  readonly openFiles: OpenFiles;
   /** Those already part of the weights. */
   readonly merged: readonly AdapterFacts[];
   /** Runs a task while nothing else uses the engine. @throws DISPOSED */

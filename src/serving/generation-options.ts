@@ -1,6 +1,8 @@
 /** What a caller may say about a generation, checked and completed from the checkpoint. */
+
 import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import type { GenerateProgress } from "../prompt/progress.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
 import { type SamplingOptions, validateSampling } from "./sampler.ts";
 
@@ -23,16 +25,6 @@ export interface GenerateOptions {
   readonly adapters?: readonly AdapterChoice[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
-}
-
-export interface GenerateProgress {
-  /**
-   * "media": decoding and resizing pictures and videos; "vision": encoding them; "prefill": reading the prompt. Tokens
-   * that follow are their own progress.
-   */
-  readonly stage: "media" | "vision" | "prefill";
-  /** 0..1 */
-  readonly share: number;
 }
 
 export const DEFAULT_MAX_TOKENS = 2048;

@@ -2,14 +2,15 @@
 import type { DeviceTensor } from "../backends/backend.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
+import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
+import { Sequence } from "../runtime/kv-pool.ts";
+import type { SamplingRow } from "../runtime/sampling-rows.ts";
 import { IncrementalDetokenizer } from "../text/detokenizer.ts";
 import { StopMatcher } from "../text/stop-matcher.ts";
 import type { StagesLease } from "./adapters.ts";
 import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
-import { Sequence } from "./kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
-import type { DecoderPrompt } from "./prompt-inputs.ts";
-import { Sampler, type SamplingRow, topLogits } from "./sampler.ts";
+import { Sampler, topLogits } from "./sampler.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
 export interface GeneratedPiece {

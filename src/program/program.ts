@@ -1,9 +1,10 @@
 /**
  * The program: what the compiler emits and every backend runs. In memory it is this plain data; across a
- * border it is the flat bytes of encode.ts, whose layout the generated C++ header repeats.
+ * border it is the flat bytes of encoding.ts, whose layout the generated C++ header repeats.
  */
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
+
 import type { OpName } from "../graph/ops.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Dim } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
 

@@ -1,10 +1,10 @@
 /** The vision tower alone: features of images and videos, each by itself, for callers that keep them. */
 import type { RunOptions } from "../backends/backend.ts";
+import type { VisionItem } from "../prompt/vision-items.ts";
+import type { VisionEncoder } from "../runtime/vision-encoder.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
-import type { VisionItem } from "./encoder-batch.ts";
 import type { ModelCore } from "./model-core.ts";
-import type { VisionEncoder } from "./vision-encoder.ts";
 
 export interface EncodeOptions extends RunOptions {
   /** Adapters to encode with, as `generate` takes them; those of the request that uses the features must be the same. */

@@ -5,8 +5,8 @@ import { mropePositions, type PositionIds, textPositions } from "../mrope/positi
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { mmTokenTypeIds } from "../processor/placeholders.ts";
 import { checkTensors, type KnownSize, type TensorSchema } from "../tensor/schema.ts";
-import { patchElements, selectEncoderItems, type VisionItem } from "./encoder-batch.ts";
 import { checkGrid } from "./media-embeddings.ts";
+import { patchElements, selectEncoderItems, type VisionItem } from "./vision-items.ts";
 
 /**
  * A prompt as token ids and tensors. What `process` returns is one; a caller may also make them, and leave out all

@@ -1,9 +1,10 @@
 /** The processor of a checkpoint, without its model. */
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { ModelLocation } from "../checkpoint/location.ts";
+import type { MediaOptions } from "../prompt/media-options.ts";
+import { Processor } from "../prompt/processor.ts";
 import type { LoadOptions } from "./load-model.ts";
-import type { MediaOptions } from "./media-options.ts";
-import type { ModelLocation, Platform } from "./platform.ts";
-import { Processor } from "./processor.ts";
+import type { Platform } from "./platform.ts";
 
 export type ProcessorOptions = MediaOptions & Pick<LoadOptions, "headers">;
 

@@ -4,12 +4,12 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { loadModelOn } from "../../src/api/load-model.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import { loadModelOn } from "../../src/runtime/load-model.ts";
-import type { Message } from "../../src/runtime/processor.ts";
+import type { Message } from "../../src/prompt/processor.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases } from "../golden/load.ts";
 

@@ -18,8 +18,8 @@ import { processVideo } from "../processor/video.ts";
 import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
 import { type ChatMessage, type NormalisedChat, normaliseMessages, type Part } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import type { VisionItem } from "./encoder-batch.ts";
-import type { GenerateProgress } from "./generation-options.ts";
+import { rejectUnknownOptions } from "../unknown-options.ts";
+import type { MediaAccess } from "./media-access.ts";
 import {
   checkImageEmbeddings,
   checkVideoEmbeddings,
@@ -28,10 +28,10 @@ import {
   type VideoEmbeddings,
 } from "./media-embeddings.ts";
 import { checkCounts, type MediaOptions, type MediaRules, resolveMedia } from "./media-options.ts";
-import type { Platform } from "./platform.ts";
+import type { GenerateProgress } from "./progress.ts";
 import { RequestSizer } from "./request-sizer.ts";
-import { rejectUnknownOptions } from "./unknown-options.ts";
 import { frameChoice, type ReadVideoOptions, resolveChoices, sharedChoices } from "./video-choices.ts";
+import type { VisionItem } from "./vision-items.ts";
 
 /** A picture, or its features. */
 export type PromptImage = ImageSource | ImageEmbeddings;
@@ -119,20 +119,20 @@ export class Processor {
   /** Grids, tokens and limits by sizes alone. */
   readonly sizes: RequestSizer;
   readonly #template: string;
-  readonly #platform: Platform;
+  readonly #media: MediaAccess;
   readonly #rules: MediaRules;
 
   private constructor(
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     template: string,
-    platform: Platform,
+    media: MediaAccess,
     rules: MediaRules,
   ) {
     this.checkpoint = checkpoint;
     this.tokenizer = tokenizer;
     this.#template = template;
-    this.#platform = platform;
+    this.#media = media;
     this.#rules = rules;
     this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
       const promptText = renderChat(template, [{ role: "user", content }], this.#renderOptions({}));
@@ -141,11 +141,11 @@ export class Processor {
   }
 
   /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID */
-  static async open(checkpoint: Checkpoint, platform: Platform, options: MediaOptions): Promise<Processor> {
+  static async open(checkpoint: Checkpoint, media: MediaAccess, options: MediaOptions): Promise<Processor> {
     const rules = resolveMedia(options, checkpoint.processor);
     const tokenizer = await loadTokenizer(checkpoint.files);
     const template = await loadChatTemplate(checkpoint.files);
-    return new Processor(checkpoint, tokenizer, template, platform, rules);
+    return new Processor(checkpoint, tokenizer, template, media, rules);
   }
 
   /** @throws INPUT_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID, TEMPLATE_INVALID, ABORTED */
@@ -231,7 +231,7 @@ export class Processor {
       return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
     }
     const { signal, onProgress, metadata } = options;
-    const { readFrameDirectory, loadWebCodecs } = this.#platform;
+    const { readFrameDirectory, loadWebCodecs } = this.#media;
     const decoding = { ...this.#decoding(signal), readFrameDirectory, loadWebCodecs, metadata };
     const video = await loadVideo(source, decoding);
     try {
@@ -248,7 +248,7 @@ export class Processor {
 
   #decoding(signal: AbortSignal | undefined) {
     const { mode, maxDecodedPixels } = this.#rules;
-    return { mode, maxDecodedPixels, readFile: this.#platform.readFile, signal };
+    return { mode, maxDecodedPixels, readFile: this.#media.readFile, signal };
   }
 
   #marker(modality: string, id: number): string {

@@ -2,24 +2,25 @@
 import type { Backend, BackendName } from "../backends/backend.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { HttpOptions } from "../checkpoint/http.ts";
+import type { ModelLocation } from "../checkpoint/location.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import type { Aside } from "../checkpoint/names.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
+import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
+import { Processor } from "../prompt/processor.ts";
+import { chooseBackend } from "../runtime/choose-backend.ts";
+import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
+import { encoderBudget, encoderBudgets } from "../runtime/encoder-batch.ts";
+import { type LoadProgress, openStages } from "../runtime/open-stages.ts";
+import type { AdapterAtLoad } from "../serving/adapter-options.ts";
+import { ModelCore } from "../serving/model-core.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import type { AdapterAtLoad } from "./adapter-options.ts";
-import { chooseBackend } from "./choose-backend.ts";
-import { checkKvCacheSize, type KvCacheSize } from "./device-memory.ts";
-import { encoderBudget, encoderBudgets } from "./encoder-batch.ts";
-import { MEDIA_OPTION_NAMES, type MediaOptions } from "./media-options.ts";
+import { rejectUnknownOptions } from "../unknown-options.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
 import { Model } from "./model.ts";
-import { ModelCore } from "./model-core.ts";
-import { type LoadProgress, openStages } from "./open-stages.ts";
-import type { ModelLocation, Platform } from "./platform.ts";
-import { Processor } from "./processor.ts";
-import { rejectUnknownOptions } from "./unknown-options.ts";
+import type { Platform } from "./platform.ts";
 import { storedWeightDType } from "./weight-dtype.ts";
 
 /** Features of an image of 224 x 224 pixels with patches of 14. */

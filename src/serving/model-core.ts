@@ -1,17 +1,18 @@
 /** What a loaded model is made of; generation and processing work on it. */
+
+import type { OpenFiles } from "../checkpoint/location.ts";
 import type { GenerationDefaults, ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import type { Stages } from "../runtime/open-stages.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type AdapterFacts, Adapters } from "./adapters.ts";
-import type { Stages } from "./open-stages.ts";
-import type { Platform } from "./platform.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 export interface ModelParts extends Stages {
   readonly config: ModelConfig;
   readonly generation: GenerationDefaults;
   readonly tokenizer: Tokenizer;
-  readonly openFiles: Platform["openFiles"];
+  readonly openFiles: OpenFiles;
   /** Adapters that are part of the weights. */
   readonly merged: readonly AdapterFacts[];
   /** Most prompt tokens in one run of the decoder. */

@@ -1,11 +1,11 @@
 /** Adapters that become part of the weights while a model is loaded. */
 import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapter.ts";
+import type { OpenFiles } from "../checkpoint/location.ts";
 import { mergeTargets } from "../checkpoint/merged-weight.ts";
-import type { WeightSpec } from "../checkpoint/weight-spec.ts";
 import { GlimtError } from "../errors.ts";
-import { type AdapterAtLoad, type AdapterSource, checkAdapterSource } from "./adapter-options.ts";
-import { type AdapterFacts, adapterFacts } from "./adapters.ts";
-import type { Platform } from "./platform.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
+import { type AdapterAtLoad, type AdapterSource, checkAdapterSource } from "../serving/adapter-options.ts";
+import { type AdapterFacts, adapterFacts } from "../serving/adapters.ts";
 
 export interface MergedAtStart {
   readonly adapter: Adapter;
@@ -15,7 +15,7 @@ export interface MergedAtStart {
 
 /** Opens those to be merged; the others are handed on. @throws OPTION_INVALID, and what opening an adapter throws */
 export async function openMerged(
-  platform: Pick<Platform, "openFiles">,
+  { openFiles }: { readonly openFiles: OpenFiles },
   sources: readonly AdapterAtLoad[],
   signal: AbortSignal | undefined,
 ): Promise<{ merged: MergedAtStart[]; separate: AdapterSource[] }> {
@@ -34,7 +34,7 @@ export async function openMerged(
       separate.push(rest);
       continue;
     }
-    const adapter = await openAdapter(await platform.openFiles(rest.location), signal);
+    const adapter = await openAdapter(await openFiles(rest.location), signal);
     merged.push({ adapter, scale: rest.scale ?? 1, facts: adapterFacts(rest, adapter, true) });
   }
   return { merged, separate };

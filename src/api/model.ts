@@ -6,15 +6,7 @@ import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { VideoSource } from "../media/video-source.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
-import type { AdapterSource } from "./adapter-options.ts";
-import type { AdapterFacts } from "./adapters.ts";
-import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "./encode-media.ts";
-import { type GeneratedPiece, type GenerationResult, generate } from "./generate.ts";
-import { DEFAULT_MAX_TOKENS, GENERATE_OPTION_NAMES, type GenerateOptions } from "./generation-options.ts";
-import type { ImageEmbeddings, VideoEmbeddings } from "./media-embeddings.ts";
-import type { ModelCore } from "./model-core.ts";
-import { compileModel } from "./open-stages.ts";
+import type { ImageEmbeddings, VideoEmbeddings } from "../prompt/media-embeddings.ts";
 import {
   type Message,
   PROCESS_OPTION_NAMES,
@@ -22,11 +14,23 @@ import {
   type ProcessedMedia,
   type ProcessOptions,
   type Processor,
-} from "./processor.ts";
-import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "./prompt-inputs.ts";
-import type { RequestSizes } from "./request-counts.ts";
-import { planRequest, type RequestPlan } from "./request-plan.ts";
-import { rejectUnknownOptions } from "./unknown-options.ts";
+} from "../prompt/processor.ts";
+import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "../prompt/prompt-inputs.ts";
+import type { RequestSizes } from "../prompt/request-counts.ts";
+import { compileModel } from "../runtime/open-stages.ts";
+import { planRequest, type RequestPlan } from "../runtime/request-plan.ts";
+import type { AdapterSource } from "../serving/adapter-options.ts";
+import type { AdapterFacts } from "../serving/adapters.ts";
+import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "../serving/encode-media.ts";
+import { type GeneratedPiece, type GenerationResult, generate } from "../serving/generate.ts";
+import {
+  DEFAULT_MAX_TOKENS,
+  GENERATE_OPTION_NAMES,
+  type GenerateOptions,
+} from "../serving/generation-options.ts";
+import type { ModelCore } from "../serving/model-core.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { rejectUnknownOptions } from "../unknown-options.ts";
 
 export interface ModelFacts {
   readonly dtype: WeightDType;

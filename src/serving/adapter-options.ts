@@ -1,7 +1,8 @@
 /** What a caller may say about adapters, checked. */
+
+import type { ModelLocation } from "../checkpoint/location.ts";
 import { GlimtError } from "../errors.ts";
-import type { ModelLocation } from "./platform.ts";
-import { rejectUnknownOptions } from "./unknown-options.ts";
+import { rejectUnknownOptions } from "../unknown-options.ts";
 
 export interface AdapterSource {
   /** What requests call it. */

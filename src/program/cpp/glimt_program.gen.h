@@ -1,4 +1,4 @@
-// Generated from src/graph/ops.ts and src/compiler/encode.ts by `npm run generate`. Do not edit.
+// Generated from src/graph/ops.ts and src/program/encoding.ts by `npm run generate`. Do not edit.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,5 @@
 /** Misspelt options are errors: they would otherwise do nothing. */
-import { GlimtError } from "../errors.ts";
+import { GlimtError } from "./errors.ts";
 
 /** @throws OPTION_INVALID naming the option and those there are. */
 export function rejectUnknownOptions(options: object, known: readonly string[], what: string): void {

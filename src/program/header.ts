@@ -2,13 +2,13 @@
 import type { AttrSpec } from "../graph/op-definition.ts";
 import { OP_NAMES, OPS } from "../graph/ops.ts";
 import { DTYPES } from "../tensor/dtype.ts";
-import * as encoding from "./encode.ts";
+import * as encoding from "./encoding.ts";
 import { BUFFER_KINDS, BUFFER_ROLES, PROGRAM_VERSION } from "./program.ts";
 
 /** The whole text of glimt_program.gen.h. */
 export function programHeader(): string {
   return [
-    "// Generated from src/graph/ops.ts and src/compiler/encode.ts by `npm run generate`. Do not edit.",
+    "// Generated from src/graph/ops.ts and src/program/encoding.ts by `npm run generate`. Do not edit.",
     "#pragma once",
     "#include <cstdint>",
     "",

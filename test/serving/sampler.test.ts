@@ -3,13 +3,8 @@ import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
-import {
-  Sampler,
-  type SamplingOptions,
-  type SamplingRow,
-  samplingInputs,
-  topLogits,
-} from "../../src/runtime/sampler.ts";
+import { type SamplingRow, samplingInputs } from "../../src/runtime/sampling-rows.ts";
+import { Sampler, type SamplingOptions, topLogits } from "../../src/serving/sampler.ts";
 import { offsetDim } from "../../src/tensor/dims.ts";
 
 const plain: SamplingOptions = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 7 };

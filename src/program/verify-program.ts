@@ -2,12 +2,13 @@
  * Checks a program against the op table before it runs, so that the kernels may rely on it: operands exist, their
  * shapes and dtypes fit their op for every value of the symbols, and weights are used in the layout they have.
  */
-import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../../compiler/program.ts";
-import { GlimtError } from "../../errors.ts";
-import { inferOutputs, type TensorType } from "../../graph/infer.ts";
-import type { AttrSpec, OpDefinition, OperandKind } from "../../graph/op-definition.ts";
-import { OPS } from "../../graph/ops.ts";
-import { formatShape, type Shape, shapesEqual } from "../../tensor/dims.ts";
+
+import { GlimtError } from "../errors.ts";
+import { inferOutputs, type TensorType } from "../graph/infer.ts";
+import type { AttrSpec, OpDefinition, OperandKind } from "../graph/op-definition.ts";
+import { OPS } from "../graph/ops.ts";
+import { formatShape, type Shape, shapesEqual } from "../tensor/dims.ts";
+import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "./program.ts";
 
 /** @throws PROGRAM_INVALID naming the instruction and what is wrong with it. */
 export function checkProgram(program: Program): void {

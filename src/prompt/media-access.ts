@@ -1,0 +1,11 @@
+/** What reading pictures and videos takes of the host. */
+import type { VideoFrames } from "../media/video-source.ts";
+
+export interface MediaAccess {
+  /** Reads a local file; absent where there are no paths. */
+  readonly readFile?: (path: string | URL) => Promise<Uint8Array>;
+  /** Opens a local directory of numbered frames as a video, null for a file; absent where there are no paths. */
+  readonly readFrameDirectory?: (path: string | URL) => Promise<VideoFrames | null>;
+  /** Brings WebCodecs, which decode MP4 and WebM files, where they are not built in. @throws CODEC_UNAVAILABLE */
+  readonly loadWebCodecs?: () => Promise<void>;
+}

@@ -1,0 +1,59 @@
+/** Images and videos as a prompt holds them: patches of pixels, or features that were encoded before. */
+import type { VisionConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { type GridThw, numPatches } from "../processor/grid.ts";
+
+/** Patches of one image or video, f32 [t*h*w, channels * temporal * patch²], in merge-block order. */
+export interface EncoderItem {
+  readonly pixelValues: Float32Array;
+  readonly gridThw: GridThw;
+}
+
+/** Features that were encoded before, f32 [features, outHiddenSize]. */
+export interface EmbeddedItem {
+  readonly embeddings: Float32Array;
+}
+
+/** An image or video in the order of a prompt, as pixels or as features. */
+export type VisionItem = EncoderItem | EmbeddedItem;
+
+/** Patches of several items, one after another, as processors return them. */
+export interface EncoderBatch {
+  /** f32 [patches of all items, channels * temporal * patch²] */
+  readonly pixelValues: Float32Array;
+  /** One an item, in the order of the patches. */
+  readonly gridThw: readonly GridThw[];
+}
+
+/** The items of a batch that `indices` name, in that order; their pixels are views of the batch's. */
+export function selectEncoderItems(
+  { pixelValues, gridThw }: EncoderBatch,
+  indices: readonly number[],
+): EncoderItem[] {
+  const starts = [0];
+  for (const grid of gridThw) starts.push((starts.at(-1) as number) + numPatches(grid));
+  const patches = starts.at(-1) as number;
+  const width = patches === 0 ? 0 : pixelValues.length / patches;
+  if (!Number.isInteger(width)) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `pixelValues has ${pixelValues.length} values, which are no whole number for each of the ${patches} patches of its grids.`,
+    );
+  }
+  return indices.map((index) => {
+    const grid = gridThw[index];
+    if (!grid) {
+      throw new GlimtError("INPUT_INVALID", `Item ${index} is not in a batch of ${gridThw.length} items.`);
+    }
+    const end = (starts[index] as number) + numPatches(grid);
+    return {
+      pixelValues: pixelValues.subarray((starts[index] as number) * width, end * width),
+      gridThw: grid,
+    };
+  });
+}
+
+/** Values in one patch: a row of pixelValues. */
+export function patchElements({ inChannels, temporalPatchSize, patchSize }: VisionConfig): number {
+  return inChannels * temporalPatchSize * patchSize ** 2;
+}
