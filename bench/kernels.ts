@@ -47,7 +47,7 @@ export async function oneOp(
     const { role } = program.buffers.find(({ name }) => name === spec.name) ?? { role: "data" };
     stored.set(spec.name, await engine.uploadWeight(weightRows(spec, weights[spec.name] ?? []), role));
   }
-  const executable: Executable = engine.compile(program, stored);
+  const executable: Executable = engine.load(program, stored);
   const output = engine.allocate("f32", ...shape);
   const buffers: Record<string, Binding> = { y: output };
   for (const [name, { data, cols }] of Object.entries(inputs)) {

@@ -220,7 +220,7 @@ Napi::Value copy(const Info& info) {
 
 // ---- programs ----
 
-Napi::Value compile(const Info& info) {
+Napi::Value load(const Info& info) {
   const auto& engine = engine_of(info);
   const Bytes program = bytes_of(info[1]);
   auto list = info[2].As<Napi::Array>();
@@ -241,7 +241,7 @@ Napi::Value compile(const Info& info) {
     weights.push_back({names.back().c_str(), tensors.back()->live()});
   }
   glimt_executable* native = nullptr;
-  must(glimt_compile, engine->live(), program.data, program.size, weights.data(), static_cast<uint32_t>(weights.size()),
+  must(glimt_load, engine->live(), program.data, program.size, weights.data(), static_cast<uint32_t>(weights.size()),
        &native);
   return wrap(info.Env(), std::make_shared<Executable>(engine, native, std::move(tensors)));
 }
@@ -310,7 +310,7 @@ const std::vector<Export>& exports() {
       {"upload", "tensor size size code bytes -> later size", upload},
       {"read", "tensor size size bytes -> later none", read},
       {"copy", "tensor size tensor size size -> none", copy},
-      {"compile", "engine bytes weights -> executable", compile},
+      {"load", "engine bytes weights -> executable", load},
       {"run", "executable symbols bindings code -> later none", run},
       {"scratchBytes", "executable symbols -> size", scratch_bytes},
       {"emulatorFail", "code size -> none", emulator_fail},

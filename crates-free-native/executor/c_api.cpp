@@ -175,10 +175,10 @@ int glimt_pinned_free(glimt_engine* engine, void* data, glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) { e.free_pinned(data); });
 }
 
-int glimt_compile(glimt_engine* engine, const void* program, uint64_t program_bytes, const glimt_weight* weights,
+int glimt_load(glimt_engine* engine, const void* program, uint64_t program_bytes, const glimt_weight* weights,
                   uint32_t weight_count, glimt_executable** executable, glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) {
-    *executable = reinterpret_cast<glimt_executable*>(e.compile(program, program_bytes, weights, weight_count));
+    *executable = reinterpret_cast<glimt_executable*>(e.load(program, program_bytes, weights, weight_count));
   });
 }
 

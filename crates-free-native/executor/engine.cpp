@@ -169,7 +169,7 @@ void Engine::free_pinned(void* data) {
   rt::release_pinned(data);
 }
 
-Executable* Engine::compile(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count) {
+Executable* Engine::load(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count) {
   auto executable = std::make_unique<Executable>(*this, decode_program(program, bytes), weights, count);
   executables_.insert(executable.get());
   return executable.release();
@@ -177,13 +177,13 @@ Executable* Engine::compile(const void* program, uint64_t bytes, const glimt_wei
 
 void Engine::free(Executable* executable) {
   if (!executables_.erase(executable))
-    throw Error("DISPOSED", "The program was freed, or was compiled by another engine.");
+    throw Error("DISPOSED", "The program was freed, or was loaded by another engine.");
   delete executable;
 }
 
 uint64_t Engine::scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count) {
   if (!executables_.count(const_cast<Executable*>(executable)))
-    throw Error("PROGRAM_INVALID", "The program was compiled by another engine.");
+    throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
   return executable->scratch_bytes(*this, symbols, count);
 }
 
@@ -282,7 +282,7 @@ void Engine::replay(Executable& executable, Layout& layout, const Binding& bindi
 
 void Engine::run(Executable* executable, const glimt_run_args& args) {
   if (!executables_.count(executable))
-    throw Error("PROGRAM_INVALID", "The program was compiled by another engine.");
+    throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
   Binding binding;
   Layout& layout = executable->plan(*this, args, binding);
   executable->check_indices(layout, binding);

@@ -41,7 +41,7 @@ class Engine {
   void* allocate_pinned(uint64_t bytes);
   void free_pinned(void* data);
 
-  Executable* compile(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count);
+  Executable* load(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count);
   void free(Executable* executable);
   void run(Executable* executable, const glimt_run_args& args);
   uint64_t scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count);

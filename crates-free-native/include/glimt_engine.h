@@ -169,7 +169,7 @@ GLIMT_API int glimt_pinned_free(glimt_engine* engine, void* data, glimt_error* e
 /* ---- programs ---- */
 
 /* PROGRAM_INVALID when the bytes are damaged or of another version, or a weight is missing or of another shape. */
-GLIMT_API int glimt_compile(glimt_engine* engine, const void* program, uint64_t program_bytes,
+GLIMT_API int glimt_load(glimt_engine* engine, const void* program, uint64_t program_bytes,
                             const glimt_weight* weights, uint32_t weight_count, glimt_executable** executable,
                             glimt_error* error);
 GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* executable, glimt_error* error);

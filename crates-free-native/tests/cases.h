@@ -146,7 +146,7 @@ class PreparedCase {
       check(glimt_tensor_write(engine_, tensor, kGuardRows, buffer.rows, buffer.dtype, buffer.data.data(), &error_));
       bindings_.push_back({buffer.name.c_str(), tensor, kGuardRows, buffer.rows, nullptr, 0, 0});
     }
-    check(glimt_compile(engine_, test_.program.data(), test_.program.size(), weights.data(),
+    check(glimt_load(engine_, test_.program.data(), test_.program.size(), weights.data(),
                         static_cast<uint32_t>(weights.size()), &executable_, &error_));
   }
   void check(int status) {

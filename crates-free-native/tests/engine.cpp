@@ -31,13 +31,13 @@ void test_damaged_programs(glimt_engine* engine, const Case& test) {
   glimt_error error{};
   size_t wrong = 0;
   for (size_t length = 0; length < test.program.size(); length++)
-    if (!glimt_compile(engine, test.program.data(), length, nullptr, 0, &executable, &error) ||
+    if (!glimt_load(engine, test.program.data(), length, nullptr, 0, &executable, &error) ||
         std::string(error.code) != "PROGRAM_INVALID")
       wrong++;
   expect(wrong == 0, "every truncated program is refused", error.message);
   std::string newer = test.program;
   newer[4] = static_cast<char>(newer[4] + 1);
-  glimt_compile(engine, newer.data(), newer.size(), nullptr, 0, &executable, &error);
+  glimt_load(engine, newer.data(), newer.size(), nullptr, 0, &executable, &error);
   expect(std::string(error.message).find("recompile") != std::string::npos, "a program of another version", error.message);
   // A flipped bit in any byte: an error, or a program that still fits its weights; never a crash.
   for (size_t i = 0; i < test.program.size(); i++) {

@@ -56,8 +56,8 @@ class Writer {
 /** The reference engine, noting what goes into the one run of a case and what comes out. */
 function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: number): Engine {
   const weightsOf = new WeakMap<Executable, ReadonlyMap<string, DeviceTensor>>();
-  const compile: Engine["compile"] = (program, weights) => {
-    const executable = engine.compile(program, weights);
+  const load: Engine["load"] = (program, weights) => {
+    const executable = engine.load(program, weights);
     weightsOf.set(executable, weights);
     return executable;
   };
@@ -96,7 +96,7 @@ function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: numb
   };
   return new Proxy(engine, {
     get(target, key) {
-      if (key === "compile") return compile;
+      if (key === "load") return load;
       if (key === "run") return run;
       const value = Reflect.get(target, key, target);
       return typeof value === "function" ? value.bind(target) : value;

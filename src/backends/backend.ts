@@ -109,7 +109,7 @@ export interface Engine {
   /** Stores a weight as `source.spec.dtype`, packed for the role it has in programs. @throws OUT_OF_MEMORY */
   uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<DeviceTensor>;
   /** @throws PROGRAM_INVALID when a weight is missing or of another shape, BACKEND_UNAVAILABLE for an op it lacks. */
-  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable;
+  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable;
   /**
    * Runs the whole program; outputs land in the tensors bound to them. Yields to the event loop now and then.
    * @throws INPUT_INVALID naming a buffer that is missing or too small; ABORTED; the engine stays usable.

@@ -42,7 +42,7 @@ export async function runCase(
         buffers[buffer.name] = tensor.binding;
       }
     }
-    await engine.run(engine.compile(program, weights), { symbols: test.symbols, buffers });
+    await engine.run(engine.load(program, weights), { symbols: test.symbols, buffers });
     return await takeResults(guarded);
   } finally {
     for (const { binding } of guarded.values()) engine.free(binding.tensor);

@@ -46,7 +46,7 @@ export class AdaptedStagesOpener {
     const taken: string[] = [];
     try {
       for (const program of [vision, text]) await this.#take(program, adapters, taken);
-      const executable = (program: Program) => engine.compile(program, this.#weights());
+      const executable = (program: Program) => engine.load(program, this.#weights());
       const ownEncoder =
         vision && new VisionEncoder(engine, executable(vision), this.#config.vision, encoder.budgets);
       const ownDecoder = text && new Decoder(engine, executable(text), this.#config.text, pool);

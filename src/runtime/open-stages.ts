@@ -90,13 +90,8 @@ export async function openStages(
       ...model,
       weights,
       engine,
-      encoder: new VisionEncoder(
-        engine,
-        engine.compile(vision, weights),
-        config.vision,
-        options.encoderBudgets,
-      ),
-      decoder: new Decoder(engine, engine.compile(decoder, weights), config.text, pool),
+      encoder: new VisionEncoder(engine, engine.load(vision, weights), config.vision, options.encoderBudgets),
+      decoder: new Decoder(engine, engine.load(decoder, weights), config.text, pool),
       pool,
     };
   } catch (error) {

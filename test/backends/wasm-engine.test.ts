@@ -10,7 +10,7 @@ test("a long run lets timers run, reports rising progress, and can be aborted an
   const [width, depth, tokens] = [256, 60, 200];
   const program = deepProgram(width, depth);
   const weights = await uploadAll(engine, program, (_, size) => wave(size).map((value) => value / width));
-  const executable = engine.compile(program, weights);
+  const executable = engine.load(program, weights);
   const y = engine.allocate("f32", tokens, width);
   const bindings = { symbols: { tokens }, buffers: { x: wave(tokens * width), y } };
 
@@ -45,7 +45,7 @@ test("a second run at the same time, a disposal in the middle, and another engin
   const engine = await wasmBackend.open();
   const program = deepProgram(256, 60);
   const weights = await uploadAll(engine, program, (_, size) => new Float32Array(size));
-  const executable = engine.compile(program, weights);
+  const executable = engine.load(program, weights);
   const y = engine.allocate("f32", 200, 256);
   const bindings = { symbols: { tokens: 200 }, buffers: { x: new Float32Array(200 * 256), y } };
   const running = failure(() => engine.run(executable, bindings));
@@ -62,7 +62,7 @@ test("a second run at the same time, a disposal in the middle, and another engin
 test("index operands that lead outside are refused by name, and the engine stays usable", async () => {
   const engine = await wasmBackend.open();
   const program = indexProgram();
-  const executable = engine.compile(program, await uploadAll(engine, program, (_, size) => wave(size)));
+  const executable = engine.load(program, await uploadAll(engine, program, (_, size) => wave(size)));
   const y = engine.allocate("f32", 2, 3);
   const run = (ids: number[], rows: number[]) =>
     failure(() =>
@@ -101,7 +101,7 @@ test("impossible sizes are OUT_OF_MEMORY or INPUT_INVALID, and nothing stays all
   assert.is(engine.liveBytes, 0);
 
   const program = deepProgram(1024, 3);
-  const executable = engine.compile(
+  const executable = engine.load(
     program,
     await uploadAll(engine, program, (_, size) => new Float32Array(size)),
   );
@@ -138,7 +138,7 @@ test("temporaries that can not be held are OUT_OF_MEMORY", async () => {
     });
     return { y: builder.linear({ x: builder.linear({ x: tall, w }), w: builder.weight("u", [1, 2 ** 15]) }) };
   });
-  const executable = engine.compile(
+  const executable = engine.load(
     program,
     await uploadAll(engine, program, (_, size) => new Float32Array(size)),
   );
@@ -212,7 +212,7 @@ test("loading holds the weight and a small staging block, and packing survives m
   const x = new Float32Array(cols);
   const pick = 1777;
   x[pick] = 1;
-  await engine.run(engine.compile(program, new Map([["w", w]])), { symbols: {}, buffers: { x, y } });
+  await engine.run(engine.load(program, new Map([["w", w]])), { symbols: {}, buffers: { x, y } });
   assert.equal(
     await engine.read(y),
     Float32Array.from({ length: rows }, (_, row) => values[row * cols + pick] as number),

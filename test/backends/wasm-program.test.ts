@@ -56,7 +56,7 @@ for (const [name, change, message] of REFUSED) {
     const program = deepProgram(16, 2);
     const weights = await uploadAll(engine, program, (_, size) => new Float32Array(size));
     const held = engine.liveBytes;
-    const found = await failure(() => engine.compile(change(program), weights));
+    const found = await failure(() => engine.load(change(program), weights));
     assert.is(found.code, "PROGRAM_INVALID", found.message);
     assert.match(found.message, message);
     assert.is(engine.liveBytes, held);
@@ -69,7 +69,7 @@ test("a weight uploaded for another role is refused", async () => {
   const program = deepProgram(16, 1);
   const rows = { ...program, buffers: program.buffers.map((old) => ({ ...old, role: "rows" as const })) };
   const weights = await uploadAll(engine, rows, (_, size) => new Float32Array(size));
-  assert.match((await failure(() => engine.compile(program, weights))).message, /role matrix/);
+  assert.match((await failure(() => engine.load(program, weights))).message, /role matrix/);
   engine.dispose();
 });
 

@@ -24,7 +24,7 @@ for (const [dtype, widen, narrow] of DTYPES) {
       }, dtype);
       const w = await engine.uploadWeight(weightRows(spec, finite), "matrix");
       const y = engine.allocate("f32", rows, finite.length);
-      const executable = engine.compile(program, new Map([["w", w]]));
+      const executable = engine.load(program, new Map([["w", w]]));
       await engine.run(executable, { symbols: {}, buffers: { x: new Float32Array(rows).fill(1), y } });
       const expected = Float32Array.from(finite, (value) => value + 0);
       for (let row = 0; row < rows; row++) assert.equal(await engine.read(y, row, 1), expected);
@@ -50,7 +50,7 @@ for (const [dtype, widen, narrow] of DTYPES) {
       const table = await engine.uploadWeight(weightRows(shaped, values, "f32"), role);
       const y = engine.allocate("f32", count, cols);
       const ids = Int32Array.from({ length: count }, (_, index) => index);
-      const executable = engine.compile(program, new Map([["w", table]]));
+      const executable = engine.load(program, new Map([["w", table]]));
       await engine.run(executable, { symbols: {}, buffers: { ids, y } });
       assert.equal(
         await engine.read(y),

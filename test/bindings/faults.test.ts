@@ -166,7 +166,7 @@ test("damaged programs and those of another version are refused", async () => {
   const versioned = bytes.slice();
   new DataView(versioned.buffer).setUint32(4, 99, true);
   for (const program of [versioned, bytes.slice(0, -4), bytes.slice(0, 12), new Uint8Array(0)]) {
-    const { code } = await failure(async () => addon.compile(engine, program, []));
+    const { code } = await failure(async () => addon.load(engine, program, []));
     assert.is(code, "PROGRAM_INVALID");
   }
   addon.closeEngine(engine);

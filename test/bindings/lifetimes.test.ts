@@ -129,7 +129,7 @@ async function startRun(addon, program, rows) {
   const w = addon.allocate(engine, 0, ${WIDTH}, ${WIDTH});
   const identity = Float32Array.from({ length: ${WIDTH * WIDTH} }, (_, i) => (i % ${WIDTH + 1} === 0 ? 1 : 0));
   addon.write(w, 0, ${WIDTH}, identity);
-  const executable = addon.compile(engine, program, [["w", w]]);
+  const executable = addon.load(engine, program, [["w", w]]);
   const y = addon.allocate(engine, 0, rows, ${WIDTH});
   const x = new Float32Array(rows * ${WIDTH}).fill(3);
   const run = addon.run(executable, [["rows", rows]], [["x", x], ["y", y, 0, rows]], 0);

@@ -60,7 +60,7 @@ async function openSample(backend: Backend, stored: WeightDType, published: Weig
     const source = weightRows(spec, VALUES[spec.name] as number[], published);
     weights.set(spec.name, await engine.uploadWeight(source, role));
   }
-  return { engine, weights, executable: engine.compile(program, weights), y: engine.allocate("f32", 2, 3) };
+  return { engine, weights, executable: engine.load(program, weights), y: engine.allocate("f32", 2, 3) };
 }
 
 async function rejects(action: () => unknown, code: ErrorCode, message: RegExp = /./): Promise<void> {
@@ -211,7 +211,7 @@ export function engineContract(test: Test, backend: Backend): void {
       { k, v: k, slots: builder.input("slots", [1], "i32"), cache: builder.state("cache", [1, 4]) },
       { numKvHeads: 1, headDim: 2, pageSize: 1 },
     );
-    const executable = engine.compile(compileGraph(builder.finish({ written })), new Map());
+    const executable = engine.load(compileGraph(builder.finish({ written })), new Map());
     const buffers = { k: Float32Array.of(1, 2), slots: Int32Array.of(0), cache: new Float32Array(4) };
     await rejects(() => engine.run(executable, { symbols: {}, buffers }), "INPUT_INVALID", /"cache"/);
   });
@@ -260,11 +260,11 @@ export function engineContract(test: Test, backend: Backend): void {
     const program = sampleProgram("f32");
     const without = new Map(weights);
     without.delete("table");
-    await rejects(() => engine.compile(program, without), "PROGRAM_INVALID", /"table"/);
+    await rejects(() => engine.load(program, without), "PROGRAM_INVALID", /"table"/);
     const spec: WeightSpec = { name: "table", shape: [3, 3], dtype: "f32", sources: [] };
     const misshapen = await engine.uploadWeight(weightRows(spec, new Float32Array(9)), "rows");
     const wrong = new Map(weights).set("table", misshapen);
-    await rejects(() => engine.compile(program, wrong), "PROGRAM_INVALID", /"table"/);
+    await rejects(() => engine.load(program, wrong), "PROGRAM_INVALID", /"table"/);
   });
 
   contract(

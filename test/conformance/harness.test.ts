@@ -27,7 +27,7 @@ function faultyBackend(fault: Fault, overrides: Partial<Backend> = {}): Backend 
         "write",
         "read",
         "uploadWeight",
-        "compile",
+        "load",
         "dispose",
       ] as const) {
         Object.assign(faulty, { [method]: engine[method].bind(engine) });

@@ -26,7 +26,7 @@ const GRAPH = (() => {
 })();
 
 const engine = await wasmBackend.open();
-const executable = engine.compile(compileGraph(GRAPH), new Map());
+const executable = engine.load(compileGraph(GRAPH), new Map());
 
 /** The token that each row chooses from `values`. */
 async function choose(values: Float32Array, rows: readonly SamplingRow[]): Promise<number[]> {

@@ -37,7 +37,7 @@ export const SIGNATURES = {
   read: "tensor size size bytes -> later none",
   /** (to, first row of it, from, first row of that, rows): on the device. */
   copy: "tensor size tensor size size -> none",
-  compile: "engine bytes weights -> executable",
+  load: "engine bytes weights -> executable",
   /** (executable, symbols, bindings, flags: 1 to replay a captured graph) */
   run: "executable symbols bindings code -> later none",
   scratchBytes: "executable symbols -> size",

@@ -151,14 +151,14 @@ export class CudaEngine implements Engine {
     }
   }
 
-  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const engine = this.#alive();
     const bound = program.buffers.flatMap(({ kind, name }) => {
       const tensor = kind === "weight" ? weights.get(name) : undefined;
       return tensor ? [[name, ownedTensor(tensor, engine)] as const] : [];
     });
     const handle = native(() =>
-      this.#addon.compile(
+      this.#addon.load(
         engine,
         encodeProgram(program),
         bound.map(([name, tensor]) => [name, tensor.handle] as const),
@@ -179,7 +179,7 @@ export class CudaEngine implements Engine {
   ): Promise<void> {
     const engine = this.#alive();
     if (!(executable instanceof CudaExecutable && executable.engine === this)) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another engine.");
+      throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
     }
     if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
     throwIfAborted(signal);

@@ -105,7 +105,7 @@ export class ReferenceEngine implements Engine {
     }
   }
 
-  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     this.#checkLive();
     const decoded = decodeProgram(encodeProgram(program));
     for (const { op, scope } of decoded.instructions) {
@@ -134,7 +134,7 @@ export class ReferenceEngine implements Engine {
   async run(executable: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
     this.#checkLive();
     if (!(executable instanceof ReferenceExecutable)) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another backend.");
+      throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another backend.");
     }
     const { program, weights } = executable;
     throwIfAborted(options.signal);

@@ -102,7 +102,7 @@ export class WasmEngine implements Engine {
     return tensor;
   }
 
-  compile(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const { kernels, memory } = this.#alive();
     checkProgram(program);
     return new WasmExecutable(program, weights, kernels, memory);
@@ -115,7 +115,7 @@ export class WasmEngine implements Engine {
   ): Promise<void> {
     const live = this.#alive();
     if (!(executable instanceof WasmExecutable && executable.belongsTo(live.memory))) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was compiled by another engine.");
+      throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
     }
     if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
     throwIfAborted(signal);

@@ -62,7 +62,7 @@ export class WasmExecutable implements Executable {
     forgotten.register(this, { kernels: new WeakRef(kernels), pointer: this.#pointer });
   }
 
-  /** Whether it was compiled by the engine of this memory. */
+  /** Whether it was loaded by the engine of this memory. */
   belongsTo(memory: WasmMemory): boolean {
     return memory === this.#memory;
   }
