@@ -1,5 +1,5 @@
 /** Matrix products of few rows (decoding), bound by reading the weights. */
-import { BYTES_PER_ELEMENT } from "../src/tensor/dtype.ts";
+import { storageBytes } from "../src/tensor/storage.ts";
 import { readCeiling, row } from "./kernels.ts";
 import { timeLinear } from "./products.ts";
 
@@ -15,7 +15,7 @@ for (const [m, dtype] of [
   [4, "bf16"],
 ] as const) {
   const seconds = await timeLinear({ m, n, k, dtype });
-  const speed = (n * k * BYTES_PER_ELEMENT[dtype]) / seconds / 1e9;
+  const speed = storageBytes(dtype, n, k) / seconds / 1e9;
   console.log(
     row(
       `linear ${m} x ${n} x ${k}, ${dtype}`,

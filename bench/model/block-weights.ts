@@ -6,7 +6,8 @@ import type { WeightRows } from "../../src/backends/backend.ts";
 import { Random } from "../../src/conformance/random.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
-import { BYTES_PER_ELEMENT, type WeightDType } from "../../src/tensor/dtype.ts";
+import type { WeightDType } from "../../src/tensor/dtype.ts";
+import { storageBytes } from "../../src/tensor/storage.ts";
 
 /** Elements of the block. Prime, so that the rows of no matrix repeat within it. */
 const BLOCK = 1048573;
@@ -38,7 +39,6 @@ export function blockWeights(): (spec: WeightSpec) => WeightRows {
     const isVector = shape.length === 1;
     const mean = isVector && !name.endsWith("bias") ? 1 : 0;
     const source = block(mean, isVector ? 0.1 : cols ** -0.5, dtype);
-    const size = BYTES_PER_ELEMENT[dtype];
     const start = new Random(name).integer(BLOCK);
     return {
       spec,
@@ -46,8 +46,8 @@ export function blockWeights(): (spec: WeightSpec) => WeightRows {
       rows,
       cols,
       async readRows(first, count, into) {
-        const wanted = count * cols * size;
-        let from = ((start + first * cols) % BLOCK) * size;
+        const wanted = storageBytes(dtype, count, cols);
+        let from = storageBytes(dtype, 1, (start + first * cols) % BLOCK);
         for (let done = 0; done < wanted; from = 0) {
           const piece = Math.min(wanted - done, source.length - from);
           into.set(source.subarray(from, from + piece), done);

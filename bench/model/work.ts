@@ -4,7 +4,7 @@ import type { InputSpec } from "../../src/graph/op-definition.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import type { Program, ProgramTensor } from "../../src/program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../src/tensor/dims.ts";
-import { BYTES_PER_ELEMENT } from "../../src/tensor/dtype.ts";
+import { storageBytes } from "../../src/tensor/storage.ts";
 
 /** New tokens of a sequence, and its length with them. */
 export interface Extent {
@@ -52,8 +52,7 @@ export function bytesRead(program: Program, tokens: number, extents: readonly Ex
     if (kind !== "weight") return sum;
     const count = evaluateDim(rows, {});
     return (
-      sum +
-      (role === "rows" ? Math.min(tokens, count) : count) * evaluateDim(cols, {}) * BYTES_PER_ELEMENT[dtype]
+      sum + storageBytes(dtype, role === "rows" ? Math.min(tokens, count) : count, evaluateDim(cols, {}))
     );
   }, 0);
   const context = extents.reduce((sum, extent) => sum + extent.context, 0);
@@ -70,7 +69,7 @@ export function cacheBytesPerToken(program: Program): number {
     const cache = program.tensors[inputs[names.indexOf("cache")] as number] as ProgramTensor;
     const { dtype, cols } = program.buffers[cache.buffer] as Program["buffers"][number];
     const pageSize = attrs[Object.keys(OPS[op].attrs).indexOf("pageSize")] as number;
-    total += (evaluateDim(cols, {}) / pageSize) * BYTES_PER_ELEMENT[dtype];
+    total += storageBytes(dtype, 1, evaluateDim(cols, {}) / pageSize);
   }
   return total;
 }

@@ -1,5 +1,7 @@
 /** What is in a checkpoint, as numbers: the data behind `glimt inspect`. Reads no weights. */
 import type { Family } from "../config/types.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
 import type { StoredDType } from "./safetensors.ts";
@@ -14,8 +16,8 @@ export interface CheckpointDescription {
   /** Parameters of the parts that the plain model runs, then of those it does without. */
   readonly parts: readonly TensorTotals<Part>[];
   readonly total: Totals;
-  /** Bytes of the KV cache for one token, at the given bytes an element. */
-  kvBytesPerToken(elementBytes: number): number;
+  /** Bytes of the KV cache for one token, kept in `dtype`. */
+  kvBytesPerToken(dtype: DType): number;
 }
 
 export interface Totals {
@@ -52,7 +54,7 @@ export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescriptio
     dtypes: dtypes.rows(),
     parts: parts.rows(),
     total: total.rows()[0] ?? { tensors: 0, parameters: 0, bytes: 0 },
-    kvBytesPerToken: (elementBytes) => 2 * numHiddenLayers * numKeyValueHeads * headDim * elementBytes,
+    kvBytesPerToken: (dtype) => storageBytes(dtype, 2 * numHiddenLayers, numKeyValueHeads * headDim),
   };
 }
 

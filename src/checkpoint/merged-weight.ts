@@ -2,7 +2,8 @@
 
 import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
-import { BYTES_PER_ELEMENT, hostArray } from "../tensor/dtype.ts";
+import { hostArray } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
 import type { WeightReader } from "./weight-reader.ts";
 
@@ -62,7 +63,7 @@ class MergedWeight implements ReadableWeight {
   }
 
   get bytes(): number {
-    return this.rows * this.cols * BYTES_PER_ELEMENT.f32;
+    return storageBytes(this.dtype, this.rows, this.cols);
   }
 
   async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -2,7 +2,8 @@
 import { throwIfAborted } from "../errors.ts";
 import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
-import { BYTES_PER_ELEMENT, hostArray, type WeightDType } from "../tensor/dtype.ts";
+import { hostArray, type WeightDType } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import type { CheckpointFiles } from "./files.ts";
 import { requireFinite } from "./finite.ts";
 import type { StoredTensor } from "./safetensors.ts";
@@ -47,7 +48,7 @@ export class WeightReader {
 
   /** Of all rows, in `dtype`. */
   get bytes(): number {
-    return this.rows * this.cols * BYTES_PER_ELEMENT[this.dtype];
+    return storageBytes(this.dtype, this.rows, this.cols);
   }
 
   /**
@@ -56,7 +57,7 @@ export class WeightReader {
    * @throws WEIGHTS_INVALID naming the tensor when a value is NaN or infinite; CHECKPOINT_INVALID; ABORTED.
    */
   async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const rowBytes = this.cols * BYTES_PER_ELEMENT[this.dtype];
+    const rowBytes = storageBytes(this.dtype, 1, this.cols);
     if (first < 0 || first + count > this.rows || into.length !== count * rowBytes) {
       throw new RangeError(
         `${this.spec.name}: rows ${first} to ${first + count} of ${this.rows}, ${into.length} bytes for them`,
@@ -84,7 +85,7 @@ export class WeightReader {
   ): Promise<void> {
     const { scale } = source;
     const inPlace = source.layout === "rows" && source.dtype === this.dtype && scale === undefined;
-    const storedRowBytes = this.cols * BYTES_PER_ELEMENT[source.dtype];
+    const storedRowBytes = storageBytes(source.dtype, 1, this.cols);
     const rowBytes = into.length / count;
     const batchRows = Math.max(1, Math.floor(BATCH / Math.max(1, storedRowBytes)));
     const staging = inPlace ? null : hostArray(source.dtype, Math.min(batchRows, count) * this.cols);
@@ -129,8 +130,8 @@ export class WeightReader {
 }
 
 function elements(bytes: Uint8Array, dtype: WeightDType): Float32Array | Uint16Array {
-  const length = bytes.length / BYTES_PER_ELEMENT[dtype];
+  const { buffer, byteOffset, length } = bytes;
   return dtype === "f32"
-    ? new Float32Array(bytes.buffer, bytes.byteOffset, length)
-    : new Uint16Array(bytes.buffer, bytes.byteOffset, length);
+    ? new Float32Array(buffer, byteOffset, length / Float32Array.BYTES_PER_ELEMENT)
+    : new Uint16Array(buffer, byteOffset, length / Uint16Array.BYTES_PER_ELEMENT);
 }

@@ -15,7 +15,7 @@ async function inspect(location: string, { json }: { json?: true }): Promise<voi
   const checkpoint = await openCheckpoint(await openFiles(location));
   const found = describeCheckpoint(checkpoint);
   const { vision, text } = checkpoint.config;
-  const kvBytesPerToken = found.kvBytesPerToken(4);
+  const kvBytesPerToken = found.kvBytesPerToken("f32");
   if (json) {
     const { kvBytesPerToken: _, ...facts } = found;
     console.log(JSON.stringify({ ...facts, kvBytesPerToken, config: checkpoint.config }));

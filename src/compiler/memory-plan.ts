@@ -3,7 +3,7 @@
  * typical values; a run makes each slot as large as its largest tenant, which is right for any values.
  */
 import type { Dim, SymbolValues } from "../tensor/dims.ts";
-import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
+import { type StorageFormat, storageBytes } from "../tensor/storage.ts";
 
 /** Typical values of symbols, used only to weigh choices. */
 export type SizeHints = SymbolValues;
@@ -12,7 +12,7 @@ export interface Lifetime {
   readonly id: number;
   readonly rows: Dim;
   readonly cols: Dim;
-  readonly dtype: DType;
+  readonly dtype: StorageFormat;
   /** Positions of the first and last node that touch it. */
   readonly first: number;
   readonly last: number;
@@ -43,5 +43,5 @@ export function assignSlots(
 function hintedBytes({ rows, cols, dtype }: Lifetime, hints: SizeHints): number {
   const typical = (dim: Dim) =>
     typeof dim === "number" ? dim : ((hints[dim.symbol] ?? DEFAULT_SIZE_HINT) * dim.num) / dim.den + dim.add;
-  return typical(rows) * typical(cols) * BYTES_PER_ELEMENT[dtype];
+  return storageBytes(dtype, typical(rows), typical(cols));
 }

@@ -7,7 +7,8 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Program, ProgramBuffer } from "../program/program.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
-import { BYTES_PER_ELEMENT, type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
+import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import { type OpCase, type Operand, operandValues } from "./case.ts";
 import { caseGraph, ZEROS } from "./case-graph.ts";
 import { type GuardedTensor, guardedTensor } from "./guarded.ts";
@@ -112,7 +113,7 @@ export function weightRows(
   const [rows = 0, cols = 1] = spec.shape;
   const stored = toStorage(dtype, values);
   const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-  const rowBytes = cols * BYTES_PER_ELEMENT[dtype];
+  const rowBytes = storageBytes(dtype, 1, cols);
   return {
     spec,
     dtype,

@@ -1,6 +1,6 @@
 /** Bytes that a program's buffers and temporaries take, for given values of its symbols. */
 import { evaluateDim, type SymbolValues } from "../tensor/dims.ts";
-import { BYTES_PER_ELEMENT } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 
 /** Bytes of a buffer for given symbol values. */
@@ -8,9 +8,7 @@ export function bufferBytes(
   buffer: Pick<ProgramBuffer, "rows" | "cols" | "dtype">,
   symbols: SymbolValues,
 ): number {
-  return (
-    evaluateDim(buffer.rows, symbols) * evaluateDim(buffer.cols, symbols) * BYTES_PER_ELEMENT[buffer.dtype]
-  );
+  return storageBytes(buffer.dtype, evaluateDim(buffer.rows, symbols), evaluateDim(buffer.cols, symbols));
 }
 
 /** Bytes of each slot for given symbol values: what a run's arena needs. */

@@ -2,7 +2,7 @@
 import type { Engine } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import { BYTES_PER_ELEMENT } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import { type KvPoolLayout, pageBytes } from "./kv-pool.ts";
 
 /**
@@ -14,8 +14,7 @@ export type KvCacheSize = { readonly bytes: number } | { readonly fraction: numb
 /** Bytes of the weights as they are stored on a device. */
 export function storedBytes(specs: readonly WeightSpec[]): number {
   return specs.reduce(
-    (sum, { shape, dtype }) =>
-      sum + shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dtype]),
+    (sum, { shape: [rows = 1, cols = 1], dtype }) => sum + storageBytes(dtype, rows, cols),
     0,
   );
 }

@@ -3,7 +3,8 @@
  * back. A sequence's block table lists its pages in order; page ids are the same in every layer.
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
-import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 
 export interface KvPoolLayout {
   readonly numLayers: number;
@@ -15,7 +16,7 @@ export interface KvPoolLayout {
 
 /** Of one page, in all layers. */
 export function pageBytes({ numLayers, pageElements, dtype }: KvPoolLayout): number {
-  return numLayers * pageElements * BYTES_PER_ELEMENT[dtype];
+  return storageBytes(dtype, numLayers, pageElements);
 }
 
 /** Growing by at least this share avoids copying the pool again and again. */

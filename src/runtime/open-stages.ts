@@ -9,7 +9,8 @@ import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { Program } from "../program/program.ts";
-import { BYTES_PER_ELEMENT, type WeightDType } from "../tensor/dtype.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { Decoder } from "./decoder.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
@@ -135,7 +136,7 @@ async function uploadWeights(
     programs.flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role] as const)),
   );
   const uploaded = new Map<string, DeviceTensor>();
-  const bytesOf = ({ rows, cols, dtype }: WeightRows) => rows * cols * BYTES_PER_ELEMENT[dtype];
+  const bytesOf = ({ rows, cols, dtype }: WeightRows) => storageBytes(dtype, rows, cols);
   const totalBytes = rows.reduce((sum, weight) => sum + bytesOf(weight), 0);
   let loadedBytes = 0;
   report({ loadedBytes, totalBytes });

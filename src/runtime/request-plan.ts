@@ -6,7 +6,8 @@ import type { Program } from "../program/program.ts";
 import { bufferBytes, slotBytes } from "../program/sizes.ts";
 import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
-import { BYTES_PER_ELEMENT, type DType } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { storageBytes } from "../tensor/storage.ts";
 import { encoderItemSpecs, mostPaddedFeatures, packEncoderItems } from "./encoder-batch.ts";
 
 export interface PlanOptions {
@@ -67,16 +68,15 @@ export function planRequest(
   config: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ): RequestPlan {
-  const { maxTokens, prefillChunk, pageSize } = options;
+  const { maxTokens, prefillChunk, pageSize, activationDType } = options;
   const { maxPositionEmbeddings, vocabSize } = config.text;
-  const elementBytes = BYTES_PER_ELEMENT[options.activationDType];
   const vision = planVision(counts, programs.vision, config.vision, options);
 
   const newTokens = Math.max(0, Math.min(maxTokens, maxPositionEmbeddings - counts.promptTokens));
   const promptPages = Math.ceil(counts.promptTokens / pageSize);
   // The last new token ends the answer before it is read back.
   const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
-  const bytesPerPage = pageBytes(config.text, pageSize, elementBytes);
+  const bytesPerPage = pageBytes(config.text, pageSize, activationDType);
   const prefillRuns = Math.ceil(counts.promptTokens / prefillChunk);
   const tokens = Math.min(counts.promptTokens, prefillChunk);
   const activationBytes = sum(
@@ -89,7 +89,7 @@ export function planRequest(
       logits: 1,
     }),
   );
-  const logitBytes = vocabSize * elementBytes;
+  const logitBytes = storageBytes(activationDType, 1, vocabSize);
   return {
     ...counts,
     contextTokens: maxPositionEmbeddings,
@@ -123,7 +123,7 @@ function planVision(
       frames: sum(items.map(({ frames }) => frames)),
     };
   });
-  const rowBytes = outHiddenSize * BYTES_PER_ELEMENT[activationDType];
+  const rowBytes = storageBytes(activationDType, 1, outHiddenSize);
   const isPadded = runs.some(({ budget }) => budget !== null);
   return {
     runs: runs.length,
@@ -145,9 +145,9 @@ function inputBytes({ buffers }: Program, symbols: SymbolValues): number {
 function pageBytes(
   { numHiddenLayers, numKeyValueHeads, headDim }: TextConfig,
   pageSize: number,
-  elementBytes: number,
+  dtype: DType,
 ): number {
-  return numHiddenLayers * 2 * numKeyValueHeads * pageSize * headDim * elementBytes;
+  return storageBytes(dtype, numHiddenLayers * 2 * pageSize, numKeyValueHeads * headDim);
 }
 
 /** Weights are numbers throughout; one that both programs use counts once. */

@@ -6,8 +6,6 @@ export type DType = (typeof DTYPES)[number];
 /** Types a weight may be stored in. Arithmetic accumulates in f32 or wider whatever the storage. */
 export type WeightDType = "f32" | "bf16" | "f16";
 
-export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = { f32: 4, bf16: 2, f16: 2, i32: 4 };
-
 export type HostArray = Float32Array | Int32Array | Uint16Array;
 
 /** A zeroed host array that holds `length` elements; bf16 and f16 are kept as their 16-bit patterns. */

@@ -223,7 +223,7 @@ test("a description counts every tensor once", async () => {
     "vision",
   ]);
   assert.is(description.total.bytes, description.total.parameters * 2);
-  assert.is(description.kvBytesPerToken(4), 2 * 2 * 2 * 32 * 4);
+  assert.is(description.kvBytesPerToken("f32"), 2 * 2 * 2 * 32 * 4);
 });
 
 test.run();

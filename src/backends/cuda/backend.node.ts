@@ -1,13 +1,13 @@
 /** The CUDA backend: NVIDIA GPUs through the native addon. Nothing native is loaded before `probe` or `open`. */
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
+import { formatCode } from "../../tensor/storage.ts";
 import type { Backend, Probe } from "../backend.ts";
 import type { CudaAddon } from "./addon.ts";
 import { describeDevice } from "./device.ts";
 import { CudaEngine } from "./engine.ts";
 import { native, nativeLater } from "./errors.ts";
 import { type FoundAddon, findAddon, loadAddon, type Refusal } from "./loader.node.ts";
-import { dtypeCode } from "./tensor.ts";
 
 /** With 512 rows GLM-OCR's products of 1536 columns are 48 tiles of 128 x 128, for the 132 multiprocessors of an H100. */
 const PREFILL_CHUNK = 2048;
@@ -66,7 +66,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
         );
       }
       const { supports } = addon;
-      const reason = native(() => supports(OPS[op].code, dtypeCode(activation), dtypeCode(weight)));
+      const reason = native(() => supports(OPS[op].code, formatCode(activation), formatCode(weight)));
       return reason ? { ok: false, reason } : { ok: true };
     },
     async probe(): Promise<Probe> {

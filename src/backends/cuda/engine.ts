@@ -4,6 +4,7 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { encodeProgram } from "../../program/encoding.ts";
 import type { Program } from "../../program/program.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import { formatCode } from "../../tensor/storage.ts";
 import type {
   Backend,
   DeviceRows,
@@ -24,7 +25,7 @@ import type {
 } from "./addon.ts";
 import { native, nativeLater } from "./errors.ts";
 import { Repeats } from "./repeats.ts";
-import { CudaTensor, dtypeCode, ownedTensor } from "./tensor.ts";
+import { CudaTensor, ownedTensor } from "./tensor.ts";
 import { fillTensor } from "./upload.ts";
 
 const PROGRESS_INTERVAL_MS = 50;
@@ -96,7 +97,7 @@ export class CudaEngine implements Engine {
 
   allocate(dtype: DType, rows: number, cols: number): CudaTensor {
     const engine = this.#alive();
-    const handle = native(() => this.#addon.allocate(engine, dtypeCode(dtype), rows, cols));
+    const handle = native(() => this.#addon.allocate(engine, formatCode(dtype), rows, cols));
     return new CudaTensor(dtype, rows, cols, handle, engine);
   }
 

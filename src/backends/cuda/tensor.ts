@@ -1,6 +1,7 @@
 /** Device memory of the CUDA backend. */
 import { GlimtError } from "../../errors.ts";
-import { BYTES_PER_ELEMENT, DTYPES, type DType } from "../../tensor/dtype.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import { storageBytes } from "../../tensor/storage.ts";
 import type { DeviceTensor } from "../backend.ts";
 import type { EngineHandle, TensorHandle } from "./addon.ts";
 
@@ -21,7 +22,7 @@ export class CudaTensor implements DeviceTensor {
     this.dtype = dtype;
     this.rows = rows;
     this.cols = cols;
-    this.bytes = rows * cols * BYTES_PER_ELEMENT[dtype];
+    this.bytes = storageBytes(dtype, rows, cols);
     this.handle = handle;
     this.#engine = engine;
   }
@@ -39,9 +40,4 @@ export class CudaTensor implements DeviceTensor {
 export function ownedTensor(tensor: DeviceTensor, engine: EngineHandle): CudaTensor {
   if (tensor instanceof CudaTensor && tensor.isOwnedBy(engine)) return tensor;
   throw new GlimtError("DISPOSED", "The tensor was freed, or belongs to another engine.");
-}
-
-/** Code of a dtype in programs and in the addon. */
-export function dtypeCode(dtype: DType): number {
-  return DTYPES.indexOf(dtype);
 }

@@ -1,10 +1,10 @@
 /** Streams a weight to the device: while one piece travels, the next is read. */
 import { GlimtError } from "../../errors.ts";
-import { BYTES_PER_ELEMENT } from "../../tensor/dtype.ts";
+import { formatCode, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import type { CudaAddon } from "./addon.ts";
 import { nativeLater } from "./errors.ts";
-import { type CudaTensor, dtypeCode } from "./tensor.ts";
+import type { CudaTensor } from "./tensor.ts";
 
 /** Bytes of a piece: large enough for sequential reads and full bus speed, small beside any model. */
 const PIECE_BYTES = 8 << 20;
@@ -23,11 +23,11 @@ export async function fillTensor(addon: CudaAddon, source: WeightRows, tensor: C
 /** Returns how many values are not finite. */
 async function sendRows(addon: CudaAddon, source: WeightRows, tensor: CudaTensor): Promise<number> {
   const { rows, cols } = source;
-  const rowBytes = cols * BYTES_PER_ELEMENT[source.dtype];
+  const rowBytes = storageBytes(source.dtype, 1, cols);
   const pieceRows = Math.max(1, Math.min(rows, Math.floor(PIECE_BYTES / Math.max(1, rowBytes))));
   const newPiece = () => new Uint8Array(pieceRows * rowBytes);
   const pieces = rows > pieceRows ? [newPiece(), newPiece()] : [newPiece()];
-  const code = dtypeCode(source.dtype);
+  const code = formatCode(source.dtype);
   let sent: Promise<number> = Promise.resolve(0);
   let bad = 0;
   try {

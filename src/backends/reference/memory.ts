@@ -1,6 +1,7 @@
 /** Device memory of the reference backend: host arrays in their storage dtype, with a count of live bytes. */
 import { GlimtError } from "../../errors.ts";
-import { BYTES_PER_ELEMENT, type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import { storageBytes } from "../../tensor/storage.ts";
 import type { DeviceTensor } from "../backend.ts";
 
 export class ReferenceTensor implements DeviceTensor {
@@ -14,7 +15,7 @@ export class ReferenceTensor implements DeviceTensor {
     this.dtype = dtype;
     this.rows = rows;
     this.cols = cols;
-    this.bytes = rows * cols * BYTES_PER_ELEMENT[dtype];
+    this.bytes = storageBytes(dtype, rows, cols);
     this.data = allocateArray(dtype, rows * cols);
   }
 }
@@ -74,7 +75,7 @@ function allocateArray(dtype: DType, length: number): HostArray {
   try {
     return hostArray(dtype, length);
   } catch (cause) {
-    const bytes = length * BYTES_PER_ELEMENT[dtype];
+    const bytes = storageBytes(dtype, 1, length);
     throw new GlimtError("OUT_OF_MEMORY", `The reference backend could not allocate ${bytes} bytes.`, {
       cause,
     });

@@ -1,6 +1,7 @@
 /** Fills a tensor with a weight's rows, converted to the type it is stored in where the checkpoint's is another. */
 import { GlimtError } from "../../errors.ts";
-import { BYTES_PER_ELEMENT, hostArray } from "../../tensor/dtype.ts";
+import { hostArray } from "../../tensor/dtype.ts";
+import { storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import type { ReferenceTensor } from "./memory.ts";
 import { countNotFinite, narrow, widen } from "./storage.ts";
@@ -34,7 +35,7 @@ async function convertRows(source: WeightRows, tensor: ReferenceTensor): Promise
   for (let first = 0; first < rows; first += chunkRows) {
     const count = Math.min(chunkRows, rows - first);
     const elements = count * cols;
-    const bytes = elements * BYTES_PER_ELEMENT[source.dtype];
+    const bytes = storageBytes(source.dtype, count, cols);
     await source.readRows(first, count, new Uint8Array(stored.buffer, 0, bytes));
     widen(source.dtype, stored, 0, elements, wide, 0);
     narrow(tensor.dtype, wide, 0, elements, tensor.data, first * cols);

@@ -3,7 +3,7 @@
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import type { Program } from "../../program/program.ts";
 import { checkProgram } from "../../program/verify-program.ts";
-import { BYTES_PER_ELEMENT, type DType, type HostArray } from "../../tensor/dtype.ts";
+import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
   DeviceRows,
@@ -170,6 +170,6 @@ function rowMajor(tensor: WasmTensor): WasmTensor {
   if (!tensor.packed) return tensor;
   throw new GlimtError(
     "INPUT_INVALID",
-    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] (${BYTES_PER_ELEMENT[tensor.dtype]} bytes an element) is packed for the kernels and can not be read, written or copied by row.`,
+    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] is packed for the kernels and can not be read, written or copied by row.`,
   );
 }

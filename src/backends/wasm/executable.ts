@@ -5,7 +5,8 @@ import { OPS } from "../../graph/ops.ts";
 import { encodeProgram } from "../../program/encoding.ts";
 import type { Program, ProgramBuffer } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
-import { BYTES_PER_ELEMENT, type DType } from "../../tensor/dtype.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import { storageBytes } from "../../tensor/storage.ts";
 import type { Binding, DeviceTensor, Executable, RunBindings } from "../backend.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
 import type { Block, WasmMemory } from "./memory.ts";
@@ -99,9 +100,9 @@ export class WasmExecutable implements Executable {
       const found = this.#resolve(binding, complain);
       if (found.data && kind === "state") throw complain("is bound to a host array");
       if (!found.dtypes.includes(buffer.dtype)) throw complain(`is ${found.dtypes.join(" or ")}`);
-      const needed = rows * cols * BYTES_PER_ELEMENT[buffer.dtype];
+      const needed = storageBytes(buffer.dtype, rows, cols);
       if (found.block.bytes < needed) {
-        throw complain(`has ${found.block.bytes / BYTES_PER_ELEMENT[buffer.dtype]} elements`);
+        throw complain(`has ${found.block.bytes / storageBytes(buffer.dtype, 1, 1)} elements`);
       }
       if (found.data && kind !== "state") {
         arrays.push({ buffer: index, kind, data: found.data.subarray(0, needed), offset: end });
@@ -178,7 +179,7 @@ export class WasmExecutable implements Executable {
     if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
       throw complain(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${owned.rows}`);
     }
-    const rowBytes = owned.cols * BYTES_PER_ELEMENT[owned.dtype];
+    const rowBytes = storageBytes(owned.dtype, 1, owned.cols);
     return {
       block: { pointer: owned.pointer + firstRow * rowBytes, bytes: rows * rowBytes },
       dtypes: [owned.dtype],

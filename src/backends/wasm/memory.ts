@@ -1,13 +1,12 @@
 /** The engine's memory: tensors and blocks inside the module's linear memory, with a count of live bytes. */
 import { GlimtError } from "../../errors.ts";
-import { BYTES_PER_ELEMENT, type DType, type HostArray } from "../../tensor/dtype.ts";
+import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { storageBytes } from "../../tensor/storage.ts";
 import type { DeviceTensor } from "../backend.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
 
 /** Every block starts at a multiple of this. */
 const ALIGNMENT = 64;
-/** Rows of a tile of a packed weight (wasm/kernels/weights.h). */
-export const TILE_ROWS = 8;
 const ADDRESS_SPACE = 2 ** 32;
 
 export interface Block {
@@ -68,8 +67,7 @@ export class WasmMemory {
 
   /** Its content is what was in memory before. */
   allocate(dtype: DType, rows: number, cols: number, packed = false): WasmTensor {
-    const stored = packed ? Math.ceil(rows / TILE_ROWS) * TILE_ROWS : rows;
-    const bytes = stored * cols * BYTES_PER_ELEMENT[dtype];
+    const bytes = storageBytes(dtype, rows, cols, packed ? "tiles8" : "plain");
     const block = this.allocateBlock(bytes, `a tensor ${dtype}[${rows}, ${cols}]`);
     const tensor = new WasmTensor(dtype, rows, cols, packed, block);
     this.#tensors.add(tensor);
@@ -96,7 +94,7 @@ export class WasmMemory {
   /** Like `bytes`, as `length` elements from element `first` on. */
   elements(dtype: DType, { pointer }: Block, first: number, length: number): HostArray {
     const buffer = this.#kernels.memory.buffer;
-    const at = pointer + first * BYTES_PER_ELEMENT[dtype];
+    const at = pointer + storageBytes(dtype, 1, first);
     switch (dtype) {
       case "f32":
         return new Float32Array(buffer, at, length);

@@ -1,9 +1,9 @@
 /** Brings a weight into the module's memory: rows pass through a small staging block and are converted and packed. */
 import { GlimtError } from "../../errors.ts";
-import { BYTES_PER_ELEMENT, DTYPES } from "../../tensor/dtype.ts";
+import { formatCode, LAYOUTS, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import type { KernelExports } from "./kernels.ts";
-import { TILE_ROWS, type WasmMemory, type WasmTensor } from "./memory.ts";
+import type { WasmMemory, WasmTensor } from "./memory.ts";
 
 /** Bytes of staging: large enough for sequential reads, small beside any model. */
 const STAGING_BYTES = 4 << 20;
@@ -45,7 +45,7 @@ async function readInPlace(
   tensor: WasmTensor,
 ): Promise<number> {
   await source.readRows(0, source.rows, memory.bytes(tensor));
-  const code = DTYPES.indexOf(tensor.dtype);
+  const code = formatCode(tensor.dtype);
   return kernels.glimt_convert(tensor.pointer, code, tensor.pointer, code, source.rows * source.cols);
 }
 
@@ -56,14 +56,15 @@ async function readStaged(
   tensor: WasmTensor,
 ): Promise<number> {
   const { rows, cols } = source;
-  const rowBytes = cols * BYTES_PER_ELEMENT[source.dtype];
-  const tiles = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, rowBytes * TILE_ROWS)));
-  const chunkRows = Math.min(rows, tiles * TILE_ROWS);
+  const rowBytes = storageBytes(source.dtype, 1, cols);
+  const { tileRows } = LAYOUTS.tiles8;
+  const tiles = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, rowBytes * tileRows)));
+  const chunkRows = Math.min(rows, tiles * tileRows);
   const staging = memory.allocateBlock(chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
-  const [to, from] = [DTYPES.indexOf(tensor.dtype), DTYPES.indexOf(source.dtype)];
+  const [to, from] = [formatCode(tensor.dtype), formatCode(source.dtype)];
   if (tensor.packed) {
     // The last tile may hold fewer rows than it has room for; their places must be zeros.
-    const tileBytes = TILE_ROWS * cols * BYTES_PER_ELEMENT[tensor.dtype];
+    const tileBytes = storageBytes(tensor.dtype, tileRows, cols);
     memory.bytes(tensor).fill(0, Math.max(0, tensor.bytes - tileBytes));
   }
   try {
@@ -74,7 +75,7 @@ async function readStaged(
       if (tensor.packed) {
         bad += kernels.glimt_pack_rows(tensor.pointer, to, cols, staging.pointer, from, first, count);
       } else {
-        const place = tensor.pointer + first * cols * BYTES_PER_ELEMENT[tensor.dtype];
+        const place = tensor.pointer + storageBytes(tensor.dtype, first, cols);
         bad += kernels.glimt_convert(place, to, staging.pointer, from, count * cols);
       }
     }
