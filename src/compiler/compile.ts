@@ -35,7 +35,7 @@ export function optimizeGraph(
   verifyGraph(graph, "building");
   return [...passes, expandCompositions(hasOp)].reduce((current, pass) => {
     const next = pass.run(current);
-    verifyGraph(next, pass.name);
+    if (next !== current) verifyGraph(next, pass.name, current);
     return next;
   }, graph);
 }

@@ -16,7 +16,7 @@ import type {
   ProgramBuffer,
   ProgramTensor,
 } from "../program/program.ts";
-import { type Dim, dimsEqual, type Shape } from "../tensor/dims.ts";
+import type { Dim, Shape } from "../tensor/dims.ts";
 import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
 
 /** Where a value lives: columns of the buffer that `root` owns. */
@@ -232,16 +232,18 @@ function symbolOf(dim: Dim): string[] {
 
 class TensorTable {
   readonly all: ProgramTensor[] = [];
+  readonly #known = new Map<string, number>();
 
   add(tensor: ProgramTensor): number {
-    const known = this.all.findIndex(
-      (other) =>
-        other.buffer === tensor.buffer &&
-        other.colOffset === tensor.colOffset &&
-        other.rowStride === tensor.rowStride &&
-        dimsEqual(other.rows, tensor.rows) &&
-        dimsEqual(other.cols, tensor.cols),
-    );
-    return known >= 0 ? known : this.all.push(tensor) - 1;
+    const { buffer, colOffset, rowStride, rows, cols } = tensor;
+    const key = `${buffer} ${colOffset} ${rowStride} ${dimKey(rows)} ${dimKey(cols)}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    this.#known.set(key, this.all.length);
+    return this.all.push(tensor) - 1;
   }
+}
+
+function dimKey(dim: Dim): string {
+  return typeof dim === "number" ? `${dim}` : `${dim.num}/${dim.den}+${dim.add} ${dim.symbol}`;
 }

@@ -30,9 +30,12 @@ export function assignSlots(
   const busyUntil: number[] = [];
   for (const lifetime of [...lifetimes].sort((a, b) => a.first - b.first || a.id - b.id)) {
     const size = hintedBytes(lifetime, hints);
-    const free = sizes.map((_, slot) => slot).filter((slot) => (busyUntil[slot] as number) < lifetime.first);
-    const waste = (slot: number) => Math.abs((sizes[slot] as number) - size);
-    const slot = free.sort((a, b) => waste(a) - waste(b))[0] ?? sizes.length;
+    let [slot, leastWaste] = [sizes.length, Number.POSITIVE_INFINITY];
+    for (let free = 0; free < sizes.length; free++) {
+      const waste = Math.abs((sizes[free] as number) - size);
+      if ((busyUntil[free] as number) < lifetime.first && waste < leastWaste)
+        [slot, leastWaste] = [free, waste];
+    }
     slots.set(lifetime.id, slot);
     sizes[slot] = Math.max(sizes[slot] ?? 0, size);
     busyUntil[slot] = lifetime.last;

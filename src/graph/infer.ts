@@ -13,7 +13,7 @@ import {
   scaleDim,
 } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
-import type { OpDefinition, OperandKind } from "./op-definition.ts";
+import type { OpDefinition, OperandKind, OutputSpec } from "./op-definition.ts";
 import { OPS, type OpName } from "./ops.ts";
 
 export interface TensorType {
@@ -33,24 +33,86 @@ export function inferOutputs(
   attrs: Attrs,
   activationDType: DType,
 ): Record<string, TensorType> {
-  const definition: OpDefinition = OPS[op];
+  const { inputRules, outputRules, check } = ruleOf(op);
   const dims: Record<string, Dim> = {};
-  for (const [name, spec] of Object.entries(definition.inputs)) {
-    const input = inputs[name];
-    if (!input) throw new GlimtError("GRAPH_INVALID", `${op}: input "${name}" is missing.`);
-    checkDType(op, name, spec.kind, input.dtype, activationDType);
-    unify(op, name, spec.shape, input.shape, dims, attrs, inputs);
+  for (const rule of inputRules) {
+    const input = inputs[rule.name];
+    if (!input) throw new GlimtError("GRAPH_INVALID", `${op}: input "${rule.name}" is missing.`);
+    checkDType(op, rule, input.dtype, activationDType);
+    unify(op, rule, input.shape, dims, attrs, inputs);
   }
-  const complaint = definition.check?.({ dims, attrs });
+  const complaint = check?.({ dims, attrs });
   if (complaint) throw new GlimtError("GRAPH_INVALID", `${op}: ${complaint}.`);
 
   const outputs: Record<string, TensorType> = {};
-  for (const [name, spec] of Object.entries(definition.outputs)) {
-    const shape = spec.shape.split(" ").map((term) => known(op, term, dims, attrs));
+  for (const { name, spec, terms } of outputRules) {
+    const shape = terms.map((term) => known(op, term, dims, attrs));
     const dtype = "dtype" in spec ? spec.dtype : (inputs[spec.like]?.dtype ?? activationDType);
     outputs[name] = { shape, dtype };
   }
   return outputs;
+}
+
+/** An op's entry with its patterns parsed. */
+interface Rule {
+  readonly inputRules: readonly InputRule[];
+  readonly outputRules: readonly {
+    readonly name: string;
+    readonly spec: OutputSpec;
+    readonly terms: Term[];
+  }[];
+  readonly check: OpDefinition["check"];
+}
+
+interface InputRule {
+  readonly name: string;
+  readonly kind: OperandKind;
+  readonly terms: readonly Term[];
+}
+
+/** A dimension of a pattern: a product and quotient of factors, plus a number. */
+interface Term {
+  readonly text: string;
+  /** Nothing but a letter or an attribute's name, as most are. */
+  readonly isName: boolean;
+  readonly factors: readonly { readonly word: string | number; readonly divides: boolean }[];
+  readonly add: number;
+}
+
+const rules = new Map<OpName, Rule>();
+
+/** Graphs have thousands of nodes of a few ops: each op's patterns are parsed once. */
+function ruleOf(op: OpName): Rule {
+  let rule = rules.get(op);
+  if (!rule) {
+    const definition: OpDefinition = OPS[op];
+    rule = {
+      inputRules: Object.entries(definition.inputs).map(([name, { kind, shape }]) => ({
+        name,
+        kind,
+        terms: parsePattern(shape),
+      })),
+      outputRules: Object.entries(definition.outputs).map(([name, spec]) => ({
+        name,
+        spec,
+        terms: parsePattern(spec.shape),
+      })),
+      check: definition.check?.bind(definition),
+    };
+    rules.set(op, rule);
+  }
+  return rule;
+}
+
+function parsePattern(pattern: string): Term[] {
+  return pattern.split(" ").map((text) => {
+    const [product, add] = text.split("+");
+    const factors = ((product as string).match(/[*/]?[^*/]+/g) ?? []).map((factor) => {
+      const word = factor.replace(/^[*/]/, "");
+      return { word: /^\d+$/.test(word) ? Number(word) : word, divides: factor.startsWith("/") };
+    });
+    return { text, isName: /^[a-z]+$/i.test(text), factors, add: Number(add ?? 0) };
+  });
 }
 
 const KIND_DTYPES: Readonly<Record<Exclude<OperandKind, "activation" | "state">, readonly DType[]>> = {
@@ -61,75 +123,77 @@ const KIND_DTYPES: Readonly<Record<Exclude<OperandKind, "activation" | "state">,
   index: ["i32"],
 };
 
-function checkDType(op: OpName, name: string, kind: OperandKind, found: DType, activation: DType): void {
-  const allowed = kind === "activation" || kind === "state" ? [activation] : KIND_DTYPES[kind];
-  if (!allowed.includes(found)) {
-    throw new GlimtError(
-      "GRAPH_INVALID",
-      `${op}: ${name} is ${found}, expected ${allowed.join(" or ")} (${kind}).`,
-    );
-  }
+function checkDType(op: OpName, { name, kind }: InputRule, found: DType, activation: DType): void {
+  const isActivation = kind === "activation" || kind === "state";
+  if (isActivation ? found === activation : KIND_DTYPES[kind].includes(found)) return;
+  const allowed = isActivation ? [activation] : KIND_DTYPES[kind];
+  throw new GlimtError(
+    "GRAPH_INVALID",
+    `${op}: ${name} is ${found}, expected ${allowed.join(" or ")} (${kind}).`,
+  );
 }
 
 function unify(
   op: OpName,
-  name: string,
-  pattern: string,
+  rule: InputRule,
   shape: Shape,
   dims: Record<string, Dim>,
   attrs: Attrs,
   inputs: Readonly<Record<string, TensorType>>,
 ): void {
-  const terms = pattern.split(" ");
-  const mismatch = () => {
-    const others = Object.entries(inputs)
-      .filter(([other]) => other !== name)
-      .map(([other, type]) => `${other} ${formatShape(type.shape)}`);
-    return new GlimtError(
-      "GRAPH_INVALID",
-      `${op}: ${name} has shape ${formatShape(shape)}, expected [${terms.join(", ")}]${others.length ? ` with ${others.join(", ")}` : ""}.`,
-    );
-  };
-  if (terms.length !== shape.length) throw mismatch();
-  terms.forEach((term, axis) => {
-    const found = shape[axis] as Dim;
+  const { name, terms } = rule;
+  if (terms.length !== shape.length) throw mismatch(op, rule, shape, inputs);
+  for (let axis = 0; axis < terms.length; axis++) {
+    const [term, found] = [terms[axis] as Term, shape[axis] as Dim];
     const value = evaluate(term, dims, attrs);
-    if (value !== null) {
-      if (!dimsEqual(value, found)) throw mismatch();
-      return;
-    }
-    const bound = solve(term, found);
-    if (!bound)
-      throw new GlimtError("GRAPH_INVALID", `${op}: the pattern "${term}" of ${name} can not be solved.`);
-    dims[bound.letter] = bound.value;
-  });
+    if (value === null) bind(op, name, term, found, dims);
+    else if (value !== found && !dimsEqual(value, found)) throw mismatch(op, rule, shape, inputs);
+  }
+}
+
+function mismatch(
+  op: OpName,
+  { name, terms }: InputRule,
+  shape: Shape,
+  inputs: Readonly<Record<string, TensorType>>,
+): GlimtError {
+  const others = Object.entries(inputs)
+    .filter(([other]) => other !== name)
+    .map(([other, type]) => `${other} ${formatShape(type.shape)}`);
+  const pattern = terms.map(({ text }) => text).join(", ");
+  return new GlimtError(
+    "GRAPH_INVALID",
+    `${op}: ${name} has shape ${formatShape(shape)}, expected [${pattern}]${others.length ? ` with ${others.join(", ")}` : ""}.`,
+  );
 }
 
 /** Binds the letter of "s" or "s+1" to the dimension found. */
-function solve(term: string, found: Dim): { letter: string; value: Dim } | null {
-  const [letter, add] = term.split("+");
-  if (!letter || /[*/]/.test(letter)) return null;
-  return { letter, value: offsetDim(found, -Number(add ?? 0)) };
+function bind(op: OpName, name: string, term: Term, found: Dim, dims: Record<string, Dim>): void {
+  const [factor, ...others] = term.factors;
+  if (typeof factor?.word !== "string" || factor.divides || others.length > 0) {
+    throw new GlimtError("GRAPH_INVALID", `${op}: the pattern "${term.text}" of ${name} can not be solved.`);
+  }
+  dims[factor.word] = term.add === 0 ? found : offsetDim(found, -term.add);
 }
 
-function known(op: OpName, term: string, dims: Record<string, Dim>, attrs: Attrs): Dim {
+function known(op: OpName, term: Term, dims: Record<string, Dim>, attrs: Attrs): Dim {
   const value = evaluate(term, dims, attrs);
-  if (value === null) throw new GlimtError("GRAPH_INVALID", `${op}: "${term}" has no value.`);
+  if (value === null) throw new GlimtError("GRAPH_INVALID", `${op}: "${term.text}" has no value.`);
   return value;
 }
 
 /** The value of a term, or null while a letter in it is not bound. */
-function evaluate(term: string, dims: Record<string, Dim>, attrs: Attrs): Dim | null {
-  const [product, add] = term.split("+");
+function evaluate({ text, isName, factors, add }: Term, dims: Record<string, Dim>, attrs: Attrs): Dim | null {
+  if (isName) return attrs[text] ?? dims[text] ?? null;
   let value: Dim = 1;
-  for (const factor of (product as string).match(/[*/]?[^*/]+/g) ?? []) {
-    const divides = factor.startsWith("/");
-    const word = factor.replace(/^[*/]/, "");
-    const operand = /^\d+$/.test(word) ? Number(word) : (attrs[word] ?? dims[word]);
+  for (const { word, divides } of factors) {
+    const operand = typeof word === "number" ? word : (attrs[word] ?? dims[word]);
     if (operand === undefined) return null;
-    if (typeof operand === "number") value = divides ? divideDim(value, operand) : scaleDim(value, operand);
+    if (value === 1 && !divides) value = operand;
+    else if (typeof operand === "number")
+      value = divides ? divideDim(value, operand) : scaleDim(value, operand);
     else if (typeof value === "number" && !divides) value = scaleDim(operand, value);
     else return null;
   }
-  return offsetDim(value, Number(add ?? 0));
+  return add === 0 ? value : offsetDim(value, add);
 }

@@ -124,7 +124,8 @@ test("temporaries that share a slot never live at the same time", () => {
 test("a state is never a temporary, and unused work is dropped", () => {
   const g = builder();
   const x = g.input("x", [g.symbol("m"), 4], "f32");
-  g.gelu({ x });
+  // The first of them is read, but by the second alone.
+  g.gelu({ x: g.gelu({ x }) });
   const graph = g.finish({ y: g.add({ a: x, b: x }) });
   assert.equal(ops(compileGraph(graph)), ["add"]);
 });
@@ -171,6 +172,27 @@ test("verification catches a use before its definition and after an overwrite", 
   const x = g.add({ a: g.input("x", [4, 4], "f32"), b: g.input("z", [4, 4], "f32") });
   const y = g.scatter_rows({ x, values: g.input("v", [1, 4], "f32"), rows: g.input("r", [1], "i32") });
   assert.throws(() => optimizeGraph(g.finish({ out: g.add({ a: x, b: y }) })), /after it was overwritten/);
+});
+
+test("verification catches what a pass changes under nodes that it keeps", () => {
+  const g = builder();
+  const y = g.gelu({ x: g.input("x", [4, 4], "f32") });
+  const graph = g.finish({ y });
+  const widens = (current: Graph): Graph => ({
+    ...current,
+    values: current.values.map((value) => (value.id === y.id ? { ...value, shape: [4, 5] } : value)),
+  });
+  const retypes = (current: Graph): Graph => ({ ...current, activationDType: "bf16" });
+  const repeats = (current: Graph): Graph => ({ ...current, nodes: [...current.nodes, ...current.nodes] });
+  const swaps = (current: Graph): Graph => ({ ...current, values: current.values.toReversed() });
+  for (const [run, message] of [
+    [widens, /after broken at \.gelu: y is f32\[4, 5\], the op gives f32\[4, 4\]/],
+    [retypes, /x is f32, expected bf16/],
+    [repeats, /y is computed twice/],
+    [swaps, /value \d stands at/],
+  ] as const) {
+    assert.throws(() => optimizeGraph(graph, { passes: [{ name: "broken", run }] }), message);
+  }
 });
 
 test("listings show every instruction and the bytes", () => {

@@ -12,10 +12,17 @@ interface Composition {
   readonly steps: readonly CompositionStep[];
 }
 
-const COMPOSITIONS: readonly Composition[] = OP_NAMES.flatMap((fused) => {
-  const { composition } = OPS[fused] as OpDefinition;
-  return composition ? [{ fused, steps: composition }] : [];
-});
+const COMPOSITIONS: ReadonlyMap<OpName, Composition> = new Map(
+  OP_NAMES.flatMap((fused) => {
+    const { composition } = OPS[fused] as OpDefinition;
+    return composition ? [[fused, { fused, steps: composition }] as const] : [];
+  }),
+);
+
+/** By the op of their last step, in the table's order. */
+const COMPOSITIONS_ENDING_IN: ReadonlyMap<string, readonly Composition[]> = new Map(
+  OP_NAMES.map((op) => [op, [...COMPOSITIONS.values()].filter(({ steps }) => steps.at(-1)?.op === op)]),
+);
 
 /** A place in a graph where a composition stands. */
 interface Match {
@@ -45,7 +52,7 @@ function fuseOnce(graph: Graph): Graph {
   const used = new Set<Node>();
   const matches = new Map<Node, Match>();
   for (const node of graph.nodes) {
-    for (const composition of COMPOSITIONS) {
+    for (const composition of COMPOSITIONS_ENDING_IN.get(node.op) ?? []) {
       const match = findMatch(facts, composition, node);
       if (!match || [...match.nodes].some((other) => used.has(other))) continue;
       for (const other of match.nodes) used.add(other);
@@ -64,33 +71,47 @@ function fuseOnce(graph: Graph): Graph {
   return rewriter.finish();
 }
 
+/** What is asked of a graph where steps were found: most rounds only look for producers. */
 class Facts {
-  readonly producers: ReadonlyMap<ValueId, Node>;
-  readonly readers: ReadonlyMap<ValueId, readonly Node[]>;
   readonly results: ReadonlySet<ValueId>;
-  /** By the value whose memory a node takes over. */
-  readonly overwriters: ReadonlyMap<ValueId, Node>;
-  readonly #positions: ReadonlyMap<Node, number>;
+  readonly #graph: Graph;
+  readonly #producers: Node[] = [];
+  #surroundings: Surroundings | undefined;
 
   constructor(graph: Graph) {
-    this.producers = new Map(
-      graph.nodes.flatMap((node) => Object.values(node.outputs).map((id) => [id, node] as const)),
-    );
-    this.readers = consumers(graph);
+    this.#graph = graph;
     this.results = new Set(Object.values(graph.outputs));
-    this.overwriters = new Map(
-      graph.nodes.flatMap((node) =>
-        Object.values((OPS[node.op] as OpDefinition).alias ?? {}).map(
-          (input) => [node.inputs[input] as ValueId, node] as const,
-        ),
-      ),
-    );
-    this.#positions = new Map(graph.nodes.map((node, index) => [node, index]));
+    for (const node of graph.nodes) {
+      for (const id of Object.values(node.outputs)) this.#producers[id] = node;
+    }
   }
 
-  isBefore(node: Node, other: Node): boolean {
-    return (this.#positions.get(node) as number) < (this.#positions.get(other) as number);
+  producer(id: ValueId): Node | undefined {
+    return this.#producers[id];
   }
+
+  get surroundings(): Surroundings {
+    this.#surroundings ??= surroundingsOf(this.#graph);
+    return this.#surroundings;
+  }
+}
+
+interface Surroundings {
+  readonly readers: ReadonlyMap<ValueId, readonly Node[]>;
+  /** By the value whose memory a node takes over. */
+  readonly overwriters: ReadonlyMap<ValueId, Node>;
+  readonly positions: ReadonlyMap<Node, number>;
+}
+
+function surroundingsOf(graph: Graph): Surroundings {
+  const overwriters = new Map<ValueId, Node>();
+  const positions = new Map<Node, number>();
+  for (const [index, node] of graph.nodes.entries()) {
+    positions.set(node, index);
+    const { alias }: OpDefinition = OPS[node.op];
+    for (const input of Object.values(alias ?? {})) overwriters.set(node.inputs[input] as ValueId, node);
+  }
+  return { readers: consumers(graph), overwriters, positions };
 }
 
 /** The composition whose last step is `last`, if the others stand before it and nobody else needs what it hides. */
@@ -105,17 +126,19 @@ function findMatch(facts: Facts, { fused, steps }: Composition, last: Node): Mat
     nodes.add(node);
     first = node;
   }
+  const { readers, overwriters, positions } = facts.surroundings;
   // The fused op stands where its last step stood.
+  const place = positions.get(last) as number;
   const isEarlier = (other: Node | undefined) =>
-    other !== undefined && !nodes.has(other) && facts.isBefore(other, last);
+    other !== undefined && !nodes.has(other) && (positions.get(other) as number) < place;
   const kept = new Set(Object.keys(OPS[fused].outputs).map((name) => values.get(name)));
   const canMove = [...nodes].every(
     (node) =>
-      !Object.values(node.inputs).some((id) => isEarlier(facts.overwriters.get(id))) &&
+      !Object.values(node.inputs).some((id) => isEarlier(overwriters.get(id))) &&
       Object.values(node.outputs).every((id) => {
-        const readers = facts.readers.get(id) ?? [];
-        if (kept.has(id)) return !readers.some(isEarlier);
-        return readers.every((reader) => nodes.has(reader)) && !facts.results.has(id);
+        const reading = readers.get(id) ?? [];
+        if (kept.has(id)) return !reading.some(isEarlier);
+        return reading.every((reader) => nodes.has(reader)) && !facts.results.has(id);
       }),
   );
   return canMove ? { fused, nodes, first, values, attrs } : null;
@@ -125,7 +148,7 @@ function findMatch(facts: Facts, { fused, steps }: Composition, last: Node): Mat
 function producerOf(facts: Facts, step: CompositionStep, values: ReadonlyMap<string, ValueId>) {
   for (const output of Object.keys(OPS[step.op as OpName].outputs)) {
     const id = values.get(String(nameOf(step, output)));
-    if (id !== undefined) return facts.producers.get(id);
+    if (id !== undefined) return facts.producer(id);
   }
   return undefined;
 }
@@ -138,18 +161,19 @@ function bindStep(
   attrs: Map<string, number>,
 ): boolean {
   const bind = <T>(known: Map<string, T>, name: string, found: T) => {
-    if (!known.has(name)) known.set(name, found);
-    return known.get(name) === found;
+    const before = known.get(name);
+    if (before === undefined) known.set(name, found);
+    return before === undefined || before === found;
   };
-  return (
-    Object.entries({ ...node.inputs, ...node.outputs }).every(([name, id]) =>
-      bind(values, String(nameOf(step, name)), id),
-    ) &&
-    Object.entries(node.attrs).every(([name, value]) => {
-      const called = nameOf(step, name);
-      return typeof called === "number" ? called === value : bind(attrs, called, value);
-    })
-  );
+  for (const operands of [node.inputs, node.outputs]) {
+    for (const [name, id] of Object.entries(operands)) {
+      if (!bind(values, String(nameOf(step, name)), id)) return false;
+    }
+  }
+  return Object.entries(node.attrs).every(([name, value]) => {
+    const called = nameOf(step, name);
+    return typeof called === "number" ? called === value : bind(attrs, called, value);
+  });
 }
 
 function nameOf({ names }: CompositionStep, name: string): string | number {
@@ -173,15 +197,17 @@ export function expandCompositions(has: (op: OpName) => boolean): Pass {
   return {
     name: "expand-compositions",
     run(graph) {
+      const lacks = (op: OpName) => COMPOSITIONS.has(op) && !has(op);
+      if (!graph.nodes.some(({ op }) => lacks(op))) return graph;
       const rewriter = new GraphRewriter(graph);
-      for (const node of graph.nodes) expand(rewriter, node, has);
+      for (const node of graph.nodes) expand(rewriter, node, lacks);
       return rewriter.finish();
     },
   };
 }
 
-function expand(rewriter: GraphRewriter, node: Node, has: (op: OpName) => boolean): void {
-  const composition = COMPOSITIONS.find(({ fused }) => fused === node.op && !has(fused));
+function expand(rewriter: GraphRewriter, node: Node, lacks: (op: OpName) => boolean): void {
+  const composition = lacks(node.op) ? COMPOSITIONS.get(node.op) : undefined;
   if (!composition) {
     rewriter.nodes.push(node);
     return;
@@ -201,7 +227,7 @@ function expand(rewriter: GraphRewriter, node: Node, has: (op: OpName) => boolea
     const outputs = rewriter.addNode(op, inputs, attrs, node.scope, Object.fromEntries(kept));
     for (const [name, id] of Object.entries(outputs)) values[nameOf(step, name)] = id;
     // A step may be a fused op itself.
-    expand(rewriter, rewriter.nodes.pop() as Node, has);
+    expand(rewriter, rewriter.nodes.pop() as Node, lacks);
   }
 }
 
