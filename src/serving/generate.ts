@@ -10,7 +10,8 @@ import { StopMatcher } from "../text/stop-matcher.ts";
 import type { StagesLease } from "./adapters.ts";
 import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
 import type { ModelCore } from "./model-core.ts";
-import { Sampler, topLogits } from "./sampler.ts";
+import { Sampler } from "./sampler.ts";
+import { topLogits } from "./top-logits.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
 export interface GeneratedPiece {

@@ -82,13 +82,6 @@ function settingsOf({ temperature, topP, minP, repetitionPenalty }: SamplingOpti
   return [temperature, topP, minP, repetitionPenalty];
 }
 
-/** The `count` largest logits as [token, logit], largest first; ties by lower token. */
-export function topLogits(logits: Float32Array, count: number): [token: number, logit: number][] {
-  const order = Array.from(logits.keys());
-  order.sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
-  return order.slice(0, count).map((token) => [token, logits[token] as number]);
-}
-
 /** SplitMix32: uniform 32-bit numbers, the same on every platform for a seed. */
 function seededRandom(seed: number): () => number {
   let state = seed >>> 0;

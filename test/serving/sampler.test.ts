@@ -4,7 +4,7 @@ import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
 import { type SamplingRow, samplingInputs } from "../../src/runtime/sampling-rows.ts";
-import { Sampler, type SamplingOptions, topLogits } from "../../src/serving/sampler.ts";
+import { Sampler, type SamplingOptions } from "../../src/serving/sampler.ts";
 import { offsetDim } from "../../src/tensor/dims.ts";
 
 const plain: SamplingOptions = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 7 };
@@ -156,14 +156,6 @@ test("nothing to choose from is an error", async () => {
       );
     }
   }
-});
-
-test("topLogits are ordered, ties by token", () => {
-  assert.equal(topLogits(Float32Array.of(1, 5, 5, 2), 3), [
-    [1, 5],
-    [2, 5],
-    [3, 2],
-  ]);
 });
 
 test("impossible options are refused by name", () => {
