@@ -6,7 +6,7 @@ import { type ModelResult, runModelConformance } from "../../src/conformance/mod
 import { Random } from "../../src/conformance/random.ts";
 import { seededRows } from "../../src/conformance/seeded-weights.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
-import type { Decoder, SequenceSlice } from "../../src/runtime/decoder.ts";
+import { answerOf, type Decoder, type SequenceSlice } from "../../src/runtime/decoder.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages } from "../../src/runtime/open-stages.ts";
 
@@ -72,7 +72,7 @@ async function lastLogits(
   for (const [index, one] of ids.entries()) {
     if (one.length > 1) await decoder.forward([slice(index, one.slice(0, -1), false)]);
   }
-  const { logits } = await decoder.forward(ids.map((one, index) => slice(index, one.slice(-1), true)));
+  const results = await decoder.forward(ids.map((one, index) => slice(index, one.slice(-1), true)));
   for (const sequence of sequences) sequence.release();
-  return logits;
+  return results.map((result) => answerOf(result).logits as Float32Array);
 }

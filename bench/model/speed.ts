@@ -5,6 +5,7 @@ import { Random } from "../../src/conformance/random.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../../src/processor/grid.ts";
 import type { Program } from "../../src/program/program.ts";
+import { answerOf } from "../../src/runtime/decoder.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
 import { compileModel, openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
@@ -143,9 +144,9 @@ async function timeDecoding(
       wantsLogits,
       sampling: GREEDY,
     }));
-    const result = await decoder.forward(slices);
-    tokens = [...result.tokens];
-    return result.logits;
+    const answers = (await decoder.forward(slices)).map(answerOf);
+    tokens = answers.map(({ token }) => token as number);
+    return answers.map(({ logits }) => logits);
   };
   const timing = await timeRuns(() => step(), { engine, budgetMs, maxRuns: MOST_STEPS });
   checkLogits(await step(true));
@@ -194,7 +195,7 @@ async function timePrefill(
   };
   const run = async (wantsLogits = false) => {
     sequence.length = 0;
-    return (await decoder.forward([{ ...slice, wantsLogits }])).logits;
+    return (await decoder.forward([{ ...slice, wantsLogits }])).map((result) => answerOf(result).logits);
   };
   const timing = await timeRuns(() => run(), { engine, budgetMs, maxRuns: MOST_PASSES });
   checkLogits(await run(true));
@@ -204,6 +205,7 @@ async function timePrefill(
     sequences: 1,
     blocks: Math.ceil(prefill / pool.layout.pageSize),
     pages: pool.numPages,
+    slab: 0,
     features: 0,
     logits: 1,
   };
@@ -228,12 +230,13 @@ async function timeVision(
   const random = new Random("page");
   const noise = Float32Array.from({ length: Math.min(length, 1 << 20) }, () => random.normal());
   const pixelValues = Float32Array.from({ length }, (_, index) => noise[index % noise.length] as number);
-  const run = async () => engine.free(await encoder.encode([{ gridThw, pixelValues }]));
+  const run = async () => (await encoder.encode([{ gridThw, pixelValues }])).release();
   const timing = await timeRuns(run, { engine, budgetMs, maxRuns: MOST_PASSES });
   const features = await encoder.encode([{ gridThw, pixelValues }]);
   const rows = numMergedTokens(gridThw, vision.spatialMergeSize);
-  const values = await engine.read(features, rows - 1, 1);
-  engine.free(features);
+  const last = features.deviceRows(rows - 1);
+  const values = await engine.read(last.tensor, last.firstRow, 1);
+  features.release();
   if (values.every((value) => value === values[0]))
     throw new Error("The features of the page are all the same.");
   return {
@@ -244,9 +247,9 @@ async function timeVision(
 }
 
 /** @throws when a value is not finite, or all are the same */
-function checkLogits(logits: readonly Float32Array[]): void {
+function checkLogits(logits: readonly (Float32Array | undefined)[]): void {
   for (const [index, values] of logits.entries()) {
-    if (!values.every(Number.isFinite) || values.every((value) => value === values[0])) {
+    if (!values?.every(Number.isFinite) || values.every((value) => value === values[0])) {
       throw new Error(
         `The logits of sequence ${index} are not finite, or all the same; the times mean nothing.`,
       );

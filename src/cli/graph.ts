@@ -42,7 +42,7 @@ async function show(location: string, { tokens, patches, context, stage }: Graph
   const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);
   const symbols = [
     { patches, frames: 1 },
-    { tokens, sequences: 1, blocks, pages: blocks, features: 0, logits: 1, penalised: 0 },
+    { tokens, sequences: 1, blocks, pages: blocks, slab: 0, features: 0, logits: 1, penalised: 0 },
   ];
   graphs.forEach((graph, index) => {
     if (stage === "model") console.log(printGraph(graph));

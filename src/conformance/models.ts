@@ -7,6 +7,7 @@ import { createReferenceBackend } from "../backends/reference/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { mropePositions, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
+import { answerOf } from "../runtime/decoder.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import { openStages } from "../runtime/open-stages.ts";
 import { GREEDY } from "../runtime/sampling-rows.ts";
@@ -117,7 +118,7 @@ async function answer(
   forced?: readonly number[],
   engineOptions: EngineOptions = {},
 ): Promise<Answer> {
-  const { engine, encoder, decoder, pool } = await openStages(backend, config, {
+  const { engine, encoder, decoder, pool, slab } = await openStages(backend, config, {
     mainDType: weights,
     weightDType: () => weights,
     weightRows: (specs) => specs.map(seededRows),
@@ -137,14 +138,14 @@ async function answer(
       sequence,
       inputIds,
       positionIds,
-      features: { tensor: features, firstRow: 0, rows },
+      features: { sources: rows.map((_, index) => features.firstRow + index), rows },
       wantsLogits: true,
       sampling: GREEDY,
     };
     for (let step = 0; step < STEPS; step++) {
-      const result = await decoder.forward([slice]);
-      logits.push(...result.logits);
-      tokens.push(...result.tokens);
+      const answer = answerOf((await decoder.forward([slice]))[0]);
+      logits.push(answer.logits as Float32Array);
+      tokens.push(answer.token as number);
       const next = (forced ?? tokens)[step] as number;
       slice = {
         sequence,
@@ -154,7 +155,9 @@ async function answer(
         sampling: GREEDY,
       };
     }
-    return { features: toFloat32(features.dtype, await engine.read(features)), logits, tokens };
+    const { tensor, firstRow } = features.deviceRows();
+    const values = await engine.read(tensor, firstRow, features.rows);
+    return { features: toFloat32(slab.dtype, values), logits, tokens };
   } finally {
     engine.dispose();
   }

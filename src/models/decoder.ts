@@ -3,10 +3,11 @@
  * (sandwich), the MoE family only before; its later layers route each token to a few experts.
  *
  * Inputs: inputIds [tokens], cos and sin [tokens, rotaryDim/2], slots [tokens], blockTable [sequences, blocks],
- * cuSeqlens [sequences+1], contextLens [sequences], features [features, hiddenSize] that replace the embeddings of
- * rows featureRows [features], logitRows [logits], and of the chosen rows what `sample` reads: samplingSettings
- * [logits, 4], samplingChoices [logits, 2], penalised [penalised] and cuPenalised [logits+1]. States: kv.N, one paged
- * cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, and the tokens [logits] chosen from them.
+ * cuSeqlens [sequences+1], contextLens [sequences], features [slab, hiddenSize], of which the rows featureSources
+ * [features] replace the embeddings of rows featureRows [features], logitRows [logits], and of the chosen rows what
+ * `sample` reads: samplingSettings [logits, 4], samplingChoices [logits, 2], penalised [penalised] and cuPenalised
+ * [logits+1]. States: kv.N, one paged cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, and the
+ * tokens [logits] chosen from them.
  */
 import type { ModelConfig, TextConfig } from "../config/types.ts";
 import { createGraphBuilder, type GraphBuilder, type GraphOptions } from "../graph/builder.ts";
@@ -46,7 +47,8 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
     cuSeqlens: g.input("cuSeqlens", [offsetDim(sequences, 1)], "i32"),
     contextLens: g.input("contextLens", [sequences], "i32"),
   };
-  const featureValues = g.input("features", [features, config.hiddenSize], options.activationDType);
+  const slab = g.input("features", [g.symbol("slab"), config.hiddenSize], options.activationDType);
+  const featureSources = g.input("featureSources", [features], "i32");
   const featureRows = g.input("featureRows", [features], "i32");
   const chosenRows = g.symbol("logits");
   const logitRows = g.input("logitRows", [chosenRows], "i32");
@@ -58,9 +60,10 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
   };
 
   const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
-  let x = g.scope("embed", () =>
-    g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values: featureValues, rows: featureRows }),
-  );
+  let x = g.scope("embed", () => {
+    const values = g.gather_rows({ x: slab, rows: featureSources });
+    return g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values, rows: featureRows });
+  });
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
     // Behind the last attention every row is for itself: only those that are asked for go on.
     const isLast = layer === config.numHiddenLayers - 1;

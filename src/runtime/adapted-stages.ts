@@ -40,7 +40,7 @@ export class AdaptedStagesOpener {
 
   /** @throws OUT_OF_MEMORY, WEIGHTS_INVALID, CHECKPOINT_INVALID; nothing stays allocated then. */
   async open(adapters: readonly AdapterInSet[]): Promise<AdaptedStages> {
-    const { engine, graphs, pool, encoder, decoder } = this.#stages;
+    const { engine, graphs, pool, slab, encoder, decoder } = this.#stages;
     const vision = this.#compile(graphs.vision, adapters);
     const text = this.#compile(graphs.decoder, adapters);
     const taken: string[] = [];
@@ -48,8 +48,8 @@ export class AdaptedStagesOpener {
       for (const program of [vision, text]) await this.#take(program, adapters, taken);
       const executable = (program: Program) => engine.load(program, this.#weights());
       const ownEncoder =
-        vision && new VisionEncoder(engine, executable(vision), this.#config.vision, encoder.budgets);
-      const ownDecoder = text && new Decoder(engine, executable(text), this.#config.text, pool);
+        vision && new VisionEncoder(engine, executable(vision), this.#config.vision, slab, encoder.budgets);
+      const ownDecoder = text && new Decoder(engine, executable(text), this.#config.text, pool, slab);
       return {
         // A part that no adapter changes runs the model's own program.
         encoder: ownEncoder ?? encoder,

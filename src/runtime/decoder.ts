@@ -1,17 +1,19 @@
 /** Runs the decoder program over slices of one or more sequences. */
 import type { DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
 import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
-import { fromFloat32, toFloat32 } from "../tensor/convert.ts";
+import { toFloat32 } from "../tensor/convert.ts";
+import type { FeatureSlab } from "./feature-slab.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
 import { GREEDY, type SamplingRow, samplingInputs } from "./sampling-rows.ts";
 
-/** Vision features that stand in for the embeddings of some rows of a slice. */
+/** Vision features that stand in for the embeddings of some rows of a slice: as many sources as rows. */
 export interface SliceFeatures {
-  readonly tensor: DeviceTensor;
-  readonly firstRow: number;
-  /** Rows of the slice, ascending; as many as features. */
+  /** Rows of the feature slab. */
+  readonly sources: Int32Array;
+  /** Rows of the slice, each once. */
   readonly rows: Int32Array;
 }
 
@@ -28,12 +30,22 @@ export interface SequenceSlice {
   readonly sampling?: SamplingRow | undefined;
 }
 
-/** For each slice that asks, in the order of the slices. */
-export interface StepResult {
-  /** [vocabSize] each. */
-  readonly logits: readonly Float32Array[];
-  /** -1 where the largest logit is not finite or one is NaN. */
-  readonly tokens: readonly number[];
+/** What a slice asked for. */
+export interface SliceAnswer {
+  /** [vocabSize] */
+  readonly logits?: Float32Array;
+  /** -1 when the largest logit is not finite or one is NaN. */
+  readonly token?: number;
+  readonly error?: undefined;
+}
+
+/** Or why it was not run: memory that it needed was not there. Its sequence is as long as before then. */
+export type SliceResult = SliceAnswer | { readonly error: GlimtError };
+
+/** @throws the slice's error */
+export function answerOf(result: SliceResult | undefined): SliceAnswer {
+  if (!result || result.error) throw result?.error;
+  return result;
 }
 
 /**
@@ -49,52 +61,89 @@ export class Decoder {
   readonly #executable: Executable;
   readonly #config: TextConfig;
   readonly #pool: KvPool;
+  readonly #slab: FeatureSlab;
   readonly #rotary: ReturnType<typeof textRotary>;
   #logits: DeviceTensor | null = null;
 
-  constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool) {
+  constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool, slab: FeatureSlab) {
     this.#engine = engine;
     this.#executable = executable;
     this.#config = config;
     this.#pool = pool;
+    this.#slab = slab;
     this.#rotary = textRotary(config.rope);
   }
 
-  /** Runs one step. At most one slice may bring features. */
-  async forward(slices: readonly SequenceSlice[], options: RunOptions = {}): Promise<StepResult> {
-    for (const { sequence, inputIds } of slices) sequence.reserve(inputIds.length);
+  /**
+   * Runs one step: new tokens of any number of sequences, each sequence once. A slice whose pages do not fit memory
+   * fails alone; where the run itself runs out of it, halves of its slices are tried, down to one by one.
+   *
+   * @returns a result a slice. @throws what a run throws, but for OUT_OF_MEMORY; whether a sequence has grown is open
+   * then.
+   */
+  async forward(slices: readonly SequenceSlice[], options: RunOptions = {}): Promise<SliceResult[]> {
+    const results = new Map<SequenceSlice, SliceResult>();
+    const reserved = slices.filter((slice) => {
+      const error = outOfMemory(() => slice.sequence.reserve(slice.inputIds.length));
+      if (error) results.set(slice, { error });
+      return !error;
+    });
+    await this.#runGroup(reserved, options, results);
+    return slices.map((slice) => results.get(slice) as SliceResult);
+  }
+
+  async #runGroup(
+    slices: readonly SequenceSlice[],
+    options: RunOptions,
+    results: Map<SequenceSlice, SliceResult>,
+  ): Promise<void> {
+    if (slices.length === 0) return;
+    try {
+      const found = await this.#run(slices, options);
+      for (const [index, slice] of slices.entries()) results.set(slice, found[index] as SliceResult);
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      if (slices.length === 1) {
+        results.set(slices[0] as SequenceSlice, { error });
+        return;
+      }
+      const half = Math.ceil(slices.length / 2);
+      await this.#runGroup(slices.slice(0, half), options, results);
+      await this.#runGroup(slices.slice(half), options, results);
+    }
+  }
+
+  async #run(slices: readonly SequenceSlice[], options: RunOptions): Promise<SliceAnswer[]> {
     // Rows whose logits are read back come first: they are read in one go.
     const reading = slices.filter(({ wantsLogits }) => wantsLogits);
     const ending = [...reading, ...slices.filter(({ wantsLogits, sampling }) => !wantsLogits && sampling)];
     const inputs = this.#inputs(slices, ending);
     const logits = this.#logitsTensor(Math.max(1, ending.length));
     const tokens = new Int32Array(ending.length);
-    const features = this.#features(slices);
+    // Without features the slab is not bound, so that the step is the same whatever becomes of the slab.
+    const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
       tokens: inputs.inputIds.length,
       sequences: slices.length,
       blocks: inputs.blockTable.length / slices.length,
       pages: this.#pool.numPages,
-      features: features.rows.length,
+      slab: slab.rows,
+      features: inputs.featureRows.length,
       logits: ending.length,
       penalised: inputs.penalised.length,
     };
-    const buffers = {
-      ...inputs,
-      ...this.#pool.bindings(),
-      features: features.values,
-      featureRows: features.rows,
-      logits,
-      tokens,
-    };
+    const buffers = { ...inputs, ...this.#pool.bindings(), features: slab, logits, tokens };
     await this.#engine.run(this.#executable, { symbols, buffers }, options);
-    for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
-    return {
-      logits: reading.length > 0 ? await this.#readLogits(logits, reading.length) : [],
-      tokens: slices
-        .filter(({ sampling }) => sampling)
-        .map((slice) => tokens[ending.indexOf(slice)] as number),
-    };
+    const values = reading.length > 0 ? await this.#readLogits(logits, reading.length) : [];
+    return slices.map((slice) => {
+      const { sequence, inputIds, wantsLogits, sampling } = slice;
+      sequence.length += inputIds.length;
+      const row = ending.indexOf(slice);
+      return {
+        ...(wantsLogits && { logits: values[row] as Float32Array }),
+        ...(sampling && { token: tokens[row] as number }),
+      };
+    });
   }
 
   async #readLogits(tensor: DeviceTensor, rows: number): Promise<Float32Array[]> {
@@ -113,6 +162,10 @@ export class Decoder {
     const contextLens = new Int32Array(slices.length);
     const blocks = blockTableColumns(Math.max(...slices.map(({ sequence }) => sequence.blockTable.length)));
     const blockTable = new Int32Array(slices.length * blocks);
+    const features = slices.reduce((sum, slice) => sum + (slice.features?.rows.length ?? 0), 0);
+    const featureSources = new Int32Array(features);
+    const featureRows = new Int32Array(features);
+    let firstFeature = 0;
     slices.forEach((slice, index) => {
       const { sequence } = slice;
       const first = cuSeqlens[index] as number;
@@ -127,6 +180,9 @@ export class Decoder {
       cuSeqlens[index + 1] = first + count;
       contextLens[index] = sequence.length + count;
       blockTable.set(sequence.blockTable, index * blocks);
+      if (!slice.features) return;
+      featureSources.set(slice.features.sources, firstFeature);
+      for (const row of slice.features.rows) featureRows[firstFeature++] = first + row;
     });
     return {
       inputIds,
@@ -135,20 +191,11 @@ export class Decoder {
       cuSeqlens,
       contextLens,
       blockTable,
+      featureSources,
+      featureRows,
       logitRows: Int32Array.from(ending, (slice) => (cuSeqlens[slices.indexOf(slice) + 1] as number) - 1),
       ...samplingInputs(ending.map(({ sampling }) => sampling ?? GREEDY)),
     };
-  }
-
-  #features(slices: readonly SequenceSlice[]) {
-    const index = slices.findIndex(({ features }) => features !== undefined);
-    const features = slices[index]?.features;
-    if (!features) {
-      return { values: fromFloat32(this.#pool.layout.dtype, new Float32Array(0)), rows: new Int32Array(0) };
-    }
-    const before = slices.slice(0, index).reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-    const { tensor, firstRow, rows } = features;
-    return { values: { tensor, firstRow, rows: rows.length }, rows: rows.map((row) => row + before) };
   }
 
   /** Frees what it allocated for itself; it may be used again. */
@@ -162,5 +209,20 @@ export class Decoder {
     this.release();
     this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
     return this.#logits;
+  }
+}
+
+function isOutOfMemory(error: unknown): error is GlimtError {
+  return error instanceof GlimtError && error.code === "OUT_OF_MEMORY";
+}
+
+/** The error of a task that ran out of memory, or null. @throws what else it throws */
+function outOfMemory(task: () => void): GlimtError | null {
+  try {
+    task();
+    return null;
+  } catch (error) {
+    if (isOutOfMemory(error)) return error;
+    throw error;
   }
 }

@@ -14,6 +14,7 @@ import { storageBytes } from "../tensor/storage.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import { Decoder } from "./decoder.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
+import { FeatureSlab } from "./feature-slab.ts";
 import { KvPool, pageBytes } from "./kv-pool.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
@@ -25,6 +26,7 @@ export interface Stages extends ModelGraphs {
   readonly encoder: VisionEncoder;
   readonly decoder: Decoder;
   readonly pool: KvPool;
+  readonly slab: FeatureSlab;
   /** The model's weights on the device, by the names its programs bind them with. */
   readonly weights: ReadonlyMap<string, DeviceTensor>;
 }
@@ -87,13 +89,16 @@ export async function openStages(
     const report = (progress: Omit<LoadProgress, "memory">) => options.onProgress?.({ ...progress, memory });
     const weights = await uploadWeights(engine, [vision, decoder], rows, report);
     pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
+    const slab = new FeatureSlab(engine, backend.activationDType, config.text.hiddenSize);
+    const encoder = engine.load(vision, weights);
     return {
       ...model,
       weights,
       engine,
-      encoder: new VisionEncoder(engine, engine.load(vision, weights), config.vision, options.encoderBudgets),
-      decoder: new Decoder(engine, engine.load(decoder, weights), config.text, pool),
+      encoder: new VisionEncoder(engine, encoder, config.vision, slab, options.encoderBudgets),
+      decoder: new Decoder(engine, engine.load(decoder, weights), config.text, pool, slab),
       pool,
+      slab,
     };
   } catch (error) {
     engine.dispose();

@@ -85,6 +85,7 @@ export function planRequest(
       sequences: 1,
       blocks: promptPages,
       pages: promptPages,
+      slab: counts.visionTokens,
       features: Math.min(tokens, counts.visionTokens),
       logits: 1,
     }),

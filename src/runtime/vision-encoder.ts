@@ -11,6 +11,7 @@ import {
   packEncoderItems,
   prepareEncoderInputs,
 } from "./encoder-batch.ts";
+import type { FeatureRange, FeatureSlab } from "./feature-slab.ts";
 
 /** A piece of the work: features to copy, or items to run together, and the rows of the result that it gives. */
 interface Piece {
@@ -27,6 +28,7 @@ export class VisionEncoder {
   readonly #engine: Engine;
   readonly #executable: Executable;
   readonly #config: VisionConfig;
+  readonly #slab: FeatureSlab;
   /**
    * Where padded runs write, before their own rows are copied out. It holds the largest budget and is kept, so that a
    * run comes back with the same sizes and the same tensors, which a backend may have captured.
@@ -37,11 +39,13 @@ export class VisionEncoder {
     engine: Engine,
     executable: Executable,
     config: VisionConfig,
+    slab: FeatureSlab,
     budgets: readonly EncoderBudget[] = [],
   ) {
     this.#engine = engine;
     this.#executable = executable;
     this.#config = config;
+    this.#slab = slab;
     this.budgets = budgets;
   }
 
@@ -52,24 +56,29 @@ export class VisionEncoder {
     return numMergedTokens(item.gridThw, spatialMergeSize);
   }
 
-  /** Features of all items, one after another: [sum of numFeatures, outHiddenSize]. The caller frees the tensor. */
-  async encode(items: readonly VisionItem[], { signal, onProgress }: RunOptions = {}): Promise<DeviceTensor> {
+  /**
+   * Features of all items, one after another, in a range of the slab: the sum of numFeatures rows. The caller releases
+   * it. @throws OUT_OF_MEMORY, ABORTED, DISPOSED; nothing stays taken then.
+   */
+  async encode(items: readonly VisionItem[], { signal, onProgress }: RunOptions = {}): Promise<FeatureRange> {
     const { backend } = this.#engine;
     const pieces = this.#pieces(items);
     const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
-    const tensor = this.#engine.allocate(backend.activationDType, total, this.#config.outHiddenSize);
+    const range = this.#slab.take(total);
     try {
       for (const { work, firstRow, rows } of pieces) {
+        const target = range.deviceRows(firstRow, rows);
         if ("embeddings" in work) {
-          this.#engine.write(tensor, firstRow, fromFloat32(backend.activationDType, work.embeddings));
+          const values = fromFloat32(backend.activationDType, work.embeddings);
+          this.#engine.write(target.tensor, target.firstRow, values);
           continue;
         }
         const report = (share: number) => onProgress?.((firstRow + share * rows) / total);
-        await this.#run(work, { tensor, firstRow, rows }, { signal, onProgress: report });
+        await this.#run(work, target, { signal, onProgress: report });
       }
-      return tensor;
+      return range;
     } catch (error) {
-      this.#engine.free(tensor);
+      range.release();
       throw error;
     }
   }

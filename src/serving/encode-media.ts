@@ -33,7 +33,7 @@ async function readFeatures(
   items: readonly VisionItem[],
   options: RunOptions,
 ): Promise<Float32Array[]> {
-  const { engine } = core.parts;
+  const { engine, slab } = core.parts;
   if (items.length === 0) return [];
   const features = await encoder.encode(items, options);
   try {
@@ -41,11 +41,12 @@ async function readFeatures(
     let firstRow = 0;
     for (const item of items) {
       const rows = encoder.numFeatures(item);
-      parts.push(toFloat32(features.dtype, await engine.read(features, firstRow, rows)));
+      const { tensor, firstRow: from } = features.deviceRows(firstRow);
+      parts.push(toFloat32(slab.dtype, await engine.read(tensor, from, rows)));
       firstRow += rows;
     }
     return parts;
   } finally {
-    if (!core.disposed) engine.free(features);
+    if (!core.disposed) features.release();
   }
 }

@@ -1,8 +1,10 @@
 /** Generation: encode the pictures, read the prompt in chunks, then one token a step until something ends it. */
-import type { DeviceTensor } from "../backends/backend.ts";
+import type { RunOptions } from "../backends/backend.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
+import { answerOf, type SequenceSlice } from "../runtime/decoder.ts";
+import type { FeatureRange } from "../runtime/feature-slab.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import type { SamplingRow } from "../runtime/sampling-rows.ts";
 import { IncrementalDetokenizer } from "../text/detokenizer.ts";
@@ -144,7 +146,7 @@ async function readPrompt(
     clock.end("prefill");
     return after;
   } finally {
-    if (features && !core.disposed) core.parts.engine.free(features);
+    if (!core.disposed) features?.release();
   }
 }
 
@@ -153,7 +155,7 @@ async function prefill(
   stages: StagesLease,
   sequence: Sequence,
   inputs: DecoderPrompt,
-  features: DeviceTensor | null,
+  features: FeatureRange | null,
   sampling: SamplingRow,
   { signal, onProgress }: GenerateOptions,
 ): Promise<AfterPrompt> {
@@ -163,20 +165,19 @@ async function prefill(
   for (let start = 0; start < total; start += core.parts.prefillChunk) {
     const end = Math.min(start + core.parts.prefillChunk, total);
     const rows = Int32Array.from(rowsWithFeatures(featureRows, start, end));
+    const sources = features && rows.map((_, index) => features.firstRow + firstFeature + index);
     const slice = {
       sequence,
       inputIds: inputIds.slice(start, end),
       positionIds: positionIds.map((axis) => axis.slice(start, end)) as PositionIds,
-      features: features && rows.length > 0 ? { tensor: features, firstRow: firstFeature, rows } : undefined,
+      features: sources ? { sources, rows } : undefined,
       ...(end === total && { wantsLogits: true, sampling }),
     };
     firstFeature += rows.length;
     const report = (share: number) =>
       onProgress?.({ stage: "prefill", share: (start + share * (end - start)) / total });
-    const { logits, tokens } = await core.run(() =>
-      stages.decoder.forward([slice], { signal, onProgress: report }),
-    );
-    if (end === total) return { logits: logits[0] as Float32Array, token: tokens[0] as number };
+    const after = await forward(core, stages, slice, { signal, onProgress: report });
+    if (end === total) return after as AfterPrompt;
   }
   throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
 }
@@ -196,8 +197,14 @@ async function step(
     positionIds: textPositions(sequence.length, 1, ropeDelta),
     sampling,
   };
-  const { tokens } = await core.run(() => stages.decoder.forward([slice], { signal }));
-  return tokens[0] as number;
+  const { token } = await forward(core, stages, slice, { signal });
+  return token as number;
+}
+
+/** One step of one sequence. @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
+async function forward(core: ModelCore, stages: StagesLease, slice: SequenceSlice, options: RunOptions) {
+  const [result] = await core.run(() => stages.decoder.forward([slice], options));
+  return answerOf(result);
 }
 
 /** Rows of the chunk [start, end) that take a feature, counted from its start. */

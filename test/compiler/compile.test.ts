@@ -20,6 +20,7 @@ const symbols = {
   sequences: 2,
   blocks: 3,
   pages: 9,
+  slab: 6,
   features: 4,
   logits: 2,
   penalised: 3,

@@ -1,13 +1,15 @@
 /** The programs of a golden checkpoint on a backend, without tokenizer and processor: stages to test one by one. */
 
 import { storedWeightDType } from "../../src/api/weight-dtype.ts";
-import type { Backend, DeviceTensor } from "../../src/backends/backend.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { CompileOptions } from "../../src/compiler/compile.ts";
 import { type PositionIds, textPositions } from "../../src/mrope/positions.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
+import { answerOf, type SequenceSlice } from "../../src/runtime/decoder.ts";
+import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages as openStagesOf } from "../../src/runtime/open-stages.ts";
 import { toFloat32 } from "../../src/tensor/convert.ts";
@@ -27,23 +29,25 @@ export async function openStages(
   compile: CompileOptions = {},
 ): Promise<Stages> {
   const checkpoint = await openCheckpoint(await openDirectory(directory));
-  const { engine, encoder, decoder, pool } = await openStagesOf(backend, checkpoint.config, {
+  const { engine, encoder, decoder, pool, slab } = await openStagesOf(backend, checkpoint.config, {
     mainDType: checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
     weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
     compile,
   });
 
-  const encode = async (golden: GoldenCase): Promise<DeviceTensor | null> => {
+  const encode = async (golden: GoldenCase): Promise<FeatureRange | null> => {
     const items = visionItems(golden);
     return items.length === 0 ? null : encoder.encode(items);
   };
+  const step = async (slice: SequenceSlice) => answerOf((await decoder.forward([slice]))[0]).logits;
   return {
     async encode(golden) {
       const features = await encode(golden);
       if (!features) return null;
-      const values = toFloat32(features.dtype, await engine.read(features));
-      engine.free(features);
+      const { tensor, firstRow, rows } = features.deviceRows();
+      const values = toFloat32(slab.dtype, await engine.read(tensor, firstRow, rows));
+      features.release();
       return values;
     },
     async decode(golden, chunk = golden.inputIds.length) {
@@ -60,18 +64,19 @@ export async function openStages(
           Int32Array.from(golden.positionIds[index]?.slice(start, end) ?? []);
         const positionIds: PositionIds = [axis(0), axis(1), axis(2)];
         const slice = { sequence, inputIds, positionIds, wantsLogits: end === golden.inputIds.length };
-        const withFeatures =
-          features && rows.length > 0 ? { ...slice, features: { tensor: features, firstRow, rows } } : slice;
-        logits.push(...(await decoder.forward([withFeatures])).logits);
+        const first = firstRow;
+        const sources = rows.map((_, index) => (features?.firstRow ?? 0) + first + index);
+        const after = await step(rows.length > 0 ? { ...slice, features: { sources, rows } } : slice);
+        if (after) logits.push(after);
         firstRow += rows.length;
       }
       for (const tokenId of golden.greedyIds.slice(0, -1)) {
         const positionIds = textPositions(sequence.length, 1, golden.ropeDelta);
         const slice = { sequence, inputIds: [tokenId], positionIds, wantsLogits: true };
-        logits.push(...(await decoder.forward([slice])).logits);
+        logits.push((await step(slice)) as Float32Array);
       }
       sequence.release();
-      if (features) engine.free(features);
+      features?.release();
       return logits;
     },
     dispose: () => engine.dispose(),

@@ -7,7 +7,7 @@ import type { ModelConfig } from "../../src/config/types.ts";
 import { MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
 import { seededRows } from "../../src/conformance/seeded-weights.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
-import type { SequenceSlice } from "../../src/runtime/decoder.ts";
+import { answerOf, type SequenceSlice, type SliceResult } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
@@ -54,6 +54,15 @@ async function open() {
   return { ...stages, bytesOf };
 }
 
+/** What the slices that asked got, in their order. */
+function gathered(results: readonly SliceResult[]) {
+  const answers = results.map(answerOf);
+  return {
+    logits: answers.flatMap(({ logits }) => (logits ? [logits] : [])),
+    tokens: answers.flatMap(({ token }) => (token === undefined ? [] : [token])),
+  };
+}
+
 function argmax(values: Float32Array): number {
   return values.indexOf(Math.max(...values));
 }
@@ -71,7 +80,7 @@ test("a step of 64 sequences reads back a token each, and logits only where they
   const step = (extra: (index: number) => Partial<SequenceSlice>) =>
     bytesOf(async () => {
       for (const { sequence } of slices) sequence.length = 0;
-      return decoder.forward(slices.map((slice, index) => ({ ...slice, ...extra(index) })));
+      return gathered(await decoder.forward(slices.map((slice, index) => ({ ...slice, ...extra(index) }))));
     });
   const [all, allBytes] = await step(() => ({ wantsLogits: true, sampling: GREEDY }));
   assert.is(allBytes, 64 * (4 * vocabSize + 4));
@@ -113,8 +122,8 @@ test("each sequence is sampled by its own settings", async () => {
     sampling,
   });
   const everything = Array.from({ length: vocabSize }, (_, token) => token);
-  const [first] = (await decoder.forward([slice(GREEDY)])).tokens as [number];
-  const { tokens, logits } = await decoder.forward([
+  const [first] = gathered(await decoder.forward([slice(GREEDY)])).tokens as [number];
+  const results = await decoder.forward([
     // Hot enough to be uniform: the same draw chooses other tokens by other seeds.
     ...[1, 2, 3].map((seed) => slice(new Sampler({ ...options, temperature: 1e6, seed }, []).next())),
     // The best is penalised out of the way; all are penalised alike.
@@ -122,6 +131,7 @@ test("each sequence is sampled by its own settings", async () => {
     slice(new Sampler({ ...options, repetitionPenalty: 2 }, everything).next()),
     slice(GREEDY),
   ]);
+  const { tokens, logits } = gathered(results);
   assert.is(new Set(tokens.slice(0, 3)).size, 3);
   const others = (logits[0] as Float32Array).slice();
   const best = others[first] as number;

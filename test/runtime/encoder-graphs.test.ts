@@ -75,29 +75,30 @@ function items(grids: readonly GridThw[], config: VisionConfig, random: Random):
 
 async function open(checkpoint: Checkpoint, graphs: boolean) {
   const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs });
-  const { engine, encoder, weights } = await openStages(backend, checkpoint.config, {
+  const { engine, encoder, slab, weights } = await openStages(backend, checkpoint.config, {
     mainDType: checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
     weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
     encoderBudgets: BUDGETS,
   });
-  return { engine: engine as CudaEngine, encoder, weights };
+  return { engine: engine as CudaEngine, encoder, slab, weights };
 }
 
 async function encodeSteps(checkpoint: Checkpoint, graphs: boolean) {
-  const { engine, encoder } = await open(checkpoint, graphs);
+  const { engine, encoder, slab } = await open(checkpoint, graphs);
   const { vision } = checkpoint.config;
   const random = new Random("pictures");
   const features: HostArray[] = [];
   const statistics: number[][] = [];
   for (const [, grids] of STEPS) {
-    const tensor = await encoder.encode(items(grids, vision, random));
+    const range = await encoder.encode(items(grids, vision, random));
     assert.equal(
-      [tensor.rows, tensor.cols],
+      [range.rows, slab.cols],
       [grids.reduce((sum, grid) => sum + numPatches(grid) / 4, 0), vision.outHiddenSize],
     );
-    features.push(await engine.read(tensor));
-    engine.free(tensor);
+    const { tensor, firstRow, rows } = range.deviceRows();
+    features.push(await engine.read(tensor, firstRow, rows));
+    range.release();
     const { eagerRuns, graphCaptures, graphReplays } = engine.statistics;
     statistics.push([eagerRuns, graphCaptures, graphReplays]);
   }
@@ -128,7 +129,7 @@ test("the tensor that padded runs write to is as large as the largest budget, an
   const { vision } = checkpoint.config;
   const random = new Random("pictures");
   const encode = async (grids: readonly GridThw[]) =>
-    engine.free(await encoder.encode(items(grids, vision, random)));
+    (await encoder.encode(items(grids, vision, random))).release();
   // What is freed right after a run goes when the engine's thread gets to it, before whatever is asked of it later.
   const marker = engine.allocate("f32", 1, 1);
   const settledBytes = async () => {

@@ -62,9 +62,9 @@ async function encode(
   const parts: number[] = [];
   for (const batch of inOneBatch ? [items] : items.map((item) => [item])) {
     const features = await encoder.encode(batch);
-    const rows = batch.reduce((sum, item) => sum + encoder.numFeatures(item), 0);
-    parts.push(...((await engine.read(features, 0, rows)) as Float32Array));
-    engine.free(features);
+    const { tensor, firstRow, rows } = features.deviceRows();
+    parts.push(...((await engine.read(tensor, firstRow, rows)) as Float32Array));
+    features.release();
   }
   engine.dispose();
   return parts;
