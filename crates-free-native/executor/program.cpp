@@ -106,6 +106,8 @@ ProgramInfo decode_program(const void* bytes, size_t size) {
   const auto symbols = reader.read<uint32_t>(), buffers = reader.read<uint32_t>(), tensors = reader.read<uint32_t>(),
              instructions = reader.read<uint32_t>();
   result.slot_count = reader.read<uint32_t>();
+  result.activation = reader.read<program::DType>();
+  if (result.activation >= program::DType::i32) invalid("the activations' dtype does not exist");
   reader.expect(symbols, sizeof(program::Symbol) / 4);
   for (uint32_t i = 0; i < symbols; i++) {
     const auto symbol = reader.read<program::Symbol>();

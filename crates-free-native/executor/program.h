@@ -44,6 +44,8 @@ struct InstructionInfo {
 
 struct ProgramInfo {
   std::string name;
+  // Of every activation and state.
+  program::DType activation = program::DType::f32;
   std::vector<std::string> symbols;
   std::vector<BufferInfo> buffers;
   std::vector<TensorInfo> tensors;

@@ -2,7 +2,7 @@
 
 import type { OpName } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import type { Program } from "../program/program.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, HostArray, WeightDType } from "../tensor/dtype.ts";
 
@@ -85,7 +85,7 @@ export interface RunBindings {
 
 /** A program ready to run, with its weights bound. Freed when nobody holds it any more, or with its engine. */
 export interface Executable {
-  readonly program: Program;
+  readonly program: VerifiedProgram;
 }
 
 /** One opened backend: it owns device memory and frees all of it in `dispose`. Calls must not overlap. */
@@ -109,7 +109,7 @@ export interface Engine {
   /** Stores a weight as `source.spec.dtype`, packed for the role it has in programs. @throws OUT_OF_MEMORY */
   uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<DeviceTensor>;
   /** @throws PROGRAM_INVALID when a weight is missing or of another shape, BACKEND_UNAVAILABLE for an op it lacks. */
-  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable;
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable;
   /**
    * Runs the whole program; outputs land in the tensors bound to them. Yields to the event loop now and then.
    * @throws INPUT_INVALID naming a buffer that is missing or too small; ABORTED; the engine stays usable.

@@ -1,7 +1,7 @@
-/** The compiler: checks, passes (checked again after each), memory plan, program. */
+/** The compiler: checks, passes (checked again after each), memory plan, program, verification. */
 import type { Graph } from "../graph/graph.ts";
 import type { OpName } from "../graph/ops.ts";
-import type { Program } from "../program/program.ts";
+import { type VerifiedProgram, verifyProgram } from "../program/verify-program.ts";
 import { lowerGraph } from "./lower.ts";
 import type { SizeHints } from "./memory-plan.ts";
 import { expandCompositions, fuseCompositions } from "./passes/fuse-compositions.ts";
@@ -23,8 +23,8 @@ export interface CompileOptions {
 }
 
 /** @throws GRAPH_INVALID when the graph, or what a pass made of it, breaks a rule. */
-export function compileGraph(graph: Graph, options: CompileOptions = {}): Program {
-  return lowerGraph(optimizeGraph(graph, options), options.sizeHints ?? {});
+export function compileGraph(graph: Graph, options: CompileOptions = {}): VerifiedProgram {
+  return verifyProgram(lowerGraph(optimizeGraph(graph, options), options.sizeHints ?? {}));
 }
 
 /** The graph after all passes: what `compileGraph` lowers. */

@@ -77,7 +77,16 @@ export function lowerGraph(graph: Graph, sizeHints: SizeHints): Program {
   const symbols = [
     ...new Set([...buffers, ...tensors.all].flatMap(({ rows, cols }) => [rows, cols].flatMap(symbolOf))),
   ];
-  return { name: graph.name, symbols, buffers, tensors: tensors.all, instructions, slotCount, weights };
+  return {
+    name: graph.name,
+    activation: graph.activationDType,
+    symbols,
+    buffers,
+    tensors: tensors.all,
+    instructions,
+    slotCount,
+    weights,
+  };
 }
 
 /** Follows views, aliases and allowed in-place reuse to the value that owns the memory. */

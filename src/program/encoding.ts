@@ -7,11 +7,12 @@ import type { AttrSpec } from "../graph/op-definition.ts";
 import { OPS, type OpName, opByCode } from "../graph/ops.ts";
 import type { Dim } from "../tensor/dims.ts";
 import { DTYPES } from "../tensor/dtype.ts";
-import { BUFFER_KINDS, BUFFER_ROLES, PROGRAM_VERSION, type Program } from "./program.ts";
+import { BUFFER_KINDS, BUFFER_ROLES, PROGRAM_VERSION } from "./program.ts";
+import { type VerifiedProgram, verifyProgram } from "./verify-program.ts";
 
 export const PROGRAM_MAGIC = 0x504d4c47; // "GLMP"
-/** magic, version, total words before strings, string bytes, name, symbols, buffers, tensors, instructions, slots */
-export const HEADER_WORDS = 10;
+/** magic, version, total words before strings, string bytes, name, symbols, buffers, tensors, instructions, slots, activation */
+export const HEADER_WORDS = 11;
 export const SYMBOL_WORDS = 2;
 export const DIM_WORDS = 4;
 export const BUFFER_WORDS = 6 + 2 * DIM_WORDS;
@@ -21,15 +22,13 @@ export const INSTRUCTION_WORDS = 6;
 /** Symbol index of a constant dimension: the value is its `add`. */
 export const NO_SYMBOL = 0xffffffff;
 
-export function encodeProgram(program: Program): Uint8Array {
+export function encodeProgram(program: VerifiedProgram): Uint8Array {
   const words: number[] = [];
   const strings = new StringSection();
   const push = (...values: number[]) => words.push(...values.map((value) => value >>> 0));
   const pushDim = (dim: Dim) => {
     if (typeof dim === "number") return push(NO_SYMBOL, 0, 1, dim);
-    const symbol = program.symbols.indexOf(dim.symbol);
-    if (symbol < 0) throw new GlimtError("PROGRAM_INVALID", `The symbol "${dim.symbol}" is not declared.`);
-    push(symbol, dim.num, dim.den, dim.add);
+    push(program.symbols.indexOf(dim.symbol), dim.num, dim.den, dim.add);
   };
   const floatBits = new DataView(new ArrayBuffer(4));
   const attrWord = (spec: AttrSpec, value: number) => {
@@ -41,7 +40,7 @@ export function encodeProgram(program: Program): Uint8Array {
   const nameOffset = strings.add(program.name)[0];
   push(PROGRAM_MAGIC, PROGRAM_VERSION, 0, 0, nameOffset);
   push(program.symbols.length, program.buffers.length, program.tensors.length, program.instructions.length);
-  push(program.slotCount);
+  push(program.slotCount, DTYPES.indexOf(program.activation));
   for (const symbol of program.symbols) push(...strings.add(symbol));
   for (const buffer of program.buffers) {
     push(BUFFER_KINDS.indexOf(buffer.kind), BUFFER_ROLES.indexOf(buffer.role), DTYPES.indexOf(buffer.dtype));
@@ -74,9 +73,9 @@ export function encodeProgram(program: Program): Uint8Array {
 
 /**
  * The program in `bytes`, without its weight specs.
- * @throws PROGRAM_INVALID when the bytes are of another version, truncated or inconsistent.
+ * @throws PROGRAM_INVALID when the bytes are of another version or truncated, or the program breaks a rule.
  */
-export function decodeProgram(bytes: Uint8Array): Program {
+export function decodeProgram(bytes: Uint8Array): VerifiedProgram {
   const reader = new WordReader(bytes);
   if (reader.u32() !== PROGRAM_MAGIC) throw invalid("these bytes are no program");
   const version = reader.u32();
@@ -92,6 +91,7 @@ export function decodeProgram(bytes: Uint8Array): Program {
     reader.u32(),
   ];
   const slotCount = reader.u32();
+  const activation = at(DTYPES, reader.u32(), "dtype");
   const symbols = repeat(symbolCount, () => reader.string(reader.u32(), reader.u32()));
   const readDim = (): Dim => {
     const [symbol, num, den, add] = [reader.u32(), reader.u32(), reader.u32(), reader.i32()];
@@ -131,7 +131,16 @@ export function decodeProgram(bytes: Uint8Array): Program {
     const outputs = repeat(outputCount, operand);
     return { op, inputs, outputs, attrs: readAttrs(op, attrCount, reader), scope };
   });
-  return { name, symbols, buffers, tensors, instructions, slotCount, weights: [] };
+  return verifyProgram({
+    name,
+    activation,
+    symbols,
+    buffers,
+    tensors,
+    instructions,
+    slotCount,
+    weights: [],
+  });
 }
 
 function readAttrs(op: OpName, count: number, reader: WordReader): number[] {

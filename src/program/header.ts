@@ -24,6 +24,7 @@ export function programHeader(): string {
     struct("Header", [
       "uint32_t magic, version, words, stringBytes, name;",
       "uint32_t symbolCount, bufferCount, tensorCount, instructionCount, slotCount;",
+      "DType activation;",
     ]),
     sizeCheck("Header", encoding.HEADER_WORDS),
     struct("Symbol", ["uint32_t name, nameLength;"]),

@@ -9,7 +9,7 @@ import type { Dim } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
 
 /** Raised whenever a reader of older bytes would go wrong. */
-export const PROGRAM_VERSION = 1;
+export const PROGRAM_VERSION = 2;
 
 export const BUFFER_KINDS = ["weight", "state", "input", "output", "temporary"] as const;
 export type BufferKind = (typeof BUFFER_KINDS)[number];
@@ -55,6 +55,8 @@ export interface Instruction {
 
 export interface Program {
   readonly name: string;
+  /** Type of every activation and state. */
+  readonly activation: DType;
   readonly symbols: readonly string[];
   readonly buffers: readonly ProgramBuffer[];
   readonly tensors: readonly ProgramTensor[];

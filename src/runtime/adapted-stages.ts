@@ -6,7 +6,7 @@ import { type ActiveAdapter, applyAdapters } from "../compiler/passes/apply-adap
 import type { ModelConfig } from "../config/types.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import type { Program } from "../program/program.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
 import { Decoder } from "./decoder.ts";
 import type { Stages } from "./open-stages.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
@@ -46,7 +46,7 @@ export class AdaptedStagesOpener {
     const taken: string[] = [];
     try {
       for (const program of [vision, text]) await this.#take(program, adapters, taken);
-      const executable = (program: Program) => engine.load(program, this.#weights());
+      const executable = (program: VerifiedProgram) => engine.load(program, this.#weights());
       const ownEncoder =
         vision && new VisionEncoder(engine, executable(vision), this.#config.vision, slab, encoder.budgets);
       const ownDecoder = text && new Decoder(engine, executable(text), this.#config.text, pool, slab);
@@ -66,14 +66,18 @@ export class AdaptedStagesOpener {
     }
   }
 
-  #compile(graph: Graph, adapters: readonly AdapterInSet[]): Program | null {
+  #compile(graph: Graph, adapters: readonly AdapterInSet[]): VerifiedProgram | null {
     const pass = applyAdapters(adapters);
     if (pass.run(graph) === graph) return null;
     const { compile } = this.#stages;
     return compileGraph(graph, { ...compile, passes: [pass, ...(compile.passes ?? DEFAULT_PASSES)] });
   }
 
-  async #take(program: Program | null, adapters: readonly AdapterInSet[], taken: string[]): Promise<void> {
+  async #take(
+    program: VerifiedProgram | null,
+    adapters: readonly AdapterInSet[],
+    taken: string[],
+  ): Promise<void> {
     for (const spec of program?.weights ?? []) {
       const from = adapters.find(({ id }) => id === spec.origin);
       if (!program || !from) continue;
@@ -83,7 +87,7 @@ export class AdaptedStagesOpener {
     }
   }
 
-  async #upload(program: Program, spec: WeightSpec, adapter: Adapter): Promise<Held> {
+  async #upload(program: VerifiedProgram, spec: WeightSpec, adapter: Adapter): Promise<Held> {
     const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
     const tensor = await this.#stages.engine.uploadWeight(adapterRows(adapter, spec), role);
     const held = { tensor, users: 0 };

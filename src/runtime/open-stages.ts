@@ -8,7 +8,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
-import type { Program } from "../program/program.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { chooseBackend } from "./choose-backend.ts";
@@ -124,7 +124,10 @@ export function buildModel(
   };
 }
 
-export function compileModel({ graphs, compile }: ModelGraphs): { vision: Program; decoder: Program } {
+export function compileModel({ graphs, compile }: ModelGraphs): {
+  vision: VerifiedProgram;
+  decoder: VerifiedProgram;
+} {
   return {
     vision: compileGraph(graphs.vision, compile),
     decoder: compileGraph(graphs.decoder, compile),
@@ -133,7 +136,7 @@ export function compileModel({ graphs, compile }: ModelGraphs): { vision: Progra
 
 async function uploadWeights(
   engine: Engine,
-  programs: readonly Program[],
+  programs: readonly VerifiedProgram[],
   rows: readonly WeightRows[],
   report: (progress: Omit<LoadProgress, "memory">) => void,
 ): Promise<Map<string, DeviceTensor>> {

@@ -1,4 +1,4 @@
-/** Programs that must be refused before they run, as data and as bytes; and slices that change nothing. */
+/** Weights and bytes that must be refused before they run; and slices that change nothing. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
@@ -6,69 +6,18 @@ import { WasmExecutable } from "../../src/backends/wasm/executable.ts";
 import { instantiateKernels } from "../../src/backends/wasm/kernels.ts";
 import { WasmMemory } from "../../src/backends/wasm/memory.ts";
 import { uploadWeight } from "../../src/backends/wasm/upload.ts";
+import { weightRows } from "../../src/conformance/harness.ts";
+import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
-import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../../src/program/program.ts";
+import type { ProgramBuffer } from "../../src/program/program.ts";
+import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import { deepProgram, failure, indexProgram, programOf, uploadAll, wave } from "./wasm-sample.ts";
-
-type Change = (program: Program) => Program;
-
-const instruction = (index: number, change: Partial<Instruction>): Change => {
-  return (program) => ({
-    ...program,
-    instructions: program.instructions.map((old, at) => (at === index ? { ...old, ...change } : old)),
-  });
-};
-const buffer = (name: string, change: Partial<ProgramBuffer>): Change => {
-  return (program) => ({
-    ...program,
-    buffers: program.buffers.map((old) => (old.name === name ? { ...old, ...change } : old)),
-  });
-};
-const operand = (at: number, input: number, change: Partial<ProgramTensor>): Change => {
-  return (program) => ({
-    ...program,
-    tensors: program.tensors.map((old, index) =>
-      index === program.instructions[at]?.inputs[input] ? { ...old, ...change } : old,
-    ),
-  });
-};
-
-const REFUSED: readonly [name: string, change: Change, message: RegExp][] = [
-  ["an op that does not exist", instruction(0, { op: "multiply" as "add" }), /no operation/],
-  ["a view as an instruction", instruction(0, { op: "slice" }), /no operation/],
-  ["an input too few", instruction(0, { inputs: [0] }), /another number/],
-  ["an attribute too many", instruction(0, { attrs: [1] }), /another number/],
-  ["a tensor that does not exist", instruction(0, { inputs: [0, 99] }), /tensor 99/],
-  ["a negative tensor", instruction(0, { inputs: [-1, 0] }), /tensor -1/],
-  ["a buffer that does not exist", operand(0, 0, { buffer: 77 }), /does not exist/],
-  ["a wrong width", operand(0, 0, { cols: 7 }), /shape/],
-  ["rows that differ", operand(0, 0, { rows: 3 }), /y is/],
-  ["a part of a weight", operand(0, 1, { colOffset: 8 }), /whole weight/],
-  ["a weight for rows in a linear", buffer("w", { role: "rows" }), /expected matrix/],
-  ["a weight that is no weight", buffer("w", { kind: "input" }), /whole weight/],
-  ["activations in bf16", buffer("x", { dtype: "bf16" }), /bf16/],
-  ["an output over an input", buffer("y", { kind: "input" }), /overwrite/],
-];
-
-for (const [name, change, message] of REFUSED) {
-  test(`refused: ${name}`, async () => {
-    const engine = await wasmBackend.open();
-    const program = deepProgram(16, 2);
-    const weights = await uploadAll(engine, program, (_, size) => new Float32Array(size));
-    const held = engine.liveBytes;
-    const found = await failure(() => engine.load(change(program), weights));
-    assert.is(found.code, "PROGRAM_INVALID", found.message);
-    assert.match(found.message, message);
-    assert.is(engine.liveBytes, held);
-    engine.dispose();
-  });
-}
 
 test("a weight uploaded for another role is refused", async () => {
   const engine = await wasmBackend.open();
   const program = deepProgram(16, 1);
-  const rows = { ...program, buffers: program.buffers.map((old) => ({ ...old, role: "rows" as const })) };
-  const weights = await uploadAll(engine, rows, (_, size) => new Float32Array(size));
+  const source = weightRows(program.weights[0] as WeightSpec, new Float32Array(256));
+  const weights = new Map([["w", await engine.uploadWeight(source, "rows")]]);
   assert.match((await failure(() => engine.load(program, weights))).message, /role matrix/);
   engine.dispose();
 });
@@ -110,7 +59,7 @@ test("the kernels survive any bytes: every truncation, and every word replaced b
 
 const SLICED: readonly [
   name: string,
-  program: () => Program,
+  program: () => VerifiedProgram,
   inputs: Record<string, Float32Array | Int32Array>,
 ][] = [
   [

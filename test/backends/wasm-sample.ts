@@ -4,13 +4,13 @@ import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
-import type { Program } from "../../src/program/program.ts";
+import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 export function programOf(
   build: (builder: GraphBuilder) => Record<string, Value>,
   weightDType: WeightDType = "f32",
-): Program {
+): VerifiedProgram {
   const builder = createGraphBuilder({
     name: "sample",
     activationDType: "f32",
@@ -20,7 +20,7 @@ export function programOf(
 }
 
 /** y = depth times linear(x, w) for [tokens, width] rows. */
-export function deepProgram(width: number, depth: number): Program {
+export function deepProgram(width: number, depth: number): VerifiedProgram {
   return programOf((builder) => {
     let x = builder.input("x", [builder.symbol("tokens"), width], "f32");
     const w = builder.weight("w", [width, width]);
@@ -30,7 +30,7 @@ export function deepProgram(width: number, depth: number): Program {
 }
 
 /** y = table[ids] gathered by rows, then written back at places. */
-export function indexProgram(): Program {
+export function indexProgram(): VerifiedProgram {
   return programOf((builder) => {
     const tokens = builder.symbol("tokens");
     const ids = builder.input("ids", [tokens], "i32");
@@ -41,7 +41,7 @@ export function indexProgram(): Program {
 
 export async function uploadAll(
   engine: Pick<Engine, "uploadWeight">,
-  program: Program,
+  program: VerifiedProgram,
   values: (name: string, size: number) => ArrayLike<number>,
 ): Promise<Map<string, DeviceTensor>> {
   const weights = new Map<string, DeviceTensor>();

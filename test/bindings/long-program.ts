@@ -3,7 +3,7 @@ import type { DeviceTensor, Engine, Executable } from "../../src/backends/backen
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
-import type { Program } from "../../src/program/program.ts";
+import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 
 /** Products of a run that ends within a second. */
 const SHORT = 100;
@@ -12,7 +12,7 @@ export const ENDLESS = 20000;
 export const WIDTH = 128;
 
 /** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. */
-export function longProgram(steps = SHORT): Program {
+export function longProgram(steps = SHORT): VerifiedProgram {
   const builder = createGraphBuilder({ name: "long", activationDType: "f32", weightDType: () => "f32" });
   const w = builder.weight("w", [WIDTH, WIDTH]);
   let y = builder.input("x", [builder.symbol("rows"), WIDTH], "f32");

@@ -14,12 +14,12 @@ import { weightRows } from "../../src/conformance/harness.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
-import type { Program } from "../../src/program/program.ts";
+import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 /** y = x wᵀ for each id: y = linear(embed(ids, table), w), with the identity as w. */
-function sampleProgram(weightDType: WeightDType): Program {
+function sampleProgram(weightDType: WeightDType): VerifiedProgram {
   const builder = createGraphBuilder({
     name: "sample",
     activationDType: "f32",

@@ -2,7 +2,7 @@
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { encodeProgram } from "../../program/encoding.ts";
-import type { Program } from "../../program/program.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import { formatCode } from "../../tensor/storage.ts";
 import type {
@@ -15,6 +15,7 @@ import type {
   RunOptions,
   WeightRows,
 } from "../backend.ts";
+import { bindWeights } from "../bind-weights.ts";
 import type {
   CudaAddon,
   DeviceMemory,
@@ -38,7 +39,7 @@ export interface CudaEngineOptions {
 }
 
 class CudaExecutable implements Executable {
-  readonly program: Program;
+  readonly program: VerifiedProgram;
   readonly handle: ExecutableHandle;
   readonly engine: CudaEngine;
   /** What it reads; one that is freed makes it useless. */
@@ -46,7 +47,7 @@ class CudaExecutable implements Executable {
   readonly repeats = new Repeats();
 
   constructor(
-    program: Program,
+    program: VerifiedProgram,
     handle: ExecutableHandle,
     engine: CudaEngine,
     weights: readonly CudaTensor[],
@@ -152,12 +153,11 @@ export class CudaEngine implements Engine {
     }
   }
 
-  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const engine = this.#alive();
-    const bound = program.buffers.flatMap(({ kind, name }) => {
-      const tensor = kind === "weight" ? weights.get(name) : undefined;
-      return tensor ? [[name, ownedTensor(tensor, engine)] as const] : [];
-    });
+    const bound = bindWeights(program, weights).flatMap((tensor, index) =>
+      tensor ? [[program.buffers[index]?.name ?? "", ownedTensor(tensor, engine)] as const] : [],
+    );
     const handle = native(() =>
       this.#addon.load(
         engine,

@@ -2,8 +2,9 @@
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { decodeProgram, encodeProgram } from "../../program/encoding.ts";
-import type { Instruction, Program } from "../../program/program.ts";
+import type { Instruction } from "../../program/program.ts";
 import { slotBytes } from "../../program/sizes.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
@@ -15,6 +16,7 @@ import type {
   RunOptions,
   WeightRows,
 } from "../backend.ts";
+import { bindWeights } from "../bind-weights.ts";
 import { checkCopy } from "../check-copy.ts";
 import { type ComputeOp, callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
@@ -27,11 +29,11 @@ import { readWeight } from "./weights.ts";
 const YIELD_AFTER_MS = 20;
 
 class ReferenceExecutable implements Executable {
-  readonly program: Program;
+  readonly program: VerifiedProgram;
   /** By buffer index; null for buffers that are no weight. */
   readonly weights: readonly (ReferenceTensor | null)[];
 
-  constructor(program: Program, weights: readonly (ReferenceTensor | null)[]) {
+  constructor(program: VerifiedProgram, weights: readonly (ReferenceTensor | null)[]) {
     this.program = program;
     this.weights = weights;
   }
@@ -105,29 +107,10 @@ export class ReferenceEngine implements Engine {
     }
   }
 
-  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     this.#checkLive();
     const decoded = decodeProgram(encodeProgram(program));
-    for (const { op, scope } of decoded.instructions) {
-      if (!(op in KERNELS)) {
-        throw new GlimtError(
-          "PROGRAM_INVALID",
-          `${program.name}: ${scope}.${op} is a view, not an instruction.`,
-        );
-      }
-    }
-    const bound = decoded.buffers.map(({ kind, name, dtype, rows, cols }) => {
-      if (kind !== "weight") return null;
-      const tensor = weights.get(name);
-      if (!tensor) throw new GlimtError("PROGRAM_INVALID", `${program.name}: weight "${name}" is missing.`);
-      if (tensor.dtype !== dtype || tensor.rows !== rows || tensor.cols !== cols) {
-        throw new GlimtError(
-          "PROGRAM_INVALID",
-          `${program.name}: weight "${name}" is ${tensor.dtype}[${tensor.rows}, ${tensor.cols}], expected ${dtype}[${rows}, ${cols}].`,
-        );
-      }
-      return this.#memory.owned(tensor);
-    });
+    const bound = bindWeights(decoded, weights).map((tensor) => tensor && this.#memory.owned(tensor));
     return new ReferenceExecutable(decoded, bound);
   }
 

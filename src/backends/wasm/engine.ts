@@ -1,8 +1,7 @@
 /** The WebAssembly engine: one instance of the kernel module, its memory, and the loop that runs programs in slices. */
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
-import type { Program } from "../../program/program.ts";
-import { checkProgram } from "../../program/verify-program.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type {
   Backend,
@@ -102,9 +101,8 @@ export class WasmEngine implements Engine {
     return tensor;
   }
 
-  load(program: Program, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const { kernels, memory } = this.#alive();
-    checkProgram(program);
     return new WasmExecutable(program, weights, kernels, memory);
   }
 

@@ -3,13 +3,15 @@
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
 import { encodeProgram } from "../../program/encoding.ts";
-import type { Program, ProgramBuffer } from "../../program/program.ts";
+import type { ProgramBuffer } from "../../program/program.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { storageBytes } from "../../tensor/storage.ts";
 import type { Binding, DeviceTensor, Executable, RunBindings } from "../backend.ts";
+import { bindWeights } from "../bind-weights.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
-import type { Block, WasmMemory } from "./memory.ts";
+import type { Block, WasmMemory, WasmTensor } from "./memory.ts";
 
 /** Mirrors FaultCode in wasm/kernels/executable.h. */
 const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
@@ -31,14 +33,14 @@ const forgotten = new FinalizationRegistry<{ kernels: WeakRef<KernelExports>; po
 );
 
 export class WasmExecutable implements Executable {
-  readonly program: Program;
+  readonly program: VerifiedProgram;
   readonly #kernels: KernelExports;
   readonly #memory: WasmMemory;
   readonly #pointer: Pointer;
 
-  /** @throws PROGRAM_INVALID, OUT_OF_MEMORY. The program was checked by checkProgram. */
+  /** @throws PROGRAM_INVALID when a weight does not fit; OUT_OF_MEMORY. */
   constructor(
-    program: Program,
+    program: VerifiedProgram,
     weights: ReadonlyMap<string, DeviceTensor>,
     kernels: KernelExports,
     memory: WasmMemory,
@@ -53,9 +55,9 @@ export class WasmExecutable implements Executable {
     memory.freeBlock(block);
     if (this.#pointer === 0) throw this.#fault({});
     try {
-      program.buffers.forEach((buffer, index) => {
-        if (buffer.kind === "weight") this.#bindWeight(buffer, index, weights);
-      });
+      for (const [index, tensor] of bindWeights(program, weights).entries()) {
+        if (tensor) this.#bindWeight(index, memory.owned(tensor));
+      }
     } catch (error) {
       kernels.glimt_release(this.#pointer);
       throw error;
@@ -143,21 +145,14 @@ export class WasmExecutable implements Executable {
     return this.#kernels.glimt_share(this.#pointer);
   }
 
-  #bindWeight(buffer: ProgramBuffer, index: number, weights: ReadonlyMap<string, DeviceTensor>): void {
-    const { name, dtype, rows, cols, role } = buffer;
-    const complain = (found: string) =>
-      new GlimtError("PROGRAM_INVALID", `${this.program.name}: weight "${name}" ${found}.`);
-    const bound = weights.get(name);
-    if (!bound) throw complain("is missing");
-    const weight = this.#memory.owned(bound);
-    if (weight.dtype !== dtype || weight.rows !== rows || weight.cols !== cols) {
-      throw complain(
-        `is ${weight.dtype}[${weight.rows}, ${weight.cols}], expected ${dtype}[${rows}, ${cols}]`,
-      );
-    }
+  #bindWeight(index: number, weight: WasmTensor): void {
+    const { name, role } = this.program.buffers[index] as ProgramBuffer;
     // Rows can be read from a packed weight too, which tied embeddings need.
     if (weight.packed !== (role === "matrix") && role !== "rows") {
-      throw complain(`was not uploaded for the role ${role}`);
+      throw new GlimtError(
+        "PROGRAM_INVALID",
+        `${this.program.name}: weight "${name}" was not uploaded for the role ${role}.`,
+      );
     }
     this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes, weight.packed ? 1 : 0);
   }

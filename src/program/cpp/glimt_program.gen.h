@@ -5,7 +5,7 @@
 namespace glimt::program {
 
 constexpr uint32_t kMagic = 0x504d4c47;
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint32_t kNoSymbol = 0xffffffff;
 
 enum class DType : uint32_t {
@@ -32,8 +32,9 @@ enum class BufferRole : uint32_t {
 struct Header {
   uint32_t magic, version, words, stringBytes, name;
   uint32_t symbolCount, bufferCount, tensorCount, instructionCount, slotCount;
+  DType activation;
 };
-static_assert(sizeof(Header) == 40);
+static_assert(sizeof(Header) == 44);
 
 struct Symbol {
   uint32_t name, nameLength;

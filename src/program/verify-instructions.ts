@@ -1,0 +1,168 @@
+/** What a program does: each instruction's operands and attributes against its op, and who owns the memory meanwhile. */
+import { GlimtError } from "../errors.ts";
+import { inferOutputs, type TensorType } from "../graph/infer.ts";
+import type { AttrSpec, OpDefinition, OperandKind } from "../graph/op-definition.ts";
+import { OPS } from "../graph/ops.ts";
+import { formatShape, type Shape, shapesEqual } from "../tensor/dims.ts";
+import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "./program.ts";
+
+/** The declarations were verified. @throws PROGRAM_INVALID naming the instruction and what is wrong with it. */
+export function verifyInstructions(program: Program): void {
+  /** By slot: the buffer that was written to it last. */
+  const tenants = new Array<number | undefined>(program.slotCount);
+  program.instructions.forEach((instruction, index) => {
+    const complaint =
+      operandComplaint(program, instruction) ?? memoryComplaint(program, instruction, tenants);
+    if (complaint) {
+      throw new GlimtError(
+        "PROGRAM_INVALID",
+        `${program.name}: instruction ${index} (${instruction.scope || "no scope"}, ${instruction.op}): ${complaint}`,
+      );
+    }
+  });
+}
+
+function operandComplaint(program: Program, { op, inputs, outputs, attrs }: Instruction): string | null {
+  const definition: OpDefinition | undefined = OPS[op];
+  if (!definition || definition.view) return "it is no operation.";
+  const inputSpecs = Object.entries(definition.inputs);
+  const outputSpecs = Object.entries(definition.outputs);
+  const attrSpecs = Object.entries(definition.attrs);
+  if (
+    inputs.length !== inputSpecs.length ||
+    outputs.length !== outputSpecs.length ||
+    attrs.length !== attrSpecs.length
+  ) {
+    return "it has another number of operands or attributes than its op.";
+  }
+  const lacking = [...inputs, ...outputs].find((index) => program.tensors[index] === undefined);
+  if (lacking !== undefined) return `tensor ${lacking} does not exist.`;
+  const badAttr = attrSpecs.find(([, spec], index) => !validAttr(spec, attrs[index]));
+  if (badAttr) return `attribute "${badAttr[0]}" is out of range.`;
+
+  const { tensor, buffer } = lookUp(program);
+  const types: Record<string, TensorType> = {};
+  for (const [position, [name, { kind, shape }]] of inputSpecs.entries()) {
+    const index = inputs[position] as number;
+    const misuse = layoutComplaint(kind, shape, tensor(index), buffer(index));
+    if (misuse) return `${name} ${misuse}`;
+    types[name] = { shape: shapeFor(shape, tensor(index)), dtype: buffer(index).dtype };
+  }
+  let inferred: Record<string, TensorType>;
+  try {
+    const named = Object.fromEntries(attrSpecs.map(([name], index) => [name, attrs[index] as number]));
+    inferred = inferOutputs(op, types, named, program.activation);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  for (const [position, [name, { shape }]] of outputSpecs.entries()) {
+    const index = outputs[position] as number;
+    const expected = inferred[name] as TensorType;
+    const found = { shape: shapeFor(shape, tensor(index)), dtype: buffer(index).dtype };
+    if (found.dtype !== expected.dtype || !shapesEqual(found.shape, expected.shape)) {
+      return `${name} is ${found.dtype}${formatShape(found.shape)}, expected ${expected.dtype}${formatShape(expected.shape)}.`;
+    }
+    if (isVector(shape) && !isContiguous(tensor(index))) return `${name} is a vector with gaps.`;
+  }
+  return null;
+}
+
+/** Outputs overwrite nothing that is still needed, and temporaries are read while they own their slot. */
+function memoryComplaint(
+  program: Program,
+  { op, inputs, outputs }: Instruction,
+  tenants: (number | undefined)[],
+): string | null {
+  const { alias = {}, inPlace = {}, ...definition }: OpDefinition = OPS[op];
+  const { tensor, buffer } = lookUp(program);
+  const inputNames = Object.keys(definition.inputs);
+  for (const [position, index] of inputs.entries()) {
+    const { kind, name, slot } = buffer(index);
+    if (kind === "temporary" && tenants[slot] !== tensor(index).buffer) {
+      return `${inputNames[position]} reads "${name}", whose memory holds another value by now, or none.`;
+    }
+  }
+  const written = new Set<number>();
+  for (const [position, name] of Object.keys(definition.outputs).entries()) {
+    const index = outputs[position] as number;
+    const { kind, name: bufferName, slot } = buffer(index);
+    if (kind === "weight" || kind === "input") return `${name} would overwrite ${kind} "${bufferName}".`;
+    const mine = tensor(index).buffer;
+    if (written.has(mine)) return `${name} would overwrite another output.`;
+    written.add(mine);
+    const shared = alias[name];
+    const sharedAt = inputNames.indexOf(shared ?? inPlace[name] ?? "");
+    if (shared && !samePlace(tensor(index), tensor(inputs[sharedAt] as number))) {
+      return `${name} must be the memory of ${shared}.`;
+    }
+    const taken = inputs.find((input, at) => {
+      const other = tensor(input).buffer;
+      if (other !== mine) return kind === "temporary" && buffer(input).slot === slot;
+      return at !== sharedAt || !samePlace(tensor(index), tensor(input));
+    });
+    if (taken !== undefined) {
+      return `${name} would overwrite ${inputNames[inputs.indexOf(taken)]} while it is read.`;
+    }
+  }
+  for (const index of outputs) {
+    const { kind, slot } = buffer(index);
+    if (kind === "temporary") tenants[slot] = tensor(index).buffer;
+  }
+  return null;
+}
+
+function lookUp(program: Program) {
+  const tensor = (index: number) => program.tensors[index] as ProgramTensor;
+  return { tensor, buffer: (index: number) => program.buffers[tensor(index).buffer] as ProgramBuffer };
+}
+
+/** Numbers are sizes and counts, so none of them is 0. */
+function validAttr(spec: AttrSpec, value: number | undefined): boolean {
+  if (value === undefined) return false;
+  if (spec === "f32") return Number.isFinite(value);
+  const integer = Number.isInteger(value);
+  return spec === "u32"
+    ? integer && value > 0 && value < 2 ** 31
+    : integer && value >= 0 && value < spec.length;
+}
+
+function layoutComplaint(
+  kind: OperandKind,
+  pattern: string,
+  tensor: ProgramTensor,
+  buffer: ProgramBuffer,
+): string | null {
+  if (isVector(pattern) && !isContiguous(tensor)) return "is a vector with gaps.";
+  // Kernels walk through indices as through one array.
+  if (kind === "index" && !isContiguous(tensor)) return "is an index with gaps.";
+  if (kind === "state" && (!isContiguous(tensor) || tensor.colOffset !== 0)) return "is a part of its state.";
+  if (kind !== "matrix" && kind !== "rows") {
+    return buffer.role === "data" ? null : `is a weight stored for another use (${buffer.role}).`;
+  }
+  const whole =
+    isContiguous(tensor) &&
+    tensor.colOffset === 0 &&
+    shapesEqual([tensor.rows, tensor.cols], [buffer.rows, buffer.cols]);
+  if (buffer.kind !== "weight" || !whole) return "is no whole weight.";
+  if (kind === "matrix" && buffer.role !== "matrix") return `has the role ${buffer.role}, expected matrix.`;
+  return null;
+}
+
+/** A pattern of one term is a vector: a single row or column. */
+function isVector(pattern: string): boolean {
+  return !pattern.includes(" ");
+}
+
+function isContiguous({ rowStride, cols }: ProgramTensor): boolean {
+  return rowStride === 0 || rowStride === cols;
+}
+
+function shapeFor(pattern: string, { rows, cols }: ProgramTensor): Shape {
+  if (!isVector(pattern)) return [rows, cols];
+  if (cols === 1) return [rows];
+  return rows === 1 ? [cols] : [rows, cols];
+}
+
+function samePlace(a: ProgramTensor, b: ProgramTensor): boolean {
+  return a.buffer === b.buffer && a.colOffset === b.colOffset && a.rowStride === b.rowStride;
+}
