@@ -6,12 +6,19 @@ import { lowerGraph } from "./lower.ts";
 import type { SizeHints } from "./memory-plan.ts";
 import { expandCompositions, fuseCompositions } from "./passes/fuse-compositions.ts";
 import { mergeLinears } from "./passes/merge-linears.ts";
+import { narrowRows } from "./passes/narrow-rows.ts";
 import type { Pass } from "./passes/pass.ts";
 import { removeDead } from "./passes/remove-dead.ts";
 import { verifyGraph } from "./verify.ts";
 
-/** Merged linears may be the start of one more fused op. */
-export const DEFAULT_PASSES: readonly Pass[] = [removeDead, fuseCompositions, mergeLinears, fuseCompositions];
+/** Rows are narrowed before anything is fused across the gather; merged linears may start one more fused op. */
+export const DEFAULT_PASSES: readonly Pass[] = [
+  removeDead,
+  narrowRows,
+  fuseCompositions,
+  mergeLinears,
+  fuseCompositions,
+];
 
 export interface CompileOptions {
   /** Instead of the default passes. */

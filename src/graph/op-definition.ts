@@ -37,6 +37,11 @@ export interface OpDefinition {
   readonly outputs: Readonly<Record<string, OutputSpec>>;
   /** A view names part of its input; no instruction is emitted. */
   readonly view?: true;
+  /**
+   * Operands that are read row by row: row i of every output depends on row i of these, and on no other of their rows.
+   * The other operands are read as a whole. Absent where rows of the result depend on several rows.
+   */
+  readonly rowwise?: readonly string[];
   /** Outputs that are their input's memory (the input must not be used afterwards). */
   readonly alias?: Readonly<Record<string, string>>;
   /** Outputs that may reuse their input's memory when nobody else needs it; kernels must allow it. */
@@ -62,6 +67,7 @@ export function defineOp<
   attrs: A;
   outputs: O;
   view?: true;
+  rowwise?: readonly (keyof I & string)[];
   alias?: Partial<Record<keyof O & string, keyof I & string>>;
   inPlace?: Partial<Record<keyof O & string, keyof I & string>>;
   composition?: readonly CompositionStep[];

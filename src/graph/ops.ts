@@ -14,6 +14,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m k" } },
     attrs: { start: "u32", length: "u32" },
     outputs: { y: { like: "x", shape: "m length" } },
+    rowwise: ["x"],
     view: true,
     check: ({ dims, attrs }) =>
       attrs.start + attrs.length <= (dims.k as number)
@@ -35,6 +36,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m k" }, w: { kind: "matrix", shape: "n k" } },
     attrs: {},
     outputs: { y: { like: "x", shape: "m n" } },
+    rowwise: ["x"],
   }),
   add_bias: defineOp({
     code: 3,
@@ -42,6 +44,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m n" }, bias: { kind: "vector", shape: "n" } },
     attrs: {},
     outputs: { y: { like: "x", shape: "m n" } },
+    rowwise: ["x"],
     inPlace: { y: "x" },
   }),
   linear_bias: defineOp({
@@ -54,6 +57,7 @@ export const OPS = {
     },
     attrs: {},
     outputs: { y: { like: "x", shape: "m n" } },
+    rowwise: ["x"],
     composition: [
       { op: "linear", names: { y: "product" } },
       { op: "add_bias", names: { x: "product" } },
@@ -65,6 +69,7 @@ export const OPS = {
     inputs: { a: { kind: "activation", shape: "m n" }, b: { kind: "activation", shape: "m n" } },
     attrs: {},
     outputs: { y: { like: "a", shape: "m n" } },
+    rowwise: ["a", "b"],
     inPlace: { y: "a" },
   }),
   rms_norm: defineOp({
@@ -73,6 +78,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m k" }, w: { kind: "vector", shape: "n" } },
     attrs: { eps: "f32" },
     outputs: { y: { like: "x", shape: "m k" } },
+    rowwise: ["x"],
     inPlace: { y: "x" },
     check: ({ dims }) =>
       (dims.k as number) % (dims.n as number) === 0 ? null : `${dims.k} columns are no multiple of ${dims.n}`,
@@ -87,6 +93,7 @@ export const OPS = {
     },
     attrs: { eps: "f32" },
     outputs: { sum: { like: "a", shape: "m n" }, y: { like: "a", shape: "m n" } },
+    rowwise: ["a", "b"],
     inPlace: { sum: "a" },
     composition: [
       { op: "add", names: { y: "sum" } },
@@ -104,6 +111,7 @@ export const OPS = {
     },
     attrs: { eps: "f32" },
     outputs: { sum: { like: "a", shape: "m n" }, y: { like: "a", shape: "m n" } },
+    rowwise: ["a", "b"],
     inPlace: { sum: "a", y: "b" },
     composition: [
       { op: "rms_norm", names: { x: "b", w: "wb", y: "normed" } },
@@ -120,6 +128,7 @@ export const OPS = {
     },
     attrs: { eps: "f32" },
     outputs: { y: { like: "x", shape: "m n" } },
+    rowwise: ["x"],
     inPlace: { y: "x" },
   }),
   rope: defineOp({
@@ -132,6 +141,7 @@ export const OPS = {
     },
     attrs: { numHeads: "u32", headDim: "u32", rotaryDim: "u32", pairs: ["interleaved", "half"] },
     outputs: { y: { like: "x", shape: "m numHeads*headDim" } },
+    rowwise: ["x", "cos", "sin"],
     inPlace: { y: "x" },
     check: ({ attrs }) =>
       attrs.rotaryDim <= attrs.headDim && attrs.rotaryDim % 2 === 0
@@ -226,6 +236,7 @@ export const OPS = {
     inputs: { gate: { kind: "activation", shape: "m n" }, up: { kind: "activation", shape: "m n" } },
     attrs: {},
     outputs: { y: { like: "gate", shape: "m n" } },
+    rowwise: ["gate", "up"],
     inPlace: { y: "gate" },
   }),
   linear_swiglu: defineOp({
@@ -234,6 +245,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m k" }, w: { kind: "matrix", shape: "2*width k" } },
     attrs: { width: "u32" },
     outputs: { y: { like: "x", shape: "m width" } },
+    rowwise: ["x"],
     composition: [
       { op: "linear", names: { y: "both" } },
       { op: "slice", names: { x: "both", start: 0, length: "width", y: "gate" } },
@@ -247,6 +259,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m n" } },
     attrs: {},
     outputs: { y: { like: "x", shape: "m n" } },
+    rowwise: ["x"],
     inPlace: { y: "x" },
   }),
   embed: defineOp({
@@ -255,6 +268,7 @@ export const OPS = {
     inputs: { ids: { kind: "index", shape: "t" }, table: { kind: "rows", shape: "v n" } },
     attrs: {},
     outputs: { y: { like: "activation", shape: "t n" } },
+    rowwise: ["ids"],
   }),
   gather_rows: defineOp({
     code: 16,
@@ -262,6 +276,7 @@ export const OPS = {
     inputs: { x: { kind: "activation", shape: "m n" }, rows: { kind: "index", shape: "r" } },
     attrs: {},
     outputs: { y: { like: "x", shape: "r n" } },
+    rowwise: ["rows"],
   }),
   scatter_rows: defineOp({
     code: 17,
@@ -281,6 +296,7 @@ export const OPS = {
     inputs: { table: { kind: "rows", shape: "side*side n" }, coords: { kind: "table", shape: "m 2" } },
     attrs: { side: "u32" },
     outputs: { y: { like: "activation", shape: "m n" } },
+    rowwise: ["coords"],
   }),
   route_experts: defineOp({
     code: 19,
@@ -288,6 +304,7 @@ export const OPS = {
     inputs: { logits: { kind: "activation", shape: "t e" }, correction: { kind: "vector", shape: "e" } },
     attrs: { topK: "u32", numGroups: "u32", topkGroups: "u32", normalise: ["no", "yes"], scale: "f32" },
     outputs: { experts: { dtype: "i32", shape: "t topK" }, weights: { dtype: "f32", shape: "t topK" } },
+    rowwise: ["logits"],
     check: ({ dims, attrs }) =>
       (dims.e as number) % attrs.numGroups === 0
         ? null
@@ -305,6 +322,7 @@ export const OPS = {
     },
     attrs: { numExperts: "u32", topK: "u32", width: "u32" },
     outputs: { y: { like: "x", shape: "t n" } },
+    rowwise: ["x", "experts", "weights"],
   }),
   sample: defineOp({
     code: 21,

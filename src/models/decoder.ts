@@ -65,15 +65,13 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
     return g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values, rows: featureRows });
   });
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-    // Behind the last attention every row is for itself: only those that are asked for go on.
-    const isLast = layer === config.numHiddenLayers - 1;
-    const chosen = (value: Value) => (isLast ? g.gather_rows({ x: value, rows: logitRows }) : value);
-    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize, chosen));
+    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize));
   }
   const logits = g.scope("head", () => {
-    const chosen = rmsNorm(g, x, `${ROOT}.norm`, config.rmsNormEps);
-    if (model.tieWordEmbeddings) return g.linear({ x: chosen, w: table });
-    return linear(g, chosen, "lm_head", config.vocabSize, false);
+    const chosen = g.gather_rows({ x, rows: logitRows });
+    const normed = rmsNorm(g, chosen, `${ROOT}.norm`, config.rmsNormEps);
+    if (model.tieWordEmbeddings) return g.linear({ x: normed, w: table });
+    return linear(g, normed, "lm_head", config.vocabSize, false);
   });
   return g.finish({ logits, tokens: g.sample({ logits, ...sampling }) });
 }
@@ -85,15 +83,14 @@ function decoderLayer(
   inputs: DecoderInputs,
   config: TextConfig,
   pageSize: number,
-  chosen: (value: Value) => Value,
 ): Value {
   const path = `${ROOT}.layers.${layer}`;
   const norm = (value: Value, name: string) => rmsNorm(g, value, `${path}.${name}`, config.rmsNormEps);
   const after = (value: Value, name: string) => (config.sandwichNorms ? norm(value, name) : value);
 
   const heads = attention(g, norm(x, "input_layernorm"), layer, inputs, config, pageSize);
-  const attended = linear(g, chosen(heads), `${path}.self_attn.o_proj`, config.hiddenSize, false);
-  const middle = g.add({ a: chosen(x), b: after(attended, "post_self_attn_layernorm") });
+  const attended = linear(g, heads, `${path}.self_attn.o_proj`, config.hiddenSize, false);
+  const middle = g.add({ a: x, b: after(attended, "post_self_attn_layernorm") });
   const mixed = feedForward(g, norm(middle, "post_attention_layernorm"), layer, config);
   return g.add({ a: middle, b: after(mixed, "post_mlp_layernorm") });
 }
