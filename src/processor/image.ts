@@ -3,10 +3,8 @@
 import type { ImageProcessorConfig } from "../config/types.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { GridThw } from "./grid.ts";
-import { normaliseTable } from "./normalise.ts";
-import { patchify } from "./patchify.ts";
+import { Patchifier } from "./patchify.ts";
 import type { Rounding } from "./resample-weights.ts";
-import { resizeBicubic } from "./resize.ts";
 import { imageSize } from "./sizes.ts";
 
 export interface ProcessedPixels {
@@ -30,11 +28,9 @@ export function processImage(
 ): ProcessedPixels {
   const rounding = options.rounding ?? "torchvision";
   const { resizedWidth, resizedHeight, gridThw, numPatches } = imageSize(image.width, image.height, config);
-  const resized = resizeBicubic(image.data, image.width, image.height, resizedWidth, resizedHeight, {
-    rounding,
-  });
   const pixelValues = new Float32Array(numPatches * patchLength(config));
-  patchify([resized], resizedWidth, resizedHeight, config, normaliseTable(config, rounding), pixelValues);
+  const resized = { width: resizedWidth, height: resizedHeight };
+  new Patchifier(image, resized, config, rounding).writePicture(image.data, pixelValues);
   return { pixelValues, gridThw, resizedWidth, resizedHeight };
 }
 

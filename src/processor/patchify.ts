@@ -1,46 +1,101 @@
-/** Resized frames to rows of pixelValues: normalised, cut into patches, in the merge-block order of the checkpoints. */
+/** Frames to rows of pixelValues: resized, normalised, cut into patches, in the merge-block order of the checkpoints. */
 
 import type { ImageProcessorConfig } from "../config/types.ts";
+import { normaliseTable } from "./normalise.ts";
 import { PixelArena } from "./pixels-module.ts";
+import type { Rounding } from "./resample-weights.ts";
+import { FrameResizer, type FrameSize } from "./resize.ts";
 
 const CHANNELS = 3;
 
 /**
- * Writes the patches of one temporal patch. Bands of merge x patch rows pass through the WebAssembly memory one
- * after the other, so that it never holds more than a strip of the picture.
- *
- * @param frames the temporal patch's frames, u8 [height, width, 3] each, sides multiples of patch x merge; a single
- * one stands for all of them, as for an image.
- * @param table from normaliseTable.
- * @param out f32 [height/patch * width/patch, 3 * temporalPatchSize * patch * patch], each row [channel, frame, y, x].
+ * Makes patches of a picture's or a video's frames, all in one arena, which is freed with this object. Bands of merge x
+ * patch rows are normalised and cut one after the other, so that a picture passes through a strip of memory.
  */
-export function patchify(
-  frames: readonly Uint8Array[],
-  width: number,
-  height: number,
-  config: Pick<ImageProcessorConfig, "patchSize" | "temporalPatchSize" | "mergeSize">,
-  table: Float32Array,
-  out: Float32Array,
-): void {
-  const { patchSize, mergeSize, temporalPatchSize } = config;
-  const bandRows = patchSize * mergeSize;
-  const bandBytes = bandRows * width * CHANNELS;
-  const bandFloats = bandRows * width * CHANNELS * temporalPatchSize;
-  const frameStride = frames.length === 1 ? 0 : bandBytes;
+export class Patchifier {
+  readonly #arena = new PixelArena();
+  readonly #resizer: FrameResizer;
+  readonly #to: FrameSize;
+  readonly #config: ImageProcessorConfig;
+  readonly #table: number;
+  readonly #bandRows: number;
+  /** Patches of one band, floats. */
+  readonly #patches: number;
+  readonly #patchFloats: number;
+  /** Resized frames of a video's temporal patch; of a picture, a band of its only frame. Allocated when needed. */
+  #pixels: number | undefined;
 
-  const arena = new PixelArena();
-  const tablePtr = arena.place(table);
-  const bandPtr = arena.allocate(bandBytes * frames.length);
-  const outPtr = arena.allocate(bandFloats * Float32Array.BYTES_PER_ELEMENT);
-  const bands = arena.bytes(bandPtr, bandBytes * frames.length);
-  const result = arena.floats(outPtr, bandFloats);
-  for (let band = 0; band < height / bandRows; band++) {
-    frames.forEach((frame, i) => {
-      bands.set(frame.subarray(band * bandBytes, (band + 1) * bandBytes), i * bandBytes);
-    });
-    arena.kernels.patchifyBand(
-      ...([bandPtr, frameStride, temporalPatchSize, width, patchSize, mergeSize, tablePtr, outPtr] as const),
+  /** @param to sides are multiples of patch x merge. */
+  constructor(from: FrameSize, to: FrameSize, config: ImageProcessorConfig, rounding: Rounding) {
+    const { patchSize, mergeSize, temporalPatchSize } = config;
+    this.#to = to;
+    this.#config = config;
+    this.#resizer = new FrameResizer(this.#arena, from, to, rounding);
+    this.#table = this.#arena.place(normaliseTable(config, rounding));
+    this.#bandRows = patchSize * mergeSize;
+    this.#patchFloats = this.#bandRows * to.width * CHANNELS * temporalPatchSize;
+    this.#patches = this.#arena.allocate(this.#patchFloats * Float32Array.BYTES_PER_ELEMENT);
+  }
+
+  /**
+   * The patches of a picture: it stands for all frames of its temporal patch.
+   *
+   * @param frame u8 [height, width, 3].
+   * @param out f32 [height/patch * width/patch, 3 * temporalPatchSize * patch * patch] of the size resized to, each row
+   * [channel, frame, y, x].
+   */
+  writePicture(frame: Uint8Array | Uint8ClampedArray, out: Float32Array): void {
+    this.#pixels ??= this.#arena.allocate(this.#bandRows * this.#rowBytes);
+    this.#resizer.begin(frame);
+    for (let band = 0; band < this.#numBands; band++) {
+      this.#resizer.nextRows(this.#bandRows, this.#pixels);
+      this.#writeBand(band, this.#pixels, 0, out);
+    }
+  }
+
+  /** Resizes a frame and keeps it as number `index` of the temporal patch that `writeFrames` writes. Add them in order. */
+  addFrame(index: number, frame: Uint8Array | Uint8ClampedArray): void {
+    const { temporalPatchSize } = this.#config;
+    this.#pixels ??= this.#arena.allocate(temporalPatchSize * this.#frameBytes);
+    this.#resizer.begin(frame);
+    this.#resizer.nextRows(this.#to.height, this.#pixels + index * this.#frameBytes);
+  }
+
+  /** The patches of the frames that were added, as `writePicture` writes a picture's. */
+  writeFrames(out: Float32Array): void {
+    const frames = this.#pixels as number;
+    for (let band = 0; band < this.#numBands; band++) {
+      this.#writeBand(band, frames + band * this.#bandRows * this.#rowBytes, this.#frameBytes, out);
+    }
+  }
+
+  #writeBand(band: number, pixels: number, frameStride: number, out: Float32Array): void {
+    const { patchSize, mergeSize, temporalPatchSize } = this.#config;
+    const { width } = this.#to;
+    this.#arena.kernels.patchifyBand(
+      ...([
+        pixels,
+        frameStride,
+        temporalPatchSize,
+        width,
+        patchSize,
+        mergeSize,
+        this.#table,
+        this.#patches,
+      ] as const),
     );
-    out.set(result, band * bandFloats);
+    out.set(this.#arena.floats(this.#patches, this.#patchFloats), band * this.#patchFloats);
+  }
+
+  get #numBands(): number {
+    return this.#to.height / this.#bandRows;
+  }
+
+  get #rowBytes(): number {
+    return this.#to.width * CHANNELS;
+  }
+
+  get #frameBytes(): number {
+    return this.#to.height * this.#rowBytes;
   }
 }

@@ -14,8 +14,7 @@ const CHANNELS = 3;
 const CHUNK_ROWS = 16;
 
 /**
- * Resizes a picture: horizontal pass, rounding to bytes, vertical pass. Rows stream through a ring that holds what
- * one output row needs, so the working memory is a few dozen rows, whatever the picture's height.
+ * Resizes a picture.
  *
  * @param rgb u8 [height, width, 3].
  * @returns u8 [outHeight, outWidth, 3]; a copy when the size does not change.
@@ -30,98 +29,164 @@ export function resizeBicubic(
   options: ResizeOptions = {},
 ): Uint8Array {
   const rounding = options.rounding ?? "torchvision";
-  checkArguments(rgb, { width, height, outWidth, outHeight }, rounding);
-  const source = new Uint8Array(rgb.buffer, rgb.byteOffset, rgb.byteLength);
-  if (width === outWidth && height === outHeight) return source.slice();
-
-  const arena = new PixelArena();
-  const columns = height === outHeight ? undefined : resampleWeights(height, outHeight, rounding);
-  const ringRows = CHUNK_ROWS + (columns ? maxOf(columns.counts) : 0);
-  const rows = rowPass(arena, source, width, outWidth, ringRows, rounding);
+  checkSizes({ width, height, outWidth, outHeight });
+  checkFrame(rgb, { width, height });
+  checkRounding(rounding);
+  if (width === outWidth && height === outHeight) return new Uint8Array(rgb);
   const out = new Uint8Array(outWidth * outHeight * CHANNELS);
+  const arena = new PixelArena();
+  const resizer = new FrameResizer(
+    arena,
+    { width, height },
+    { width: outWidth, height: outHeight },
+    rounding,
+  );
   const rowBytes = outWidth * CHANNELS;
-
-  if (columns) {
-    const weightsPtr = arena.place(columns.weights);
-    const rowPtr = arena.allocate(rowBytes);
-    let loaded = 0;
-    for (let y = 0; y < outHeight; y++) {
-      const first = columns.starts[y] as number;
-      const count = columns.counts[y] as number;
-      for (; loaded < first + count; loaded = Math.min(loaded + CHUNK_ROWS, height)) {
-        rows.load(loaded, Math.min(CHUNK_ROWS, height - loaded));
-      }
-      const weights = weightsPtr + y * columns.taps * Int32Array.BYTES_PER_ELEMENT;
-      arena.kernels.resampleColumns(
-        ...([rows.ringPtr, ringRows, rowBytes, first, count, weights, columns.precision, rowPtr] as const),
-      );
-      out.set(arena.bytes(rowPtr, rowBytes), y * rowBytes);
-    }
-  } else {
-    for (let y = 0; y < height; y += ringRows) {
-      const count = Math.min(ringRows, height - y);
-      rows.load(y, count);
-      out.set(arena.bytes(rows.ringPtr, count * rowBytes), y * rowBytes);
-    }
+  const strip = arena.allocate(CHUNK_ROWS * rowBytes);
+  resizer.begin(rgb);
+  for (let y = 0; y < outHeight; y += CHUNK_ROWS) {
+    const rows = Math.min(CHUNK_ROWS, outHeight - y);
+    resizer.nextRows(rows, strip);
+    out.set(arena.bytes(strip, rows * rowBytes), y * rowBytes);
   }
   return out;
 }
 
-/** Brings source rows through the horizontal pass into a ring: row r lies in slot r % ringRows. */
+export interface FrameSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Resizes frames of one size, one after another, in an arena of the caller's: horizontal pass, rounding to bytes,
+ * vertical pass. Rows stream through a ring that holds what one output row needs, so the working memory is a few dozen
+ * rows, whatever the height; weights are computed once for all frames.
+ */
+export class FrameResizer {
+  readonly #arena: PixelArena;
+  readonly #from: FrameSize;
+  readonly #to: FrameSize;
+  readonly #columns: ResampleWeights | null;
+  readonly #columnWeights: number;
+  readonly #ringRows: number;
+  readonly #ring: number;
+  readonly #loadRows: (source: Uint8Array, firstRow: number, rows: number) => void;
+  #source: Uint8Array = new Uint8Array(0);
+  /** Rows of the source that went through the horizontal pass, and rows handed out. */
+  #loaded = 0;
+  #done = 0;
+
+  constructor(arena: PixelArena, from: FrameSize, to: FrameSize, rounding: Rounding) {
+    this.#arena = arena;
+    this.#from = from;
+    this.#to = to;
+    this.#columns = from.height === to.height ? null : resampleWeights(from.height, to.height, rounding);
+    this.#columnWeights = this.#columns ? arena.place(this.#columns.weights) : 0;
+    this.#ringRows = CHUNK_ROWS + (this.#columns ? maxOf(this.#columns.counts) : 0);
+    this.#ring = arena.allocate(this.#ringRows * to.width * CHANNELS);
+    this.#loadRows = rowPass(arena, from.width, to.width, this.#ring, this.#ringRows, rounding);
+  }
+
+  /**
+   * @param rgb a frame of the size, u8 [height, width, 3]; it must stay as it is until its rows were handed out.
+   * @throws INPUT_INVALID when it does not fit the size.
+   */
+  begin(rgb: Uint8Array | Uint8ClampedArray): void {
+    checkFrame(rgb, this.#from);
+    this.#source = new Uint8Array(rgb.buffer, rgb.byteOffset, rgb.byteLength);
+    this.#loaded = 0;
+    this.#done = 0;
+  }
+
+  /** Writes the frame's next `count` output rows to `address`; 15 bytes past them may be overwritten too. */
+  nextRows(count: number, address: number): void {
+    const rowBytes = this.#to.width * CHANNELS;
+    for (const end = this.#done + count; this.#done < end; this.#done++, address += rowBytes) {
+      if (this.#columns) this.#mixColumns(this.#columns, address, rowBytes);
+      else this.#copyRow(address, rowBytes);
+    }
+  }
+
+  #mixColumns({ starts, counts, taps, precision }: ResampleWeights, address: number, rowBytes: number): void {
+    const y = this.#done;
+    const [first, count] = [starts[y] as number, counts[y] as number];
+    this.#load(first + count);
+    const weights = this.#columnWeights + y * taps * Int32Array.BYTES_PER_ELEMENT;
+    this.#arena.kernels.resampleColumns(
+      ...([this.#ring, this.#ringRows, rowBytes, first, count, weights, precision, address] as const),
+    );
+  }
+
+  #copyRow(address: number, rowBytes: number): void {
+    this.#load(this.#done + 1);
+    const from = this.#ring + (this.#done % this.#ringRows) * rowBytes;
+    this.#arena.bytes(address, rowBytes).set(this.#arena.bytes(from, rowBytes));
+  }
+
+  /** Brings source rows below `end` into the ring. */
+  #load(end: number): void {
+    while (this.#loaded < end) {
+      const rows = Math.min(CHUNK_ROWS, this.#from.height - this.#loaded);
+      this.#loadRows(this.#source, this.#loaded, rows);
+      this.#loaded += rows;
+    }
+  }
+}
+
+/** What brings source rows through the horizontal pass into the ring: row r lies in slot r % ringRows. */
 function rowPass(
   arena: PixelArena,
-  source: Uint8Array,
   width: number,
   outWidth: number,
+  ring: number,
   ringRows: number,
   rounding: Rounding,
-): { ringPtr: number; load(firstRow: number, rows: number): void } {
-  const ringPtr = arena.allocate(ringRows * outWidth * CHANNELS);
+): (source: Uint8Array, firstRow: number, rows: number) => void {
   const inBytes = width * CHANNELS;
   if (width === outWidth) {
-    const load = (firstRow: number, rows: number) => {
+    return (source, firstRow, rows) => {
       for (let row = firstRow; row < firstRow + rows; row++) {
-        const slot = arena.bytes(ringPtr + (row % ringRows) * inBytes, inBytes);
+        const slot = arena.bytes(ring + (row % ringRows) * inBytes, inBytes);
         slot.set(source.subarray(row * inBytes, (row + 1) * inBytes));
       }
     };
-    return { ringPtr, load };
   }
 
-  const { starts, counts, weights, taps, precision }: ResampleWeights = resampleWeights(
-    width,
-    outWidth,
-    rounding,
-  );
+  const { starts, counts, weights, taps, precision } = resampleWeights(width, outWidth, rounding);
   const tables = [arena.place(starts), arena.place(counts), arena.place(weights), taps, precision] as const;
-  const inPtr = arena.allocate(ringRows * inBytes);
-  const load = (firstRow: number, rows: number) => {
-    arena.bytes(inPtr, rows * inBytes).set(source.subarray(firstRow * inBytes, (firstRow + rows) * inBytes));
-    arena.kernels.resampleRows(inPtr, width, firstRow, rows, ...tables, ringPtr, ringRows, outWidth);
+  const strip = arena.allocate(CHUNK_ROWS * inBytes);
+  return (source, firstRow, rows) => {
+    arena.bytes(strip, rows * inBytes).set(source.subarray(firstRow * inBytes, (firstRow + rows) * inBytes));
+    arena.kernels.resampleRows(strip, width, firstRow, rows, ...tables, ring, ringRows, outWidth);
   };
-  return { ringPtr, load };
 }
 
 function maxOf(values: Int32Array): number {
   return values.reduce((most, value) => Math.max(most, value), 0);
 }
 
-function checkArguments(rgb: unknown, sizes: Record<string, number>, rounding: string): void {
-  if (!(rgb instanceof Uint8Array || rgb instanceof Uint8ClampedArray)) {
-    throw new GlimtError("INPUT_INVALID", "Pixels must be a Uint8Array or a Uint8ClampedArray, RGB.");
-  }
+function checkSizes(sizes: Record<string, number>): void {
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isInteger(size) || size < 1) {
       throw new GlimtError("INPUT_INVALID", `${name} is ${size}; it must be a positive integer.`);
     }
   }
-  const expected = (sizes.width as number) * (sizes.height as number) * CHANNELS;
+}
+
+function checkFrame(rgb: unknown, { width, height }: FrameSize): void {
+  if (!(rgb instanceof Uint8Array || rgb instanceof Uint8ClampedArray)) {
+    throw new GlimtError("INPUT_INVALID", "Pixels must be a Uint8Array or a Uint8ClampedArray, RGB.");
+  }
+  const expected = width * height * CHANNELS;
   if (rgb.length !== expected) {
     throw new GlimtError(
       "INPUT_INVALID",
-      `${sizes.width} x ${sizes.height} RGB pixels are ${expected} bytes, but ${rgb.length} were given.`,
+      `${width} x ${height} RGB pixels are ${expected} bytes, but ${rgb.length} were given.`,
     );
   }
+}
+
+function checkRounding(rounding: string): void {
   if (rounding !== "torchvision" && rounding !== "pillow") {
     throw new GlimtError(
       "OPTION_INVALID",

@@ -5,9 +5,7 @@ import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { LoadedVideo, VideoMetadata } from "../media/video.ts";
 import { type PixelOptions, type ProcessedPixels, patchLength } from "./image.ts";
-import { normaliseTable } from "./normalise.ts";
-import { patchify } from "./patchify.ts";
-import { resizeBicubic } from "./resize.ts";
+import { Patchifier } from "./patchify.ts";
 import { framesAt, type SampledFrames, type SamplingOptions, sampleVideoFrames } from "./sampling.ts";
 import { videoSize } from "./sizes.ts";
 
@@ -61,18 +59,17 @@ export async function processVideo(
   const { width, height } = await frameAt(positions[0] as number);
   const { resizedWidth, resizedHeight, gridThw } = videoSize(positions.length, width, height, config);
   const [t, h, w] = gridThw;
-  const table = normaliseTable(config, rounding);
+  const resized = { width: resizedWidth, height: resizedHeight };
+  const patchifier = new Patchifier({ width, height }, resized, config, rounding);
   const floatsPerStep = h * w * patchLength(config);
   const pixelValues = new Float32Array(t * floatsPerStep);
   for (let step = 0; step < t; step++) {
-    const frames: Uint8Array[] = [];
-    for (let i = step * temporalPatchSize; i < (step + 1) * temporalPatchSize; i++) {
-      const position = positions[Math.min(i, positions.length - 1)] as number;
-      const { data } = await frameAt(position);
-      frames.push(resizeBicubic(data, width, height, resizedWidth, resizedHeight, { rounding }));
+    for (let frame = 0; frame < temporalPatchSize; frame++) {
+      const index = Math.min(step * temporalPatchSize + frame, positions.length - 1);
+      const { data } = await frameAt(positions[index] as number);
+      patchifier.addFrame(frame, data);
     }
-    const out = pixelValues.subarray(step * floatsPerStep, (step + 1) * floatsPerStep);
-    patchify(frames, resizedWidth, resizedHeight, config, table, out);
+    patchifier.writeFrames(pixelValues.subarray(step * floatsPerStep, (step + 1) * floatsPerStep));
     options.onProgress?.(Math.min((step + 1) * temporalPatchSize, positions.length), positions.length);
     await eventLoopTurn();
     throwIfAborted(options.signal);

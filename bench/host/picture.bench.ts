@@ -1,0 +1,28 @@
+/** A picture's way from RGB bytes to the vision tower's rows: time on the JavaScript thread, and memory beside the rows. */
+import { parseProcessorConfig } from "../../src/config/processor-config.ts";
+import { processImage } from "../../src/processor/image.ts";
+import { glm4vPreprocessor } from "../../test/config/released.ts";
+import { fastest, noise, row } from "../kernels.ts";
+
+const { image: config } = parseProcessorConfig(glm4vPreprocessor);
+console.log(row("", "ms", "MB beside"));
+for (const [width, height] of [
+  [1036, 1036],
+  [4000, 3000],
+] as const) {
+  const name = `picture of ${width} x ${height}`;
+  const image = {
+    width,
+    height,
+    data: Uint8Array.from(noise(width * height * 3), (value) => 128 + 127 * value),
+  };
+  const before = bufferBytes();
+  const { pixelValues } = processImage(image, config);
+  const beside = (bufferBytes() - before - pixelValues.byteLength) / 1e6;
+  console.log(row(name, 1000 * (await fastest(name, () => processImage(image, config), 3)), beside));
+}
+
+/** Of arrays and WebAssembly memories that are not collected yet. */
+function bufferBytes(): number {
+  return process.memoryUsage().external;
+}
