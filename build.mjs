@@ -28,6 +28,11 @@ const GENERATED = [
     source: "src/program/header.ts",
     write: (module) => module.programHeader(),
   },
+  {
+    path: "wasm/kernels/dispatch.gen.cpp",
+    source: "src/backends/wasm/dispatch.ts",
+    write: (module) => module.wasmDispatch(),
+  },
 ];
 
 const WASM_MODULES = {

@@ -34,7 +34,6 @@ async function checkBatching(
   // Narrow weights take the kernels that will be timed.
   const weights = activation === "f32" ? "f32" : activation;
   const { engine, decoder, pool } = await openStages(backend, config, {
-    mainDType: weights,
     weightDType: () => weights,
     weightRows: (specs) => specs.map(seededRows),
   });

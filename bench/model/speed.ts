@@ -101,7 +101,6 @@ async function start(backend: Backend, config: ModelConfig, { weights }: SpeedOp
   const begin = performance.now();
   let [compiled, loading] = [begin, begin];
   const stages = await openStages(backend, config, {
-    mainDType: weights,
     weightDType: () => weights,
     weightRows: (specs) => {
       compiled = performance.now();

@@ -42,7 +42,9 @@ Napi::Value promise_of(Napi::Env env, Engine& engine, std::unique_ptr<Job> job) 
 Napi::Value supports(const Info& info) {
   glimt_error error{};
   // An error here is an answer; an empty text is yes.
-  const bool ok = glimt_supports(code_of(info[0]), code_of(info[1]), code_of(info[2]), &error) != 0;
+  const Bytes formats = bytes_of(info[2]);
+  const bool ok = glimt_supports(code_of(info[0]), code_of(info[1]), static_cast<const uint8_t*>(formats.data),
+                                 static_cast<uint32_t>(formats.size), &error) != 0;
   return Napi::String::New(info.Env(), ok ? "" : error.message);
 }
 
@@ -293,7 +295,7 @@ Napi::Value emulator_memory_limit(const Info& info) {
 
 const std::vector<Export>& exports() {
   static const std::vector<Export> all = {
-      {"supports", "code code code -> text", supports},
+      {"supports", "code code bytes -> text", supports},
       {"probe", "code -> device", probe},
       {"openEngine", "code code -> later engine", open_engine},
       {"closeEngine", "engine -> none", close_engine},

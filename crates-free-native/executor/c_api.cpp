@@ -74,17 +74,21 @@ const char* glimt_backend_kind(void) { return glimt::rt::kEmulated ? "emulator" 
 uint32_t glimt_abi_version(void) { return GLIMT_ABI_VERSION; }
 uint32_t glimt_program_version(void) { return glimt::program::kVersion; }
 
-int glimt_supports(uint32_t op_code, uint32_t activation_dtype, uint32_t weight_dtype, glimt_error* error) {
+int glimt_supports(uint32_t op_code, uint32_t activation_dtype, const uint8_t* formats, uint32_t format_count,
+                   glimt_error* error) {
   const glimt::OpEntry* entry = glimt::find_op(static_cast<glimt::program::Op>(op_code));
   const std::string op = entry ? entry->name : "op " + std::to_string(op_code);
-  const auto is_float = [](uint32_t dtype) { return dtype < static_cast<uint32_t>(glimt::program::DType::i32); };
+  const auto last_dtype = static_cast<uint32_t>(glimt::program::DType::i32);
   std::string reason;
   if (!entry)
     reason = "cuda: " + op + " is unknown to this build.";
-  else if (!is_float(activation_dtype))
+  else if (activation_dtype >= last_dtype)
     reason = "cuda: " + op + " has no i32 activations.";
-  else if (!is_float(weight_dtype))
-    reason = "cuda: " + op + " has no i32 weights.";
+  else if (format_count != entry->inputs)
+    reason = "cuda: " + op + " has " + std::to_string(entry->inputs) + " inputs, not " + std::to_string(format_count) + ".";
+  for (uint32_t i = 0; i < format_count && reason.empty(); i++)
+    if (formats[i] > last_dtype)
+      reason = "cuda: " + op + " can not read the storage format " + std::to_string(formats[i]) + ".";
   if (reason.empty()) return 1;
   fill_error(error, "BACKEND_UNAVAILABLE", reason.c_str());
   return 0;

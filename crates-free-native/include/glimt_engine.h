@@ -118,8 +118,12 @@ GLIMT_API const char* glimt_backend_kind(void);
 GLIMT_API uint32_t glimt_abi_version(void);
 /* Version of the program encoding it decodes (PROGRAM_VERSION). */
 GLIMT_API uint32_t glimt_program_version(void);
-/* 1 when op `code` can run with these dtypes, else 0 and the reason in error->message. */
-GLIMT_API int glimt_supports(uint32_t op_code, uint32_t activation_dtype, uint32_t weight_dtype, glimt_error* error);
+/*
+ * 1 when op `op_code` can run with inputs of these storage formats, one for each input in the op table's order; else 0
+ * and the reason in error->message.
+ */
+GLIMT_API int glimt_supports(uint32_t op_code, uint32_t activation_dtype, const uint8_t* formats, uint32_t format_count,
+                             glimt_error* error);
 
 /* ---- devices ---- */
 

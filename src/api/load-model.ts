@@ -99,7 +99,6 @@ export async function loadModelOn(
   let weights = 0;
   let bytes = 0;
   const stages = await openStages(backend, checkpoint.config, {
-    mainDType: dtype,
     weightDType: storedWeightDType(checkpoint, options.dtype),
     // In the order of the files, so that each is read once from front to back.
     weightRows: (specs) => {

@@ -1,6 +1,6 @@
 /** The kernel interface: whatever can run a program. Everything above it is one code for all backends. */
 
-import type { OpName } from "../graph/ops.ts";
+import type { NodeQuery } from "../graph/node-query.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
@@ -13,12 +13,6 @@ export type Answer = { readonly ok: true } | { readonly ok: false; readonly reas
 export type Probe =
   | { readonly ok: true /** What was found, one line. */; readonly description: string }
   | { readonly ok: false /** Why not, and what to do about it. */; readonly reason: string };
-
-/** Types an op would be run with. */
-export interface OpDTypes {
-  readonly activation: DType;
-  readonly weight: WeightDType;
-}
 
 export interface EngineOptions {
   /** Worker threads for a CPU backend. */
@@ -34,8 +28,8 @@ export interface Backend {
   readonly prefillChunk: number;
   /** Whether a run of the same program, sizes and tensors as one before costs the host less. */
   readonly replaysRuns?: boolean;
-  /** @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
-  supports(op: OpName, dtypes: OpDTypes): Answer;
+  /** Whether it can run a node. @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
+  supports(query: NodeQuery): Answer;
   probe(): Promise<Probe>;
   /** @throws BACKEND_UNAVAILABLE with the probe's reason. */
   open(options?: EngineOptions): Promise<Engine>;

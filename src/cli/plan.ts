@@ -47,7 +47,6 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   const model = buildModel(backend, checkpoint.config, {
-    mainDType: flags.dtype ?? checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, flags.dtype),
   });
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });

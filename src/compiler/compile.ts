@@ -1,6 +1,6 @@
 /** The compiler: checks, passes (checked again after each), memory plan, program, verification. */
 import type { Graph } from "../graph/graph.ts";
-import type { OpName } from "../graph/ops.ts";
+import type { Supports } from "../graph/node-query.ts";
 import { type VerifiedProgram, verifyProgram } from "../program/verify-program.ts";
 import { lowerGraph } from "./lower.ts";
 import type { SizeHints } from "./memory-plan.ts";
@@ -23,8 +23,8 @@ export const DEFAULT_PASSES: readonly Pass[] = [
 export interface CompileOptions {
   /** Instead of the default passes. */
   readonly passes?: readonly Pass[];
-  /** Fused ops for which this answers false are expanded into simpler ones. */
-  readonly hasOp?: (op: OpName) => boolean;
+  /** Nodes for which this answers false are not fused, and expanded into simpler ones where they are compositions. */
+  readonly supports?: Supports;
   /** Typical symbol values, to weigh the memory plan. */
   readonly sizeHints?: SizeHints;
 }
@@ -37,11 +37,11 @@ export function compileGraph(graph: Graph, options: CompileOptions = {}): Verifi
 /** The graph after all passes: what `compileGraph` lowers. */
 export function optimizeGraph(
   graph: Graph,
-  { passes = DEFAULT_PASSES, hasOp = () => true }: CompileOptions = {},
+  { passes = DEFAULT_PASSES, supports = () => true }: CompileOptions = {},
 ): Graph {
   verifyGraph(graph, "building");
-  return [...passes, expandCompositions(hasOp)].reduce((current, pass) => {
-    const next = pass.run(current);
+  return [...passes, expandCompositions].reduce((current, pass) => {
+    const next = pass.run(current, supports);
     if (next !== current) verifyGraph(next, pass.name, current);
     return next;
   }, graph);

@@ -26,6 +26,9 @@ export interface OpCase {
   readonly exact: boolean;
 }
 
+/** Cases by op, of which each file of cases makes one. */
+export type OpCases = { readonly [N in OpName]?: () => OpCase[] };
+
 export type CaseInit = Pick<OpCase, "fields" | "operands"> & Partial<OpCase>;
 
 export function opCase(op: OpName, init: CaseInit): OpCase {

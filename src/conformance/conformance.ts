@@ -1,14 +1,14 @@
 /** Judges a backend by the reference backend, op by op, over all cases. */
 import type { Backend, BackendName, Engine, EngineOptions } from "../backends/backend.ts";
+import { unsupported } from "../backends/check-support.ts";
 import { referenceBackend } from "../backends/reference/backend.ts";
 import { throwIfAborted } from "../errors.ts";
-import type { OpDefinition } from "../graph/op-definition.ts";
-import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
+import { OP_NAMES, type OpName } from "../graph/ops.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { caseName, type OpCase } from "./case.ts";
 import { OP_CASES } from "./cases.ts";
 import { compareRuns, type Difference, TOLERANCES } from "./compare.ts";
-import { runCase } from "./harness.ts";
+import { caseProgram, runCase } from "./harness.ts";
 
 export type ActivationDType = keyof typeof TOLERANCES;
 
@@ -70,13 +70,12 @@ async function judgeCase(
   const { backend } = engine;
   const { op, weight } = test;
   const about = { op, caseName: caseName(test), backend: backend.name, activation, weight };
-  const answer = backend.supports(op, { activation, weight });
-  const isComposed = !answer.ok && (OPS[op] as OpDefinition).composition !== undefined;
-  if (!answer.ok && !isComposed)
-    return { ...about, maxAbs: 0, maxRel: 0, ok: true, skippedReason: answer.reason };
   try {
+    const program = caseProgram(backend, test, activation);
+    const lacking = unsupported(program, backend);
+    if (lacking) return { ...about, maxAbs: 0, maxRel: 0, ok: true, skippedReason: lacking.reason };
     const expected = await runCase(judge, test, activation);
-    const found = await runCase(engine, test, activation);
+    const found = await runCase(engine, test, activation, program);
     return { ...about, ...compareRuns(expected, found, test.exact ? 0 : TOLERANCES[activation]) };
   } catch (error) {
     return { ...about, maxAbs: Number.NaN, maxRel: Number.NaN, ok: false, failure: String(error) };

@@ -1,10 +1,10 @@
 /** Runs one conformance case on an engine. */
-import type { Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
+import type { Backend, Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
 import { narrow } from "../backends/reference/storage.ts";
 import { compileGraph } from "../compiler/compile.ts";
-import type { OpName } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Program, ProgramBuffer } from "../program/program.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
@@ -20,17 +20,25 @@ export interface CaseRun {
   readonly strayWrites: readonly string[];
 }
 
-/**
- * Compiles the case's graph as it is, without fusion, and runs it with activations of the given type. A fused op for
- * which `hasOp` answers false runs as its composition.
- */
+/** The case's graph as it is, without fusion; a fused op that the backend lacks is its composition. */
+export function caseProgram(
+  { supports }: Pick<Backend, "supports">,
+  test: OpCase,
+  activation: DType,
+): VerifiedProgram {
+  return compileGraph(caseGraph(test, activation), {
+    passes: [],
+    supports: (query) => supports(query).ok,
+  });
+}
+
+/** Runs a case with activations of the given type, or a program of it. */
 export async function runCase(
   engine: Engine,
   test: OpCase,
   activation: DType,
-  hasOp = (op: OpName) => engine.backend.supports(op, { activation, weight: test.weight }).ok,
+  program = caseProgram(engine.backend, test, activation),
 ): Promise<CaseRun> {
-  const program = compileGraph(caseGraph(test, activation), { passes: [], hasOp });
   const weights = await uploadWeights(engine, program, test);
   const guarded = new Map<string, GuardedTensor>();
   try {

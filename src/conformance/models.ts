@@ -119,7 +119,6 @@ async function answer(
   engineOptions: EngineOptions = {},
 ): Promise<Answer> {
   const { engine, encoder, decoder, pool, slab } = await openStages(backend, config, {
-    mainDType: weights,
     weightDType: () => weights,
     weightRows: (specs) => specs.map(seededRows),
     engine: engineOptions,

@@ -37,7 +37,8 @@ export function reportCell(results: readonly ConformanceResult[], op: OpName): R
 export function cellText(cell: ReportCell): string {
   if (cell.cases === 0) return cell.skipped > 0 ? "not supported" : "no cases";
   const verdict = cell.failures.length === 0 ? "ok" : `${cell.failures.length} of ${cell.cases} FAILED`;
-  return `${verdict}, rel ${cell.maxRel.toExponential(1)}`;
+  const skipped = cell.skipped > 0 ? `, ${cell.skipped} not supported` : "";
+  return `${verdict}, rel ${cell.maxRel.toExponential(1)}${skipped}`;
 }
 
 /** One line an op and a model, one column a backend, then every failure in full. */

@@ -55,22 +55,24 @@ export interface OpDefinition {
   }): string | null;
 }
 
-/** Keeps the literal types of an entry, so that builder methods can be derived from it. */
+/** Keeps the literal types of an entry, so that builder methods and tables of kernels can be derived from it. */
 export function defineOp<
   const I extends Record<string, InputSpec>,
   const A extends Record<string, AttrSpec>,
   const O extends Record<string, OutputSpec>,
+  const V extends true | undefined = undefined,
+  const C extends readonly CompositionStep[] | undefined = undefined,
 >(definition: {
   code: number;
   doc: string;
   inputs: I;
   attrs: A;
   outputs: O;
-  view?: true;
+  view?: V;
   rowwise?: readonly (keyof I & string)[];
   alias?: Partial<Record<keyof O & string, keyof I & string>>;
   inPlace?: Partial<Record<keyof O & string, keyof I & string>>;
-  composition?: readonly CompositionStep[];
+  composition?: C;
   check?(facts: {
     dims: Readonly<Record<string, Dim>>;
     attrs: Readonly<Record<keyof A & string, number>>;

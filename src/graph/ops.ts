@@ -345,6 +345,10 @@ export const OPS = {
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpName = keyof typeof OPS;
+/** Ops that change only how an operand is addressed; they never become instructions. */
+export type ViewOp = { [N in OpName]: (typeof OPS)[N]["view"] extends undefined ? never : N }[OpName];
+/** Ops that stand for simpler ones. */
+export type FusedOp = { [N in OpName]: (typeof OPS)[N]["composition"] extends undefined ? never : N }[OpName];
 export const OP_NAMES = Object.keys(OPS) as OpName[];
 
 export function opByCode(code: number): OpName | undefined {

@@ -3,7 +3,6 @@ import type { Backend, DeviceTensor, Engine, EngineOptions, WeightRows } from ".
 import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { OpName } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { buildDecoder } from "../models/decoder.ts";
 import { buildVisionTower } from "../models/vision-tower.ts";
@@ -43,8 +42,6 @@ export interface StageOptions {
   /** Gives the rows of every weight asked for, in the order to upload them; called before an engine is opened. */
   readonly weightRows: (specs: readonly WeightSpec[]) => readonly WeightRows[];
   readonly engine?: EngineOptions;
-  /** The type most weights have. */
-  readonly mainDType: WeightDType;
   /** Before the first weight and after each; may throw to stop. */
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly compile?: CompileOptions;
@@ -110,17 +107,16 @@ export async function openStages(
 export function buildModel(
   backend: Pick<Backend, "activationDType" | "supports">,
   config: ModelConfig,
-  { weightDType, mainDType, compile }: Pick<StageOptions, "weightDType" | "mainDType" | "compile">,
+  { weightDType, compile }: Pick<StageOptions, "weightDType" | "compile">,
 ): ModelGraphs {
   const { activationDType } = backend;
-  const dtypes = { activation: activationDType, weight: mainDType };
   const graph = { activationDType, weightDType };
   return {
     graphs: {
       vision: buildVisionTower(config.vision, graph),
       decoder: buildDecoder(config, { ...graph, pageSize: DEFAULT_PAGE_SIZE }),
     },
-    compile: { hasOp: (op: OpName) => backend.supports(op, dtypes).ok, ...compile },
+    compile: { supports: (query) => backend.supports(query).ok, ...compile },
   };
 }
 

@@ -6,7 +6,9 @@ import { WasmExecutable } from "../../src/backends/wasm/executable.ts";
 import { instantiateKernels } from "../../src/backends/wasm/kernels.ts";
 import { WasmMemory } from "../../src/backends/wasm/memory.ts";
 import { uploadWeight } from "../../src/backends/wasm/upload.ts";
+import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
+import { createGraphBuilder } from "../../src/graph/builder.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
 import type { ProgramBuffer } from "../../src/program/program.ts";
@@ -19,6 +21,24 @@ test("a weight uploaded for another role is refused", async () => {
   const source = weightRows(program.weights[0] as WeightSpec, new Float32Array(256));
   const weights = new Map([["w", await engine.uploadWeight(source, "rows")]]);
   assert.match((await failure(() => engine.load(program, weights))).message, /role matrix/);
+  engine.dispose();
+});
+
+test("activations that the kernels can not read, and compositions without a kernel, are refused", async () => {
+  const engine = await wasmBackend.open();
+  const builder = createGraphBuilder({ name: "half", activationDType: "bf16", weightDType: () => "f32" });
+  const half = compileGraph(builder.finish({ y: builder.gelu({ x: builder.input("x", [3, 4], "bf16") }) }));
+  const gated = programOf((b) => ({
+    y: b.linear_swiglu({ x: b.input("x", [3, 4], "f32"), w: b.weight("w", [16, 4]) }, { width: 8 }),
+  }));
+  for (const [program, message] of [
+    [half, /gelu has f32 activations only, not bf16/],
+    [gated, /linear_swiglu is run as its composition/],
+  ] as const) {
+    const found = await failure(() => engine.load(program, new Map()));
+    assert.is(found.code, "BACKEND_UNAVAILABLE", found.message);
+    assert.match(found.message, message);
+  }
   engine.dispose();
 });
 

@@ -12,7 +12,7 @@ function programs(name: string) {
   const bf16 = { activationDType: "bf16", supports: () => ({ ok: true as const }) } as const;
   return {
     config,
-    ...compileModel(buildModel(bf16, config, { mainDType: "bf16", weightDType: () => "bf16" })),
+    ...compileModel(buildModel(bf16, config, { weightDType: () => "bf16" })),
   };
 }
 

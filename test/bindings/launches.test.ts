@@ -17,7 +17,6 @@ await backend.probe();
 /** Kernels of the second step of a sequence: one token after a context long enough to be cut into splits. */
 async function stepLaunches(config: ModelConfig): Promise<number> {
   const { engine, decoder, pool } = await openStages(backend, config, {
-    mainDType: "bf16",
     weightDType: () => "bf16",
     weightRows: (specs) => specs.map(seededRows),
   });

@@ -223,7 +223,7 @@ test("a backend that is refused says why in probe and in open, and loads nothing
     (error) => assert.equal([error.code, error.message], ["BACKEND_UNAVAILABLE", !probe.ok && probe.reason]),
   );
   assert.throws(
-    () => backend.supports("linear", { activation: "bf16", weight: "bf16" }),
+    () => backend.supports({ op: "gelu", attrs: {}, activation: "bf16", formats: { x: "bf16" } }),
     /probe the backend first/,
   );
 });

@@ -25,7 +25,7 @@ function specsOf({ config }: Checkpoint): WeightSpec[] {
     buildVisionTower(config.vision, options),
     buildDecoder(config, { ...options, pageSize: 16 }),
   ];
-  return graphs.flatMap((graph) => compileGraph(graph, { hasOp: () => true }).weights);
+  return graphs.flatMap((graph) => compileGraph(graph).weights);
 }
 
 for (const directory of CHECKPOINTS) {

@@ -178,7 +178,6 @@ test("behind the last attention of a decoder every op works on the chosen rows",
 test("logits are the same to the bit with and without it", async () => {
   const prefill = async (config: ModelConfig, passes: readonly Pass[]) => {
     const { engine, decoder, pool } = await openStages(createReferenceBackend("f32"), config, {
-      mainDType: "f32",
       weightDType: () => "f32",
       weightRows: (specs) => specs.map(seededRows),
       compile: { passes },

@@ -30,7 +30,6 @@ export async function openStages(
 ): Promise<Stages> {
   const checkpoint = await openCheckpoint(await openDirectory(directory));
   const { engine, encoder, decoder, pool, slab } = await openStagesOf(backend, checkpoint.config, {
-    mainDType: checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
     weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
     compile,

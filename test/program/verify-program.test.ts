@@ -163,7 +163,7 @@ test("a program of any op is verified, whatever its activations and however far 
       for (const activation of ["f32", "bf16", "f16"] as const) {
         for (const has of [true, false]) {
           const graph = caseGraph(opCase, activation);
-          const program = compileGraph(graph, { passes: [], hasOp: () => has });
+          const program = compileGraph(graph, { passes: [], supports: () => has });
           assert.is(program.activation, activation);
           assert.equal(decodeProgram(encodeProgram(program)).activation, activation);
         }

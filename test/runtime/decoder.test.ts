@@ -42,7 +42,6 @@ async function open() {
     },
   };
   const stages = await openStages(counting, config, {
-    mainDType: "f32",
     weightDType: () => "f32",
     weightRows: (specs) => specs.map(seededRows),
   });

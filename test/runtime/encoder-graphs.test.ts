@@ -76,7 +76,6 @@ function items(grids: readonly GridThw[], config: VisionConfig, random: Random):
 async function open(checkpoint: Checkpoint, graphs: boolean) {
   const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs });
   const { engine, encoder, slab, weights } = await openStages(backend, checkpoint.config, {
-    mainDType: checkpoint.mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
     weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
     encoderBudgets: BUDGETS,

@@ -48,9 +48,8 @@ async function encode(
   budgetTokens: readonly number[],
   inOneBatch: boolean,
 ): Promise<number[]> {
-  const { config, mainDType } = checkpoint;
+  const { config } = checkpoint;
   const { engine, encoder } = await openStages(backend, config, {
-    mainDType,
     weightDType: storedWeightDType(checkpoint, undefined),
     weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
     // As many frames as tokens: a small video has few tokens a frame.

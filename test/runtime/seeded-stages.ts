@@ -15,7 +15,6 @@ import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 
 export function openSeeded(backend: Backend, config: ModelConfig = ocrConfig): Promise<Stages> {
   return openStages(backend, config, {
-    mainDType: "f32",
     weightDType: () => "f32",
     weightRows: (specs) => specs.map(seededRows),
   });

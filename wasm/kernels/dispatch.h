@@ -3,7 +3,7 @@
 
 namespace glimt {
 
-// Null for views and for numbers that are no op.
+// Null for views, for compositions that the compiler expands, and for numbers that are no op.
 const Kernel* kernelOf(Op op);
 
 }  // namespace glimt

@@ -61,7 +61,7 @@ struct Kernel {
 
 // Each file of kernels defines the ones it holds.
 extern const Kernel kLinear, kLinearBias, kAddBias, kAdd, kRmsNorm, kAddRmsNorm, kLayerNorm, kRope, kKvWrite,
-    kAttentionPaged, kAttentionVarlen, kSwiglu, kGelu, kEmbed, kGatherRows, kScatterRows, kPositionEmbed,
+    kAttentionPaged, kAttentionVarlen, kSwiglu, kGelu, kEmbed, kGatherRows, kScatterRows, kPositionEmbedBicubic,
     kRouteExperts, kExperts, kSample;
 
 // True when low <= value <= high for all of `values`.

@@ -52,6 +52,6 @@ void run(const Call& call, uint32_t first, uint32_t last) {
 
 }  // namespace
 
-const Kernel kPositionEmbed = {work, run, scratch};
+const Kernel kPositionEmbedBicubic = {work, run, scratch};
 
 }  // namespace glimt

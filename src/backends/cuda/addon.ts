@@ -7,8 +7,8 @@ import type { HostArray } from "../../tensor/dtype.ts";
 
 /** Arguments "->" result; "later" stands for a promise. The addon checks arguments against the same text. */
 export const SIGNATURES = {
-  /** (op, activation, weight): why the op can not run with these dtypes; empty when it can. */
-  supports: "code code code -> text",
+  /** (op, activation, format of each input, a byte each): why the op can not run so; empty when it can. */
+  supports: "code code bytes -> text",
   /** (device). @throws BACKEND_UNAVAILABLE */
   probe: "code -> device",
   /** (device, whether cuBLASLt may be used) */

@@ -56,7 +56,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     activationDType: activations,
     prefillChunk: PREFILL_CHUNK,
     replaysRuns: graphs,
-    supports(op, { activation, weight }) {
+    supports({ op, activation, formats }) {
       // Compiled away: no kernel ever sees one.
       if ("view" in OPS[op]) return { ok: true };
       if (!addon) {
@@ -66,7 +66,8 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
         );
       }
       const { supports } = addon;
-      const reason = native(() => supports(OPS[op].code, formatCode(activation), formatCode(weight)));
+      const codes = Uint8Array.from(Object.values(formats), formatCode);
+      const reason = native(() => supports(OPS[op].code, formatCode(activation), codes));
       return reason ? { ok: false, reason } : { ok: true };
     },
     async probe(): Promise<Probe> {

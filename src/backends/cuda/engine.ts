@@ -16,6 +16,7 @@ import type {
   WeightRows,
 } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
+import { checkSupport } from "../check-support.ts";
 import type {
   CudaAddon,
   DeviceMemory,
@@ -155,6 +156,7 @@ export class CudaEngine implements Engine {
 
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const engine = this.#alive();
+    checkSupport(program, this.backend);
     const bound = bindWeights(program, weights).flatMap((tensor, index) =>
       tensor ? [[program.buffers[index]?.name ?? "", ownedTensor(tensor, engine)] as const] : [],
     );

@@ -1,11 +1,9 @@
 /** Attention: softmax(scale q kᵀ) v in float64, one query row and head at a time. */
-import { checkedIndex, type Kernel } from "./kernel.ts";
-import { cacheColumn, kvWrite } from "./kv-cache.ts";
+import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
+import { cacheColumn } from "./kv-cache.ts";
 import { dot } from "./linear.ts";
-import { denseLike } from "./matrix-view.ts";
-import { rope } from "./rope.ts";
 
-export const attentionVarlen: Kernel<"attention_varlen"> = (
+const attentionVarlen: Kernel<"attention_varlen"> = (
   { q, k, v, cuSeqlens },
   { y },
   { numHeads, headDim, scale },
@@ -33,7 +31,7 @@ export const attentionVarlen: Kernel<"attention_varlen"> = (
   }
 };
 
-export const attentionPaged: Kernel<"attention_paged"> = (
+const attentionPaged: Kernel<"attention_paged"> = (
   { q, cache, blockTable, cuSeqlens, contextLens },
   { y },
   attrs,
@@ -75,21 +73,6 @@ export const attentionPaged: Kernel<"attention_paged"> = (
   }
 };
 
-/** By its composition: rotated queries and keys are stored in the activations' type. */
-export const ropeAttentionPaged: Kernel<"rope_attention_paged"> = (
-  { q, k, v, cos, sin, slots, cache, ...sequences },
-  { y, written },
-  attrs,
-) => {
-  const rotated = (x: typeof q, numHeads: number) => {
-    const into = denseLike(x);
-    rope({ x, cos, sin }, { y: into }, { ...attrs, numHeads });
-    return into;
-  };
-  kvWrite({ k: rotated(k, attrs.numKvHeads), v, slots, cache }, { written }, attrs);
-  attentionPaged({ q: rotated(q, attrs.numHeads), cache, ...sequences }, { y }, attrs);
-};
-
 /** The attention of one query over the first `count` rows of keys and values ([count, headDim] each). */
 function attend(
   query: Float32Array,
@@ -117,3 +100,8 @@ function attend(
   }
   return mixed.map((value) => value / total);
 }
+
+export const attentionKernels = {
+  attention_varlen: attentionVarlen,
+  attention_paged: attentionPaged,
+} satisfies Kernels;

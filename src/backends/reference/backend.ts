@@ -5,14 +5,19 @@
 import type { DType } from "../../tensor/dtype.ts";
 import type { Backend } from "../backend.ts";
 import { ReferenceEngine } from "./engine.ts";
+import { KERNELS } from "./kernels.ts";
 
 export function createReferenceBackend(activationDType: Exclude<DType, "i32">): Backend {
   const backend: Backend = {
     name: "reference",
     activationDType,
     prefillChunk: 512,
-    supports: (op, { activation }) =>
-      activation === "i32" ? { ok: false, reason: `reference: ${op} has no i32 activations.` } : { ok: true },
+    supports({ op, activation }) {
+      if (activation === "i32") return { ok: false, reason: `reference: ${op} has no i32 activations.` };
+      return op in KERNELS
+        ? { ok: true }
+        : { ok: false, reason: `reference: ${op} is run as its composition.` };
+    },
     probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
     open: async () => new ReferenceEngine(backend),
   };

@@ -1,12 +1,12 @@
 /** add, add_bias, swiglu, gelu: each output element from the input elements at its place. */
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Kernels } from "./kernel.ts";
 import type { MatrixView } from "./matrix-view.ts";
 
-export const add: Kernel<"add"> = ({ a, b }, { y }) => combine(a, b, y, (left, right) => left + right);
+const add: Kernel<"add"> = ({ a, b }, { y }) => combine(a, b, y, (left, right) => left + right);
 
-export const swiglu: Kernel<"swiglu"> = ({ gate, up }, { y }) => combine(gate, up, y, gated);
+const swiglu: Kernel<"swiglu"> = ({ gate, up }, { y }) => combine(gate, up, y, gated);
 
-export const addBias: Kernel<"add_bias"> = ({ x, bias }, { y }) => {
+const addBias: Kernel<"add_bias"> = ({ x, bias }, { y }) => {
   const b = bias.toFloat32();
   const row = new Float32Array(x.cols);
   for (let m = 0; m < x.rows; m++) {
@@ -18,7 +18,7 @@ export const addBias: Kernel<"add_bias"> = ({ x, bias }, { y }) => {
   }
 };
 
-export const gelu: Kernel<"gelu"> = ({ x }, { y }) => {
+const gelu: Kernel<"gelu"> = ({ x }, { y }) => {
   const row = new Float32Array(x.cols);
   for (let m = 0; m < x.rows; m++) {
     x.readRow(m, row);
@@ -64,3 +64,10 @@ function combine(
     );
   }
 }
+
+export const elementwiseKernels = {
+  add,
+  add_bias: addBias,
+  swiglu,
+  gelu,
+} satisfies Kernels;

@@ -18,7 +18,8 @@ import type {
 } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkCopy } from "../check-copy.ts";
-import { type ComputeOp, callKernel } from "./kernel.ts";
+import { checkSupport } from "../check-support.ts";
+import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
 import type { MatrixView } from "./matrix-view.ts";
 import { Memory, type ReferenceTensor } from "./memory.ts";
@@ -109,6 +110,7 @@ export class ReferenceEngine implements Engine {
 
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     this.#checkLive();
+    checkSupport(program, this.backend);
     const decoded = decodeProgram(encodeProgram(program));
     const bound = bindWeights(decoded, weights).map((tensor) => tensor && this.#memory.owned(tensor));
     return new ReferenceExecutable(decoded, bound);
@@ -140,7 +142,7 @@ export class ReferenceEngine implements Engine {
     const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as MatrixView);
     let lastYield = performance.now();
     for (const [index, { op, inputs, outputs, attrs }] of instructions.entries()) {
-      callKernel(KERNELS, op as ComputeOp, pick(inputs), pick(outputs), attrs);
+      callKernel(KERNELS, op, pick(inputs), pick(outputs), attrs);
       if (performance.now() - lastYield < YIELD_AFTER_MS) continue;
       onProgress?.((index + 1) / instructions.length);
       await new Promise((resolve) => setTimeout(resolve));

@@ -1,10 +1,10 @@
 /** Mixture of experts: route_experts chooses, experts computes. */
 import { gated } from "./elementwise.ts";
-import { checkedIndex, type Kernel } from "./kernel.ts";
+import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 import { dot } from "./linear.ts";
 
 /** Chosen experts are in descending order of score + correction; of equal ones the lower index comes first. */
-export const routeExperts: Kernel<"route_experts"> = (
+const routeExperts: Kernel<"route_experts"> = (
   { logits, correction },
   { experts, weights },
   { topK, numGroups, topkGroups, normalise, scale },
@@ -46,7 +46,7 @@ function best(values: Float64Array, count: number): number[] {
   return order.slice(0, count);
 }
 
-export const experts: Kernel<"experts"> = (
+const experts: Kernel<"experts"> = (
   { x, experts: chosen, weights, gateUp, down },
   { y },
   { numExperts, topK, width },
@@ -84,3 +84,8 @@ export const experts: Kernel<"experts"> = (
   }
   for (let t = 0; t < x.rows; t++) y.writeRow(t, sums, t * size);
 };
+
+export const expertsKernels = {
+  route_experts: routeExperts,
+  experts,
+} satisfies Kernels;

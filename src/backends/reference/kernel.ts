@@ -1,11 +1,8 @@
 /** The type of a reference kernel, derived from the op table: operands and attributes by their names. */
 import { GlimtError } from "../../errors.ts";
 import type { AttrSpec, AttrValue } from "../../graph/op-definition.ts";
-import { OPS, type OpName } from "../../graph/ops.ts";
+import { type FusedOp, OPS, type OpName, type ViewOp } from "../../graph/ops.ts";
 import type { MatrixView } from "./matrix-view.ts";
-
-/** Ops that become instructions; views only change how an operand is addressed. */
-export type ComputeOp = Exclude<OpName, "slice" | "merge_rows">;
 
 type Op<N extends OpName> = (typeof OPS)[N];
 
@@ -23,12 +20,15 @@ export type Kernel<N extends OpName> = (
   attrs: KernelAttrs<N>,
 ) => void;
 
-export type KernelTable = { readonly [N in ComputeOp]: Kernel<N> };
+/** Kernels by op, of which each file of kernels makes one. */
+export type Kernels = { readonly [N in Exclude<OpName, ViewOp>]?: Kernel<N> };
+/** Every op that is no composition has one. */
+export type KernelTable = Kernels & { readonly [N in Exclude<OpName, ViewOp | FusedOp>]: Kernel<N> };
 
-/** Runs the kernel of `op` with operands and attributes in the op table's order, as an instruction has them. */
+/** Runs the kernel of `op`, which the table has, with operands and attributes in the op table's order. */
 export function callKernel(
-  table: KernelTable,
-  op: ComputeOp,
+  table: Kernels,
+  op: OpName,
   inputs: readonly MatrixView[],
   outputs: readonly MatrixView[],
   attrs: readonly number[],
@@ -40,7 +40,7 @@ export function callKernel(
     const value = attrs[index] as number;
     return typeof spec === "string" ? value : spec[value];
   });
-  const kernel = table[op] as (inputs: object, outputs: object, attrs: object) => void;
+  const kernel = table[op as keyof Kernels] as (inputs: object, outputs: object, attrs: object) => void;
   kernel(named(OPS[op].inputs, inputs), named(OPS[op].outputs, outputs), named(OPS[op].attrs, attrValues));
 }
 

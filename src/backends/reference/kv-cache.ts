@@ -1,5 +1,5 @@
 /** The paged cache [pages, 2, numKvHeads, pageSize, headDim]: where a key or value lies, and kv_write. */
-import { checkedIndex, type Kernel } from "./kernel.ts";
+import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 
 export interface CacheLayout {
   readonly numKvHeads: number;
@@ -13,7 +13,7 @@ export function cacheColumn(layout: CacheLayout, part: "k" | "v", head: number, 
   return (plane * layout.pageSize + place) * layout.headDim;
 }
 
-export const kvWrite: Kernel<"kv_write"> = ({ k, v, slots, cache }, _outputs, layout) => {
+const kvWrite: Kernel<"kv_write"> = ({ k, v, slots, cache }, _outputs, layout) => {
   const { numKvHeads, headDim, pageSize } = layout;
   const row = new Float32Array(k.cols);
   slots.toInt32().forEach((slot, t) => {
@@ -31,3 +31,7 @@ export const kvWrite: Kernel<"kv_write"> = ({ k, v, slots, cache }, _outputs, la
     }
   });
 };
+
+export const kvCacheKernels = {
+  kv_write: kvWrite,
+} satisfies Kernels;

@@ -1,19 +1,11 @@
-/** y = x wᵀ (+ bias, or through the gate of an MLP): one dot product an element, accumulated in float64. */
-import { swiglu } from "./elementwise.ts";
-import type { Kernel } from "./kernel.ts";
-import { denseLike, type MatrixView } from "./matrix-view.ts";
+/** y = x wᵀ (+ bias): one dot product an element, accumulated in float64. */
+import type { Kernel, Kernels } from "./kernel.ts";
+import type { MatrixView } from "./matrix-view.ts";
 
-export const linear: Kernel<"linear"> = ({ x, w }, { y }) => multiply(x, w, null, y);
+const linear: Kernel<"linear"> = ({ x, w }, { y }) => multiply(x, w, null, y);
 
-export const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) =>
-  multiply(x, w, bias.toFloat32(), y);
-
-/** By its composition: both products are stored in the activations' type. */
-export const linearSwiglu: Kernel<"linear_swiglu"> = ({ x, w }, { y }, { width }) => {
-  const both = denseLike(x, 2 * width);
-  multiply(x, w, null, both);
-  swiglu({ gate: both.columns(0, width), up: both.columns(width, width) }, { y }, {});
-};
+/** No composition here: backends that have it add the bias before they round, so their judge does. */
+const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) => multiply(x, w, bias.toFloat32(), y);
 
 /** Weight rows widened at a time, so that the sums of a row of x are stored side by side. */
 const BLOCK = 16;
@@ -52,3 +44,8 @@ export function dot(a: Float32Array, aStart: number, b: Float32Array, bStart: nu
   for (; i < size; i++) s0 += (a[aStart + i] as number) * (b[bStart + i] as number);
   return s0 + s1 + (s2 + s3);
 }
+
+export const linearKernels = {
+  linear,
+  linear_bias: linearBias,
+} satisfies Kernels;

@@ -1,5 +1,5 @@
 /** What an instruction's operand is: a rectangle of some memory, read and written by rows. */
-import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import type { DType, HostArray } from "../../tensor/dtype.ts";
 import { narrow, widen } from "./storage.ts";
 
 /**
@@ -21,10 +21,6 @@ export class MatrixView {
     this.cols = cols;
     this.offset = offset;
     this.rowStride = rowStride;
-  }
-
-  columns(first: number, count: number): MatrixView {
-    return new MatrixView(this.dtype, this.data, this.rows, count, this.offset + first, this.rowStride);
   }
 
   /** Copies a row, widened to float32, to `into[at..at + cols]`. */
@@ -63,9 +59,4 @@ export class MatrixView {
     }
     return all;
   }
-}
-
-/** Memory for a value between the steps of a fused op: `cols` columns for each row of `view`, of its type. */
-export function denseLike({ dtype, rows, cols }: MatrixView, width = cols): MatrixView {
-  return new MatrixView(dtype, hostArray(dtype, rows * width), rows, width);
 }

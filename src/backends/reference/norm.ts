@@ -1,9 +1,7 @@
-/** rms_norm and its sums, layer_norm: statistics of a row, or of each head in it, in float64. */
-import { add } from "./elementwise.ts";
-import type { Kernel } from "./kernel.ts";
-import { denseLike } from "./matrix-view.ts";
+/** rms_norm and layer_norm: statistics of a row, or of each head in it, in float64. */
+import type { Kernel, Kernels } from "./kernel.ts";
 
-export const rmsNorm: Kernel<"rms_norm"> = ({ x, w }, { y }, { eps }) => {
+const rmsNorm: Kernel<"rms_norm"> = ({ x, w }, { y }, { eps }) => {
   const weight = w.toFloat32();
   const size = weight.length;
   const row = new Float32Array(x.cols);
@@ -20,20 +18,7 @@ export const rmsNorm: Kernel<"rms_norm"> = ({ x, w }, { y }, { eps }) => {
   }
 };
 
-/** By its composition: the norm reads the sum as it was stored. */
-export const addRmsNorm: Kernel<"add_rms_norm"> = ({ a, b, w }, { sum, y }, attrs) => {
-  add({ a, b }, { y: sum }, {});
-  rmsNorm({ x: sum, w }, { y }, attrs);
-};
-
-/** By its composition: the inner norm is stored in the activations' type before it is added. */
-export const rmsNormAddRmsNorm: Kernel<"rms_norm_add_rms_norm"> = ({ a, b, wb, w }, { sum, y }, attrs) => {
-  const normed = denseLike(b);
-  rmsNorm({ x: b, w: wb }, { y: normed }, attrs);
-  addRmsNorm({ a, b: normed, w }, { sum, y }, attrs);
-};
-
-export const layerNorm: Kernel<"layer_norm"> = ({ x, w, b }, { y }, { eps }) => {
+const layerNorm: Kernel<"layer_norm"> = ({ x, w, b }, { y }, { eps }) => {
   const weight = w.toFloat32();
   const bias = b.toFloat32();
   const size = x.cols;
@@ -52,3 +37,8 @@ export const layerNorm: Kernel<"layer_norm"> = ({ x, w, b }, { y }, { eps }) => 
     );
   }
 };
+
+export const normKernels = {
+  rms_norm: rmsNorm,
+  layer_norm: layerNorm,
+} satisfies Kernels;

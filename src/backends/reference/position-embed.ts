@@ -1,13 +1,9 @@
 /** The learned position table sampled bicubically, as torch's grid_sample(bicubic, border) does. */
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Kernels } from "./kernel.ts";
 
 const A = -0.75;
 
-export const positionEmbedBicubic: Kernel<"position_embed_bicubic"> = (
-  { table, coords },
-  { y },
-  { side },
-) => {
+const positionEmbedBicubic: Kernel<"position_embed_bicubic"> = ({ table, coords }, { y }, { side }) => {
   const cell = new Float32Array(table.cols);
   const coord = new Float32Array(2);
   const clamp = (index: number) => Math.min(Math.max(index, 0), side - 1);
@@ -44,3 +40,7 @@ function near(d: number): number {
 function far(d: number): number {
   return A * d ** 3 - 5 * A * d ** 2 + 8 * A * d - 4 * A;
 }
+
+export const positionEmbedKernels = {
+  position_embed_bicubic: positionEmbedBicubic,
+} satisfies Kernels;

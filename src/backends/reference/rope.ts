@@ -1,7 +1,7 @@
 /** Rotary embedding: the first rotaryDim columns of each head are rotated in pairs, the rest passes through. */
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Kernels } from "./kernel.ts";
 
-export const rope: Kernel<"rope"> = ({ x, cos, sin }, { y }, { numHeads, headDim, rotaryDim, pairs }) => {
+const rope: Kernel<"rope"> = ({ x, cos, sin }, { y }, { numHeads, headDim, rotaryDim, pairs }) => {
   const half = rotaryDim / 2;
   const row = new Float32Array(x.cols);
   const cosRow = new Float32Array(half);
@@ -25,3 +25,7 @@ export const rope: Kernel<"rope"> = ({ x, cos, sin }, { y }, { numHeads, headDim
     y.writeRow(m, row);
   }
 };
+
+export const ropeKernels = {
+  rope,
+} satisfies Kernels;

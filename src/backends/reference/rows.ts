@@ -1,7 +1,7 @@
 /** embed, gather_rows, scatter_rows: whole rows moved by index. */
-import { checkedIndex, type Kernel } from "./kernel.ts";
+import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 
-export const embed: Kernel<"embed"> = ({ ids, table }, { y }) => {
+const embed: Kernel<"embed"> = ({ ids, table }, { y }) => {
   const row = new Float32Array(table.cols);
   ids.toInt32().forEach((id, t) => {
     table.readRow(checkedIndex("embed", "id", id, table.rows), row);
@@ -9,7 +9,7 @@ export const embed: Kernel<"embed"> = ({ ids, table }, { y }) => {
   });
 };
 
-export const gatherRows: Kernel<"gather_rows"> = ({ x, rows }, { y }) => {
+const gatherRows: Kernel<"gather_rows"> = ({ x, rows }, { y }) => {
   const row = new Float32Array(x.cols);
   rows.toInt32().forEach((from, i) => {
     x.readRow(checkedIndex("gather_rows", "row", from, x.rows), row);
@@ -17,10 +17,16 @@ export const gatherRows: Kernel<"gather_rows"> = ({ x, rows }, { y }) => {
   });
 };
 
-export const scatterRows: Kernel<"scatter_rows"> = ({ values, rows }, { y }) => {
+const scatterRows: Kernel<"scatter_rows"> = ({ values, rows }, { y }) => {
   const row = new Float32Array(values.cols);
   rows.toInt32().forEach((to, i) => {
     values.readRow(i, row);
     y.writeRow(checkedIndex("scatter_rows", "row", to, y.rows), row);
   });
 };
+
+export const rowsKernels = {
+  embed,
+  gather_rows: gatherRows,
+  scatter_rows: scatterRows,
+} satisfies Kernels;

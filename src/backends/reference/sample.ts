@@ -13,7 +13,7 @@
  * Numbers are float32 and each operation rounds by itself (no fused multiply-add); those with sums are float64. The
  * order of the steps is that of transformers' logits processors.
  */
-import { checkedIndex, type Kernel } from "./kernel.ts";
+import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 
 export interface RowSettings {
   readonly temperature: number;
@@ -22,10 +22,7 @@ export interface RowSettings {
   readonly topK: number;
 }
 
-export const sample: Kernel<"sample"> = (
-  { logits, settings, choices, penalised, cuPenalised },
-  { tokens },
-) => {
+const sample: Kernel<"sample"> = ({ logits, settings, choices, penalised, cuPenalised }, { tokens }) => {
   const row = new Float32Array(logits.cols);
   const settingsOf = settings.toFloat32();
   const choicesOf = choices.toInt32();
@@ -128,3 +125,7 @@ function sum(values: Iterable<number>): number {
   for (const value of values) total += value;
   return total;
 }
+
+export const sampleKernels = {
+  sample,
+} satisfies Kernels;

@@ -1,25 +1,20 @@
 /** The WebAssembly backend: C++ kernels with SIMD128, one thread, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
-import type { OpName } from "../../graph/ops.ts";
 import type { Backend, Probe } from "../backend.ts";
+import { COMPOSED_OPS } from "./composed-ops.ts";
 import { WasmEngine } from "./engine.ts";
 import { instantiateKernels, unsupportedReason } from "./kernels.ts";
-
-/** Fusing them saves a GPU's launches; here their compositions are as fast. */
-const COMPOSED: ReadonlySet<OpName> = new Set([
-  "rms_norm_add_rms_norm",
-  "rope_attention_paged",
-  "linear_swiglu",
-]);
 
 export const wasmBackend: Backend = {
   name: "wasm",
   activationDType: "f32",
   prefillChunk: 512,
-  supports(op, { activation }) {
+  supports({ op, activation }) {
     if (activation !== "f32")
       return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
-    return COMPOSED.has(op) ? { ok: false, reason: `wasm: ${op} is run as its composition.` } : { ok: true };
+    return COMPOSED_OPS.has(op)
+      ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
+      : { ok: true };
   },
   probe: async (): Promise<Probe> => {
     const reason = unsupportedReason();

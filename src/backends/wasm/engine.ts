@@ -14,6 +14,7 @@ import type {
   WeightRows,
 } from "../backend.ts";
 import { checkCopy } from "../check-copy.ts";
+import { checkSupport } from "../check-support.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor } from "./memory.ts";
@@ -103,6 +104,7 @@ export class WasmEngine implements Engine {
 
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const { kernels, memory } = this.#alive();
+    checkSupport(program, this.backend);
     return new WasmExecutable(program, weights, kernels, memory);
   }
 

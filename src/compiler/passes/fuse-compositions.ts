@@ -1,8 +1,9 @@
 /**
  * Replaces ops by the fused op whose composition they are. Read from the op table, so a new fused op needs no new
- * pass. `expandCompositions` is the way back, for backends that lack the fused op.
+ * pass. `expandCompositions` is the way back, for graphs that hold a fused op which the backend lacks.
  */
 import { consumers, type Graph, type Node, type ValueId } from "../../graph/graph.ts";
+import { nodeQuery, type Supports } from "../../graph/node-query.ts";
 import type { CompositionStep, OpDefinition } from "../../graph/op-definition.ts";
 import { OP_NAMES, OPS, type OpName } from "../../graph/ops.ts";
 import { GraphRewriter, type Pass } from "./pass.ts";
@@ -37,17 +38,17 @@ interface Match {
 
 export const fuseCompositions: Pass = {
   name: "fuse-compositions",
-  run(graph) {
+  run(graph, supports = () => true) {
     // A fused op may be a step of another composition.
     for (let current = graph; ; ) {
-      const next = fuseOnce(current);
+      const next = fuseOnce(current, supports);
       if (next === current) return current;
       current = next;
     }
   },
 };
 
-function fuseOnce(graph: Graph): Graph {
+function fuseOnce(graph: Graph, supports: Supports): Graph {
   const facts = new Facts(graph);
   const used = new Set<Node>();
   const matches = new Map<Node, Match>();
@@ -55,6 +56,7 @@ function fuseOnce(graph: Graph): Graph {
     for (const composition of COMPOSITIONS_ENDING_IN.get(node.op) ?? []) {
       const match = findMatch(facts, composition, node);
       if (!match || [...match.nodes].some((other) => used.has(other))) continue;
+      if (!supports(nodeQuery(graph, fusedNode(match)))) continue;
       for (const other of match.nodes) used.add(other);
       matches.set(node, match);
       break;
@@ -180,34 +182,38 @@ function nameOf({ names }: CompositionStep, name: string): string | number {
   return names?.[name] ?? name;
 }
 
-function addFused(rewriter: GraphRewriter, { fused, first, values, attrs }: Match): void {
-  const { inputs, outputs, attrs: specs } = OPS[fused];
-  const valueNamed = (name: string) => values.get(name) as ValueId;
-  rewriter.addNode(
-    fused,
-    mapNames(inputs, valueNamed),
-    mapNames(specs, (name) => attrs.get(name) as number),
-    first.scope,
-    mapNames(outputs, valueNamed),
-  );
+function addFused(rewriter: GraphRewriter, match: Match): void {
+  const { op, inputs, attrs } = fusedNode(match);
+  const outputs = mapNames(OPS[op].outputs, (name) => match.values.get(name) as ValueId);
+  rewriter.addNode(op, inputs, attrs, match.first.scope, outputs);
 }
 
-/** Expands the fused ops for which `has` answers false into their compositions. */
-export function expandCompositions(has: (op: OpName) => boolean): Pass {
+function fusedNode({ fused, values, attrs }: Match): Pick<Node, "op" | "inputs" | "attrs"> {
   return {
-    name: "expand-compositions",
-    run(graph) {
-      const lacks = (op: OpName) => COMPOSITIONS.has(op) && !has(op);
-      if (!graph.nodes.some(({ op }) => lacks(op))) return graph;
-      const rewriter = new GraphRewriter(graph);
-      for (const node of graph.nodes) expand(rewriter, node, lacks);
-      return rewriter.finish();
-    },
+    op: fused,
+    inputs: mapNames(OPS[fused].inputs, (name) => values.get(name) as ValueId),
+    attrs: mapNames(OPS[fused].attrs, (name) => attrs.get(name) as number),
   };
 }
 
-function expand(rewriter: GraphRewriter, node: Node, lacks: (op: OpName) => boolean): void {
-  const composition = lacks(node.op) ? COMPOSITIONS.get(node.op) : undefined;
+export const expandCompositions: Pass = {
+  name: "expand-compositions",
+  run(graph, supports = () => true) {
+    const lacks = (node: Node, values: Graph["values"]) =>
+      COMPOSITIONS.has(node.op) && !supports(nodeQuery({ ...graph, values }, node));
+    if (!graph.nodes.some((node) => lacks(node, graph.values))) return graph;
+    const rewriter = new GraphRewriter(graph);
+    for (const node of graph.nodes) expand(rewriter, node, lacks);
+    return rewriter.finish();
+  },
+};
+
+function expand(
+  rewriter: GraphRewriter,
+  node: Node,
+  lacks: (node: Node, values: Graph["values"]) => boolean,
+): void {
+  const composition = lacks(node, rewriter.values) ? COMPOSITIONS.get(node.op) : undefined;
   if (!composition) {
     rewriter.nodes.push(node);
     return;

@@ -1,11 +1,13 @@
 /** A pass turns a graph into an equivalent one. */
 import type { Graph, Node, Value, ValueId } from "../../graph/graph.ts";
 import { inferOutputs } from "../../graph/infer.ts";
+import type { Supports } from "../../graph/node-query.ts";
 import type { OpName } from "../../graph/ops.ts";
 
 export interface Pass {
   readonly name: string;
-  run(graph: Graph): Graph;
+  /** The same graph where nothing changes. `supports` says what may stand in the result; left out, every op may. */
+  run(graph: Graph, supports?: Supports): Graph;
 }
 
 /** Copies a graph while nodes are replaced; values are only ever added. */

@@ -1,13 +1,13 @@
 /** kv_write, attention_paged, rope_attention_paged, attention_varlen */
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
-import { M, type OpCase, opCase, ROW_COUNTS, S, T } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, S, T } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
 import { rotation } from "./rope.ts";
 
 const PAGES = symbolDim("pages");
 
-export function kvWriteCases(): OpCase[] {
+function kvWriteCases(): OpCase[] {
   return ROW_COUNTS.flatMap((t) =>
     (
       [
@@ -49,7 +49,7 @@ export function kvWriteCases(): OpCase[] {
 /** Runs of rows: one, several, empty ones, past a tile. */
 const RUNS = [[1], [5], [65], [130], [1, 7, 9], [0, 3, 0, 17, 0], [64, 4]] as const;
 
-export function attentionVarlenCases(): OpCase[] {
+function attentionVarlenCases(): OpCase[] {
   const build = (
     runs: readonly number[],
     [numHeads, headDim]: readonly [number, number],
@@ -115,7 +115,7 @@ const HEAD_GROUPS = [
   [6, 2, 20],
 ] as const;
 
-export function attentionPagedCases(): OpCase[] {
+function attentionPagedCases(): OpCase[] {
   const usual = BATCHES.flatMap((batch) =>
     HEAD_GROUPS.flatMap((heads) => pagedCase(batch, heads, 16, "whole", "usual")),
   );
@@ -188,7 +188,7 @@ const ROTATED_HEADS = [
   [3, 3, 7, 4],
 ] as const;
 
-export function ropeAttentionPagedCases(): OpCase[] {
+function ropeAttentionPagedCases(): OpCase[] {
   const build = (
     batch: readonly string[],
     [numHeads, numKvHeads, headDim, rotaryDim]: readonly [number, number, number, number],
@@ -308,3 +308,10 @@ function cumulative(lengths: readonly number[]): number[] {
   for (const length of lengths) bounds.push((bounds.at(-1) as number) + length);
   return bounds;
 }
+
+export const attentionCases = {
+  kv_write: kvWriteCases,
+  attention_varlen: attentionVarlenCases,
+  attention_paged: attentionPagedCases,
+  rope_attention_paged: ropeAttentionPagedCases,
+} satisfies OpCases;

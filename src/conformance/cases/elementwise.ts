@@ -1,5 +1,5 @@
 /** add, add_bias, swiglu, gelu */
-import { M, type OpCase, opCase, ROW_COUNTS } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS } from "../case.ts";
 import { each, normal, strided, withValues } from "../operands.ts";
 
 const WIDTHS = [1, 4, 7, 64, 131] as const;
@@ -25,7 +25,7 @@ const INPUTS = {
   gelu: [["x", false]],
 } as const satisfies Record<string, Inputs>;
 
-export function elementwiseCases(op: keyof typeof INPUTS): OpCase[] {
+function casesOf(op: keyof typeof INPUTS): OpCase[] {
   const inputs: Inputs = INPUTS[op];
   const first = inputs[0]?.[0] as string;
   const operands = (n: number, view = false) =>
@@ -67,3 +67,10 @@ export function elementwiseCases(op: keyof typeof INPUTS): OpCase[] {
   });
   return [...sizes, ...views, extremes, notFinite];
 }
+
+export const elementwiseCases = {
+  add: () => casesOf("add"),
+  add_bias: () => casesOf("add_bias"),
+  swiglu: () => casesOf("swiglu"),
+  gelu: () => casesOf("gelu"),
+} satisfies OpCases;

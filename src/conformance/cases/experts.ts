@@ -1,6 +1,6 @@
 /** route_experts, experts */
 import type { WeightDType } from "../../tensor/dtype.ts";
-import { type OpCase, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import { type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, uniform } from "../operands.ts";
 import type { Random } from "../random.ts";
 
@@ -15,7 +15,7 @@ const ROUTERS = [
   [160, 6, 8, 3],
 ] as const;
 
-export function routeExpertsCases(): OpCase[] {
+function routeExpertsCases(): OpCase[] {
   return ROUTERS.flatMap(([e, topK, numGroups, topkGroups]) =>
     (["no", "yes"] as const).flatMap((normalise) =>
       ROW_COUNTS.map((t) => {
@@ -59,7 +59,7 @@ const MANY_TOKENS: readonly (readonly [
   [64, 5, 2, 40, 104, "last"],
 ];
 
-export function expertsCases(): OpCase[] {
+function expertsCases(): OpCase[] {
   return WEIGHT_DTYPES.flatMap((weight) => [
     ...EXPERTS.flatMap(([numExperts, topK, n, width]) =>
       ROW_COUNTS.map((t) => expertsCase(weight, t, numExperts, topK, n, width)),
@@ -110,3 +110,8 @@ function expertsCase(
     },
   });
 }
+
+export const mixtureCases = {
+  route_experts: routeExpertsCases,
+  experts: expertsCases,
+} satisfies OpCases;

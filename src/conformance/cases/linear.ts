@@ -1,5 +1,5 @@
 /** linear, linear_bias, linear_swiglu */
-import { M, type OpCase, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, withValues } from "../operands.ts";
 
 /** [n, k]: one, odd, prime, one past tiles of 4, 8, 16 and 64, and a k past unrolled blocks. */
@@ -23,7 +23,7 @@ const LARGE = [
   [130, 301, 1096],
 ] as const;
 
-export function linearCases(op: "linear" | "linear_bias"): OpCase[] {
+function productCases(op: "linear" | "linear_bias"): OpCase[] {
   const operands = (n: number, k: number) => ({
     x: normal([M, k]),
     w: normal([n, k], { scale: 1 / Math.sqrt(k) }),
@@ -83,7 +83,7 @@ const GATED_SIZES = [
   [129, 256],
 ] as const;
 
-export function linearSwigluCases(): OpCase[] {
+function linearSwigluCases(): OpCase[] {
   const build = (
     m: number,
     width: number,
@@ -106,3 +106,9 @@ export function linearSwigluCases(): OpCase[] {
     ...[1, 9].map((m) => build(m, 17, 40, weight, true)),
   ]);
 }
+
+export const linearCases = {
+  linear: () => productCases("linear"),
+  linear_bias: () => productCases("linear_bias"),
+  linear_swiglu: linearSwigluCases,
+} satisfies OpCases;

@@ -1,5 +1,5 @@
 /** rms_norm, add_rms_norm, rms_norm_add_rms_norm, layer_norm */
-import { M, type OpCase, opCase, ROW_COUNTS } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS } from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
 const WIDTHS = [1, 5, 16, 65, 192] as const;
@@ -11,7 +11,7 @@ const RANGES = {
   "mean far above the deviation": { scale: 0.1, mean: 10 },
 } as const;
 
-export function rmsNormCases(): OpCase[] {
+function rmsNormCases(): OpCase[] {
   const attrs = { eps: 1e-5 };
   const operands = (k: number, n: number) => ({ x: normal([M, k]), w: normal([n], { mean: 1 }) });
   const sizes = ROW_COUNTS.flatMap((m) =>
@@ -51,7 +51,7 @@ export function rmsNormCases(): OpCase[] {
   return [...sizes, ...heads, ...rangeCases("rms_norm", attrs)];
 }
 
-export function addRmsNormCases(): OpCase[] {
+function addRmsNormCases(): OpCase[] {
   const attrs = { eps: 1e-6 };
   const operands = (n: number) => ({ a: normal([M, n]), b: normal([M, n]), w: normal([n], { mean: 1 }) });
   const sizes = ROW_COUNTS.flatMap((m) =>
@@ -74,7 +74,7 @@ export function addRmsNormCases(): OpCase[] {
 /** Past what a thread of a GPU holds in registers, aligned to 16 bytes and not. */
 const LONG_WIDTHS = [520, 1544, 2051, 4096, 4104] as const;
 
-export function rmsNormAddRmsNormCases(): OpCase[] {
+function rmsNormAddRmsNormCases(): OpCase[] {
   const attrs = { eps: 1e-5 };
   const operands = (n: number) => ({
     a: normal([M, n]),
@@ -115,7 +115,7 @@ export function rmsNormAddRmsNormCases(): OpCase[] {
   return [...sizes, ...long, ...views, zero];
 }
 
-export function layerNormCases(): OpCase[] {
+function layerNormCases(): OpCase[] {
   const attrs = { eps: 1e-5 };
   const operands = (n: number) => ({ x: normal([M, n]), w: normal([n], { mean: 1 }), b: normal([n]) });
   const sizes = ROW_COUNTS.flatMap((m) =>
@@ -154,3 +154,10 @@ function rangeCases(op: "rms_norm" | "layer_norm", attrs: { eps: number }): OpCa
   });
   return [...ranges, zero];
 }
+
+export const normCases = {
+  rms_norm: rmsNormCases,
+  add_rms_norm: addRmsNormCases,
+  rms_norm_add_rms_norm: rmsNormAddRmsNormCases,
+  layer_norm: layerNormCases,
+} satisfies OpCases;

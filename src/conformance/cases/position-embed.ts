@@ -1,8 +1,8 @@
 /** position_embed_bicubic */
-import { M, type OpCase, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
 import { each, normal, uniform } from "../operands.ts";
 
-export function positionEmbedCases(): OpCase[] {
+function positionEmbedCases(): OpCase[] {
   const attrsOf = (side: number) => ({ side });
   const inside = WEIGHT_DTYPES.flatMap((weight) =>
     ROW_COUNTS.flatMap((m) =>
@@ -38,3 +38,7 @@ export function positionEmbedCases(): OpCase[] {
   );
   return [...inside, ...places];
 }
+
+export const positionCases = {
+  position_embed_bicubic: positionEmbedCases,
+} satisfies OpCases;

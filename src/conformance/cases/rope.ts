@@ -1,6 +1,6 @@
 /** rope */
 import type { SymbolicDim } from "../../tensor/dims.ts";
-import { M, type OpCase, opCase, ROW_COUNTS } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS } from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
 /** [numHeads, headDim, rotaryDim]: whole and partial rotation. */
@@ -13,7 +13,7 @@ const HEADS = [
   [1, 14, 6],
 ] as const;
 
-export function ropeCases(): OpCase[] {
+function ropeCases(): OpCase[] {
   return (["interleaved", "half"] as const).flatMap((pairs) =>
     HEADS.flatMap(([numHeads, headDim, rotaryDim]) =>
       ROW_COUNTS.flatMap((m) =>
@@ -39,3 +39,7 @@ export function rotation(rows: SymbolicDim, half: number) {
     sin: each([rows, half], (index) => Math.sin(index * 0.7 + 0.1)),
   };
 }
+
+export const rotaryCases = {
+  rope: ropeCases,
+} satisfies OpCases;

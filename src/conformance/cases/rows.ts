@@ -1,12 +1,12 @@
 /** embed, gather_rows, scatter_rows, and the views slice and merge_rows: elements are moved, never changed. */
 import { scaleDim, symbolDim } from "../../tensor/dims.ts";
-import { M, type OpCase, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
 const R = symbolDim("r");
 const F = symbolDim("f");
 
-export function embedCases(): OpCase[] {
+function embedCases(): OpCase[] {
   return WEIGHT_DTYPES.flatMap((weight) =>
     ROW_COUNTS.flatMap((t) =>
       (
@@ -29,7 +29,7 @@ export function embedCases(): OpCase[] {
   );
 }
 
-export function gatherRowsCases(): OpCase[] {
+function gatherRowsCases(): OpCase[] {
   return (
     [
       [1, 0],
@@ -53,7 +53,7 @@ export function gatherRowsCases(): OpCase[] {
   );
 }
 
-export function scatterRowsCases(): OpCase[] {
+function scatterRowsCases(): OpCase[] {
   return (
     [
       [1, 0],
@@ -81,7 +81,7 @@ export function scatterRowsCases(): OpCase[] {
   );
 }
 
-export function sliceCases(): OpCase[] {
+function sliceCases(): OpCase[] {
   return ROW_COUNTS.flatMap((m) =>
     (
       [
@@ -103,7 +103,7 @@ export function sliceCases(): OpCase[] {
   );
 }
 
-export function mergeRowsCases(): OpCase[] {
+function mergeRowsCases(): OpCase[] {
   return ROW_COUNTS.flatMap((m) =>
     [1, 2, 4, 5].flatMap((factor) =>
       [1, 7, 16].map((k) =>
@@ -118,3 +118,11 @@ export function mergeRowsCases(): OpCase[] {
     ),
   );
 }
+
+export const rowCases = {
+  embed: embedCases,
+  gather_rows: gatherRowsCases,
+  scatter_rows: scatterRowsCases,
+  slice: sliceCases,
+  merge_rows: mergeRowsCases,
+} satisfies OpCases;

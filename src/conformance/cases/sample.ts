@@ -1,7 +1,7 @@
 /** sample: the chosen tokens must be the same on every backend. */
 import { keptWeights } from "../../backends/reference/sample.ts";
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
-import { M, type OpCase, type Operand, opCase } from "../case.ts";
+import { M, type OpCase, type OpCases, type Operand, opCase } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
 
@@ -56,7 +56,7 @@ const LOGITS = {
   "with NaN": (shape) => each(shape, (_, random) => (random.uniform() < 0.02 ? Number.NaN : random.normal())),
 } as const satisfies Record<string, (shape: Operand["shape"]) => Operand>;
 
-export function sampleCases(): OpCase[] {
+function sampleCases(): OpCase[] {
   const sizes = [1, 2, 7, 65, 1009, 2048, 2049, 4099].map((v) => sampleCase(v, MIXED, "usual"));
   const alone = Object.entries(SETTINGS).map(([name, one]) =>
     sampleCase(300, new Array<Settings>(5).fill(one), "usual", { settings: name }),
@@ -163,3 +163,5 @@ function penalisedTokens(random: Random, rows: number, v: number) {
   }
   return { ids: [...ids, -1, -1], bounds };
 }
+
+export const samplingCases = { sample: sampleCases } satisfies OpCases;

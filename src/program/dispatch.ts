@@ -1,0 +1,47 @@
+/** Writes the C++ source that finds what a native backend holds of each op, by the name it must have there. */
+import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
+
+export interface Dispatch {
+  /** The header that declares `type` and `find`. */
+  readonly include: string;
+  readonly type: string;
+  readonly find: string;
+  /** Fused ops that the backend runs as their compositions. */
+  readonly composed?: ReadonlySet<OpName>;
+}
+
+/**
+ * For each op that can be an instruction a constant `k` + its name in PascalCase, which one of the backend's sources
+ * defines: an op that has none does not link.
+ */
+export function dispatchSource({ include, type, find, composed = new Set() }: Dispatch): string {
+  const ops = OP_NAMES.filter((op) => !("view" in OPS[op]));
+  const present = ops.filter((op) => !composed.has(op));
+  const others = OP_NAMES.filter((op) => !present.includes(op));
+  return [
+    "// Generated from src/graph/ops.ts by `npm run generate`. Do not edit.",
+    `#include "${include}"`,
+    "",
+    "namespace glimt {",
+    "",
+    ...present.map((op) => `extern const ${type} ${constantName(op)};`),
+    "",
+    `const ${type}* ${find}(program::Op op) {`,
+    "  using program::Op;",
+    "  switch (op) {",
+    ...present.map((op) => `    case Op::${op}: return &${constantName(op)};`),
+    "    // Views and compositions: never in a program for this backend.",
+    ...others.map((op) => `    case Op::${op}:`),
+    "      return nullptr;",
+    "  }",
+    "  return nullptr;",
+    "}",
+    "",
+    "}  // namespace glimt",
+    "",
+  ].join("\n");
+}
+
+function constantName(op: OpName): string {
+  return `k${op.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())}`;
+}
