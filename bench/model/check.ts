@@ -4,11 +4,10 @@ import type { ModelConfig } from "../../src/config/types.ts";
 import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
 import { type ModelResult, runModelConformance } from "../../src/conformance/models.ts";
 import { Random } from "../../src/conformance/random.ts";
-import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf, type Decoder, type SequenceSlice } from "../../src/runtime/decoder.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
 
 /** Prompt lengths of sequences that are decoded together. */
 const LENGTHS = [3, 17, 8, 1];
@@ -33,10 +32,7 @@ async function checkBatching(
 ): Promise<void> {
   // Narrow weights take the kernels that will be timed.
   const weights = activation === "f32" ? "f32" : activation;
-  const { engine, decoder, pool } = await openStages(backend, config, {
-    weightDType: () => weights,
-    weightRows: (specs) => specs.map(seededRows),
-  });
+  const { engine, decoder, pool } = await openSeededStages(backend, config, weights);
   try {
     const random = new Random("batching");
     const ids = LENGTHS.map((length) => Array.from({ length }, () => random.integer(config.text.vocabSize)));

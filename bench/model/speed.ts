@@ -5,9 +5,11 @@ import { Random } from "../../src/conformance/random.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../../src/processor/grid.ts";
 import type { Program } from "../../src/program/program.ts";
+import { chooseBackend } from "../../src/runtime/choose-backend.ts";
+import { compileStages, stagePrograms, stageWeights } from "../../src/runtime/compile-stages.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
-import { compileModel, openStages, type Stages } from "../../src/runtime/open-stages.ts";
+import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
@@ -96,25 +98,16 @@ export async function measureSpeed(
 }
 
 async function start(backend: Backend, config: ModelConfig, { weights }: SpeedOptions) {
-  const rows = blockWeights();
-  let weightBytes = 0;
+  await chooseBackend([backend], backend.name);
   const begin = performance.now();
-  let [compiled, loading] = [begin, begin];
-  const stages = await openStages(backend, config, {
-    weightDType: () => weights,
-    weightRows: (specs) => {
-      compiled = performance.now();
-      // Making them is no part of starting: a checkpoint's come from a file.
-      const made = specs.map(rows);
-      loading = performance.now();
-      return made;
-    },
-    onProgress: ({ totalBytes }) => {
-      weightBytes = totalBytes;
-    },
-  });
+  const compiled = compileStages(backend, config, { weightDType: () => weights });
+  const compileMs = performance.now() - begin;
+  // Making them is no part of starting: a checkpoint's come from a file.
+  const rows = stageWeights(compiled).map(blockWeights());
+  const loading = performance.now();
+  const stages = await openStages(backend, compiled, rows);
   const loadMs = performance.now() - loading;
-  return { stages, programs: compileModel(stages), compileMs: compiled - begin, loadMs, weightBytes };
+  return { stages, programs: stagePrograms(stages), compileMs, loadMs, weightBytes: stages.loadedBytes };
 }
 
 async function firstStep({ decoder, pool }: Stages): Promise<number> {

@@ -4,13 +4,13 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { HttpOptions } from "../checkpoint/http.ts";
 import type { ModelLocation } from "../checkpoint/location.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
-import type { Aside } from "../checkpoint/names.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
+import { stageWeights } from "../runtime/compile-stages.ts";
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
 import { encoderBudget, encoderBudgets } from "../runtime/encoder-batch.ts";
 import { type LoadProgress, openStages } from "../runtime/open-stages.ts";
@@ -18,10 +18,10 @@ import type { AdapterAtLoad } from "../serving/adapter-options.ts";
 import { ModelCore } from "../serving/model-core.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";
+import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
 import { Model } from "./model.ts";
 import type { Platform } from "./platform.ts";
-import { storedWeightDType } from "./weight-dtype.ts";
 
 /** Features of an image of 224 x 224 pixels with patches of 14. */
 const SMALLEST_BUDGET = 64;
@@ -94,34 +94,24 @@ export async function loadModelOn(
   });
 
   const { merged, separate } = await openMerged(platform, options.adapters ?? [], options.signal);
-  const dtype = options.dtype ?? checkpoint.mainDType;
-  let aside: ReadonlyMap<string, Aside> = new Map();
-  let weights = 0;
-  let bytes = 0;
-  const stages = await openStages(backend, checkpoint.config, {
-    weightDType: storedWeightDType(checkpoint, options.dtype),
-    // In the order of the files, so that each is read once from front to back.
-    weightRows: (specs) => {
-      checkMerging(merged, checkpoint.config.architecture, specs);
-      const resolved = resolveWeights(checkpoint, specs);
-      aside = resolved.aside;
-      weights = resolved.weights.length;
-      return mergeAdapters(resolved.weights, merged).sort((a, b) => a.position - b.position);
-    },
+  const compiled = compileCheckpoint(backend, checkpoint, options.dtype);
+  const specs = stageWeights(compiled);
+  checkMerging(merged, checkpoint.config.architecture, specs);
+  const { weights, aside } = resolveWeights(checkpoint, specs);
+  // In the order of the files, so that each is read once from front to back.
+  const rows = mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
+  const stages = await openStages(backend, compiled, rows, {
     engine: options.threads === undefined ? {} : { threads: options.threads },
     kvCache: options.kvCache,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
     onProgress: (progress) => {
-      bytes = progress.loadedBytes;
       options.onProgress?.(progress);
       throwIfAborted(options.signal);
     },
   });
-  const { config, generation } = checkpoint;
   const core = new ModelCore({
     ...stages,
-    config,
-    generation,
+    generation: checkpoint.generation,
     tokenizer: processor.tokenizer,
     openFiles: platform.openFiles,
     merged: merged.map(({ facts }) => facts),
@@ -134,7 +124,8 @@ export async function loadModelOn(
     throw error;
   }
   const loadMilliseconds = performance.now() - start;
-  const loaded = { weights, bytes, aside };
+  const loaded = { weights: weights.length, bytes: stages.loadedBytes, aside };
+  const dtype = options.dtype ?? checkpoint.mainDType;
   return new Model(core, processor, { dtype, refused, loadMilliseconds, loaded });
 }
 

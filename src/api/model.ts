@@ -17,7 +17,7 @@ import {
 } from "../prompt/processor.ts";
 import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "../prompt/prompt-inputs.ts";
 import type { RequestSizes } from "../prompt/request-counts.ts";
-import { compileModel } from "../runtime/open-stages.ts";
+import { stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest, type RequestPlan } from "../runtime/request-plan.ts";
 import type { AdapterSource } from "../serving/adapter-options.ts";
 import type { AdapterFacts } from "../serving/adapters.ts";
@@ -119,12 +119,12 @@ export class Model {
   plan(sizes: RequestSizes & { readonly maxTokens?: number }): RequestPlan {
     const { parts } = this.#core;
     this.#core.throwIfDisposed();
-    return planRequest(this.#processor.sizes.count(sizes), compileModel(parts), this.config, {
+    return planRequest(this.#processor.sizes.count(sizes), stagePrograms(parts), this.config, {
       maxTokens: sizes.maxTokens ?? DEFAULT_MAX_TOKENS,
       prefillChunk: parts.prefillChunk,
       pageSize: parts.pool.layout.pageSize,
       activationDType: parts.pool.layout.dtype,
-      encoderBudgets: parts.encoder.budgets,
+      encoderBudgets: parts.encoderBudgets,
     });
   }
 

@@ -4,9 +4,9 @@ import { storedWeightDType } from "../api/weight-dtype.ts";
 import { compileGraph, optimizeGraph } from "../compiler/compile.ts";
 import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
-import { buildDecoder } from "../models/decoder.ts";
-import { buildVisionTower } from "../models/vision-tower.ts";
-import { DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
+import { modelStages, type StageName } from "../models/stages.ts";
+import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
+import type { SymbolValues } from "../tensor/dims.ts";
 import { wholeNumber } from "./model-options.ts";
 
 interface GraphFlags {
@@ -33,21 +33,20 @@ export function graphCommand(): Command {
 
 async function show(location: string, { tokens, patches, context, stage }: GraphFlags): Promise<void> {
   const checkpoint = await openCheckpoint(await openFiles(location));
-  const options = { activationDType: "f32", weightDType: storedWeightDType(checkpoint, undefined) } as const;
-  const { config } = checkpoint;
-  const graphs = [
-    buildVisionTower(config.vision, options),
-    buildDecoder(config, { ...options, pageSize: DEFAULT_PAGE_SIZE }),
-  ];
+  const options = {
+    activationDType: "f32",
+    weightDType: storedWeightDType(checkpoint, undefined),
+    pageSize: DEFAULT_PAGE_SIZE,
+  } as const;
   const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);
-  const symbols = [
-    { patches, frames: 1 },
-    { tokens, sequences: 1, blocks, pages: blocks, slab: 0, features: 0, logits: 1, penalised: 0 },
-  ];
-  graphs.forEach((graph, index) => {
+  const symbols: Record<StageName, SymbolValues> = {
+    vision: { patches, frames: 1 },
+    decoder: { tokens, sequences: 1, blocks, pages: blocks, slab: 0, features: 0, logits: 1, penalised: 0 },
+  };
+  for (const { name, graph } of modelStages(checkpoint.config, options)) {
     if (stage === "model") console.log(printGraph(graph));
     else if (stage === "graph") console.log(printGraph(optimizeGraph(graph)));
-    else console.log(printProgram(compileGraph(graph), symbols[index]!));
+    else console.log(printProgram(compileGraph(graph), symbols[name]));
     console.log();
-  });
+  }
 }

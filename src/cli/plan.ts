@@ -1,11 +1,11 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
 import { Command, InvalidArgumentError } from "commander";
+import { compileCheckpoint } from "../api/compile-checkpoint.ts";
 import { resolveBudgets } from "../api/load-model.ts";
-import { storedWeightDType } from "../api/weight-dtype.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
-import { buildModel, compileModel, DEFAULT_PAGE_SIZE } from "../runtime/open-stages.ts";
+import { DEFAULT_PAGE_SIZE, stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
 import { backendsFor, type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
@@ -46,11 +46,9 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const processor = await openProcessor(location, { media, rounding, maxImagePixels });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
-  const model = buildModel(backend, checkpoint.config, {
-    weightDType: storedWeightDType(checkpoint, flags.dtype),
-  });
+  const compiled = compileCheckpoint(backend, checkpoint, flags.dtype);
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
-  const planned = planRequest(counts, compileModel(model), checkpoint.config, {
+  const planned = planRequest(counts, stagePrograms(compiled), checkpoint.config, {
     maxTokens,
     prefillChunk: flags.prefillChunk ?? backend.prefillChunk,
     pageSize: DEFAULT_PAGE_SIZE,

@@ -9,7 +9,6 @@ import { mropePositions, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { answerOf } from "../runtime/decoder.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
-import { openStages } from "../runtime/open-stages.ts";
 import { GREEDY } from "../runtime/sampling-rows.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
@@ -17,7 +16,7 @@ import { compareRuns, TOLERANCES } from "./compare.ts";
 import type { ActivationDType } from "./conformance.ts";
 import { MODEL_CONFIGS } from "./model-configs.ts";
 import { Random } from "./random.ts";
-import { seededRows } from "./seeded-weights.ts";
+import { openSeededStages } from "./seeded-stages.ts";
 
 export interface ModelResult {
   readonly model: string;
@@ -118,9 +117,7 @@ async function answer(
   forced?: readonly number[],
   engineOptions: EngineOptions = {},
 ): Promise<Answer> {
-  const { engine, encoder, decoder, pool, slab } = await openStages(backend, config, {
-    weightDType: () => weights,
-    weightRows: (specs) => specs.map(seededRows),
+  const { engine, encoder, decoder, pool, slab } = await openSeededStages(backend, config, weights, {
     engine: engineOptions,
   });
   try {

@@ -3,21 +3,17 @@ import type { DeviceTensor } from "../backends/backend.ts";
 import { type Adapter, adapterRows } from "../checkpoint/adapter.ts";
 import { compileGraph, DEFAULT_PASSES } from "../compiler/compile.ts";
 import { type ActiveAdapter, applyAdapters } from "../compiler/passes/apply-adapters.ts";
-import type { ModelConfig } from "../config/types.ts";
-import type { Graph } from "../graph/graph.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import { Decoder } from "./decoder.ts";
+import type { CompiledStage } from "./compile-stages.ts";
 import type { Stages } from "./open-stages.ts";
-import { VisionEncoder } from "./vision-encoder.ts";
+import { openRunners, type StageRunners } from "./stage-runners.ts";
 
 export interface AdapterInSet extends ActiveAdapter {
   readonly adapter: Adapter;
 }
 
-export interface AdaptedStages {
-  readonly encoder: VisionEncoder;
-  readonly decoder: Decoder;
+export interface AdaptedStages extends StageRunners {
   /** Frees what no other set needs. */
   close(): void;
 }
@@ -30,33 +26,27 @@ interface Held {
 /** Opens sets of adapters. A matrix that several sets need is on the device once. Calls must not overlap. */
 export class AdaptedStagesOpener {
   readonly #stages: Stages;
-  readonly #config: ModelConfig;
   readonly #held = new Map<string, Held>();
 
-  constructor(stages: Stages, config: ModelConfig) {
+  constructor(stages: Stages) {
     this.#stages = stages;
-    this.#config = config;
   }
 
   /** @throws OUT_OF_MEMORY, WEIGHTS_INVALID, CHECKPOINT_INVALID; nothing stays allocated then. */
   async open(adapters: readonly AdapterInSet[]): Promise<AdaptedStages> {
-    const { engine, graphs, pool, slab, encoder, decoder } = this.#stages;
-    const vision = this.#compile(graphs.vision, adapters);
-    const text = this.#compile(graphs.decoder, adapters);
+    const changed = this.#compile(adapters);
     const taken: string[] = [];
     try {
-      for (const program of [vision, text]) await this.#take(program, adapters, taken);
-      const executable = (program: VerifiedProgram) => engine.load(program, this.#weights());
-      const ownEncoder =
-        vision && new VisionEncoder(engine, executable(vision), this.#config.vision, slab, encoder.budgets);
-      const ownDecoder = text && new Decoder(engine, executable(text), this.#config.text, pool, slab);
+      for (const { program } of changed) await this.#take(program, adapters, taken);
+      const own = openRunners(changed, this.#weights(), this.#stages);
+      const { encoder, decoder } = this.#stages;
       return {
-        // A part that no adapter changes runs the model's own program.
-        encoder: ownEncoder ?? encoder,
-        decoder: ownDecoder ?? decoder,
+        // A stage that no adapter changes runs the model's own program.
+        encoder,
+        decoder,
+        ...own,
         close: () => {
-          ownEncoder?.release();
-          ownDecoder?.release();
+          for (const runner of Object.values(own)) runner.release();
           this.#giveBack(taken.splice(0));
         },
       };
@@ -66,21 +56,20 @@ export class AdaptedStagesOpener {
     }
   }
 
-  #compile(graph: Graph, adapters: readonly AdapterInSet[]): VerifiedProgram | null {
+  /** The stages that an adapter changes. */
+  #compile(adapters: readonly AdapterInSet[]): CompiledStage[] {
+    const { stages, compile } = this.#stages;
     const pass = applyAdapters(adapters);
-    if (pass.run(graph) === graph) return null;
-    const { compile } = this.#stages;
-    return compileGraph(graph, { ...compile, passes: [pass, ...(compile.passes ?? DEFAULT_PASSES)] });
+    const passes = [pass, ...(compile.passes ?? DEFAULT_PASSES)];
+    return stages
+      .filter(({ graph }) => pass.run(graph) !== graph)
+      .map((stage) => ({ ...stage, program: compileGraph(stage.graph, { ...compile, passes }) }));
   }
 
-  async #take(
-    program: VerifiedProgram | null,
-    adapters: readonly AdapterInSet[],
-    taken: string[],
-  ): Promise<void> {
-    for (const spec of program?.weights ?? []) {
+  async #take(program: VerifiedProgram, adapters: readonly AdapterInSet[], taken: string[]): Promise<void> {
+    for (const spec of program.weights) {
       const from = adapters.find(({ id }) => id === spec.origin);
-      if (!program || !from) continue;
+      if (!from) continue;
       const held = this.#held.get(spec.name) ?? (await this.#upload(program, spec, from.adapter));
       held.users++;
       taken.push(spec.name);

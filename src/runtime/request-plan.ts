@@ -1,6 +1,7 @@
 /** Memory that a request will need, from the programs and the request's sizes. Runs nothing. */
 
 import type { TextConfig, VisionConfig } from "../config/types.ts";
+import type { StageName } from "../models/stages.ts";
 import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts";
 import type { Program } from "../program/program.ts";
 import { bufferBytes, slotBytes } from "../program/sizes.ts";
@@ -64,7 +65,7 @@ export interface RequestPlan extends RequestCounts {
 
 export function planRequest(
   counts: RequestCounts,
-  programs: { readonly vision: Program; readonly decoder: Program },
+  programs: Readonly<Record<StageName, Program>>,
   config: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ): RequestPlan {
@@ -95,7 +96,7 @@ export function planRequest(
     ...counts,
     contextTokens: maxPositionEmbeddings,
     fitsContext: counts.promptTokens < maxPositionEmbeddings,
-    weightBytes: weightBytes([programs.vision, programs.decoder]),
+    weightBytes: weightBytes(Object.values(programs)),
     vision,
     kvCache: { pageSize, promptPages, pages, bytesPerPage, bytes: pages * bytesPerPage },
     decoder: { prefillRuns, activationBytes, logitBytes },
@@ -151,7 +152,7 @@ function pageBytes(
   return storageBytes(dtype, numHiddenLayers * 2 * pageSize, numKeyValueHeads * headDim);
 }
 
-/** Weights are numbers throughout; one that both programs use counts once. */
+/** Weights are numbers throughout; one that several programs use counts once. */
 function weightBytes(programs: readonly Program[]): number {
   const none: SymbolValues = {};
   const weights = new Map(

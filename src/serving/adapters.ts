@@ -7,12 +7,10 @@ import type { OpenFiles } from "../checkpoint/location.ts";
 import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import { type ModelPart, modelPart } from "../checkpoint/module-map.ts";
 import { linearModules } from "../compiler/passes/apply-adapters.ts";
-import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { type AdaptedStages, AdaptedStagesOpener } from "../runtime/adapted-stages.ts";
-import type { Decoder } from "../runtime/decoder.ts";
 import type { Stages } from "../runtime/open-stages.ts";
-import type { VisionEncoder } from "../runtime/vision-encoder.ts";
+import type { StageRunners } from "../runtime/stage-runners.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import {
   type AdapterChoice,
@@ -34,15 +32,12 @@ export interface AdapterFacts {
 }
 
 /** Stages to run a request on; to be released when it ends. */
-export interface StagesLease {
-  readonly encoder: VisionEncoder;
-  readonly decoder: Decoder;
+export interface StagesLease extends StageRunners {
   release(): Promise<void>;
 }
 
 export interface AdaptersOptions {
   readonly stages: Stages;
-  readonly config: ModelConfig;
   readonly openFiles: OpenFiles;
   /** Those already part of the weights. */
   readonly merged: readonly AdapterFacts[];
@@ -87,7 +82,7 @@ export class Adapters {
 
   constructor(options: AdaptersOptions) {
     this.#options = options;
-    this.#opener = new AdaptedStagesOpener(options.stages, options.config);
+    this.#opener = new AdaptedStagesOpener(options.stages);
   }
 
   get facts(): readonly AdapterFacts[] {
@@ -149,8 +144,8 @@ export class Adapters {
   }
 
   #checkFits(adapter: Adapter): void {
-    const { config, stages } = this.#options;
-    const graphs = Object.values(stages.graphs);
+    const { config, stages } = this.#options.stages;
+    const graphs = stages.map(({ graph }) => graph);
     const modules = new Map(graphs.flatMap((graph) => [...linearModules(graph)]));
     const specs = graphs.flatMap(({ values }) =>
       values.flatMap(({ origin }) => (origin.kind === "weight" ? [origin.spec] : [])),

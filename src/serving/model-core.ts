@@ -1,7 +1,7 @@
 /** What a loaded model is made of; generation and processing work on it. */
 
 import type { OpenFiles } from "../checkpoint/location.ts";
-import type { GenerationDefaults, ModelConfig } from "../config/types.ts";
+import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -9,7 +9,6 @@ import { type AdapterFacts, Adapters } from "./adapters.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 export interface ModelParts extends Stages {
-  readonly config: ModelConfig;
   readonly generation: GenerationDefaults;
   readonly tokenizer: Tokenizer;
   readonly openFiles: OpenFiles;
@@ -27,8 +26,8 @@ export class ModelCore {
 
   constructor(parts: ModelParts) {
     this.parts = parts;
-    const { config, openFiles, merged } = parts;
-    this.adapters = new Adapters({ stages: parts, config, openFiles, merged, run: (task) => this.run(task) });
+    const { openFiles, merged } = parts;
+    this.adapters = new Adapters({ stages: parts, openFiles, merged, run: (task) => this.run(task) });
   }
 
   get disposed(): boolean {

@@ -5,14 +5,14 @@ import { blockWeights } from "../../bench/model/block-weights.ts";
 import { timedModel } from "../../bench/model/configs.ts";
 import { bytesRead, cacheBytesPerToken, operations } from "../../bench/model/work.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
-import { buildModel, compileModel } from "../../src/runtime/open-stages.ts";
+import { compileStages, stagePrograms } from "../../src/runtime/compile-stages.ts";
 
 function programs(name: string) {
   const { config } = timedModel(name);
   const bf16 = { activationDType: "bf16", supports: () => ({ ok: true as const }) } as const;
   return {
     config,
-    ...compileModel(buildModel(bf16, config, { weightDType: () => "bf16" })),
+    ...stagePrograms(compileStages(bf16, config, { weightDType: () => "bf16" })),
   };
 }
 

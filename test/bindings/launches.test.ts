@@ -5,10 +5,9 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { denseConfig, moeConfig, ocrConfig } from "../../src/conformance/model-configs.ts";
-import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
 import { EMULATOR_PATH } from "./emulator.ts";
 
 const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs: false });
@@ -16,10 +15,7 @@ await backend.probe();
 
 /** Kernels of the second step of a sequence: one token after a context long enough to be cut into splits. */
 async function stepLaunches(config: ModelConfig): Promise<number> {
-  const { engine, decoder, pool } = await openStages(backend, config, {
-    weightDType: () => "bf16",
-    weightRows: (specs) => specs.map(seededRows),
-  });
+  const { engine, decoder, pool } = await openSeededStages(backend, config, "bf16");
   try {
     const sequence = new Sequence(pool);
     const launches = () => (engine as CudaEngine).statistics.launches;

@@ -8,14 +8,13 @@ import { narrowRows } from "../../src/compiler/passes/narrow-rows.ts";
 import type { Pass } from "../../src/compiler/passes/pass.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
-import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Graph, Value } from "../../src/graph/graph.ts";
 import { buildDecoder } from "../../src/models/decoder.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
 import { formatShape } from "../../src/tensor/dims.ts";
 import { fullAdapter } from "./full-adapter.ts";
 
@@ -177,9 +176,7 @@ test("behind the last attention of a decoder every op works on the chosen rows",
 
 test("logits are the same to the bit with and without it", async () => {
   const prefill = async (config: ModelConfig, passes: readonly Pass[]) => {
-    const { engine, decoder, pool } = await openStages(createReferenceBackend("f32"), config, {
-      weightDType: () => "f32",
-      weightRows: (specs) => specs.map(seededRows),
+    const { engine, decoder, pool } = await openSeededStages(createReferenceBackend("f32"), config, "f32", {
       compile: { passes },
     });
     const slice = (inputIds: number[]) => ({

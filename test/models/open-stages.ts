@@ -1,19 +1,17 @@
 /** The programs of a golden checkpoint on a backend, without tokenizer and processor: stages to test one by one. */
 
-import { storedWeightDType } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
-import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { CompileOptions } from "../../src/compiler/compile.ts";
 import { type PositionIds, textPositions } from "../../src/mrope/positions.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
 import { answerOf, type SequenceSlice } from "../../src/runtime/decoder.ts";
 import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages as openStagesOf } from "../../src/runtime/open-stages.ts";
 import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { GoldenCase } from "../golden/load.ts";
+import { openCheckpointStages } from "./checkpoint-stages.ts";
 
 export interface Stages {
   /** Features of all pictures: [tokens that stand for them, hidden]. */
@@ -29,9 +27,7 @@ export async function openStages(
   compile: CompileOptions = {},
 ): Promise<Stages> {
   const checkpoint = await openCheckpoint(await openDirectory(directory));
-  const { engine, encoder, decoder, pool, slab } = await openStagesOf(backend, checkpoint.config, {
-    weightDType: storedWeightDType(checkpoint, undefined),
-    weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
+  const { engine, encoder, decoder, pool, slab } = await openCheckpointStages(backend, checkpoint, {
     compile,
   });
 

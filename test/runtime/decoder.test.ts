@@ -5,11 +5,10 @@ import type { Backend, Engine } from "../../src/backends/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
-import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf, type SequenceSlice, type SliceResult } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 import { Sampler } from "../../src/serving/sampler.ts";
 
@@ -41,10 +40,7 @@ async function open() {
       return engine;
     },
   };
-  const stages = await openStages(counting, config, {
-    weightDType: () => "f32",
-    weightRows: (specs) => specs.map(seededRows),
-  });
+  const stages = await openSeededStages(counting, config, "f32");
   const bytesOf = async <T>(task: () => Promise<T>): Promise<[T, number]> => {
     const before = bytes;
     const result = await task();

@@ -2,22 +2,20 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadModelOn } from "../../src/api/load-model.ts";
-import { storedWeightDType } from "../../src/api/weight-dtype.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
-import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { VisionConfig } from "../../src/config/types.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
 import { type GridThw, numPatches } from "../../src/processor/grid.ts";
 import { type EncoderItem, patchElements } from "../../src/prompt/vision-items.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases } from "../golden/load.ts";
+import { openCheckpointStages } from "../models/checkpoint-stages.ts";
 
 /** Features of the largest budget. */
 const LARGEST = 12;
@@ -75,9 +73,7 @@ function items(grids: readonly GridThw[], config: VisionConfig, random: Random):
 
 async function open(checkpoint: Checkpoint, graphs: boolean) {
   const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs });
-  const { engine, encoder, slab, weights } = await openStages(backend, checkpoint.config, {
-    weightDType: storedWeightDType(checkpoint, undefined),
-    weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
+  const { engine, encoder, slab, weights } = await openCheckpointStages(backend, checkpoint, {
     encoderBudgets: BUDGETS,
   });
   return { engine: engine as CudaEngine, encoder, slab, weights };

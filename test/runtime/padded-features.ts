@@ -1,15 +1,13 @@
 /** Features of all golden pictures of a checkpoint on a backend: one at a time, in one batch, padded to budgets. */
 import * as assert from "uvu/assert";
-import { storedWeightDType } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
-import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
 import { type EncoderItem, selectEncoderItems } from "../../src/prompt/vision-items.ts";
 import { encoderBudget } from "../../src/runtime/encoder-batch.ts";
-import { openStages } from "../../src/runtime/open-stages.ts";
 import { goldenCases } from "../golden/load.ts";
+import { openCheckpointStages } from "../models/checkpoint-stages.ts";
 
 /** Asserts that batching and padding change no feature by more than `most`. */
 export async function comparePadded(backend: Backend, name: string, most: number): Promise<void> {
@@ -49,9 +47,7 @@ async function encode(
   inOneBatch: boolean,
 ): Promise<number[]> {
   const { config } = checkpoint;
-  const { engine, encoder } = await openStages(backend, config, {
-    weightDType: storedWeightDType(checkpoint, undefined),
-    weightRows: (specs) => resolveWeights(checkpoint, specs).weights,
+  const { engine, encoder } = await openCheckpointStages(backend, checkpoint, {
     // As many frames as tokens: a small video has few tokens a frame.
     encoderBudgets: budgetTokens.map((tokens) => ({
       ...encoderBudget(tokens, config.vision.spatialMergeSize),

@@ -3,21 +3,18 @@ import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
 import { Random } from "../../src/conformance/random.ts";
-import { seededRows } from "../../src/conformance/seeded-weights.ts";
+import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { type GridThw, numPatches } from "../../src/processor/grid.ts";
 import { type EncoderItem, patchElements } from "../../src/prompt/vision-items.ts";
 import type { SequenceSlice } from "../../src/runtime/decoder.ts";
 import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
+import type { Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 
 export function openSeeded(backend: Backend, config: ModelConfig = ocrConfig): Promise<Stages> {
-  return openStages(backend, config, {
-    weightDType: () => "f32",
-    weightRows: (specs) => specs.map(seededRows),
-  });
+  return openSeededStages(backend, config, "f32");
 }
 
 /** Noise, another for each seed. */

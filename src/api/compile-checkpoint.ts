@@ -1,0 +1,20 @@
+/** The programs of a checkpoint's model, with its weights stored as asked or as the checkpoint has them. */
+import type { Backend } from "../backends/backend.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { CompileOptions } from "../compiler/compile.ts";
+import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { storedWeightDType } from "./weight-dtype.ts";
+
+/** For a backend that was probed. Reads no weights. @throws GRAPH_INVALID */
+export function compileCheckpoint(
+  backend: Pick<Backend, "activationDType" | "supports">,
+  checkpoint: Checkpoint,
+  dtype?: WeightDType | undefined,
+  compile?: CompileOptions,
+): CompiledModel {
+  return compileStages(backend, checkpoint.config, {
+    weightDType: storedWeightDType(checkpoint, dtype),
+    compile,
+  });
+}

@@ -1,0 +1,29 @@
+/**
+ * The stages of a model, each a graph that becomes one program. Another stage is its builder, a line here, and a line in
+ * runtime/stage-runners.ts that says what runs it.
+ */
+import type { ModelConfig } from "../config/types.ts";
+import type { Graph } from "../graph/graph.ts";
+import { buildDecoder, type DecoderOptions } from "./decoder.ts";
+import { buildVisionTower } from "./vision-tower.ts";
+
+const BUILDERS = {
+  vision: (config, options) => buildVisionTower(config.vision, options),
+  decoder: buildDecoder,
+} as const satisfies Record<string, (config: ModelConfig, options: DecoderOptions) => Graph>;
+
+export type StageName = keyof typeof BUILDERS;
+
+export interface ModelStage {
+  /** The name of its graph and program too. */
+  readonly name: StageName;
+  readonly graph: Graph;
+}
+
+/** In the order in which a request meets them. */
+export function modelStages(config: ModelConfig, options: DecoderOptions): readonly ModelStage[] {
+  return (Object.keys(BUILDERS) as StageName[]).map((name) => ({
+    name,
+    graph: BUILDERS[name](config, options),
+  }));
+}

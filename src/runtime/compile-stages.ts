@@ -1,0 +1,57 @@
+/** The programs of a model's stages, compiled once and kept: to be loaded on an engine, planned with, and varied. */
+import type { Backend } from "../backends/backend.ts";
+import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
+import type { ModelConfig } from "../config/types.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
+import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+
+/** Tokens in a page of the KV cache. */
+export const DEFAULT_PAGE_SIZE = 16;
+
+export interface CompiledStage extends ModelStage {
+  readonly program: VerifiedProgram;
+}
+
+export interface CompiledModel {
+  readonly config: ModelConfig;
+  readonly stages: readonly CompiledStage[];
+  /** How they were compiled, so that what is made of their graphs later is compiled alike. */
+  readonly compile: CompileOptions;
+}
+
+export interface StageCompileOptions {
+  /** Storage type of a weight made of these checkpoint tensors. */
+  readonly weightDType: (tensors: readonly string[]) => WeightDType;
+  readonly compile?: CompileOptions | undefined;
+}
+
+/** For a backend that was probed; fused ops that it lacks are expanded. @throws GRAPH_INVALID, BACKEND_UNAVAILABLE */
+export function compileStages(
+  backend: Pick<Backend, "activationDType" | "supports">,
+  config: ModelConfig,
+  { weightDType, compile: asked }: StageCompileOptions,
+): CompiledModel {
+  const { activationDType } = backend;
+  const compile: CompileOptions = { supports: (query) => backend.supports(query).ok, ...asked };
+  const stages = modelStages(config, { activationDType, weightDType, pageSize: DEFAULT_PAGE_SIZE });
+  return {
+    config,
+    stages: stages.map((stage) => ({ ...stage, program: compileGraph(stage.graph, compile) })),
+    compile,
+  };
+}
+
+export function stagePrograms({ stages }: Pick<CompiledModel, "stages">): Record<StageName, VerifiedProgram> {
+  return Object.fromEntries(stages.map(({ name, program }) => [name, program])) as Record<
+    StageName,
+    VerifiedProgram
+  >;
+}
+
+/** Every weight that a stage asks for, once. */
+export function stageWeights({ stages }: Pick<CompiledModel, "stages">): WeightSpec[] {
+  const specs = stages.flatMap(({ program }) => program.weights);
+  return [...new Map(specs.map((spec) => [spec.name, spec])).values()];
+}
