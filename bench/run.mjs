@@ -51,10 +51,14 @@ let failed = 0;
 for (const file of files) {
   console.log(`\n${file}`);
   const bundled = join(outDir, file.replace(/^bench\//, "").replace(/\.ts$/, ".js"));
-  const { status } = spawnSync(process.execPath, ["--enable-source-maps", bundled, ...options], {
-    cwd: root,
-    stdio: "inherit",
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    ["--enable-source-maps", "--expose-gc", bundled, ...options],
+    {
+      cwd: root,
+      stdio: "inherit",
+    },
+  );
   if (status !== 0) failed += 1;
 }
 process.exit(failed === 0 ? 0 : 1);

@@ -92,7 +92,8 @@ export interface ProcessedInputs {
   readonly mmTokenTypeIds: readonly number[];
   /**
    * f32 [patches of all images, channels * temporal * patch²], or null without images. Images that were given as
-   * embeddings have no pixels here.
+   * embeddings have no pixels here. Of several images it is a copy, made when this is first read: generating needs only
+   * `visionItems`.
    */
   readonly pixelValues: Float32Array | null;
   readonly pixelValuesVideos: Float32Array | null;
@@ -100,7 +101,7 @@ export interface ProcessedInputs {
   readonly videoGridThw: readonly GridThw[];
   readonly positionIds: PositionIds;
   readonly ropeDelta: number;
-  /** Images and videos in prompt order, views of the pixel values or the embeddings given. */
+  /** Images and videos in prompt order, each with pixels of its own or the embeddings given. */
   readonly visionItems: readonly VisionItem[];
   /** Time it took. */
   readonly milliseconds: number;
@@ -156,11 +157,16 @@ export class Processor {
     checkCounts(chat.images.length, chat.videos.length, this.#rules.limits);
     const promptText = renderChat(this.#template, chat.messages, this.#renderOptions(options));
     const { images, videos } = await this.#readMedia(chat, options);
+    const [imagePixels, videoPixels] = [joined(images), joined(videos)];
     return {
       promptText,
       ...this.#tokens(promptText, images, videos, options.videoLayout),
-      pixelValues: joined(images),
-      pixelValuesVideos: joined(videos),
+      get pixelValues() {
+        return imagePixels();
+      },
+      get pixelValuesVideos() {
+        return videoPixels();
+      },
       visionItems: inPromptOrder(promptText, { [this.#imageToken]: images, [this.#videoToken]: videos }),
       milliseconds: performance.now() - start,
     };
@@ -335,15 +341,23 @@ function inPromptOrder(
     );
 }
 
-/** The pixels of all items that have some. */
-function joined(media: readonly ProcessedMedia[]): Float32Array | null {
+/** The pixels of all items that have some; of several, a copy that is made when it is first asked for. */
+function joined(media: readonly ProcessedMedia[]): () => Float32Array | null {
   const items = media.flatMap((item) => ("pixelValues" in item ? [item] : []));
-  if (items.length <= 1) return items[0]?.pixelValues ?? null;
-  const all = new Float32Array(items.reduce((sum, { pixelValues }) => sum + pixelValues.length, 0));
+  if (items.length <= 1) return () => items[0]?.pixelValues ?? null;
+  let all: Float32Array | undefined;
+  return () => {
+    all ??= concatenated(items.map(({ pixelValues }) => pixelValues));
+    return all;
+  };
+}
+
+function concatenated(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
-  for (const { pixelValues } of items) {
-    all.set(pixelValues, offset);
-    offset += pixelValues.length;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
   }
   return all;
 }

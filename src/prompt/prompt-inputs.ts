@@ -73,7 +73,7 @@ function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderP
     positionIds: { shape: "3 s", values: "integer", min: 0 },
   };
   const hidden = { size: text.hiddenSize, from: "the model's hidden size" };
-  const { s } = checkTensors(schema, { ...prompt }, { h: hidden });
+  const { s } = checkTensors(schema, prompt, { h: hidden });
   const length = s?.size ?? 0;
   const positionIds = prompt.positionIds ?? textPositions(0, length, 0);
   return {
@@ -89,7 +89,7 @@ function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderP
 
 function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
   const { spatialMergeSize } = config.vision;
-  checkTensors(tokenSchema(config), { ...prompt });
+  checkTensors(tokenSchema(config), prompt);
   const { inputIds, imageGridThw = [], videoGridThw = [] } = prompt;
   for (const [name, grids] of Object.entries({ imageGridThw, videoGridThw })) {
     grids.forEach((grid, index) => {

@@ -26,19 +26,16 @@ type Row = ArrayLike<number>;
 
 /**
  * Checks the fields that are there, in the schema's order. A letter that is not `known` is fixed by the first field
- * that has it. Matrices are flat Float32Arrays, or lists of rows. Float values themselves are not looked at.
+ * that has it. Matrices are flat Float32Arrays, or lists of rows. Float values themselves are not looked at, and other
+ * fields are not read.
  *
  * @returns the sizes of all letters met, the known ones included.
  * @throws INPUT_INVALID
  */
-export function checkTensors(
-  schema: TensorSchema,
-  inputs: Readonly<Record<string, unknown>>,
-  known: KnownSizes = {},
-): KnownSizes {
+export function checkTensors(schema: TensorSchema, inputs: object, known: KnownSizes = {}): KnownSizes {
   const sizes: Record<string, KnownSize> = { ...known };
   for (const [name, field] of Object.entries(schema)) {
-    const value = inputs[name];
+    const value = (inputs as Readonly<Record<string, unknown>>)[name];
     if (value === undefined || value === null) continue;
     const check = new FieldCheck(name, field, sizes);
     if (field.values === "float") check.floats(value);
