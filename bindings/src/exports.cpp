@@ -248,12 +248,20 @@ Napi::Value load(const Info& info) {
   return wrap(info.Env(), std::make_shared<Executable>(engine, native, std::move(tensors)));
 }
 
+Napi::Value bind(const Info& info) {
+  const auto& executable = unwrap<Executable>(info[0]);
+  std::vector<Napi::ObjectReference> none;
+  const Bindings resident(info[1], *executable->engine, none);
+  must(glimt_bind, executable->engine->live(), executable->native, resident.data(), resident.size());
+  executable->residents = resident.tensors();
+  return info.Env().Undefined();
+}
+
 Napi::Value run(const Info& info) {
   auto env = info.Env();
   const auto& executable = unwrap<Executable>(info[0]);
   const auto& engine = executable->engine;
   engine->live();
-  for (const auto& weight : executable->weights) weight->live();
   auto job = std::make_unique<Job>(env);
   auto arguments = std::make_shared<RunArguments>(info[1], info[2], *engine, job->held);
   job->work = [executable = executable, arguments, flags = code_of(info[3]), self = job.get()](glimt_engine* native) {
@@ -265,11 +273,9 @@ Napi::Value run(const Info& info) {
 
 Napi::Value scratch_bytes(const Info& info) {
   const auto& executable = unwrap<Executable>(info[0]);
-  auto job = std::make_unique<Job>(info.Env());
-  RunArguments arguments(info[1], Napi::Array::New(info.Env()), *executable->engine, job->held);
-  const glimt_run_args args = arguments.native(0, *job);
+  const Symbols symbols(info[1]);
   uint64_t bytes = 0;
-  must(glimt_executable_scratch_bytes, executable->engine->live(), executable->native, args.symbols, args.symbol_count,
+  must(glimt_executable_scratch_bytes, executable->engine->live(), executable->native, symbols.data(), symbols.size(),
        &bytes);
   return number(info.Env(), bytes);
 }
@@ -313,6 +319,7 @@ const std::vector<Export>& exports() {
       {"read", "tensor size size bytes -> later none", read},
       {"copy", "tensor size tensor size size -> none", copy},
       {"load", "engine bytes weights -> executable", load},
+      {"bind", "executable bindings -> none", bind},
       {"run", "executable symbols bindings code -> later none", run},
       {"scratchBytes", "executable symbols -> size", scratch_bytes},
       {"emulatorFail", "code size -> none", emulator_fail},

@@ -40,7 +40,8 @@ struct Executable {
 
   std::shared_ptr<Engine> engine;
   glimt_executable* native;
-  std::vector<std::shared_ptr<Tensor>> weights;
+  // Held for its runs.
+  std::vector<std::shared_ptr<Tensor>> weights, residents;
 
   Executable(std::shared_ptr<Engine> owner, glimt_executable* program, std::vector<std::shared_ptr<Tensor>> bound)
       : engine(std::move(owner)), native(program), weights(std::move(bound)) {}

@@ -37,26 +37,27 @@ DType dtype_of(Napi::TypedArray array, const std::string& name) {
 
 }  // namespace
 
-RunArguments::RunArguments(Napi::Value symbols, Napi::Value bindings, const Engine& engine,
-                           std::vector<Napi::ObjectReference>& held) {
-  auto symbol_list = symbols.As<Napi::Array>();
-  auto binding_list = bindings.As<Napi::Array>();
-  names_.reserve(symbol_list.Length() + binding_list.Length());
-  for (uint32_t i = 0; i < symbol_list.Length(); i++) add_symbol(symbol_list.Get(i));
-  for (uint32_t i = 0; i < binding_list.Length(); i++) add_binding(binding_list.Get(i), engine, held);
+Symbols::Symbols(Napi::Value list) {
+  auto pairs = list.As<Napi::Array>();
+  names_.reserve(pairs.Length());
+  for (uint32_t i = 0; i < pairs.Length(); i++) {
+    auto tuple = tuple_of(pairs.Get(i), "A symbol", 2);
+    const Napi::Value value = tuple.Get(1);
+    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+    names_.push_back(name_of(tuple));
+    if (!(std::abs(number) <= 9007199254740991.0) || number != std::trunc(number))
+      throw Failure("INPUT_INVALID", "Symbol \"" + names_.back() + "\" is no whole number.");
+    symbols_.push_back({names_.back().c_str(), static_cast<int64_t>(number)});
+  }
 }
 
-void RunArguments::add_symbol(Napi::Value pair) {
-  auto tuple = tuple_of(pair, "A symbol", 2);
-  const Napi::Value value = tuple.Get(1);
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-  names_.push_back(name_of(tuple));
-  if (!(std::abs(number) <= 9007199254740991.0) || number != std::trunc(number))
-    throw Failure("INPUT_INVALID", "Symbol \"" + names_.back() + "\" is no whole number.");
-  symbols_.push_back({names_.back().c_str(), static_cast<int64_t>(number)});
+Bindings::Bindings(Napi::Value list, const Engine& engine, std::vector<Napi::ObjectReference>& held) {
+  auto entries = list.As<Napi::Array>();
+  names_.reserve(entries.Length());
+  for (uint32_t i = 0; i < entries.Length(); i++) add(entries.Get(i), engine, held);
 }
 
-void RunArguments::add_binding(Napi::Value entry, const Engine& engine, std::vector<Napi::ObjectReference>& held) {
+void Bindings::add(Napi::Value entry, const Engine& engine, std::vector<Napi::ObjectReference>& held) {
   auto tuple = tuple_of(entry, "A binding", 2);
   names_.push_back(name_of(tuple));
   glimt_binding binding{};
@@ -91,9 +92,9 @@ glimt_run_args RunArguments::native(uint32_t flags, Job& job) const {
   static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
   glimt_run_args arguments{};
   arguments.symbols = symbols_.data();
-  arguments.symbol_count = static_cast<uint32_t>(symbols_.size());
+  arguments.symbol_count = symbols_.size();
   arguments.bindings = bindings_.data();
-  arguments.binding_count = static_cast<uint32_t>(bindings_.size());
+  arguments.binding_count = bindings_.size();
   arguments.flags = flags;
   arguments.abort = reinterpret_cast<const volatile int32_t*>(&job.abort);
   arguments.progress = reinterpret_cast<volatile int32_t*>(&job.progress);

@@ -198,6 +198,11 @@ int glimt_executable_scratch_bytes(glimt_engine* engine, const glimt_executable*
   });
 }
 
+int glimt_bind(glimt_engine* engine, glimt_executable* executable, const glimt_binding* resident, uint32_t count,
+               glimt_error* error) {
+  return with_engine(engine, error, [&](Engine& e) { e.bind(reinterpret_cast<Executable*>(executable), resident, count); });
+}
+
 int glimt_run(glimt_engine* engine, glimt_executable* executable, const glimt_run_args* args, glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) { e.run(reinterpret_cast<Executable*>(executable), *args); });
 }

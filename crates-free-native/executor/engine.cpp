@@ -77,12 +77,18 @@ Tensor* Engine::owned(const Tensor* tensor) const {
   throw Error("DISPOSED", "The tensor was freed, or belongs to another engine.");
 }
 
+Tensor* Engine::owned(const Tensor* tensor, uint64_t id) const {
+  Tensor* found = owned(tensor);
+  if (found->id == id) return found;
+  throw Error("DISPOSED", "The tensor was freed.");
+}
+
 Tensor* Engine::allocate(program::DType dtype, uint64_t rows, uint64_t cols) {
   constexpr uint64_t kLimit = uint64_t{1} << 46;
   if (cols != 0 && rows > kLimit / cols)
     throw Error("OUT_OF_MEMORY", "A tensor of " + format_shape(dtype, rows, cols) + " is larger than any device.");
   const uint64_t bytes = rows * cols * element_bytes(dtype);
-  auto tensor = std::make_unique<Tensor>(Tensor{dtype, rows, cols, bytes, nullptr});
+  auto tensor = std::make_unique<Tensor>(Tensor{dtype, rows, cols, bytes, nullptr, allocations_++});
   // An empty tensor has an address too.
   tensor->data = rt::allocate(std::max<uint64_t>(bytes, 16));
   try {
@@ -100,6 +106,7 @@ void Engine::free(Tensor* tensor) {
   owned(tensor);
   rt::synchronize(stream_);
   tensors_.erase(tensor);
+  frees_++;
   tensor_bytes_ -= tensor->bytes;
   rt::release(tensor->data);
   delete tensor;
@@ -181,6 +188,12 @@ void Engine::free(Executable* executable) {
   delete executable;
 }
 
+void Engine::bind(Executable* executable, const glimt_binding* resident, uint32_t count) {
+  if (!executables_.count(executable))
+    throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
+  executable->bind(*this, resident, count);
+}
+
 uint64_t Engine::scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count) {
   if (!executables_.count(const_cast<Executable*>(executable)))
     throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
@@ -256,11 +269,9 @@ void Engine::run_eagerly(Executable& executable, Layout& layout, const Binding& 
   statistics_.eager_runs++;
 }
 
-void Engine::replay(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
-                    const glimt_run_args& args) {
-  const std::string key = executable.graph_key(layout, binding);
-  rt::Graph graph = executable.find_graph(key);
-  if (!graph) {
+void Engine::replay(const Executable& executable, Repeat& repeat, Layout& layout, const Binding& binding,
+                    const KernelContext& context, const glimt_run_args& args) {
+  if (!repeat.graph) {
     // As the eager run would: both shall compute alike.
     if (context.library) context.library->prepare();
     KernelContext capturing = context;
@@ -268,15 +279,14 @@ void Engine::replay(Executable& executable, Layout& layout, const Binding& bindi
     rt::begin_capture(stream_);
     try {
       executable.launch(layout, binding, capturing, args, {});
-      graph = rt::end_capture(stream_);
+      repeat.graph = rt::end_capture(stream_);
     } catch (...) {
       rt::abandon_capture(stream_);
       throw;
     }
-    executable.keep_graph(key, graph);
     statistics_.graph_captures++;
   }
-  rt::launch_graph(graph, stream_);
+  rt::launch_graph(repeat.graph, stream_);
   statistics_.graph_replays++;
 }
 
@@ -293,14 +303,16 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, tickets_, multiprocessors_,
                               use_library_ ? &library_ : nullptr, false, wgmma_};
 
+  // The first run is never captured: modules of kernels load on their first launch, which a graph must not contain.
+  Repeat* repeat = executable->find_repeat(binding.key);
   try {
     rt::record(before_, stream_);
     rt::poison(stream_, scratch_, layout.scratch_bytes);
     stage_inputs(*executable, layout, binding);
-    if (!(args.flags & GLIMT_RUN_GRAPH) || !layout.warm)
-      run_eagerly(*executable, layout, binding, context, args);
+    if (repeat && (args.flags & GLIMT_RUN_GRAPH))
+      replay(*executable, *repeat, layout, binding, context, args);
     else
-      replay(*executable, layout, binding, context, args);
+      run_eagerly(*executable, layout, binding, context, args);
     rt::record(after_, stream_);
     start_fetching_outputs(layout);
     rt::synchronize(stream_);
@@ -316,7 +328,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
     throw;
   }
   hand_out_outputs(*executable, layout, binding);
-  layout.warm = true;
+  if (!repeat) executable->remember(std::move(binding.key));
   if (args.progress) *args.progress = 1000;
   statistics_.last_run_milliseconds = rt::milliseconds_between(before_, after_);
 }

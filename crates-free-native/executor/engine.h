@@ -18,11 +18,14 @@ struct Binding;
 struct KernelContext;
 enum class Wgmma;
 struct Layout;
+struct Repeat;
 
 struct Tensor {
   program::DType dtype;
   uint64_t rows, cols, bytes;
   void* data;
+  // No two tensors of an engine share it, though one's memory may become another's.
+  uint64_t id;
 };
 
 class Engine {
@@ -43,6 +46,7 @@ class Engine {
 
   Executable* load(const void* program, uint64_t bytes, const glimt_weight* weights, uint32_t count);
   void free(Executable* executable);
+  void bind(Executable* executable, const glimt_binding* resident, uint32_t count);
   void run(Executable* executable, const glimt_run_args& args);
   uint64_t scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count);
   void trim();
@@ -52,6 +56,10 @@ class Engine {
   const glimt_run_statistics& statistics() const { return statistics_; }
   // Throws DISPOSED when the tensor is not (or no longer) this engine's.
   Tensor* owned(const Tensor* tensor) const;
+  // Likewise, for a tensor that was held on to: one made later at the same place is another.
+  Tensor* owned(const Tensor* tensor, uint64_t id) const;
+  // Tensors freed so far: while it stays the same, so do the tensors that were there.
+  uint64_t frees() const { return frees_; }
   int multiprocessors() const { return multiprocessors_; }
   const std::string& library_status() const { return library_.status(); }
 
@@ -71,9 +79,9 @@ class Engine {
   void hand_out_outputs(const Executable& executable, const Layout& layout, const Binding& binding);
   void run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
                    const glimt_run_args& args);
-  // Captures first when there is no graph for these symbols and addresses.
-  void replay(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
-              const glimt_run_args& args);
+  // Captures first when that was not done yet.
+  void replay(const Executable& executable, Repeat& repeat, Layout& layout, const Binding& binding,
+              const KernelContext& context, const glimt_run_args& args);
 
   int device_ = 0, multiprocessors_ = 1;
   bool use_library_;
@@ -86,6 +94,7 @@ class Engine {
   std::unordered_set<const Tensor*> tensors_;
   std::set<Executable*> executables_;
   std::set<void*> pinned_;
+  uint64_t allocations_ = 0, frees_ = 0;
   uint64_t tensor_bytes_ = 0, scratch_size_ = 0, staging_size_ = 0, pinned_bytes_ = 0;
   void* scratch_ = nullptr;
   // KernelContext::tickets.

@@ -15,10 +15,15 @@ namespace {
 using program::BufferKind;
 
 constexpr uint64_t kAlignment = 256;
-constexpr size_t kMaxGraphs = 64, kMaxLayouts = 64;
+// A program has few sizes that come back, and many that do not.
+constexpr size_t kMaxRepeats = 64, kMaxLayouts = 64;
 constexpr size_t kPaceInstructions = 16;
 // Between slots on the emulator, so that a write past a slot's end hits nobody.
 constexpr uint64_t kSlotGap = rt::kEmulated ? kAlignment : 0;
+
+void append_bytes(std::string& text, uint64_t value) {
+  text.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
 
 uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -40,9 +45,17 @@ Executable::Executable(const Engine& engine, ProgramInfo program, const glimt_we
   const auto shape = [](const char* dtype, uint64_t rows, uint64_t cols) {
     return std::string(dtype) + "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
   };
-  for (const BufferInfo& buffer : program_.buffers) {
-    weights_.push_back(nullptr);
-    if (buffer.kind != BufferKind::weight) continue;
+  for (uint32_t i = 0; i < program_.symbols.size(); i++) symbol_by_name_[program_.symbols[i]] = i;
+  for (uint32_t index = 0; index < program_.buffers.size(); index++) {
+    const BufferInfo& buffer = program_.buffers[index];
+    weights_.emplace_back();
+    fixed_addresses_.push_back(nullptr);
+    if (buffer.kind == BufferKind::temporary) continue;
+    if (buffer.kind != BufferKind::weight) {
+      bindable_.push_back(index);
+      bindable_by_name_[buffer.name] = index;
+      continue;
+    }
     const auto found = by_name.find(buffer.name);
     if (found == by_name.end())
       throw Error("PROGRAM_INVALID", program_.name + ": weight \"" + buffer.name + "\" is missing.");
@@ -54,19 +67,26 @@ Executable::Executable(const Engine& engine, ProgramInfo program, const glimt_we
       throw Error("PROGRAM_INVALID", program_.name + ": weight \"" + buffer.name + "\" is " +
                                          shape(dtype_name(tensor.dtype), tensor.rows, tensor.cols) + ", expected " +
                                          shape(dtype_name(buffer.dtype), rows, cols) + ".");
-    weights_.back() = &tensor;
+    weights_.back() = {&tensor, tensor.id};
+    fixed_addresses_.back() = tensor.data;
   }
+  residents_.resize(program_.buffers.size());
+  weights_checked_at_ = engine.frees();
 }
 
 Executable::~Executable() { forget_graphs(); }
 
 std::vector<int64_t> Executable::evaluate_symbols(const glimt_symbol* symbols, uint32_t count) const {
-  std::vector<int64_t> values;
-  for (const std::string& name : program_.symbols) {
-    const auto* found = std::find_if(symbols, symbols + count, [&](auto& symbol) { return name == symbol.name; });
-    if (found == symbols + count) throw Error("INPUT_INVALID", "No value was given for \"" + name + "\".");
-    values.push_back(found->value);
+  std::vector<int64_t> values(program_.symbols.size(), 0);
+  std::vector<bool> given(program_.symbols.size(), false);
+  for (uint32_t i = 0; i < count; i++) {
+    const auto found = symbol_by_name_.find(symbols[i].name);
+    if (found == symbol_by_name_.end()) continue;
+    values[found->second] = symbols[i].value;
+    given[found->second] = true;
   }
+  for (size_t i = 0; i < given.size(); i++)
+    if (!given[i]) throw Error("INPUT_INVALID", "No value was given for \"" + program_.symbols[i] + "\".");
   return values;
 }
 
@@ -189,53 +209,75 @@ std::string Executable::format_symbols(const std::vector<int64_t>& symbols) cons
   return text + ")";
 }
 
-void Executable::bind_buffer(const Engine& engine, const glimt_binding& bound, uint32_t index, uint64_t needed,
-                             const std::vector<int64_t>& symbols, Binding& binding) const {
-  const BufferInfo& buffer = program_.buffers[index];
-  const auto refuse = [&](const std::string& found) { refuse_binding(buffer, symbols, found); };
-  if (bound.tensor) {
-    const Tensor& tensor = *engine.owned(reinterpret_cast<const Tensor*>(bound.tensor));
-    if (tensor.dtype != buffer.dtype) refuse(std::string("is ") + dtype_name(tensor.dtype));
-    if (bound.first_row > tensor.rows || bound.rows > tensor.rows - bound.first_row)
+void Executable::bind(const Engine& engine, const glimt_binding* resident, uint32_t count) {
+  std::vector<Resident> residents(program_.buffers.size());
+  for (uint32_t i = 0; i < count; i++) {
+    const auto found = bindable_by_name_.find(resident[i].name);
+    const auto refuse = [&](const std::string& reason) {
+      throw Error("INPUT_INVALID", program_.name + ": \"" + resident[i].name + "\" " + reason + ".");
+    };
+    if (found == bindable_by_name_.end()) refuse("is no state, input or output, and can not be bound");
+    if (!resident[i].tensor) refuse("is bound to a host array, which can not stay bound");
+    const Tensor* tensor = engine.owned(reinterpret_cast<const Tensor*>(resident[i].tensor));
+    const BufferInfo& buffer = program_.buffers[found->second];
+    const auto expect = [&](bool right) {
+      if (right) return;
+      const std::string cols = buffer.cols.symbol < 0 ? std::to_string(buffer.cols.add) : "?";
+      refuse(std::string("is ") + dtype_name(tensor->dtype) + "[" + std::to_string(tensor->rows) + ", " +
+             std::to_string(tensor->cols) + "], expected " + dtype_name(buffer.dtype) + "[?, " + cols + "]");
+    };
+    expect(tensor->dtype == buffer.dtype);
+    expect(buffer.cols.symbol >= 0 || static_cast<uint64_t>(buffer.cols.add) == tensor->cols);
+    Resident& bound = residents[found->second];
+    bound.tensor = tensor;
+    bound.id = tensor->id;
+    bound.first_row = resident[i].first_row;
+    bound.rows = resident[i].rows;
+    if (bound.first_row > tensor->rows || bound.rows > tensor->rows - bound.first_row)
       refuse("is bound to rows outside of its tensor");
-    const uint64_t elements = bound.rows * tensor.cols;
-    if (elements < needed) refuse("has " + std::to_string(elements) + " elements");
-    binding.addresses[index] =
-        static_cast<char*>(tensor.data) + bound.first_row * tensor.cols * element_bytes(tensor.dtype);
-    return;
   }
+  residents_ = std::move(residents);
+}
+
+void Executable::bind_rows(const Engine& engine, const Resident& rows, uint32_t index, const Layout& layout,
+                           Binding& binding) const {
+  const BufferInfo& buffer = program_.buffers[index];
+  const auto refuse = [&](const std::string& found) { refuse_binding(buffer, layout.symbols, found); };
+  const Tensor& tensor = *engine.owned(rows.tensor, rows.id);
+  if (tensor.dtype != buffer.dtype) refuse(std::string("is ") + dtype_name(tensor.dtype));
+  if (rows.first_row > tensor.rows || rows.rows > tensor.rows - rows.first_row)
+    refuse("is bound to rows outside of its tensor");
+  const uint64_t elements = rows.rows * tensor.cols;
+  if (elements < layout.elements[index]) refuse("has " + std::to_string(elements) + " elements");
+  binding.addresses[index] =
+      static_cast<char*>(tensor.data) + rows.first_row * tensor.cols * element_bytes(tensor.dtype);
+  append_bytes(binding.key, rows.id);
+  append_bytes(binding.key, rows.first_row);
+}
+
+void Executable::bind_host(const glimt_binding& bound, uint32_t index, const Layout& layout, Binding& binding) const {
+  const BufferInfo& buffer = program_.buffers[index];
+  const auto refuse = [&](const std::string& found) { refuse_binding(buffer, layout.symbols, found); };
   if (buffer.kind == BufferKind::state) refuse("is bound to a host array");
   const auto dtype = static_cast<program::DType>(bound.host_dtype);
   const bool halves = element_bytes(dtype) == 2 && element_bytes(buffer.dtype) == 2;
   if (dtype != buffer.dtype && !halves)
     refuse(std::string("is ") + (element_bytes(dtype) == 2 ? "bf16 or f16" : dtype_name(dtype)));
-  if (bound.host_elements < needed) refuse("has " + std::to_string(bound.host_elements) + " elements");
+  if (bound.host_elements < layout.elements[index])
+    refuse("has " + std::to_string(bound.host_elements) + " elements");
   binding.host[index] = bound.host;
 }
 
-Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Binding& binding) {
-  std::vector<int64_t> symbols = evaluate_symbols(args.symbols, args.symbol_count);
-  const size_t count = program_.buffers.size();
-  binding.addresses.assign(count, nullptr);
-  binding.host.assign(count, nullptr);
-  std::vector<bool> on_host(count, false);
-  const auto* end = args.bindings + args.binding_count;
-  for (uint32_t index = 0; index < count; index++) {
-    const BufferInfo& buffer = program_.buffers[index];
-    if (buffer.kind == BufferKind::temporary) continue;
-    if (weights_[index]) {
-      binding.addresses[index] = engine.owned(weights_[index])->data;
-      continue;
-    }
-    const auto* bound = std::find_if(args.bindings, end, [&](auto& one) { return buffer.name == one.name; });
-    if (bound == end) refuse_binding(buffer, symbols, "is not bound");
-    const uint64_t needed = static_cast<uint64_t>(evaluate(buffer.rows, symbols)) * evaluate(buffer.cols, symbols);
-    bind_buffer(engine, *bound, index, needed, symbols, binding);
-    on_host[index] = bound->tensor == nullptr;
-  }
+void Executable::check_weights(const Engine& engine) {
+  if (weights_checked_at_ == engine.frees()) return;
+  for (const Held& weight : weights_)
+    if (weight.tensor) engine.owned(weight.tensor, weight.id);
+  weights_checked_at_ = engine.frees();
+}
 
+Layout& Executable::find_layout(const Engine& engine, std::vector<int64_t> symbols, const std::vector<bool>& on_host) {
   std::string key(reinterpret_cast<const char*>(symbols.data()), symbols.size() * sizeof symbols[0]);
-  for (bool host : on_host) key.push_back(host);
+  for (uint32_t index : bindable_) key.push_back(on_host[index]);
   const auto known = std::find_if(layouts_.begin(), layouts_.end(), [&](auto& one) { return one.first == key; });
   if (known != layouts_.end()) {
     std::rotate(known, known + 1, layouts_.end());
@@ -245,6 +287,44 @@ Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Bindi
     layouts_.emplace_back(std::move(key), std::move(layout));
   }
   return *layouts_.back().second;
+}
+
+Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Binding& binding) {
+  check_weights(engine);
+  std::vector<int64_t> symbols = evaluate_symbols(args.symbols, args.symbol_count);
+  std::vector<const glimt_binding*> given(program_.buffers.size(), nullptr);
+  std::vector<bool> on_host(program_.buffers.size(), false);
+  for (uint32_t i = 0; i < args.binding_count; i++) {
+    const auto found = bindable_by_name_.find(args.bindings[i].name);
+    if (found == bindable_by_name_.end()) continue;
+    given[found->second] = &args.bindings[i];
+    on_host[found->second] = args.bindings[i].tensor == nullptr;
+  }
+  for (uint32_t index : bindable_)
+    if (!given[index] && !residents_[index].tensor)
+      refuse_binding(program_.buffers[index], symbols, "is not bound");
+
+  // The latest layout is the last.
+  Layout& layout = find_layout(engine, std::move(symbols), on_host);
+  binding.addresses = fixed_addresses_;
+  binding.host.assign(program_.buffers.size(), nullptr);
+  binding.key = layouts_.back().first;
+  for (uint32_t index : bindable_) {
+    const glimt_binding* bound = given[index];
+    if (!bound) {
+      bind_rows(engine, residents_[index], index, layout, binding);
+    } else if (bound->tensor) {
+      Resident rows;
+      rows.tensor = engine.owned(reinterpret_cast<const Tensor*>(bound->tensor));
+      rows.id = rows.tensor->id;
+      rows.first_row = bound->first_row;
+      rows.rows = bound->rows;
+      bind_rows(engine, rows, index, layout, binding);
+    } else {
+      bind_host(*bound, index, layout, binding);
+    }
+  }
+  return layout;
 }
 
 void Executable::check_indices(Layout& layout, const Binding& binding) const {
@@ -294,34 +374,26 @@ void Executable::launch(Layout& layout, const Binding& binding, const KernelCont
   }
 }
 
-std::string Executable::graph_key(const Layout& layout, const Binding& binding) const {
-  std::string key;
-  const auto append = [&](const auto& values) {
-    key.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
-  };
-  append(layout.symbols);
-  append(binding.addresses);
-  return key;
+Repeat* Executable::find_repeat(const std::string& key) {
+  const auto found = std::find_if(repeats_.begin(), repeats_.end(), [&](auto& repeat) { return repeat.key == key; });
+  if (found == repeats_.end()) return nullptr;
+  std::rotate(found, found + 1, repeats_.end());
+  return &repeats_.back();
 }
 
-rt::Graph Executable::find_graph(const std::string& key) {
-  const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](auto& graph) { return graph.key == key; });
-  if (found == graphs_.end()) return nullptr;
-  std::rotate(found, found + 1, graphs_.end());
-  return graphs_.back().graph;
-}
-
-void Executable::keep_graph(const std::string& key, rt::Graph graph) {
-  if (graphs_.size() == kMaxGraphs) {
-    rt::destroy_graph(graphs_.front().graph);
-    graphs_.erase(graphs_.begin());
+void Executable::remember(std::string key) {
+  if (repeats_.size() == kMaxRepeats) {
+    if (repeats_.front().graph) rt::destroy_graph(repeats_.front().graph);
+    repeats_.erase(repeats_.begin());
   }
-  graphs_.push_back({key, graph});
+  repeats_.push_back({std::move(key)});
 }
 
 void Executable::forget_graphs() {
-  for (auto& captured : graphs_) rt::destroy_graph(captured.graph);
-  graphs_.clear();
+  for (Repeat& repeat : repeats_) {
+    if (repeat.graph) rt::destroy_graph(repeat.graph);
+    repeat.graph = nullptr;
+  }
 }
 
 }  // namespace glimt

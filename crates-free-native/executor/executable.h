@@ -1,6 +1,8 @@
 // A program with its weights bound: finds the memory of every operand for one run, and launches.
 #pragma once
+#include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine.h"
@@ -23,9 +25,6 @@ struct Layout {
   // Instructions whose host indices are checked: one of each kind of use.
   std::vector<uint32_t> index_checks;
 
-  // It ran eagerly once: modules of kernels load on their first launch, which a capture must not contain.
-  bool warm = false;
-
   static constexpr uint64_t kNotStaged = ~uint64_t{0};
 };
 
@@ -34,6 +33,14 @@ struct Binding {
   std::vector<void*> addresses;
   // Inputs and outputs in host memory; null for the others.
   std::vector<void*> host;
+  // What the run has in common with others that do the same to the same device memory.
+  std::string key;
+};
+
+// A run that ended well, and the graph it was captured as when it came again.
+struct Repeat {
+  std::string key;
+  rt::Graph graph = nullptr;
 };
 
 class Executable {
@@ -43,6 +50,9 @@ class Executable {
   ~Executable();
 
   const ProgramInfo& program() const { return program_; }
+  // Device rows that later runs start from, by name, in place of those bound before. Throws INPUT_INVALID naming a
+  // buffer, DISPOSED; nothing is changed then.
+  void bind(const Engine& engine, const glimt_binding* resident, uint32_t count);
   // Bytes of scratch, without looking at bindings.
   uint64_t scratch_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const;
   // Finds the memory that is bound. Throws INPUT_INVALID naming a symbol or buffer, DISPOSED.
@@ -55,34 +65,50 @@ class Executable {
   void launch(Layout& layout, const Binding& binding, const KernelContext& context, const glimt_run_args& args,
               const std::function<void()>& pace) const;
 
-  // ---- captured graphs, the latest last ----
-  struct Captured {
-    std::string key;
-    rt::Graph graph;
-  };
-  // Symbol values and all addresses: what a graph was captured with.
-  std::string graph_key(const Layout& layout, const Binding& binding) const;
-  rt::Graph find_graph(const std::string& key);
-  void keep_graph(const std::string& key, rt::Graph graph);
+  // The run of this key that ended well before, or null. Valid until the next call of `remember`.
+  Repeat* find_repeat(const std::string& key);
+  // A key that `find_repeat` does not find.
+  void remember(std::string key);
+  // They hold addresses of scratch memory. The runs are remembered.
   void forget_graphs();
 
  private:
+  // A tensor that is used from run to run; a freed one's address may be another's by then.
+  struct Held {
+    const Tensor* tensor = nullptr;
+    uint64_t id = 0;
+  };
+  struct Resident : Held {
+    uint64_t first_row = 0, rows = 0;
+  };
+
   std::vector<int64_t> evaluate_symbols(const glimt_symbol* symbols, uint32_t count) const;
   int64_t evaluate(const Dim& dim, const std::vector<int64_t>& symbols) const;
   Layout make_layout(const Engine& engine, std::vector<int64_t> symbols, const std::vector<bool>& on_host) const;
+  Layout& find_layout(const Engine& engine, std::vector<int64_t> symbols, const std::vector<bool>& on_host);
   void make_operands(Layout& layout) const;
   void find_index_checks(Layout& layout, const std::vector<bool>& on_host) const;
-  void bind_buffer(const Engine& engine, const glimt_binding& bound, uint32_t index, uint64_t needed,
-                   const std::vector<int64_t>& symbols, Binding& binding) const;
+  void check_weights(const Engine& engine);
+  void bind_rows(const Engine& engine, const Resident& rows, uint32_t index, const Layout& layout,
+                 Binding& binding) const;
+  void bind_host(const glimt_binding& bound, uint32_t index, const Layout& layout, Binding& binding) const;
   [[noreturn]] void refuse_binding(const BufferInfo& buffer, const std::vector<int64_t>& symbols,
                                    const std::string& found) const;
   std::string format_symbols(const std::vector<int64_t>& symbols) const;
 
   ProgramInfo program_;
-  // By buffer index; null for buffers that are no weight.
-  std::vector<const Tensor*> weights_;
-  std::vector<Captured> graphs_;
-  // The latest last.
+  // States, inputs and outputs.
+  std::vector<uint32_t> bindable_;
+  std::unordered_map<std::string, uint32_t> bindable_by_name_, symbol_by_name_;
+  // By buffer index; without a tensor for buffers that are no weight, or not resident.
+  std::vector<Held> weights_;
+  std::vector<Resident> residents_;
+  // Addresses of the weights, and null for the other buffers.
+  std::vector<void*> fixed_addresses_;
+  // Engine::frees() when the weights were found to be there.
+  uint64_t weights_checked_at_ = 0;
+  // The latest last, both.
+  std::vector<Repeat> repeats_;
   std::vector<std::pair<std::string, std::unique_ptr<Layout>>> layouts_;
 };
 

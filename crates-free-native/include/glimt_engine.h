@@ -86,8 +86,8 @@ typedef struct glimt_binding {
 
 enum {
   /*
-   * Replay the launches as a CUDA graph, which is captured once by symbol values and bound addresses. The first run with
-   * symbol values that were not run before goes eagerly.
+   * Replay what repeats: a run with the symbol values and bound device rows of one that ended well before is captured as
+   * a CUDA graph, which later ones replay. What was not run before goes eagerly.
    */
   GLIMT_RUN_GRAPH = 1
 };
@@ -181,6 +181,13 @@ GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* exec
 GLIMT_API int glimt_executable_scratch_bytes(glimt_engine* engine, const glimt_executable* executable,
                                              const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
                                              glimt_error* error);
+/*
+ * Device rows that later runs of the executable start from, in place of those bound before; bindings of a run override
+ * them by name. They must stay alive for as long as runs use them (DISPOSED otherwise). INPUT_INVALID names a buffer
+ * that does not exist or is of another dtype or width; the former ones stay bound then.
+ */
+GLIMT_API int glimt_bind(glimt_engine* engine, glimt_executable* executable, const glimt_binding* resident,
+                         uint32_t resident_count, glimt_error* error);
 /* Runs the program and waits for it. INPUT_INVALID names a symbol or buffer that is missing, wrong or too small. */
 GLIMT_API int glimt_run(glimt_engine* engine, glimt_executable* executable, const glimt_run_args* args,
                         glimt_error* error);

@@ -52,6 +52,9 @@ export interface DeviceRows {
 
 export type Binding = HostArray | DeviceTensor | DeviceRows;
 
+/** What an executable stays bound to from run to run, by name: states, inputs and outputs that change seldom. */
+export type Residents = Readonly<Record<string, DeviceTensor | DeviceRows>>;
+
 /** Hands out a weight's rows in the checkpoint's own dtype, row-major, as often as asked. */
 export interface WeightRows {
   readonly spec: WeightSpec;
@@ -71,7 +74,7 @@ export interface RunOptions {
 export interface RunBindings {
   readonly symbols: SymbolValues;
   /**
-   * Inputs, states and outputs by name. Host arrays serve as inputs, and as outputs that are filled once the run has
+   * Inputs, states and outputs by name, where the executable is not bound to others. Host arrays serve as inputs, and as outputs that are filled once the run has
    * ended well, which spares a `read`; elements past the output's stay as they are.
    */
   readonly buffers: Readonly<Record<string, Binding>>;
@@ -104,6 +107,14 @@ export interface Engine {
   uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<DeviceTensor>;
   /** @throws PROGRAM_INVALID when a weight is missing or of another shape, BACKEND_UNAVAILABLE for an op it lacks. */
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable;
+  /**
+   * What later runs start from, in place of what was bound before; a run's own bindings override it by name. The
+   * tensors must be alive in the runs that use them: DISPOSED otherwise.
+   *
+   * @throws INPUT_INVALID naming a buffer that does not exist, or is of another dtype or width; DISPOSED; the former
+   * ones stay bound then.
+   */
+  bind(executable: Executable, resident: Residents): void;
   /**
    * Runs the whole program; outputs land in the tensors bound to them. Yields to the event loop now and then.
    * @throws INPUT_INVALID naming a buffer that is missing or too small; ABORTED; the engine stays usable.

@@ -64,6 +64,8 @@ export class Decoder {
   readonly #slab: FeatureSlab;
   readonly #rotary: ReturnType<typeof textRotary>;
   #logits: DeviceTensor | null = null;
+  /** The pool's version and the logits that the executable is bound to. */
+  #bound: { readonly version: number; readonly logits: DeviceTensor } | null = null;
 
   constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool, slab: FeatureSlab) {
     this.#engine = engine;
@@ -120,7 +122,6 @@ export class Decoder {
     const inputs = this.#inputs(slices, ending);
     const logits = this.#logitsTensor(Math.max(1, ending.length));
     const tokens = new Int32Array(ending.length);
-    // Without features the slab is not bound, so that the step is the same whatever becomes of the slab.
     const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
       tokens: inputs.inputIds.length,
@@ -132,7 +133,8 @@ export class Decoder {
       logits: ending.length,
       penalised: inputs.penalised.length,
     };
-    const buffers = { ...inputs, ...this.#pool.bindings(), features: slab, logits, tokens };
+    this.#bind(logits);
+    const buffers = { ...inputs, tokens, ...(slab.rows > 0 && { features: slab }) };
     await this.#engine.run(this.#executable, { symbols, buffers }, options);
     const values = reading.length > 0 ? await this.#readLogits(logits, reading.length) : [];
     return slices.map((slice) => {
@@ -144,6 +146,18 @@ export class Decoder {
         ...(sampling && { token: tokens[row] as number }),
       };
     });
+  }
+
+  /**
+   * Binds what stays from step to step. Steps without features are bound to no slab, so that they are the same whatever
+   * becomes of it.
+   */
+  #bind(logits: DeviceTensor): void {
+    const { version } = this.#pool;
+    if (this.#bound?.version === version && this.#bound.logits === logits) return;
+    const features = this.#slab.nothing;
+    this.#engine.bind(this.#executable, { ...this.#pool.bindings(), features, logits });
+    this.#bound = { version, logits };
   }
 
   async #readLogits(tensor: DeviceTensor, rows: number): Promise<Float32Array[]> {

@@ -28,6 +28,7 @@ export class KvPool {
   #layers: DeviceTensor[] = [];
   #numPages = 0;
   #free: number[] = [];
+  #version = 0;
 
   constructor(engine: Engine, layout: KvPoolLayout) {
     this.#engine = engine;
@@ -40,6 +41,11 @@ export class KvPool {
 
   get numFreePages(): number {
     return this.#free.length;
+  }
+
+  /** Another whenever the caches are other tensors than before. */
+  get version(): number {
+    return this.#version;
   }
 
   /** The caches by the name the decoder program binds them with. */
@@ -79,6 +85,7 @@ export class KvPool {
         this.#engine.free(old);
       }
       this.#layers[layer] = grown;
+      this.#version++;
     }
     for (let page = this.#numPages; page < target; page++) this.#free.push(page);
     this.#numPages = target;
@@ -97,6 +104,7 @@ export class KvPool {
   #release(): void {
     for (const tensor of this.#layers) this.#engine.free(tensor);
     this.#layers = [];
+    this.#version++;
     this.#numPages = 0;
     this.#free = [];
   }

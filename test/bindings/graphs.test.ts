@@ -52,6 +52,23 @@ test("without graphs every run is eager", async () => {
   engine.dispose();
 });
 
+test("runs are known again after a larger one, whose memory their graphs did not know; old ones are forgotten", async () => {
+  const engine = await open(true);
+  const { run } = await openLongRun(engine, 200, 2);
+  const after = async (rows: number) => {
+    await run(rows);
+    const { eagerRuns, graphCaptures, graphReplays } = engine.statistics;
+    return [eagerRuns, graphCaptures, graphReplays];
+  };
+  assert.equal([await after(2), await after(2)].at(-1), [1, 1, 1]);
+  assert.equal(await after(200), [2, 1, 1]);
+  assert.equal(await after(2), [2, 2, 2], "captured at once");
+  for (let rows = 3; rows < 66; rows++) await run(rows);
+  assert.equal(await after(2), [65, 2, 3], "64 runs are remembered");
+  assert.equal(await after(200), [66, 2, 3], "but no more");
+  engine.dispose();
+});
+
 test("a launch that fails while a graph is captured or replayed ends that run alone", async () => {
   const engine = await open(true);
   const { run, y, x } = await openLongRun(engine, 2);

@@ -204,6 +204,93 @@ export function engineContract(test: Test, backend: Backend): void {
     assert.equal(untouched, new Float32Array(6).fill(-1));
   });
 
+  contract("what is bound stays bound from run to run, until it is bound anew", async (sample) => {
+    const { engine, executable, y } = sample;
+    const x = engine.allocate("f32", 4, 3);
+    engine.write(x, 1, X);
+    const rows = { tensor: x, firstRow: 1, rows: 2 };
+    const runWith = (buffers: Readonly<Record<string, Binding>>) =>
+      engine.run(executable, { symbols: SYMBOLS, buffers });
+    engine.bind(executable, { x: rows, y });
+    for (const _ of ["first", "again", "and again, replayed where that is done"]) {
+      engine.write(y, 0, new Float32Array(6));
+      await runWith({ ids: IDS });
+      assert.equal(await engine.read(y), EXPECTED);
+    }
+    // A run's own bindings go before, and for that run alone.
+    const zeros = new Float32Array(6);
+    const own = new Float32Array(6);
+    await runWith({ ids: IDS, x: zeros, y: own });
+    assert.equal(own, Float32Array.of(10, 11, 12, 1, 2, 3));
+    await runWith({ ids: IDS, x: zeros });
+    assert.equal(await engine.read(y), own);
+    await runWith({ ids: IDS });
+    assert.equal(await engine.read(y), EXPECTED);
+    // Other rows, and y is left out.
+    engine.bind(executable, { x });
+    await rejects(() => runWith({ ids: IDS }), "INPUT_INVALID", /"y"/);
+    await runWith({ ids: IDS, y });
+    assert.equal(await engine.read(y), Float32Array.of(10, 11, 12, 1.5, 2, 3));
+    engine.bind(executable, {});
+    await rejects(() => runWith({ ids: IDS, y }), "INPUT_INVALID", /"x"/);
+    await run(sample);
+  });
+
+  contract("what can not stay bound is named, and what was bound stays", async (sample) => {
+    const { engine, executable, y } = sample;
+    const x = engine.allocate("f32", 2, 3);
+    engine.bind(executable, { x });
+    const [short, wide, other] = [
+      engine.allocate("f32", 1, 3),
+      engine.allocate("f32", 2, 4),
+      engine.allocate("i32", 2, 3),
+    ];
+    const strange = Float32Array.of(1) as unknown as DeviceTensor;
+    for (const [resident, message] of [
+      [{ x: wide }, /"x" is f32\[2, 4\], expected f32\[\?, 3\]/],
+      [{ x: other }, /"x" is i32\[2, 3\], expected f32/],
+      [{ x: { tensor: x, firstRow: 1, rows: 2 } }, /"x"/],
+      [{ x: { tensor: x, firstRow: -1, rows: 2 } }, /"x"/],
+      [{ x: strange }, /"x"/],
+      [{ table: x }, /"table"/],
+      [{ nothing: x }, /"nothing"/],
+    ] as const) {
+      await rejects(() => engine.bind(executable, resident), "INPUT_INVALID", message);
+    }
+    await run(sample, { y });
+    // How many rows it takes is known in the run.
+    engine.bind(executable, { x: short });
+    const buffers = { ids: IDS, y };
+    await rejects(() => engine.run(executable, { symbols: SYMBOLS, buffers }), "INPUT_INVALID", /"x"/);
+    await engine.run(executable, { symbols: { tokens: 1 }, buffers });
+  });
+
+  contract("a bound tensor that was freed, or is another engine's, is refused", async (sample) => {
+    const { engine, executable, y } = sample;
+    const buffers = { ids: IDS, y };
+    const bound = () => engine.run(executable, { symbols: SYMBOLS, buffers });
+    const x = engine.allocate("f32", 2, 3);
+    engine.bind(executable, { x });
+    await bound();
+    engine.free(x);
+    await rejects(bound, "DISPOSED");
+    // What takes its place in memory is another tensor.
+    const next = engine.allocate("f32", 2, 3);
+    await rejects(bound, "DISPOSED");
+    await run(sample);
+    await rejects(() => engine.bind(executable, { x }), "DISPOSED");
+    engine.bind(executable, { x: next });
+    await bound();
+    const strangers = await backend.open();
+    const foreign = strangers.allocate("f32", 2, 3);
+    await rejects(() => engine.bind(executable, { x: foreign }), "DISPOSED");
+    await rejects(() => strangers.bind(executable, { x: foreign }), "PROGRAM_INVALID");
+    strangers.dispose();
+    await bound();
+    engine.dispose();
+    await rejects(() => engine.bind(executable, {}), "DISPOSED");
+  });
+
   contract("a state is no host array", async ({ engine }) => {
     const builder = createGraphBuilder({ name: "cached", activationDType: "f32", weightDType: () => "f32" });
     const k = builder.input("k", [1, 2], "f32");

@@ -38,7 +38,9 @@ export const SIGNATURES = {
   /** (to, first row of it, from, first row of that, rows): on the device. */
   copy: "tensor size tensor size size -> none",
   load: "engine bytes weights -> executable",
-  /** (executable, symbols, bindings, flags: 1 to replay a captured graph) */
+  /** (executable, device rows that later runs start from, in place of those bound before) */
+  bind: "executable bindings -> none",
+  /** (executable, symbols, bindings, flags: 1 to replay what repeats as a captured graph) */
   run: "executable symbols bindings code -> later none",
   scratchBytes: "executable symbols -> size",
   /** (kind of fault, countdown: the n-th such call from now fails, 0 disarms). Emulator only, as the next two. */

@@ -7,10 +7,12 @@ import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import { formatCode } from "../../tensor/storage.ts";
 import type {
   Backend,
+  Binding,
   DeviceRows,
   DeviceTensor,
   Engine,
   Executable,
+  Residents,
   RunBindings,
   RunOptions,
   WeightRows,
@@ -26,13 +28,12 @@ import type {
   RunStatistics,
 } from "./addon.ts";
 import { native, nativeLater } from "./errors.ts";
-import { Repeats } from "./repeats.ts";
 import { CudaTensor, ownedTensor } from "./tensor.ts";
 import { fillTensor } from "./upload.ts";
 
 const PROGRESS_INTERVAL_MS = 50;
-/** Flag of the addon's run: replay the launches as one captured graph, captured now if need be. */
-const REPLAY_GRAPH = 1;
+/** Flag of the addon's run: what ran before with the same symbols and device rows is replayed as a captured graph. */
+const REPLAY_REPEATS = 1;
 
 export interface CudaEngineOptions {
   /** Whether runs that repeat are replayed as captured graphs. */
@@ -43,20 +44,11 @@ class CudaExecutable implements Executable {
   readonly program: VerifiedProgram;
   readonly handle: ExecutableHandle;
   readonly engine: CudaEngine;
-  /** What it reads; one that is freed makes it useless. */
-  readonly weights: readonly CudaTensor[];
-  readonly repeats = new Repeats();
 
-  constructor(
-    program: VerifiedProgram,
-    handle: ExecutableHandle,
-    engine: CudaEngine,
-    weights: readonly CudaTensor[],
-  ) {
+  constructor(program: VerifiedProgram, handle: ExecutableHandle, engine: CudaEngine) {
     this.program = program;
     this.handle = handle;
     this.engine = engine;
-    this.weights = weights;
   }
 }
 
@@ -158,21 +150,17 @@ export class CudaEngine implements Engine {
     const engine = this.#alive();
     checkSupport(program, this.backend);
     const bound = bindWeights(program, weights).flatMap((tensor, index) =>
-      tensor ? [[program.buffers[index]?.name ?? "", ownedTensor(tensor, engine)] as const] : [],
+      tensor ? [[program.buffers[index]?.name ?? "", ownedTensor(tensor, engine).handle] as const] : [],
     );
-    const handle = native(() =>
-      this.#addon.load(
-        engine,
-        encodeProgram(program),
-        bound.map(([name, tensor]) => [name, tensor.handle] as const),
-      ),
-    );
-    return new CudaExecutable(
-      program,
-      handle,
-      this,
-      bound.map(([, tensor]) => tensor),
-    );
+    const handle = native(() => this.#addon.load(engine, encodeProgram(program), bound));
+    return new CudaExecutable(program, handle, this);
+  }
+
+  bind(executable: Executable, resident: Residents): void {
+    const engine = this.#alive();
+    const { handle } = this.#own(executable);
+    const bindings = Object.entries(resident).map(([name, binding]) => nativeBinding(name, binding, engine));
+    native(() => this.#addon.bind(handle, bindings));
   }
 
   async run(
@@ -181,16 +169,12 @@ export class CudaEngine implements Engine {
     { signal, onProgress }: RunOptions = {},
   ): Promise<void> {
     const engine = this.#alive();
-    if (!(executable instanceof CudaExecutable && executable.engine === this)) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
-    }
+    const { handle } = this.#own(executable);
     if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
     throwIfAborted(signal);
-    for (const weight of executable.weights) ownedTensor(weight, engine);
     const values = Object.entries(symbols);
-    const tensors: CudaTensor[] = [];
-    const bindings = this.#bindings(buffers, engine, tensors);
-    const isRepeated = this.#options.graphs && executable.repeats.sees(symbols, tensors);
+    const bindings = Object.entries(buffers).map(([name, binding]) => nativeBinding(name, binding, engine));
+    const flags = this.#options.graphs ? REPLAY_REPEATS : 0;
 
     const abort = () => this.#addon.abort(engine);
     signal?.addEventListener("abort", abort, { once: true });
@@ -198,9 +182,7 @@ export class CudaEngine implements Engine {
     const timer = onProgress ? setInterval(report, PROGRESS_INTERVAL_MS) : undefined;
     this.#running = true;
     try {
-      await nativeLater(() =>
-        this.#addon.run(executable.handle, values, bindings, isRepeated ? REPLAY_GRAPH : 0),
-      );
+      await nativeLater(() => this.#addon.run(handle, values, bindings, flags));
       onProgress?.(1);
     } catch (error) {
       throwIfAborted(signal);
@@ -218,20 +200,21 @@ export class CudaEngine implements Engine {
     this.#handle = null;
   }
 
-  /** Adds the tensors that are bound to `tensors`. */
-  #bindings(buffers: RunBindings["buffers"], engine: EngineHandle, tensors: CudaTensor[]): NativeBinding[] {
-    return Object.entries(buffers).map(([name, binding]): NativeBinding => {
-      if (ArrayBuffer.isView(binding)) return [name, binding];
-      const { tensor, firstRow, rows } =
-        "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
-      const owned = ownedTensor(tensor, engine);
-      tensors.push(owned);
-      return [name, owned.handle, firstRow, rows];
-    });
+  #own(executable: Executable): CudaExecutable {
+    if (executable instanceof CudaExecutable && executable.engine === this) return executable;
+    throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
   }
 
   #alive(): EngineHandle {
     if (!this.#handle) throw new GlimtError("DISPOSED", "The engine was disposed of.");
     return this.#handle;
   }
+}
+
+/** @throws DISPOSED */
+function nativeBinding(name: string, binding: Binding, engine: EngineHandle): NativeBinding {
+  if (ArrayBuffer.isView(binding)) return [name, binding];
+  const { tensor, firstRow, rows } =
+    "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
+  return [name, ownedTensor(tensor, engine).handle, firstRow, rows];
 }

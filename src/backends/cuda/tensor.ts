@@ -5,11 +5,7 @@ import { storageBytes } from "../../tensor/storage.ts";
 import type { DeviceTensor } from "../backend.ts";
 import type { EngineHandle, TensorHandle } from "./addon.ts";
 
-let tensors = 0;
-
 export class CudaTensor implements DeviceTensor {
-  /** No two tensors share it. */
-  readonly id = tensors++;
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;

@@ -12,12 +12,14 @@ import type {
   DeviceTensor,
   Engine,
   Executable,
+  Residents,
   RunBindings,
   RunOptions,
   WeightRows,
 } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkCopy } from "../check-copy.ts";
+import { checkResidents } from "../check-residents.ts";
 import { checkSupport } from "../check-support.ts";
 import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
@@ -31,11 +33,15 @@ const YIELD_AFTER_MS = 20;
 
 class ReferenceExecutable implements Executable {
   readonly program: VerifiedProgram;
+  /** Its engine's. */
+  readonly memory: Memory;
   /** By buffer index; null for buffers that are no weight. */
   readonly weights: readonly (ReferenceTensor | null)[];
+  resident: Residents = {};
 
-  constructor(program: VerifiedProgram, weights: readonly (ReferenceTensor | null)[]) {
+  constructor(program: VerifiedProgram, memory: Memory, weights: readonly (ReferenceTensor | null)[]) {
     this.program = program;
+    this.memory = memory;
     this.weights = weights;
   }
 }
@@ -113,17 +119,24 @@ export class ReferenceEngine implements Engine {
     checkSupport(program, this.backend);
     const decoded = decodeProgram(encodeProgram(program));
     const bound = bindWeights(decoded, weights).map((tensor) => tensor && this.#memory.owned(tensor));
-    return new ReferenceExecutable(decoded, bound);
+    return new ReferenceExecutable(decoded, this.#memory, bound);
   }
 
-  async run(executable: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
-    this.#checkLive();
-    if (!(executable instanceof ReferenceExecutable)) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another backend.");
-    }
-    const { program, weights } = executable;
+  bind(executable: Executable, resident: Residents): void {
+    const own = this.#own(executable);
+    checkResidents(own.program, resident, (tensor) => this.#memory.owned(tensor));
+    own.resident = { ...resident };
+  }
+
+  async run(
+    executable: Executable,
+    { symbols, buffers }: RunBindings,
+    options: RunOptions = {},
+  ): Promise<void> {
+    const { program, weights, resident } = this.#own(executable);
     throwIfAborted(options.signal);
-    await this.#memory.withScratch(slotBytes(program, bindings.symbols), async (slots) => {
+    const bindings = { symbols, buffers: { ...resident, ...buffers } };
+    await this.#memory.withScratch(slotBytes(program, symbols), async (slots) => {
       const operands = resolveOperands(program, weights, slots, bindings, this.#memory);
       await this.#interpret(program.instructions, operands, options);
     });
@@ -151,6 +164,12 @@ export class ReferenceEngine implements Engine {
       lastYield = performance.now();
     }
     onProgress?.(1);
+  }
+
+  #own(executable: Executable): ReferenceExecutable {
+    this.#checkLive();
+    if (executable instanceof ReferenceExecutable && executable.memory === this.#memory) return executable;
+    throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
   }
 
   #checkLive(): void {

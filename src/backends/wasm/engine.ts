@@ -9,6 +9,7 @@ import type {
   DeviceTensor,
   Engine,
   Executable,
+  Residents,
   RunBindings,
   RunOptions,
   WeightRows,
@@ -108,15 +109,17 @@ export class WasmEngine implements Engine {
     return new WasmExecutable(program, weights, kernels, memory);
   }
 
+  bind(executable: Executable, resident: Residents): void {
+    ownExecutable(this.#alive(), executable).bind(resident);
+  }
+
   async run(
-    executable: Executable,
+    loaded: Executable,
     bindings: RunBindings,
     { signal, onProgress }: RunOptions = {},
   ): Promise<void> {
     const live = this.#alive();
-    if (!(executable instanceof WasmExecutable && executable.belongsTo(live.memory))) {
-      throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
-    }
+    const executable = ownExecutable(live, loaded);
     if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
     throwIfAborted(signal);
     this.#running = true;
@@ -154,6 +157,11 @@ export class WasmEngine implements Engine {
     if (!this.#live) throw new GlimtError("DISPOSED", "The engine was disposed of.");
     return this.#live;
   }
+}
+
+function ownExecutable({ memory }: Live, executable: Executable): WasmExecutable {
+  if (executable instanceof WasmExecutable && executable.belongsTo(memory)) return executable;
+  throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
 }
 
 /** An arena of at least `bytes`. */

@@ -8,8 +8,9 @@ import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { storageBytes } from "../../tensor/storage.ts";
-import type { Binding, DeviceTensor, Executable, RunBindings } from "../backend.ts";
+import type { Binding, DeviceTensor, Executable, Residents, RunBindings } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
+import { checkResidents } from "../check-residents.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
 import type { Block, WasmMemory, WasmTensor } from "./memory.ts";
 
@@ -37,6 +38,7 @@ export class WasmExecutable implements Executable {
   readonly #kernels: KernelExports;
   readonly #memory: WasmMemory;
   readonly #pointer: Pointer;
+  #resident: Residents = {};
 
   /** @throws PROGRAM_INVALID when a weight does not fit; OUT_OF_MEMORY. */
   constructor(
@@ -70,6 +72,12 @@ export class WasmExecutable implements Executable {
     return memory === this.#memory;
   }
 
+  /** See Engine.bind. */
+  bind(resident: Residents): void {
+    checkResidents(this.program, resident, (tensor) => this.#memory.owned(tensor));
+    this.#resident = { ...resident };
+  }
+
   /** Bytes of arena for temporaries and scratch. @throws INPUT_INVALID when a symbol or shape is impossible. */
   plan(symbols: SymbolValues): number {
     this.program.symbols.forEach((name, index) => {
@@ -94,7 +102,7 @@ export class WasmExecutable implements Executable {
     this.program.buffers.forEach((buffer, index) => {
       const { kind } = buffer;
       if (kind === "weight" || kind === "temporary") return;
-      const binding = buffers[buffer.name];
+      const binding = buffers[buffer.name] ?? this.#resident[buffer.name];
       const [rows, cols] = [evaluateDim(buffer.rows, symbols), evaluateDim(buffer.cols, symbols)];
       const complain = (found: string) =>
         this.#invalidInput(`${kind} "${buffer.name}" ${found}, expected ${buffer.dtype}[${rows}, ${cols}]`);
