@@ -29,6 +29,11 @@ const GENERATED = [
     write: (module) => module.programHeader(),
   },
   {
+    path: "src/program/cpp/glimt_op_rules.gen.h",
+    source: "src/program/op-rules.ts",
+    write: (module) => module.opRulesHeader(),
+  },
+  {
     path: "wasm/kernels/dispatch.gen.cpp",
     source: "src/backends/wasm/dispatch.ts",
     write: (module) => module.wasmDispatch(),

@@ -1,20 +1,19 @@
-/**
- * Shape inference from the op table's patterns. A pattern is dimensions separated by spaces; a dimension is a
- * product, quotient or sum of integers, attribute names and letters ("numHeads*headDim", "m/factor", "s+1").
- */
+/** Shape inference from the op table's patterns: inputs are unified with them, and outputs follow. */
 import { GlimtError } from "../errors.ts";
 import {
   type Dim,
   dimsEqual,
   divideDim,
+  formatDim,
   formatShape,
   offsetDim,
   type Shape,
   scaleDim,
 } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
-import type { OpDefinition, OperandKind, OutputSpec } from "./op-definition.ts";
+import type { OpDefinition, OperandKind, OutputSpec, Relation } from "./op-definition.ts";
 import { OPS, type OpName } from "./ops.ts";
+import { parsePattern, parseTerm, type Term } from "./pattern.ts";
 
 export interface TensorType {
   readonly shape: Shape;
@@ -33,7 +32,7 @@ export function inferOutputs(
   attrs: Attrs,
   activationDType: DType,
 ): Record<string, TensorType> {
-  const { inputRules, outputRules, check } = ruleOf(op);
+  const { inputRules, outputRules, conditions } = ruleOf(op);
   const dims: Record<string, Dim> = {};
   for (const rule of inputRules) {
     const input = inputs[rule.name];
@@ -41,8 +40,7 @@ export function inferOutputs(
     checkDType(op, rule, input.dtype, activationDType);
     unify(op, rule, input.shape, dims, attrs, inputs);
   }
-  const complaint = check?.({ dims, attrs });
-  if (complaint) throw new GlimtError("GRAPH_INVALID", `${op}: ${complaint}.`);
+  for (const condition of conditions) checkCondition(op, condition, dims, attrs);
 
   const outputs: Record<string, TensorType> = {};
   for (const { name, spec, terms } of outputRules) {
@@ -61,22 +59,13 @@ interface Rule {
     readonly spec: OutputSpec;
     readonly terms: Term[];
   }[];
-  readonly check: OpDefinition["check"];
+  readonly conditions: readonly { left: Term; relation: Relation; right: Term }[];
 }
 
 interface InputRule {
   readonly name: string;
   readonly kind: OperandKind;
   readonly terms: readonly Term[];
-}
-
-/** A dimension of a pattern: a product and quotient of factors, plus a number. */
-interface Term {
-  readonly text: string;
-  /** Nothing but a letter or an attribute's name, as most are. */
-  readonly isName: boolean;
-  readonly factors: readonly { readonly word: string | number; readonly divides: boolean }[];
-  readonly add: number;
 }
 
 const rules = new Map<OpName, Rule>();
@@ -97,25 +86,19 @@ function ruleOf(op: OpName): Rule {
         spec,
         terms: parsePattern(spec.shape),
       })),
-      check: definition.check?.bind(definition),
+      conditions: (definition.conditions ?? []).map(([left, relation, right]) => ({
+        left: parseTerm(left),
+        relation,
+        right: parseTerm(right),
+      })),
     };
     rules.set(op, rule);
   }
   return rule;
 }
 
-function parsePattern(pattern: string): Term[] {
-  return pattern.split(" ").map((text) => {
-    const [product, add] = text.split("+");
-    const factors = ((product as string).match(/[*/]?[^*/]+/g) ?? []).map((factor) => {
-      const word = factor.replace(/^[*/]/, "");
-      return { word: /^\d+$/.test(word) ? Number(word) : word, divides: factor.startsWith("/") };
-    });
-    return { text, isName: /^[a-z]+$/i.test(text), factors, add: Number(add ?? 0) };
-  });
-}
-
-const KIND_DTYPES: Readonly<Record<Exclude<OperandKind, "activation" | "state">, readonly DType[]>> = {
+/** Types of operands that are no activations. */
+export const KIND_DTYPES: Readonly<Record<Exclude<OperandKind, "activation" | "state">, readonly DType[]>> = {
   matrix: ["f32", "bf16", "f16"],
   rows: ["f32", "bf16", "f16"],
   vector: ["f32"],
@@ -167,10 +150,34 @@ function mismatch(
   );
 }
 
+function checkCondition(
+  op: OpName,
+  { left, relation, right }: Rule["conditions"][number],
+  dims: Record<string, Dim>,
+  attrs: Attrs,
+): void {
+  const [a, b] = [known(op, left, dims, attrs), known(op, right, dims, attrs)];
+  if (typeof a === "number" && typeof b === "number" && RELATIONS[relation](a, b)) return;
+  const side = ({ text }: Term, value: Dim) =>
+    text === String(value) ? text : `${text} = ${typeof value === "number" ? value : formatDim(value)}`;
+  throw new GlimtError("GRAPH_INVALID", `${op}: ${side(left, a)} is not ${relation} ${side(right, b)}.`);
+}
+
+const RELATIONS: Readonly<Record<Relation, (left: number, right: number) => boolean>> = {
+  "at most": (left, right) => left <= right,
+  "less than": (left, right) => left < right,
+  "a multiple of": (left, right) => left % right === 0,
+};
+
 /** Binds the letter of "s" or "s+1" to the dimension found. */
 function bind(op: OpName, name: string, term: Term, found: Dim, dims: Record<string, Dim>): void {
   const [factor, ...others] = term.factors;
-  if (typeof factor?.word !== "string" || factor.divides || others.length > 0) {
+  if (
+    typeof factor?.word !== "string" ||
+    factor.divides ||
+    others.length > 0 ||
+    typeof term.add === "string"
+  ) {
     throw new GlimtError("GRAPH_INVALID", `${op}: the pattern "${term.text}" of ${name} can not be solved.`);
   }
   dims[factor.word] = term.add === 0 ? found : offsetDim(found, -term.add);
@@ -195,5 +202,7 @@ function evaluate({ text, isName, factors, add }: Term, dims: Record<string, Dim
     else if (typeof value === "number" && !divides) value = scaleDim(operand, value);
     else return null;
   }
-  return add === 0 ? value : offsetDim(value, add);
+  const addend = typeof add === "number" ? add : attrs[add];
+  if (addend === undefined) return null;
+  return addend === 0 ? value : offsetDim(value, addend);
 }

@@ -1,5 +1,4 @@
 /** What an entry of the op table says, and the types derived from it. */
-import type { Dim } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
 
 /**
@@ -18,6 +17,11 @@ export type OutputSpec = ({ readonly like: string } | { readonly dtype: DType })
 /** A number as u32 or f32, or one of a list of names, stored as its index. */
 export type AttrSpec = "u32" | "f32" | readonly string[];
 export type AttrValue<S> = S extends readonly (infer Name)[] ? Name : number;
+
+export type Relation = "at most" | "less than" | "a multiple of";
+
+/** What the patterns can not say: how one term of attributes, dimensions and integers relates to another. */
+export type Condition = readonly [left: string, relation: Relation, right: string];
 
 /**
  * One op of a composition. Its operands and attributes are the fused op's of the same name, where `names` says nothing
@@ -48,11 +52,7 @@ export interface OpDefinition {
   readonly inPlace?: Readonly<Record<string, string>>;
   /** The simpler ops a fused op stands for, in order: its specification and what it expands to. */
   readonly composition?: readonly CompositionStep[];
-  /** Conditions the patterns can not say; returns what is wrong. */
-  check?(facts: {
-    dims: Readonly<Record<string, Dim>>;
-    attrs: Readonly<Record<string, number>>;
-  }): string | null;
+  readonly conditions?: readonly Condition[];
 }
 
 /** Keeps the literal types of an entry, so that builder methods and tables of kernels can be derived from it. */
@@ -73,10 +73,7 @@ export function defineOp<
   alias?: Partial<Record<keyof O & string, keyof I & string>>;
   inPlace?: Partial<Record<keyof O & string, keyof I & string>>;
   composition?: C;
-  check?(facts: {
-    dims: Readonly<Record<string, Dim>>;
-    attrs: Readonly<Record<keyof A & string, number>>;
-  }): string | null;
+  conditions?: readonly Condition[];
 }) {
   return definition;
 }

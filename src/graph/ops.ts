@@ -16,10 +16,7 @@ export const OPS = {
     outputs: { y: { like: "x", shape: "m length" } },
     rowwise: ["x"],
     view: true,
-    check: ({ dims, attrs }) =>
-      attrs.start + attrs.length <= (dims.k as number)
-        ? null
-        : `columns ${attrs.start}..${attrs.start + attrs.length} exceed ${dims.k}`,
+    conditions: [["start+length", "at most", "k"]],
   }),
   merge_rows: defineOp({
     code: 1,
@@ -80,8 +77,7 @@ export const OPS = {
     outputs: { y: { like: "x", shape: "m k" } },
     rowwise: ["x"],
     inPlace: { y: "x" },
-    check: ({ dims }) =>
-      (dims.k as number) % (dims.n as number) === 0 ? null : `${dims.k} columns are no multiple of ${dims.n}`,
+    conditions: [["k", "a multiple of", "n"]],
   }),
   add_rms_norm: defineOp({
     code: 7,
@@ -143,10 +139,10 @@ export const OPS = {
     outputs: { y: { like: "x", shape: "m numHeads*headDim" } },
     rowwise: ["x", "cos", "sin"],
     inPlace: { y: "x" },
-    check: ({ attrs }) =>
-      attrs.rotaryDim <= attrs.headDim && attrs.rotaryDim % 2 === 0
-        ? null
-        : "rotaryDim must be even and at most headDim",
+    conditions: [
+      ["rotaryDim", "at most", "headDim"],
+      ["rotaryDim", "a multiple of", "2"],
+    ],
   }),
   kv_write: defineOp({
     code: 10,
@@ -173,8 +169,7 @@ export const OPS = {
     },
     attrs: { numHeads: "u32", numKvHeads: "u32", headDim: "u32", pageSize: "u32", scale: "f32" },
     outputs: { y: { like: "q", shape: "t numHeads*headDim" } },
-    check: ({ attrs }) =>
-      attrs.numHeads % attrs.numKvHeads === 0 ? null : "numHeads must be a multiple of numKvHeads",
+    conditions: [["numHeads", "a multiple of", "numKvHeads"]],
   }),
   rope_attention_paged: defineOp({
     code: 23,
@@ -205,12 +200,11 @@ export const OPS = {
       written: { like: "cache", shape: "pages 2*numKvHeads*pageSize*headDim" },
     },
     alias: { written: "cache" },
-    check({ attrs }) {
-      if (attrs.numHeads % attrs.numKvHeads !== 0) return "numHeads must be a multiple of numKvHeads";
-      return attrs.rotaryDim <= attrs.headDim && attrs.rotaryDim % 2 === 0
-        ? null
-        : "rotaryDim must be even and at most headDim";
-    },
+    conditions: [
+      ["numHeads", "a multiple of", "numKvHeads"],
+      ["rotaryDim", "at most", "headDim"],
+      ["rotaryDim", "a multiple of", "2"],
+    ],
     composition: [
       { op: "rope", names: { x: "k", y: "rotatedK", numHeads: "numKvHeads" } },
       { op: "kv_write", names: { k: "rotatedK" } },
@@ -305,10 +299,11 @@ export const OPS = {
     attrs: { topK: "u32", numGroups: "u32", topkGroups: "u32", normalise: ["no", "yes"], scale: "f32" },
     outputs: { experts: { dtype: "i32", shape: "t topK" }, weights: { dtype: "f32", shape: "t topK" } },
     rowwise: ["logits"],
-    check: ({ dims, attrs }) =>
-      (dims.e as number) % attrs.numGroups === 0
-        ? null
-        : `${dims.e} experts are no multiple of ${attrs.numGroups} groups`,
+    conditions: [
+      ["e", "a multiple of", "numGroups"],
+      ["topkGroups", "at most", "numGroups"],
+      ["topK", "at most", "e"],
+    ],
   }),
   experts: defineOp({
     code: 20,
@@ -337,10 +332,10 @@ export const OPS = {
     attrs: {},
     outputs: { tokens: { dtype: "i32", shape: "m" } },
     // Sums of weights stay below 2^53.
-    check: ({ dims }) =>
-      (dims.v as number) > 0 && (dims.v as number) < 2 ** 22
-        ? null
-        : `${dims.v} tokens are not from 1 to 2^22 - 1`,
+    conditions: [
+      ["1", "at most", "v"],
+      ["v", "less than", "4194304"],
+    ],
   }),
 } as const satisfies Record<string, OpDefinition>;
 

@@ -44,7 +44,7 @@ function operandComplaint(program: Program, { op, inputs, outputs, attrs }: Inst
   const types: Record<string, TensorType> = {};
   for (const [position, [name, { kind, shape }]] of inputSpecs.entries()) {
     const index = inputs[position] as number;
-    const misuse = layoutComplaint(kind, shape, tensor(index), buffer(index));
+    const misuse = layoutComplaint(kind, tensor(index), buffer(index));
     if (misuse) return `${name} ${misuse}`;
     types[name] = { shape: shapeFor(shape, tensor(index)), dtype: buffer(index).dtype };
   }
@@ -55,14 +55,14 @@ function operandComplaint(program: Program, { op, inputs, outputs, attrs }: Inst
   } catch (error) {
     return (error as Error).message;
   }
-  for (const [position, [name, { shape }]] of outputSpecs.entries()) {
+  for (const [position, [name, spec]] of outputSpecs.entries()) {
     const index = outputs[position] as number;
     const expected = inferred[name] as TensorType;
-    const found = { shape: shapeFor(shape, tensor(index)), dtype: buffer(index).dtype };
+    const found = { shape: shapeFor(spec.shape, tensor(index)), dtype: buffer(index).dtype };
     if (found.dtype !== expected.dtype || !shapesEqual(found.shape, expected.shape)) {
       return `${name} is ${found.dtype}${formatShape(found.shape)}, expected ${expected.dtype}${formatShape(expected.shape)}.`;
     }
-    if (isVector(shape) && !isContiguous(tensor(index))) return `${name} is a vector with gaps.`;
+    if ("dtype" in spec && !isContiguous(tensor(index))) return `${name} has gaps.`;
   }
   return null;
 }
@@ -126,16 +126,10 @@ function validAttr(spec: AttrSpec, value: number | undefined): boolean {
     : integer && value >= 0 && value < spec.length;
 }
 
-function layoutComplaint(
-  kind: OperandKind,
-  pattern: string,
-  tensor: ProgramTensor,
-  buffer: ProgramBuffer,
-): string | null {
-  if (isVector(pattern) && !isContiguous(tensor)) return "is a vector with gaps.";
-  // Kernels walk through indices as through one array.
-  if (kind === "index" && !isContiguous(tensor)) return "is an index with gaps.";
-  if (kind === "state" && (!isContiguous(tensor) || tensor.colOffset !== 0)) return "is a part of its state.";
+function layoutComplaint(kind: OperandKind, tensor: ProgramTensor, buffer: ProgramBuffer): string | null {
+  // Kernels walk through whatever is no activation as through one array.
+  if (kind !== "activation" && !isContiguous(tensor)) return `is a ${kind} with gaps.`;
+  if (kind === "state" && tensor.colOffset !== 0) return "is a part of its state.";
   if (kind !== "matrix" && kind !== "rows") {
     return buffer.role === "data" ? null : `is a weight stored for another use (${buffer.role}).`;
   }
@@ -148,19 +142,13 @@ function layoutComplaint(
   return null;
 }
 
-/** A pattern of one term is a vector: a single row or column. */
-function isVector(pattern: string): boolean {
-  return !pattern.includes(" ");
-}
-
 function isContiguous({ rowStride, cols }: ProgramTensor): boolean {
   return rowStride === 0 || rowStride === cols;
 }
 
+/** A pattern of one term is a vector: a single column. */
 function shapeFor(pattern: string, { rows, cols }: ProgramTensor): Shape {
-  if (!isVector(pattern)) return [rows, cols];
-  if (cols === 1) return [rows];
-  return rows === 1 ? [cols] : [rows, cols];
+  return pattern.includes(" ") || cols !== 1 ? [rows, cols] : [rows];
 }
 
 function samePlace(a: ProgramTensor, b: ProgramTensor): boolean {

@@ -46,6 +46,16 @@ const cache = () =>
     return { written: builder.kv_write({ k: rows("k"), v: rows("v"), slots, cache: state }, attrs) };
   });
 
+/** y = rope(x). */
+const rotations = () =>
+  compiled((builder) => {
+    const tokens = builder.symbol("tokens");
+    const table = (name: string) => builder.input(name, [tokens, 2], "f32");
+    const x = builder.input("x", [tokens, 8], "f32");
+    const attrs = { numHeads: 2, headDim: 4, rotaryDim: 4, pairs: "half" } as const;
+    return { y: builder.rope({ x, cos: table("cos"), sin: table("sin") }, attrs) };
+  });
+
 const instruction = (index: number, change: Partial<Instruction>): Change => {
   return (program) => ({
     ...program,
@@ -73,6 +83,8 @@ const whole = (change: Partial<Program>): Change => {
   return (program) => ({ ...program, ...change });
 };
 const tokens = symbolDim("tokens");
+
+const wideTable: Change = (program) => operand(0, 1, { rowStride: 4 })(buffer("cos", { cols: 4 })(program));
 
 const REFUSED: readonly [name: string, program: () => Program, change: Change, message: RegExp][] = [
   ["an op that does not exist", linears, instruction(0, { op: "multiply" as "add" }), /no operation/],
@@ -123,6 +135,13 @@ const REFUSED: readonly [name: string, program: () => Program, change: Change, m
   ["a negative offset", slices, operand(0, 0, { colOffset: -4 }), /offset -4/],
   ["indices with gaps", cache, operand(0, 2, { cols: 1, rowStride: 2 }), /outside input "slots"/],
   ["a cache that its attributes do not fit", cache, instruction(0, { attrs: [2, 4, 8] }), /cache has shape/],
+  ["a table with gaps", rotations, wideTable, /cos is a table with gaps/],
+  [
+    "more rotary columns than a head",
+    rotations,
+    instruction(0, { attrs: [4, 2, 4, 0] }),
+    /rotaryDim = 4 is not at most headDim = 2/,
+  ],
   ["an attribute of 0", cache, instruction(0, { attrs: [2, 0, 4] }), /"headDim" is out of range/],
   [
     "a cache that is written elsewhere",
