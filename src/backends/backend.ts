@@ -63,6 +63,8 @@ export interface WeightRows {
   readonly cols: number;
   /** Reads `count` rows from `first` into `into` (count * cols * element bytes). */
   readRows(first: number, count: number, into: Uint8Array): Promise<void>;
+  /** The first of its tensors with a value that is NaN or infinite; null where all are numbers. Reads them all. */
+  findNotFinite?(): Promise<{ readonly tensor: string; readonly file: string } | null>;
 }
 
 export interface RunOptions {

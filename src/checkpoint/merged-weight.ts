@@ -5,6 +5,7 @@ import { toFloat32 } from "../tensor/convert.ts";
 import { hostArray } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
+import type { NotFiniteTensor } from "./finite.ts";
 import type { WeightReader } from "./weight-reader.ts";
 
 export interface MergedAdapter {
@@ -15,7 +16,7 @@ export interface MergedAdapter {
 /** What an upload needs of a weight, merged or not. */
 export type ReadableWeight = Pick<
   WeightReader,
-  "spec" | "dtype" | "rows" | "cols" | "bytes" | "position" | "readRows"
+  "spec" | "dtype" | "rows" | "cols" | "bytes" | "position" | "readRows" | "findNotFinite"
 >;
 
 /** What can be merged into, by module path: every tensor that the weights are made of, routed experts too. */
@@ -75,6 +76,15 @@ class MergedWeight implements ReadableWeight {
     // The caller's memory may move while something is awaited, so it is looked at last.
     new Float32Array(into.buffer, into.byteOffset, sums.length).set(sums);
   }
+
+  /** What is not finite in one of them is not in the sum. */
+  async findNotFinite(): Promise<NotFiniteTensor | null> {
+    for (const part of [this.#base, ...this.#deltas]) {
+      const found = await part.findNotFinite();
+      if (found) return found;
+    }
+    return null;
+  }
 }
 
 /** scale * B A of one module, as rows of the weight that holds the module's. */
@@ -89,6 +99,10 @@ class Delta {
     this.#a = adapterRows(adapter, specs.a);
     this.#b = adapterRows(adapter, specs.b);
     this.#firstRow = firstRow;
+  }
+
+  async findNotFinite(): Promise<NotFiniteTensor | null> {
+    return (await this.#a.findNotFinite()) ?? this.#b.findNotFinite();
   }
 
   /** Adds what falls into rows [first, first + count) to `sums`, which hold those rows. */

@@ -5,7 +5,7 @@ import { toFloat32 } from "../tensor/convert.ts";
 import { hostArray, type WeightDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { CheckpointFiles } from "./files.ts";
-import { requireFinite } from "./finite.ts";
+import { allFinite, type NotFiniteTensor } from "./finite.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 export interface ResolvedSource {
@@ -54,7 +54,7 @@ export class WeightReader {
   /**
    * Fills `into` with rows [first, first + count), row-major, little-endian, in `dtype`. `into` holds exactly
    * count * cols elements and starts at a multiple of their size. The memory must not be moved while this runs.
-   * @throws WEIGHTS_INVALID naming the tensor when a value is NaN or infinite; CHECKPOINT_INVALID; ABORTED.
+   * @throws CHECKPOINT_INVALID, ABORTED. Values may be NaN or infinite: who stores them counts those.
    */
   async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
     const rowBytes = storageBytes(this.dtype, 1, this.cols);
@@ -74,6 +74,22 @@ export class WeightReader {
       }
       sourceStart += sourceRows;
     }
+  }
+
+  /** The first of its tensors with a value that is NaN or infinite, once somebody found that there is one. */
+  async findNotFinite(): Promise<NotFiniteTensor | null> {
+    for (const { tensor, dtype } of this.#sources) {
+      const rows = tensor.shape[0] ?? 1;
+      const rowBytes = storageBytes(dtype, 1, this.cols);
+      const batchRows = Math.max(1, Math.floor(BATCH / Math.max(1, rowBytes)));
+      const stored = new Uint8Array(Math.min(rows, batchRows) * rowBytes);
+      for (let row = 0; row < rows; row += batchRows) {
+        const batch = stored.subarray(0, Math.min(batchRows, rows - row) * rowBytes);
+        await this.#files.readInto(tensor.file, tensor.offset + row * rowBytes, batch);
+        if (!allFinite(batch, dtype)) return { tensor: tensor.name, file: tensor.file };
+      }
+    }
+    return null;
   }
 
   async #readSource(
@@ -96,7 +112,6 @@ export class WeightReader {
       const stored = staging ? new Uint8Array(staging.buffer, 0, rows * storedRowBytes) : target;
       const offset = source.tensor.offset + (first + row) * storedRowBytes;
       await this.#files.readInto(source.tensor.file, offset, stored, signal);
-      requireFinite(stored, source.dtype, source.tensor);
       if (staging) this.#place(source, stored, target, rows);
     }
   }

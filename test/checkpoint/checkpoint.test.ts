@@ -34,9 +34,7 @@ for (const directory of CHECKPOINTS) {
     const { weights, aside } = resolveWeights(checkpoint, specsOf(checkpoint));
     const used = new Set(weights.flatMap(({ spec }) => spec.sources.map(({ tensor }) => tensor)));
     assert.is(used.size + aside.size, checkpoint.tensors.size);
-    for (const weight of weights) {
-      await weight.readRows(0, weight.rows, new Uint8Array(weight.bytes));
-    }
+    for (const weight of weights) assert.is(await weight.findNotFinite(), null);
   });
 }
 

@@ -1,7 +1,7 @@
 /** Streams a weight to the device: while one piece travels, the next is read. */
-import { GlimtError } from "../../errors.ts";
 import { formatCode, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
+import { notFinite } from "../not-finite.ts";
 import type { CudaAddon } from "./addon.ts";
 import { nativeLater } from "./errors.ts";
 import type { CudaTensor } from "./tensor.ts";
@@ -12,12 +12,7 @@ const PIECE_BYTES = 8 << 20;
 /** Host memory is two pieces. @throws WEIGHTS_INVALID when a value is NaN or infinite as stored. */
 export async function fillTensor(addon: CudaAddon, source: WeightRows, tensor: CudaTensor): Promise<void> {
   const bad = await sendRows(addon, source, tensor);
-  if (bad === 0) return;
-  const { name, dtype } = source.spec;
-  throw new GlimtError(
-    "WEIGHTS_INVALID",
-    `Weight "${name}" has ${bad} values that are NaN or infinite in ${dtype}; the file is damaged${dtype === "f16" ? ", or needs dtype bf16 or f32" : ""}.`,
-  );
+  if (bad > 0) throw await notFinite(source, bad);
 }
 
 /** Returns how many values are not finite. */

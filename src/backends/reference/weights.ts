@@ -1,8 +1,8 @@
 /** Fills a tensor with a weight's rows, converted to the type it is stored in where the checkpoint's is another. */
-import { GlimtError } from "../../errors.ts";
 import { hostArray } from "../../tensor/dtype.ts";
 import { storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
+import { notFinite } from "../not-finite.ts";
 import type { ReferenceTensor } from "./memory.ts";
 import { countNotFinite, narrow, widen } from "./storage.ts";
 
@@ -17,14 +17,8 @@ export async function readWeight(source: WeightRows, tensor: ReferenceTensor): P
   } else {
     await convertRows(source, tensor);
   }
-  const { name, dtype } = source.spec;
-  const bad = countNotFinite(dtype, tensor.data);
-  if (bad > 0) {
-    throw new GlimtError(
-      "WEIGHTS_INVALID",
-      `Weight "${name}" has ${bad} values that are NaN or infinite in ${dtype}; the file is damaged${dtype === "f16" ? ", or needs dtype bf16 or f32" : ""}.`,
-    );
-  }
+  const bad = countNotFinite(source.spec.dtype, tensor.data);
+  if (bad > 0) throw await notFinite(source, bad);
 }
 
 async function convertRows(source: WeightRows, tensor: ReferenceTensor): Promise<void> {

@@ -1,7 +1,7 @@
 /** Brings a weight into the module's memory: rows pass through a small staging block and are converted and packed. */
-import { GlimtError } from "../../errors.ts";
 import { formatCode, LAYOUTS, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
+import { notFinite } from "../not-finite.ts";
 import type { KernelExports } from "./kernels.ts";
 import type { WasmMemory, WasmTensor } from "./memory.ts";
 
@@ -24,12 +24,7 @@ export async function uploadWeight(
     const bad = inPlace
       ? await readInPlace(kernels, memory, source, tensor)
       : await readStaged(kernels, memory, source, tensor);
-    if (bad > 0) {
-      throw new GlimtError(
-        "WEIGHTS_INVALID",
-        `Weight "${source.spec.name}" has ${bad} values that are NaN or infinite in ${tensor.dtype}; the file is damaged${tensor.dtype === "f16" ? ", or needs dtype bf16 or f32" : ""}.`,
-      );
-    }
+    if (bad > 0) throw await notFinite(source, bad);
     return tensor;
   } catch (error) {
     memory.free(tensor);
