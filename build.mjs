@@ -2,7 +2,7 @@
  * Builds glimt: `node build.mjs [all | wasm | generate | check-generated]`.
  *
  *   all (default)     generated files, WebAssembly modules, dist/*.js, dist/types, licences
- *   wasm              build/wasm/kernels.wasm and build/wasm/pixels.wasm
+ *   wasm              build/wasm/*.wasm: the variants of the kernels, and the pixel loops
  *   generate          files that are written from the op table and checked in
  *   check-generated   fails when one of them is not what `generate` would write
  */
@@ -12,7 +12,7 @@ import { isBuiltin } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as esbuild from "esbuild";
-import { buildKernels } from "./wasm/kernels/build.mjs";
+import { buildKernels, MODULES as KERNEL_MODULES } from "./wasm/kernels/build.mjs";
 import { buildPixels } from "./wasm/pixels/build.mjs";
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -40,11 +40,22 @@ const GENERATED = [
   },
 ];
 
+/** One after another: modules share objects. */
+let kernels = Promise.resolve();
+
 const WASM_MODULES = {
-  "kernels.wasm": async () => {
-    await generate();
-    return buildKernels(wasmDir);
-  },
+  ...Object.fromEntries(
+    Object.keys(KERNEL_MODULES).map((name) => [
+      name,
+      () => {
+        kernels = kernels.then(async () => {
+          await generate();
+          return buildKernels(wasmDir, name);
+        });
+        return kernels;
+      },
+    ]),
+  ),
   "pixels.wasm": () => buildPixels(wasmDir),
 };
 
@@ -223,11 +234,13 @@ async function timed(name, task) {
   const start = performance.now();
   const built = await task();
   const seconds = ((performance.now() - start) / 1000).toFixed(2);
-  console.log(`${name.padEnd(16)} ${seconds.padStart(6)} s${built === false ? "  (fresh)" : ""}`);
+  console.log(`${name.padEnd(18)} ${seconds.padStart(6)} s${built === false ? "  (fresh)" : ""}`);
 }
 
 async function wasm() {
-  for (const [name, make] of Object.entries(WASM_MODULES)) await timed(name, make);
+  for (const [name, make] of Object.entries(WASM_MODULES)) {
+    if (!name.endsWith(".test.wasm")) await timed(name, make);
+  }
 }
 
 const COMMANDS = {

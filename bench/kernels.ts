@@ -3,6 +3,7 @@ import { Bench } from "tinybench";
 import type { Binding, DeviceTensor, Engine, Executable } from "../src/backends/backend.ts";
 import { wasmBackend } from "../src/backends/wasm/backend.ts";
 import { instantiateKernels } from "../src/backends/wasm/kernels.ts";
+import { chooseVariant } from "../src/backends/wasm/variants.ts";
 import { compileGraph } from "../src/compiler/compile.ts";
 import { weightRows } from "../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../src/graph/builder.ts";
@@ -85,9 +86,15 @@ function processorMs(): number {
   return (user + system) / 1000;
 }
 
+async function chosenKernels() {
+  const choice = chooseVariant();
+  if ("reason" in choice) throw new Error(choice.reason);
+  return instantiateKernels(choice.variant);
+}
+
 /** Multiply-adds in registers, GFLOP/s, measured now. */
 export async function arithmeticCeiling(): Promise<number> {
-  const kernels = await instantiateKernels();
+  const kernels = await chosenKernels();
   const iterations = 2e6;
   const seconds = await fastest("ceiling", () => kernels.glimt_peak_arithmetic(iterations, 0.5, 0.25));
   return (96 * iterations) / seconds / 1e9;
@@ -95,7 +102,7 @@ export async function arithmeticCeiling(): Promise<number> {
 
 /** Reading memory once, GB/s, measured now. */
 export async function readCeiling(): Promise<number> {
-  const kernels = await instantiateKernels();
+  const kernels = await chosenKernels();
   const bytes = 256 << 20;
   const memory = kernels.glimt_allocate(bytes) >>> 0;
   // Memory that was never written is one page of zeros to the machine.

@@ -1,5 +1,6 @@
 /** From a checkpoint to a model that answers. */
-import type { Backend, BackendName } from "../backends/backend.ts";
+import type { Backend, BackendName, EngineOptions } from "../backends/backend.ts";
+import { checkThreads } from "../backends/check-threads.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { HttpOptions } from "../checkpoint/http.ts";
 import type { ModelLocation } from "../checkpoint/location.ts";
@@ -38,7 +39,7 @@ export interface LoadOptions extends MediaOptions {
   readonly backend?: BackendName | "auto" | undefined;
   /** Storage of the weights; default: as in the checkpoint. */
   readonly dtype?: WeightDType | undefined;
-  /** Worker threads of a CPU backend. */
+  /** Threads of a CPU backend; no backend has more than one yet, so that a larger number is OPTION_INVALID. */
   readonly threads?: number | undefined;
   /**
    * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
@@ -101,7 +102,7 @@ export async function loadModelOn(
   // In the order of the files, so that each is read once from front to back.
   const rows = mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
   const stages = await openStages(backend, compiled, rows, {
-    engine: options.threads === undefined ? {} : { threads: options.threads },
+    engine: engineOptions(options),
     kvCache: options.kvCache,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
     onProgress: (progress) => {
@@ -143,6 +144,8 @@ export function resolveBudgets(
   return tokens.map((count) => encoderBudget(count, spatialMergeSize));
 }
 
+const engineOptions = ({ threads }: LoadOptions): EngineOptions => (threads === undefined ? {} : { threads });
+
 function checkOptions(options: LoadOptions): void {
   rejectUnknownOptions(options, LOAD_OPTION_NAMES, "loadModel");
   if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
@@ -156,8 +159,8 @@ function checkOptions(options: LoadOptions): void {
   if (budgets !== "auto" && !Array.isArray(budgets)) {
     throw new GlimtError("OPTION_INVALID", `encoderTokenBudgets is ${budgets}, expected a list or "auto".`);
   }
+  checkThreads(engineOptions(options));
   const numbers = {
-    threads: options.threads,
     prefillChunk: options.prefillChunk,
     ...Object.fromEntries(
       [...(budgets === "auto" ? [] : budgets)].map((value, index) => [

@@ -15,7 +15,7 @@ export type Probe =
   | { readonly ok: false /** Why not, and what to do about it. */; readonly reason: string };
 
 export interface EngineOptions {
-  /** Worker threads for a CPU backend. */
+  /** Threads of a CPU backend; no backend has more than one yet. */
   readonly threads?: number;
 }
 
@@ -31,7 +31,7 @@ export interface Backend {
   /** Whether it can run a node. @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
   supports(query: NodeQuery): Answer;
   probe(): Promise<Probe>;
-  /** @throws BACKEND_UNAVAILABLE with the probe's reason. */
+  /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for more than one thread. */
   open(options?: EngineOptions): Promise<Engine>;
 }
 

@@ -74,7 +74,7 @@ export function withLoadOptions(command: Command): Command {
         "f16",
       ]),
     )
-    .option("--threads <n>", "worker threads of a CPU backend", wholeNumber)
+    .option("--threads <n>", "threads of a CPU backend (no backend has more than one yet)", wholeNumber)
     .addOption(
       new Option(
         "--activations <type>",

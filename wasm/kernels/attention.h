@@ -24,7 +24,7 @@ struct QueryBlock {
   uint32_t visible[kQueryRows];
 };
 
-// Places in scratch; sizes in floats follow from headDim.
+// Places in a worker's own memory; sizes in floats follow from headDim.
 struct AttentionScratch {
   float *queries, *outputs, *keys, *values, *scores, *largest, *sums, *nothing;
 

@@ -6,6 +6,9 @@
 // a packed block of keys serves all of them. A sequence of few rows (decoding) reads the cache directly instead, page
 // by page and within a page head by head, which is the order it lies in: for every key s = scale q·k, the running
 // maximum and sum as in attention.h, O += p v for four keys at a time.
+//
+// A part is up to 128 such rows of a sequence and head; of a sequence that is read directly some of its heads: all,
+// which reads the cache fastest, unless workers would be without work.
 #include <float.h>
 #include <math.h>
 
@@ -53,6 +56,8 @@ struct Sequence {
   // Query rows are row * group + head inside the group.
   uint32_t firstToken, rows, group, context, blocks, parts;
   bool direct;
+  // Of a part, when it is read directly.
+  uint32_t kvHeads;
 };
 
 Sequence sequenceOf(const Call& call, uint32_t s) {
@@ -61,8 +66,11 @@ Sequence sequenceOf(const Call& call, uint32_t s) {
   uint32_t group = attrs.numHeads / attrs.numKvHeads, rows = (uint32_t)(offsets[s + 1] - offsets[s]) * group;
   uint32_t blocks = (rows + kQueryRows - 1) / kQueryRows;
   bool direct = rows <= kDirectRows;
-  uint32_t parts = direct ? (rows ? 1 : 0) : blocks * attrs.numKvHeads;
-  return {(uint32_t)offsets[s], rows, group, (uint32_t)call.in[in_contextLens].ints()[s], blocks, parts, direct};
+  uint32_t sequences = call.in[in_contextLens].length(), shares = (call.split + sequences - 1) / sequences;
+  uint32_t kvHeads = (attrs.numKvHeads + shares - 1) / shares;
+  uint32_t parts = direct ? (rows ? (attrs.numKvHeads + kvHeads - 1) / kvHeads : 0) : blocks * attrs.numKvHeads;
+  uint32_t context = (uint32_t)call.in[in_contextLens].ints()[s];
+  return {(uint32_t)offsets[s], rows, group, context, blocks, parts, direct, kvHeads};
 }
 
 Work work(const Call& call) {
@@ -82,10 +90,10 @@ struct Running {
   float largest, sum;
 };
 
-uint64_t scratch(const Call& call) {
+Workspace workspace(const Call& call) {
   uint64_t running = (uint64_t)sizeof(Running) * kDirectRows * call.attrs<Attrs>().numKvHeads;
   uint64_t blocked = AttentionScratch::bytes(call.attrs<Attrs>().headDim);
-  return running > blocked ? running : blocked;
+  return {0, running > blocked ? running : blocked};
 }
 
 bool check(const Call& call, BadIndex& bad) {
@@ -195,17 +203,19 @@ void touch(const float* memory, uint32_t count) {
   for (uint32_t i = 0; i < count; i += 16) (void)*(const volatile float*)(memory + i);
 }
 
-void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, Running* running) {
+// The rows of key/value heads firstHead .. lastHead - 1; `running` is indexed by head and row.
+void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, uint32_t firstHead, uint32_t lastHead,
+                  Running* running) {
   const Attrs& attrs = call.attrs<Attrs>();
-  uint32_t numRows = attrs.numKvHeads * sequence.rows, headDim = attrs.headDim;
-  for (uint32_t i = 0; i < numRows; i++) {
+  uint32_t firstRow = firstHead * sequence.rows, lastRow = lastHead * sequence.rows, headDim = attrs.headDim;
+  for (uint32_t i = firstRow; i < lastRow; i++) {
     running[i] = {-FLT_MAX, 0};
     __builtin_memset(rowOf(call, sequence, i / sequence.rows, i % sequence.rows).y, 0, headDim * sizeof(float));
   }
   for (uint32_t first = 0; first < sequence.context;) {
     uint32_t toPageEnd = attrs.pageSize - first % attrs.pageSize;
     uint32_t keys = toPageEnd < kDirectKeys ? toPageEnd : kDirectKeys;
-    for (uint32_t i = 0; i < numRows; i++) {
+    for (uint32_t i = firstRow; i < lastRow; i++) {
       Row row = rowOf(call, sequence, i / sequence.rows, i % sequence.rows);
       if (row.visible <= first) continue;
       PagedHead head = pagedHead(call, s, i / sequence.rows);
@@ -218,14 +228,15 @@ void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, Runnin
     }
     first += keys;
   }
-  for (uint32_t i = 0; i < numRows; i++) {
+  for (uint32_t i = firstRow; i < lastRow; i++) {
     float* y = rowOf(call, sequence, i / sequence.rows, i % sequence.rows).y;
     for (uint32_t d = 0; d < headDim; d++) y[d] /= running[i].sum;
   }
 }
 
 // Up to kQueryRows rows of one key/value head from row `first` on.
-void attendBlock(const Call& call, uint32_t s, const Sequence& sequence, uint32_t kvHead, uint32_t first) {
+void attendBlock(const Call& call, uint32_t s, const Sequence& sequence, uint32_t kvHead, uint32_t first,
+                 const AttentionScratch& memory) {
   const Attrs& attrs = call.attrs<Attrs>();
   QueryBlock block;
   block.rows = sequence.rows - first < kQueryRows ? sequence.rows - first : kQueryRows;
@@ -238,23 +249,28 @@ void attendBlock(const Call& call, uint32_t s, const Sequence& sequence, uint32_
   PagedHead head = pagedHead(call, s, kvHead);
   attend(
       block, attrs.headDim, attrs.scale, [&](uint32_t j) { return head.key(j); },
-      [&](uint32_t j) { return head.value(j); }, AttentionScratch(call.scratch, attrs.headDim));
+      [&](uint32_t j) { return head.value(j); }, memory);
 }
 
-void run(const Call& call, uint32_t firstPart, uint32_t lastPart) {
-  uint32_t part = 0;
+void run(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) {
+  uint32_t part = 0, numKvHeads = call.attrs<Attrs>().numKvHeads;
   for (uint32_t s = 0; part < lastPart; s++) {
     Sequence sequence = sequenceOf(call, s);
     for (uint32_t local = 0; local < sequence.parts && part < lastPart; local++, part++) {
       if (part < firstPart) continue;
-      if (sequence.direct) attendDirect(call, s, sequence, (Running*)call.scratch);
-      else attendBlock(call, s, sequence, local / sequence.blocks, local % sequence.blocks * kQueryRows);
+      if (sequence.direct) {
+        uint32_t first = local * sequence.kvHeads, end = first + sequence.kvHeads;
+        attendDirect(call, s, sequence, first, end < numKvHeads ? end : numKvHeads, (Running*)own);
+      } else {
+        attendBlock(call, s, sequence, local / sequence.blocks, local % sequence.blocks * kQueryRows,
+                    AttentionScratch(own, call.attrs<Attrs>().headDim));
+      }
     }
   }
 }
 
 }  // namespace
 
-const Kernel kAttentionPaged = {work, run, scratch, check};
+const Kernel kAttentionPaged = {{{work, run}}, workspace, check};
 
 }  // namespace glimt

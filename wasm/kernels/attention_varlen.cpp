@@ -23,7 +23,7 @@ Work work(const Call& call) {
   return {parts, parts ? 4.0 * pairs * attrs.numHeads * attrs.headDim / parts : 0};
 }
 
-uint64_t scratch(const Call& call) { return AttentionScratch::bytes(call.attrs<Attrs>().headDim); }
+Workspace workspace(const Call& call) { return {0, AttentionScratch::bytes(call.attrs<Attrs>().headDim)}; }
 
 bool check(const Call& call, BadIndex& bad) {
   const Operand& offsets = call.in[in_cuSeqlens];
@@ -48,10 +48,10 @@ void attendPart(const Call& call, uint32_t head, uint32_t runStart, uint32_t run
       [&](uint32_t j) { return v.row(runStart + j) + column; }, memory);
 }
 
-void run(const Call& call, uint32_t firstPart, uint32_t lastPart) {
+void run(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) {
   const Attrs& attrs = call.attrs<Attrs>();
   const int32_t* offsets = call.in[in_cuSeqlens].ints();
-  AttentionScratch memory(call.scratch, attrs.headDim);
+  AttentionScratch memory(own, attrs.headDim);
   uint32_t part = 0;
   for (uint32_t i = 0; part < lastPart; i++) {
     uint32_t rows = offsets[i + 1] - offsets[i], blocks = blocksOf(rows);
@@ -64,6 +64,6 @@ void run(const Call& call, uint32_t firstPart, uint32_t lastPart) {
 
 }  // namespace
 
-const Kernel kAttentionVarlen = {work, run, scratch, check};
+const Kernel kAttentionVarlen = {{{work, run}}, workspace, check};
 
 }  // namespace glimt

@@ -1,5 +1,5 @@
 /**
- * Compiles wasm/kernels/*.cpp with Emscripten into one standalone module without JavaScript glue:
+ * Compiles wasm/kernels/*.cpp with Emscripten into standalone modules without JavaScript glue, one a variant:
  * one object per source, rebuilt only when the source, a header it includes, the flags or the compiler change.
  */
 import { execFile } from "node:child_process";
@@ -14,9 +14,25 @@ import { promisify } from "node:util";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 
+/**
+ * The variants of the module by name, with what the compiler may use for them. src/backends/wasm/variants.ts says which
+ * hosts run each; a test holds the two lists together.
+ */
+export const VARIANTS = { simd: ["-msimd128"] };
+
+/** Modules that tests load: a variant in which some sources stand in for others. */
+const TEST_MODULES = {
+  adverse: { variant: "simd", replace: { "parts.cpp": "tests/adverse_parts.cpp" } },
+};
+
+/** All modules by file name; those of tests are not published. */
+export const MODULES = Object.fromEntries([
+  ...Object.keys(VARIANTS).map((name) => [`kernels.${name}.wasm`, { variant: name, replace: {} }]),
+  ...Object.entries(TEST_MODULES).map(([name, module]) => [`kernels.${name}.test.wasm`, module]),
+]);
+
 const COMPILE_FLAGS = [
   "-O3",
-  "-msimd128",
   "-std=c++20",
   "-fno-exceptions",
   "-fno-rtti",
@@ -41,18 +57,22 @@ const LINK_FLAGS = [
   "-sTOTAL_STACK=1MB",
 ];
 
-/** Builds `outDir`/kernels.wasm unless it is fresh. @returns whether anything was built. */
-export async function buildKernels(outDir) {
+/** Builds one of MODULES in `outDir` unless it is fresh. @returns whether anything was built. */
+export async function buildKernels(outDir, fileName) {
   const compiler = findCompiler();
-  const objectDir = join(outDir, "kernels");
+  const { variant, replace } = MODULES[fileName];
+  const objectDir = join(outDir, variant);
   await mkdir(objectDir, { recursive: true });
 
   const sources = readdirSync(here)
     .filter((name) => name.endsWith(".cpp"))
     .sort();
-  const objects = await inParallel(sources, (name) => compile(compiler, join(here, name), objectDir));
+  const flags = [...COMPILE_FLAGS, ...VARIANTS[variant]];
+  const objects = await inParallel(sources, (name) =>
+    compile(compiler, flags, join(here, replace[name] ?? name), objectDir),
+  );
 
-  const target = join(outDir, "kernels.wasm");
+  const target = join(outDir, fileName);
   const key = digest([compiler.id, LINK_FLAGS.join(" "), ...objects.map((object) => object.key)]);
   if (existsSync(target) && (await readStamp(target))?.key === key) return false;
   await replacing(target, ".wasm", (partial) =>
@@ -62,14 +82,10 @@ export async function buildKernels(outDir) {
   return true;
 }
 
-async function compile(compiler, source, objectDir) {
+async function compile(compiler, flags, source, objectDir) {
   const path = join(objectDir, `${basename(source, ".cpp")}.o`);
   const keyOf = (dependencies) =>
-    digest([
-      compiler.id,
-      COMPILE_FLAGS.join(" "),
-      ...dependencies.map((file) => `${file}\n${contentOf(file)}`),
-    ]);
+    digest([compiler.id, flags.join(" "), ...dependencies.map((file) => `${file}\n${contentOf(file)}`)]);
   const stamp = existsSync(path) ? await readStamp(path) : undefined;
   if (stamp !== undefined && stamp.key === keyOf(stamp.dependencies)) return { path, key: stamp.key };
 
@@ -77,7 +93,7 @@ async function compile(compiler, source, objectDir) {
   await replacing(path, ".o", async (partial) => {
     const list = `${partial}.d`;
     const from = relative(root, source);
-    await run(compiler.path, [...COMPILE_FLAGS, "-MMD", "-MF", list, "-c", from, "-o", partial]);
+    await run(compiler.path, [...flags, "-MMD", "-MF", list, "-c", from, "-o", partial]);
     dependencies = dependenciesIn(await readFile(list, "utf8"));
     await rm(list);
   });

@@ -12,27 +12,27 @@ namespace {
 Work work(const Call& call) { return {call.out[0].rows, 4.0 * call.out[0].cols}; }
 Work expWork(const Call& call) { return {call.out[0].rows, 40.0 * call.out[0].cols}; }
 
-void runAdd(const Call& call, uint32_t first, uint32_t last) {
+void runAdd(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   for (uint32_t r = first; r < last; r++) {
     mapRow(call.in[0].row(r), call.in[1].row(r), call.out[0].row(r), call.out[0].cols, add);
   }
 }
 
-void runAddBias(const Call& call, uint32_t first, uint32_t last) {
+void runAddBias(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   const float* bias = call.in[program::op_add_bias::in_bias].floats();
   for (uint32_t r = first; r < last; r++) {
     mapRow(call.in[0].row(r), bias, call.out[0].row(r), call.out[0].cols, add);
   }
 }
 
-void runSwiglu(const Call& call, uint32_t first, uint32_t last) {
+void runSwiglu(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   for (uint32_t r = first; r < last; r++) {
     mapRow(call.in[0].row(r), call.in[1].row(r), call.out[0].row(r), call.out[0].cols,
            [](f32x4 gate, f32x4 up) { return mul(swish(gate), up); });
   }
 }
 
-void runGelu(const Call& call, uint32_t first, uint32_t last) {
+void runGelu(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   for (uint32_t r = first; r < last; r++) {
     const float* x = call.in[0].row(r);
     float* y = call.out[0].row(r);
@@ -42,9 +42,9 @@ void runGelu(const Call& call, uint32_t first, uint32_t last) {
 
 }  // namespace
 
-const Kernel kAdd = {work, runAdd};
-const Kernel kAddBias = {work, runAddBias};
-const Kernel kSwiglu = {expWork, runSwiglu};
-const Kernel kGelu = {expWork, runGelu};
+const Kernel kAdd = {{{work, runAdd}}};
+const Kernel kAddBias = {{{work, runAddBias}}};
+const Kernel kSwiglu = {{{expWork, runSwiglu}}};
+const Kernel kGelu = {{{expWork, runGelu}}};
 
 }  // namespace glimt

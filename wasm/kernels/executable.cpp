@@ -14,9 +14,8 @@ namespace {
 
 using program::Dim;
 
-constexpr uint64_t kAlignment = 64;
-
-uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+// Parts of a phase for each of several workers: those that are done early find more.
+constexpr uint32_t kPartsPerWorker = 4;
 
 bool fail(Fault& fault, FaultCode code, int32_t a = -1, int32_t b = -1) {
   fault = {code, {a, b, 0, 0, 0}};
@@ -124,14 +123,14 @@ bool evaluate(const Executable& executable, const Dim& dim, uint32_t& value) {
   return result >= 0 && result <= INT32_MAX;
 }
 
-bool planSlots(Executable& executable, Fault& fault) {
+bool planSlots(Executable& executable) {
   const program::Header& header = *executable.header;
   for (uint32_t slot = 0; slot < header.slotCount; slot++) executable.slotBytes[slot] = 0;
   for (uint32_t i = 0; i < header.bufferCount; i++) {
     const program::Buffer& buffer = executable.buffers[i];
     uint32_t rows, cols;
     if (!evaluate(executable, buffer.rows, rows) || !evaluate(executable, buffer.cols, cols)) {
-      return fail(fault, FaultCode::dimension, (int32_t)i);
+      return fail(executable.fault, FaultCode::dimension, (int32_t)i);
     }
     if (buffer.slot < 0) continue;
     uint64_t bytes = aligned((uint64_t)rows * cols * elementBytes(buffer.dtype));
@@ -142,12 +141,12 @@ bool planSlots(Executable& executable, Fault& fault) {
 }
 
 // Shapes of all operands; their memory comes with `start`.
-bool planOperands(Executable& executable, Fault& fault) {
+bool planOperands(Executable& executable) {
   for (uint32_t i = 0; i < executable.header->tensorCount; i++) {
     const program::Tensor& tensor = executable.tensors[i];
     Operand& operand = executable.operands[i];
     if (!evaluate(executable, tensor.rows, operand.rows) || !evaluate(executable, tensor.cols, operand.cols)) {
-      return fail(fault, FaultCode::dimension, -1, (int32_t)i);
+      return fail(executable.fault, FaultCode::dimension, -1, (int32_t)i);
     }
     operand.stride = tensor.rowStride ? tensor.rowStride : operand.cols;
     operand.dtype = executable.buffers[tensor.buffer].dtype;
@@ -158,14 +157,15 @@ bool planOperands(Executable& executable, Fault& fault) {
 }
 
 // Copies operands to where their instructions read them.
-void connect(Executable& executable, uint8_t* scratch) {
+void connect(Executable& executable, uint8_t* shared) {
+  uint32_t split = executable.workers == 1 ? 1 : executable.workers * kPartsPerWorker;
   Operand* next = executable.instructionOperands;
   for (uint32_t i = 0; i < executable.header->instructionCount; i++) {
     Instruction& instruction = executable.instructions[i];
     const uint32_t* words = (const uint32_t*)(instruction.encoded + 1);
     uint32_t inputs = instruction.encoded->inputCount, count = inputs + instruction.encoded->outputCount;
     for (uint32_t k = 0; k < count; k++) next[k] = executable.operands[words[k]];
-    instruction.call = {next, next + inputs, words + count, scratch};
+    instruction.call = {next, next + inputs, words + count, shared, split};
     next += count;
   }
 }
@@ -176,6 +176,25 @@ uint64_t reach(const program::Tensor& tensor, const Operand& operand) {
   uint64_t rows = operand.rows, size = elementBytes(operand.dtype);
   if (operand.packed) return (rows + kTileRows - 1) / kTileRows * kTileRows * operand.cols * size;
   return (tensor.colOffset + (rows - 1) * operand.stride + operand.cols) * size;
+}
+
+// Looks at the indices and asks for the work. False with a fault.
+bool startPhase(Executable& executable, const Instruction& instruction) {
+  BadIndex bad;
+  if (executable.phase == 0 && instruction.kernel->check && !instruction.kernel->check(instruction.call, bad)) {
+    int32_t position = (int32_t)executable.position;
+    executable.fault = {FaultCode::index, {position, (int32_t)bad.input, bad.value, bad.low, bad.high}};
+    return false;
+  }
+  executable.work = instruction.kernel->phases[executable.phase].work(instruction.call);
+  return true;
+}
+
+void endPhase(Executable& executable, const Instruction& instruction) {
+  executable.part = 0;
+  if (++executable.phase < instruction.kernel->phaseCount()) return;
+  executable.phase = 0;
+  executable.position++;
 }
 
 }  // namespace
@@ -202,23 +221,27 @@ void release(Executable* executable) {
   free(executable);
 }
 
-bool plan(Executable& executable, uint64_t& arenaBytes, Fault& fault) {
-  if (!planSlots(executable, fault) || !planOperands(executable, fault)) return false;
+bool plan(Executable& executable, uint32_t workers, uint64_t& arenaBytes) {
+  if (!planSlots(executable) || !planOperands(executable)) return false;
+  executable.workers = workers;
   connect(executable, nullptr);
-  executable.scratchBytes = 0;
+  Workspace& most = executable.workspace;
+  most = {0, 0};
   for (uint32_t i = 0; i < executable.header->instructionCount; i++) {
     const Instruction& instruction = executable.instructions[i];
-    uint64_t bytes = instruction.kernel->scratch ? instruction.kernel->scratch(instruction.call) : 0;
-    executable.scratchBytes = bytes > executable.scratchBytes ? bytes : executable.scratchBytes;
+    Workspace wanted = instruction.kernel->workspace ? instruction.kernel->workspace(instruction.call) : Workspace{0, 0};
+    most.shared = wanted.shared > most.shared ? wanted.shared : most.shared;
+    most.own = wanted.own > most.own ? wanted.own : most.own;
   }
-  arenaBytes = aligned(executable.scratchBytes);
+  arenaBytes = aligned(most.shared) + workers * aligned(most.own);
   for (uint32_t slot = 0; slot < executable.header->slotCount; slot++) arenaBytes += executable.slotBytes[slot];
   return true;
 }
 
-bool start(Executable& executable, uint8_t* arena, Fault& fault) {
-  uint8_t* scratch = arena;
-  for (uint32_t slot = 0; slot < executable.header->slotCount; slot++) scratch += executable.slotBytes[slot];
+bool start(Executable& executable, uint8_t* arena) {
+  uint8_t* shared = arena;
+  for (uint32_t slot = 0; slot < executable.header->slotCount; slot++) shared += executable.slotBytes[slot];
+  executable.own = shared + (size_t)aligned(executable.workspace.shared);
   for (uint32_t i = 0; i < executable.header->bufferCount; i++) {
     int32_t slot = executable.buffers[i].slot;
     if (slot < 0) continue;
@@ -230,39 +253,38 @@ bool start(Executable& executable, uint8_t* arena, Fault& fault) {
     const program::Tensor& tensor = executable.tensors[i];
     Operand& operand = executable.operands[i];
     const Binding& binding = executable.bindings[tensor.buffer];
-    if (reach(tensor, operand) > binding.bytes) return fail(fault, FaultCode::tooSmall, (int32_t)tensor.buffer);
+    if (reach(tensor, operand) > binding.bytes) {
+      return fail(executable.fault, FaultCode::tooSmall, (int32_t)tensor.buffer);
+    }
     operand.data = binding.data + (size_t)tensor.colOffset * elementBytes(operand.dtype);
   }
-  connect(executable, scratch);
-  executable.position = executable.part = 0;
+  connect(executable, shared);
+  executable.position = executable.phase = executable.part = 0;
   return true;
 }
 
-Progress run(Executable& executable, double budget, Fault& fault) {
+Progress run(Executable& executable, double budget) {
   while (executable.position < executable.header->instructionCount) {
     const Instruction& instruction = executable.instructions[executable.position];
-    if (executable.part == 0) {
-      BadIndex bad;
-      if (instruction.kernel->check && !instruction.kernel->check(instruction.call, bad)) {
-        int32_t position = (int32_t)executable.position;
-        fault = {FaultCode::index, {position, (int32_t)bad.input, bad.value, bad.low, bad.high}};
-        return Progress::failed;
-      }
-      executable.work = instruction.kernel->work(instruction.call);
-    }
+    if (executable.part == 0 && !startPhase(executable, instruction)) return Progress::failed;
     uint32_t left = executable.work.parts - executable.part;
     double affordable = executable.work.cost > 0 ? budget / executable.work.cost : left;
     uint32_t count = affordable >= left ? left : affordable < 1 ? 1 : (uint32_t)affordable;
-    if (left) instruction.kernel->run(instruction.call, executable.part, executable.part + count);
+    if (left) runParts(executable, executable.part, executable.part + count);
     budget -= count * executable.work.cost;
     executable.part += count;
-    if (executable.part == executable.work.parts) {
-      executable.position++;
-      executable.part = 0;
-    }
+    if (executable.part == executable.work.parts) endPhase(executable, instruction);
     if (budget <= 0) break;
   }
   return executable.position == executable.header->instructionCount ? Progress::done : Progress::more;
+}
+
+double share(const Executable& executable) {
+  uint32_t count = executable.header->instructionCount;
+  if (executable.position == count) return 1;
+  double parts = executable.part ? (double)executable.part / executable.work.parts : 0;
+  double phases = (executable.phase + parts) / executable.instructions[executable.position].kernel->phaseCount();
+  return (executable.position + phases) / count;
 }
 
 }  // namespace glimt

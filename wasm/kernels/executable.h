@@ -22,6 +22,11 @@ struct Fault {
   int32_t details[5];
 };
 
+// Every block of the arena starts at a multiple of this.
+constexpr uint64_t kAlignment = 64;
+
+inline uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 // Memory bound to a buffer.
 struct Binding {
   uint8_t* data;
@@ -46,26 +51,38 @@ struct Executable {
   Operand* instructionOperands;
   Instruction* instructions;
 
-  // Of temporaries, by slot, in the arena; then the scratch of kernels.
+  // Of temporaries, by slot, in the arena; then the workspace that all instructions use in turn, and one for each
+  // worker.
   uint64_t* slotBytes;
-  uint64_t scratchBytes;
+  Workspace workspace;
+  uint32_t workers;
+  uint8_t* own;
 
-  // Where a run stands.
-  uint32_t position, part;
+  // Where a run stands: the next part of a phase of an instruction, and the work of that phase once it has begun.
+  uint32_t position, phase, part;
   Work work;
+
+  // Why `plan`, `start` or `run` failed.
+  Fault fault;
 };
 
 // Takes a copy of the bytes. Null with `fault` when they can not be run, or memory is short.
 Executable* decode(const uint8_t* bytes, uint32_t length, Fault& fault);
 void release(Executable* executable);
 
-// From the symbols' values: shapes of all operands, and the bytes of arena a run needs. False with `fault`.
-bool plan(Executable& executable, uint64_t& arenaBytes, Fault& fault);
-// Gives temporaries their place, resolves every operand and checks it against the memory bound. False with `fault`.
-bool start(Executable& executable, uint8_t* arena, Fault& fault);
+// From the symbols' values: shapes of all operands, and the bytes of arena a run needs whose parts `workers` share.
+// False with a fault.
+bool plan(Executable& executable, uint32_t workers, uint64_t& arenaBytes);
+// Gives temporaries their place, resolves every operand and checks it against the memory bound. False with a fault.
+bool start(Executable& executable, uint8_t* arena);
 
 enum class Progress : int32_t { done = 0, more = 1, failed = 2 };
 // Runs parts of instructions until they have cost about `budget` operations.
-Progress run(Executable& executable, double budget, Fault& fault);
+Progress run(Executable& executable, double budget);
+// The share of the program that is done, by instructions.
+double share(const Executable& executable);
+
+// Runs parts first .. last - 1 of the phase that the executable stands at (parts.cpp).
+void runParts(const Executable& executable, uint32_t first, uint32_t last);
 
 }  // namespace glimt

@@ -1,5 +1,5 @@
 // The functions JavaScript calls (src/backends/wasm/kernels.ts declares their types). Sizes that may pass 2^32 are
-// doubles. After a failure `glimt_fault` points at the fault's six words.
+// doubles.
 #include <emscripten.h>
 #include <stdlib.h>
 
@@ -8,20 +8,15 @@
 
 using namespace glimt;
 
-namespace {
-Fault lastFault;
-}
-
 extern "C" {
 
 EMSCRIPTEN_KEEPALIVE void* glimt_allocate(uint32_t bytes) { return aligned_alloc(64, bytes); }
 
 EMSCRIPTEN_KEEPALIVE void glimt_free(void* memory) { free(memory); }
 
-EMSCRIPTEN_KEEPALIVE const Fault* glimt_fault() { return &lastFault; }
-
-EMSCRIPTEN_KEEPALIVE Executable* glimt_decode(const uint8_t* bytes, uint32_t length) {
-  return decode(bytes, length, lastFault);
+// Null with `fault` filled in when the bytes can not be run.
+EMSCRIPTEN_KEEPALIVE Executable* glimt_decode(const uint8_t* bytes, uint32_t length, Fault* fault) {
+  return decode(bytes, length, *fault);
 }
 
 EMSCRIPTEN_KEEPALIVE void glimt_release(Executable* executable) { release(executable); }
@@ -35,26 +30,24 @@ EMSCRIPTEN_KEEPALIVE void glimt_set_symbol(Executable* executable, uint32_t symb
   executable->symbols[symbol] = value;
 }
 
-// Bytes of arena the next run needs, -1 on a fault.
-EMSCRIPTEN_KEEPALIVE double glimt_plan(Executable* executable) {
+// What stopped the executable's last plan, start or run.
+EMSCRIPTEN_KEEPALIVE const Fault* glimt_fault(const Executable* executable) { return &executable->fault; }
+
+// Bytes of arena the next run needs, whose parts `workers` share; -1 on a fault.
+EMSCRIPTEN_KEEPALIVE double glimt_plan(Executable* executable, uint32_t workers) {
   uint64_t bytes = 0;
-  return plan(*executable, bytes, lastFault) ? (double)bytes : -1;
+  return plan(*executable, workers, bytes) ? (double)bytes : -1;
 }
 
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_start(Executable* executable, uint8_t* arena) {
-  return start(*executable, arena, lastFault);
+  return start(*executable, arena);
 }
 
 EMSCRIPTEN_KEEPALIVE Progress glimt_run(Executable* executable, double budget) {
-  return run(*executable, budget, lastFault);
+  return run(*executable, budget);
 }
 
-// Share of the instructions that are done.
-EMSCRIPTEN_KEEPALIVE double glimt_share(const Executable* executable) {
-  double parts = executable->part ? (double)executable->part / executable->work.parts : 0;
-  uint32_t count = executable->header->instructionCount;
-  return count ? (executable->position + parts) / count : 1;
-}
+EMSCRIPTEN_KEEPALIVE double glimt_share(const Executable* executable) { return share(*executable); }
 
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_pack_rows(void* packed, DType dtype, uint32_t cols, const void* source,
                                               DType sourceDType, uint32_t firstRow, uint32_t count) {

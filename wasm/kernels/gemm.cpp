@@ -15,6 +15,8 @@ namespace {
 constexpr uint32_t kDepth = 384;
 constexpr uint32_t kPanelRows = 4;
 constexpr uint32_t kTile = kTileRows;
+// Least columns of a part that is cut for a slice, and for workers.
+constexpr uint32_t kSliceColumns = 256, kSplitColumns = 64;
 
 alignas(16) const float kZeros[kDepth] = {};
 
@@ -125,6 +127,16 @@ void gemm(const Product& p, float* scratch) {
     uint32_t rows = least(p.m - row, kBlockRows);
     for (uint32_t k0 = 0; k0 < k; k0 += depth) multiplySlice(p, row, rows, k0, least(k - k0, depth), panels, widened);
   }
+}
+
+uint32_t columnsOfPart(const Call& call, uint32_t m, uint32_t n, uint32_t k, uint32_t times) {
+  double affordable = kLargestPart / (2.0 * m * k + 1);
+  uint32_t columns = affordable > n ? n : (uint32_t)affordable;
+  if (columns < kSliceColumns) columns = kSliceColumns;
+  // Packing more often is better than workers without work.
+  uint32_t ranges = (call.split + times - 1) / times, splitColumns = (n + ranges - 1) / ranges;
+  if (splitColumns < kSplitColumns) splitColumns = kSplitColumns;
+  return (least(columns, splitColumns) + kTile - 1) / kTile * kTile;
 }
 
 void multiply(const Product& product, uint8_t* scratch) {

@@ -31,10 +31,15 @@ constexpr uint32_t kGemvRows = 4;
 // Rows of x that are packed together (gemm.cpp).
 constexpr uint32_t kBlockRows = 96;
 
-// Bytes of scratch `multiply` needs.
+// Bytes of memory `multiply` needs.
 size_t multiplyScratch();
-// y = x wᵀ + bias. Any m; blocks of kBlockRows rows cost least.
+// y = x wᵀ + bias. Any m; blocks of kBlockRows rows cost least. An element's bits depend on m, but not on which rows of w
+// take part.
 void multiply(const Product& product, uint8_t* scratch);
+
+// Columns of y that a part should have, whose m rows all belong to it, when there are n columns and `times` parts of
+// each range: whole tiles, few enough for slices and for `call.split`, not so few that packing x shows.
+uint32_t columnsOfPart(const Call& call, uint32_t m, uint32_t n, uint32_t k, uint32_t times);
 
 // The two routines behind it.
 void gemm(const Product& product, float* scratch);

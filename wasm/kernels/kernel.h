@@ -1,5 +1,6 @@
-// What a kernel sees (operands resolved to memory) and what it offers the executor: how its work divides into
-// parts, and a function that does some of them. Parts are how a long instruction is cut into slices.
+// What a kernel sees (operands resolved to memory) and what it offers the executor: phases of independent parts.
+// Phases run in turn; the parts of one may run in any order and on any worker, so that a run can be sliced between
+// parts and parts can be shared out, and the result has the same bits however that is done.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -29,8 +30,11 @@ struct Call {
   const Operand* in;
   const Operand* out;
   const uint32_t* attributes;
-  // At least what the kernel's `scratch` asked for; kept from part to part of one instruction.
-  uint8_t* scratch;
+  // What `workspace` asked for; all workers see it, and it keeps its content from phase to phase. At first it holds
+  // whatever an earlier call left there.
+  uint8_t* shared;
+  // Parts that a phase should have at least, as far as its work can be cut: more than one where workers share them.
+  uint32_t split;
 
   template <class Attrs>
   const Attrs& attrs() const {
@@ -38,10 +42,29 @@ struct Call {
   }
 };
 
-// `parts` pieces of about `cost` arithmetic operations each, done in order.
+// `parts` pieces of about `cost` arithmetic operations each.
 struct Work {
   uint32_t parts;
   double cost;
+};
+
+// Largest part, where the work can be cut: a slice of a run is never shorter than one part.
+constexpr double kLargestPart = 1e8;
+
+struct Phase {
+  // Asked when the phases before are done; a phase without parts is passed over.
+  Work (*work)(const Call&);
+  // Does parts first .. last - 1, which read nothing that another part of the phase writes. `own` is the running
+  // worker's part of the workspace; its content is lost between calls.
+  void (*run)(const Call&, uint32_t first, uint32_t last, uint8_t* own);
+};
+
+// Bytes of memory a kernel asks for. In 64 bits: a program may ask for more than there is.
+struct Workspace {
+  // Of the call.
+  uint64_t shared;
+  // Of each worker.
+  uint64_t own;
 };
 
 // The value of an index operand that would lead outside its memory.
@@ -50,13 +73,20 @@ struct BadIndex {
   int32_t value, low, high;
 };
 
+constexpr uint32_t kMostPhases = 3;
+
 struct Kernel {
-  Work (*work)(const Call&);
-  void (*run)(const Call&, uint32_t firstPart, uint32_t lastPart);
-  // In 64 bits: a program may ask for more than there is.
-  uint64_t (*scratch)(const Call&) = nullptr;
-  // Looks through index operands before part 0; false with `bad` filled in refuses the run.
+  // Those past the last one are empty.
+  Phase phases[kMostPhases];
+  Workspace (*workspace)(const Call&) = nullptr;
+  // Looks through index operands before the first phase; false with `bad` filled in refuses the run.
   bool (*check)(const Call&, BadIndex& bad) = nullptr;
+
+  uint32_t phaseCount() const {
+    uint32_t count = 0;
+    while (count < kMostPhases && phases[count].run) count++;
+    return count;
+  }
 };
 
 // Each file of kernels defines the ones it holds.

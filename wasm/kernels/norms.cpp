@@ -17,7 +17,7 @@ void rmsNorm(const float* x, const float* w, uint32_t n, float eps, float* y) {
   mapRow(x, w, y, n, [=](f32x4 v, f32x4 weight) { return mul(mul(v, factor), weight); });
 }
 
-void runRmsNorm(const Call& call, uint32_t first, uint32_t last) {
+void runRmsNorm(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   using namespace program::op_rms_norm;
   const Operand& w = call.in[in_w];
   uint32_t n = w.length();
@@ -28,7 +28,7 @@ void runRmsNorm(const Call& call, uint32_t first, uint32_t last) {
   }
 }
 
-void runAddRmsNorm(const Call& call, uint32_t first, uint32_t last) {
+void runAddRmsNorm(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   using namespace program::op_add_rms_norm;
   uint32_t n = call.in[in_w].length();
   for (uint32_t r = first; r < last; r++) {
@@ -38,7 +38,7 @@ void runAddRmsNorm(const Call& call, uint32_t first, uint32_t last) {
   }
 }
 
-void runLayerNorm(const Call& call, uint32_t first, uint32_t last) {
+void runLayerNorm(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   using namespace program::op_layer_norm;
   const float *w = call.in[in_w].floats(), *b = call.in[in_b].floats();
   uint32_t n = call.in[in_w].length();
@@ -57,8 +57,8 @@ void runLayerNorm(const Call& call, uint32_t first, uint32_t last) {
 
 }  // namespace
 
-const Kernel kRmsNorm = {work, runRmsNorm};
-const Kernel kAddRmsNorm = {work, runAddRmsNorm};
-const Kernel kLayerNorm = {work, runLayerNorm};
+const Kernel kRmsNorm = {{{work, runRmsNorm}}};
+const Kernel kAddRmsNorm = {{{work, runAddRmsNorm}}};
+const Kernel kLayerNorm = {{{work, runLayerNorm}}};
 
 }  // namespace glimt

@@ -29,11 +29,11 @@ uint32_t cell(float base, int32_t step, uint32_t side) {
 
 Work work(const Call& call) { return {call.out[out_y].rows, 64.0 * call.out[out_y].cols}; }
 
-uint64_t scratch(const Call& call) { return (uint64_t)sizeof(float) * call.out[out_y].cols; }
+Workspace workspace(const Call& call) { return {0, (uint64_t)sizeof(float) * call.out[out_y].cols}; }
 
-void run(const Call& call, uint32_t first, uint32_t last) {
+void run(const Call& call, uint32_t first, uint32_t last, uint8_t* own) {
   uint32_t side = call.attrs<Attrs>().side, n = call.out[out_y].cols;
-  float* row = (float*)call.scratch;
+  float* row = (float*)own;
   for (uint32_t p = first; p < last; p++) {
     const float* point = call.in[in_coords].row(p);
     float* y = call.out[out_y].row(p);
@@ -52,6 +52,6 @@ void run(const Call& call, uint32_t first, uint32_t last) {
 
 }  // namespace
 
-const Kernel kPositionEmbedBicubic = {work, run, scratch};
+const Kernel kPositionEmbedBicubic = {{{work, run}}, workspace};
 
 }  // namespace glimt

@@ -40,7 +40,7 @@ void rotateInterleaved(const float* x, const float* cos, const float* sin, uint3
   }
 }
 
-void run(const Call& call, uint32_t first, uint32_t last) {
+void run(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   const Attrs& attrs = call.attrs<Attrs>();
   uint32_t half = attrs.rotaryDim / 2, rest = attrs.headDim - attrs.rotaryDim;
   auto rotate = attrs.pairs == pairs_half ? rotateHalf : rotateInterleaved;
@@ -57,6 +57,6 @@ void run(const Call& call, uint32_t first, uint32_t last) {
 
 }  // namespace
 
-const Kernel kRope = {work, run};
+const Kernel kRope = {{{work, run}}};
 
 }  // namespace glimt

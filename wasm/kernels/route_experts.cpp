@@ -16,8 +16,8 @@ Work work(const Call& call) {
 }
 
 // scores, ranks [e], group ranks [numGroups].
-uint64_t scratch(const Call& call) {
-  return sizeof(float) * ((uint64_t)2 * call.in[in_logits].cols + call.attrs<Attrs>().numGroups);
+Workspace workspace(const Call& call) {
+  return {0, sizeof(float) * ((uint64_t)2 * call.in[in_logits].cols + call.attrs<Attrs>().numGroups)};
 }
 
 // The place of the largest value, taken out by becoming -infinity.
@@ -46,10 +46,10 @@ void closeGroups(float* ranks, uint32_t groupSize, float* groups, uint32_t numGr
   }
 }
 
-void run(const Call& call, uint32_t firstRow, uint32_t lastRow) {
+void run(const Call& call, uint32_t firstRow, uint32_t lastRow, uint8_t* own) {
   const Attrs& attrs = call.attrs<Attrs>();
   uint32_t e = call.in[in_logits].cols;
-  float *scores = (float*)call.scratch, *ranks = scores + e, *groups = ranks + e;
+  float *scores = (float*)own, *ranks = scores + e, *groups = ranks + e;
   for (uint32_t t = firstRow; t < lastRow; t++) {
     const float* logits = call.in[in_logits].row(t);
     mapRow(logits, logits, scores, e, [](f32x4 logit, f32x4) { return sigmoid(logit); });
@@ -72,6 +72,6 @@ void run(const Call& call, uint32_t firstRow, uint32_t lastRow) {
 
 }  // namespace
 
-const Kernel kRouteExperts = {work, run, scratch};
+const Kernel kRouteExperts = {{{work, run}}, workspace};
 
 }  // namespace glimt

@@ -30,7 +30,7 @@ Work work(const Call& call) { return {call.in[in_logits].rows, 40.0 * call.in[in
 
 // Changed logits or weights, then the bins.
 uint64_t weightBytes(const Call& call) { return (sizeof(float) * (uint64_t)call.in[in_logits].cols + 15) / 16 * 16; }
-uint64_t scratch(const Call& call) { return weightBytes(call) + kBins * sizeof(Bin); }
+Workspace workspace(const Call& call) { return {0, weightBytes(call) + kBins * sizeof(Bin)}; }
 
 bool check(const Call& call, BadIndex& bad) {
   const Operand &ids = call.in[in_penalised], &bounds = call.in[in_cuPenalised];
@@ -198,10 +198,10 @@ int32_t choose(const float* logits, uint32_t n, const Settings& settings, int32_
   return drawFrom(weights, n, sum, draw);
 }
 
-void run(const Call& call, uint32_t firstRow, uint32_t lastRow) {
+void run(const Call& call, uint32_t firstRow, uint32_t lastRow, uint8_t* own) {
   uint32_t v = call.in[in_logits].cols;
-  uint32_t* weights = (uint32_t*)call.scratch;
-  Bin* bins = (Bin*)(call.scratch + weightBytes(call));
+  uint32_t* weights = (uint32_t*)own;
+  Bin* bins = (Bin*)(own + weightBytes(call));
   const int32_t *ids = call.in[in_penalised].ints(), *bounds = call.in[in_cuPenalised].ints();
   for (uint32_t m = firstRow; m < lastRow; m++) {
     const float* logits = call.in[in_logits].row(m);
@@ -219,6 +219,6 @@ void run(const Call& call, uint32_t firstRow, uint32_t lastRow) {
 
 }  // namespace
 
-const Kernel kSample = {work, run, scratch, check};
+const Kernel kSample = {{{work, run}}, workspace, check};
 
 }  // namespace glimt

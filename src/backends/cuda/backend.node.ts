@@ -3,6 +3,7 @@ import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
 import { formatCode } from "../../tensor/storage.ts";
 import type { Backend, Probe } from "../backend.ts";
+import { checkThreads } from "../check-threads.ts";
 import type { CudaAddon } from "./addon.ts";
 import { describeDevice } from "./device.ts";
 import { CudaEngine } from "./engine.ts";
@@ -76,7 +77,8 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
         ? { ok: false, reason: result.reason }
         : { ok: true, description: describeDevice(result.found.device) };
     },
-    async open() {
+    async open(options) {
+      checkThreads(options);
       const result = await find();
       if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
       const handle = await nativeLater(() => result.addon.openEngine(device, cublas ? 1 : 0));

@@ -4,6 +4,7 @@
  */
 import type { DType } from "../../tensor/dtype.ts";
 import type { Backend } from "../backend.ts";
+import { checkThreads } from "../check-threads.ts";
 import { ReferenceEngine } from "./engine.ts";
 import { KERNELS } from "./kernels.ts";
 
@@ -19,7 +20,10 @@ export function createReferenceBackend(activationDType: Exclude<DType, "i32">): 
         : { ok: false, reason: `reference: ${op} is run as its composition.` };
     },
     probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
-    open: async () => new ReferenceEngine(backend),
+    async open(options) {
+      checkThreads(options);
+      return new ReferenceEngine(backend);
+    },
   };
   return backend;
 }

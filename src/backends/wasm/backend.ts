@@ -1,9 +1,11 @@
-/** The WebAssembly backend: C++ kernels with SIMD128, one thread, f32 activations. Node, browsers and workers. */
+/** The WebAssembly backend: C++ kernels with SIMD, one thread, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
 import type { Backend, Probe } from "../backend.ts";
+import { checkThreads } from "../check-threads.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { WasmEngine } from "./engine.ts";
-import { instantiateKernels, unsupportedReason } from "./kernels.ts";
+import { instantiateKernels } from "./kernels.ts";
+import { chooseVariant } from "./variants.ts";
 
 export const wasmBackend: Backend = {
   name: "wasm",
@@ -17,12 +19,16 @@ export const wasmBackend: Backend = {
       : { ok: true };
   },
   probe: async (): Promise<Probe> => {
-    const reason = unsupportedReason();
-    return reason ? { ok: false, reason } : { ok: true, description: "WebAssembly SIMD128, one thread" };
+    const choice = chooseVariant();
+    if ("reason" in choice) return { ok: false, reason: choice.reason };
+    return { ok: true, description: `WebAssembly ${choice.variant.description}, one thread` };
   },
-  async open() {
-    const reason = unsupportedReason();
-    if (reason) throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${reason}.`);
-    return new WasmEngine(wasmBackend, await instantiateKernels());
+  async open(options) {
+    checkThreads(options);
+    const choice = chooseVariant();
+    if ("reason" in choice) {
+      throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);
+    }
+    return new WasmEngine(wasmBackend, await instantiateKernels(choice.variant));
   },
 };

@@ -14,9 +14,13 @@ import { checkResidents } from "../check-residents.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
 import type { Block, WasmMemory, WasmTensor } from "./memory.ts";
 
-/** Mirrors FaultCode in wasm/kernels/executable.h. */
-const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
+/** Mirrors FaultCode in wasm/kernels/executable.h; a test compares them. */
+export const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
+/** Its code and five details. */
 const FAULT_WORDS = 6;
+const FAULT_BYTES = 4 * FAULT_WORDS;
+/** That run a program's parts: this thread. */
+const WORKERS = 1;
 const HIGHEST_SYMBOL = 2 ** 31 - 1;
 
 /** A host array that takes part in a run: copied into the arena before it, or out of it afterwards. */
@@ -51,11 +55,13 @@ export class WasmExecutable implements Executable {
     this.#kernels = kernels;
     this.#memory = memory;
     const encoded = encodeProgram(program);
-    const block = memory.allocateBlock(encoded.length, `program "${program.name}"`);
-    memory.bytes(block).set(encoded);
-    this.#pointer = kernels.glimt_decode(block.pointer, encoded.length) >>> 0;
+    // The fault in front of the bytes.
+    const block = memory.allocateBlock(FAULT_BYTES + encoded.length, `program "${program.name}"`);
+    memory.bytes(block).set(encoded, FAULT_BYTES);
+    this.#pointer = kernels.glimt_decode(block.pointer + FAULT_BYTES, encoded.length, block.pointer) >>> 0;
+    const refused = this.#pointer === 0 ? this.#faultAt(block.pointer, {}) : undefined;
     memory.freeBlock(block);
-    if (this.#pointer === 0) throw this.#fault({});
+    if (refused) throw refused;
     try {
       for (const [index, tensor] of bindWeights(program, weights).entries()) {
         if (tensor) this.#bindWeight(index, memory.owned(tensor));
@@ -87,7 +93,7 @@ export class WasmExecutable implements Executable {
       }
       this.#kernels.glimt_set_symbol(this.#pointer, index, value);
     });
-    const bytes = this.#kernels.glimt_plan(this.#pointer);
+    const bytes = this.#kernels.glimt_plan(this.#pointer, WORKERS);
     if (bytes < 0) throw this.#fault(symbols);
     return bytes;
   }
@@ -190,7 +196,10 @@ export class WasmExecutable implements Executable {
   }
 
   #fault(symbols: SymbolValues): GlimtError {
-    const pointer = this.#kernels.glimt_fault();
+    return this.#faultAt(this.#kernels.glimt_fault(this.#pointer), symbols);
+  }
+
+  #faultAt(pointer: Pointer, symbols: SymbolValues): GlimtError {
     const words = new Int32Array(this.#kernels.memory.buffer, pointer, FAULT_WORDS);
     const [code, first = 0, second = 0, value, low, high] = words;
     const { buffers, tensors, instructions, name } = this.program;

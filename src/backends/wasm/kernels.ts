@@ -1,5 +1,5 @@
 /** The kernel module (wasm/kernels): its exports, and instances of it, each with a memory of its own. */
-import bytes from "../../../build/wasm/kernels.wasm";
+import type { Variant } from "./variants.ts";
 
 /** Address of something in the module's memory. */
 export type Pointer = number;
@@ -10,13 +10,15 @@ export interface KernelExports {
   _initialize(): void;
   glimt_allocate(bytes: number): Pointer;
   glimt_free(memory: Pointer): void;
-  glimt_fault(): Pointer;
-  glimt_decode(bytes: Pointer, length: number): Pointer;
+  /** 0 when the bytes can not be run: `fault` receives why. */
+  glimt_decode(bytes: Pointer, length: number, fault: Pointer): Pointer;
+  /** What stopped the executable's last plan, start or run. */
+  glimt_fault(executable: Pointer): Pointer;
   glimt_release(executable: Pointer): void;
   glimt_bind(executable: Pointer, buffer: number, data: Pointer, bytes: number, packed: number): void;
   glimt_set_symbol(executable: Pointer, symbol: number, value: number): void;
-  /** Bytes of arena a run needs, -1 on a fault. */
-  glimt_plan(executable: Pointer): number;
+  /** Bytes of arena a run needs whose parts `workers` share, -1 on a fault. */
+  glimt_plan(executable: Pointer, workers: number): number;
   /** 0 on a fault. */
   glimt_start(executable: Pointer, arena: Pointer): number;
   glimt_run(executable: Pointer, budget: number): 0 | 1 | 2;
@@ -37,18 +39,18 @@ export interface KernelExports {
   glimt_peak_read(memory: Pointer, bytes: number): number;
 }
 
-/** Why this host can not run the module, or null. */
-export function unsupportedReason(): string | null {
-  if (typeof WebAssembly === "undefined") return "this host has no WebAssembly";
-  if (!WebAssembly.validate(bytes)) return "this host's WebAssembly lacks SIMD (fixed-width SIMD128)";
-  return null;
-}
+const compiled = new Map<Variant, Promise<WebAssembly.Module>>();
 
-let compiled: Promise<WebAssembly.Module> | undefined;
-
-export async function instantiateKernels(): Promise<KernelExports> {
-  compiled ??= WebAssembly.compile(bytes);
-  const instance = await WebAssembly.instantiate(await compiled, {
+/** A fresh instance of a variant, which is loaded and compiled once. */
+export async function instantiateKernels(variant: Variant): Promise<KernelExports> {
+  let module = compiled.get(variant);
+  if (!module) {
+    module = variant.load().then((bytes) => WebAssembly.compile(bytes));
+    compiled.set(variant, module);
+    // What went wrong may go well the next time, as loading a chunk over a network.
+    module.catch(() => compiled.delete(variant));
+  }
+  const instance = await WebAssembly.instantiate(await module, {
     // Views are made anew at each use, so growth needs no notice.
     env: { emscripten_notify_memory_growth: () => {} },
   });
