@@ -1,9 +1,9 @@
 /** Weights and bytes that must be refused before they run; and slices that change nothing. */
+import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { WasmExecutable } from "../../src/backends/wasm/executable.ts";
-import { instantiateKernels } from "../../src/backends/wasm/kernels.ts";
+import { FAULT, WasmExecutable } from "../../src/backends/wasm/executable.ts";
 import { WasmMemory } from "../../src/backends/wasm/memory.ts";
 import { uploadWeight } from "../../src/backends/wasm/upload.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
@@ -13,7 +13,15 @@ import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
 import type { ProgramBuffer } from "../../src/program/program.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
-import { deepProgram, failure, indexProgram, programOf, uploadAll, wave } from "./wasm-sample.ts";
+import {
+  chosenKernels,
+  deepProgram,
+  failure,
+  indexProgram,
+  programOf,
+  uploadAll,
+  wave,
+} from "./wasm-sample.ts";
 
 test("a weight uploaded for another role is refused", async () => {
   const engine = await wasmBackend.open();
@@ -43,18 +51,22 @@ test("activations that the kernels can not read, and compositions without a kern
 });
 
 test("the kernels survive any bytes: every truncation, and every word replaced by hostile ones", async () => {
-  const kernels = await instantiateKernels();
+  const kernels = await chosenKernels();
   const good = encodeProgram(indexProgram());
   const memory = new WasmMemory(kernels);
   const arena = memory.allocateBlock(1 << 16, "test");
   const attempt = (bytes: Uint8Array) => {
-    const block = memory.allocateBlock(bytes.length, "test");
-    memory.bytes(block).set(bytes);
-    const executable = kernels.glimt_decode(block.pointer, bytes.length) >>> 0;
+    const block = memory.allocateBlock(24 + bytes.length, "test");
+    memory.bytes(block).set(bytes, 24);
+    const executable = kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer) >>> 0;
+    const [code] = new Int32Array(kernels.memory.buffer, block.pointer, 1);
     memory.freeBlock(block);
-    if (executable === 0) return false;
+    if (executable === 0) {
+      assert.is(code, FAULT.malformed);
+      return false;
+    }
     // Nothing is bound, so that whatever was understood must stop before it touches memory.
-    const needed = kernels.glimt_plan(executable);
+    const needed = kernels.glimt_plan(executable, 1);
     if (needed >= 0 && needed <= arena.bytes) kernels.glimt_start(executable, arena.pointer);
     kernels.glimt_release(executable);
     return true;
@@ -75,6 +87,34 @@ test("the kernels survive any bytes: every truncation, and every word replaced b
     bytes[at] = 0x55;
     assert.not.ok(attempt(bytes), "another magic or version was accepted");
   }
+});
+
+test("the codes of faults are those of the kernels", () => {
+  const header = readFileSync("wasm/kernels/executable.h", "utf8");
+  const [, body = ""] = /enum class FaultCode[^{]*\{([^}]*)\}/.exec(header) ?? [];
+  const codes = [...body.matchAll(/^\s*(\w+) = (\d+),/gm)].map(([, name, code]) => [name, Number(code)]);
+  assert.equal(Object.fromEntries(codes), { none: 0, ...FAULT });
+});
+
+test("a fault is its executable's own", async () => {
+  const kernels = await chosenKernels();
+  const memory = new WasmMemory(kernels);
+  const bytes = encodeProgram(indexProgram());
+  const decoded = () => {
+    const block = memory.allocateBlock(24 + bytes.length, "test");
+    memory.bytes(block).set(bytes, 24);
+    return kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer) >>> 0;
+  };
+  const codeOf = (executable: number) =>
+    new Int32Array(kernels.memory.buffer, kernels.glimt_fault(executable), 1)[0];
+  const arena = memory.allocateBlock(1 << 16, "test");
+  const [large, unbound, unused] = [decoded(), decoded(), decoded()];
+  kernels.glimt_set_symbol(large, 0, 2 ** 31);
+  assert.is(kernels.glimt_plan(large, 1), -1);
+  kernels.glimt_set_symbol(unbound, 0, 2);
+  assert.ok(kernels.glimt_plan(unbound, 1) > 0);
+  assert.is(kernels.glimt_start(unbound, arena.pointer), 0);
+  assert.equal([large, unbound, unused].map(codeOf), [FAULT.dimension, FAULT.tooSmall, 0]);
 });
 
 const SLICED: readonly [
@@ -134,7 +174,7 @@ const SLICED: readonly [
 
 for (const [name, build, inputs] of SLICED) {
   test(`${name} gives the same bits in one slice and in the smallest slices`, async () => {
-    const kernels = await instantiateKernels();
+    const kernels = await chosenKernels();
     const memory = new WasmMemory(kernels);
     const program = build();
     const weights = await uploadAll(

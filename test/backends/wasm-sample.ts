@@ -1,11 +1,20 @@
 /** Small programs that the tests of the WebAssembly backend run. */
 import type { DeviceTensor, Engine } from "../../src/backends/backend.ts";
+import { instantiateKernels, type KernelExports } from "../../src/backends/wasm/kernels.ts";
+import { chooseVariant } from "../../src/backends/wasm/variants.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
+
+/** An instance of the module that this host runs. */
+export function chosenKernels(): Promise<KernelExports> {
+  const choice = chooseVariant();
+  if ("reason" in choice) throw new Error(choice.reason);
+  return instantiateKernels(choice.variant);
+}
 
 export function programOf(
   build: (builder: GraphBuilder) => Record<string, Value>,

@@ -1,0 +1,111 @@
+/**
+ * Parts of a phase are independent: in any order, on any worker and however a phase is cut, every conformance case has
+ * the same bits. A module of tests runs parts in orders that nobody would choose (wasm/kernels/tests).
+ */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import adverseBytes from "../../build/wasm/kernels.adverse.test.wasm";
+import type { Engine } from "../../src/backends/backend.ts";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { WasmEngine } from "../../src/backends/wasm/engine.ts";
+import { instantiateKernels, type KernelExports } from "../../src/backends/wasm/kernels.ts";
+import { VARIANTS, type Variant } from "../../src/backends/wasm/variants.ts";
+import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.ts";
+import { OP_CASES } from "../../src/conformance/cases.ts";
+import { runCase } from "../../src/conformance/harness.ts";
+import { fixed, normal } from "../../src/conformance/operands.ts";
+import { OP_NAMES } from "../../src/graph/ops.ts";
+import { symbolDim } from "../../src/tensor/dims.ts";
+
+const ADVERSE: Variant = {
+  ...(VARIANTS[0] as Variant),
+  name: "adverse",
+  load: async () => adverseBytes,
+};
+const ORDERS = ["reversed", "shuffled"] as const;
+
+/** Runs parts in an unusual order, cut for `workers`. */
+async function adverseEngine(order: (typeof ORDERS)[number], workers: number): Promise<Engine> {
+  const kernels = (await instantiateKernels(ADVERSE)) as KernelExports & {
+    glimt_shuffle_parts(yes: number): void;
+  };
+  kernels.glimt_shuffle_parts(order === "shuffled" ? 1 : 0);
+  return new WasmEngine(wasmBackend, {
+    ...kernels,
+    glimt_plan: (executable) => kernels.glimt_plan(executable, workers),
+  });
+}
+
+const [F, PAGES] = [symbolDim("f"), symbolDim("pages")];
+const times = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** Sizes that are cut into many parts, and indices that occur twice: the last of equals is the one that stays. */
+const MORE: readonly OpCase[] = [
+  ...[1, 3, 100].map((m) =>
+    opCase("linear_bias", {
+      fields: { m, n: 1031, k: 650, parts: "many" },
+      symbols: { m },
+      weight: "bf16",
+      operands: { x: normal([M, 650]), w: normal([1031, 650]), bias: normal([1031]) },
+    }),
+  ),
+  ...[1, 40].map((t) =>
+    opCase("experts", {
+      fields: { t, n: 264, width: 136, parts: "many" },
+      symbols: { t },
+      attrs: { numExperts: 3, topK: 2, width: 136 },
+      operands: {
+        x: normal([T, 264]),
+        experts: fixed(
+          [T, 2],
+          times(t).flatMap((token) => [(token * 2) % 3, (token * 2 + 1) % 3]),
+        ),
+        weights: normal([T, 2]),
+        gateUp: normal([3 * 2 * 136, 264]),
+        down: normal([3 * 264, 136]),
+      },
+    }),
+  ),
+  opCase("scatter_rows", {
+    fields: { rows: "twice" },
+    symbols: { m: 4, f: 9 },
+    operands: {
+      x: normal([M, 150]),
+      values: normal([F, 150]),
+      rows: fixed([F], [1, 3, 1, 0, 3, 3, 1, 0, 1]),
+    },
+  }),
+  opCase("kv_write", {
+    fields: { slots: "twice" },
+    symbols: { t: 6, pages: 2 },
+    attrs: { numKvHeads: 3, headDim: 8, pageSize: 4 },
+    operands: {
+      k: normal([T, 24]),
+      v: normal([T, 24]),
+      slots: fixed([T], [5, 0, 5, 5, -1, 0]),
+      cache: normal([PAGES, 2 * 3 * 4 * 8]),
+    },
+  }),
+];
+
+test("parts in any order, and cut for any number of workers: all cases have the usual bits", async () => {
+  const usual = await wasmBackend.open();
+  const adverse = [await adverseEngine("reversed", 2), await adverseEngine("shuffled", 7)];
+  for (const example of [...MORE, ...OP_NAMES.flatMap((op) => OP_CASES[op]())]) {
+    const { outputs } = await runCase(usual, example, "f32");
+    for (const engine of adverse) {
+      const found = await runCase(engine, example, "f32");
+      assert.equal(found.strayWrites, [], caseName(example));
+      for (const [name, values] of Object.entries(outputs)) {
+        const same = bytesOf(values).equals(bytesOf(found.outputs[name] as typeof values));
+        assert.ok(same, `${caseName(example)}: ${name} differs`);
+      }
+    }
+  }
+  for (const engine of [usual, ...adverse]) engine.dispose();
+});
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+  Buffer.from(buffer, byteOffset, byteLength);
+
+test.run();
