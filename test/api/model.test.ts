@@ -223,6 +223,8 @@ test("options that do not exist or can not be are refused by name", async () => 
     { dtype: "q3" },
     { backend: "metal" },
     { prefillChunk: 0 },
+    { threads: 0 },
+    { threads: 2 },
     { media: "web" },
     { rounding: "x" },
   ];

@@ -87,6 +87,13 @@ export function engineContract(test: Test, backend: Backend): void {
   const run = ({ engine, executable, y }: Sample, buffers: Readonly<Record<string, Binding>> = {}) =>
     engine.run(executable, { symbols: SYMBOLS, buffers: { ids: IDS, x: X, y, ...buffers } });
 
+  test(`${backend.name} runs on one thread, and says so when it is asked for more`, async () => {
+    (await backend.open({ threads: 1 })).dispose();
+    for (const threads of [0, 1.5, 2, 64]) {
+      await rejects(() => backend.open({ threads }), "OPTION_INVALID", new RegExp(`threads is ${threads}: `));
+    }
+  });
+
   test(`${backend.name} probes well`, async () => {
     const probe = await backend.probe();
     assert.ok(probe.ok, probe.ok ? "" : probe.reason);

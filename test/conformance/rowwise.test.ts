@@ -2,35 +2,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { caseName, type OpCase, type Operand, operandValues } from "../../src/conformance/case.ts";
+import { caseName, type OpCase, type Operand } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
-import { fixed } from "../../src/conformance/operands.ts";
-import type { OpDefinition } from "../../src/graph/op-definition.ts";
-import { OP_NAMES, OPS, type OpName } from "../../src/graph/ops.ts";
-import { evaluateDim } from "../../src/tensor/dims.ts";
-
-const definitionOf = (op: OpName): OpDefinition => OPS[op];
-const numRows = ({ symbols }: OpCase, { shape }: Operand) => evaluateDim(shape[0] ?? 0, symbols);
-
-function chosen<T extends ArrayLike<number>>(values: T, count: number, rows: readonly number[]): number[] {
-  const columns = count === 0 ? 0 : values.length / count;
-  return rows.flatMap((row) =>
-    Array.from({ length: columns }, (_, col) => values[row * columns + col] as number),
-  );
-}
-
-/** The case with some rows of what it reads by row. */
-function choose(item: OpCase, rowwise: readonly string[], rows: readonly number[]): OpCase {
-  const operands = Object.entries(item.operands).map(([name, operand]) => {
-    const values = operandValues(item, name);
-    if (!rowwise.includes(name)) return [name, { ...operand, fill: () => values }] as const;
-    const { padding, shape } = operand;
-    const some = fixed([rows.length, ...shape.slice(1)], chosen(values, numRows(item, operand), rows));
-    return [name, padding ? { ...some, padding } : some] as const;
-  });
-  return { ...item, fields: { ...item.fields, chosen: rows.join() }, operands: Object.fromEntries(operands) };
-}
+import { OP_NAMES, type OpName } from "../../src/graph/ops.ts";
+import { choose, chosen, definitionOf, numRows } from "./chosen-rows.ts";
 
 for (const op of OP_NAMES) {
   const { rowwise } = definitionOf(op);
