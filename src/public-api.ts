@@ -51,11 +51,7 @@ export type { RequestPlan } from "./runtime/request-plan.ts";
 export type { AdapterAtLoad, AdapterChoice, AdapterSource } from "./serving/adapter-options.ts";
 export type { AdapterFacts } from "./serving/adapters.ts";
 export type { EncodeOptions } from "./serving/encode-media.ts";
-export type {
-  FinishReason,
-  GeneratedPiece,
-  GenerationResult,
-  GenerationTimings,
-} from "./serving/generate.ts";
 export type { GenerateOptions } from "./serving/generation-options.ts";
+export type { FinishReason, GeneratedPiece, GenerationResult } from "./serving/generation-result.ts";
+export type { GenerationTimings } from "./serving/stage-clock.ts";
 export type { WeightDType } from "./tensor/dtype.ts";

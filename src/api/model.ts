@@ -22,12 +22,13 @@ import { planRequest, type RequestPlan } from "../runtime/request-plan.ts";
 import type { AdapterSource } from "../serving/adapter-options.ts";
 import type { AdapterFacts } from "../serving/adapters.ts";
 import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "../serving/encode-media.ts";
-import { type GeneratedPiece, type GenerationResult, generate } from "../serving/generate.ts";
+import { generate } from "../serving/generate.ts";
 import {
   DEFAULT_MAX_TOKENS,
   GENERATE_OPTION_NAMES,
   type GenerateOptions,
 } from "../serving/generation-options.ts";
+import type { GeneratedPiece, GenerationResult } from "../serving/generation-result.ts";
 import type { ModelCore } from "../serving/model-core.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";

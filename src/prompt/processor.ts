@@ -5,7 +5,7 @@ import { decodeImage } from "../media/decode-image.ts";
 import type { ImageSource } from "../media/source.ts";
 import { loadVideo } from "../media/video.ts";
 import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
-import { mropePositions, type PositionIds } from "../mrope/positions.ts";
+import type { PositionIds } from "../mrope/positions.ts";
 import type { GridThw } from "../processor/grid.ts";
 import { processImage } from "../processor/image.ts";
 import {
@@ -19,6 +19,7 @@ import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-t
 import { type ChatMessage, type NormalisedChat, normaliseMessages, type Part } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";
+import { layOutPrompt } from "./layout.ts";
 import type { MediaAccess } from "./media-access.ts";
 import {
   checkImageEmbeddings,
@@ -293,7 +294,7 @@ export class Processor {
     });
     const inputIds = this.tokenizer.encode(expanded);
     const types = mmTokenTypeIds(inputIds, config.tokens);
-    const { positionIds, ropeDelta } = mropePositions(types, {
+    const { positionIds, ropeDelta } = layOutPrompt(inputIds, types, {
       imageGridThw,
       videoGridThw,
       spatialMergeSize: config.vision.spatialMergeSize,

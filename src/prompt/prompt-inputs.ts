@@ -1,10 +1,11 @@
 /** The tensors that a prompt may be given as, each described once, and what the decoder reads of them. */
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
-import { mropePositions, type PositionIds, textPositions } from "../mrope/positions.ts";
+import { type PositionIds, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { mmTokenTypeIds } from "../processor/placeholders.ts";
 import { checkTensors, type KnownSize, type TensorSchema } from "../tensor/schema.ts";
+import { layOutPrompt, type PlacedMedia, type PromptLayout } from "./layout.ts";
 import { checkGrid } from "./media-embeddings.ts";
 import { patchElements, selectEncoderItems, type VisionItem } from "./vision-items.ts";
 
@@ -47,18 +48,11 @@ export interface EmbeddedPrompt {
 
 /** What generation reads of a prompt, checked and complete. */
 export interface DecoderPrompt {
-  /** Ids to look up, one a row; rows that take a feature ignore theirs. */
-  readonly inputIds: readonly number[];
+  readonly layout: PromptLayout;
   /** Tokens that a repetition penalty counts: none are known of a prompt of embeddings. */
   readonly history: readonly number[];
-  /** Not 0 for rows that take the next feature in place of an embedding; one a row. */
-  readonly featureRows: ArrayLike<number>;
-  readonly positionIds: PositionIds;
-  readonly ropeDelta: number;
-  /** Their features follow each other in the order of the rows that take them. */
+  /** Their features, one after another, are the layout's. */
   readonly visionItems: readonly VisionItem[];
-  /** Of the rows: those that stand for pictures. */
-  readonly visionTokens: number;
 }
 
 /** @throws INPUT_INVALID naming the field, the dimension, what was expected and what was found. */
@@ -76,14 +70,13 @@ function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderP
   const { s } = checkTensors(schema, prompt, { h: hidden });
   const length = s?.size ?? 0;
   const positionIds = prompt.positionIds ?? textPositions(0, length, 0);
+  const ropeDelta = prompt.ropeDelta ?? deltaOf(positionIds);
+  // Every row is a feature, and none of a picture.
+  const features = Int32Array.from({ length }, (_, row) => row);
   return {
-    inputIds: new Array<number>(length).fill(0),
+    layout: { inputIds: new Array<number>(length).fill(0), positionIds, ropeDelta, features, media: [] },
     history: [],
-    featureRows: new Uint8Array(length).fill(1),
-    positionIds,
-    ropeDelta: prompt.ropeDelta ?? deltaOf(positionIds),
     visionItems: length === 0 ? [] : [{ embeddings: promptEmbeddings }],
-    visionTokens: 0,
   };
 }
 
@@ -98,17 +91,10 @@ function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
   }
   const types = prompt.mmTokenTypeIds ?? mmTokenTypeIds(inputIds, config.tokens);
   // Also holds tokens and grids against each other, so it runs when positions are given too.
-  const reckoned = mropePositions(types, { imageGridThw, videoGridThw, spatialMergeSize });
+  const reckoned = layOutPrompt(inputIds, types, { imageGridThw, videoGridThw, spatialMergeSize });
   const positionIds = prompt.positionIds ?? reckoned.positionIds;
-  return {
-    inputIds,
-    history: inputIds,
-    featureRows: types,
-    positionIds,
-    ropeDelta: prompt.ropeDelta ?? deltaOf(positionIds),
-    visionItems: visionItems(prompt, types, config),
-    visionTokens: Array.from(types).filter((type) => type !== 0).length,
-  };
+  const layout = { ...reckoned, positionIds, ropeDelta: prompt.ropeDelta ?? deltaOf(positionIds) };
+  return { layout, history: inputIds, visionItems: visionItems(prompt, layout.media, config) };
 }
 
 function tokenSchema({ text }: ModelConfig): TensorSchema {
@@ -129,17 +115,18 @@ interface Modality {
   readonly patch: "cpp" | "ctpp";
 }
 
-const MODALITIES: Readonly<Record<1 | 2, Modality>> = {
-  1: { pixels: "pixelValues", embeddings: "imageEmbeddings", grids: "imageGridThw", patch: "cpp" },
-  2: { pixels: "pixelValuesVideos", embeddings: "videoEmbeddings", grids: "videoGridThw", patch: "ctpp" },
+const MODALITIES: Readonly<Record<PlacedMedia["type"], Modality>> = {
+  image: { pixels: "pixelValues", embeddings: "imageEmbeddings", grids: "imageGridThw", patch: "cpp" },
+  video: { pixels: "pixelValuesVideos", embeddings: "videoEmbeddings", grids: "videoGridThw", patch: "ctpp" },
 };
 
-function visionItems(prompt: PromptInputs, types: ArrayLike<number>, config: ModelConfig): VisionItem[] {
-  const order = [...gridsInOrder(prompt, types, config.vision.spatialMergeSize)];
-  if (prompt.visionItems) return checkedItems(prompt.visionItems, order, config);
-  const items = { 1: itemsOf(prompt, MODALITIES[1], config), 2: itemsOf(prompt, MODALITIES[2], config) };
-  const taken = { 1: 0, 2: 0 };
-  return order.map(({ type }) => items[type][taken[type]++] as VisionItem);
+function visionItems(prompt: PromptInputs, media: readonly PlacedMedia[], config: ModelConfig): VisionItem[] {
+  if (prompt.visionItems) return checkedItems(prompt.visionItems, media, config);
+  const items = {
+    image: itemsOf(prompt, MODALITIES.image, config).values(),
+    video: itemsOf(prompt, MODALITIES.video, config).values(),
+  };
+  return media.map(({ type }) => items[type].next().value as VisionItem);
 }
 
 /** Items of one modality from its pixels or embeddings, split by its grids. */
@@ -189,25 +176,20 @@ function itemsOf(
 /** Items that were given one by one, held against the grids of their tokens. */
 function checkedItems(
   items: readonly VisionItem[],
-  order: readonly { grid: GridThw }[],
+  media: readonly PlacedMedia[],
   config: ModelConfig,
 ): VisionItem[] {
-  if (items.length !== order.length) {
+  if (items.length !== media.length) {
     throw new GlimtError(
       "INPUT_INVALID",
-      `visionItems has ${items.length} items, expected ${order.length} (from imageGridThw and videoGridThw).`,
+      `visionItems has ${items.length} items, expected ${media.length} (from imageGridThw and videoGridThw).`,
     );
   }
   items.forEach((item, index) => {
-    const { grid } = order[index] as { grid: GridThw };
+    const { gridThw: grid, numFeatures } = media[index] as PlacedMedia;
     const [field, value, rows, columns] =
       "embeddings" in item
-        ? ([
-            "embeddings",
-            item.embeddings,
-            numMergedTokens(grid, config.vision.spatialMergeSize),
-            config.text.hiddenSize,
-          ] as const)
+        ? (["embeddings", item.embeddings, numFeatures, config.text.hiddenSize] as const)
         : (["pixelValues", item.pixelValues, numPatches(grid), patchElements(config.vision)] as const);
     const name = `visionItems[${index}].${field}`;
     const [first, last] = field === "embeddings" ? ["f", "h"] : ["np", "cpp"];
@@ -221,26 +203,6 @@ function checkedItems(
     );
   });
   return [...items];
-}
-
-/** The grid of each image and video in the order in which their tokens begin. */
-function* gridsInOrder(
-  { imageGridThw = [], videoGridThw = [] }: PromptInputs,
-  types: ArrayLike<number>,
-  spatialMergeSize: number,
-): Iterable<{ type: 1 | 2; grid: GridThw }> {
-  const queues = { 1: [...imageGridThw], 2: [...videoGridThw] };
-  const left = { 1: 0, 2: 0 };
-  for (let token = 0; token < types.length; token++) {
-    const type = types[token];
-    if (type !== 1 && type !== 2) continue;
-    if (left[type] === 0) {
-      const grid = queues[type].shift() as GridThw;
-      left[type] = numMergedTokens(grid, spatialMergeSize);
-      yield { type, grid };
-    }
-    left[type] -= 1;
-  }
 }
 
 function deltaOf(positionIds: PositionIds): number {

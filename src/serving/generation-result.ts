@@ -1,0 +1,30 @@
+/** What a generation gives: a piece a token, and the whole at the end. */
+import type { GenerationTimings } from "./stage-clock.ts";
+
+/** One token, and the text that became certain with it (it may be empty, or hold several characters). */
+export interface GeneratedPiece {
+  readonly text: string;
+  readonly tokenId: number;
+  /** 0 for the first new token. */
+  readonly index: number;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface GenerationResult {
+  readonly text: string;
+  /** Every new token, the one that ended the text included. */
+  readonly tokenIds: readonly number[];
+  /** "stop": an end-of-sequence token or a stop string; "length": maxTokens or the context was reached. */
+  readonly finishReason: FinishReason;
+  readonly usage: {
+    readonly promptTokens: number;
+    /** Of the prompt: tokens that stand for pictures. */
+    readonly visionTokens: number;
+    readonly completionTokens: number;
+  };
+  readonly timings: GenerationTimings;
+  readonly seed: number;
+  /** The ten largest logits at the last prompt position. */
+  readonly topLogits: readonly (readonly [tokenId: number, logit: number])[];
+}

@@ -1,0 +1,169 @@
+/** One request without an engine: what it asks for step by step, whatever the sizes, and what it makes of the tokens. */
+import * as fc from "fast-check";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
+import { openDirectory } from "../../src/checkpoint/directory.node.ts";
+import type { GenerationDefaults } from "../../src/config/types.ts";
+import { ocrConfig } from "../../src/conformance/model-configs.ts";
+import { textPositions } from "../../src/mrope/positions.ts";
+import { layOutPrompt } from "../../src/prompt/layout.ts";
+import type { SequenceSlice, SliceAnswer } from "../../src/runtime/decoder.ts";
+import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
+import { KvPool } from "../../src/runtime/kv-pool.ts";
+import type { GenerateOptions } from "../../src/serving/generation-options.ts";
+import { GenerationRequest } from "../../src/serving/request.ts";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import "../fuzz-seed.ts";
+
+const engine = await createReferenceBackend("f32").open();
+const tokenizer = await loadTokenizer(await openDirectory("test/golden/data/glm_ocr-tiny"));
+const EOS = 7;
+const generation: GenerationDefaults = {
+  doSample: false,
+  eosTokenIds: [EOS],
+  padTokenId: null,
+  temperature: null,
+  topK: null,
+  topP: null,
+  repetitionPenalty: null,
+};
+const FIRST_FEATURE = 100;
+
+/** Text, an image of 2 x 3 features, text: 14 tokens. */
+const types = [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0];
+const layout = layOutPrompt([...types.keys()], types, { imageGridThw: [[1, 4, 6]], spatialMergeSize: 2 });
+
+function open(options: GenerateOptions = {}) {
+  const pool = new KvPool(engine, { numLayers: 1, pageSize: 4, pageElements: 4, dtype: "f32" });
+  const parts = { config: ocrConfig, tokenizer, pool, generation };
+  const visionItems = [{ embeddings: new Float32Array(0) }];
+  const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, options);
+  let released = 0;
+  const features = { firstRow: FIRST_FEATURE, rows: 6, release: () => released++ } as unknown as FeatureRange;
+  request.takeFeatures(features);
+  return { request, pool, features, released: () => released };
+}
+
+/** What a step does with a slice. */
+function run({ sequence, inputIds, wantsLogits, sampling }: SequenceSlice, token: number): SliceAnswer {
+  sequence.reserve(inputIds.length);
+  sequence.length += inputIds.length;
+  return { ...(wantsLogits && { logits: new Float32Array([0, 2, 1]) }), ...(sampling && { token }) };
+}
+
+interface Row {
+  readonly id: number;
+  readonly positions: readonly number[];
+  readonly feature: number;
+}
+
+function rowsOf({ inputIds, positionIds, features }: SequenceSlice): Row[] {
+  return Array.from(inputIds, (id, row) => ({
+    id,
+    positions: positionIds.map((axis) => axis[row] as number),
+    feature: features?.sources[features.rows.indexOf(row)] ?? -1,
+  }));
+}
+
+const promptRows: readonly Row[] = layout.inputIds.map((id, row) => ({
+  id,
+  positions: layout.positionIds.map((axis) => axis[row] as number),
+  feature: layout.features[row] === -1 ? -1 : FIRST_FEATURE + (layout.features[row] as number),
+}));
+
+/** Rows of the whole prompt and of these tokens behind it. */
+function expectedRows(tokens: readonly number[]): Row[] {
+  const answer = tokens.map((id, index) => ({
+    id,
+    positions: textPositions(types.length + index, 1, layout.ropeDelta).map((axis) => axis[0] as number),
+    feature: -1,
+  }));
+  return [...promptRows, ...answer];
+}
+
+test("slices of any size are the prompt and the answer, each row once, and only the last row asks", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 }), fc.nat(6), (sizes, count) => {
+      const { request, released } = open({ maxTokens: count + 1 });
+      const tokens = Array.from({ length: count + 1 }, (_, index) => 20 + index);
+      const rows: Row[] = [];
+      for (let step = 0; !request.finished; step++) {
+        const slice = request.nextSlice(sizes[step % sizes.length] as number);
+        rows.push(...rowsOf(slice));
+        const said = rows.length - types.length;
+        assert.is(slice.sampling !== undefined, said >= 0);
+        assert.is(slice.wantsLogits === true, said === 0);
+        const piece = request.accept(run(slice, tokens[said] as number));
+        assert.equal(
+          [piece?.tokenId, piece?.index],
+          said >= 0 ? [tokens[said], said] : [undefined, undefined],
+        );
+        assert.is(released(), said >= 0 ? 1 : 0);
+      }
+      assert.equal(rows, expectedRows(tokens.slice(0, -1)));
+      const { tokenIds, finishReason, usage } = request.result();
+      assert.equal([tokenIds, finishReason], [tokens, "length"]);
+      assert.equal(usage, { promptTokens: 14, visionTokens: 6, completionTokens: count + 1 });
+    }),
+  );
+});
+
+test("asking again gives the same slice, and draws no other number", () => {
+  const { request } = open({ temperature: 1, seed: 3 });
+  const first = request.nextSlice(100);
+  assert.equal(request.nextSlice(100), first);
+  request.accept(run(first, 9));
+  const second = request.nextSlice(100);
+  assert.equal(request.nextSlice(100), second);
+  assert.is.not(second.sampling?.choices[1], first.sampling?.choices[1]);
+});
+
+test("a request whose sequence lost its pages reads prompt and answer again, in place, without logits", () => {
+  for (const size of [3, 5, 16, 100]) {
+    const { request, pool, features, released } = open();
+    while (request.tokensRead < types.length) request.accept(run(request.nextSlice(100), 20));
+    request.accept(run(request.nextSlice(1), 21));
+    const draw = request.nextSlice(1).sampling?.choices;
+    request.nextSlice(1).sequence.release();
+    assert.is(pool.numFreePages, pool.numPages);
+    const rows: Row[] = [];
+    assert.throws(() => request.nextSlice(100), /before it had their features/);
+    request.takeFeatures(features);
+    for (;;) {
+      const slice = request.nextSlice(size);
+      rows.push(...rowsOf(slice));
+      assert.not(slice.wantsLogits);
+      const piece = request.accept(run(slice, 22));
+      if (!piece) continue;
+      assert.equal([piece.index, slice.sampling?.choices], [2, draw]);
+      break;
+    }
+    assert.is(released(), 2);
+    assert.equal(rows, expectedRows([20, 21]));
+    assert.equal(request.result().tokenIds, [20, 21, 22]);
+    assert.equal(request.result().topLogits[0], [1, 2]);
+  }
+});
+
+test("the end-of-sequence token and a stop string end it", () => {
+  const ended = open();
+  ended.request.accept(run(ended.request.nextSlice(100), EOS));
+  assert.equal([ended.request.finished, ended.request.result().finishReason], [true, "stop"]);
+  const [id] = tokenizer.encode("X") as [number];
+  const stopped = open({ stop: "X" });
+  const piece = stopped.request.accept(run(stopped.request.nextSlice(100), id));
+  assert.equal([piece?.text, stopped.request.result().text, stopped.request.finished], ["", "", true]);
+});
+
+test("releasing gives back pages and features, whenever it comes", () => {
+  const { request, pool, released } = open();
+  run(request.nextSlice(5), 0);
+  request.release();
+  assert.is(pool.numFreePages, pool.numPages);
+  assert.is(released(), 1);
+  request.release();
+  assert.is(released(), 1);
+});
+
+test.run();
