@@ -3,6 +3,7 @@
  * back. A sequence's block table lists its pages in order; page ids are the same in every layer.
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
+import type { TextConfig } from "../config/types.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 
@@ -12,6 +13,15 @@ export interface KvPoolLayout {
   /** Elements of one page in one layer: 2 * numKvHeads * pageSize * headDim. */
   readonly pageElements: number;
   readonly dtype: DType;
+}
+
+export function kvPoolLayout(
+  { numHiddenLayers, numKeyValueHeads, headDim }: TextConfig,
+  pageSize: number,
+  dtype: DType,
+): KvPoolLayout {
+  const pageElements = 2 * numKeyValueHeads * pageSize * headDim;
+  return { numLayers: numHiddenLayers, pageSize, pageElements, dtype };
 }
 
 /** Of one page, in all layers. */

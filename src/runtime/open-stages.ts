@@ -6,7 +6,7 @@ import { storageBytes } from "../tensor/storage.ts";
 import { type CompiledModel, DEFAULT_PAGE_SIZE } from "./compile-stages.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
 import { FeatureSlab } from "./feature-slab.ts";
-import { KvPool, pageBytes } from "./kv-pool.ts";
+import { KvPool, kvPoolLayout, pageBytes } from "./kv-pool.ts";
 import { openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
@@ -50,13 +50,8 @@ export async function openStages(
   const { config } = model;
   const engine = await backend.open(engineOptions);
   try {
-    const { numHiddenLayers, numKeyValueHeads, headDim, hiddenSize } = config.text;
-    const pool = new KvPool(engine, {
-      numLayers: numHiddenLayers,
-      pageSize: DEFAULT_PAGE_SIZE,
-      pageElements: 2 * numKeyValueHeads * DEFAULT_PAGE_SIZE * headDim,
-      dtype: backend.activationDType,
-    });
+    const { activationDType } = backend;
+    const pool = new KvPool(engine, kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, activationDType));
     const memory = loadMemory(engine, storedBytes(rows.map(({ spec }) => spec)), pool.layout, kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
     const programs = model.stages.map(({ program }) => program);
@@ -64,7 +59,7 @@ export async function openStages(
       onProgress?.({ ...progress, totalBytes: loadedBytes, memory }),
     );
     pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
-    const slab = new FeatureSlab(engine, backend.activationDType, hiddenSize);
+    const slab = new FeatureSlab(engine, activationDType, config.text.hiddenSize);
     const shared = { engine, config, pool, slab, encoderBudgets };
     // All stages, so all runners.
     const runners = openRunners(model.stages, weights, shared) as StageRunners;

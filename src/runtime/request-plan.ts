@@ -10,6 +10,7 @@ import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { encoderItemSpecs, mostPaddedFeatures, packEncoderItems } from "./encoder-batch.ts";
+import { kvPoolLayout, pageBytes } from "./kv-pool.ts";
 
 export interface PlanOptions {
   /** New tokens to make room for. */
@@ -77,7 +78,7 @@ export function planRequest(
   const promptPages = Math.ceil(counts.promptTokens / pageSize);
   // The last new token ends the answer before it is read back.
   const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
-  const bytesPerPage = pageBytes(config.text, pageSize, activationDType);
+  const bytesPerPage = pageBytes(kvPoolLayout(config.text, pageSize, activationDType));
   const prefillRuns = Math.ceil(counts.promptTokens / prefillChunk);
   const tokens = Math.min(counts.promptTokens, prefillChunk);
   const activationBytes = sum(
@@ -141,15 +142,6 @@ function planVision(
 function inputBytes({ buffers }: Program, symbols: SymbolValues): number {
   const inputs = buffers.filter(({ kind }) => kind === "input");
   return sum(inputs.map((buffer) => bufferBytes(buffer, symbols)));
-}
-
-/** Of one page, in all layers. */
-function pageBytes(
-  { numHiddenLayers, numKeyValueHeads, headDim }: TextConfig,
-  pageSize: number,
-  dtype: DType,
-): number {
-  return storageBytes(dtype, numHiddenLayers * 2 * pageSize, numKeyValueHeads * headDim);
 }
 
 /** Weights are numbers throughout; one that several programs use counts once. */
