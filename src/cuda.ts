@@ -1,6 +1,7 @@
 /** glimt for GPU servers: the CUDA backend and nothing to fall back on, with its own options. */
 
-import { type LoadOptions, loadModelOn } from "./api/load-model.ts";
+import { loadModelOn } from "./api/load-model.ts";
+import type { LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
 import type { Backend, Probe } from "./backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";

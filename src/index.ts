@@ -1,6 +1,7 @@
 /** glimt for Node: local directories and files, every backend. */
 
-import { type LoadOptions, loadModelOn } from "./api/load-model.ts";
+import { loadModelOn } from "./api/load-model.ts";
+import type { LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
 import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts";
 import type { Platform } from "./api/platform.ts";

@@ -1,6 +1,6 @@
 /** What every entry exports beside its own loadModel: the parts that users and tests need. */
 
-export type { LoadOptions } from "./api/load-model.ts";
+export type { LoadOptions } from "./api/load-options.ts";
 export type { LoadedWeights, Model, Prompt } from "./api/model.ts";
 export type { BackendName } from "./backends/backend.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
@@ -27,13 +27,9 @@ export { imageSize, type VisionSize, videoSize } from "./processor/sizes.ts";
 export { smartResize } from "./processor/smart-resize.ts";
 export type { ImageEmbeddings, VideoEmbeddings } from "./prompt/media-embeddings.ts";
 export type { MediaOptions } from "./prompt/media-options.ts";
-export type {
-  Message,
-  MessagePart,
-  ProcessedInputs,
-  ProcessOptions,
-  Processor,
-} from "./prompt/processor.ts";
+export type { Message, MessagePart, ProcessOptions } from "./prompt/process-options.ts";
+export type { ProcessedInputs } from "./prompt/processed-inputs.ts";
+export type { Processor } from "./prompt/processor.ts";
 export type { GenerateProgress } from "./prompt/progress.ts";
 export type { EmbeddedPrompt, PromptInputs } from "./prompt/prompt-inputs.ts";
 export type {

@@ -7,14 +7,9 @@ import { GlimtError } from "../errors.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { VideoSource } from "../media/video-source.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "../prompt/media-embeddings.ts";
-import {
-  type Message,
-  PROCESS_OPTION_NAMES,
-  type ProcessedInputs,
-  type ProcessedMedia,
-  type ProcessOptions,
-  type Processor,
-} from "../prompt/processor.ts";
+import { type Message, PROCESS_OPTION_NAMES, type ProcessOptions } from "../prompt/process-options.ts";
+import type { ProcessedInputs, ProcessedMedia } from "../prompt/processed-inputs.ts";
+import type { Processor } from "../prompt/processor.ts";
 import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "../prompt/prompt-inputs.ts";
 import type { RequestSizes } from "../prompt/request-counts.ts";
 import { stagePrograms } from "../runtime/compile-stages.ts";

@@ -3,7 +3,7 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelLocation } from "../checkpoint/location.ts";
 import type { MediaOptions } from "../prompt/media-options.ts";
 import { Processor } from "../prompt/processor.ts";
-import type { LoadOptions } from "./load-model.ts";
+import type { LoadOptions } from "./load-options.ts";
 import type { Platform } from "./platform.ts";
 
 export type ProcessorOptions = MediaOptions & Pick<LoadOptions, "headers">;

@@ -1,7 +1,7 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
 import { Command, InvalidArgumentError } from "commander";
 import { compileCheckpoint } from "../api/compile-checkpoint.ts";
-import { resolveBudgets } from "../api/load-model.ts";
+import { resolveBudgets } from "../api/encoder-token-budgets.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";

@@ -1,13 +1,14 @@
 /** Faults that the emulator plants while a model loads and answers: typed errors, nothing leaked, the rest lives on. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LoadOptions, loadModelOn } from "../../src/api/load-model.ts";
+import { loadModelOn } from "../../src/api/load-model.ts";
+import type { LoadOptions } from "../../src/api/load-options.ts";
 import type { Model } from "../../src/api/model.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
-import type { Message } from "../../src/prompt/processor.ts";
+import type { Message } from "../../src/prompt/process-options.ts";
 import type { LoadProgress } from "../../src/runtime/open-stages.ts";
 import { goldenCases } from "../golden/load.ts";
 import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";

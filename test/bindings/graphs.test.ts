@@ -6,7 +6,7 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import type { CudaEngine } from "../../src/backends/cuda/engine.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import type { Message } from "../../src/prompt/processor.ts";
+import type { Message } from "../../src/prompt/process-options.ts";
 import { goldenCases } from "../golden/load.ts";
 import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";
 import { openLongRun, WIDTH } from "./long-program.ts";

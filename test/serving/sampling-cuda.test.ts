@@ -9,7 +9,7 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import type { Message } from "../../src/prompt/processor.ts";
+import type { Message } from "../../src/prompt/process-options.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases } from "../golden/load.ts";
 

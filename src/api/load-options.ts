@@ -1,0 +1,90 @@
+/** What a caller may say about loading a model, checked. */
+import type { BackendName, EngineOptions } from "../backends/backend.ts";
+import { checkThreads } from "../backends/check-threads.ts";
+import type { HttpOptions } from "../checkpoint/http.ts";
+import { GlimtError } from "../errors.ts";
+import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
+import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
+import type { LoadProgress } from "../runtime/open-stages.ts";
+import type { AdapterAtLoad } from "../serving/adapter-options.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
+import { rejectUnknownOptions } from "../unknown-options.ts";
+
+export interface LoadOptions extends MediaOptions {
+  /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
+  readonly headers?: HttpOptions["headers"];
+  /** "auto" takes the best that works here. */
+  readonly backend?: BackendName | "auto" | undefined;
+  /** Storage of the weights; default: as in the checkpoint. */
+  readonly dtype?: WeightDType | undefined;
+  /** Threads of a CPU backend; no backend has more than one yet, so that a larger number is OPTION_INVALID. */
+  readonly threads?: number | undefined;
+  /**
+   * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
+   * not change.
+   */
+  readonly prefillChunk?: number | undefined;
+  /**
+   * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
+   * few sizes, so that what a backend prepares for a size is used again. "auto": doubling from a small image to the
+   * largest one. Default: 64, 128 and 256 where runs are replayed as graphs (CUDA), elsewhere none: nothing is padded.
+   */
+  readonly encoderTokenBudgets?: readonly number[] | "auto" | undefined;
+  /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
+  readonly kvCache?: KvCacheSize | undefined;
+  /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
+  readonly adapters?: readonly AdapterAtLoad[] | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const LOAD_OPTION_NAMES = [
+  ...MEDIA_OPTION_NAMES,
+  "headers",
+  "backend",
+  "dtype",
+  "threads",
+  "prefillChunk",
+  "encoderTokenBudgets",
+  "kvCache",
+  "adapters",
+  "onProgress",
+  "signal",
+];
+const WEIGHT_DTYPES: readonly string[] = ["f32", "bf16", "f16"];
+
+/** @throws OPTION_INVALID naming the option, what it is and what is expected. */
+export function checkLoadOptions(options: LoadOptions): void {
+  rejectUnknownOptions(options, LOAD_OPTION_NAMES, "loadModel");
+  if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`,
+    );
+  }
+  if (options.kvCache !== undefined) checkKvCacheSize(options.kvCache);
+  const { encoderTokenBudgets: budgets = [] } = options;
+  if (budgets !== "auto" && !Array.isArray(budgets)) {
+    throw new GlimtError("OPTION_INVALID", `encoderTokenBudgets is ${budgets}, expected a list or "auto".`);
+  }
+  checkThreads(engineOptions(options));
+  const numbers = {
+    prefillChunk: options.prefillChunk,
+    ...Object.fromEntries(
+      [...(budgets === "auto" ? [] : budgets)].map((value, index) => [
+        `encoderTokenBudgets[${index}]`,
+        value,
+      ]),
+    ),
+  };
+  for (const [name, value] of Object.entries(numbers)) {
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+      throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a whole number from 1.`);
+    }
+  }
+}
+
+/** What of them is for the engine. */
+export function engineOptions({ threads }: LoadOptions): EngineOptions {
+  return threads === undefined ? {} : { threads };
+}

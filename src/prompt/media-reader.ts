@@ -1,0 +1,111 @@
+/** Reads the images and videos of a prompt: decoded, resized and cut into patches, or features as they are given. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { GlimtError } from "../errors.ts";
+import { decodeImage } from "../media/decode-image.ts";
+import { loadVideo } from "../media/video.ts";
+import { processImage } from "../processor/image.ts";
+import { processVideo } from "../processor/video.ts";
+import type { NormalisedChat } from "../text/messages.ts";
+import type { MediaAccess } from "./media-access.ts";
+import {
+  checkImageEmbeddings,
+  checkVideoEmbeddings,
+  isEmbedded,
+  type VideoEmbeddings,
+} from "./media-embeddings.ts";
+import type { MediaRules } from "./media-options.ts";
+import type { ProcessOptions, PromptImage, PromptVideo, PromptVideoMetadata } from "./process-options.ts";
+import type { ProcessedMedia } from "./processed-inputs.ts";
+import { frameChoice, type ReadVideoOptions, resolveChoices, sharedChoices } from "./video-choices.ts";
+
+export class MediaReader {
+  readonly #checkpoint: Checkpoint;
+  readonly #access: MediaAccess;
+  readonly #rules: MediaRules;
+
+  constructor(checkpoint: Checkpoint, access: MediaAccess, rules: MediaRules) {
+    this.#checkpoint = checkpoint;
+    this.#access = access;
+    this.#rules = rules;
+  }
+
+  /** All of a conversation. Errors say which part of which message they are about. */
+  async all(
+    { images, videos }: NormalisedChat<PromptImage, PromptVideo, PromptVideoMetadata>,
+    options: ProcessOptions,
+  ) {
+    const { signal, onProgress } = options;
+    const shared = sharedChoices(options);
+    const total = images.length + videos.length;
+    const media = { images: [] as ProcessedMedia[], videos: [] as ProcessedMedia[] };
+    const report = (share: number) => {
+      const done = media.images.length + media.videos.length;
+      onProgress?.({ stage: "media", share: (done + share) / total });
+    };
+    for (const { source, path } of images) {
+      media.images.push(await named(path, () => this.image(source, signal)));
+      report(0);
+    }
+    for (const { source, path, choices } of videos) {
+      const reading = { ...resolveChoices(choices, shared), signal, onProgress: report };
+      media.videos.push(await named(path, () => this.video(source, reading)));
+      report(0);
+    }
+    return media;
+  }
+
+  /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, ABORTED */
+  async image(source: PromptImage, signal?: AbortSignal): Promise<ProcessedMedia> {
+    if (isEmbedded(source)) {
+      checkImageEmbeddings(source, this.#checkpoint.config);
+      return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
+    }
+    const picture = await decodeImage(source, this.#decoding(signal));
+    const { pixelValues, gridThw } = processImage(picture, this.#rules.image, {
+      rounding: this.#rules.rounding,
+    });
+    return { pixelValues, gridThw, labels: [] };
+  }
+
+  /**
+   * One video as the vision tower reads it.
+   *
+   * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, ABORTED
+   */
+  async video(source: PromptVideo, options: ReadVideoOptions): Promise<ProcessedMedia> {
+    if (isEmbedded(source)) {
+      const given = source as VideoEmbeddings;
+      checkVideoEmbeddings(given, this.#checkpoint.config);
+      return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
+    }
+    const { signal, onProgress, metadata } = options;
+    const { readFrameDirectory, loadWebCodecs } = this.#access;
+    const decoding = { ...this.#decoding(signal), readFrameDirectory, loadWebCodecs, metadata };
+    const video = await loadVideo(source, decoding);
+    try {
+      return await processVideo(video, this.#checkpoint.processor.kind, this.#rules.video, {
+        ...frameChoice(options, this.#checkpoint.processor),
+        rounding: this.#rules.rounding,
+        signal,
+        onProgress: (done, total) => onProgress?.(done / total),
+      });
+    } finally {
+      await video.close();
+    }
+  }
+
+  #decoding(signal: AbortSignal | undefined) {
+    const { mode, maxDecodedPixels } = this.#rules;
+    return { mode, maxDecodedPixels, readFile: this.#access.readFile, signal };
+  }
+}
+
+/** Errors of `task` with the place of the part they are about before them. */
+async function named<T>(path: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (!(error instanceof GlimtError) || error.code === "ABORTED") throw error;
+    throw new GlimtError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
+}

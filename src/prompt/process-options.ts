@@ -1,0 +1,57 @@
+/** Messages with pictures, and what a caller may say about processing them. */
+import type { ImageSource } from "../media/source.ts";
+import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
+import type { VideoLayout } from "../processor/placeholders.ts";
+import type { ChatMessage, Part } from "../text/messages.ts";
+import type { ImageEmbeddings, VideoEmbeddings } from "./media-embeddings.ts";
+import type { GenerateProgress } from "./progress.ts";
+
+/** A picture, or its features. */
+export type PromptImage = ImageSource | ImageEmbeddings;
+/** A video, or its features with their timestamps. */
+export type PromptVideo = VideoSource | VideoEmbeddings;
+/** What may be said of a video beside it, in either spelling. */
+export type PromptVideoMetadata = VideoMetadata | VideoMetadataJson;
+export type Message = ChatMessage<PromptImage, PromptVideo, PromptVideoMetadata>;
+export type MessagePart = Part<PromptImage, PromptVideo, PromptVideoMetadata>;
+
+export interface ProcessOptions {
+  /** JSON schemas of functions, as the template takes them. */
+  readonly tools?: readonly object[] | undefined;
+  /** Whether the template lets the model think first; default: the template's own. */
+  readonly enableThinking?: boolean | undefined;
+  /** Continue the last assistant message instead of opening a new one. */
+  readonly continueFinalMessage?: boolean | undefined;
+  /** Further variables for the template. */
+  readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
+  /** Frames a second to sample of videos whose part does not say; only where the processor leaves a choice (4.1V). */
+  readonly videoFps?: number | undefined;
+  /**
+   * true: choose frames as the checkpoint's processor does, which needs the video's rate. false: use all frames as
+   * they are given. Default: choose where the rate is known and the frames were not sampled before.
+   */
+  readonly sampleFrames?: boolean | undefined;
+  /** At most so many frames of each video, evenly spaced. */
+  readonly maxFrames?: number | undefined;
+  /**
+   * "frames" (default, as Hugging Face): each temporal patch of a video is a picture of its own, its timestamp behind
+   * it. "block": a video is one t x h x w block without timestamps.
+   */
+  readonly videoLayout?: VideoLayout | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called while pictures and videos are read, with stage "media". */
+  readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
+}
+
+export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
+  "tools",
+  "enableThinking",
+  "continueFinalMessage",
+  "templateVariables",
+  "videoFps",
+  "sampleFrames",
+  "maxFrames",
+  "videoLayout",
+  "signal",
+  "onProgress",
+];
