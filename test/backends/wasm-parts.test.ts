@@ -88,7 +88,7 @@ const MORE: readonly OpCase[] = [
   }),
 ];
 
-test("parts in any order, and cut for any number of workers: all cases have the usual bits", async () => {
+test("parts in any order, cut for any number of workers: all cases have the usual bits", async () => {
   const usual = await wasmBackend.open();
   const adverse = [await adverseEngine("reversed", 2), await adverseEngine("shuffled", 7)];
   for (const example of [...MORE, ...OP_NAMES.flatMap((op) => OP_CASES[op]())]) {

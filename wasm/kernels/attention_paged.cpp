@@ -7,8 +7,8 @@
 // by page and within a page head by head, which is the order it lies in: for every key s = scale q·k, the running
 // maximum and sum as in attention.h, O += p v for four keys at a time.
 //
-// A part is up to 128 such rows of a sequence and head; of a sequence that is read directly some of its heads: all,
-// which reads the cache fastest, unless workers would be without work.
+// A part is up to 128 such rows of a sequence and head. Of a sequence that is read directly it is some of the heads:
+// all, unless workers would be without work, since single heads of a long context are read at 4/5 of the speed.
 #include <float.h>
 #include <math.h>
 
@@ -66,7 +66,7 @@ Sequence sequenceOf(const Call& call, uint32_t s) {
   uint32_t group = attrs.numHeads / attrs.numKvHeads, rows = (uint32_t)(offsets[s + 1] - offsets[s]) * group;
   uint32_t blocks = (rows + kQueryRows - 1) / kQueryRows;
   bool direct = rows <= kDirectRows;
-  uint32_t sequences = call.in[in_contextLens].length(), shares = (call.split + sequences - 1) / sequences;
+  uint32_t sequences = call.in[in_contextLens].length(), shares = (call.workers + sequences - 1) / sequences;
   uint32_t kvHeads = (attrs.numKvHeads + shares - 1) / shares;
   uint32_t parts = direct ? (rows ? (attrs.numKvHeads + kvHeads - 1) / kvHeads : 0) : blocks * attrs.numKvHeads;
   uint32_t context = (uint32_t)call.in[in_contextLens].ints()[s];

@@ -14,9 +14,6 @@ namespace {
 
 using program::Dim;
 
-// Parts of a phase for each of several workers: those that are done early find more.
-constexpr uint32_t kPartsPerWorker = 4;
-
 bool fail(Fault& fault, FaultCode code, int32_t a = -1, int32_t b = -1) {
   fault = {code, {a, b, 0, 0, 0}};
   return false;
@@ -158,14 +155,13 @@ bool planOperands(Executable& executable) {
 
 // Copies operands to where their instructions read them.
 void connect(Executable& executable, uint8_t* shared) {
-  uint32_t split = executable.workers == 1 ? 1 : executable.workers * kPartsPerWorker;
   Operand* next = executable.instructionOperands;
   for (uint32_t i = 0; i < executable.header->instructionCount; i++) {
     Instruction& instruction = executable.instructions[i];
     const uint32_t* words = (const uint32_t*)(instruction.encoded + 1);
     uint32_t inputs = instruction.encoded->inputCount, count = inputs + instruction.encoded->outputCount;
     for (uint32_t k = 0; k < count; k++) next[k] = executable.operands[words[k]];
-    instruction.call = {next, next + inputs, words + count, shared, split};
+    instruction.call = {next, next + inputs, words + count, shared, executable.workers};
     next += count;
   }
 }

@@ -43,7 +43,7 @@ constexpr uint32_t kLeastColumns = 16;
 uint32_t scatterColumns(const Call& call) {
   const Operand& values = call.in[program::op_scatter_rows::in_values];
   double slices = 4.0 * values.rows * values.cols / kLargestPart;
-  uint32_t ranges = slices > call.split ? (uint32_t)slices + 1 : call.split;
+  uint32_t ranges = slices > sharedParts(call) ? (uint32_t)slices + 1 : sharedParts(call);
   uint32_t columns = (values.cols + ranges - 1) / ranges;
   return (columns + kLeastColumns - 1) / kLeastColumns * kLeastColumns;
 }

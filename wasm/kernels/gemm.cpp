@@ -134,7 +134,7 @@ uint32_t columnsOfPart(const Call& call, uint32_t m, uint32_t n, uint32_t k, uin
   uint32_t columns = affordable > n ? n : (uint32_t)affordable;
   if (columns < kSliceColumns) columns = kSliceColumns;
   // Packing more often is better than workers without work.
-  uint32_t ranges = (call.split + times - 1) / times, splitColumns = (n + ranges - 1) / ranges;
+  uint32_t ranges = (sharedParts(call) + times - 1) / times, splitColumns = (n + ranges - 1) / ranges;
   if (splitColumns < kSplitColumns) splitColumns = kSplitColumns;
   return (least(columns, splitColumns) + kTile - 1) / kTile * kTile;
 }

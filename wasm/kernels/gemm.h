@@ -38,7 +38,7 @@ size_t multiplyScratch();
 void multiply(const Product& product, uint8_t* scratch);
 
 // Columns of y that a part should have, whose m rows all belong to it, when there are n columns and `times` parts of
-// each range: whole tiles, few enough for slices and for `call.split`, not so few that packing x shows.
+// each range: whole tiles, few enough for slices and for all workers, not so few that packing x shows.
 uint32_t columnsOfPart(const Call& call, uint32_t m, uint32_t n, uint32_t k, uint32_t times);
 
 // The two routines behind it.

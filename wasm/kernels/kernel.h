@@ -33,14 +33,18 @@ struct Call {
   // What `workspace` asked for; all workers see it, and it keeps its content from phase to phase. At first it holds
   // whatever an earlier call left there.
   uint8_t* shared;
-  // Parts that a phase should have at least, as far as its work can be cut: more than one where workers share them.
-  uint32_t split;
+  // That share the parts of a phase. Work that can be cut has parts for all of them, and for one no more than slices
+  // of a run need.
+  uint32_t workers;
 
   template <class Attrs>
   const Attrs& attrs() const {
     return *(const Attrs*)attributes;
   }
 };
+
+// Parts for workers that may be slower or start later than others: those that are done early find more.
+inline uint32_t sharedParts(const Call& call) { return call.workers == 1 ? 1 : call.workers * 4; }
 
 // `parts` pieces of about `cost` arithmetic operations each.
 struct Work {
