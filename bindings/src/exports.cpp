@@ -176,8 +176,9 @@ const void* rows_of(const Tensor& tensor, uint64_t rows, uint32_t dtype, Napi::V
 Napi::Value write(const Info& info) {
   const auto& tensor = tensor_of(info);
   const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
-  const void* data = rows_of(*tensor, rows, tensor->dtype, info[3]);
-  must(glimt_tensor_write, tensor->engine->live(), tensor->live(), first_row, rows, tensor->dtype, data);
+  const uint32_t source = code_of(info[3]);
+  const void* data = rows_of(*tensor, rows, source, info[4]);
+  must(glimt_tensor_write, tensor->engine->live(), tensor->live(), first_row, rows, source, data);
   return info.Env().Undefined();
 }
 
@@ -314,7 +315,7 @@ const std::vector<Export>& exports() {
       {"progress", "engine -> size", progress},
       {"allocate", "engine code size size -> tensor", allocate},
       {"free", "tensor -> none", free_tensor},
-      {"write", "tensor size size bytes -> none", write},
+      {"write", "tensor size size code bytes -> none", write},
       {"upload", "tensor size size code bytes -> later size", upload},
       {"read", "tensor size size bytes -> later none", read},
       {"copy", "tensor size tensor size size -> none", copy},

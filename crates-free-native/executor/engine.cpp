@@ -231,10 +231,11 @@ void Engine::trim() {
 
 void Engine::stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding) {
   const auto& buffers = executable.program().buffers;
-  for (size_t index = 0; index < buffers.size(); index++)
-    if (layout.staged[index] < layout.input_bytes)
-      std::memcpy(staging_ + layout.staged[index], binding.host[index],
-                  layout.elements[index] * element_bytes(buffers[index].dtype));
+  for (size_t index = 0; index < buffers.size(); index++) {
+    if (layout.staged[index] >= layout.input_bytes) continue;
+    const program::DType to = buffers[index].dtype, from = binding.rounded[index] ? program::DType::f32 : to;
+    convert_elements(from, binding.host[index], to, staging_ + layout.staged[index], layout.elements[index]);
+  }
   if (layout.input_bytes)
     rt::copy_to_device(stream_, static_cast<char*>(scratch_) + layout.staged_offset, staging_, layout.input_bytes);
 }

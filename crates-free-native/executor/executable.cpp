@@ -261,11 +261,14 @@ void Executable::bind_host(const glimt_binding& bound, uint32_t index, const Lay
   if (buffer.kind == BufferKind::state) refuse("is bound to a host array");
   const auto dtype = static_cast<program::DType>(bound.host_dtype);
   const bool halves = element_bytes(dtype) == 2 && element_bytes(buffer.dtype) == 2;
-  if (dtype != buffer.dtype && !halves)
+  const bool rounded =
+      buffer.kind == BufferKind::input && dtype == program::DType::f32 && element_bytes(buffer.dtype) == 2;
+  if (dtype != buffer.dtype && !halves && !rounded)
     refuse(std::string("is ") + (element_bytes(dtype) == 2 ? "bf16 or f16" : dtype_name(dtype)));
   if (bound.host_elements < layout.elements[index])
     refuse("has " + std::to_string(bound.host_elements) + " elements");
   binding.host[index] = bound.host;
+  binding.rounded[index] = rounded;
 }
 
 void Executable::check_weights(const Engine& engine) {
@@ -308,6 +311,7 @@ Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Bindi
   Layout& layout = find_layout(engine, std::move(symbols), on_host);
   binding.addresses = fixed_addresses_;
   binding.host.assign(program_.buffers.size(), nullptr);
+  binding.rounded.assign(program_.buffers.size(), false);
   binding.key = layouts_.back().first;
   for (uint32_t index : bindable_) {
     const glimt_binding* bound = given[index];

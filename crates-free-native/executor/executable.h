@@ -33,6 +33,8 @@ struct Binding {
   std::vector<void*> addresses;
   // Inputs and outputs in host memory; null for the others.
   std::vector<void*> host;
+  // Inputs whose host memory is float32 and that are narrower: rounded while they are staged.
+  std::vector<bool> rounded;
   // What the run has in common with others that do the same to the same device memory.
   std::string key;
 };

@@ -76,8 +76,9 @@ typedef struct glimt_binding {
   glimt_tensor* tensor;
   uint64_t first_row, rows;
   /*
-   * Host memory, elements of `host_dtype`, `host_elements` of them. For bf16 and f16 either 16-bit dtype serves. Of an
-   * input it is only read; of an output it is written before a run that goes well returns.
+   * Host memory, elements of `host_dtype`, `host_elements` of them. For bf16 and f16 either 16-bit dtype serves, and
+   * for such an input f32, which is rounded (nearest, ties to even). Of an input it is only read; of an output it is
+   * written before a run that goes well returns.
    */
   void* host;
   uint32_t host_dtype;

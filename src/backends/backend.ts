@@ -77,7 +77,8 @@ export interface RunBindings {
   readonly symbols: SymbolValues;
   /**
    * Inputs, states and outputs by name, where the executable is not bound to others. Host arrays serve as inputs, and as outputs that are filled once the run has
-   * ended well, which spares a `read`; elements past the output's stay as they are.
+   * ended well, which spares a `read`; elements past the output's stay as they are. For a bf16 or f16 input a
+   * Float32Array serves too: the engine rounds it (nearest, ties to even) while it takes it in.
    */
   readonly buffers: Readonly<Record<string, Binding>>;
 }
@@ -97,6 +98,7 @@ export interface Engine {
   /** A zeroed tensor. @throws OUT_OF_MEMORY */
   allocate(dtype: DType, rows: number, cols: number): DeviceTensor;
   free(tensor: DeviceTensor): void;
+  /** @param data elements of the tensor's dtype, or float32 for bf16 and f16, which are rounded. @throws INPUT_INVALID */
   write(tensor: DeviceTensor, firstRow: number, data: HostArray): void;
   /** A copy of rows [firstRow, firstRow + rows). */
   read(tensor: DeviceTensor, firstRow?: number, rows?: number): Promise<HostArray>;

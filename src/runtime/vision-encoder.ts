@@ -4,7 +4,6 @@ import type { VisionConfig } from "../config/types.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { numMergedTokens } from "../processor/grid.ts";
 import type { EncoderItem, VisionItem } from "../prompt/vision-items.ts";
-import { fromFloat32 } from "../tensor/convert.ts";
 import {
   encoderItemSpecs,
   mostPaddedFeatures,
@@ -61,7 +60,6 @@ export class VisionEncoder {
    * it. @throws OUT_OF_MEMORY, ABORTED, DISPOSED; nothing stays taken then.
    */
   async encode(items: readonly VisionItem[], { signal, onProgress }: RunOptions = {}): Promise<FeatureRange> {
-    const { backend } = this.#engine;
     const pieces = this.#pieces(items);
     const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
     const range = this.#slab.take(total);
@@ -69,8 +67,7 @@ export class VisionEncoder {
       for (const { work, firstRow, rows } of pieces) {
         const target = range.deviceRows(firstRow, rows);
         if ("embeddings" in work) {
-          const values = fromFloat32(backend.activationDType, work.embeddings);
-          this.#engine.write(target.tensor, target.firstRow, values);
+          this.#engine.write(target.tensor, target.firstRow, work.embeddings);
           continue;
         }
         const report = (share: number) => onProgress?.((firstRow + share * rows) / total);
@@ -119,9 +116,8 @@ export class VisionEncoder {
     options: RunOptions,
   ): Promise<void> {
     const { symbols, inputs } = prepareEncoderInputs(items, this.#config, budget ?? undefined);
-    const pixelValues = fromFloat32(this.#engine.backend.activationDType, inputs.pixelValues);
     const padded = budget && this.#paddedTensor();
-    const buffers = { ...inputs, pixelValues, embeddings: padded ?? rows };
+    const buffers = { ...inputs, embeddings: padded ?? rows };
     await this.#engine.run(this.#executable, { symbols: { ...symbols }, buffers }, options);
     if (padded) this.#engine.copy(rows.tensor, rows.firstRow, { ...rows, tensor: padded, firstRow: 0 });
   }

@@ -128,7 +128,7 @@ async function startRun(addon, program, rows) {
   const engine = await addon.openEngine(0, 0);
   const w = addon.allocate(engine, 0, ${WIDTH}, ${WIDTH});
   const identity = Float32Array.from({ length: ${WIDTH * WIDTH} }, (_, i) => (i % ${WIDTH + 1} === 0 ? 1 : 0));
-  addon.write(w, 0, ${WIDTH}, identity);
+  addon.write(w, 0, ${WIDTH}, 0, identity);
   const executable = addon.load(engine, program, [["w", w]]);
   const y = addon.allocate(engine, 0, rows, ${WIDTH});
   const x = new Float32Array(rows * ${WIDTH}).fill(3);

@@ -15,7 +15,7 @@ import type { ErrorCode } from "../../src/errors.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
-import { toFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 /** y = x wᵀ for each id: y = linear(embed(ids, table), w), with the identity as w. */
@@ -43,6 +43,22 @@ const IDS = Int32Array.of(3, 0);
 const X = Float32Array.of(0.5, 0, 0, 0, 0, 0.25);
 const EXPECTED = Float32Array.of(10.5, 11, 12, 1, 2, 3.25);
 const SYMBOLS = { tokens: 2 };
+/** Exact in bf16 and f16, between two of their values, at ties to either side, near the ends of their ranges. */
+const HALF_WAY = Float32Array.of(
+  ...[
+    0,
+    -0,
+    1,
+    -1.5,
+    1 + 2 ** -8,
+    1 + 3 * 2 ** -8,
+    1 + 2 ** -11,
+    1 + 3 * 2 ** -11,
+    1 + 2 ** -11 + 2 ** -20,
+    -Math.PI,
+  ],
+  ...[2 ** -14, 2 ** -24, 2 ** -25, 3 * 2 ** -25, 30000, Number.POSITIVE_INFINITY],
+);
 
 interface Sample {
   readonly engine: Engine;
@@ -321,6 +337,51 @@ export function engineContract(test: Test, backend: Backend): void {
     await engine.run(executable, { symbols: { tokens: 300 }, buffers: many });
     assert.equal(await engine.read(big, 299, 1), Float32Array.of(1, 2, 3));
   });
+
+  contract("float32 arrays are rounded into bf16 and f16 tensors", async ({ engine }) => {
+    for (const dtype of ["bf16", "f16"] as const) {
+      const tensor = engine.allocate(dtype, 4, HALF_WAY.length / 2);
+      engine.write(tensor, 1, HALF_WAY);
+      assert.equal(await engine.read(tensor, 1, 2), fromFloat32(dtype, HALF_WAY));
+      await rejects(() => engine.write(tensor, 3, HALF_WAY), "INPUT_INVALID", /write/);
+      await rejects(() => engine.write(tensor, 0, new Int32Array(4)), "INPUT_INVALID", /write/);
+    }
+    const indices = engine.allocate("i32", 1, HALF_WAY.length);
+    await rejects(() => engine.write(indices, 0, HALF_WAY), "INPUT_INVALID", /write/);
+  });
+
+  for (const dtype of ["bf16", "f16"] as const) {
+    const query = { op: "add", attrs: {}, activation: dtype, formats: { a: dtype, b: dtype } } as const;
+    contract(`a ${dtype} input may be a float32 array, which is rounded`, async ({ engine }) => {
+      if (!backend.supports(query).ok) return;
+      const builder = createGraphBuilder({ name: "twice", activationDType: dtype, weightDType: () => dtype });
+      const x = builder.input("x", [builder.symbol("rows"), 2], dtype);
+      const executable = engine.load(
+        compileGraph(builder.finish({ y: builder.add({ a: x, b: x }) })),
+        new Map(),
+      );
+      const rows = HALF_WAY.length / 2;
+      const rounded = fromFloat32(dtype, HALF_WAY);
+      const expected = fromFloat32(
+        dtype,
+        toFloat32(dtype, rounded).map((value) => value + value),
+      );
+      for (const bound of [HALF_WAY, Float32Array.of(...HALF_WAY, 1), rounded]) {
+        const y = new Uint16Array(2 * rows);
+        await engine.run(executable, { symbols: { rows }, buffers: { x: bound, y } });
+        assert.equal(y, expected);
+      }
+      const y = new Uint16Array(2 * rows);
+      for (const [buffers, message] of [
+        [{ x: HALF_WAY.subarray(1), y }, /"x" has \d+ elements/],
+        [{ x: new Int32Array(2 * rows), y }, /"x" is i32/],
+        [{ x: HALF_WAY, y: new Float32Array(2 * rows) }, /"y" is f32/],
+      ] as const) {
+        const run = () => engine.run(executable, { symbols: { rows }, buffers });
+        await rejects(run, "INPUT_INVALID", message);
+      }
+    });
+  }
 
   contract("bad bindings are named, and the engine stays usable", async (sample) => {
     const { engine, executable, y } = sample;

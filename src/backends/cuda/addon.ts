@@ -29,8 +29,8 @@ export const SIGNATURES = {
   /** (engine, dtype, rows, cols) */
   allocate: "engine code size size -> tensor",
   free: "tensor -> none",
-  /** (tensor, first row, rows, data in the tensor's dtype) */
-  write: "tensor size size bytes -> none",
+  /** (tensor, first row, rows, dtype of data, data): converts. */
+  write: "tensor size size code bytes -> none",
   /** (tensor, first row, rows, dtype of data, data): converts; how many values are not finite as stored. */
   upload: "tensor size size code bytes -> later size",
   /** (tensor, first row, rows, where to) */

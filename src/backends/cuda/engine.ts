@@ -19,6 +19,7 @@ import type {
 } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkSupport } from "../check-support.ts";
+import { isStorable } from "../host-arrays.ts";
 import type {
   CudaAddon,
   DeviceMemory,
@@ -105,13 +106,14 @@ export class CudaEngine implements Engine {
     const { dtype, rows, cols, handle } = ownedTensor(tensor, this.#alive());
     const count = cols === 0 ? 0 : data.length / cols;
     const fits = Number.isInteger(count) && firstRow >= 0 && firstRow + count <= rows;
-    if (data.constructor !== hostArray(dtype, 0).constructor || !fits) {
+    if (!isStorable(dtype, data) || !fits) {
       throw new GlimtError(
         "INPUT_INVALID",
         `write: a ${data.constructor.name} of ${data.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
       );
     }
-    native(() => this.#addon.write(handle, firstRow, count, data));
+    const source = formatCode(data instanceof Float32Array ? "f32" : dtype);
+    native(() => this.#addon.write(handle, firstRow, count, source, data));
   }
 
   async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {

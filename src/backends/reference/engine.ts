@@ -21,6 +21,7 @@ import { bindWeights } from "../bind-weights.ts";
 import { checkCopy } from "../check-copy.ts";
 import { checkResidents } from "../check-residents.ts";
 import { checkSupport } from "../check-support.ts";
+import { asStored, isStorable } from "../host-arrays.ts";
 import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
 import type { MatrixView } from "./matrix-view.ts";
@@ -72,13 +73,13 @@ export class ReferenceEngine implements Engine {
   write(tensor: DeviceTensor, firstRow: number, values: HostArray): void {
     this.#checkLive();
     const { data, dtype, cols, rows } = this.#memory.owned(tensor);
-    if (values.constructor !== data.constructor || firstRow * cols + values.length > data.length) {
+    if (!isStorable(dtype, values) || firstRow * cols + values.length > data.length) {
       throw new GlimtError(
         "INPUT_INVALID",
         `write: a ${values.constructor.name} of ${values.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
       );
     }
-    data.set(values, firstRow * cols);
+    data.set(asStored(dtype, values), firstRow * cols);
   }
 
   async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {

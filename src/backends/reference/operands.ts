@@ -5,6 +5,7 @@ import type { Program, ProgramBuffer } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import type { Binding, RunBindings } from "../backend.ts";
+import { asStored, isStorable } from "../host-arrays.ts";
 import { MatrixView } from "./matrix-view.ts";
 import type { Memory, ReferenceTensor } from "./memory.ts";
 
@@ -55,9 +56,10 @@ function boundArray(
   if (!binding) return fail("is not bound");
   if (ArrayBuffer.isView(binding) && buffer.kind === "state") return fail("is bound to a host array");
   const { data, dtypes } = bindingData(binding, memory);
-  if (!dtypes.includes(buffer.dtype)) return fail(`is ${dtypes.join(" or ")}`);
+  const rounded = data === binding && buffer.kind === "input" && isStorable(buffer.dtype, data);
+  if (!dtypes.includes(buffer.dtype) && !rounded) return fail(`is ${dtypes.join(" or ")}`);
   if (data.length < rows * cols) return fail(`has ${data.length} elements`);
-  return data;
+  return rounded ? asStored(buffer.dtype, data) : data;
 }
 
 function bindingData(binding: Binding, memory: Memory): { data: HostArray; dtypes: readonly DType[] } {

@@ -16,6 +16,7 @@ import type {
 } from "../backend.ts";
 import { checkCopy } from "../check-copy.ts";
 import { checkSupport } from "../check-support.ts";
+import { asStored, isStorable } from "../host-arrays.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor } from "./memory.ts";
@@ -65,13 +66,13 @@ export class WasmEngine implements Engine {
     const { dtype, rows, cols } = owned;
     const all = memory.elements(dtype, owned, 0, rows * cols);
     const fits = firstRow >= 0 && firstRow * cols + data.length <= all.length;
-    if (data.constructor !== all.constructor || !fits) {
+    if (!isStorable(dtype, data) || !fits) {
       throw new GlimtError(
         "INPUT_INVALID",
         `write: a ${data.constructor.name} of ${data.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
       );
     }
-    all.set(data, firstRow * cols);
+    all.set(asStored(dtype, data), firstRow * cols);
   }
 
   async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
