@@ -8,6 +8,7 @@ import { compileGraph } from "../src/compiler/compile.ts";
 import { weightRows } from "../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../src/graph/builder.ts";
 import type { Value } from "../src/graph/graph.ts";
+import { weightLayouts } from "../src/program/weights.ts";
 import type { HostArray, WeightDType } from "../src/tensor/dtype.ts";
 
 /** Values in -1..1 from a fixed sequence. */
@@ -42,11 +43,14 @@ export async function oneOp(
     activationDType: "f32",
     weightDType: () => weightDType,
   });
-  const program = compileGraph(builder.finish({ y: build(builder) }));
+  const program = compileGraph(builder.finish({ y: build(builder) }), {
+    weightLayout: wasmBackend.weightLayout,
+  });
+  const layouts = weightLayouts(program);
   const stored = new Map<string, DeviceTensor>();
   for (const spec of program.weights) {
-    const { role } = program.buffers.find(({ name }) => name === spec.name) ?? { role: "data" };
-    stored.set(spec.name, await engine.uploadWeight(weightRows(spec, weights[spec.name] ?? []), role));
+    const layout = layouts.get(spec.name) ?? "plain";
+    stored.set(spec.name, await engine.uploadWeight(weightRows(spec, weights[spec.name] ?? []), layout));
   }
   const executable: Executable = engine.load(program, stored);
   const output = engine.allocate("f32", ...shape);

@@ -21,7 +21,7 @@ const layout = "rows";
 const spec = { name: "w", shape, dtype: "bf16", sources: [{ tensor: "w", shape, layout }] } as const;
 const weight = new WeightReader(files, spec, [{ tensor, dtype: "bf16", layout }], 0);
 const engine = await wasmBackend.open();
-const upload = async () => engine.free(await engine.uploadWeight(weight, "data"));
+const upload = async () => engine.free(await engine.uploadWeight(weight, "plain"));
 
 console.log(row("", "ms", "GB/s"));
 const seconds = await fastest("load", upload, 3);

@@ -3,6 +3,7 @@
 import type { InputSpec } from "../../src/graph/op-definition.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import type { Program, ProgramTensor } from "../../src/program/program.ts";
+import { weightUses } from "../../src/program/weights.ts";
 import { evaluateDim, type SymbolValues } from "../../src/tensor/dims.ts";
 import { storageBytes } from "../../src/tensor/storage.ts";
 
@@ -48,12 +49,12 @@ function causalPairs(extents: readonly Extent[]): number {
 
 /** Every weight once, but of tables that are read by row only the rows of `tokens`; and the caches of all sequences. */
 export function bytesRead(program: Program, tokens: number, extents: readonly Extent[]): number {
-  const weights = program.buffers.reduce((sum, { kind, role, rows, cols, dtype }) => {
+  const uses = weightUses(program);
+  const weights = program.buffers.reduce((sum, { kind, rows, cols, dtype }, index) => {
     if (kind !== "weight") return sum;
     const count = evaluateDim(rows, {});
-    return (
-      sum + storageBytes(dtype, role === "rows" ? Math.min(tokens, count) : count, evaluateDim(cols, {}))
-    );
+    const readByRow = uses.get(index)?.has("rows") && !uses.get(index)?.has("matrix");
+    return sum + storageBytes(dtype, readByRow ? Math.min(tokens, count) : count, evaluateDim(cols, {}));
   }, 0);
   const context = extents.reduce((sum, extent) => sum + extent.context, 0);
   return weights + context * cacheBytesPerToken(program);

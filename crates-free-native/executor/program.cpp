@@ -117,12 +117,12 @@ ProgramInfo decode_program(const void* bytes, size_t size) {
   for (uint32_t i = 0; i < buffers; i++) {
     const auto buffer = reader.read<program::Buffer>();
     if (buffer.kind > program::BufferKind::temporary) invalid("a buffer kind does not exist");
-    if (buffer.role > program::BufferRole::rows) invalid("a buffer role does not exist");
-    if (buffer.dtype > program::DType::i32) invalid("a dtype does not exist");
+    if (static_cast<uint32_t>(buffer.dtype) >= program::kFormatCount) invalid("a dtype does not exist");
+    if (buffer.layout != program::Layout::plain) invalid("a weight has the layout of another backend");
     const bool temporary = buffer.kind == program::BufferKind::temporary;
     if (temporary && (buffer.slot < 0 || static_cast<uint32_t>(buffer.slot) >= result.slot_count))
       invalid("slot " + std::to_string(buffer.slot) + " does not exist");
-    result.buffers.push_back({buffer.kind, buffer.role, buffer.dtype, buffer.slot,
+    result.buffers.push_back({buffer.kind, buffer.dtype, buffer.slot,
                               reader.string(buffer.name, buffer.nameLength), decode_dim(buffer.rows, symbols),
                               decode_dim(buffer.cols, symbols)});
   }
@@ -135,10 +135,6 @@ ProgramInfo decode_program(const void* bytes, size_t size) {
   }
   for (uint32_t i = 0; i < instructions; i++) result.instructions.push_back(decode_instruction(reader, tensors));
   return result;
-}
-
-size_t element_bytes(program::DType dtype) {
-  return dtype == program::DType::bf16 || dtype == program::DType::f16 ? 2 : 4;
 }
 
 const char* dtype_name(program::DType dtype) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "glimt_program.gen.h"
+#include "glimt_storage.h"
 
 namespace glimt {
 
@@ -17,7 +18,6 @@ struct Dim {
 
 struct BufferInfo {
   program::BufferKind kind;
-  program::BufferRole role;
   program::DType dtype;
   int32_t slot;
   std::string name;
@@ -56,7 +56,7 @@ struct ProgramInfo {
 // Throws PROGRAM_INVALID when the bytes are of another version, truncated or inconsistent.
 ProgramInfo decode_program(const void* bytes, size_t size);
 
-size_t element_bytes(program::DType dtype);
+constexpr size_t element_bytes(program::DType dtype) { return storageBytes(dtype, 1, 1); }
 const char* dtype_name(program::DType dtype);
 
 }  // namespace glimt

@@ -1,5 +1,5 @@
 /** The programs of a checkpoint's model, with its weights stored as asked or as the checkpoint has them. */
-import type { Backend } from "../backends/backend.ts";
+import type { CompileTarget } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CompileOptions } from "../compiler/compile.ts";
 import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
@@ -8,7 +8,7 @@ import { storedWeightDType } from "./weight-dtype.ts";
 
 /** For a backend that was probed. Reads no weights. @throws GRAPH_INVALID */
 export function compileCheckpoint(
-  backend: Pick<Backend, "activationDType" | "supports">,
+  backend: CompileTarget,
   checkpoint: Checkpoint,
   dtype?: WeightDType | undefined,
   compile?: CompileOptions,

@@ -3,8 +3,10 @@
 import type { NodeQuery } from "../graph/node-query.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import type { ChooseLayout } from "../program/weights.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, HostArray, WeightDType } from "../tensor/dtype.ts";
+import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
 
 export type BackendName = "reference" | "wasm" | "cuda";
 
@@ -30,14 +32,21 @@ export interface Backend {
   readonly replaysRuns?: boolean;
   /** Whether it can run a node. @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
   supports(query: NodeQuery): Answer;
+  /** The layout that its kernels read a weight in: what programs for it are compiled with. */
+  readonly weightLayout: ChooseLayout;
   probe(): Promise<Probe>;
   /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for more than one thread. */
   open(options?: EngineOptions): Promise<Engine>;
 }
 
-/** Memory on a device. Matrices are [rows, cols], row-major unless it is a packed weight. */
+/** What programs are compiled for: nothing of it needs an open engine. */
+export type CompileTarget = Pick<Backend, "activationDType" | "supports" | "weightLayout">;
+
+/** Memory on a device: a matrix [rows, cols]. */
 export interface DeviceTensor {
-  readonly dtype: DType;
+  readonly dtype: StorageFormat;
+  /** Whatever is no weight is plain. */
+  readonly layout: WeightLayout;
   readonly rows: number;
   readonly cols: number;
   readonly bytes: number;
@@ -107,9 +116,12 @@ export interface Engine {
    * must not overlap. @throws INPUT_INVALID
    */
   copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void;
-  /** Stores a weight as `source.spec.dtype`, packed for the role it has in programs. @throws OUT_OF_MEMORY */
-  uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<DeviceTensor>;
-  /** @throws PROGRAM_INVALID when a weight is missing or of another shape, BACKEND_UNAVAILABLE for an op it lacks. */
+  /**
+   * Stores a weight as `source.spec.dtype` in the layout that programs read it in.
+   * @throws OUT_OF_MEMORY; INPUT_INVALID for a layout that the engine lacks.
+   */
+  uploadWeight(source: WeightRows, layout: WeightLayout): Promise<DeviceTensor>;
+  /** @throws PROGRAM_INVALID when a weight is missing or of another shape or layout, BACKEND_UNAVAILABLE for an op it lacks. */
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable;
   /**
    * What later runs start from, in place of what was bound before; a run's own bindings override it by name. The

@@ -5,13 +5,13 @@ import type { DeviceTensor } from "./backend.ts";
 
 /**
  * By buffer index; null for buffers that are no weight.
- * @throws PROGRAM_INVALID naming a weight that is missing, or of another dtype or shape.
+ * @throws PROGRAM_INVALID naming a weight that is missing, or of another dtype, shape or layout.
  */
 export function bindWeights(
   program: VerifiedProgram,
   weights: ReadonlyMap<string, DeviceTensor>,
 ): (DeviceTensor | null)[] {
-  return program.buffers.map(({ kind, name, dtype, rows, cols }) => {
+  return program.buffers.map(({ kind, name, dtype, layout, rows, cols }) => {
     if (kind !== "weight") return null;
     const tensor = weights.get(name);
     const fail = (found: string): never => {
@@ -21,6 +21,7 @@ export function bindWeights(
     if (tensor.dtype !== dtype || tensor.rows !== rows || tensor.cols !== cols) {
       fail(`is ${tensor.dtype}[${tensor.rows}, ${tensor.cols}], expected ${dtype}[${rows}, ${cols}]`);
     }
+    if (tensor.layout !== layout) fail(`was uploaded in ${tensor.layout}, expected ${layout}`);
     return tensor;
   });
 }

@@ -2,6 +2,7 @@
 import type { Graph } from "../graph/graph.ts";
 import type { Supports } from "../graph/node-query.ts";
 import { type VerifiedProgram, verifyProgram } from "../program/verify-program.ts";
+import type { ChooseLayout } from "../program/weights.ts";
 import { lowerGraph } from "./lower.ts";
 import type { SizeHints } from "./memory-plan.ts";
 import { expandCompositions, fuseCompositions } from "./passes/fuse-compositions.ts";
@@ -25,13 +26,16 @@ export interface CompileOptions {
   readonly passes?: readonly Pass[];
   /** Nodes for which this answers false are not fused, and expanded into simpler ones where they are compositions. */
   readonly supports?: Supports;
+  /** The layouts that the backend wants its weights in; without it all are plain. */
+  readonly weightLayout?: ChooseLayout;
   /** Typical symbol values, to weigh the memory plan. */
   readonly sizeHints?: SizeHints;
 }
 
 /** @throws GRAPH_INVALID when the graph, or what a pass made of it, breaks a rule. */
 export function compileGraph(graph: Graph, options: CompileOptions = {}): VerifiedProgram {
-  return verifyProgram(lowerGraph(optimizeGraph(graph, options), options.sizeHints ?? {}));
+  const { sizeHints = {}, weightLayout = () => "plain" } = options;
+  return verifyProgram(lowerGraph(optimizeGraph(graph, options), sizeHints, weightLayout));
 }
 
 /** The graph after all passes: what `compileGraph` lowers. */

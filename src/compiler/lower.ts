@@ -8,14 +8,8 @@ import type { Graph, Node, Value, ValueId } from "../graph/graph.ts";
 import type { OpDefinition } from "../graph/op-definition.ts";
 import { OPS } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import type {
-  BufferKind,
-  BufferRole,
-  Instruction,
-  Program,
-  ProgramBuffer,
-  ProgramTensor,
-} from "../program/program.ts";
+import type { BufferKind, Instruction, Program, ProgramBuffer, ProgramTensor } from "../program/program.ts";
+import { type ChooseLayout, weightUses } from "../program/weights.ts";
 import type { Dim, Shape } from "../tensor/dims.ts";
 import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
 
@@ -26,36 +20,17 @@ interface Place {
   readonly rowStride: number;
 }
 
-export function lowerGraph(graph: Graph, sizeHints: SizeHints): Program {
+export function lowerGraph(graph: Graph, sizeHints: SizeHints, chooseLayout: ChooseLayout): Program {
   const places = placeValues(graph);
   const roots = [...new Set(usedValues(graph).map((id) => (places.get(id) as Place).root))].sort(
     (a, b) => a - b,
   );
   const bufferIndex = new Map(roots.map((id, index) => [id, index]));
   const outputNames = outputBuffers(graph, places);
-  const roles = weightRoles(graph);
   const weights: WeightSpec[] = [];
 
   const lifetimes = temporaryLifetimes(graph, places, new Set(outputNames.keys()));
   const { slots, slotCount } = assignSlots(lifetimes, sizeHints);
-  const buffers = roots.map((id): ProgramBuffer => {
-    const value = graph.values[id] as Value;
-    const { origin } = value;
-    if (origin.kind === "weight") weights.push(origin.spec);
-    const kind: BufferKind =
-      origin.kind !== "computed" ? origin.kind : outputNames.has(id) ? "output" : "temporary";
-    const [rows, cols] = matrixShape(value.shape);
-    return {
-      name: outputNames.get(id) ?? value.name,
-      kind,
-      role: roles.get(id) ?? "data",
-      dtype: value.dtype,
-      rows,
-      cols,
-      slot: slots.get(id) ?? -1,
-    };
-  });
-
   const tensors = new TensorTable();
   const operand = (id: ValueId): number => {
     const place = places.get(id) as Place;
@@ -74,6 +49,25 @@ export function lowerGraph(graph: Graph, sizeHints: SizeHints): Program {
         scope: node.scope,
       }),
     );
+  const uses = weightUses({ tensors: tensors.all, instructions });
+  const buffers = roots.map((id, index): ProgramBuffer => {
+    const value = graph.values[id] as Value;
+    const { origin } = value;
+    if (origin.kind === "weight") weights.push(origin.spec);
+    const kind: BufferKind =
+      origin.kind !== "computed" ? origin.kind : outputNames.has(id) ? "output" : "temporary";
+    const [rows, cols] = matrixShape(value.shape);
+    return {
+      name: outputNames.get(id) ?? value.name,
+      kind,
+      layout: kind === "weight" ? chooseLayout(value.dtype, uses.get(index) ?? new Set()) : "plain",
+      dtype: value.dtype,
+      rows,
+      cols,
+      slot: slots.get(id) ?? -1,
+    };
+  });
+
   const symbols = [
     ...new Set([...buffers, ...tensors.all].flatMap(({ rows, cols }) => [rows, cols].flatMap(symbolOf))),
   ];
@@ -208,18 +202,6 @@ function outputBuffers(graph: Graph, places: Map<ValueId, Place>): Map<ValueId, 
     names.set(place.root, name);
   }
   return names;
-}
-
-/** "matrix" wins where a weight is used both ways (tied embeddings). */
-function weightRoles(graph: Graph): Map<ValueId, BufferRole> {
-  const roles = new Map<ValueId, BufferRole>();
-  for (const node of graph.nodes) {
-    for (const [name, { kind }] of Object.entries(definitionOf(node).inputs)) {
-      const id = node.inputs[name] as ValueId;
-      if (kind === "matrix" || (kind === "rows" && !roles.has(id))) roles.set(id, kind);
-    }
-  }
-  return roles;
 }
 
 function usedValues(graph: Graph): ValueId[] {

@@ -72,10 +72,11 @@ function printInstruction(
 
 function printTensor(program: Program, index: number): string {
   const { buffer, rows, cols, colOffset, rowStride } = program.tensors[index] as ProgramTensor;
-  const { name, kind, dtype, slot } = program.buffers[buffer]!;
+  const { name, kind, dtype, layout, slot } = program.buffers[buffer]!;
   const place = kind === "temporary" ? `s${slot}#${buffer}` : name;
   const view = rowStride === 0 ? "" : `@${colOffset}/${rowStride}`;
-  return `${place}${view}:${dtype}[${formatDim(rows)}, ${formatDim(cols)}]`;
+  const tiled = layout === "plain" ? "" : ` ${layout}`;
+  return `${place}${view}:${dtype}${tiled}[${formatDim(rows)}, ${formatDim(cols)}]`;
 }
 
 function printAttrs(op: OpName, values: readonly number[]): string {

@@ -5,6 +5,7 @@ import { compileGraph } from "../compiler/compile.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Program, ProgramBuffer } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import { weightLayouts } from "../program/weights.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
@@ -22,13 +23,14 @@ export interface CaseRun {
 
 /** The case's graph as it is, without fusion; a fused op that the backend lacks is its composition. */
 export function caseProgram(
-  { supports }: Pick<Backend, "supports">,
+  { supports, weightLayout }: Pick<Backend, "supports" | "weightLayout">,
   test: OpCase,
   activation: DType,
 ): VerifiedProgram {
   return compileGraph(caseGraph(test, activation), {
     passes: [],
     supports: (query) => supports(query).ok,
+    weightLayout,
   });
 }
 
@@ -103,11 +105,12 @@ async function uploadWeights(
   test: OpCase,
 ): Promise<Map<string, DeviceTensor>> {
   const weights = new Map<string, DeviceTensor>();
+  const layouts = weightLayouts(program);
   for (const spec of program.weights) {
     const size = spec.shape.reduce((product, dim) => product * dim, 1);
     const values = spec.name.startsWith(ZEROS) ? new Float32Array(size) : operandValues(test, spec.name);
-    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
-    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values), role));
+    const layout = layouts.get(spec.name) ?? "plain";
+    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values), layout));
   }
   return weights;
 }

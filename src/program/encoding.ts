@@ -7,7 +7,8 @@ import type { AttrSpec } from "../graph/op-definition.ts";
 import { OPS, type OpName, opByCode } from "../graph/ops.ts";
 import type { Dim } from "../tensor/dims.ts";
 import { DTYPES } from "../tensor/dtype.ts";
-import { BUFFER_KINDS, BUFFER_ROLES, PROGRAM_VERSION } from "./program.ts";
+import { formatCode, STORAGE_FORMATS, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
+import { BUFFER_KINDS, PROGRAM_VERSION } from "./program.ts";
 import { type VerifiedProgram, verifyProgram } from "./verify-program.ts";
 
 export const PROGRAM_MAGIC = 0x504d4c47; // "GLMP"
@@ -40,10 +41,10 @@ export function encodeProgram(program: VerifiedProgram): Uint8Array {
   const nameOffset = strings.add(program.name)[0];
   push(PROGRAM_MAGIC, PROGRAM_VERSION, 0, 0, nameOffset);
   push(program.symbols.length, program.buffers.length, program.tensors.length, program.instructions.length);
-  push(program.slotCount, DTYPES.indexOf(program.activation));
+  push(program.slotCount, formatCode(program.activation));
   for (const symbol of program.symbols) push(...strings.add(symbol));
   for (const buffer of program.buffers) {
-    push(BUFFER_KINDS.indexOf(buffer.kind), BUFFER_ROLES.indexOf(buffer.role), DTYPES.indexOf(buffer.dtype));
+    push(BUFFER_KINDS.indexOf(buffer.kind), WEIGHT_LAYOUTS.indexOf(buffer.layout), formatCode(buffer.dtype));
     push(buffer.slot, ...strings.add(buffer.name));
     pushDim(buffer.rows);
     pushDim(buffer.cols);
@@ -99,12 +100,12 @@ export function decodeProgram(bytes: Uint8Array): VerifiedProgram {
   };
   const buffers = repeat(bufferCount, () => {
     const kind = at(BUFFER_KINDS, reader.u32(), "buffer kind");
-    const role = at(BUFFER_ROLES, reader.u32(), "buffer role");
-    const dtype = at(DTYPES, reader.u32(), "dtype");
+    const layout = at(WEIGHT_LAYOUTS, reader.u32(), "layout");
+    const dtype = at(STORAGE_FORMATS, reader.u32(), "dtype");
     const slot = reader.i32();
     return {
       kind,
-      role,
+      layout,
       dtype,
       slot,
       name: reader.string(reader.u32(), reader.u32()),

@@ -1,14 +1,21 @@
 /** Writes the C++ header that the native executors decode a program with, from the op table and the encoding. */
 import type { AttrSpec } from "../graph/op-definition.ts";
 import { OP_NAMES, OPS } from "../graph/ops.ts";
-import { DTYPES } from "../tensor/dtype.ts";
+import {
+  FORMATS,
+  type FormatRow,
+  groupBytes,
+  LAYOUTS,
+  STORAGE_FORMATS,
+  WEIGHT_LAYOUTS,
+} from "../tensor/storage.ts";
 import * as encoding from "./encoding.ts";
-import { BUFFER_KINDS, BUFFER_ROLES, PROGRAM_VERSION } from "./program.ts";
+import { BUFFER_KINDS, PROGRAM_VERSION } from "./program.ts";
 
 /** The whole text of glimt_program.gen.h. */
 export function programHeader(): string {
   return [
-    "// Generated from src/graph/ops.ts and src/program/encoding.ts by `npm run generate`. Do not edit.",
+    "// Generated from src/graph/ops.ts, src/program/encoding.ts and src/tensor/storage.ts by `npm run generate`. Do not edit.",
     "#pragma once",
     "#include <cstdint>",
     "",
@@ -18,9 +25,14 @@ export function programHeader(): string {
     `constexpr uint32_t kVersion = ${PROGRAM_VERSION};`,
     `constexpr uint32_t kNoSymbol = ${hex(encoding.NO_SYMBOL)};`,
     "",
-    enumeration("DType", DTYPES),
+    enumeration("DType", STORAGE_FORMATS),
+    formatTable(),
+    enumeration("Layout", WEIGHT_LAYOUTS),
+    `constexpr uint32_t kLayoutCount = ${WEIGHT_LAYOUTS.length};`,
+    "// Rows of a tile, by layout.",
+    `constexpr uint32_t kLayoutTileRows[] = {${WEIGHT_LAYOUTS.map((name) => LAYOUTS[name].tileRows).join(", ")}};`,
+    "",
     enumeration("BufferKind", BUFFER_KINDS),
-    enumeration("BufferRole", BUFFER_ROLES),
     struct("Header", [
       "uint32_t magic, version, words, stringBytes, name;",
       "uint32_t symbolCount, bufferCount, tensorCount, instructionCount, slotCount;",
@@ -34,7 +46,7 @@ export function programHeader(): string {
     sizeCheck("Dim", encoding.DIM_WORDS),
     struct("Buffer", [
       "BufferKind kind;",
-      "BufferRole role;",
+      "Layout layout;",
       "DType dtype;",
       "int32_t slot;",
       "uint32_t name, nameLength;",
@@ -50,6 +62,24 @@ export function programHeader(): string {
     sizeCheck("Instruction", encoding.INSTRUCTION_WORDS),
     ...OP_NAMES.filter((name) => !("view" in OPS[name])).map(opDeclaration),
     "}  // namespace glimt::program",
+    "",
+  ].join("\n");
+}
+
+/** The numbers that glimt_storage.h computes bytes with. */
+function formatTable(): string {
+  const rows = STORAGE_FORMATS.map((name) => {
+    const { bits, group }: FormatRow = FORMATS[name];
+    const cols = group?.cols === "all" ? 0 : (group?.cols ?? 0);
+    return `  {${[bits, group?.rows ?? 0, cols, group ? groupBytes(group) : 0].join(", ")}},  // ${name}`;
+  });
+  return [
+    "// Bits of an element; groupBytes stand beside each groupRows x groupCols of them, groupCols 0 being the whole row.",
+    struct("Format", ["uint32_t bits, groupRows, groupCols, groupBytes;"]),
+    "constexpr Format kFormats[] = {",
+    ...rows,
+    "};",
+    `constexpr uint32_t kFormatCount = ${rows.length};`,
     "",
   ].join("\n");
 }

@@ -7,6 +7,7 @@ import type { OpName } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Dim } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
+import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
 
 /** Raised whenever a reader of older bytes would go wrong. */
 export const PROGRAM_VERSION = 2;
@@ -14,19 +15,13 @@ export const PROGRAM_VERSION = 2;
 export const BUFFER_KINDS = ["weight", "state", "input", "output", "temporary"] as const;
 export type BufferKind = (typeof BUFFER_KINDS)[number];
 
-/**
- * How the contents are read, so that a backend can choose their layout.
- * matrix: the w of a linear, may be packed. rows: read by row. data: plain row-major.
- */
-export const BUFFER_ROLES = ["data", "matrix", "rows"] as const;
-export type BufferRole = (typeof BUFFER_ROLES)[number];
-
 export interface ProgramBuffer {
   /** Unique for all kinds but temporary. */
   readonly name: string;
   readonly kind: BufferKind;
-  readonly role: BufferRole;
-  readonly dtype: DType;
+  /** "plain" for all kinds but weight. */
+  readonly layout: WeightLayout;
+  readonly dtype: StorageFormat;
   readonly rows: Dim;
   readonly cols: Dim;
   /** Temporaries with the same slot share memory; -1 for other kinds. */

@@ -2,13 +2,8 @@
 import { GlimtError } from "../errors.ts";
 import { type Dim, dimsEqual, formatShape } from "../tensor/dims.ts";
 import { DTYPES } from "../tensor/dtype.ts";
-import {
-  BUFFER_KINDS,
-  BUFFER_ROLES,
-  type Program,
-  type ProgramBuffer,
-  type ProgramTensor,
-} from "./program.ts";
+import { STORAGE_FORMATS, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
+import { BUFFER_KINDS, type Program, type ProgramBuffer, type ProgramTensor } from "./program.ts";
 
 /** Sizes travel as 32-bit words, and kernels count in signed ones. */
 const SIZE_LIMIT = 2 ** 31;
@@ -38,16 +33,16 @@ export function verifyDeclarations(program: Program): void {
 }
 
 function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program): string | null {
-  const { kind, role, dtype, rows, cols, slot } = buffer;
+  const { kind, layout, dtype, rows, cols, slot } = buffer;
   if (!BUFFER_KINDS.includes(kind)) return "is of no known kind";
-  if (!BUFFER_ROLES.includes(role)) return `has no known role (${role})`;
-  if (!DTYPES.includes(dtype)) return `has no known dtype (${dtype})`;
+  if (!WEIGHT_LAYOUTS.includes(layout)) return `has no known layout (${layout})`;
+  if (!STORAGE_FORMATS.includes(dtype)) return `has no known dtype (${dtype})`;
   const bad = [rows, cols].map((dim) => dimComplaint(dim, symbols)).find(Boolean);
   if (bad) return bad;
   if (kind === "weight" && (typeof rows !== "number" || typeof cols !== "number")) {
     return `is ${formatShape([rows, cols])}, and a weight has one size`;
   }
-  if (kind !== "weight" && role !== "data") return `has the role ${role}, which only weights have`;
+  if (kind !== "weight" && layout !== "plain") return `lies in ${layout}, which only weights do`;
   if (kind !== "temporary") return slot === -1 ? null : `has slot ${slot}, which only temporaries have`;
   return Number.isInteger(slot) && slot >= 0 && slot < slotCount
     ? null

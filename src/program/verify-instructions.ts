@@ -131,14 +131,13 @@ function layoutComplaint(kind: OperandKind, tensor: ProgramTensor, buffer: Progr
   if (kind !== "activation" && !isContiguous(tensor)) return `is a ${kind} with gaps.`;
   if (kind === "state" && tensor.colOffset !== 0) return "is a part of its state.";
   if (kind !== "matrix" && kind !== "rows") {
-    return buffer.role === "data" ? null : `is a weight stored for another use (${buffer.role}).`;
+    return buffer.layout === "plain" ? null : `lies in ${buffer.layout}, expected plain.`;
   }
   const whole =
     isContiguous(tensor) &&
     tensor.colOffset === 0 &&
     shapesEqual([tensor.rows, tensor.cols], [buffer.rows, buffer.cols]);
   if (buffer.kind !== "weight" || !whole) return "is no whole weight.";
-  if (kind === "matrix" && buffer.role !== "matrix") return `has the role ${buffer.role}, expected matrix.`;
   return null;
 }
 

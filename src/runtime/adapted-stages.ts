@@ -5,6 +5,7 @@ import { compileGraph, DEFAULT_PASSES } from "../compiler/compile.ts";
 import { type ActiveAdapter, applyAdapters } from "../compiler/passes/apply-adapters.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import { weightLayouts } from "../program/weights.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import type { Stages } from "./open-stages.ts";
 import { openRunners, type StageRunners } from "./stage-runners.ts";
@@ -77,8 +78,8 @@ export class AdaptedStagesOpener {
   }
 
   async #upload(program: VerifiedProgram, spec: WeightSpec, adapter: Adapter): Promise<Held> {
-    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
-    const tensor = await this.#stages.engine.uploadWeight(adapterRows(adapter, spec), role);
+    const layout = weightLayouts(program).get(spec.name) ?? "plain";
+    const tensor = await this.#stages.engine.uploadWeight(adapterRows(adapter, spec), layout);
     const held = { tensor, users: 0 };
     this.#held.set(spec.name, held);
     return held;

@@ -1,5 +1,5 @@
 /** The programs of a model's stages, compiled once and kept: to be loaded on an engine, planned with, and varied. */
-import type { Backend } from "../backends/backend.ts";
+import type { CompileTarget } from "../backends/backend.ts";
 import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
@@ -29,12 +29,16 @@ export interface StageCompileOptions {
 
 /** For a backend that was probed; fused ops that it lacks are expanded. @throws GRAPH_INVALID, BACKEND_UNAVAILABLE */
 export function compileStages(
-  backend: Pick<Backend, "activationDType" | "supports">,
+  backend: CompileTarget,
   config: ModelConfig,
   { weightDType, compile: asked }: StageCompileOptions,
 ): CompiledModel {
-  const { activationDType } = backend;
-  const compile: CompileOptions = { supports: (query) => backend.supports(query).ok, ...asked };
+  const { activationDType, weightLayout } = backend;
+  const compile: CompileOptions = {
+    supports: (query) => backend.supports(query).ok,
+    weightLayout,
+    ...asked,
+  };
   const stages = modelStages(config, { activationDType, weightDType, pageSize: DEFAULT_PAGE_SIZE });
   return {
     config,

@@ -2,6 +2,7 @@
 import type { Backend, DeviceTensor, Engine, EngineOptions, WeightRows } from "../backends/backend.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import { weightLayouts } from "../program/weights.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type CompiledModel, DEFAULT_PAGE_SIZE } from "./compile-stages.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
@@ -76,15 +77,13 @@ async function uploadWeights(
   rows: readonly WeightRows[],
   report: (progress: Pick<LoadProgress, "loadedBytes" | "weight">) => void,
 ): Promise<Map<string, DeviceTensor>> {
-  const roles = new Map(
-    programs.flatMap(({ buffers }) => buffers.map(({ name, role }) => [name, role] as const)),
-  );
+  const layouts = weightLayouts(...programs);
   const uploaded = new Map<string, DeviceTensor>();
   let loadedBytes = 0;
   report({ loadedBytes });
   for (const weight of rows) {
     const { name } = weight.spec;
-    uploaded.set(name, await engine.uploadWeight(weight, roles.get(name) ?? "data"));
+    uploaded.set(name, await engine.uploadWeight(weight, layouts.get(name) ?? "plain"));
     loadedBytes += checkpointBytes(weight);
     report({ loadedBytes, weight: name });
   }

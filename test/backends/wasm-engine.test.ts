@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
+import { WEIGHT_LAYOUTS } from "../../src/tensor/storage.ts";
 import { deepProgram, failure, indexProgram, programOf, uploadAll, wave } from "./wasm-sample.ts";
 
 test("a long run lets timers run, reports rising progress, and can be aborted and repeated", async () => {
@@ -156,14 +157,14 @@ test("temporaries that can not be held are OUT_OF_MEMORY", async () => {
 test("weights that are not finite, or not in f16, are refused by name and leave nothing behind", async () => {
   const engine = await wasmBackend.open();
   const spec = (dtype: "f32" | "f16") => ({ name: "layer.w", shape: [3, 5], dtype, sources: [] });
-  for (const [dtype, value, role] of [
-    ["f32", Number.NaN, "matrix"],
-    ["f32", Number.POSITIVE_INFINITY, "data"],
-    ["f16", 70000, "matrix"],
-    ["f16", -70000, "rows"],
+  for (const [dtype, value, layout] of [
+    ["f32", Number.NaN, "tiles8"],
+    ["f32", Number.POSITIVE_INFINITY, "plain"],
+    ["f16", 70000, "tiles8"],
+    ["f16", -70000, "plain"],
   ] as const) {
     const source = weightRows(spec(dtype), new Float32Array(15).fill(1).fill(value, 14), "f32");
-    const { code, message } = await failure(() => engine.uploadWeight(source, role));
+    const { code, message } = await failure(() => engine.uploadWeight(source, layout));
     assert.is(code, "WEIGHTS_INVALID");
     assert.match(message, /"layer\.w" has 1 values/);
   }
@@ -173,19 +174,19 @@ test("weights that are not finite, or not in f16, are refused by name and leave 
 
 test("a reader that fails leaves nothing behind", async () => {
   const engine = await wasmBackend.open();
-  for (const role of ["matrix", "data"] as const) {
+  for (const layout of WEIGHT_LAYOUTS) {
     const spec = { name: "w", shape: [20, 5], dtype: "f32", sources: [] } as const;
     const source = {
       ...weightRows(spec, new Float32Array(100)),
       readRows: () => Promise.reject(new Error("disk")),
     };
-    assert.match((await failure(() => engine.uploadWeight(source, role))).message, /disk/);
+    assert.match((await failure(() => engine.uploadWeight(source, layout))).message, /disk/);
   }
   assert.is(engine.liveBytes, 0);
   engine.dispose();
 });
 
-test("loading holds the weight and a small staging block, and packing survives many chunks", async () => {
+test("loading holds the weight and a small staging block, and tiles survive many chunks", async () => {
   const engine = await wasmBackend.open();
   const [rows, cols] = [1301, 2048];
   const program = programOf((builder) => ({
@@ -203,7 +204,7 @@ test("loading holds the weight and a small staging block, and packing survives m
       return source.readRows(first, count, into);
     },
   };
-  const w = await engine.uploadWeight(watched, "matrix");
+  const w = await engine.uploadWeight(watched, "tiles8");
   assert.ok(reads > 1, `${reads} reads`);
   assert.ok(peak <= w.bytes + (5 << 20), `${peak} bytes for a weight of ${w.bytes}`);
   assert.is(engine.liveBytes, w.bytes);

@@ -23,12 +23,12 @@ import {
   wave,
 } from "./wasm-sample.ts";
 
-test("a weight uploaded for another role is refused", async () => {
+test("a weight uploaded in another layout is refused", async () => {
   const engine = await wasmBackend.open();
   const program = deepProgram(16, 1);
   const source = weightRows(program.weights[0] as WeightSpec, new Float32Array(256));
-  const weights = new Map([["w", await engine.uploadWeight(source, "rows")]]);
-  assert.match((await failure(() => engine.load(program, weights))).message, /role matrix/);
+  const weights = new Map([["w", await engine.uploadWeight(source, "plain")]]);
+  assert.match((await failure(() => engine.load(program, weights))).message, /in plain, expected tiles8/);
   engine.dispose();
 });
 
@@ -178,7 +178,7 @@ for (const [name, build, inputs] of SLICED) {
     const memory = new WasmMemory(kernels);
     const program = build();
     const weights = await uploadAll(
-      { uploadWeight: (source, role) => uploadWeight(kernels, memory, source, role === "matrix") },
+      { uploadWeight: (source, layout) => uploadWeight(kernels, memory, source, layout) },
       program,
       (_, size) => wave(size, 5),
     );

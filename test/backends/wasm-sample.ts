@@ -1,5 +1,6 @@
 /** Small programs that the tests of the WebAssembly backend run. */
 import type { DeviceTensor, Engine } from "../../src/backends/backend.ts";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { instantiateKernels, type KernelExports } from "../../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../../src/backends/wasm/variants.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
@@ -7,6 +8,7 @@ import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
+import { weightLayouts } from "../../src/program/weights.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 /** An instance of the module that this host runs. */
@@ -25,7 +27,10 @@ export function programOf(
     activationDType: "f32",
     weightDType: () => weightDType,
   });
-  return compileGraph(builder.finish(build(builder)), { passes: [] });
+  return compileGraph(builder.finish(build(builder)), {
+    passes: [],
+    weightLayout: wasmBackend.weightLayout,
+  });
 }
 
 /** y = depth times linear(x, w) for [tokens, width] rows. */
@@ -54,10 +59,11 @@ export async function uploadAll(
   values: (name: string, size: number) => ArrayLike<number>,
 ): Promise<Map<string, DeviceTensor>> {
   const weights = new Map<string, DeviceTensor>();
+  const layouts = weightLayouts(program);
   for (const spec of program.weights) {
-    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
+    const layout = layouts.get(spec.name) ?? "plain";
     const size = spec.shape.reduce((product, dim) => product * dim, 1);
-    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values(spec.name, size)), role));
+    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values(spec.name, size)), layout));
   }
   return weights;
 }

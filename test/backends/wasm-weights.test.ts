@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../../src/tensor/dtype.ts";
+import { WEIGHT_LAYOUTS } from "../../src/tensor/storage.ts";
 import { programOf } from "./wasm-sample.ts";
 
 const DTYPES = [
@@ -22,7 +23,7 @@ for (const [dtype, widen, narrow] of DTYPES) {
         const x = builder.input("x", [rows, 1], "f32");
         return { y: builder.linear({ x, w: builder.weight("w", [finite.length, 1]) }) };
       }, dtype);
-      const w = await engine.uploadWeight(weightRows(spec, finite), "matrix");
+      const w = await engine.uploadWeight(weightRows(spec, finite), "tiles8");
       const y = engine.allocate("f32", rows, finite.length);
       const executable = engine.load(program, new Map([["w", w]]));
       await engine.run(executable, { symbols: {}, buffers: { x: new Float32Array(rows).fill(1), y } });
@@ -32,8 +33,8 @@ for (const [dtype, widen, narrow] of DTYPES) {
     });
   }
 
-  for (const role of ["matrix", "rows"] as const) {
-    test(`f32 values stored as ${dtype} (${role}) are the nearest, ties to even, and embed reads them`, async () => {
+  for (const layout of WEIGHT_LAYOUTS) {
+    test(`f32 values stored as ${dtype} (${layout}) are the nearest, ties to even, and embed reads them`, async () => {
       const engine = await wasmBackend.open();
       const [count, cols] = [4000, 5];
       const values = Float32Array.from({ length: count * cols }, (_, index) => {
@@ -44,14 +45,19 @@ for (const [dtype, widen, narrow] of DTYPES) {
       });
       const program = programOf((builder) => {
         const ids = builder.input("ids", [count], "i32");
-        return { y: builder.embed({ ids, table: builder.weight("w", [count, cols]) }) };
+        const table = builder.weight("w", [count, cols]);
+        const y = builder.embed({ ids, table });
+        if (layout === "plain") return { y };
+        // Tied embeddings: the linear asks for tiles.
+        return { y, logits: builder.linear({ x: builder.input("x", [1, cols], "f32"), w: table }) };
       }, dtype);
       const shaped = { ...spec, shape: [count, cols] };
-      const table = await engine.uploadWeight(weightRows(shaped, values, "f32"), role);
+      const table = await engine.uploadWeight(weightRows(shaped, values, "f32"), layout);
       const y = engine.allocate("f32", count, cols);
+      const tied = layout === "plain" ? {} : { x: new Float32Array(cols), logits: new Float32Array(count) };
       const ids = Int32Array.from({ length: count }, (_, index) => index);
       const executable = engine.load(program, new Map([["w", table]]));
-      await engine.run(executable, { symbols: {}, buffers: { ids, y } });
+      await engine.run(executable, { symbols: {}, buffers: { ids, y, ...tied } });
       assert.equal(
         await engine.read(y),
         values.map((value) => widen(narrow(value))),

@@ -9,7 +9,11 @@ import { compileStages, stagePrograms } from "../../src/runtime/compile-stages.t
 
 function programs(name: string) {
   const { config } = timedModel(name);
-  const bf16 = { activationDType: "bf16", supports: () => ({ ok: true as const }) } as const;
+  const bf16 = {
+    activationDType: "bf16",
+    supports: () => ({ ok: true as const }),
+    weightLayout: () => "plain" as const,
+  } as const;
   return {
     config,
     ...stagePrograms(compileStages(bf16, config, { weightDType: () => "bf16" })),

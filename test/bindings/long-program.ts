@@ -34,7 +34,7 @@ export interface LongRun {
 
 export async function openLongRun(engine: Engine, mostRows: number, steps = SHORT): Promise<LongRun> {
   const spec = { name: "w", shape: [WIDTH, WIDTH], dtype: "f32", sources: [] } as const;
-  const w = await engine.uploadWeight(weightRows(spec, identity()), "matrix");
+  const w = await engine.uploadWeight(weightRows(spec, identity()), "plain");
   const executable = engine.load(longProgram(steps), new Map([["w", w]]));
   const y = engine.allocate("f32", mostRows, WIDTH);
   const x = Float32Array.from({ length: mostRows * WIDTH }, (_, index) => index % 97);

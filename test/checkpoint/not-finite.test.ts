@@ -43,7 +43,7 @@ async function adapterOf(a: readonly number[], b: readonly number[]) {
 for (const backend of [referenceBackend, wasmBackend]) {
   const refused = async (source: WeightRows) => {
     const engine = await backend.open();
-    const { code, message } = await failure(() => engine.uploadWeight(source, "data"));
+    const { code, message } = await failure(() => engine.uploadWeight(source, "plain"));
     assert.is(code, "WEIGHTS_INVALID");
     assert.is(engine.liveBytes, 0);
     engine.dispose();

@@ -74,7 +74,11 @@ for (const op of REFERENCE_FUSED) {
       const engine = await referenceBackend.open();
       for (const item of OP_CASES[op]()) {
         const whole = await runCase(engine, item, activation);
-        const simple = caseProgram({ supports: answer(({ op }) => !isFused(op)) }, item, activation);
+        const simple = caseProgram(
+          { ...referenceBackend, supports: answer(({ op }) => !isFused(op)) },
+          item,
+          activation,
+        );
         const composed = await runCase(engine, item, activation, simple);
         const { failure } = compareRuns(composed, whole, item.exact ? 0 : TOLERANCES[activation]);
         assert.is(failure, undefined, caseName(item));

@@ -14,12 +14,14 @@ import { weightRows } from "../../src/conformance/harness.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
-import type { VerifiedProgram } from "../../src/program/verify-program.ts";
+import { type VerifiedProgram, verifyProgram } from "../../src/program/verify-program.ts";
+import { type WeightUse, weightLayouts } from "../../src/program/weights.ts";
 import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
+import { WEIGHT_LAYOUTS, type WeightLayout } from "../../src/tensor/storage.ts";
 
 /** y = x wᵀ for each id: y = linear(embed(ids, table), w), with the identity as w. */
-function sampleProgram(weightDType: WeightDType): VerifiedProgram {
+function sampleProgram(backend: Backend, weightDType: WeightDType): VerifiedProgram {
   const builder = createGraphBuilder({
     name: "sample",
     activationDType: "f32",
@@ -31,7 +33,8 @@ function sampleProgram(weightDType: WeightDType): VerifiedProgram {
     table: builder.weight("table", [4, 3]),
   });
   const x = builder.add({ a: rows, b: builder.input("x", [tokens, 3], "f32") });
-  return compileGraph(builder.finish({ y: builder.linear({ x, w: builder.weight("identity", [3, 3]) }) }));
+  const y = builder.linear({ x, w: builder.weight("identity", [3, 3]) });
+  return compileGraph(builder.finish({ y }), { weightLayout: backend.weightLayout });
 }
 
 const TABLE = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
@@ -69,14 +72,25 @@ interface Sample {
 
 async function openSample(backend: Backend, stored: WeightDType, published: WeightDType): Promise<Sample> {
   const engine = await backend.open();
-  const program = sampleProgram(stored);
+  const program = sampleProgram(backend, stored);
   const weights = new Map<string, DeviceTensor>();
+  const layouts = weightLayouts(program);
   for (const spec of program.weights) {
-    const role = program.buffers.find(({ name }) => name === spec.name)?.role ?? "data";
+    const layout = layouts.get(spec.name) as WeightLayout;
     const source = weightRows(spec, VALUES[spec.name] as number[], published);
-    weights.set(spec.name, await engine.uploadWeight(source, role));
+    weights.set(spec.name, await engine.uploadWeight(source, layout));
   }
   return { engine, weights, executable: engine.load(program, weights), y: engine.allocate("f32", 2, 3) };
+}
+
+/** Those in which it wants weights of any use. */
+function layoutsOf(backend: Backend): Set<WeightLayout> {
+  const uses: readonly WeightUse[] = ["matrix", "rows", "data"];
+  return new Set(uses.map((use) => backend.weightLayout("f32", new Set([use]))));
+}
+
+function otherThan(layout: WeightLayout): WeightLayout {
+  return WEIGHT_LAYOUTS.find((other) => other !== layout) as WeightLayout;
 }
 
 async function rejects(action: () => unknown, code: ErrorCode, message: RegExp = /./): Promise<void> {
@@ -412,12 +426,12 @@ export function engineContract(test: Test, backend: Backend): void {
   });
 
   contract("a program with a missing or misshapen weight is refused", async ({ engine, weights }) => {
-    const program = sampleProgram("f32");
+    const program = sampleProgram(backend, "f32");
     const without = new Map(weights);
     without.delete("table");
     await rejects(() => engine.load(program, without), "PROGRAM_INVALID", /"table"/);
     const spec: WeightSpec = { name: "table", shape: [3, 3], dtype: "f32", sources: [] };
-    const misshapen = await engine.uploadWeight(weightRows(spec, new Float32Array(9)), "rows");
+    const misshapen = await engine.uploadWeight(weightRows(spec, new Float32Array(9)), "plain");
     const wrong = new Map(weights).set("table", misshapen);
     await rejects(() => engine.load(program, wrong), "PROGRAM_INVALID", /"table"/);
   });
@@ -426,9 +440,9 @@ export function engineContract(test: Test, backend: Backend): void {
     "a weight that is not finite as stored is refused, and leaves nothing behind",
     async ({ engine }) => {
       const held = engine.liveBytes;
-      for (const role of ["data", "matrix", "rows"] as const) {
+      for (const layout of layoutsOf(backend)) {
         const spec = (dtype: WeightDType): WeightSpec => ({ name: "odd", shape: [3, 3], dtype, sources: [] });
-        const upload = (source: WeightRows) => () => engine.uploadWeight(source, role);
+        const upload = (source: WeightRows) => () => engine.uploadWeight(source, layout);
         const values = new Float32Array(9);
         values[8] = 1e6;
         await rejects(upload(weightRows(spec("f16"), values, "bf16")), "WEIGHTS_INVALID", /"odd"/);
@@ -438,7 +452,7 @@ export function engineContract(test: Test, backend: Backend): void {
           ...weightRows(spec("f32"), new Float32Array(9)),
           readRows: () => Promise.reject(TABLE),
         };
-        await engine.uploadWeight(truncated, role).then(
+        await engine.uploadWeight(truncated, layout).then(
           () => assert.unreachable(),
           (error) => assert.is(error, TABLE),
         );
@@ -446,6 +460,20 @@ export function engineContract(test: Test, backend: Backend): void {
       }
     },
   );
+
+  contract("weights in a layout that the backend does not read are refused", async ({ engine, weights }) => {
+    const spec: WeightSpec = { name: "odd", shape: [3, 3], dtype: "f32", sources: [] };
+    const source = weightRows(spec, new Float32Array(9));
+    for (const layout of WEIGHT_LAYOUTS.filter((layout) => !layoutsOf(backend).has(layout))) {
+      await rejects(() => engine.uploadWeight(source, layout), "INPUT_INVALID", new RegExp(layout));
+    }
+    const program = sampleProgram(backend, "f32");
+    const buffers = program.buffers.map((buffer) =>
+      buffer.name === "identity" ? { ...buffer, layout: otherThan(buffer.layout) } : buffer,
+    );
+    const swapped = verifyProgram({ ...program, buffers });
+    await rejects(() => engine.load(swapped, weights), "PROGRAM_INVALID", /"identity" lies in/);
+  });
 
   contract("an aborted run says so, and the next one works", async (sample) => {
     const { engine, executable, y } = sample;

@@ -36,6 +36,12 @@ const slices = () =>
     return { y: builder.gelu({ x: builder.slice({ x }, { start: 4, length: 8 }) }) };
   });
 
+const biased = () =>
+  compiled((builder) => {
+    const x = builder.input("x", [builder.symbol("tokens"), 16], "f32");
+    return { y: builder.add_bias({ x, bias: builder.weight("bias", [16]) }) };
+  });
+
 const cache = () =>
   compiled((builder) => {
     const tokens = builder.symbol("tokens");
@@ -97,13 +103,14 @@ const REFUSED: readonly [name: string, program: () => Program, change: Change, m
   ["a wrong width", linears, operand(0, 0, { cols: 7 }), /shape/],
   ["rows that differ", linears, operand(3, 2, { rows: { ...tokens, den: 2 } }), /y is/],
   ["a part of a weight", linears, buffer("w", { rows: 32 }), /whole weight/],
-  ["a weight for rows in a linear", linears, buffer("w", { role: "rows" }), /expected matrix/],
-  ["a weight that is no weight", linears, buffer("w", { kind: "input", role: "data" }), /whole weight/],
+  ["a layout that does not exist", linears, buffer("w", { layout: "spiral" as "plain" }), /layout/],
+  ["a weight that is no weight", linears, buffer("w", { kind: "input" }), /whole weight/],
   ["activations of another type", linears, buffer("x", { dtype: "bf16" }), /bf16/],
   ["a program of other activations", linears, whole({ activation: "bf16" }), /x is f32, expected bf16/],
   ["activations of whole numbers", linears, whole({ activation: "i32" }), /activations of i32/],
   ["an output over an input", linears, buffer("y", { kind: "input" }), /overwrite input "y"/],
-  ["a role that no kind but weights has", linears, buffer("x", { role: "matrix" }), /role matrix/],
+  ["an input in tiles", linears, buffer("x", { layout: "tiles8" }), /in tiles8, which only weights do/],
+  ["a vector in tiles", biased, buffer("bias", { layout: "tiles8" }), /bias lies in tiles8, expected plain/],
   ["a weight of no fixed size", linears, buffer("w", { rows: tokens }), /one size/],
   ["a symbol that is not declared", linears, whole({ symbols: [] }), /"tokens", which is not declared/],
   ["a symbol declared twice", linears, whole({ symbols: ["tokens", "tokens"] }), /symbol.*twice/],

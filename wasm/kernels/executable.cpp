@@ -53,6 +53,9 @@ bool decodeBuffers(const Executable& executable, Fault& fault) {
     if (temporary != (buffer.slot >= 0) || (temporary && (uint32_t)buffer.slot >= header.slotCount)) {
       return malformed(fault);
     }
+    if ((uint32_t)buffer.dtype >= program::kFormatCount || (uint32_t)buffer.layout >= program::kLayoutCount) {
+      return malformed(fault);
+    }
     if (!validDim(buffer.rows, header.symbolCount) || !validDim(buffer.cols, header.symbolCount)) {
       return malformed(fault);
     }
@@ -130,7 +133,7 @@ bool planSlots(Executable& executable) {
       return fail(executable.fault, FaultCode::dimension, (int32_t)i);
     }
     if (buffer.slot < 0) continue;
-    uint64_t bytes = aligned((uint64_t)rows * cols * elementBytes(buffer.dtype));
+    uint64_t bytes = aligned(storageBytes(buffer.dtype, rows, cols));
     uint64_t& slot = executable.slotBytes[buffer.slot];
     slot = bytes > slot ? bytes : slot;
   }
@@ -147,7 +150,7 @@ bool planOperands(Executable& executable) {
     }
     operand.stride = tensor.rowStride ? tensor.rowStride : operand.cols;
     operand.dtype = executable.buffers[tensor.buffer].dtype;
-    operand.packed = executable.bindings[tensor.buffer].packed;
+    operand.layout = executable.buffers[tensor.buffer].layout;
     operand.data = nullptr;
   }
   return true;
@@ -169,9 +172,11 @@ void connect(Executable& executable, uint8_t* shared) {
 // Bytes from the start of the buffer to the end of the operand.
 uint64_t reach(const program::Tensor& tensor, const Operand& operand) {
   if (operand.rows == 0 || operand.cols == 0) return 0;
-  uint64_t rows = operand.rows, size = elementBytes(operand.dtype);
-  if (operand.packed) return (rows + kTileRows - 1) / kTileRows * kTileRows * operand.cols * size;
-  return (tensor.colOffset + (rows - 1) * operand.stride + operand.cols) * size;
+  if (operand.layout != Layout::plain) {
+    return storageBytes(operand.dtype, operand.rows, operand.cols, operand.layout);
+  }
+  uint64_t last = tensor.colOffset + (uint64_t)(operand.rows - 1) * operand.stride + operand.cols;
+  return storageBytes(operand.dtype, 1, last);
 }
 
 // Looks at the indices and asks for the work. False with a fault.
@@ -243,7 +248,7 @@ bool start(Executable& executable, uint8_t* arena) {
     if (slot < 0) continue;
     uint8_t* place = arena;
     for (int32_t before = 0; before < slot; before++) place += executable.slotBytes[before];
-    executable.bindings[i] = {place, executable.slotBytes[slot], false};
+    executable.bindings[i] = {place, executable.slotBytes[slot]};
   }
   for (uint32_t i = 0; i < executable.header->tensorCount; i++) {
     const program::Tensor& tensor = executable.tensors[i];

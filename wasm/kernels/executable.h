@@ -31,7 +31,6 @@ inline uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAli
 struct Binding {
   uint8_t* data;
   uint64_t bytes;
-  bool packed;
 };
 
 struct Instruction {

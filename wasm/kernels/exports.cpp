@@ -21,9 +21,8 @@ EMSCRIPTEN_KEEPALIVE Executable* glimt_decode(const uint8_t* bytes, uint32_t len
 
 EMSCRIPTEN_KEEPALIVE void glimt_release(Executable* executable) { release(executable); }
 
-EMSCRIPTEN_KEEPALIVE void glimt_bind(Executable* executable, uint32_t buffer, uint8_t* data, double bytes,
-                                     uint32_t packed) {
-  executable->bindings[buffer] = {data, (uint64_t)bytes, packed != 0};
+EMSCRIPTEN_KEEPALIVE void glimt_bind(Executable* executable, uint32_t buffer, uint8_t* data, double bytes) {
+  executable->bindings[buffer] = {data, (uint64_t)bytes};
 }
 
 EMSCRIPTEN_KEEPALIVE void glimt_set_symbol(Executable* executable, uint32_t symbol, uint32_t value) {
@@ -49,9 +48,9 @@ EMSCRIPTEN_KEEPALIVE Progress glimt_run(Executable* executable, double budget) {
 
 EMSCRIPTEN_KEEPALIVE double glimt_share(const Executable* executable) { return share(*executable); }
 
-EMSCRIPTEN_KEEPALIVE uint32_t glimt_pack_rows(void* packed, DType dtype, uint32_t cols, const void* source,
+EMSCRIPTEN_KEEPALIVE uint32_t glimt_pack_rows(void* tiles, DType dtype, uint32_t cols, const void* source,
                                               DType sourceDType, uint32_t firstRow, uint32_t count) {
-  return packRows(packed, dtype, cols, source, sourceDType, firstRow, count);
+  return packRows(tiles, dtype, cols, source, sourceDType, firstRow, count);
 }
 
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_convert(void* out, DType dtype, const void* source, DType sourceDType,

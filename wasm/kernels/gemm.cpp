@@ -1,4 +1,4 @@
-// GEMM: y[m, n] = x[m, k] wᵀ + bias with w packed in tiles of 8 rows (weights.h).
+// GEMM: y[m, n] = x[m, k] wᵀ + bias with w in tiles of 8 rows (weights.h).
 //
 // For each slice of up to 384 columns of k: a block of up to 96 rows of x is interleaved into panels [k][4], then
 // every tile of w (widened to f32 once a block when it is bf16 or f16) meets every panel in a 4 x 8 register tile.

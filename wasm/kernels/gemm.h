@@ -1,4 +1,4 @@
-// Matrix products against packed weights.
+// Matrix products against weights in tiles.
 #pragma once
 #include "kernel.h"
 #include "simd.h"

@@ -25,7 +25,7 @@ template <DType dtype, uint32_t M>
 void tileRows(const float* const* x, const uint8_t* w, uint32_t k, float* sums) {
   constexpr uint32_t kChains = M == 1 ? 4 : M == 2 ? 2 : 1;
   constexpr uint32_t kSteps = M == 1 ? 4 : 2;
-  constexpr size_t kStep = kTileRows * (dtype == DType::f32 ? 4 : 2);
+  constexpr size_t kStep = kTileRows * elementBytes(dtype);
   f32x4 low[M][kChains], high[M][kChains];
 #pragma unroll
   for (uint32_t r = 0; r < M; r++) {
@@ -72,7 +72,7 @@ template <DType dtype, uint32_t M>
 void gemvRows(const Product& p) {
   const float* x[M];
   for (uint32_t r = 0; r < M; r++) x[r] = p.x.row(r);
-  size_t tileBytes = (size_t)p.w.cols * kTileRows * (dtype == DType::f32 ? 4 : 2);
+  size_t tileBytes = (size_t)p.w.cols * kTileRows * elementBytes(dtype);
   for (uint32_t tile = p.firstRow / kTileRows; tile * kTileRows < p.lastRow; tile++) {
     alignas(16) float sums[M * kTileRows];
     tileRows<dtype, M>(x, p.w.data + tile * tileBytes, p.w.cols, sums);

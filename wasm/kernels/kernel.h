@@ -6,18 +6,20 @@
 #include <cstdint>
 
 #include "glimt_program.gen.h"
+#include "glimt_storage.h"
 
 namespace glimt {
 
 using program::DType;
+using program::Layout;
 using program::Op;
 
-// A rectangle in memory; element (r, c) is element c + r * stride. A packed weight (weights.h) is always whole.
+// A rectangle in memory; element (r, c) is element c + r * stride. A weight in tiles (weights.h) is always whole.
 struct Operand {
   uint8_t* data;
   uint32_t rows, cols, stride;
   DType dtype;
-  bool packed;
+  Layout layout;
 
   float* row(uint32_t r) const { return (float*)data + (size_t)r * stride; }
   // For operands that are vectors, whichever way they lie.

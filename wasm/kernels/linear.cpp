@@ -1,4 +1,4 @@
-// linear: y = x wᵀ, and linear_bias: y = x wᵀ + bias. x [m, k], w [n, k] packed, y [m, n].
+// linear: y = x wᵀ, and linear_bias: y = x wᵀ + bias. x [m, k], w [n, k] in tiles, y [m, n].
 // A part is a block of rows of x against a range of rows of w.
 #include "gemm.h"
 #include "weights.h"

@@ -1,4 +1,4 @@
-// Weight storage: exact conversions between f32, bf16 and f16 (ties to even on narrowing) and the packed layout.
+// Weight storage: exact conversions between f32, bf16 and f16 (ties to even on narrowing) and the tiled layout.
 #include "weights.h"
 
 namespace glimt {
@@ -99,7 +99,7 @@ void widen(const void* source, DType dtype, size_t count, float* out) {
 
 void readWeightRow(const Operand& weight, uint32_t row, float* out) {
   uint32_t cols = weight.cols;
-  if (!weight.packed) {
+  if (weight.layout == Layout::plain) {
     widen(weight.data + (size_t)row * weight.stride * elementBytes(weight.dtype), weight.dtype, cols, out);
     return;
   }
@@ -109,7 +109,7 @@ void readWeightRow(const Operand& weight, uint32_t row, float* out) {
   }
 }
 
-uint32_t packRows(void* packed, DType dtype, uint32_t cols, const void* source, DType sourceDType, uint32_t firstRow,
+uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, DType sourceDType, uint32_t firstRow,
                   uint32_t count) {
   uint32_t bad = 0;
   for (uint32_t r = 0; r < count; r++) {
@@ -118,13 +118,13 @@ uint32_t packRows(void* packed, DType dtype, uint32_t cols, const void* source, 
     if (dtype != sourceDType) {
       for (uint32_t c = 0; c < cols; c++) {
         float value = readElement(source, sourceDType, from + c);
-        bad += writeElement(packed, dtype, tile + (size_t)c * kTileRows + lane, value);
+        bad += writeElement(tiles, dtype, tile + (size_t)c * kTileRows + lane, value);
       }
     } else if (dtype == DType::f32) {
-      bad += packSame<uint32_t>((uint32_t*)packed + tile, (const uint32_t*)source + from, cols, lane, 0x7f800000u);
+      bad += packSame<uint32_t>((uint32_t*)tiles + tile, (const uint32_t*)source + from, cols, lane, 0x7f800000u);
     } else {
       uint16_t exponent = dtype == DType::bf16 ? 0x7f80u : 0x7c00u;
-      bad += packSame<uint16_t>((uint16_t*)packed + tile, (const uint16_t*)source + from, cols, lane, exponent);
+      bad += packSame<uint16_t>((uint16_t*)tiles + tile, (const uint16_t*)source + from, cols, lane, exponent);
     }
   }
   return bad;

@@ -1,26 +1,24 @@
-// Weights in memory. Plain: row-major in f32, bf16 or f16. Packed (role "matrix"): tiles of 8 rows with the
-// columns outside, [ceil(rows/8)][cols][8], the last tile padded with zeros; GEMM and GEMV both stream it.
+// Weights in memory, f32, bf16 or f16. Layout plain: row by row. Layout tiles8: tiles of 8 rows with the columns outside,
+// [ceil(rows/8)][cols][8], the last tile padded with zeros; GEMM and GEMV both stream it.
 #pragma once
 #include "kernel.h"
 #include "simd.h"
 
 namespace glimt {
 
-constexpr uint32_t kTileRows = 8;
+constexpr uint32_t kTileRows = tileRows(Layout::tiles8);
 
-inline size_t elementBytes(DType dtype) {
-  return dtype == DType::bf16 || dtype == DType::f16 ? 2 : 4;
-}
+constexpr size_t elementBytes(DType dtype) { return storageBytes(dtype, 1, 1); }
 
 // Element counts above, as f32: `count` elements of `dtype` from `source`.
 void widen(const void* source, DType dtype, size_t count, float* out);
 
-// out[c] = weight[row, c] for a plain or packed weight.
+// out[c] = weight[row, c] for a weight in either layout.
 void readWeightRow(const Operand& weight, uint32_t row, float* out);
 
 // Converts and lays out rows [firstRow, firstRow + count) of a weight [rows, cols]; the source is row-major.
 // Returns how many of the stored values are infinite or NaN.
-uint32_t packRows(void* packed, DType dtype, uint32_t cols, const void* source, DType sourceDType, uint32_t firstRow,
+uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, DType sourceDType, uint32_t firstRow,
                   uint32_t count);
 
 // The same for a plain weight: `count` elements.

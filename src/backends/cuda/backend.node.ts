@@ -71,6 +71,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
       const reason = native(() => supports(OPS[op].code, formatCode(activation), codes));
       return reason ? { ok: false, reason } : { ok: true };
     },
+    weightLayout: () => "plain",
     async probe(): Promise<Probe> {
       const result = await find();
       return "reason" in result

@@ -4,7 +4,7 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { encodeProgram } from "../../program/encoding.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
-import { formatCode } from "../../tensor/storage.ts";
+import { formatCode, type WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
   Binding,
@@ -20,6 +20,7 @@ import type {
 import { bindWeights } from "../bind-weights.ts";
 import { checkSupport } from "../check-support.ts";
 import { isStorable } from "../host-arrays.ts";
+import { checkWeightLayouts, requirePlain } from "../weight-layouts.ts";
 import type {
   CudaAddon,
   DeviceMemory,
@@ -136,7 +137,8 @@ export class CudaEngine implements Engine {
     native(() => this.#addon.copy(target.handle, firstRow, source.handle, from.firstRow, from.rows));
   }
 
-  async uploadWeight(source: WeightRows): Promise<CudaTensor> {
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<CudaTensor> {
+    requirePlain(this.backend, layout);
     const tensor = this.allocate(source.spec.dtype, source.rows, source.cols);
     try {
       await fillTensor(this.#addon, source, tensor);
@@ -151,6 +153,7 @@ export class CudaEngine implements Engine {
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const engine = this.#alive();
     checkSupport(program, this.backend);
+    checkWeightLayouts(this.backend, program);
     const bound = bindWeights(program, weights).flatMap((tensor, index) =>
       tensor ? [[program.buffers[index]?.name ?? "", ownedTensor(tensor, engine).handle] as const] : [],
     );

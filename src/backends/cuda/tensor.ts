@@ -9,6 +9,7 @@ export class CudaTensor implements DeviceTensor {
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;
+  readonly layout = "plain";
   readonly bytes: number;
   readonly handle: TensorHandle;
   readonly #engine: EngineHandle;

@@ -19,6 +19,7 @@ export function createReferenceBackend(activationDType: Exclude<DType, "i32">): 
         ? { ok: true }
         : { ok: false, reason: `reference: ${op} is run as its composition.` };
     },
+    weightLayout: () => "plain",
     probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
     async open(options) {
       checkThreads(options);

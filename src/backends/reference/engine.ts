@@ -6,6 +6,7 @@ import type { Instruction } from "../../program/program.ts";
 import { slotBytes } from "../../program/sizes.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
+import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
   DeviceRows,
@@ -22,6 +23,7 @@ import { checkCopy } from "../check-copy.ts";
 import { checkResidents } from "../check-residents.ts";
 import { checkSupport } from "../check-support.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
+import { checkWeightLayouts, requirePlain } from "../weight-layouts.ts";
 import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
 import type { MatrixView } from "./matrix-view.ts";
@@ -103,7 +105,8 @@ export class ReferenceEngine implements Engine {
     target.data.set(source.data.subarray(start, start + from.rows * source.cols), firstRow * target.cols);
   }
 
-  async uploadWeight(source: WeightRows): Promise<ReferenceTensor> {
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<ReferenceTensor> {
+    requirePlain(this.backend, layout);
     const tensor = this.allocate(source.spec.dtype, source.rows, source.cols);
     try {
       await readWeight(source, tensor);
@@ -119,6 +122,7 @@ export class ReferenceEngine implements Engine {
     this.#checkLive();
     checkSupport(program, this.backend);
     const decoded = decodeProgram(encodeProgram(program));
+    checkWeightLayouts(this.backend, decoded);
     const bound = bindWeights(decoded, weights).map((tensor) => tensor && this.#memory.owned(tensor));
     return new ReferenceExecutable(decoded, this.#memory, bound);
   }

@@ -8,6 +8,7 @@ export class ReferenceTensor implements DeviceTensor {
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;
+  readonly layout = "plain";
   readonly bytes: number;
   readonly data: HostArray;
 

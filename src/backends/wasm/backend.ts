@@ -18,6 +18,7 @@ export const wasmBackend: Backend = {
       ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
       : { ok: true };
   },
+  weightLayout: (_format, uses) => (uses.has("matrix") ? "tiles8" : "plain"),
   probe: async (): Promise<Probe> => {
     const choice = chooseVariant();
     if ("reason" in choice) return { ok: false, reason: choice.reason };

@@ -3,6 +3,7 @@
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
+import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
   DeviceRows,
@@ -17,6 +18,7 @@ import type {
 import { checkCopy } from "../check-copy.ts";
 import { checkSupport } from "../check-support.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
+import { checkWeightLayouts } from "../weight-layouts.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor } from "./memory.ts";
@@ -97,9 +99,9 @@ export class WasmEngine implements Engine {
     memory.elements(dtype, target, firstRow * cols, from.rows * cols).set(elements);
   }
 
-  async uploadWeight(source: WeightRows, role: "data" | "matrix" | "rows"): Promise<WasmTensor> {
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<WasmTensor> {
     const { kernels, memory } = this.#alive();
-    const tensor = await uploadWeight(kernels, memory, source, role === "matrix");
+    const tensor = await uploadWeight(kernels, memory, source, layout);
     this.#alive();
     return tensor;
   }
@@ -107,6 +109,7 @@ export class WasmEngine implements Engine {
   load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
     const { kernels, memory } = this.#alive();
     checkSupport(program, this.backend);
+    checkWeightLayouts(this.backend, program);
     return new WasmExecutable(program, weights, kernels, memory);
   }
 
@@ -176,9 +179,9 @@ function arenaOf(live: Live, bytes: number): Block {
 }
 
 function rowMajor(tensor: WasmTensor): WasmTensor {
-  if (!tensor.packed) return tensor;
+  if (tensor.layout === "plain") return tensor;
   throw new GlimtError(
     "INPUT_INVALID",
-    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] is packed for the kernels and can not be read, written or copied by row.`,
+    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] lies in ${tensor.layout} and can not be read, written or copied by row.`,
   );
 }

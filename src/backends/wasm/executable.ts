@@ -124,7 +124,7 @@ export class WasmExecutable implements Executable {
         arrays.push({ buffer: index, kind, data: found.data.subarray(0, needed), offset: end });
         end += Math.ceil(needed / 64) * 64;
       } else {
-        this.#kernels.glimt_bind(this.#pointer, index, found.block.pointer, found.block.bytes, 0);
+        this.#kernels.glimt_bind(this.#pointer, index, found.block.pointer, found.block.bytes);
       }
     });
     return { arrays, end };
@@ -135,7 +135,7 @@ export class WasmExecutable implements Executable {
     const bytes = this.#memory.bytes(arena);
     for (const { buffer, kind, data, offset } of arrays) {
       if (kind === "input") bytes.set(data, offset);
-      this.#kernels.glimt_bind(this.#pointer, buffer, arena.pointer + offset, data.length, 0);
+      this.#kernels.glimt_bind(this.#pointer, buffer, arena.pointer + offset, data.length);
     }
     if (!this.#kernels.glimt_start(this.#pointer, arena.pointer)) throw this.#fault(symbols);
   }
@@ -160,15 +160,7 @@ export class WasmExecutable implements Executable {
   }
 
   #bindWeight(index: number, weight: WasmTensor): void {
-    const { name, role } = this.program.buffers[index] as ProgramBuffer;
-    // Rows can be read from a packed weight too, which tied embeddings need.
-    if (weight.packed !== (role === "matrix") && role !== "rows") {
-      throw new GlimtError(
-        "PROGRAM_INVALID",
-        `${this.program.name}: weight "${name}" was not uploaded for the role ${role}.`,
-      );
-    }
-    this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes, weight.packed ? 1 : 0);
+    this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes);
   }
 
   #resolve(
@@ -184,7 +176,7 @@ export class WasmExecutable implements Executable {
     const { tensor, firstRow, rows } =
       "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
     const owned = this.#memory.owned(tensor);
-    if (owned.packed) throw complain("is bound to a packed weight");
+    if (owned.layout !== "plain") throw complain(`is bound to a weight in ${owned.layout}`);
     if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
       throw complain(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${owned.rows}`);
     }

@@ -15,7 +15,7 @@ export interface KernelExports {
   /** What stopped the executable's last plan, start or run. */
   glimt_fault(executable: Pointer): Pointer;
   glimt_release(executable: Pointer): void;
-  glimt_bind(executable: Pointer, buffer: number, data: Pointer, bytes: number, packed: number): void;
+  glimt_bind(executable: Pointer, buffer: number, data: Pointer, bytes: number): void;
   glimt_set_symbol(executable: Pointer, symbol: number, value: number): void;
   /** Bytes of arena a run needs whose parts `workers` share, -1 on a fault. */
   glimt_plan(executable: Pointer, workers: number): number;
@@ -25,7 +25,7 @@ export interface KernelExports {
   glimt_share(executable: Pointer): number;
   /** Both return how many of the values they stored are infinite or NaN. */
   glimt_pack_rows(
-    packed: Pointer,
+    tiles: Pointer,
     dtype: number,
     cols: number,
     source: Pointer,

@@ -1,7 +1,7 @@
 /** The engine's memory: tensors and blocks inside the module's linear memory, with a count of live bytes. */
 import { GlimtError } from "../../errors.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
-import { storageBytes } from "../../tensor/storage.ts";
+import { storageBytes, type WeightLayout } from "../../tensor/storage.ts";
 import type { DeviceTensor } from "../backend.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
 
@@ -18,16 +18,15 @@ export class WasmTensor implements DeviceTensor, Block {
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;
-  /** A weight in the kernels' tiled layout instead of row-major. */
-  readonly packed: boolean;
+  readonly layout: WeightLayout;
   readonly bytes: number;
   readonly pointer: Pointer;
 
-  constructor(dtype: DType, rows: number, cols: number, packed: boolean, block: Block) {
+  constructor(dtype: DType, rows: number, cols: number, layout: WeightLayout, block: Block) {
     this.dtype = dtype;
     this.rows = rows;
     this.cols = cols;
-    this.packed = packed;
+    this.layout = layout;
     this.bytes = block.bytes;
     this.pointer = block.pointer;
   }
@@ -66,10 +65,10 @@ export class WasmMemory {
   }
 
   /** Its content is what was in memory before. */
-  allocate(dtype: DType, rows: number, cols: number, packed = false): WasmTensor {
-    const bytes = storageBytes(dtype, rows, cols, packed ? "tiles8" : "plain");
+  allocate(dtype: DType, rows: number, cols: number, layout: WeightLayout = "plain"): WasmTensor {
+    const bytes = storageBytes(dtype, rows, cols, layout);
     const block = this.allocateBlock(bytes, `a tensor ${dtype}[${rows}, ${cols}]`);
-    const tensor = new WasmTensor(dtype, rows, cols, packed, block);
+    const tensor = new WasmTensor(dtype, rows, cols, layout, block);
     this.#tensors.add(tensor);
     return tensor;
   }

@@ -1,5 +1,5 @@
-/** Brings a weight into the module's memory: rows pass through a small staging block and are converted and packed. */
-import { formatCode, LAYOUTS, storageBytes } from "../../tensor/storage.ts";
+/** Brings a weight into the module's memory: rows pass through a small staging block and are converted and laid out. */
+import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
 import type { KernelExports } from "./kernels.ts";
@@ -16,11 +16,11 @@ export async function uploadWeight(
   kernels: KernelExports,
   memory: WasmMemory,
   source: WeightRows,
-  packed: boolean,
+  layout: WeightLayout,
 ): Promise<WasmTensor> {
-  const tensor = memory.allocate(source.spec.dtype, source.rows, source.cols, packed);
+  const tensor = memory.allocate(source.spec.dtype, source.rows, source.cols, layout);
   try {
-    const inPlace = !packed && source.dtype === tensor.dtype;
+    const inPlace = layout === "plain" && source.dtype === tensor.dtype;
     const bad = inPlace
       ? await readInPlace(kernels, memory, source, tensor)
       : await readStaged(kernels, memory, source, tensor);
@@ -52,12 +52,12 @@ async function readStaged(
 ): Promise<number> {
   const { rows, cols } = source;
   const rowBytes = storageBytes(source.dtype, 1, cols);
-  const { tileRows } = LAYOUTS.tiles8;
+  const { tileRows } = LAYOUTS[tensor.layout];
   const tiles = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, rowBytes * tileRows)));
   const chunkRows = Math.min(rows, tiles * tileRows);
   const staging = memory.allocateBlock(chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
   const [to, from] = [formatCode(tensor.dtype), formatCode(source.dtype)];
-  if (tensor.packed) {
+  if (tensor.layout === "tiles8") {
     // The last tile may hold fewer rows than it has room for; their places must be zeros.
     const tileBytes = storageBytes(tensor.dtype, tileRows, cols);
     memory.bytes(tensor).fill(0, Math.max(0, tensor.bytes - tileBytes));
@@ -67,7 +67,7 @@ async function readStaged(
     for (let first = 0; first < rows; first += chunkRows) {
       const count = Math.min(chunkRows, rows - first);
       await source.readRows(first, count, memory.bytes({ ...staging, bytes: count * rowBytes }));
-      if (tensor.packed) {
+      if (tensor.layout === "tiles8") {
         bad += kernels.glimt_pack_rows(tensor.pointer, to, cols, staging.pointer, from, first, count);
       } else {
         const place = tensor.pointer + storageBytes(tensor.dtype, first, cols);

@@ -1,4 +1,4 @@
-// Generated from src/graph/ops.ts and src/program/encoding.ts by `npm run generate`. Do not edit.
+// Generated from src/graph/ops.ts, src/program/encoding.ts and src/tensor/storage.ts by `npm run generate`. Do not edit.
 #pragma once
 #include <cstdint>
 
@@ -15,18 +15,33 @@ enum class DType : uint32_t {
   i32 = 3,
 };
 
+// Bits of an element; groupBytes stand beside each groupRows x groupCols of them, groupCols 0 being the whole row.
+struct Format {
+  uint32_t bits, groupRows, groupCols, groupBytes;
+};
+constexpr Format kFormats[] = {
+  {32, 0, 0, 0},  // f32
+  {16, 0, 0, 0},  // bf16
+  {16, 0, 0, 0},  // f16
+  {32, 0, 0, 0},  // i32
+};
+constexpr uint32_t kFormatCount = 4;
+
+enum class Layout : uint32_t {
+  plain = 0,
+  tiles8 = 1,
+};
+
+constexpr uint32_t kLayoutCount = 2;
+// Rows of a tile, by layout.
+constexpr uint32_t kLayoutTileRows[] = {1, 8};
+
 enum class BufferKind : uint32_t {
   weight = 0,
   state = 1,
   input = 2,
   output = 3,
   temporary = 4,
-};
-
-enum class BufferRole : uint32_t {
-  data = 0,
-  matrix = 1,
-  rows = 2,
 };
 
 struct Header {
@@ -50,7 +65,7 @@ static_assert(sizeof(Dim) == 16);
 
 struct Buffer {
   BufferKind kind;
-  BufferRole role;
+  Layout layout;
   DType dtype;
   int32_t slot;
   uint32_t name, nameLength;

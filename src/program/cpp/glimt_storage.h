@@ -1,0 +1,24 @@
+// Bytes of matrices, from the generated table of formats; src/tensor/storage.ts says what its rows mean.
+#pragma once
+#include "glimt_program.gen.h"
+
+namespace glimt {
+
+constexpr uint32_t tileRows(program::Layout layout) { return program::kLayoutTileRows[static_cast<uint32_t>(layout)]; }
+
+constexpr uint64_t storageBytes(const program::Format& format, uint64_t rows, uint64_t cols,
+                                program::Layout layout = program::Layout::plain) {
+  const uint64_t tile = tileRows(layout), stored = (rows + tile - 1) / tile * tile;
+  const uint64_t elements = stored * ((cols * format.bits + 7) / 8);
+  if (format.groupBytes == 0) return elements;
+  const uint64_t across =
+      format.groupCols ? (cols + format.groupCols - 1) / format.groupCols : static_cast<uint64_t>(cols > 0);
+  return elements + (stored + format.groupRows - 1) / format.groupRows * across * format.groupBytes;
+}
+
+constexpr uint64_t storageBytes(program::DType format, uint64_t rows, uint64_t cols,
+                                program::Layout layout = program::Layout::plain) {
+  return storageBytes(program::kFormats[static_cast<uint32_t>(format)], rows, cols, layout);
+}
+
+}  // namespace glimt
