@@ -192,6 +192,7 @@ export class GenerationRequest {
   }
 
   #sliceFeatures(start: number, end: number): SliceFeatures | undefined {
+    if (start >= this.promptTokens) return undefined;
     const features = this.#rows.features.subarray(start, end);
     const rows = Int32Array.from(features.keys()).filter((row) => (features[row] as number) >= 0);
     if (rows.length === 0) return undefined;

@@ -3,7 +3,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
+import { seededRows } from "../../src/conformance/seeded-weights.ts";
 import { compileStages, stagePrograms, stageWeights } from "../../src/runtime/compile-stages.ts";
+import { openStages } from "../../src/runtime/open-stages.ts";
 
 const model = compileStages(referenceBackend, ocrConfig, { weightDType: () => "bf16" });
 
@@ -20,6 +22,14 @@ test("a weight that several stages ask for is asked for once", () => {
   const both = stageWeights(model);
   assert.equal(both, [...vision.program.weights, ...decoder.program.weights]);
   assert.equal(stageWeights({ stages: [vision, decoder, decoder] }), both);
+});
+
+test("stages on a device keep the programs that were loaded, for plans and sets of adapters", async () => {
+  const rows = stageWeights(model).map(seededRows);
+  const opened = await openStages(referenceBackend, model, rows);
+  assert.is(opened.stages, model.stages);
+  assert.is(opened.weights.size, rows.length);
+  opened.engine.dispose();
 });
 
 test.run();
