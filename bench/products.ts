@@ -1,12 +1,6 @@
 /** A linear of given sizes, checked against a naive product before it is timed. */
-import {
-  bf16ToNumber,
-  f16ToNumber,
-  type HostArray,
-  numberToBf16,
-  numberToF16,
-  type WeightDType,
-} from "../src/tensor/dtype.ts";
+import { fromFloat32, toFloat32 } from "../src/tensor/convert.ts";
+import type { HostArray, WeightDType } from "../src/tensor/dtype.ts";
 import { checkResult, fastest, noise, oneOp } from "./kernels.ts";
 
 export interface LinearSize {
@@ -40,17 +34,12 @@ export async function timeLinear({ m, n, k, dtype }: LinearSize): Promise<number
 }
 
 function naiveSamples(x: HostArray, w: HostArray, { m, n, k, dtype }: LinearSize) {
-  const round = (value: number) =>
-    dtype === "bf16"
-      ? bf16ToNumber(numberToBf16(value))
-      : dtype === "f16"
-        ? f16ToNumber(numberToF16(value))
-        : value;
+  const stored = toFloat32(dtype, fromFloat32(dtype, Float32Array.from(w)));
   return Array.from({ length: SAMPLES }, (_, sample): [number, number] => {
     const index = Math.floor(((sample + 0.5) / SAMPLES) * m * n);
     const [row, column] = [Math.floor(index / n), index % n];
     let sum = 0;
-    for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * round(w[column * k + i] as number);
+    for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * (stored[column * k + i] as number);
     return [index, sum];
   });
 }

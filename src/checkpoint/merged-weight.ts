@@ -5,8 +5,7 @@ import { toFloat32 } from "../tensor/convert.ts";
 import { hostArray } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
-import type { NotFiniteTensor } from "./finite.ts";
-import type { WeightReader } from "./weight-reader.ts";
+import type { NotFiniteTensor, WeightReader } from "./weight-reader.ts";
 
 export interface MergedAdapter {
   readonly adapter: Adapter;

@@ -3,9 +3,9 @@ import { throwIfAborted } from "../errors.ts";
 import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { hostArray, type WeightDType } from "../tensor/dtype.ts";
+import { countNotFinite } from "../tensor/finite.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { CheckpointFiles } from "./files.ts";
-import { allFinite, type NotFiniteTensor } from "./finite.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 export interface ResolvedSource {
@@ -13,6 +13,12 @@ export interface ResolvedSource {
   readonly dtype: WeightDType;
   readonly layout: WeightSource["layout"];
   readonly scale?: number | undefined;
+}
+
+/** A tensor of a checkpoint that holds NaN or infinity. */
+export interface NotFiniteTensor {
+  readonly tensor: string;
+  readonly file: string;
 }
 
 /** Bytes of one read; the staging of rows that must be reordered or widened is no larger (or one row, if that is). */
@@ -86,7 +92,7 @@ export class WeightReader {
       for (let row = 0; row < rows; row += batchRows) {
         const batch = stored.subarray(0, Math.min(batchRows, rows - row) * rowBytes);
         await this.#files.readInto(tensor.file, tensor.offset + row * rowBytes, batch);
-        if (!allFinite(batch, dtype)) return { tensor: tensor.name, file: tensor.file };
+        if (countNotFinite(dtype, batch) > 0) return { tensor: tensor.name, file: tensor.file };
       }
     }
     return null;

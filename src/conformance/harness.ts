@@ -1,12 +1,11 @@
 /** Runs one conformance case on an engine. */
 import type { Backend, Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
-import { narrow } from "../backends/reference/storage.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Program, ProgramBuffer } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
-import { toFloat32 } from "../tensor/convert.ts";
+import { narrow, toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";

@@ -3,17 +3,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
-import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../../src/tensor/dtype.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
 import { WEIGHT_LAYOUTS } from "../../src/tensor/storage.ts";
 import { programOf } from "./wasm-sample.ts";
 
-const DTYPES = [
-  ["f16", f16ToNumber, numberToF16],
-  ["bf16", bf16ToNumber, numberToBf16],
-] as const;
-
-for (const [dtype, widen, narrow] of DTYPES) {
-  const finite = Array.from({ length: 65536 }, (_, pattern) => widen(pattern)).filter(Number.isFinite);
+for (const dtype of ["f16", "bf16"] as const) {
+  const narrow = (value: number) => fromFloat32(dtype, Float32Array.of(value))[0] as number;
+  const widen = (pattern: number) => toFloat32(dtype, Uint16Array.of(pattern))[0] as number;
+  const patterns = Uint16Array.from({ length: 65536 }, (_, pattern) => pattern);
+  const finite = [...toFloat32(dtype, patterns)].filter(Number.isFinite);
   const spec = { name: "w", shape: [finite.length, 1], dtype, sources: [] } as const;
 
   for (const rows of [1, 5]) {

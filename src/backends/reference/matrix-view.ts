@@ -1,6 +1,6 @@
 /** What an instruction's operand is: a rectangle of some memory, read and written by rows. */
+import { narrow, widen } from "../../tensor/convert.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
-import { narrow, widen } from "./storage.ts";
 
 /**
  * Element (r, c) is data[offset + r * rowStride + c]. Kernels read whole rows into scratch before they write

@@ -1,10 +1,11 @@
 /** Fills a tensor with a weight's rows, converted to the type it is stored in where the checkpoint's is another. */
+import { narrow, widen } from "../../tensor/convert.ts";
 import { hostArray } from "../../tensor/dtype.ts";
+import { countNotFinite } from "../../tensor/finite.ts";
 import { storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
 import type { ReferenceTensor } from "./memory.ts";
-import { countNotFinite, narrow, widen } from "./storage.ts";
 
 /** Elements converted at a time. */
 const CHUNK = 1 << 18;
