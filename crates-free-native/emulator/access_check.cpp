@@ -68,18 +68,56 @@ struct Cell {
   uint16_t reader_warp = kNobody;               // kMany: of several warps
   uint16_t wgmmas = 0;  // that read it now
   bool pending = false;
+  // Of the first of four: it stands for the other three too, which are out of date.
+  bool whole = false;
+
+  bool operator==(const Cell&) const = default;
+};
+
+// A cell for each byte. Most accesses touch four or more at once, which then need one look instead of four.
+class Cells {
+ public:
+  void grow(size_t bytes) {
+    if (cells_.size() < bytes) cells_.resize((bytes + kWhole - 1) / kWhole * kWhole);
+  }
+  // body(cell, byte) for bytes [offset, offset + bytes), or for the first of four that are alike.
+  template <class Body>
+  void each(size_t offset, size_t bytes, Body&& body) {
+    for (size_t i = offset; i < offset + bytes;) {
+      Cell* first = &cells_[i / kWhole * kWhole];
+      const bool all = i % kWhole == 0 && i + kWhole <= offset + bytes;
+      if (all && !first->whole) first->whole = first[1] == first[0] && first[2] == first[0] && first[3] == first[0];
+      if (!all && first->whole) {
+        first->whole = false;
+        std::fill_n(first + 1, kWhole - 1, *first);
+      }
+      body(cells_[i], i);
+      i += first->whole ? kWhole : 1;
+    }
+  }
+
+ private:
+  static constexpr size_t kWhole = 4;
+  std::vector<Cell> cells_;
 };
 
 struct Shadow {
-  std::map<const unsigned char*, std::vector<Cell>> ranges;
+  std::map<const unsigned char*, Cells> ranges;
+  // The last of them that was looked at.
+  const unsigned char* begin = nullptr;
+  Cells* cells = nullptr;
   uint32_t generation = 0;
 };
 thread_local Shadow t_shadow;
 
-std::vector<Cell>& cells_of(const unsigned char* begin, const unsigned char* end) {
-  auto& cells = t_shadow.ranges[begin];
-  if (cells.size() < static_cast<size_t>(end - begin)) cells.resize(static_cast<size_t>(end - begin));
-  return cells;
+Cells& cells_of(const unsigned char* begin, const unsigned char* end) {
+  Shadow& shadow = t_shadow;
+  if (shadow.begin != begin) {
+    shadow.begin = begin;
+    shadow.cells = &shadow.ranges[begin];
+  }
+  shadow.cells->grow(static_cast<size_t>(end - begin));
+  return *shadow.cells;
 }
 
 std::string describe_thread(const Block& block, unsigned linear) {
@@ -94,10 +132,9 @@ bool ordered(const Block& block, const Thread& self, uint32_t epoch, uint32_t st
   return epoch != block.epoch() || (warp == self.warp && step != self.step);
 }
 
-void shared_read(Block& block, std::vector<Cell>& cells, size_t offset, size_t bytes, bool whole_warp) {
+void shared_read(Block& block, Cells& cells, size_t offset, size_t bytes, bool whole_warp) {
   const Thread& self = block.thread();
-  for (size_t i = offset; i < offset + bytes; i++) {
-    Cell& cell = cells[i];
+  cells.each(offset, bytes, [&](Cell& cell, size_t i) {
     const auto at = [&] { return " (byte " + std::to_string(i) + " of shared memory)"; };
     if (cell.pending && cell.block == t_shadow.generation) block.fail("missing wait", "reads what a cp.async has not delivered" + at());
     if (cell.block != t_shadow.generation) block.fail("uninitialised read", "reads shared memory that nobody wrote" + at());
@@ -114,15 +151,14 @@ void shared_read(Block& block, std::vector<Cell>& cells, size_t offset, size_t b
     }
     cell.read_epoch = block.epoch();
     cell.read_step = self.step;
-  }
+  });
 }
 
 enum class Write { plain, copy, atomic };
 
-void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t bytes, Write how) {
+void shared_write(Block& block, Cells& cells, size_t offset, size_t bytes, Write how) {
   const Thread& self = block.thread();
-  for (size_t i = offset; i < offset + bytes; i++) {
-    Cell& cell = cells[i];
+  cells.each(offset, bytes, [&](Cell& cell, size_t i) {
     const auto at = [&] { return " (byte " + std::to_string(i) + " of shared memory)"; };
     if (cell.pending && cell.block == t_shadow.generation && how != Write::copy) block.fail("data race", "writes where a cp.async is under way" + at());
     if (cell.wgmmas && cell.block == t_shadow.generation)
@@ -147,7 +183,7 @@ void shared_write(Block& block, std::vector<Cell>& cells, size_t offset, size_t 
     cell.write_epoch = block.epoch();
     cell.write_step = self.step;
     if (!read_now) cell.reader = cell.reader_warp = kNobody;
-  }
+  });
 }
 
 enum class Kind { read, warp_read, write, atomic };
@@ -156,10 +192,13 @@ void look(const void* pointer, size_t bytes, Kind kind, size_t alignment) {
   Block* block = current_block();
   if (!block || !block->on_fiber()) return;
   auto* address = static_cast<const unsigned char*>(pointer);
+  // The thread's own variables, which are most of what it touches: nobody else knows them, but a wgmma.
+  if (block->thread().fiber.holds(address)) {
+    if (block->wgmma_uses(address)) block->fail("missing wait", "touches a register that a wgmma under way uses");
+    return;
+  }
   const unsigned char *begin = nullptr, *end = nullptr;
   const bool shared = block->shared_range(address, &begin, &end);
-  if (!shared && block->wgmma_uses(address))
-    block->fail("missing wait", "touches a register that a wgmma under way uses");
   const Device* device = shared ? nullptr : find_device(address);
   if (!shared && !device) return;
   if (device) {
@@ -218,7 +257,7 @@ void note_copy_started(const void* address, size_t bytes) {
   if (at < begin || at + bytes > end) block.fail("out of bounds", "cp.async writes outside of shared memory");
   auto& cells = cells_of(begin, end);
   shared_write(block, cells, static_cast<size_t>(at - begin), bytes, Write::copy);
-  for (size_t i = 0; i < bytes; i++) cells[static_cast<size_t>(at - begin) + i].pending = true;
+  cells.each(static_cast<size_t>(at - begin), bytes, [](Cell& cell, size_t) { cell.pending = true; });
 }
 
 void note_copy_arrived(const void* address, size_t bytes) {
@@ -227,14 +266,13 @@ void note_copy_arrived(const void* address, size_t bytes) {
   auto* at = static_cast<const unsigned char*>(address);
   if (!block.shared_range(at, &begin, &end)) return;
   auto& cells = cells_of(begin, end);
-  for (size_t i = 0; i < bytes; i++) {
-    Cell& cell = cells[static_cast<size_t>(at - begin) + i];
+  cells.each(static_cast<size_t>(at - begin), bytes, [&](Cell& cell, size_t) {
     cell.pending = false;
     cell.writer = static_cast<uint16_t>(block.thread().linear);
     cell.writer_fences = block.thread().proxy_fences;
     cell.write_epoch = block.epoch();
     cell.write_step = block.thread().step;
-  }
+  });
 }
 
 void note_wgmma_read_started(const void* address, size_t bytes) {
@@ -242,9 +280,7 @@ void note_wgmma_read_started(const void* address, size_t bytes) {
   const unsigned char *begin, *end;
   auto* from = static_cast<const unsigned char*>(address);
   if (!block.shared_range(from, &begin, &end)) return;
-  auto& cells = cells_of(begin, end);
-  for (auto i = static_cast<size_t>(from - begin); i < static_cast<size_t>(from - begin) + bytes; i++) {
-    Cell& cell = cells[i];
+  cells_of(begin, end).each(static_cast<size_t>(from - begin), bytes, [&](Cell& cell, size_t i) {
     const auto at = [&] { return " (byte " + std::to_string(i) + " of shared memory)"; };
     if (cell.block != t_shadow.generation)
       block.fail("uninitialised read", "wgmma reads shared memory that nobody wrote" + at());
@@ -256,7 +292,7 @@ void note_wgmma_read_started(const void* address, size_t bytes) {
       block.fail("missing fence", "wgmma reads what " + describe_thread(block, cell.writer) +
                                       " wrote, without its fence.proxy.async before the barrier" + at());
     cell.wgmmas++;
-  }
+  });
 }
 
 void note_wgmma_read_ended(const void* address, size_t bytes) {
@@ -264,15 +300,13 @@ void note_wgmma_read_ended(const void* address, size_t bytes) {
   const unsigned char *begin, *end;
   auto* from = static_cast<const unsigned char*>(address);
   if (!block.shared_range(from, &begin, &end)) return;
-  auto& cells = cells_of(begin, end);
-  for (auto i = static_cast<size_t>(from - begin); i < static_cast<size_t>(from - begin) + bytes; i++) {
-    Cell& cell = cells[i];
+  cells_of(begin, end).each(static_cast<size_t>(from - begin), bytes, [&](Cell& cell, size_t) {
     cell.wgmmas--;
     // Until a barrier, nobody knows that all four warps have waited.
     cell.reader = cell.reader_warp = kMany;
     cell.read_epoch = block.epoch();
     cell.read_step = block.thread().step;
-  }
+  });
 }
 
 void note_fence() { device_order_fence(); }
@@ -282,7 +316,9 @@ void note_block_started() {
   device_order_block_started();
   // Cells of an older generation count as untouched.
   t_shadow.generation++;
-  if (t_shadow.ranges.size() > 64) t_shadow.ranges.clear();
+  if (t_shadow.ranges.size() <= 64) return;
+  t_shadow.ranges.clear();
+  t_shadow.begin = nullptr;
 }
 
 void note_device_memory(const void* address, size_t bytes, bool written) {

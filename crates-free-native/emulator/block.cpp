@@ -48,6 +48,10 @@ std::string format_site(const std::source_location& site) {
 }  // namespace
 
 Block* current_block() { return t_block; }
+Index3 thread_index() { return t_block->thread().index; }
+Index3 block_index() { return t_block->block_index(); }
+Index3 block_shape() { return t_block->shape().block; }
+Index3 grid_shape() { return t_block->shape().grid; }
 
 void set_schedule(Schedule schedule, uint64_t seed) {
   g_schedule = schedule;

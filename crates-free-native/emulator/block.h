@@ -175,7 +175,14 @@ class Block {
   std::string fault_kind_, fault_;
 };
 
-// The block whose fiber runs on this host thread; nullptr outside of kernels.
-Block* current_block();
+// The block whose fiber runs on this host thread; nullptr outside of kernels. A fiber never changes its host thread, so
+// that a kernel's own code may keep the answers.
+[[gnu::const]] Block* current_block();
+
+// CUDA's built-in variables, by value: the access checker shall not look at how they are kept.
+[[gnu::const]] Index3 thread_index();
+[[gnu::const]] Index3 block_index();
+[[gnu::const]] Index3 block_shape();
+[[gnu::const]] Index3 grid_shape();
 
 }  // namespace glimt::emu

@@ -7,6 +7,7 @@
 #include <source_location>
 
 #include "block.h"
+#include "warp.h"
 
 #define __global__
 #define __device__
@@ -21,10 +22,10 @@ struct dim3 {
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-#define threadIdx (::glimt::emu::current_block()->thread().index)
-#define blockIdx (::glimt::emu::current_block()->block_index())
-#define blockDim (::glimt::emu::current_block()->shape().block)
-#define gridDim (::glimt::emu::current_block()->shape().grid)
+#define threadIdx (::glimt::emu::thread_index())
+#define blockIdx (::glimt::emu::block_index())
+#define blockDim (::glimt::emu::block_shape())
+#define gridDim (::glimt::emu::grid_shape())
 
 struct alignas(8) float2 {
   float x, y;
@@ -46,73 +47,35 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return
 // ---- synchronisation and warp collectives ----
 
 namespace glimt::emu {
-struct Shuffle {
-  uint64_t bits;
-  unsigned from;
-};
-template <class T, class Source>
-T shuffle(const char* name, unsigned mask, T value, unsigned from, std::source_location site) {
+template <class T>
+T shuffle(const char* name, unsigned mask, T value, ShuffleFrom kind, unsigned from, std::source_location site) {
   static_assert(sizeof(T) <= 8);
-  Shuffle in{0, from};
-  std::memcpy(&in.bits, &value, sizeof(T));
-  Block& block = *current_block();
-  const uint64_t bits = block.collective<Shuffle, uint64_t>(
-      name, mask, in, site, [&](const Shuffle* lanes, uint64_t* results) {
-        for (unsigned lane = 0; lane < 32; lane++) {
-          if (!(mask >> lane & 1)) continue;
-          const unsigned source = Source::lane(lane, lanes[lane].from);
-          if (!(mask >> source & 1))
-            block.fail("divergent collective", std::string(name) + " reads a lane outside of its mask");
-          results[lane] = lanes[source].bits;
-        }
-      });
-  T result;
-  std::memcpy(&result, &bits, sizeof(T));
-  return result;
-}
-struct FromLane {
-  static unsigned lane(unsigned, unsigned from) { return from & 31; }
-};
-struct FromXor {
-  static unsigned lane(unsigned lane, unsigned from) { return lane ^ from; }
-};
-struct FromUp {
-  static unsigned lane(unsigned lane, unsigned from) { return lane >= from ? lane - from : lane; }
-};
-struct FromDown {
-  static unsigned lane(unsigned lane, unsigned from) { return lane + from < 32 ? lane + from : lane; }
-};
-inline unsigned ballot(const char* name, unsigned mask, int predicate, std::source_location site) {
-  return current_block()->collective<int, unsigned>(name, mask, predicate, site, [&](const int* in, unsigned* out) {
-    unsigned votes = 0;
-    for (unsigned lane = 0; lane < 32; lane++)
-      if ((mask >> lane & 1) && in[lane]) votes |= 1u << lane;
-    for (unsigned lane = 0; lane < 32; lane++) out[lane] = votes;
-  });
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  bits = shuffle_bits(name, mask, bits, kind, from, site);
+  std::memcpy(&value, &bits, sizeof(T));
+  return value;
 }
 }  // namespace glimt::emu
 
 #define GLIMT_SITE std::source_location site = std::source_location::current()
 inline void __syncthreads(GLIMT_SITE) { glimt::emu::current_block()->barrier(site); }
-inline void __syncwarp(unsigned mask = 0xffffffffu, GLIMT_SITE) {
-  glimt::emu::ballot("__syncwarp", mask, 0, site);
-  if (mask == 0xffffffffu) glimt::emu::current_block()->thread().step++;
-}
+inline void __syncwarp(unsigned mask = 0xffffffffu, GLIMT_SITE) { glimt::emu::sync_warp(mask, site); }
 template <class T>
 T __shfl_sync(unsigned mask, T value, unsigned lane, GLIMT_SITE) {
-  return glimt::emu::shuffle<T, glimt::emu::FromLane>("__shfl_sync", mask, value, lane, site);
+  return glimt::emu::shuffle("__shfl_sync", mask, value, glimt::emu::ShuffleFrom::lane, lane, site);
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, unsigned lane, GLIMT_SITE) {
-  return glimt::emu::shuffle<T, glimt::emu::FromXor>("__shfl_xor_sync", mask, value, lane, site);
+  return glimt::emu::shuffle("__shfl_xor_sync", mask, value, glimt::emu::ShuffleFrom::lane_xor, lane, site);
 }
 template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned lane, GLIMT_SITE) {
-  return glimt::emu::shuffle<T, glimt::emu::FromUp>("__shfl_up_sync", mask, value, lane, site);
+  return glimt::emu::shuffle("__shfl_up_sync", mask, value, glimt::emu::ShuffleFrom::lane_minus, lane, site);
 }
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned lane, GLIMT_SITE) {
-  return glimt::emu::shuffle<T, glimt::emu::FromDown>("__shfl_down_sync", mask, value, lane, site);
+  return glimt::emu::shuffle("__shfl_down_sync", mask, value, glimt::emu::ShuffleFrom::lane_plus, lane, site);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate, GLIMT_SITE) {
   return glimt::emu::ballot("__ballot_sync", mask, predicate, site);
@@ -234,76 +197,6 @@ namespace emu {
 inline void require_aligned(const void* address, size_t bytes) {
   if (reinterpret_cast<uintptr_t>(address) % bytes == 0) return;
   current_block()->fail("misaligned access", "moves " + std::to_string(bytes) + " bytes at a misaligned address");
-}
-
-// ---- tensor core instructions ----
-
-struct Fragments {
-  unsigned a[4], b[2];
-  float c[4];
-};
-struct Accumulator {
-  float d[4];
-};
-
-// D = A B + C on 16x8x16 tiles. Lane l holds, with g = l / 4 and t = l % 4:
-// A rows g and g + 8, columns 2t.. and 2t + 8..; B rows (k) 2t.. and 2t + 8.., column g; C rows g, g + 8, columns 2t..
-template <class T>
-inline Accumulator mma_m16n8k16(const Fragments& mine, std::source_location site) {
-  return current_block()->collective<Fragments, Accumulator>(
-      "mma.sync", 0xffffffffu, mine, site, [](const Fragments* in, Accumulator* out) {
-        float a[16][16], b[8][16];
-        const auto pair = [](unsigned word, float* to) {
-          to[0] = widen(T{static_cast<uint16_t>(word)});
-          to[1] = widen(T{static_cast<uint16_t>(word >> 16)});
-        };
-        for (int lane = 0; lane < 32; lane++) {
-          const int g = lane / 4, t = lane % 4;
-          pair(in[lane].a[0], &a[g][2 * t]);
-          pair(in[lane].a[1], &a[g + 8][2 * t]);
-          pair(in[lane].a[2], &a[g][2 * t + 8]);
-          pair(in[lane].a[3], &a[g + 8][2 * t + 8]);
-          pair(in[lane].b[0], &b[g][2 * t]);
-          pair(in[lane].b[1], &b[g][2 * t + 8]);
-        }
-        for (int lane = 0; lane < 32; lane++) {
-          const int g = lane / 4, t = lane % 4;
-          for (int i = 0; i < 4; i++) {
-            const float* row = a[g + (i / 2) * 8];
-            const float* column = b[2 * t + i % 2];
-            float sum = 0;
-            for (int k = 0; k < 16; k++) sum += row[k] * column[k];
-            out[lane].d[i] = in[lane].c[i] + sum;
-          }
-        }
-      });
-}
-
-struct Matrices {
-  unsigned r[4];
-};
-
-// Lane 8i + j gives the address of row j of 8x8 matrix i; lane l receives of each matrix row l / 4, columns 2 (l % 4)..,
-// or, transposed, column l / 4, rows 2 (l % 4)...
-template <int Count, bool Transposed>
-inline Matrices ldmatrix(const void* row, std::source_location site) {
-  Block& block = *current_block();
-  if (reinterpret_cast<uintptr_t>(row) % 16)
-    block.fail("misaligned access", "ldmatrix of a row that is not aligned to 16 bytes");
-  note_read(row, 16, true);
-  return block.collective<const void*, Matrices>(
-      "ldmatrix", 0xffffffffu, row, site, [](const void* const* rows, Matrices* out) {
-        for (int i = 0; i < Count; i++) {
-          uint16_t tile[8][8];
-          for (int j = 0; j < 8; j++) std::memcpy(tile[j], rows[8 * i + j], 16);
-          for (int lane = 0; lane < 32; lane++) {
-            const int r = lane / 4, c = 2 * (lane % 4);
-            const unsigned low = Transposed ? tile[c][r] : tile[r][c];
-            const unsigned high = Transposed ? tile[c + 1][r] : tile[r][c + 1];
-            out[lane].r[i] = low | high << 16;
-          }
-        }
-      });
 }
 
 }  // namespace emu

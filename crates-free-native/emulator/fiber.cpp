@@ -23,7 +23,7 @@ namespace glimt::emu {
 
 namespace {
 
-constexpr size_t kStackBytes = 128 * 1024;
+constexpr size_t kStackBytes = Fiber::kStackBytes;
 
 void* allocate_stack() {
   // The lowest page is a guard: a kernel that overflows its stack faults instead of corrupting a neighbour.

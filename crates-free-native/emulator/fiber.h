@@ -7,6 +7,8 @@ namespace glimt::emu {
 // A suspended thread of control. The entry function never returns; it hands control on for the last time.
 class Fiber {
  public:
+  static constexpr size_t kStackBytes = 128 * 1024;
+
   Fiber() = default;
   ~Fiber();
   Fiber(const Fiber&) = delete;
@@ -16,6 +18,10 @@ class Fiber {
   void reset(void (*entry)());
   // Leaves the caller (its state is kept in `from`) and continues here.
   void resume(Fiber& from);
+  // Whether `address` lies in its stack.
+  bool holds(const void* address) const {
+    return static_cast<size_t>(static_cast<const char*>(address) - static_cast<const char*>(stack_)) < kStackBytes;
+  }
   // To be called first by `entry`, which `from` resumed: tells AddressSanitizer, in builds with it.
   static void entered(Fiber& from);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 
 #include "convert.h"
 #include "executable.h"
@@ -19,22 +20,29 @@ std::string format_shape(program::DType dtype, uint64_t rows, uint64_t cols) {
   return std::string(dtype_name(dtype)) + "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
 }
 
-// What GLIMT_WGMMA asks for, where there is wgmma.
-Wgmma wanted_wgmma(const rt::DeviceInfo& device) {
-  const char* wish = std::getenv("GLIMT_WGMMA");
-  const std::string text = wish ? wish : "";
-  if (text != "" && text != "0" && text != "1" && text != "always")
-    throw Error("INPUT_INVALID", "GLIMT_WGMMA is \"" + text + "\"; it may be 1, always or 0.");
-  if (!rt::kEmulated && device.major != 9) return Wgmma::never;
-  return text == "always" ? Wgmma::always : text == "1" ? Wgmma::large : Wgmma::never;
+// What the environment asks for (docs/gpu.md).
+void ask_environment(KernelTerms& terms) {
+  const auto wish = [](const char* name) {
+    const char* text = std::getenv(name);
+    return std::string(text ? text : "");
+  };
+  const std::string wgmma = wish("GLIMT_WGMMA");
+  if (wgmma != "" && wgmma != "0" && wgmma != "1" && wgmma != "always")
+    throw Error("INPUT_INVALID", "GLIMT_WGMMA is \"" + wgmma + "\"; it may be 1, always or 0.");
+  terms.uses_wgmma = wgmma == "1" || wgmma == "always";
+  if (wgmma == "always") prefer(terms, "wgmma");
+  std::istringstream kernels(wish("GLIMT_KERNELS"));
+  for (std::string kernel; std::getline(kernels, kernel, ',');) prefer(terms, kernel);
 }
 
 }  // namespace
 
-Engine::Engine(int device, bool use_library) : device_(device), use_library_(use_library) {
+Engine::Engine(int device, bool use_library) : device_(device) {
   const rt::DeviceInfo info = rt::device_info(device);
-  multiprocessors_ = info.multiprocessors;
-  wgmma_ = wanted_wgmma(info);
+  terms_.multiprocessors = info.multiprocessors;
+  terms_.has_wgmma = rt::kEmulated || info.major == 9;
+  if (use_library) terms_.library = &library_;
+  ask_environment(terms_);
   enter();
   try {
     stream_ = rt::create_stream();
@@ -211,7 +219,7 @@ void Engine::reserve_scratch(uint64_t bytes) {
   scratch_size_ = bytes;
 }
 
-size_t Engine::ticket_bytes() const { return ticket_count(multiprocessors_) * sizeof(unsigned); }
+size_t Engine::ticket_bytes() const { return ticket_count(terms_.multiprocessors) * sizeof(unsigned); }
 
 void Engine::reserve_staging(uint64_t bytes) {
   if (bytes <= staging_size_) return;
@@ -274,7 +282,7 @@ void Engine::replay(const Executable& executable, Repeat& repeat, Layout& layout
                     const KernelContext& context, const glimt_run_args& args) {
   if (!repeat.graph) {
     // As the eager run would: both shall compute alike.
-    if (context.library) context.library->prepare();
+    if (terms_.library) terms_.library->prepare();
     KernelContext capturing = context;
     capturing.capturing = true;
     rt::begin_capture(stream_);
@@ -301,8 +309,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   reserve_scratch(layout.scratch_bytes);
   reserve_staging(layout.staged_bytes);
   executable->place(layout, binding, scratch_);
-  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, tickets_, multiprocessors_,
-                              use_library_ ? &library_ : nullptr, false, wgmma_};
+  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, tickets_, terms_};
 
   // The first run is never captured: modules of kernels load on their first launch, which a graph must not contain.
   Repeat* repeat = executable->find_repeat(binding.key);

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "glimt_engine.h"
+#include "kernels/kernels.h"
 #include "program.h"
 #include "runtime/library_gemm.h"
 #include "runtime/runtime.h"
@@ -15,8 +16,6 @@ namespace glimt {
 
 class Executable;
 struct Binding;
-struct KernelContext;
-enum class Wgmma;
 struct Layout;
 struct Repeat;
 
@@ -60,7 +59,9 @@ class Engine {
   Tensor* owned(const Tensor* tensor, uint64_t id) const;
   // Tensors freed so far: while it stays the same, so do the tensors that were there.
   uint64_t frees() const { return frees_; }
-  int multiprocessors() const { return multiprocessors_; }
+  const KernelTerms& terms() const { return terms_; }
+  // For tests: what they change is for programs that are loaded afterwards.
+  KernelTerms& terms() { return terms_; }
   const std::string& library_status() const { return library_.status(); }
 
   // Taken by each call from outside.
@@ -83,9 +84,8 @@ class Engine {
   void replay(const Executable& executable, Repeat& repeat, Layout& layout, const Binding& binding,
               const KernelContext& context, const glimt_run_args& args);
 
-  int device_ = 0, multiprocessors_ = 1;
-  bool use_library_;
-  Wgmma wgmma_;
+  int device_ = 0;
+  KernelTerms terms_;
   rt::LibraryGemm library_;
   rt::Stream stream_ = nullptr;
   rt::Event before_ = nullptr, after_ = nullptr;

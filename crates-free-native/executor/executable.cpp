@@ -160,7 +160,7 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
   for (const Operands& operands : layout.operands) {
     const OpEntry& entry = *find_op(operands.instruction.op);
     entry.check(operands);
-    if (entry.workspace) workspace = std::max<uint64_t>(workspace, entry.workspace(operands, engine.multiprocessors()));
+    if (entry.workspace) workspace = std::max<uint64_t>(workspace, entry.workspace(operands, engine.terms()));
   }
   layout.workspace_offset = offset;
   layout.staged_offset = offset + aligned(workspace) + kSlotGap;

@@ -20,32 +20,30 @@ void check_linear(const Operands& o) {
   if (o.inputs.size() == 3) f32_vector(o, o.inputs[2], w.rows);
 }
 
+// x and w, for linear_bias the bias too.
+LinearCall linear_call(const Operands& o) {
+  return {o.inputs[0], o.inputs[1], o.inputs.size() == 3 ? o.inputs[2].as<const float>() : nullptr, o.outputs[0]};
+}
+
 constexpr OpEntry kLinear{
     "linear", 2, 1, 0,
-    [](const KernelContext& c, const Operands& o) { linear(c, o.inputs[0], o.inputs[1], nullptr, o.outputs[0]); },
+    [](const KernelContext& c, const Operands& o) { linear(c, linear_call(o)); },
     check_linear,
-    [](const Operands& o, int sms) {
-      return linear_workspace(o.inputs[0].rows, o.inputs[1].rows, o.inputs[0].cols, sms);
-    },
+    [](const Operands& o, const KernelTerms& terms) { return linear_workspace(terms, linear_call(o)); },
     nullptr};
 
-constexpr OpEntry kLinearBias{
-    "linear_bias", 3, 1, 0,
-    [](const KernelContext& c, const Operands& o) {
-      linear(c, o.inputs[0], o.inputs[1], o.inputs[2].as<const float>(), o.outputs[0]);
-    },
-    check_linear, kLinear.workspace, nullptr};
+constexpr OpEntry kLinearBias{"linear_bias", 3, 1, 0, kLinear.run, check_linear, kLinear.workspace, nullptr};
 
 constexpr OpEntry kLinearSwiglu{
     "linear_swiglu", 2, 1, kWords<program::op_linear_swiglu::Attrs>,
-    [](const KernelContext& c, const Operands& o) { linear_swiglu(c, o.inputs[0], o.inputs[1], o.outputs[0]); },
+    [](const KernelContext& c, const Operands& o) { linear_swiglu(c, linear_call(o)); },
     [](const Operands& o) {
       const View &x = o.inputs[0], &w = o.inputs[1], &y = o.outputs[0];
       const int64_t width = o.instruction.attrs_as<program::op_linear_swiglu::Attrs>().width;
       require(x.cols == w.cols && y.rows == x.rows && y.cols == width && w.rows == 2 * width && x.dtype == y.dtype, o,
               "x, w and y");
     },
-    [](const Operands& o, int sms) { return linear_swiglu_workspace(o.inputs[0], o.inputs[1], sms); },
+    [](const Operands& o, const KernelTerms& terms) { return linear_swiglu_workspace(terms, linear_call(o)); },
     nullptr};
 
 // ---- elementwise ----
@@ -218,18 +216,37 @@ void check_contexts(const Operands& o, uint32_t cache, uint32_t page_size) {
   }
 }
 
+// Operands as check_paged takes them.
+template <class Attrs>
+AttentionCall paged_call(const Operands& o, uint32_t cache) {
+  const auto& attrs = o.instruction.attrs_as<Attrs>();
+  const View& table = o.inputs[cache + 1];
+  AttentionCall call;
+  call.q = o.inputs[0];
+  call.y = o.outputs[0];
+  call.paged = true;
+  call.cache = o.inputs[cache];
+  call.block_table = table.as<const int32_t>();
+  call.sequences = table.rows;
+  call.blocks = table.cols;
+  call.cu_seqlens = o.inputs[cache + 2].as<const int32_t>();
+  call.context_lens = o.inputs[cache + 3].as<const int32_t>();
+  call.heads = static_cast<int>(attrs.numHeads);
+  call.kv_heads = static_cast<int>(attrs.numKvHeads);
+  call.head_dim = static_cast<int>(attrs.headDim);
+  call.page_size = static_cast<int>(attrs.pageSize);
+  call.scale = attrs.scale;
+  return call;
+}
+
 constexpr OpEntry kAttentionPaged{
     "attention_paged", 5, 1, kWords<program::op_attention_paged::Attrs>,
     [](const KernelContext& c, const Operands& o) {
-      const View& table = o.inputs[2];
-      attention_paged(c, o.inputs[0], o.inputs[1], table.as<const int32_t>(), table.rows, table.cols,
-                      o.inputs[3].as<const int32_t>(), o.inputs[4].as<const int32_t>(),
-                      o.instruction.attrs_as<program::op_attention_paged::Attrs>(), o.outputs[0]);
+      attention_paged(c, paged_call<program::op_attention_paged::Attrs>(o, 1));
     },
     [](const Operands& o) { check_paged(o, o.instruction.attrs_as<program::op_attention_paged::Attrs>(), 1); },
-    [](const Operands& o, int sms) {
-      return attention_paged_workspace(o.inputs[0].rows, o.inputs[2].rows, o.inputs[2].cols,
-                                       o.instruction.attrs_as<program::op_attention_paged::Attrs>(), sms);
+    [](const Operands& o, const KernelTerms& terms) {
+      return attention_paged_workspace(terms, paged_call<program::op_attention_paged::Attrs>(o, 1));
     },
     [](const Operands& o) {
       check_contexts(o, 1, o.instruction.attrs_as<program::op_attention_paged::Attrs>().pageSize);
@@ -238,11 +255,9 @@ constexpr OpEntry kAttentionPaged{
 constexpr OpEntry kRopeAttentionPaged{
     "rope_attention_paged", 10, 2, kWords<program::op_rope_attention_paged::Attrs>,
     [](const KernelContext& c, const Operands& o) {
-      const View& table = o.inputs[7];
-      rope_attention_paged(c, o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3], o.inputs[4],
-                           o.inputs[5].as<const int32_t>(), o.inputs[6], table.as<const int32_t>(), table.rows,
-                           table.cols, o.inputs[8].as<const int32_t>(), o.inputs[9].as<const int32_t>(),
-                           o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>(), o.outputs[0]);
+      using Attrs = program::op_rope_attention_paged::Attrs;
+      rope_attention_paged(c, o.inputs[1], o.inputs[2], o.inputs[3], o.inputs[4], o.inputs[5].as<const int32_t>(),
+                           o.instruction.attrs_as<Attrs>(), paged_call<Attrs>(o, 6));
     },
     [](const Operands& o) {
       const auto& attrs = o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>();
@@ -258,9 +273,8 @@ constexpr OpEntry kRopeAttentionPaged{
                 o, "q and its tables");
       i32_vector(o, o.inputs[5], q.rows);
     },
-    [](const Operands& o, int sms) {
-      return rope_attention_paged_workspace(o.inputs[0], o.inputs[7].rows, o.inputs[7].cols,
-                                            o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>(), sms);
+    [](const Operands& o, const KernelTerms& terms) {
+      return rope_attention_paged_workspace(terms, paged_call<program::op_rope_attention_paged::Attrs>(o, 6));
     },
     [](const Operands& o) {
       const uint32_t page_size = o.instruction.attrs_as<program::op_rope_attention_paged::Attrs>().pageSize;
@@ -271,8 +285,18 @@ constexpr OpEntry kRopeAttentionPaged{
 constexpr OpEntry kAttentionVarlen{
     "attention_varlen", 4, 1, kWords<program::op_attention_varlen::Attrs>,
     [](const KernelContext& c, const Operands& o) {
-      attention_varlen(c, o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3].as<const int32_t>(), o.inputs[3].rows - 1,
-                       o.instruction.attrs_as<program::op_attention_varlen::Attrs>(), o.outputs[0]);
+      const auto& attrs = o.instruction.attrs_as<program::op_attention_varlen::Attrs>();
+      AttentionCall call;
+      call.q = o.inputs[0];
+      call.k = o.inputs[1];
+      call.v = o.inputs[2];
+      call.y = o.outputs[0];
+      call.cu_seqlens = o.inputs[3].as<const int32_t>();
+      call.sequences = o.inputs[3].rows - 1;
+      call.heads = call.kv_heads = static_cast<int>(attrs.numHeads);
+      call.head_dim = static_cast<int>(attrs.headDim);
+      call.scale = attrs.scale;
+      attention_varlen(c, call);
     },
     [](const Operands& o) {
       const auto& attrs = o.instruction.attrs_as<program::op_attention_varlen::Attrs>();
@@ -357,12 +381,14 @@ constexpr OpEntry kRouteExperts{
     },
     nullptr, nullptr};
 
+ExpertsCall experts_call(const Operands& o) {
+  return {o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3], o.inputs[4],
+          o.instruction.attrs_as<program::op_experts::Attrs>(), o.outputs[0]};
+}
+
 constexpr OpEntry kExperts{
     "experts", 5, 1, kWords<program::op_experts::Attrs>,
-    [](const KernelContext& c, const Operands& o) {
-      experts(c, o.inputs[0], o.inputs[1], o.inputs[2], o.inputs[3], o.inputs[4],
-              o.instruction.attrs_as<program::op_experts::Attrs>(), o.outputs[0]);
-    },
+    [](const KernelContext& c, const Operands& o) { experts(c, experts_call(o)); },
     [](const Operands& o) {
       const auto& attrs = o.instruction.attrs_as<program::op_experts::Attrs>();
       const View &x = o.inputs[0], &chosen = o.inputs[1], &weights = o.inputs[2], &gate_up = o.inputs[3],
@@ -375,9 +401,7 @@ constexpr OpEntry kExperts{
                   down.cols == attrs.width && down.rows == attrs.numExperts * x.cols && gate_up.dtype == down.dtype,
               o, "x and the experts' weights");
     },
-    [](const Operands& o, int) {
-      return experts_workspace(o.inputs[0], o.instruction.attrs_as<program::op_experts::Attrs>());
-    },
+    [](const Operands& o, const KernelTerms& terms) { return experts_workspace(terms, experts_call(o)); },
     [](const Operands& o) {
       const int32_t* chosen = o.host[1];
       const auto& attrs = o.instruction.attrs_as<program::op_experts::Attrs>();
@@ -406,7 +430,7 @@ constexpr OpEntry kSample{
       i32_vector(o, o.inputs[4], logits.rows + 1);
       i32_vector(o, o.outputs[0], logits.rows);
     },
-    [](const Operands& o, int) { return sample_workspace(o.inputs[0].rows, o.inputs[0].cols); },
+    [](const Operands& o, const KernelTerms&) { return sample_workspace(o.inputs[0].rows, o.inputs[0].cols); },
     [](const Operands& o) {
       const int32_t* ids = o.host[3];
       for (int64_t i = 0; ids && i < o.inputs[3].rows; i++)

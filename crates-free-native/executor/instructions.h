@@ -22,8 +22,8 @@ struct OpEntry {
   void (*run)(const KernelContext& context, const Operands& operands);
   // Throws PROGRAM_INVALID when shapes do not fit each other.
   void (*check)(const Operands& operands);
-  // Scratch bytes; null for none.
-  size_t (*workspace)(const Operands& operands, int multiprocessors);
+  // Bytes of workspace; null for none. Addresses of operands are not known yet.
+  size_t (*workspace)(const Operands& operands, const KernelTerms& terms);
   // Throws INPUT_INVALID when an index in host memory points outside; null where there are none.
   void (*check_indices)(const Operands& operands);
 };

@@ -267,112 +267,111 @@ __global__ void __launch_bounds__(kDecodeBlock, 2) flash_decode_kernel(DecodeArg
   add(args.group_parts, 0, groups, kResult);
 }
 
-int decode_splits(int64_t tokens, int64_t sequences, int64_t longest, int heads, int kv_heads, int multiprocessors) {
-  if (tokens > sequences * kDecodeQueries) return 1;
-  const int64_t blocks = sequences * kv_heads * ((heads / kv_heads + 15) / 16);
-  const int64_t wanted = (int64_t{2} * multiprocessors + blocks - 1) / blocks;
-  const int64_t most = (longest + 63) / 64;
+int decode_splits(const KernelTerms& terms, const AttentionCall& call) {
+  if (call.q.rows > call.sequences * kDecodeQueries) return 1;
+  const int64_t blocks = call.sequences * call.kv_heads * ((call.heads / call.kv_heads + 15) / 16);
+  const int64_t wanted = (int64_t{2} * terms.multiprocessors + blocks - 1) / blocks;
+  const int64_t most = (call.blocks * call.page_size + 63) / 64;
   return static_cast<int>(max(int64_t{1}, min(min(wanted, most), int64_t{kMaxSplits})));
 }
 
-int decode_groups(int splits, int heads, int kv_heads) {
-  const bool one_round = splits * min(16, heads / kv_heads) <= kMostParts;
+int decode_groups(int splits, const AttentionCall& call) {
+  const bool one_round = splits * min(16, call.heads / call.kv_heads) <= kMostParts;
   return one_round ? 1 : (splits + kGroupSplits - 1) / kGroupSplits;
 }
 
 template <class T>
-void launch_decode(const KernelContext& context, const AttentionInput& input) {
-  with_head_dim(input.head_dim, [&](auto size) {
+void launch_decode(const KernelContext& context, const AttentionCall& call) {
+  with_head_dim(call.head_dim, [&](auto size) {
     constexpr int kHeadDim = decltype(size)::value;
-    DecodeArguments<T> args{flash_arguments<T>(input), {}, {}, context.tickets, 1};
-    args.splits = decode_splits(input.q.rows, input.sequences, input.blocks * input.page_size, input.heads,
-                                input.kv_heads, context.multiprocessors);
-    const int groups = decode_groups(args.splits, input.heads, input.kv_heads);
-    const int64_t rows_and_heads = input.q.rows * input.heads;
+    DecodeArguments<T> args{flash_arguments<T>(call), {}, {}, context.tickets, 1};
+    args.splits = decode_splits(context.terms, call);
+    const int groups = decode_groups(args.splits, call);
+    const int64_t rows_and_heads = call.q.rows * call.heads;
     float* mixed = static_cast<float*>(context.workspace);
     float* stats = mixed + rows_and_heads * (args.splits + groups) * kHeadDim;
     args.splits_parts = {mixed, stats, args.splits};
     args.group_parts = {mixed + rows_and_heads * args.splits * kHeadDim, stats + rows_and_heads * args.splits * 2,
                         groups};
-    const int tiles_of_heads = (input.heads / input.kv_heads + 15) / 16;
-    const dim3 grid(args.splits, input.kv_heads * tiles_of_heads, static_cast<unsigned>(input.sequences));
+    const int tiles_of_heads = (call.heads / call.kv_heads + 15) / 16;
+    const dim3 grid(args.splits, call.kv_heads * tiles_of_heads, static_cast<unsigned>(call.sequences));
     rt::launch(context.stream, "flash_decode", flash_decode_kernel<T, kHeadDim>, grid, kDecodeBlock,
                sizeof(DecodeShared<T, kHeadDim>), args);
   });
 }
 
-template <class T>
-void launch_paged(const KernelContext& context, const AttentionInput& input) {
-  if (input.q.rows <= input.sequences * kDecodeQueries)
-    launch_decode<T>(context, input);
-  else
-    launch_flash<T, true>(context, "flash_paged", input);
+bool decode_pays(const KernelTerms&, const AttentionCall& call) {
+  return call.q.rows <= call.sequences * kDecodeQueries;
 }
+
+size_t decode_workspace(const KernelTerms& terms, const AttentionCall& call) {
+  const int splits = decode_splits(terms, call);
+  if (splits == 1) return 0;
+  return static_cast<size_t>(call.q.rows) * call.heads * (splits + decode_groups(splits, call)) * (call.head_dim + 2) *
+         sizeof(float);
+}
+
+void flash_decode(const KernelContext& context, const AttentionCall& call) {
+  if (call.q.dtype == DType::bf16)
+    launch_decode<bf16>(context, call);
+  else
+    launch_decode<f16>(context, call);
+}
+
+void flash_paged(const KernelContext& context, const AttentionCall& call) {
+  if (call.q.dtype == DType::bf16)
+    launch_flash<bf16, true>(context, "flash_paged", call);
+  else
+    launch_flash<f16, true>(context, "flash_paged", call);
+}
+
+constexpr Candidate<AttentionCall> kRows[] = {
+    {"wgmma", flash_wgmma_fits, flash_wgmma_pays, nullptr, launches<flash_wgmma, AttentionCall>},
+    {"decode", flash_fits, decode_pays, decode_workspace, launches<flash_decode, AttentionCall>},
+    {"flash", flash_fits, nullptr, nullptr, launches<flash_paged, AttentionCall>},
+    {"simple", [](const KernelTerms&, const AttentionCall&) { return true; }, nullptr, nullptr,
+     launches<attention_simple, AttentionCall>},
+};
 
 }  // namespace
 
-void attention_paged(const KernelContext& context, const View& q, const View& cache, const int32_t* block_table,
-                     int64_t sequences, int64_t blocks, const int32_t* cu_seqlens, const int32_t* context_lens,
-                     const program::op_attention_paged::Attrs& attrs, const View& y) {
-  AttentionInput input;
-  input.q = q;
-  input.y = y;
-  input.cache = cache;
-  input.block_table = block_table;
-  input.context_lens = context_lens;
-  input.cu_seqlens = cu_seqlens;
-  input.sequences = sequences;
-  input.blocks = blocks;
-  input.heads = static_cast<int>(attrs.numHeads);
-  input.kv_heads = static_cast<int>(attrs.numKvHeads);
-  input.head_dim = static_cast<int>(attrs.headDim);
-  input.page_size = static_cast<int>(attrs.pageSize);
-  input.scale = attrs.scale;
-  if (q.rows == 0 || q.cols == 0 || sequences == 0) return;
-  if (!flash_fits(input)) return attention_simple(context, input);
-  if (flash_wgmma_pays(context, input)) return flash_wgmma(context, input);
-  if (q.dtype == DType::bf16)
-    launch_paged<bf16>(context, input);
-  else
-    launch_paged<f16>(context, input);
+const KernelList<AttentionCall> attention_paged_kernels{"attention_paged", kRows};
+
+void attention_paged(const KernelContext& context, const AttentionCall& call) {
+  if (call.q.rows == 0 || call.q.cols == 0 || call.sequences == 0) return;
+  run(attention_paged_kernels, context, call);
 }
 
-size_t attention_paged_workspace(int64_t tokens, int64_t sequences, int64_t blocks,
-                                 const program::op_attention_paged::Attrs& attrs, int multiprocessors) {
-  if (tokens == 0 || sequences == 0) return 0;
-  const int splits = decode_splits(tokens, sequences, blocks * attrs.pageSize, static_cast<int>(attrs.numHeads),
-                                   static_cast<int>(attrs.numKvHeads), multiprocessors);
-  if (splits == 1) return 0;
-  const int groups = decode_groups(splits, static_cast<int>(attrs.numHeads), static_cast<int>(attrs.numKvHeads));
-  return static_cast<size_t>(tokens) * attrs.numHeads * (splits + groups) * (attrs.headDim + 2) * sizeof(float);
+size_t attention_paged_workspace(const KernelTerms& terms, const AttentionCall& call) {
+  if (call.q.rows == 0 || call.sequences == 0) return 0;
+  return most_workspace(attention_paged_kernels, terms, call);
 }
 
 namespace {
 
-program::op_attention_paged::Attrs attention_attrs(const program::op_rope_attention_paged::Attrs& attrs) {
-  return {attrs.numHeads, attrs.numKvHeads, attrs.headDim, attrs.pageSize, attrs.scale};
+size_t rotated_bytes(const Operand& q) {
+  return static_cast<size_t>(q.rows) * q.cols * (q.dtype == DType::f32 ? sizeof(float) : sizeof(bf16));
 }
 
-size_t rotated_bytes(const View& q) {
-  return static_cast<size_t>(q.rows) * q.cols * (q.dtype == DType::f32 ? sizeof(float) : sizeof(bf16));
+// The same of the rotated queries.
+AttentionCall rotated_call(const AttentionCall& call, void* workspace) {
+  AttentionCall rotated = call;
+  rotated.q = {workspace, call.q.dtype, call.q.rows, call.q.cols, call.q.cols};
+  return rotated;
 }
 
 }  // namespace
 
-void rope_attention_paged(const KernelContext& context, const View& q, const View& k, const View& v, const View& cos,
-                          const View& sin, const int32_t* slots, const View& cache, const int32_t* block_table,
-                          int64_t sequences, int64_t blocks, const int32_t* cu_seqlens, const int32_t* context_lens,
-                          const program::op_rope_attention_paged::Attrs& attrs, const View& y) {
-  const View rotated{context.workspace, q.dtype, q.rows, q.cols, q.cols};
-  rope_kv_write(context, q, k, v, cos, sin, slots, cache, attrs, rotated);
-  attention_paged(context.behind(rotated_bytes(q)), rotated, cache, block_table, sequences, blocks, cu_seqlens,
-                  context_lens, attention_attrs(attrs), y);
+void rope_attention_paged(const KernelContext& context, const Operand& k, const Operand& v, const Operand& cos,
+                          const Operand& sin, const int32_t* slots,
+                          const program::op_rope_attention_paged::Attrs& attrs, const AttentionCall& call) {
+  const AttentionCall rotated = rotated_call(call, context.workspace);
+  rope_kv_write(context, call.q, k, v, cos, sin, slots, call.cache, attrs, rotated.q);
+  attention_paged(context.behind(rotated_bytes(call.q)), rotated);
 }
 
-size_t rope_attention_paged_workspace(const View& q, int64_t sequences, int64_t blocks,
-                                      const program::op_rope_attention_paged::Attrs& attrs, int multiprocessors) {
-  return workspace_bytes(rotated_bytes(q)) +
-         attention_paged_workspace(q.rows, sequences, blocks, attention_attrs(attrs), multiprocessors);
+size_t rope_attention_paged_workspace(const KernelTerms& terms, const AttentionCall& call) {
+  return workspace_bytes(rotated_bytes(call.q)) + attention_paged_workspace(terms, rotated_call(call, nullptr));
 }
 
 }  // namespace glimt

@@ -105,39 +105,39 @@ __global__ void __launch_bounds__(kBlock) attention_simple_kernel(SimpleArgument
 
 }  // namespace
 
-void attention_simple(const KernelContext& context, const AttentionInput& input) {
-  if (input.head_dim > kMaxHeadDim)
-    throw Error("PROGRAM_INVALID", "cuda: attention has no kernel for heads of " + std::to_string(input.head_dim) +
+void attention_simple(const KernelContext& context, const AttentionCall& call) {
+  if (call.head_dim > kMaxHeadDim)
+    throw Error("PROGRAM_INVALID", "cuda: attention has no kernel for heads of " + std::to_string(call.head_dim) +
                                        " columns; the largest is " + std::to_string(kMaxHeadDim) + ".");
-  const View &q = input.q, &y = input.y;
-  if (q.rows == 0 || q.cols == 0 || input.sequences == 0) return;
+  const Operand &q = call.q, &y = call.y;
+  if (q.rows == 0 || q.cols == 0 || call.sequences == 0) return;
   with_float_type(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    const bool paged = input.cache.data != nullptr;
+    const bool paged = call.paged;
     SimpleArguments<T> args{};
     args.q = q.as<const T>();
-    args.k = paged ? input.cache.as<const T>() : input.k.as<const T>();
-    args.v = input.v.as<const T>();
+    args.k = paged ? call.cache.as<const T>() : call.k.as<const T>();
+    args.v = call.v.as<const T>();
     args.y = y.as<T>();
     args.q_stride = q.stride;
-    args.k_stride = input.k.stride;
-    args.v_stride = input.v.stride;
+    args.k_stride = call.k.stride;
+    args.v_stride = call.v.stride;
     args.y_stride = y.stride;
     args.rows = q.rows;
-    args.pages = input.cache.rows;
-    args.block_table = input.block_table;
-    args.context_lens = input.context_lens;
-    args.cu_seqlens = input.cu_seqlens;
-    args.sequences = static_cast<int>(input.sequences);
-    args.blocks = static_cast<int>(input.blocks);
-    args.heads = input.heads;
-    args.kv_heads = input.kv_heads;
-    args.head_dim = input.head_dim;
-    args.page_size = input.page_size;
+    args.pages = call.cache.rows;
+    args.block_table = call.block_table;
+    args.context_lens = call.context_lens;
+    args.cu_seqlens = call.cu_seqlens;
+    args.sequences = static_cast<int>(call.sequences);
+    args.blocks = static_cast<int>(call.blocks);
+    args.heads = call.heads;
+    args.kv_heads = call.kv_heads;
+    args.head_dim = call.head_dim;
+    args.page_size = call.page_size;
     args.paged = paged;
-    args.scale = input.scale;
+    args.scale = call.scale;
     rt::launch(context.stream, "attention_simple", attention_simple_kernel<T>,
-               rt::blocks_for(q.rows * input.heads, kWarps), kBlock, 0, args);
+               rt::blocks_for(q.rows * call.heads, kWarps), kBlock, 0, args);
   });
 }
 

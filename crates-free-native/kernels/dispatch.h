@@ -30,7 +30,7 @@ void with_float_type(DType dtype, F&& f) {
 
 // True when rows of this view can be moved in packs of 16 bytes.
 template <class T>
-bool packable(const View& view) {
+bool packable(const Operand& view) {
   return reinterpret_cast<uintptr_t>(view.data) % 16 == 0 && view.stride % kPackSize<T> == 0 &&
          view.cols % kPackSize<T> == 0;
 }

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class F, bool Bias>
-void launch_elementwise(const KernelContext& context, const View& a, const View* b, const float* bias, const View& y) {
+void launch_elementwise(const KernelContext& context, const Operand& a, const Operand* b, const float* bias, const Operand& y) {
   if (a.rows == 0 || a.cols == 0) return;
   with_float_type(a.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -73,16 +73,16 @@ void launch_elementwise(const KernelContext& context, const View& a, const View*
 
 }  // namespace
 
-void add(const KernelContext& context, const View& a, const View& b, const View& y) {
+void add(const KernelContext& context, const Operand& a, const Operand& b, const Operand& y) {
   launch_elementwise<Add, false>(context, a, &b, nullptr, y);
 }
-void add_bias(const KernelContext& context, const View& x, const float* bias, const View& y) {
+void add_bias(const KernelContext& context, const Operand& x, const float* bias, const Operand& y) {
   launch_elementwise<Add, true>(context, x, nullptr, bias, y);
 }
-void swiglu(const KernelContext& context, const View& gate, const View& up, const View& y) {
+void swiglu(const KernelContext& context, const Operand& gate, const Operand& up, const Operand& y) {
   launch_elementwise<Swiglu, false>(context, gate, &up, nullptr, y);
 }
-void gelu(const KernelContext& context, const View& x, const View& y) {
+void gelu(const KernelContext& context, const Operand& x, const Operand& y) {
   launch_elementwise<Gelu, false>(context, x, nullptr, nullptr, y);
 }
 

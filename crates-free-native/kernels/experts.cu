@@ -166,8 +166,8 @@ __global__ void __launch_bounds__(kBlock)
 
 }  // namespace
 
-void route_experts(const KernelContext& context, const View& logits, const float* correction,
-                   const program::op_route_experts::Attrs& attrs, const View& experts, const View& weights) {
+void route_experts(const KernelContext& context, const Operand& logits, const float* correction,
+                   const program::op_route_experts::Attrs& attrs, const Operand& experts, const Operand& weights) {
   if (logits.rows == 0 || attrs.topK == 0) return;
   with_float_type(logits.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -178,11 +178,11 @@ void route_experts(const KernelContext& context, const View& logits, const float
   });
 }
 
-void experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
-             const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y) {
-  if (x.rows == 0 || x.cols == 0) return;
-  if (grouped_experts_fit(x, gate_up, down, y, attrs))
-    return grouped_experts(context, x, experts, weights, gate_up, down, attrs, y);
+namespace {
+
+void warp_experts(const KernelContext& context, const ExpertsCall& call) {
+  const Operand &x = call.x, &experts = call.experts, &weights = call.weights, &gate_up = call.gate_up, &y = call.y;
+  const program::op_experts::Attrs& attrs = call.attrs;
   float* hidden = static_cast<float*>(context.workspace);
   with_float_type(x.dtype, [&](auto activation) {
     with_float_type(gate_up.dtype, [&](auto weight) {
@@ -196,15 +196,32 @@ void experts(const KernelContext& context, const View& x, const View& experts, c
                    experts.as<const int32_t>(), experts.stride, gate_up.as<const W>(), size, attrs, hidden);
       rt::launch(context.stream, "expert_mix", expert_mix_kernel<T, W>, dim3(tokens, rt::blocks_for(size, kWarps)),
                  kBlock, 0, static_cast<const float*>(hidden), experts.as<const int32_t>(), experts.stride,
-                 weights.as<const float>(), weights.stride, down.as<const W>(), size, attrs, y.as<T>(), y.stride);
+                 weights.as<const float>(), weights.stride, call.down.as<const W>(), size, attrs, y.as<T>(), y.stride);
     });
   });
 }
 
-size_t experts_workspace(const View& x, const program::op_experts::Attrs& attrs) {
-  // Where rows lie decides between the two, and is not known yet.
-  return std::max(static_cast<size_t>(x.rows) * attrs.topK * attrs.width * sizeof(float),
-                  grouped_experts_workspace(x, attrs));
+constexpr Candidate<ExpertsCall> kRows[] = {
+    {"grouped", grouped_experts_fit, grouped_experts_pay, grouped_experts_workspace,
+     launches<grouped_experts, ExpertsCall>},
+    {"warp", [](const KernelTerms&, const ExpertsCall&) { return true; }, nullptr,
+     [](const KernelTerms&, const ExpertsCall& call) {
+       return static_cast<size_t>(call.x.rows) * call.attrs.topK * call.attrs.width * sizeof(float);
+     },
+     launches<warp_experts, ExpertsCall>},
+};
+
+}  // namespace
+
+const KernelList<ExpertsCall> experts_kernels{"experts", kRows};
+
+void experts(const KernelContext& context, const ExpertsCall& call) {
+  if (call.x.rows == 0 || call.x.cols == 0) return;
+  run(experts_kernels, context, call);
+}
+
+size_t experts_workspace(const KernelTerms& terms, const ExpertsCall& call) {
+  return most_workspace(experts_kernels, terms, call);
 }
 
 }  // namespace glimt

@@ -1,14 +1,16 @@
-// The ways to compute `experts`; it takes the grouped one when that fits.
+// The kernels of `experts`.
 #pragma once
-#include "kernels.h"
+#include "candidates.h"
 
 namespace glimt {
 
-// Tensor cores over the tokens of each expert: many tokens, 16-bit x and weights of one type, rows aligned to 16 bytes.
-bool grouped_experts_fit(const View& x, const View& gate_up, const View& down, const View& y,
-                         const program::op_experts::Attrs& attrs);
-void grouped_experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
-                     const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y);
-size_t grouped_experts_workspace(const View& x, const program::op_experts::Attrs& attrs);
+extern const KernelList<ExpertsCall> experts_kernels;
+
+// Tensor cores over the tokens of each expert: 16-bit x and weights of one type, rows aligned to 16 bytes.
+bool grouped_experts_fit(const KernelTerms& terms, const ExpertsCall& call);
+// Many tokens.
+bool grouped_experts_pay(const KernelTerms& terms, const ExpertsCall& call);
+size_t grouped_experts_workspace(const KernelTerms& terms, const ExpertsCall& call);
+void grouped_experts(const KernelContext& context, const ExpertsCall& call);
 
 }  // namespace glimt

@@ -224,8 +224,8 @@ void launch_grouped(const KernelContext& context, int64_t pairs, const GroupedAr
 }
 
 template <class T>
-void launch_grouped(const KernelContext& context, const View& x, const View& experts, const View& weights,
-                    const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y) {
+void launch_grouped(const KernelContext& context, const ExpertsCall& call) {
+  const auto& [x, experts, weights, gate_up, down, attrs, y] = call;
   const int64_t pairs = x.rows * attrs.topK;
   const Places places(pairs, x.cols, attrs);
   const auto at = [&](size_t place) { return static_cast<void*>(static_cast<char*>(context.workspace) + place); };
@@ -256,24 +256,26 @@ void launch_grouped(const KernelContext& context, const View& x, const View& exp
 
 }  // namespace
 
-bool grouped_experts_fit(const View& x, const View& gate_up, const View& down, const View& y,
-                         const program::op_experts::Attrs& attrs) {
-  return x.rows * attrs.topK >= kGroupedPairs && attrs.numExperts > 0 && attrs.width > 0 && x.dtype == gate_up.dtype &&
+bool grouped_experts_fit(const KernelTerms&, const ExpertsCall& call) {
+  const auto& [x, experts, weights, gate_up, down, attrs, y] = call;
+  return x.rows * attrs.topK > 0 && attrs.numExperts > 0 && attrs.width > 0 && x.dtype == gate_up.dtype &&
          x.dtype != DType::f32 && packable<bf16>(x) && packable<bf16>(gate_up) && packable<bf16>(down) &&
          packable<bf16>(y);
 }
 
-void grouped_experts(const KernelContext& context, const View& x, const View& experts, const View& weights,
-                     const View& gate_up, const View& down, const program::op_experts::Attrs& attrs, const View& y) {
-  if (x.dtype == DType::bf16)
-    launch_grouped<bf16>(context, x, experts, weights, gate_up, down, attrs, y);
-  else
-    launch_grouped<f16>(context, x, experts, weights, gate_up, down, attrs, y);
+bool grouped_experts_pay(const KernelTerms&, const ExpertsCall& call) {
+  return call.x.rows * call.attrs.topK >= kGroupedPairs;
 }
 
-size_t grouped_experts_workspace(const View& x, const program::op_experts::Attrs& attrs) {
-  return x.rows * attrs.topK < kGroupedPairs || x.dtype == DType::f32 ? 0
-                                                                      : Places(x.rows * attrs.topK, x.cols, attrs).end;
+void grouped_experts(const KernelContext& context, const ExpertsCall& call) {
+  if (call.x.dtype == DType::bf16)
+    launch_grouped<bf16>(context, call);
+  else
+    launch_grouped<f16>(context, call);
+}
+
+size_t grouped_experts_workspace(const KernelTerms&, const ExpertsCall& call) {
+  return Places(call.x.rows * call.attrs.topK, call.x.cols, call.attrs).end;
 }
 
 }  // namespace glimt

@@ -24,28 +24,28 @@ struct FlashArguments {
 };
 
 template <class T>
-FlashArguments<T> flash_arguments(const AttentionInput& input) {
+FlashArguments<T> flash_arguments(const AttentionCall& call) {
   FlashArguments<T> args{};
-  args.q = input.q.as<const T>();
-  args.k = input.k.as<const T>();
-  args.v = input.v.as<const T>();
-  args.cache = input.cache.as<const T>();
-  args.y = input.y.as<T>();
-  args.q_stride = input.q.stride;
-  args.k_stride = input.k.stride;
-  args.v_stride = input.v.stride;
-  args.y_stride = input.y.stride;
-  args.rows = input.q.rows;
-  args.pages = input.cache.rows;
-  args.block_table = input.block_table;
-  args.context_lens = input.context_lens;
-  args.cu_seqlens = input.cu_seqlens;
-  args.sequences = static_cast<int>(input.sequences);
-  args.blocks = static_cast<int>(input.blocks);
-  args.heads = input.heads;
-  args.kv_heads = input.kv_heads;
-  args.page_size = input.page_size;
-  args.scale = input.scale * 1.44269504f;
+  args.q = call.q.as<const T>();
+  args.k = call.k.as<const T>();
+  args.v = call.v.as<const T>();
+  args.cache = call.cache.as<const T>();
+  args.y = call.y.as<T>();
+  args.q_stride = call.q.stride;
+  args.k_stride = call.k.stride;
+  args.v_stride = call.v.stride;
+  args.y_stride = call.y.stride;
+  args.rows = call.q.rows;
+  args.pages = call.cache.rows;
+  args.block_table = call.block_table;
+  args.context_lens = call.context_lens;
+  args.cu_seqlens = call.cu_seqlens;
+  args.sequences = static_cast<int>(call.sequences);
+  args.blocks = static_cast<int>(call.blocks);
+  args.heads = call.heads;
+  args.kv_heads = call.kv_heads;
+  args.page_size = call.page_size;
+  args.scale = call.scale * 1.44269504f;
   return args;
 }
 

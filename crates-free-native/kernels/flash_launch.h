@@ -6,13 +6,13 @@
 namespace glimt {
 
 template <class T, bool Paged>
-void launch_flash(const KernelContext& context, const char* name, const AttentionInput& input) {
-  with_head_dim(input.head_dim, [&](auto size) {
+void launch_flash(const KernelContext& context, const char* name, const AttentionCall& call) {
+  with_head_dim(call.head_dim, [&](auto size) {
     constexpr int kHeadDim = decltype(size)::value;
     // Each sequence may end in a tile that is not full.
-    const dim3 grid(static_cast<unsigned>(input.q.rows / kTileRows + input.sequences), input.heads);
+    const dim3 grid(static_cast<unsigned>(call.q.rows / kTileRows + call.sequences), call.heads);
     rt::launch(context.stream, name, flash_kernel<T, kHeadDim, Paged>, grid, kFlashBlock,
-               sizeof(FlashShared<T, kHeadDim>), flash_arguments<T>(input));
+               sizeof(FlashShared<T, kHeadDim>), flash_arguments<T>(call));
   });
 }
 

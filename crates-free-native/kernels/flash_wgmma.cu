@@ -189,14 +189,14 @@ __global__ void __launch_bounds__(kBlock, 1) flash_wgmma_kernel(FlashArguments<T
 }
 
 template <class T, int D>
-void launch_flash_wgmma(const KernelContext& context, const AttentionInput& input) {
+void launch_flash_wgmma(const KernelContext& context, const AttentionCall& call) {
   const auto launch = [&](const char* name, auto kernel) {
     // Each sequence may end in a tile that is not full.
-    const dim3 grid(static_cast<unsigned>(input.q.rows / kQueries + input.sequences), input.heads);
+    const dim3 grid(static_cast<unsigned>(call.q.rows / kQueries + call.sequences), call.heads);
     rt::launch(context.stream, name, kernel, grid, kBlock, sizeof(WgmmaFlashShared<T, D>) + kWgmmaAtom,
-               flash_arguments<T>(input));
+               flash_arguments<T>(call));
   };
-  if (input.cache.data)
+  if (call.paged)
     launch("flash_wgmma_paged", flash_wgmma_kernel<T, D, true>);
   else
     launch("flash_wgmma_varlen", flash_wgmma_kernel<T, D, false>);
@@ -204,17 +204,20 @@ void launch_flash_wgmma(const KernelContext& context, const AttentionInput& inpu
 
 }  // namespace
 
-bool flash_wgmma_pays(const KernelContext& context, const AttentionInput& input) {
-  if (context.wgmma == Wgmma::never || (input.head_dim != 64 && input.head_dim != 128) || !flash_fits(input)) return false;
-  return context.wgmma == Wgmma::always || input.q.rows >= input.sequences * kQueries;
+bool flash_wgmma_fits(const KernelTerms& terms, const AttentionCall& call) {
+  return terms.has_wgmma && (call.head_dim == 64 || call.head_dim == 128) && flash_fits(terms, call);
 }
 
-void flash_wgmma(const KernelContext& context, const AttentionInput& input) {
-  const bool wide = input.head_dim == 128;
-  if (input.q.dtype == DType::bf16)
-    wide ? launch_flash_wgmma<bf16, 128>(context, input) : launch_flash_wgmma<bf16, 64>(context, input);
+bool flash_wgmma_pays(const KernelTerms& terms, const AttentionCall& call) {
+  return terms.uses_wgmma && call.q.rows >= call.sequences * kQueries;
+}
+
+void flash_wgmma(const KernelContext& context, const AttentionCall& call) {
+  const bool wide = call.head_dim == 128;
+  if (call.q.dtype == DType::bf16)
+    wide ? launch_flash_wgmma<bf16, 128>(context, call) : launch_flash_wgmma<bf16, 64>(context, call);
   else
-    wide ? launch_flash_wgmma<f16, 128>(context, input) : launch_flash_wgmma<f16, 64>(context, input);
+    wide ? launch_flash_wgmma<f16, 128>(context, call) : launch_flash_wgmma<f16, 64>(context, call);
 }
 
 }  // namespace glimt

@@ -65,48 +65,61 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-void linear_simt(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  with_float_type(x.dtype, [&](auto activation) {
-    with_float_type(w.dtype, [&](auto weight) {
+void linear_simt(const KernelContext& context, const LinearCall& call) {
+  with_float_type(call.x.dtype, [&](auto activation) {
+    with_float_type(call.w.dtype, [&](auto weight) {
       using T = typename decltype(activation)::type;
       using W = typename decltype(weight)::type;
       rt::launch(context.stream, "linear_simt", linear_simt_kernel<T, W>,
-                 dim3(rt::blocks_for(w.rows, kTile), rt::blocks_for(x.rows, kTile)), kBlock, 0, x.as<const T>(),
-                 x.stride, w.as<const W>(), w.stride, bias, y.as<T>(), y.stride, x.rows, w.rows,
-                 static_cast<int>(x.cols));
+                 dim3(rt::blocks_for(call.w.rows, kTile), rt::blocks_for(call.x.rows, kTile)), kBlock, 0,
+                 call.x.as<const T>(), call.x.stride, call.w.as<const W>(), call.w.stride, call.bias, call.y.as<T>(),
+                 call.y.stride, call.x.rows, call.w.rows, static_cast<int>(call.x.cols));
     });
   });
 }
 
-// The vendor's library is faster than linear_mma on tall x, and worth its loading only there.
-bool linear_library(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+bool library_fits(const KernelTerms& terms, const LinearCall& call) {
+  return terms.library && terms.library->available() && mma_fits(terms, call) && call.y.stride % 8 == 0 &&
+         reinterpret_cast<uintptr_t>(call.y.data) % 16 == 0;
+}
+
+// It is faster than linear_mma on tall x, and worth its loading only there.
+bool library_pays(const KernelTerms&, const LinearCall& call) {
   constexpr int64_t kLibraryRows = 64;
-  if (!context.library || x.rows <= kLibraryRows || y.stride % 8 != 0 || reinterpret_cast<uintptr_t>(y.data) % 16 != 0)
-    return false;
-  if (!context.capturing) context.library->prepare();
+  return call.x.rows > kLibraryRows;
+}
+
+bool linear_library(const KernelContext& context, const LinearCall& call) {
+  const auto& [x, w, bias, y] = call;
+  rt::LibraryGemm& library = *context.terms.library;
+  if (!context.capturing) library.prepare();
   const rt::GemmShape shape{x.dtype, x.rows, w.rows, x.cols, x.stride, w.stride, y.stride};
   bool bias_added = false;
-  if (!context.library->run(context.stream, shape, x.data, w.data, bias, y.data, &bias_added)) return false;
+  if (!library.run(context.stream, shape, x.data, w.data, bias, y.data, &bias_added)) return false;
   if (bias && !bias_added) add_bias(context, y, bias, y);
   return true;
 }
 
+constexpr Candidate<LinearCall> kRows[] = {
+    {"gemv", gemv_fits, nullptr, nullptr, launches<linear_gemv, LinearCall>},
+    {"library", library_fits, library_pays, nullptr, linear_library},
+    {"wgmma", wgmma_fits, wgmma_pays, nullptr, launches<linear_wgmma, LinearCall>},
+    {"mma", mma_fits, nullptr, mma_workspace, launches<linear_mma, LinearCall>},
+    {"simt", [](const KernelTerms&, const LinearCall&) { return true; }, nullptr, nullptr,
+     launches<linear_simt, LinearCall>},
+};
+
 }  // namespace
 
-void linear(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  if (x.rows == 0 || w.rows == 0) return;
-  const bool wgmma = wgmma_pays(context, x, w, y);
-  if (wgmma && context.wgmma == Wgmma::always) return linear_wgmma(context, x, w, bias, y);
-  if (x.rows <= kGemvRows && gemv_fits(x, w, y)) return linear_gemv(context, x, w, bias, y);
-  if (mma_fits(x, w, y) && linear_library(context, x, w, bias, y)) return;
-  if (wgmma) return linear_wgmma(context, x, w, bias, y);
-  if (mma_fits(x, w, y)) return linear_mma(context, x, w, bias, y);
-  linear_simt(context, x, w, bias, y);
+const KernelList<LinearCall> linear_kernels{"linear", kRows};
+
+void linear(const KernelContext& context, const LinearCall& call) {
+  if (call.x.rows == 0 || call.w.rows == 0) return;
+  run(linear_kernels, context, call);
 }
 
-size_t linear_workspace(int64_t m, int64_t n, int64_t k, int multiprocessors) {
-  const int splits = mma_splits(m, n, k, multiprocessors);
-  return splits > 1 ? static_cast<size_t>(splits) * m * n * sizeof(float) : 0;
+size_t linear_workspace(const KernelTerms& terms, const LinearCall& call) {
+  return most_workspace(linear_kernels, terms, call);
 }
 
 }  // namespace glimt

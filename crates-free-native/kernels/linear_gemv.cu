@@ -112,11 +112,11 @@ __global__ void __launch_bounds__(kBlock, kBlocks)
 }
 
 template <class T, class W, int M, bool Gated>
-void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+void launch_gemv(const KernelContext& context, const Operand& x, const Operand& w, const float* bias, const Operand& y) {
   constexpr int kColumns = Gated ? 1 : kRows;
   int split = 1;
   while (split < kWarps &&
-         rt::blocks_for(y.cols, kColumns * kWarps / split) < unsigned{kBlocks} * context.multiprocessors &&
+         rt::blocks_for(y.cols, kColumns * kWarps / split) < unsigned{kBlocks} * context.terms.multiprocessors &&
          x.cols >= int64_t{64} * kPackSize<W> * split)
     split *= 2;
   rt::launch(context.stream, Gated ? "linear_gemv_swiglu" : "linear_gemv", linear_gemv_kernel<T, W, M, Gated>,
@@ -126,21 +126,21 @@ void launch_gemv(const KernelContext& context, const View& x, const View& w, con
 }
 
 template <class T, class W, bool Gated>
-void launch_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+void launch_gemv(const KernelContext& context, const Operand& x, const Operand& w, const float* bias, const Operand& y) {
   if (x.rows == 1) return launch_gemv<T, W, 1, Gated>(context, x, w, bias, y);
   if (x.rows <= 4) return launch_gemv<T, W, 4, Gated>(context, x, w, bias, y);
   launch_gemv<T, W, 8, Gated>(context, x, w, bias, y);
 }
 
 template <class T, class W>
-bool aligned_for_gemv(const View& x, const View& w) {
+bool aligned_for_gemv(const Operand& x, const Operand& w) {
   return packable<W>(w) && x.cols % kPackSize<W> == 0 && x.stride % kPackSize<T> == 0 &&
          reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
 }
 
 // Calls f with the pair of types; pairs that no model has are left to linear_simt.
 template <class F>
-bool with_gemv_types(const View& x, const View& w, F&& f) {
+bool with_gemv_types(const Operand& x, const Operand& w, F&& f) {
   if (x.dtype == DType::bf16 && w.dtype == DType::bf16) return f(Type<bf16>{}, Type<bf16>{});
   if (x.dtype == DType::f16 && w.dtype == DType::f16) return f(Type<f16>{}, Type<f16>{});
   if (x.dtype == DType::f32 && w.dtype == DType::f32) return f(Type<float>{}, Type<float>{});
@@ -151,22 +151,24 @@ bool with_gemv_types(const View& x, const View& w, F&& f) {
 
 }  // namespace
 
-bool gemv_fits(const View& x, const View& w, const View&) {
-  return with_gemv_types(x, w, [&](auto activation, auto weight) {
-    return aligned_for_gemv<typename decltype(activation)::type, typename decltype(weight)::type>(x, w);
-  });
+bool gemv_fits(const KernelTerms&, const LinearCall& call) {
+  return call.x.rows <= kGemvRows && with_gemv_types(call.x, call.w, [&](auto activation, auto weight) {
+           return aligned_for_gemv<typename decltype(activation)::type, typename decltype(weight)::type>(call.x, call.w);
+         });
 }
 
-void linear_gemv(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  with_gemv_types(x, w, [&](auto activation, auto weight) {
-    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type, false>(context, x, w, bias, y);
+void linear_gemv(const KernelContext& context, const LinearCall& call) {
+  with_gemv_types(call.x, call.w, [&](auto activation, auto weight) {
+    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type, false>(context, call.x, call.w,
+                                                                                             call.bias, call.y);
     return true;
   });
 }
 
-void linear_gemv_swiglu(const KernelContext& context, const View& x, const View& w, const View& y) {
-  with_gemv_types(x, w, [&](auto activation, auto weight) {
-    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type, true>(context, x, w, nullptr, y);
+void linear_gemv_swiglu(const KernelContext& context, const LinearCall& call) {
+  with_gemv_types(call.x, call.w, [&](auto activation, auto weight) {
+    launch_gemv<typename decltype(activation)::type, typename decltype(weight)::type, true>(context, call.x, call.w,
+                                                                                            nullptr, call.y);
     return true;
   });
 }

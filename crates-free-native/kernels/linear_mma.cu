@@ -96,8 +96,9 @@ void launch_mma(const KernelContext& context, const char* name, const MmaArgumen
 }
 
 template <class T>
-void launch_mma(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  const int splits = mma_splits(x.rows, w.rows, x.cols, context.multiprocessors);
+void launch_mma(const KernelContext& context, const LinearCall& call) {
+  const auto& [x, w, bias, y] = call;
+  const int splits = mma_splits(context.terms, call);
   MmaArguments<T> args{x.as<const T>(), w.as<const T>(), bias,   y.as<T>(), nullptr, x.stride, w.stride,
                        y.stride,        x.rows,          w.rows, static_cast<int>(x.cols), 0};
   const int slices = (args.k + kSlice - 1) / kSlice;
@@ -114,26 +115,33 @@ void launch_mma(const KernelContext& context, const View& x, const View& w, cons
 
 }  // namespace
 
-bool mma_fits(const View& x, const View& w, const View& y) {
+bool mma_fits(const KernelTerms&, const LinearCall& call) {
+  const auto& [x, w, bias, y] = call;
   const bool pairs = y.stride % 2 != 0 || reinterpret_cast<uintptr_t>(y.data) % 4 == 0;
   return x.dtype == w.dtype && x.dtype != DType::f32 && x.cols > 0 && packable<bf16>(x) && packable<bf16>(w) && pairs;
 }
 
-int mma_splits(int64_t m, int64_t n, int64_t k, int multiprocessors) {
+int mma_splits(const KernelTerms& terms, const LinearCall& call) {
+  const int64_t m = call.x.rows, n = call.w.rows, k = call.x.cols;
   if (m <= kGemvRows) return 1;
   const int64_t side = m <= kSmallRows ? 64 : 128;
   const int64_t tiles = ((m + side - 1) / side) * ((n + side - 1) / side);
   int splits = 1;
   // A part keeps at least 256 of k, and partial sums of more than a few tiles cost more than they give.
-  while (splits < 8 && tiles * splits * 2 <= multiprocessors * 2 && k / (splits * 2) >= 256) splits *= 2;
+  while (splits < 8 && tiles * splits * 2 <= terms.multiprocessors * 2 && k / (splits * 2) >= 256) splits *= 2;
   return splits;
 }
 
-void linear_mma(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  if (x.dtype == DType::bf16)
-    launch_mma<bf16>(context, x, w, bias, y);
+size_t mma_workspace(const KernelTerms& terms, const LinearCall& call) {
+  const int splits = mma_splits(terms, call);
+  return splits > 1 ? static_cast<size_t>(splits) * call.x.rows * call.w.rows * sizeof(float) : 0;
+}
+
+void linear_mma(const KernelContext& context, const LinearCall& call) {
+  if (call.x.dtype == DType::bf16)
+    launch_mma<bf16>(context, call);
   else
-    launch_mma<f16>(context, x, w, bias, y);
+    launch_mma<f16>(context, call);
 }
 
 }  // namespace glimt

@@ -7,27 +7,43 @@ namespace glimt {
 
 namespace {
 
-size_t product_bytes(const View& x, const View& w) {
-  return static_cast<size_t>(x.rows) * w.rows * (x.dtype == DType::f32 ? sizeof(float) : sizeof(bf16));
+size_t product_bytes(const LinearCall& call) {
+  return static_cast<size_t>(call.x.rows) * call.w.rows * (call.x.dtype == DType::f32 ? sizeof(float) : sizeof(bf16));
 }
 
-bool in_one_launch(const View& x, const View& w, const View& y) { return x.rows <= kGemvRows && gemv_fits(x, w, y); }
+LinearCall products(const LinearCall& call, void* workspace) {
+  return {call.x, call.w, nullptr, {workspace, call.x.dtype, call.x.rows, call.w.rows, call.w.rows}};
+}
+
+void multiply_then_gate(const KernelContext& context, const LinearCall& call) {
+  const LinearCall both = products(call, context.workspace);
+  linear(context.behind(product_bytes(call)), both);
+  Operand gate = both.y, up = both.y;
+  gate.cols = up.cols = call.y.cols;
+  up.data = static_cast<char*>(both.y.data) + product_bytes(call) / static_cast<size_t>(call.x.rows) / 2;
+  swiglu(context, gate, up, call.y);
+}
+
+constexpr Candidate<LinearCall> kRows[] = {
+    {"gemv", gemv_fits, nullptr, nullptr, launches<linear_gemv_swiglu, LinearCall>},
+    {"products", [](const KernelTerms&, const LinearCall&) { return true; }, nullptr,
+     [](const KernelTerms& terms, const LinearCall& call) {
+       return workspace_bytes(product_bytes(call)) + linear_workspace(terms, products(call, nullptr));
+     },
+     launches<multiply_then_gate, LinearCall>},
+};
 
 }  // namespace
 
-void linear_swiglu(const KernelContext& context, const View& x, const View& w, const View& y) {
-  if (x.rows == 0 || w.rows == 0) return;
-  if (in_one_launch(x, w, y)) return linear_gemv_swiglu(context, x, w, y);
-  const View both{context.workspace, x.dtype, x.rows, w.rows, w.rows};
-  linear(context.behind(product_bytes(x, w)), x, w, nullptr, both);
-  View gate = both, up = both;
-  gate.cols = up.cols = y.cols;
-  up.data = static_cast<char*>(both.data) + product_bytes(x, w) / static_cast<size_t>(x.rows) / 2;
-  swiglu(context, gate, up, y);
+const KernelList<LinearCall> linear_swiglu_kernels{"linear_swiglu", kRows};
+
+void linear_swiglu(const KernelContext& context, const LinearCall& call) {
+  if (call.x.rows == 0 || call.w.rows == 0) return;
+  run(linear_swiglu_kernels, context, call);
 }
 
-size_t linear_swiglu_workspace(const View& x, const View& w, int multiprocessors) {
-  return workspace_bytes(product_bytes(x, w)) + linear_workspace(x.rows, w.rows, x.cols, multiprocessors);
+size_t linear_swiglu_workspace(const KernelTerms& terms, const LinearCall& call) {
+  return most_workspace(linear_swiglu_kernels, terms, call);
 }
 
 }  // namespace glimt

@@ -153,15 +153,16 @@ void launch_wgmma(const KernelContext& context, const char* name, const WgmmaArg
 }
 
 template <class T>
-void launch_wgmma(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
+void launch_wgmma(const KernelContext& context, const LinearCall& call) {
+  const auto& [x, w, bias, y] = call;
   const bool packs = y.stride % 8 == 0 && reinterpret_cast<uintptr_t>(y.data) % 16 == 0;
   const WgmmaArguments<T> args{x.as<const T>(), w.as<const T>(), bias,   y.as<T>(),
                                x.stride,        w.stride,        y.stride, x.rows,
                                w.rows,          static_cast<int>(x.cols), packs};
   // The tile that ends first when a multiprocessor takes as long as it loads: 128 + N rows a tile.
   const auto cost = [&](int64_t n) {
-    const int64_t tiles = (x.rows + kRows - 1) / kRows * ((w.rows + n - 1) / n);
-    return (tiles + context.multiprocessors - 1) / context.multiprocessors * (kRows + n);
+    const int64_t tiles = (call.x.rows + kRows - 1) / kRows * ((call.w.rows + n - 1) / n);
+    return (tiles + context.terms.multiprocessors - 1) / context.terms.multiprocessors * (kRows + n);
   };
   if (cost(256) <= cost(128))
     launch_wgmma<T, 256>(context, "linear_wgmma_256", args);
@@ -171,18 +172,18 @@ void launch_wgmma(const KernelContext& context, const View& x, const View& w, co
 
 }  // namespace
 
-bool wgmma_pays(const KernelContext& context, const View& x, const View& w, const View& y) {
-  if (context.wgmma == Wgmma::never || !mma_fits(x, w, y)) return false;
+bool wgmma_fits(const KernelTerms& terms, const LinearCall& call) { return terms.has_wgmma && mma_fits(terms, call); }
+
+bool wgmma_pays(const KernelTerms& terms, const LinearCall& call) {
   // Fewer tiles than multiprocessors are linear_mma's, which cuts k.
-  return context.wgmma == Wgmma::always ||
-         (x.rows >= kRows && mma_splits(x.rows, w.rows, x.cols, context.multiprocessors) == 1);
+  return terms.uses_wgmma && call.x.rows >= kRows && mma_splits(terms, call) == 1;
 }
 
-void linear_wgmma(const KernelContext& context, const View& x, const View& w, const float* bias, const View& y) {
-  if (x.dtype == DType::bf16)
-    launch_wgmma<bf16>(context, x, w, bias, y);
+void linear_wgmma(const KernelContext& context, const LinearCall& call) {
+  if (call.x.dtype == DType::bf16)
+    launch_wgmma<bf16>(context, call);
   else
-    launch_wgmma<f16>(context, x, w, bias, y);
+    launch_wgmma<f16>(context, call);
 }
 
 }  // namespace glimt

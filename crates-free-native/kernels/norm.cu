@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(kBlock) rms_norm_kernel(RmsArguments<T, Vec> a
 }
 
 template <class T, bool Residual>
-void launch_rms(const KernelContext& context, const View& x, const View& residual, const float* w, int64_t group,
-                float eps, const View& sum, const View& y) {
+void launch_rms(const KernelContext& context, const Operand& x, const Operand& residual, const float* w, int64_t group,
+                float eps, const Operand& sum, const Operand& y) {
   if (x.rows == 0 || x.cols == 0) return;
   bool packs = packable<T>(x) && packable<T>(y) && group % kPackSize<T> == 0;
   if (Residual) packs = packs && packable<T>(residual) && packable<T>(sum);
@@ -234,21 +234,21 @@ __global__ void __launch_bounds__(kBlock)
 
 }  // namespace
 
-void rms_norm(const KernelContext& context, const View& x, const float* w, int64_t group, float eps, const View& y) {
+void rms_norm(const KernelContext& context, const Operand& x, const float* w, int64_t group, float eps, const Operand& y) {
   with_float_type(x.dtype, [&](auto type) {
     launch_rms<typename decltype(type)::type, false>(context, x, {}, w, group, eps, {}, y);
   });
 }
 
-void add_rms_norm(const KernelContext& context, const View& a, const View& b, const float* w, float eps,
-                  const View& sum, const View& y) {
+void add_rms_norm(const KernelContext& context, const Operand& a, const Operand& b, const float* w, float eps,
+                  const Operand& sum, const Operand& y) {
   with_float_type(a.dtype, [&](auto type) {
     launch_rms<typename decltype(type)::type, true>(context, a, b, w, a.cols, eps, sum, y);
   });
 }
 
-void rms_norm_add_rms_norm(const KernelContext& context, const View& a, const View& b, const float* wb, const float* w,
-                           float eps, const View& sum, const View& y) {
+void rms_norm_add_rms_norm(const KernelContext& context, const Operand& a, const Operand& b, const float* wb, const float* w,
+                           float eps, const Operand& sum, const Operand& y) {
   if (a.rows == 0 || a.cols == 0) return;
   with_float_type(a.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -262,7 +262,7 @@ void rms_norm_add_rms_norm(const KernelContext& context, const View& a, const Vi
   });
 }
 
-void layer_norm(const KernelContext& context, const View& x, const float* w, const float* b, float eps, const View& y) {
+void layer_norm(const KernelContext& context, const Operand& x, const float* w, const float* b, float eps, const Operand& y) {
   if (x.rows == 0 || x.cols == 0) return;
   with_float_type(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;

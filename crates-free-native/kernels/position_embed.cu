@@ -45,8 +45,8 @@ __global__ void __launch_bounds__(kBlock)
 
 }  // namespace
 
-void position_embed_bicubic(const KernelContext& context, const View& table, const View& coords, uint32_t side,
-                            const View& y) {
+void position_embed_bicubic(const KernelContext& context, const Operand& table, const Operand& coords, uint32_t side,
+                            const Operand& y) {
   if (y.rows == 0 || y.cols == 0) return;
   with_float_type(table.dtype, [&](auto from) {
     with_float_type(y.dtype, [&](auto to) {

@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(kUnitBlock) rope_kv_write_kernel(RopeKvArgumen
 }
 
 template <class T, int Vec>
-void launch_rope_kv_write(const KernelContext& context, const View& q, const RopeKvArguments<T>& args,
+void launch_rope_kv_write(const KernelContext& context, const Operand& q, const RopeKvArguments<T>& args,
                           bool interleaved) {
   RopeKvArguments<T> counted = args;
   counted.units_per_head = (args.head_dim + 2 * Vec - 1) / (2 * Vec);
@@ -139,9 +139,9 @@ void launch_rope_kv_write(const KernelContext& context, const View& q, const Rop
 
 }  // namespace
 
-void rope_kv_write(const KernelContext& context, const View& q, const View& k, const View& v, const View& cos,
-                   const View& sin, const int32_t* slots, const View& cache,
-                   const program::op_rope_attention_paged::Attrs& attrs, const View& y) {
+void rope_kv_write(const KernelContext& context, const Operand& q, const Operand& k, const Operand& v, const Operand& cos,
+                   const Operand& sin, const int32_t* slots, const Operand& cache,
+                   const program::op_rope_attention_paged::Attrs& attrs, const Operand& y) {
   if (q.rows == 0 || q.cols == 0) return;
   with_float_type(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -179,8 +179,8 @@ void rope_kv_write(const KernelContext& context, const View& q, const View& k, c
   });
 }
 
-void rope(const KernelContext& context, const View& x, const View& cos, const View& sin,
-          const program::op_rope::Attrs& attrs, const View& y) {
+void rope(const KernelContext& context, const Operand& x, const Operand& cos, const Operand& sin,
+          const program::op_rope::Attrs& attrs, const Operand& y) {
   if (x.rows == 0 || x.cols == 0) return;
   with_float_type(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -192,7 +192,7 @@ void rope(const KernelContext& context, const View& x, const View& cos, const Vi
   });
 }
 
-void kv_write(const KernelContext& context, const View& k, const View& v, const int32_t* slots, const View& cache,
+void kv_write(const KernelContext& context, const Operand& k, const Operand& v, const int32_t* slots, const Operand& cache,
               const program::op_kv_write::Attrs& attrs) {
   if (k.rows == 0 || k.cols == 0) return;
   with_float_type(k.dtype, [&](auto type) {

@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class From, class To, bool Scatter>
-void move_rows(const KernelContext& context, const char* name, const View& from, const int32_t* rows, int64_t count,
-               const View& to) {
+void move_rows(const KernelContext& context, const char* name, const Operand& from, const int32_t* rows, int64_t count,
+               const Operand& to) {
   if (count == 0 || to.cols == 0) return;
   const auto start = [&](auto vec) {
     constexpr int kVec = decltype(vec)::value;
@@ -60,7 +60,7 @@ void move_rows(const KernelContext& context, const char* name, const View& from,
 
 }  // namespace
 
-void embed(const KernelContext& context, const int32_t* ids, const View& table, const View& y) {
+void embed(const KernelContext& context, const int32_t* ids, const Operand& table, const Operand& y) {
   with_float_type(table.dtype, [&](auto from) {
     with_float_type(y.dtype, [&](auto to) {
       move_rows<typename decltype(from)::type, typename decltype(to)::type, false>(context, "embed", table, ids, y.rows,
@@ -69,14 +69,14 @@ void embed(const KernelContext& context, const int32_t* ids, const View& table, 
   });
 }
 
-void gather_rows(const KernelContext& context, const View& x, const int32_t* rows, const View& y) {
+void gather_rows(const KernelContext& context, const Operand& x, const int32_t* rows, const Operand& y) {
   with_float_type(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     move_rows<T, T, false>(context, "gather_rows", x, rows, y.rows, y);
   });
 }
 
-void scatter_rows(const KernelContext& context, const View& values, const int32_t* rows, const View& x) {
+void scatter_rows(const KernelContext& context, const Operand& values, const int32_t* rows, const Operand& x) {
   with_float_type(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     move_rows<T, T, true>(context, "scatter_rows", values, rows, values.rows, x);

@@ -413,7 +413,7 @@ struct Workspace {
 
 }  // namespace
 
-void sample(const KernelContext& context, const View& logits, const float* settings, const int32_t* choices,
+void sample(const KernelContext& context, const Operand& logits, const float* settings, const int32_t* choices,
             const int32_t* penalised, int64_t num_penalised, const int32_t* cu_penalised, int32_t* tokens) {
   if (logits.rows == 0) return;
   const Workspace places(logits.rows, logits.cols);

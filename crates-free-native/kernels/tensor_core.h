@@ -78,12 +78,12 @@ inline void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
   for (int i = 0; i < 4; i++) d[i] = out.d[i];
 }
 inline void ldmatrix4(unsigned (&r)[4], const void* row, std::source_location site = std::source_location::current()) {
-  const emu::Matrices out = emu::ldmatrix<4, false>(row, site);
+  const emu::Matrices out = emu::ldmatrix4(row, false, site);
   for (int i = 0; i < 4; i++) r[i] = out.r[i];
 }
 inline void ldmatrix4_transposed(unsigned (&r)[4], const void* row,
                                  std::source_location site = std::source_location::current()) {
-  const emu::Matrices out = emu::ldmatrix<4, true>(row, site);
+  const emu::Matrices out = emu::ldmatrix4(row, true, site);
   for (int i = 0; i < 4; i++) r[i] = out.r[i];
 }
 inline void cp_async16(void* to, const void* from, bool valid) {

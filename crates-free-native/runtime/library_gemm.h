@@ -24,6 +24,8 @@ class LibraryGemm {
   // Loads the library and allocates its workspace; does nothing the second time. Not while a stream is captured.
   // Never throws: without the library `run` answers false.
   void prepare() noexcept;
+  // False when it is known not to be there.
+  bool available() const;
   // y = x wᵀ (+ bias, f32). False when the library is not there or has no way for this shape; nothing ran then.
   // `bias_added` says whether the bias is in y already.
   bool run(Stream stream, const GemmShape& shape, const void* x, const void* w, const float* bias, void* y,

@@ -160,6 +160,8 @@ void LibraryGemm::prepare() noexcept {
   }
 }
 
+bool LibraryGemm::available() const { return !state_->prepared || state_->handle; }
+
 bool LibraryGemm::run(Stream stream, const GemmShape& shape, const void* x, const void* w, const float* bias, void* y,
                       bool* bias_added) {
   State& state = *state_;

@@ -10,6 +10,7 @@ struct LibraryGemm::State {
 LibraryGemm::LibraryGemm() : state_(std::make_unique<State>()) {}
 LibraryGemm::~LibraryGemm() = default;
 void LibraryGemm::prepare() noexcept {}
+bool LibraryGemm::available() const { return false; }
 bool LibraryGemm::run(Stream, const GemmShape&, const void*, const void*, const float*, void*, bool*) { return false; }
 const std::string& LibraryGemm::status() const { return state_->status; }
 

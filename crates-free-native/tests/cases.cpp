@@ -1,16 +1,20 @@
 // Runs the exported conformance cases (export-cases.ts) through the C interface and compares with the reference
 // backend's answers:
-//   cases FOLDER [part of a file name] [--schedule N] [--case part of a name]... [--graph] [--wgmma]
-//     [--multiprocessors N]
-// --wgmma: with GLIMT_WGMMA=always.
+//   cases FOLDER [part of a file name] [--case part of a name]... [--kernels | --kernel OP:NAME] [--graph]
+//     [--schedule N] [--multiprocessors N]
+// --kernels: each case by the kernel that its op takes, then by each other one that fits it (kernels/candidates.h).
+// --kernel: only the cases that this kernel fits, by it alone.
 // --graph: each case runs eagerly, captured and replayed, and the replay is compared.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "cases.h"
+#include "executor/engine.h"
 #include "host_floats.h"
+#include "runtime/error.h"
 
 namespace {
 
@@ -59,29 +63,89 @@ std::string judge(PreparedCase& prepared, const Case& test) {
   return "";
 }
 
-std::string run(glimt_engine* engine, const Case& test, bool graph) {
-  try {
-    PreparedCase prepared(engine, test);
-    prepared.run();
-    // Eager once more would warm up, then comes the capture, then the replay.
-    if (graph)
-      for (int i = 0; i < 2; i++) prepared.run(GLIMT_RUN_GRAPH);
-    return judge(prepared, test);
-  } catch (const std::string& failure) {
+// Runs and judges cases on one engine, by whatever kernel it takes or by given ones.
+class Judge {
+ public:
+  Judge(glimt_engine* engine, bool graph)
+      : engine_(engine), graph_(graph), terms_(reinterpret_cast<glimt::Engine*>(engine)->terms()) {}
+
+  // What is wrong with the results, or nothing.
+  std::string run(const Case& test) {
+    first_.reset();
+    terms_.watch = [this](const glimt::KernelDecision& decision) {
+      if (!first_) first_ = decision;
+    };
+    return run_and_compare(test);
+  }
+
+  // The same by every other kernel that fitted the op in the last `run`.
+  std::string run_others(const Case& test, int& runs) {
+    if (!first_) return "";
+    const glimt::KernelDecision decision = *first_;
+    for (const char* name : decision.fitting) {
+      if (!std::strcmp(name, decision.taken)) continue;
+      const std::string failure = run_by(test, std::string(decision.op) + ":" + name);
+      runs++;
+      if (!failure.empty()) return failure;
+    }
+    return "";
+  }
+
+  // By `kernel`, an "op:name"; nothing is run, and nothing returned, when it does not fit.
+  std::optional<std::string> run_if_fits(const Case& test, const std::string& kernel) {
+    const std::string failure = run_by(test, kernel);
+    if (!first_ || failure.find(kNotTaken) != std::string::npos) return std::nullopt;
     return failure;
   }
-}
+
+ private:
+  static constexpr const char* kNotTaken = "NOT_TAKEN";
+
+  std::string run_by(const Case& test, const std::string& kernel) {
+    first_.reset();
+    terms_.watch = [&](const glimt::KernelDecision& decision) {
+      const std::string op = std::string(decision.op) + ":";
+      if (!kernel.starts_with(op)) return;
+      if (kernel != op + decision.taken) throw glimt::Error(kNotTaken, op + decision.taken + " was");
+      first_ = decision;
+    };
+    terms_.preferred.clear();
+    glimt::prefer(terms_, kernel);
+    const std::string failure = run_and_compare(test);
+    terms_.preferred.clear();
+    return failure.empty() ? "" : std::string("by ").append(kernel).append(": ").append(failure);
+  }
+
+  std::string run_and_compare(const Case& test) {
+    try {
+      PreparedCase prepared(engine_, test);
+      prepared.run();
+      // Eager once more would warm up, then comes the capture, then the replay.
+      if (graph_)
+        for (int i = 0; i < 2; i++) prepared.run(GLIMT_RUN_GRAPH);
+      return judge(prepared, test);
+    } catch (const std::string& failure) {
+      return failure;
+    }
+  }
+
+  glimt_engine* engine_;
+  bool graph_;
+  glimt::KernelTerms& terms_;
+  // The decision about the case's op, which comes before those of what it is made of.
+  std::optional<glimt::KernelDecision> first_;
+};
 
 }  // namespace
 
 int main(int count, char** arguments) {
   if (count < 2)
-    return std::fprintf(stderr, "cases FOLDER [file part] [--schedule N] [--case part]... [--graph] [--wgmma] "
-                                "[--multiprocessors N]\n"),
+    return std::fprintf(stderr, "cases FOLDER [file part] [--case part]... [--kernels | --kernel op:name] [--graph] "
+                                "[--schedule N] [--multiprocessors N]\n"),
            2;
-  std::string file_part;
+  std::string file_part, kernel;
   std::vector<std::string> case_parts;
-  bool graph = false;
+  bool graph = false, kernels = false;
   for (int i = 2; i < count; i++) {
     const std::string argument = arguments[i];
     if (argument == "--schedule")
@@ -92,8 +156,10 @@ int main(int count, char** arguments) {
       case_parts.push_back(arguments[++i]);
     else if (argument == "--graph")
       graph = true;
-    else if (argument == "--wgmma")
-      setenv("GLIMT_WGMMA", "always", 1);
+    else if (argument == "--kernels")
+      kernels = true;
+    else if (argument == "--kernel")
+      kernel = arguments[++i];
     else
       file_part = argument;
   }
@@ -105,7 +171,8 @@ int main(int count, char** arguments) {
   glimt_engine* engine = nullptr;
   glimt_error error{};
   if (glimt_engine_create(nullptr, &engine, &error)) return std::fprintf(stderr, "%s\n", error.message), 2;
-  int failed = 0, total = 0;
+  Judge judge(engine, graph);
+  int failed = 0, runs = 0;
   for (const auto& path : files) {
     CaseReader reader(path);
     int failed_here = 0;
@@ -114,8 +181,15 @@ int main(int count, char** arguments) {
       const Case test = read_case(reader);
       const auto in_name = [&](const std::string& part) { return test.name.find(part) != std::string::npos; };
       if (!case_parts.empty() && std::none_of(case_parts.begin(), case_parts.end(), in_name)) continue;
-      total++;
-      const std::string failure = run(engine, test, graph);
+      std::string failure;
+      if (kernel.empty()) {
+        runs++;
+        failure = judge.run(test);
+        if (kernels && failure.empty()) failure = judge.run_others(test, runs);
+      } else if (const auto answer = judge.run_if_fits(test, kernel)) {
+        runs++;
+        failure = *answer;
+      }
       if (!failure.empty() && failed_here++ < 5)
         std::printf("FAIL %s: %s: %s\n", path.filename().c_str(), test.name.c_str(), failure.c_str());
     }
@@ -123,6 +197,6 @@ int main(int count, char** arguments) {
     failed += failed_here;
   }
   glimt_engine_destroy(engine);
-  std::printf("%d cases, %d failed\n", total, failed);
-  return failed || !total ? 1 : 0;
+  std::printf("%d runs of cases, %d failed\n", runs, failed);
+  return failed || !runs ? 1 : 0;
 }
