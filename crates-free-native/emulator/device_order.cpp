@@ -33,13 +33,15 @@ struct Launch {
   // The epochs of a thread's fences, by block and thread.
   std::map<std::pair<uint32_t, unsigned>, std::vector<uint32_t>> fences;
   uint32_t block = 0;
-  // Last stamp of each thread of the running block.
-  std::map<unsigned, uint32_t> stamps;
+  // Last stamp of each thread of the running block; 0 for none.
+  std::vector<uint32_t> stamps;
 };
 thread_local Launch t_launch;
 
 const std::vector<uint32_t>& fences_of(uint32_t block, unsigned thread) {
   static const std::vector<uint32_t> none;
+  // Most kernels have none.
+  if (t_launch.fences.empty()) return none;
   const auto found = t_launch.fences.find({block, thread});
   return found == t_launch.fences.end() ? none : found->second;
 }
@@ -125,6 +127,7 @@ uint32_t device_order_stamp(bool is_atomic) {
   const Thread& self = block.thread();
   const Write write{t_launch.block, self.linear, fence_count(t_launch.block, self.linear), block.epoch(), self.step,
                     is_atomic};
+  if (t_launch.stamps.size() <= self.linear) t_launch.stamps.resize(self.linear + 1);
   uint32_t& stamp = t_launch.stamps[self.linear];
   if (stamp) {
     const Write& last = t_launch.writes[stamp - t_launch.first_stamp];

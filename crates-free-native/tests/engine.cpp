@@ -116,7 +116,7 @@ void test_lifetimes(const Case& test) {
 }
 
 // Which kernels a few cases run by: launches are refused one by one, by name.
-void test_wgmma_choice(const std::filesystem::path& folder) {
+void test_kernel_choice(const std::filesystem::path& folder) {
   std::vector<Case> tests;
   const auto take = [&](const char* file, const char* start) {
     CaseReader reader(folder / file);
@@ -132,12 +132,12 @@ void test_wgmma_choice(const std::filesystem::path& folder) {
   take("attention_paged.bf16.cases", "attention_paged batch=1/17 numHeads=8 numKvHeads=2 headDim=64");
   take("attention_paged.bf16.cases", "attention_paged batch=200/200+150/420");
   expect(tests.size() == 6, "the cases that show the choice");
-  const auto kernels = [&](const char* wish) {
-    if (wish) setenv("GLIMT_WGMMA", wish, 1);
+  const auto kernels = [&](const char* variable, const char* wish) {
+    if (wish) setenv(variable, wish, 1);
     glimt_engine* engine = nullptr;
     glimt_error error{};
     const bool opened = !glimt_engine_create(nullptr, &engine, &error);
-    unsetenv("GLIMT_WGMMA");
+    unsetenv(variable);
     if (!opened) return std::string(error.code) + ": " + error.message;
     std::string names;
     for (const Case& test : tests) {
@@ -151,18 +151,27 @@ void test_wgmma_choice(const std::filesystem::path& folder) {
     glimt_engine_destroy(engine);
     return names;
   };
-  const auto expect_kernels = [&](const char* wish, const std::string& expected) {
-    const std::string found = kernels(wish);
-    expect(starts_with(found, expected.c_str()), wish ? wish : "GLIMT_WGMMA unset", found);
+  const auto expect_kernels = [&](const char* variable, const char* wish, const std::string& expected) {
+    const std::string found = kernels(variable, wish);
+    expect(starts_with(found, expected.c_str()), wish ? wish : "nothing asked for", found);
   };
   const std::string none = "linear_mma_64 linear_mma_128 flash_varlen flash_varlen flash_decode flash_paged";
-  expect_kernels(nullptr, none);
-  expect_kernels("0", none);
-  expect_kernels("1", "linear_mma_64 linear_wgmma_256 flash_varlen flash_wgmma_varlen flash_decode flash_wgmma_paged");
-  expect_kernels("always",
+  expect_kernels("GLIMT_WGMMA", nullptr, none);
+  expect_kernels("GLIMT_WGMMA", "0", none);
+  expect_kernels("GLIMT_WGMMA", "1",
+                 "linear_mma_64 linear_wgmma_256 flash_varlen flash_wgmma_varlen flash_decode flash_wgmma_paged");
+  expect_kernels("GLIMT_WGMMA", "always",
                  "linear_wgmma_128 linear_wgmma_256 flash_wgmma_varlen flash_wgmma_varlen flash_wgmma_paged "
                  "flash_wgmma_paged");
-  expect_kernels("yes", "INPUT_INVALID: GLIMT_WGMMA is \"yes\"");
+  expect_kernels("GLIMT_WGMMA", "yes", "INPUT_INVALID: GLIMT_WGMMA is \"yes\"");
+  // Matrix times vectors is for at most 8 rows.
+  expect_kernels("GLIMT_KERNELS", "linear:gemv", none);
+  expect_kernels("GLIMT_KERNELS", "linear:simt,attention_paged:flash",
+                 "linear_simt linear_simt flash_varlen flash_varlen flash_paged flash_paged");
+  expect_kernels("GLIMT_KERNELS", "simple",
+                 "linear_mma_64 linear_mma_128 attention_simple attention_simple attention_simple attention_simple");
+  expect_kernels("GLIMT_KERNELS", "linear:fast",
+                 "INPUT_INVALID: There is no kernel \"linear:fast\"; there are linear:gemv, linear:library, ");
 }
 
 }  // namespace
@@ -182,6 +191,6 @@ int main(int count, char** arguments) {
   test_faults(engine, test);
   glimt_engine_destroy(engine);
   test_lifetimes(test);
-  test_wgmma_choice(arguments[1]);
+  test_kernel_choice(arguments[1]);
   return failures ? 1 : 0;
 }

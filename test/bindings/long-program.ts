@@ -7,9 +7,9 @@ import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 
 /** Products of a run that ends within a second. */
 const SHORT = 100;
-/** Products of a run that is meant to be ended: it takes ten seconds and more, each product some milliseconds. */
+/** Products of a run that is meant to be ended: it takes most of a minute and more, each product some milliseconds. */
 export const ENDLESS = 20000;
-export const WIDTH = 128;
+export const WIDTH = 256;
 
 /** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. */
 export function longProgram(steps = SHORT): VerifiedProgram {
