@@ -4,13 +4,14 @@ import * as assert from "uvu/assert";
 import type { Backend, Engine } from "../../src/backends/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
-import { MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
+import { MODEL_CONFIGS, ocrConfig } from "../../src/conformance/model-configs.ts";
 import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf, type SequenceSlice, type SliceResult } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 import { Sampler } from "../../src/serving/sampler.ts";
+import { openSeeded, picture, picturePrompt, prompt } from "./seeded-stages.ts";
 
 const [config] = Object.values(MODEL_CONFIGS) as [ModelConfig];
 const { vocabSize } = config.text;
@@ -132,6 +133,41 @@ test("each sequence is sampled by its own settings", async () => {
   const best = others[first] as number;
   others[first] = best > 0 ? best / 1e6 : best * 1e6;
   assert.equal(tokens.slice(3), [argmax(others), first, first]);
+  engine.dispose();
+});
+
+test("what stays from step to step is bound once, and anew when the cache or the logits have moved", async () => {
+  const { decoder, pool, engine, encoder } = await openSeeded(createReferenceBackend("f32"));
+  const bound: string[][] = [];
+  const passed: string[][] = [];
+  const { bind, run } = engine;
+  engine.bind = (executable, resident) => {
+    bound.push(Object.keys(resident).sort());
+    bind.call(engine, executable, resident);
+  };
+  engine.run = (executable, bindings, options) => {
+    passed.push(Object.keys(bindings.buffers).sort());
+    return run.call(engine, executable, bindings, options);
+  };
+  const first = prompt(pool, 3);
+  const step = async (...slices: SequenceSlice[]) => {
+    (await decoder.forward(slices)).forEach(answerOf);
+    return bound.length;
+  };
+  const next = { ...first, inputIds: [1], positionIds: textPositions(3, 1, 0) };
+  assert.is(await step(first), 1);
+  const caches = Array.from({ length: ocrConfig.text.numHiddenLayers }, (_, layer) => `kv.${layer}`);
+  assert.equal(bound[0], ["features", ...caches, "logits"]);
+  for (let count = 0; count < 3; count++) assert.is(await step(next), 1, "nothing has moved");
+  assert.ok(passed.every((names) => names.every((name) => !bound[0]?.includes(name))));
+  assert.is(await step(prompt(pool, 40)), 2, "the cache has grown");
+  assert.is(await step(next, prompt(pool, 1)), 3, "there are more logits");
+  assert.is(await step(next), 3);
+  const features = await encoder.encode([picture([1, 2, 2], "a")]);
+  assert.is(await step(picturePrompt(pool, [features])), 3);
+  assert.ok(passed.at(-1)?.includes("features"), "a step with pictures brings the slab");
+  features.release();
+  assert.is(await step(next), 3);
   engine.dispose();
 });
 
