@@ -165,23 +165,23 @@ function temporaryLifetimes(
   places: Map<ValueId, Place>,
   outputs: ReadonlySet<ValueId>,
 ): Lifetime[] {
-  const lifetimes = new Map<ValueId, Lifetime>();
+  const lifetimes = new Map<ValueId, Lifetime & { last: number }>();
   const touch = (id: ValueId, index: number) => {
     const { root } = places.get(id) as Place;
-    const value = graph.values[root] as Value;
-    if (value.origin.kind !== "computed" || outputs.has(root)) return;
+    const { origin, shape, dtype } = graph.values[root] as Value;
+    if (origin.kind !== "computed" || outputs.has(root)) return;
     const known = lifetimes.get(root);
-    const [rows, cols] = matrixShape(value.shape);
-    lifetimes.set(
-      root,
-      known
-        ? { ...known, last: index }
-        : { id: root, rows, cols, dtype: value.dtype, first: index, last: index },
-    );
+    if (known) {
+      known.last = index;
+      return;
+    }
+    const [rows, cols] = matrixShape(shape);
+    lifetimes.set(root, { id: root, rows, cols, dtype, first: index, last: index });
   };
-  graph.nodes.forEach((node, index) => {
-    for (const id of [...Object.values(node.inputs), ...Object.values(node.outputs)]) touch(id, index);
-  });
+  for (const [index, { inputs, outputs }] of graph.nodes.entries()) {
+    for (const name in inputs) touch(inputs[name] as ValueId, index);
+    for (const name in outputs) touch(outputs[name] as ValueId, index);
+  }
   return [...lifetimes.values()];
 }
 

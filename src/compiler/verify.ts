@@ -36,9 +36,10 @@ class Verifier {
 
   run(): void {
     const { values, nodes, outputs } = this.#graph;
-    for (const [index, value] of values.entries()) {
-      if (value.id !== index) this.#fail(null, `value ${value.id} stands at ${index}`);
-      if (value.origin.kind !== "computed") this.#states[index] = READY;
+    for (let index = 0; index < values.length; index++) {
+      const { id, origin } = values[index] as Value;
+      if (id !== index) this.#fail(null, `value ${id} stands at ${index}`);
+      if (origin.kind !== "computed") this.#states[index] = READY;
     }
     for (const node of nodes) {
       this.#checkOrder(node);
@@ -52,15 +53,20 @@ class Verifier {
   #checkOrder(node: Node): void {
     const { inputs, outputs, op } = node;
     const states = this.#states;
-    for (const id of Object.values(inputs)) {
+    for (const name in inputs) {
+      const id = inputs[name] as ValueId;
       if (states[id] === READY) continue;
-      const complaint =
-        states[id] === OVERWRITTEN ? "after it was overwritten in place" : "before it is computed";
-      this.#fail(node, `${nameOf(inputs, this.#value(id, node))} is used ${complaint}`);
+      this.#value(id, node);
+      const isOverwritten = states[id] === OVERWRITTEN;
+      this.#fail(
+        node,
+        `${name} is used ${isOverwritten ? "after it was overwritten in place" : "before it is computed"}`,
+      );
     }
-    for (const id of Object.values(outputs)) {
-      if (states[id] !== ABSENT)
-        this.#fail(node, `${nameOf(outputs, this.#value(id, node))} is computed twice`);
+    for (const name in outputs) {
+      const id = outputs[name] as ValueId;
+      this.#value(id, node);
+      if (states[id] !== ABSENT) this.#fail(node, `${name} is computed twice`);
       states[id] = READY;
     }
     const { alias }: OpDefinition = OPS[op];
@@ -95,10 +101,6 @@ class Verifier {
       `Graph "${this.#graph.name}" after ${this.#after}${where}: ${message}.`,
     );
   }
-}
-
-function nameOf(operands: Node["inputs"], { id }: Value): string | undefined {
-  return Object.keys(operands).find((name) => operands[name] === id);
 }
 
 /** Whether a pass only added values, as it should. */

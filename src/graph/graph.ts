@@ -46,7 +46,8 @@ export interface Graph {
 export function consumers(graph: Graph): Map<ValueId, Node[]> {
   const readers = new Map<ValueId, Node[]>();
   for (const node of graph.nodes) {
-    for (const id of Object.values(node.inputs)) {
+    for (const name in node.inputs) {
+      const id = node.inputs[name] as ValueId;
       const list = readers.get(id);
       if (list) list.push(node);
       else readers.set(id, [node]);

@@ -127,7 +127,8 @@ function unify(
   const { name, terms } = rule;
   if (terms.length !== shape.length) throw mismatch(op, rule, shape, inputs);
   for (let axis = 0; axis < terms.length; axis++) {
-    const [term, found] = [terms[axis] as Term, shape[axis] as Dim];
+    const term = terms[axis] as Term;
+    const found = shape[axis] as Dim;
     const value = evaluate(term, dims, attrs);
     if (value === null) bind(op, name, term, found, dims);
     else if (value !== found && !dimsEqual(value, found)) throw mismatch(op, rule, shape, inputs);

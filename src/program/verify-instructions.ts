@@ -25,9 +25,7 @@ export function verifyInstructions(program: Program): void {
 function operandComplaint(program: Program, { op, inputs, outputs, attrs }: Instruction): string | null {
   const definition: OpDefinition | undefined = OPS[op];
   if (!definition || definition.view) return "it is no operation.";
-  const inputSpecs = Object.entries(definition.inputs);
-  const outputSpecs = Object.entries(definition.outputs);
-  const attrSpecs = Object.entries(definition.attrs);
+  const { inputSpecs, outputSpecs, attrSpecs } = specsOf(definition);
   if (
     inputs.length !== inputSpecs.length ||
     outputs.length !== outputSpecs.length ||
@@ -65,6 +63,23 @@ function operandComplaint(program: Program, { op, inputs, outputs, attrs }: Inst
     if ("dtype" in spec && !isContiguous(tensor(index))) return `${name} has gaps.`;
   }
   return null;
+}
+
+const specs = new Map<OpDefinition, ReturnType<typeof listSpecs>>();
+
+/** An op's operands and attributes as lists, which are made once: programs have many instructions of few ops. */
+function specsOf(definition: OpDefinition) {
+  const known = specs.get(definition) ?? listSpecs(definition);
+  specs.set(definition, known);
+  return known;
+}
+
+function listSpecs({ inputs, outputs, attrs }: OpDefinition) {
+  return {
+    inputSpecs: Object.entries(inputs),
+    outputSpecs: Object.entries(outputs),
+    attrSpecs: Object.entries(attrs),
+  };
 }
 
 /** Outputs overwrite nothing that is still needed, and temporaries are read while they own their slot. */

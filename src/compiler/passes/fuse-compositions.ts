@@ -118,6 +118,11 @@ function surroundingsOf(graph: Graph): Surroundings {
 
 /** The composition whose last step is `last`, if the others stand before it and nobody else needs what it hides. */
 function findMatch(facts: Facts, { fused, steps }: Composition, last: Node): Match | null {
+  // Most nodes do not read what the step before would give: then nothing is bound for nothing.
+  const before = steps.at(-2);
+  const follows = ({ op }: CompositionStep) =>
+    Object.values(last.inputs).some((id) => facts.producer(id)?.op === op);
+  if (before && !follows(before)) return null;
   const values = new Map<string, ValueId>();
   const attrs = new Map<string, number>();
   const nodes = new Set<Node>();
