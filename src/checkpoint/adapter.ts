@@ -1,6 +1,6 @@
 /** A LoRA adapter as PEFT saves it: opened, held against the model it is for, and read. */
 import { GlimtError } from "../errors.ts";
-import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
+import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/weight-spec.ts";
 import { type AdapterConfig, parseAdapterConfig } from "./adapter-config.ts";
 import { type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
@@ -186,21 +186,27 @@ export function adapterSpecs(
   scale: number,
 ): { readonly a: WeightSpec; readonly b: WeightSpec } {
   const names = adapterTensors(path);
-  const cols = a.shape.slice(1).reduce((product, size) => product * size, 1);
+  const { rows, cols } = base;
   const total = scaling * scale;
   return {
     a: {
-      name: names.a,
-      shape: [rank, cols],
+      name: names.a + (cols ? ` columns ${cols.first}+${cols.count}` : ""),
+      shape: [rank, sourceRectangle({ ...a, ...(cols && { cols }) }).cols.count],
       dtype: "f32",
-      sources: [{ tensor: names.a, shape: a.shape, layout: base.layout }],
+      sources: [{ tensor: names.a, shape: a.shape, layout: base.layout, ...(cols && { cols }) }],
     },
     b: {
-      name: names.b,
-      shape: [b.shape[0] as number, rank],
+      name: names.b + (rows ? ` rows ${rows.first}+${rows.count}` : ""),
+      shape: [rows?.count ?? (b.shape[0] as number), rank],
       dtype: "f32",
       sources: [
-        { tensor: names.b, shape: b.shape, layout: "rows", ...(total === 1 ? {} : { scale: total }) },
+        {
+          tensor: names.b,
+          shape: b.shape,
+          layout: "rows",
+          ...(rows && { rows }),
+          ...(total === 1 ? {} : { scale: total }),
+        },
       ],
     },
   };
@@ -213,11 +219,12 @@ export function adapterRows({ files, modules }: Adapter, spec: WeightSpec): Weig
     const names = adapterTensors(path);
     stored.set(names.a, a).set(names.b, b);
   }
-  const sources = spec.sources.map(({ tensor: name, layout, scale }) => {
-    const tensor = stored.get(name);
+  const sources = spec.sources.map((source) => {
+    const tensor = stored.get(source.tensor);
     const dtype = tensor && weightDType(tensor.dtype);
-    if (!tensor || !dtype) throw new GlimtError("GRAPH_INVALID", `${files.location} has no ${name}.`);
-    return { tensor, dtype, layout, scale };
+    if (!tensor || !dtype)
+      throw new GlimtError("GRAPH_INVALID", `${files.location} has no ${source.tensor}.`);
+    return { ...source, tensor, dtype };
   });
   return new WeightReader(files, spec, sources, 0);
 }

@@ -1,6 +1,6 @@
 /** A weight with adapters merged into it: W + scale * B A, row by row while it is read. */
 
-import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
+import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import { hostArray } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
@@ -37,7 +37,7 @@ export function mergeAdapters(
         const module = adapter.modules.get(source.tensor.replace(/\.weight$/, ""));
         if (module && scale !== 0) deltas.push(new Delta(adapter, module, source, scale, firstRow));
       }
-      firstRow += source.shape[0] ?? 0;
+      firstRow += sourceRectangle(source).rows.count;
     }
     return deltas.length === 0 ? weight : new MergedWeight(weight, deltas);
   });

@@ -1,10 +1,15 @@
 /** Holds what the graphs ask for against what the checkpoint has; every difference is told at once. */
 import { GlimtError } from "../errors.ts";
-import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
+import {
+  type IndexRange,
+  sourceRectangle,
+  type WeightSource,
+  type WeightSpec,
+} from "../graph/weight-spec.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
 import { type StoredTensor, weightDType } from "./safetensors.ts";
-import { type ResolvedSource, WeightReader } from "./weight-reader.ts";
+import { type ResolvedSource, sourceOffset, WeightReader } from "./weight-reader.ts";
 
 export interface ResolvedWeights {
   /** One for each spec, in their order. */
@@ -29,7 +34,7 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
     const complaint = tensor && mismatch(tensor, source);
     if (complaint) wrong.push(`${source.tensor} ${complaint}`);
     const dtype = tensor && weightDType(tensor.dtype);
-    return tensor && dtype && !complaint ? { tensor, dtype, layout: source.layout } : null;
+    return tensor && dtype && !complaint ? { ...source, tensor, dtype } : null;
   };
 
   const positions = filePositions(checkpoint);
@@ -38,7 +43,7 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
     checkSpec(spec);
     const sources = spec.sources.map(resolve);
     if (sources.every((source) => source !== null)) {
-      const starts = sources.map(({ tensor }) => (positions.get(tensor.file) ?? 0) + tensor.offset);
+      const starts = sources.map((source) => (positions.get(source.tensor.file) ?? 0) + sourceOffset(source));
       weights.push(new WeightReader(files, spec, sources, Math.min(...starts)));
     }
   }
@@ -86,14 +91,35 @@ function mismatch(tensor: StoredTensor, source: WeightSource): string | null {
 
 /** A spec that does not add up is a mistake in a graph, not in a checkpoint. */
 function checkSpec({ name, shape, sources }: WeightSpec): void {
-  const elements = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1);
-  const rows = sources.reduce((sum, source) => sum + (source.shape[0] ?? 0), 0);
-  const cols = elements(shape.slice(1));
-  if (rows === shape[0] && sources.every((source) => elements(source.shape.slice(1)) === cols)) return;
+  for (const source of sources) {
+    const { rows, cols, tensorCols } = sourceRectangle(source);
+    const isInside =
+      isRange(rows, source.shape[0] ?? 1) &&
+      isRange(cols, tensorCols) &&
+      !(source.layout === "conv2x2" && source.cols);
+    if (isInside) continue;
+    throw new GlimtError(
+      "GRAPH_INVALID",
+      `Weight "${name}": rows ${rangeText(rows)} and columns ${rangeText(cols)} are no part of ${source.tensor} [${source.shape.join(", ")}] (${source.layout}).`,
+    );
+  }
+  const parts = sources.map(sourceRectangle);
+  const wanted = sourceRectangle({ shape });
+  const rows = parts.reduce((sum, part) => sum + part.rows.count, 0);
+  if (rows === wanted.rows.count && parts.every(({ cols }) => cols.count === wanted.cols.count)) return;
   throw new GlimtError(
     "GRAPH_INVALID",
     `Weight "${name}" [${shape.join(", ")}] is not the sum of its tensors.`,
   );
+}
+
+function isRange({ first, count }: IndexRange, size: number): boolean {
+  const whole = Number.isInteger(first) && Number.isInteger(count);
+  return whole && first >= 0 && count >= 0 && first + count <= size;
+}
+
+function rangeText({ first, count }: IndexRange): string {
+  return `${first}..${first + count}`;
 }
 
 function list(kind: string, names: readonly string[]): string {

@@ -1,18 +1,22 @@
 /** Reads one weight's rows from wherever its tensors lie, straight into the caller's memory where the layout allows. */
 import { throwIfAborted } from "../errors.ts";
-import type { WeightSource, WeightSpec } from "../graph/weight-spec.ts";
+import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/weight-spec.ts";
 import { toFloat32 } from "../tensor/convert.ts";
-import { hostArray, type WeightDType } from "../tensor/dtype.ts";
+import type { WeightDType } from "../tensor/dtype.ts";
 import { countNotFinite } from "../tensor/finite.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { CheckpointFiles } from "./files.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
-export interface ResolvedSource {
+export interface ResolvedSource extends Omit<WeightSource, "tensor" | "shape"> {
   readonly tensor: StoredTensor;
   readonly dtype: WeightDType;
-  readonly layout: WeightSource["layout"];
-  readonly scale?: number | undefined;
+}
+
+/** Where the first element that it uses lies in its file. */
+export function sourceOffset(source: ResolvedSource): number {
+  const { rows, cols, tensorCols } = rectangleOf(source);
+  return source.tensor.offset + storageBytes(source.dtype, 1, rows.first * tensorCols + cols.first);
 }
 
 /** A tensor of a checkpoint that holds NaN or infinity. */
@@ -21,7 +25,7 @@ export interface NotFiniteTensor {
   readonly file: string;
 }
 
-/** Bytes of one read; the staging of rows that must be reordered or widened is no larger (or one row, if that is). */
+/** Bytes of one read; the staging of rows that must be cut, reordered or widened is no larger (or one row, if that is). */
 const BATCH = 4 << 20;
 
 export class WeightReader {
@@ -71,7 +75,7 @@ export class WeightReader {
     }
     let sourceStart = 0;
     for (const source of this.#sources) {
-      const sourceRows = source.tensor.shape[0] ?? 1;
+      const sourceRows = rectangleOf(source).rows.count;
       const from = Math.max(first, sourceStart);
       const to = Math.min(first + count, sourceStart + sourceRows);
       if (from < to) {
@@ -82,17 +86,15 @@ export class WeightReader {
     }
   }
 
-  /** The first of its tensors with a value that is NaN or infinite, once somebody found that there is one. */
+  /** The first of its tensors with a value among those used that is NaN or infinite, once somebody found that there is one. */
   async findNotFinite(): Promise<NotFiniteTensor | null> {
-    for (const { tensor, dtype } of this.#sources) {
-      const rows = tensor.shape[0] ?? 1;
-      const rowBytes = storageBytes(dtype, 1, this.cols);
-      const batchRows = Math.max(1, Math.floor(BATCH / Math.max(1, rowBytes)));
-      const stored = new Uint8Array(Math.min(rows, batchRows) * rowBytes);
-      for (let row = 0; row < rows; row += batchRows) {
-        const batch = stored.subarray(0, Math.min(batchRows, rows - row) * rowBytes);
-        await this.#files.readInto(tensor.file, tensor.offset + row * rowBytes, batch);
-        if (countNotFinite(dtype, batch) > 0) return { tensor: tensor.name, file: tensor.file };
+    for (const source of this.#sources) {
+      const { tensor, dtype } = source;
+      const { rows } = rectangleOf(source);
+      const staging = new Staging(source, rows.count);
+      for (let row = 0; row < rows.count; row += staging.rows) {
+        const values = await staging.read(this.#files, row, Math.min(staging.rows, rows.count - row));
+        if (countNotFinite(dtype, values) > 0) return { tensor: tensor.name, file: tensor.file };
       }
     }
     return null;
@@ -105,31 +107,34 @@ export class WeightReader {
     into: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { scale } = source;
-    const inPlace = source.layout === "rows" && source.dtype === this.dtype && scale === undefined;
-    const storedRowBytes = storageBytes(source.dtype, 1, this.cols);
+    const { layout, dtype, scale } = source;
+    const { cols, tensorCols } = rectangleOf(source);
+    const inPlace =
+      layout === "rows" && dtype === this.dtype && scale === undefined && cols.count === tensorCols;
     const rowBytes = into.length / count;
-    const batchRows = Math.max(1, Math.floor(BATCH / Math.max(1, storedRowBytes)));
-    const staging = inPlace ? null : hostArray(source.dtype, Math.min(batchRows, count) * this.cols);
+    const batchRows = batchOf(source);
+    const staging = inPlace ? null : new Staging(source, count);
     for (let row = 0; row < count; row += batchRows) {
       throwIfAborted(signal);
       const rows = Math.min(batchRows, count - row);
       const target = into.subarray(row * rowBytes, (row + rows) * rowBytes);
-      const stored = staging ? new Uint8Array(staging.buffer, 0, rows * storedRowBytes) : target;
-      const offset = source.tensor.offset + (first + row) * storedRowBytes;
-      await this.#files.readInto(source.tensor.file, offset, stored, signal);
-      if (staging) this.#place(source, stored, target, rows);
+      if (staging) {
+        this.#place(source, await staging.read(this.#files, first + row, rows, signal), target, rows);
+      } else {
+        const offset = sourceOffset(source) + (first + row) * rowBytes;
+        await this.#files.readInto(source.tensor.file, offset, target, signal);
+      }
     }
   }
 
   /** Reorders, widens and scales staged rows into the caller's memory. */
   #place(
     { tensor, dtype, layout, scale }: ResolvedSource,
-    stored: Uint8Array,
+    stored: Float32Array | Uint16Array,
     target: Uint8Array,
     rows: number,
   ): void {
-    let values = elements(stored, dtype);
+    let values = stored;
     if (dtype !== this.dtype) values = toFloat32(dtype, values);
     if (scale !== undefined) values = values.map((value) => value * scale);
     const out = elements(target, this.dtype);
@@ -150,9 +155,59 @@ export class WeightReader {
   }
 }
 
+/** Memory for a batch of whole rows of a source's tensor, as they are stored. */
+class Staging {
+  readonly rows: number;
+  readonly #source: ResolvedSource;
+  readonly #data: Float32Array | Uint16Array;
+
+  /** For at most `rows` rows at a time. */
+  constructor(source: ResolvedSource, rows: number) {
+    this.rows = Math.min(batchOf(source), rows);
+    this.#source = source;
+    this.#data = weightArray(source.dtype, this.rows * rectangleOf(source).tensorCols);
+  }
+
+  /** The columns used of rows [first, first + count) of those used; valid until the next call. */
+  async read(
+    files: CheckpointFiles,
+    first: number,
+    count: number,
+    signal?: AbortSignal,
+  ): Promise<Float32Array | Uint16Array> {
+    const { tensor, dtype } = this.#source;
+    const { cols, tensorCols } = rectangleOf(this.#source);
+    const data = this.#data;
+    // From the first column used in the first row to the last one in the last.
+    const bytes = storageBytes(dtype, 1, (count - 1) * tensorCols + cols.count);
+    const offset = sourceOffset(this.#source) + storageBytes(dtype, first, tensorCols);
+    await files.readInto(tensor.file, offset, new Uint8Array(data.buffer, 0, bytes), signal);
+    if (cols.count < tensorCols) {
+      for (let row = 1; row < count; row++) {
+        const start = row * tensorCols;
+        data.copyWithin(row * cols.count, start, start + cols.count);
+      }
+    }
+    return data.subarray(0, count * cols.count);
+  }
+}
+
+function rectangleOf(source: ResolvedSource): ReturnType<typeof sourceRectangle> {
+  return sourceRectangle({ ...source, shape: source.tensor.shape });
+}
+
+function batchOf(source: ResolvedSource): number {
+  const rowBytes = storageBytes(source.dtype, 1, rectangleOf(source).tensorCols);
+  return Math.max(1, Math.floor(BATCH / Math.max(1, rowBytes)));
+}
+
 function elements(bytes: Uint8Array, dtype: WeightDType): Float32Array | Uint16Array {
   const { buffer, byteOffset, length } = bytes;
   return dtype === "f32"
     ? new Float32Array(buffer, byteOffset, length / Float32Array.BYTES_PER_ELEMENT)
     : new Uint16Array(buffer, byteOffset, length / Uint16Array.BYTES_PER_ELEMENT);
+}
+
+function weightArray(dtype: WeightDType, length: number): Float32Array | Uint16Array {
+  return dtype === "f32" ? new Float32Array(length) : new Uint16Array(length);
 }

@@ -1,11 +1,21 @@
-/** What a graph asks of a checkpoint: a weight is the concatenation, by rows, of one or more tensors. */
+/** What a graph asks of a checkpoint: a weight is the concatenation, by rows, of tensors or rectangles of them. */
 import type { WeightDType } from "../tensor/dtype.ts";
+
+/** `count` rows or columns from `first` on. */
+export interface IndexRange {
+  readonly first: number;
+  readonly count: number;
+}
 
 export interface WeightSource {
   /** Published tensor name, e.g. "model.language_model.layers.0.self_attn.q_proj.weight". */
   readonly tensor: string;
   /** The shape it must have in the checkpoint; it is used as [shape[0], product of the rest]. */
   readonly shape: readonly number[];
+  /** Its rows that are used; absent for all. */
+  readonly rows?: IndexRange;
+  /** Its columns that are used; absent for all, as they must be for "conv2x2". */
+  readonly cols?: IndexRange;
   /** "conv2x2" reorders each row of an [out, in, kh, kw] kernel to (kh, kw, in), so that it is a linear on merged rows. */
   readonly layout: "rows" | "conv2x2";
   /** What its values are multiplied by, in float32; absent for 1. */
@@ -22,4 +32,18 @@ export interface WeightSpec {
   readonly sources: readonly WeightSource[];
   /** Whose weight it is: absent for the model itself, or an adapter. Weights of different origins are never stacked. */
   readonly origin?: string;
+}
+
+/** The rectangle of its tensor that a source uses, and how long the tensor's rows are. */
+export function sourceRectangle({ shape, rows, cols }: Pick<WeightSource, "shape" | "rows" | "cols">): {
+  readonly rows: IndexRange;
+  readonly cols: IndexRange;
+  readonly tensorCols: number;
+} {
+  const tensorCols = shape.slice(1).reduce((product, size) => product * size, 1);
+  return {
+    rows: rows ?? { first: 0, count: shape[0] ?? 1 },
+    cols: cols ?? { first: 0, count: tensorCols },
+    tensorCols,
+  };
 }

@@ -269,6 +269,23 @@ test("merged rows are W + scale B A, in every part of a stacked weight", async (
     }
   }
   assert.equal(mergeAdapters([weight], [{ adapter: onQ, scale: 0 }]), [weight]);
+
+  // The second row of q over k, and of both the second column.
+  const cols = { first: 1, count: 1 };
+  const [q2, k2] = [{ rows: { first: 1, count: 1 }, cols }, { cols }];
+  const cut = sources.map((source, index) => ({ ...source, ...(index === 0 ? q2 : k2) }));
+  const parts = resolved.map((source, index) => ({ ...source, ...(index === 0 ? q2 : k2) }));
+  const part = new WeightReader(files, { ...spec, shape: [2, 1], sources: cut }, parts, 0);
+  const [mergedPart] = mergeAdapters(
+    [part],
+    [
+      { adapter: onQ, scale: 0.5 },
+      { adapter: onK, scale: 1 },
+    ],
+  );
+  const into = new Float32Array(2);
+  await mergedPart!.readRows(0, 2, new Uint8Array(into.buffer));
+  assert.equal([...into], [expected[3], expected[5]]);
 });
 
 test("every module of a model is in one part", () => {

@@ -1,30 +1,48 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { blobFiles } from "../../src/checkpoint/blobs.ts";
+import type { CheckpointFiles } from "../../src/checkpoint/files.ts";
 import { readSafetensorsHeader, type StoredTensor, weightDType } from "../../src/checkpoint/safetensors.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
 import type { WeightSource, WeightSpec } from "../../src/graph/weight-spec.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { f32, failure, half, safetensors, type TensorFixture } from "./fixtures.ts";
 
+/** What is asked of each tensor beside its name and shape. */
+type Asked = Partial<Omit<WeightSource, "tensor" | "shape">>;
+
 async function reader(
   tensors: Readonly<Record<string, TensorFixture>>,
   shape: readonly number[],
-  layout: WeightSource["layout"] = "rows",
+  asked: Asked | Readonly<Record<string, Asked>> = {},
+  onRead: (offset: number, bytes: number) => void = () => {},
 ): Promise<WeightReader> {
   const file = safetensors(tensors);
-  const files = blobFiles(new Map([["m.safetensors", new Blob([file])]]));
+  const blobs = blobFiles(new Map([["m.safetensors", new Blob([file])]]));
+  const files: CheckpointFiles = {
+    ...blobs,
+    readInto: (name, offset, into, signal) => {
+      onRead(offset, into.length);
+      return blobs.readInto(name, offset, into, signal);
+    },
+  };
   const stored = await readSafetensorsHeader(files, "m.safetensors", file.length);
-  const sources = stored.map((tensor: StoredTensor) => ({
+  const sourceOf = ({ name, shape }: StoredTensor): WeightSource => ({
+    layout: "rows",
+    ...(name in asked ? (asked as Record<string, Asked>)[name] : (asked as Asked)),
+    tensor: name,
+    shape,
+  });
+  const sources = stored.map((tensor) => ({
+    ...sourceOf(tensor),
     tensor,
     dtype: weightDType(tensor.dtype) as WeightDType,
-    layout,
   }));
   const spec: WeightSpec = {
     name: "w",
     shape,
     dtype: "f32",
-    sources: stored.map(({ name, shape }) => ({ tensor: name, shape, layout })),
+    sources: stored.map(sourceOf),
   };
   return new WeightReader(files, spec, sources, 0);
 }
@@ -67,7 +85,7 @@ test("tensors with more dimensions are rows of all the rest", async () => {
 test("conv2x2 puts taps before channels in each row", async () => {
   // [out 2, in 3, kh 2, kw 2]; value = 100 out + 10 in + tap.
   const values = range(0, 24).map((n) => 100 * Math.floor(n / 12) + 10 * (Math.floor(n / 4) % 3) + (n % 4));
-  const weight = await reader({ conv: f32([2, 3, 2, 2], values) }, [2, 12], "conv2x2");
+  const weight = await reader({ conv: f32([2, 3, 2, 2], values) }, [2, 12], { layout: "conv2x2" });
   const expected = (out: number) => range(0, 12).map((n) => 100 * out + 10 * (n % 3) + Math.floor(n / 3));
   assert.equal(await rows(weight, 0, 2), [...expected(0), ...expected(1)]);
   assert.equal(await rows(weight, 1, 1), expected(1));
@@ -94,6 +112,77 @@ test("more rows than one read holds", async () => {
   const bytes = new Uint8Array(2500 * cols * 4);
   await weight.readRows(250, 2500, bytes);
   assert.equal(new Float32Array(bytes.buffer), data.subarray(250 * cols, 2750 * cols));
+});
+
+/** [rows, cols] of 100 row + col. */
+const grid = (rows: number, cols: number) =>
+  f32(
+    [rows, cols],
+    range(0, rows * cols).map((at) => 100 * Math.floor(at / cols) + (at % cols)),
+  );
+
+test("rows of a tensor are read where they lie, and nothing else", async () => {
+  const reads: number[] = [];
+  const ranged = { rows: { first: 2, count: 3 } };
+  const weight = await reader({ a: grid(7, 4) }, [3, 4], ranged, (_, bytes) => reads.push(bytes));
+  reads.length = 0;
+  assert.equal(
+    await rows(weight, 0, 3),
+    range(2, 5).flatMap((row) => range(0, 4).map((col) => 100 * row + col)),
+  );
+  assert.equal(reads, [3 * 4 * 4]);
+  assert.equal(await rows(weight, 1, 1), range(300, 304));
+});
+
+test("a rectangle of a tensor: any run of its rows, one read for all", async () => {
+  const reads: number[] = [];
+  const ranged = { rows: { first: 1, count: 4 }, cols: { first: 2, count: 3 } };
+  const weight = await reader({ a: grid(6, 7) }, [4, 3], ranged, (_, bytes) => reads.push(bytes));
+  for (let first = 0; first < 4; first++) {
+    for (let count = 1; first + count <= 4; count++) {
+      reads.length = 0;
+      const expected = range(1 + first, 1 + first + count).flatMap((row) =>
+        range(2, 5).map((col) => 100 * row + col),
+      );
+      assert.equal(await rows(weight, first, count), expected, `${first} +${count}`);
+      // From the first element to the last, not the whole rows at both ends.
+      assert.equal(reads, [((count - 1) * 7 + 3) * 4]);
+    }
+  }
+});
+
+test("parts of several tensors, of different types and scaled, are one weight", async () => {
+  const tensors = { a: grid(4, 3), b: half("BF16", [2, 4], [0x3f80, 0x4000, 0x4040, 0x4080, 0, 0, 0, 0]) };
+  const asked = {
+    a: { rows: { first: 3, count: 1 }, cols: { first: 1, count: 2 }, scale: 2 },
+    b: { rows: { first: 0, count: 1 }, cols: { first: 1, count: 2 } },
+  };
+  const weight = await reader(tensors, [2, 2], asked);
+  assert.is(weight.dtype, "f32");
+  assert.equal(await rows(weight, 0, 2), [602, 604, 2, 3]);
+});
+
+test("columns of more rows than one read holds", async () => {
+  const [count, cols] = [3000, 1000];
+  const data = new Float32Array(count * cols).map((_, index) => index % 8191);
+  const reads: number[] = [];
+  const tensor = { dtype: "F32", shape: [count, cols], data: new Uint8Array(data.buffer) };
+  const ranged = { cols: { first: 700, count: 2 } };
+  const weight = await reader({ big: tensor }, [count, 2], ranged, (_, bytes) => reads.push(bytes));
+  reads.length = 0;
+  const found = await rows(weight, 100, 2500);
+  const expected = range(100, 2600).flatMap((row) => [...data.subarray(row * cols + 700, row * cols + 702)]);
+  assert.equal(found, expected);
+  assert.is(reads.length, 3);
+  assert.ok(reads.every((bytes) => bytes <= 4 << 20));
+});
+
+test("what is not finite outside of the rectangle does not matter", async () => {
+  const values = [1, 2, Number.NaN, 4, 5, 6];
+  const find = async (first: number) =>
+    (await reader({ a: f32([2, 3], values) }, [2, 1], { cols: { first, count: 1 } })).findNotFinite();
+  assert.is(await find(1), null);
+  assert.equal(await find(2), { tensor: "a", file: "m.safetensors" });
 });
 
 for (const [name, fixture] of [
