@@ -7,7 +7,7 @@ export interface SamplingRow {
   /** topK, and a number drawn uniformly from the 32-bit ones. */
   readonly choices: readonly [number, number];
   /** Different tokens that the penalty is for; none when it is off. */
-  readonly penalised: ReadonlySet<number>;
+  readonly penalised: ArrayLike<number>;
 }
 
 /** Rows as the decoder's program reads them. The list of tokens is padded to few lengths, so that steps repeat. */
@@ -19,15 +19,15 @@ export function samplingInputs(rows: readonly SamplingRow[]) {
     samplingSettings.set(settings, 4 * row);
     // A draw of 2^31 and more is kept by its bits.
     samplingChoices.set(choices, 2 * row);
-    cuPenalised[row + 1] = (cuPenalised[row] as number) + penalised.size;
+    cuPenalised[row + 1] = (cuPenalised[row] as number) + penalised.length;
   });
   const count = cuPenalised[rows.length] as number;
   const penalised = new Int32Array(count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count))).fill(-1);
   rows.forEach(({ penalised: tokens }, row) => {
-    if (tokens.size > 0) penalised.set([...tokens], cuPenalised[row]);
+    penalised.set(tokens, cuPenalised[row]);
   });
   return { samplingSettings, samplingChoices, penalised, cuPenalised };
 }
 
 /** Takes the largest logit. */
-export const GREEDY: SamplingRow = { settings: [0, 1, 0, 1], choices: [0, 0], penalised: new Set() };
+export const GREEDY: SamplingRow = { settings: [0, 1, 0, 1], choices: [0, 0], penalised: [] };

@@ -5,6 +5,7 @@
 
 import { GlimtError } from "../errors.ts";
 import type { SamplingRow } from "../runtime/sampling-rows.ts";
+import { SeenTokens } from "./seen-tokens.ts";
 
 export interface SamplingOptions {
   /** 0 chooses the largest logit. */
@@ -45,7 +46,7 @@ export class Sampler {
   readonly #settings: SettingsOfRow;
   readonly #topK: number;
   readonly #random: () => number;
-  readonly #seen: Set<number>;
+  readonly #seen: SeenTokens;
   readonly #penalises: boolean;
 
   /** @param history the tokens of the prompt. @throws OPTION_INVALID */
@@ -56,11 +57,11 @@ export class Sampler {
     this.#topK = Math.min(options.topK, 2 ** 31 - 1);
     this.#random = seededRandom(options.seed);
     this.#penalises = options.repetitionPenalty !== 1;
-    this.#seen = new Set(this.#penalises ? history : []);
+    this.#seen = new SeenTokens(this.#penalises ? history : []);
   }
 
   next(): SamplingRow {
-    return { settings: this.#settings, choices: [this.#topK, this.#random()], penalised: this.#seen };
+    return { settings: this.#settings, choices: [this.#topK, this.#random()], penalised: this.#seen.list };
   }
 
   /** @throws TENSOR_INVALID when there was nothing to choose from */
