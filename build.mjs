@@ -34,7 +34,12 @@ const GENERATED = [
     write: (module) => module.opRulesHeader(),
   },
   {
-    path: "wasm/kernels/dispatch.gen.cpp",
+    path: "crates-free-native/kernels/op_entries.gen.h",
+    source: "src/program/dispatch.ts",
+    write: (module) => module.nativeEntries(),
+  },
+  {
+    path: "wasm/kernels/dispatch.gen.h",
     source: "src/backends/wasm/dispatch.ts",
     write: (module) => module.wasmDispatch(),
   },

@@ -6,7 +6,7 @@
 #include "engine.h"
 #include "executable.h"
 #include "glimt_engine.h"
-#include "instructions.h"
+#include "kernels/op_entry.h"
 #include "runtime/error.h"
 #if defined(GLIMT_EMULATOR)
 #include "emulator/block.h"
@@ -76,22 +76,22 @@ uint32_t glimt_program_version(void) { return glimt::program::kVersion; }
 
 int glimt_supports(uint32_t op_code, uint32_t activation_dtype, const uint8_t* formats, uint32_t format_count,
                    glimt_error* error) {
-  const glimt::OpEntry* entry = glimt::find_op(static_cast<glimt::program::Op>(op_code));
-  const std::string op = entry ? entry->name : "op " + std::to_string(op_code);
-  const auto last_dtype = static_cast<uint32_t>(glimt::program::DType::i32);
-  std::string reason;
-  if (!entry)
-    reason = "cuda: " + op + " is unknown to this build.";
-  else if (activation_dtype >= last_dtype)
-    reason = "cuda: " + op + " has no i32 activations.";
-  else if (format_count != entry->inputs)
-    reason = "cuda: " + op + " has " + std::to_string(entry->inputs) + " inputs, not " + std::to_string(format_count) + ".";
-  for (uint32_t i = 0; i < format_count && reason.empty(); i++)
-    if (formats[i] > last_dtype)
-      reason = "cuda: " + op + " can not read the storage format " + std::to_string(formats[i]) + ".";
-  if (reason.empty()) return 1;
-  fill_error(error, "BACKEND_UNAVAILABLE", reason.c_str());
-  return 0;
+  return guarded(error, [&] {
+    const auto op = static_cast<glimt::program::Op>(op_code);
+    const auto* info = glimt::program::op_info(op);
+    const auto refuse = [&](const std::string& reason) {
+      throw Error("BACKEND_UNAVAILABLE",
+                  "cuda: " + (info ? info->name : "op " + std::to_string(op_code)) + " " + reason + ".");
+    };
+    if (!info) refuse("is unknown to this build");
+    if (dtype_of(activation_dtype) == glimt::program::DType::i32) refuse("has no i32 activations");
+    if (format_count != info->inputs) refuse("has " + std::to_string(info->inputs) + " inputs");
+    std::vector<glimt::program::DType> types;
+    for (uint32_t i = 0; i < format_count; i++) types.push_back(dtype_of(formats[i]));
+    const auto kernels_refuse = glimt::find_op(op)->refuse;
+    if (const char* reason = kernels_refuse ? kernels_refuse(types.data()) : nullptr)
+      refuse(std::string("can not be run: ") + reason);
+  }) == 0;
 }
 
 int glimt_probe(int32_t ordinal, glimt_device_info* info, glimt_error* error) {

@@ -18,6 +18,8 @@ constexpr uint64_t kAlignment = 256;
 // A program has few sizes that come back, and many that do not.
 constexpr size_t kMaxRepeats = 64, kMaxLayouts = 64;
 constexpr size_t kPaceInstructions = 16;
+// Of a buffer; the bytes of all buffers are numbers then.
+constexpr uint64_t kMaxElements = uint64_t{1} << 48;
 // Between slots on the emulator, so that a write past a slot's end hits nobody.
 constexpr uint64_t kSlotGap = rt::kEmulated ? kAlignment : 0;
 
@@ -93,35 +95,54 @@ std::vector<int64_t> Executable::evaluate_symbols(const glimt_symbol* symbols, u
 int64_t Executable::evaluate(const Dim& dim, const std::vector<int64_t>& symbols) const {
   if (dim.symbol < 0) return dim.add;
   const int64_t value = symbols[dim.symbol];
-  const int64_t scaled = value * dim.num, result = scaled / dim.den + dim.add;
-  if (scaled % dim.den != 0 || result < 0 || value < 0 || value > (int64_t{1} << 40)) {
+  // 31 bits of a symbol and 32 of a factor stay below 64.
+  const bool is_size = value >= 0 && value <= INT32_MAX;
+  const int64_t scaled = is_size ? value * dim.num : -1, result = scaled / dim.den + dim.add;
+  if (!is_size || scaled % dim.den != 0 || result < 0 || result > INT32_MAX) {
     char text[32];
-    std::snprintf(text, sizeof text, "%g", static_cast<double>(scaled) / dim.den + dim.add);
+    std::snprintf(text, sizeof text, "%g", static_cast<double>(value) * dim.num / dim.den + dim.add);
     throw Error("INPUT_INVALID", format_dim(dim, program_.symbols) + " with " + program_.symbols[dim.symbol] + "=" +
                                      std::to_string(value) + " gives " + text + ".");
   }
   return result;
 }
 
-void Executable::make_operands(Layout& layout) const {
-  std::vector<View> views;
+void Executable::make_calls(Layout& layout) const {
+  std::vector<Operand> operands;
   for (const TensorInfo& tensor : program_.tensors) {
     const BufferInfo& buffer = program_.buffers[tensor.buffer];
-    View view{nullptr, buffer.dtype, evaluate(tensor.rows, layout.symbols), evaluate(tensor.cols, layout.symbols), 0};
-    view.stride = tensor.row_stride ? tensor.row_stride : view.cols;
-    const auto elements = static_cast<int64_t>(layout.elements[tensor.buffer]);
-    const bool empty = view.rows == 0 || view.cols == 0;
-    if (!empty && (tensor.col_offset + (view.rows - 1) * view.stride + view.cols > elements || view.stride < view.cols))
+    Operand operand{nullptr, buffer.dtype, evaluate(tensor.rows, layout.symbols), evaluate(tensor.cols, layout.symbols),
+                    0};
+    operand.stride = tensor.row_stride ? tensor.row_stride : operand.cols;
+    // Sizes have 31 bits and strides 32.
+    const auto rows = static_cast<uint64_t>(operand.rows), cols = static_cast<uint64_t>(operand.cols);
+    const bool empty = rows == 0 || cols == 0;
+    const uint64_t end = empty ? 0 : tensor.col_offset + (rows - 1) * static_cast<uint64_t>(operand.stride) + cols;
+    if (end > layout.elements[tensor.buffer] || operand.stride < operand.cols)
       throw Error("PROGRAM_INVALID", program_.name + ": a tensor lies outside of its buffer \"" + buffer.name + "\"" +
                                          format_symbols(layout.symbols) + ".");
-    views.push_back(view);
+    operands.push_back(operand);
   }
   for (const InstructionInfo& instruction : program_.instructions) {
-    Operands operands{instruction, {}, {}, {}};
-    for (uint32_t index : instruction.inputs) operands.inputs.push_back(views[index]);
-    for (uint32_t index : instruction.outputs) operands.outputs.push_back(views[index]);
-    layout.operands.push_back(std::move(operands));
+    Call call{instruction.op, {}, {}, instruction.attrs.data(), {}};
+    for (uint32_t index : instruction.inputs) call.in.push_back(operands[index]);
+    for (uint32_t index : instruction.outputs) call.out.push_back(operands[index]);
+    check_call(instruction, call);
+    layout.calls.push_back(std::move(call));
   }
+}
+
+// A verified program keeps the op table's rules; bytes may come from elsewhere, and kernels stay in their memory by them.
+void Executable::check_call(const InstructionInfo& instruction, const Call& call) const {
+  const auto fail = [&](const std::string& found) {
+    throw Error("PROGRAM_INVALID", program_.name + ": " + instruction.scope + "." + call.name() + ": " + found + ".");
+  };
+  const char* wrong = program::misfit(call.op, program_.activation, call.in.data(), call.out.data(), call.attributes);
+  if (wrong) fail(std::string(wrong) + " does not fit the op");
+  std::vector<program::DType> formats;
+  for (const Operand& operand : call.in) formats.push_back(operand.dtype);
+  const auto refuse = find_op(call.op)->refuse;
+  if (const char* reason = refuse ? refuse(formats.data()) : nullptr) fail(reason);
 }
 
 Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbols,
@@ -133,6 +154,9 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
     const BufferInfo& buffer = program_.buffers[index];
     const uint64_t elements =
         static_cast<uint64_t>(evaluate(buffer.rows, layout.symbols)) * evaluate(buffer.cols, layout.symbols);
+    if (elements >= kMaxElements)
+      throw Error("INPUT_INVALID", program_.name + ": \"" + buffer.name + "\" would have " +
+                                       std::to_string(elements) + " elements" + format_symbols(layout.symbols) + ".");
     const uint64_t bytes = elements * element_bytes(buffer.dtype);
     layout.elements.push_back(elements);
     if (buffer.kind == BufferKind::temporary) slots[buffer.slot] = std::max(slots[buffer.slot], bytes);
@@ -149,7 +173,7 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
   stage(BufferKind::input);
   layout.input_bytes = layout.staged_bytes;
   stage(BufferKind::output);
-  make_operands(layout);
+  make_calls(layout);
 
   uint64_t offset = kSlotGap;
   for (uint64_t bytes : slots) {
@@ -157,11 +181,9 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
     offset += aligned(bytes) + kSlotGap;
   }
   uint64_t workspace = 0;
-  for (const Operands& operands : layout.operands) {
-    const OpEntry& entry = *find_op(operands.instruction.op);
-    entry.check(operands);
-    if (entry.workspace) workspace = std::max<uint64_t>(workspace, entry.workspace(operands, engine.terms()));
-  }
+  for (const Call& call : layout.calls)
+    if (const auto asks = find_op(call.op)->workspace)
+      workspace = std::max<uint64_t>(workspace, asks(engine.terms(), call));
   layout.workspace_offset = offset;
   layout.staged_offset = offset + aligned(workspace) + kSlotGap;
   layout.scratch_bytes = layout.staged_offset + layout.staged_bytes;
@@ -172,16 +194,16 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
 void Executable::find_index_checks(Layout& layout, const std::vector<bool>& on_host) const {
   // Layers share their index inputs: each is looked through once for each kind of use.
   std::set<std::tuple<program::Op, std::vector<uint32_t>, int64_t, int64_t>> seen;
-  for (uint32_t i = 0; i < layout.operands.size(); i++) {
-    const Operands& operands = layout.operands[i];
-    if (!find_op(operands.instruction.op)->check_indices) continue;
+  for (uint32_t i = 0; i < layout.calls.size(); i++) {
+    const Call& call = layout.calls[i];
+    if (!find_op(call.op)->check_indices) continue;
     std::vector<uint32_t> tensors;
-    for (uint32_t tensor : operands.instruction.inputs)
+    for (uint32_t tensor : program_.instructions[i].inputs)
       if (const uint32_t buffer = program_.tensors[tensor].buffer;
           on_host[buffer] && program_.buffers[buffer].kind == BufferKind::input)
         tensors.push_back(tensor);
-    const int64_t rows = operands.inputs[0].rows, last = operands.inputs[operands.inputs.size() > 3 ? 3 : 1].rows;
-    if (!tensors.empty() && seen.insert({operands.instruction.op, tensors, rows, last}).second)
+    const int64_t rows = call.in[0].rows, last = call.in[call.in.size() > 3 ? 3 : 1].rows;
+    if (!tensors.empty() && seen.insert({call.op, tensors, rows, last}).second)
       layout.index_checks.push_back(i);
   }
 }
@@ -333,16 +355,16 @@ Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Bindi
 
 void Executable::check_indices(Layout& layout, const Binding& binding) const {
   for (uint32_t i : layout.index_checks) {
-    Operands& operands = layout.operands[i];
-    operands.host.clear();
-    for (uint32_t tensor : operands.instruction.inputs) {
+    Call& call = layout.calls[i];
+    call.host.clear();
+    for (uint32_t tensor : program_.instructions[i].inputs) {
       const TensorInfo& info = program_.tensors[tensor];
       const auto* host = static_cast<const int32_t*>(binding.host[info.buffer]);
       const BufferInfo& buffer = program_.buffers[info.buffer];
       const bool index = buffer.dtype == program::DType::i32 && buffer.kind == BufferKind::input;
-      operands.host.push_back(host && index ? host + info.col_offset : nullptr);
+      call.host.push_back(host && index ? host + info.col_offset : nullptr);
     }
-    find_op(operands.instruction.op)->check_indices(operands);
+    find_op(call.op)->check_indices(call);
   }
 }
 
@@ -364,17 +386,17 @@ void Executable::launch(Layout& layout, const Binding& binding, const KernelCont
            uint64_t{info.col_offset} * element_bytes(program_.buffers[info.buffer].dtype);
   };
   size_t done = 0;
-  for (Operands& operands : layout.operands) {
+  for (Call& call : layout.calls) {
+    const InstructionInfo& instruction = program_.instructions[done];
     if (pace && done % kPaceInstructions == 0) pace();
     if (args.abort && __atomic_load_n(args.abort, __ATOMIC_RELAXED))
       throw Error("ABORTED", "The operation was aborted.");
-    const InstructionInfo& instruction = operands.instruction;
-    for (size_t i = 0; i < operands.inputs.size(); i++) operands.inputs[i].data = address(instruction.inputs[i]);
-    for (size_t i = 0; i < operands.outputs.size(); i++) operands.outputs[i].data = address(instruction.outputs[i]);
-    find_op(instruction.op)->run(context, operands);
+    for (size_t i = 0; i < call.in.size(); i++) call.in[i].data = address(instruction.inputs[i]);
+    for (size_t i = 0; i < call.out.size(); i++) call.out[i].data = address(instruction.outputs[i]);
+    find_op(call.op)->run(context, call);
     done++;
     if (args.progress)
-      __atomic_store_n(args.progress, static_cast<int32_t>(1000 * done / layout.operands.size()), __ATOMIC_RELAXED);
+      __atomic_store_n(args.progress, static_cast<int32_t>(1000 * done / layout.calls.size()), __ATOMIC_RELAXED);
   }
 }
 

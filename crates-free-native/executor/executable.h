@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "engine.h"
-#include "instructions.h"
+#include "kernels/op_entry.h"
+#include "program.h"
 
 namespace glimt {
 
@@ -20,8 +21,8 @@ struct Layout {
   uint64_t workspace_offset = 0, staged_offset = 0, input_bytes = 0, staged_bytes = 0, scratch_bytes = 0;
   // Offset of each staged buffer behind staged_offset; kNotStaged for the others.
   std::vector<uint64_t> staged;
-  // Shapes are filled in; addresses are `bind`'s.
-  std::vector<Operands> operands;
+  // One an instruction. Shapes are filled in; addresses are `launch`'s.
+  std::vector<Call> calls;
   // Instructions whose host indices are checked: one of each kind of use.
   std::vector<uint32_t> index_checks;
 
@@ -88,7 +89,8 @@ class Executable {
   int64_t evaluate(const Dim& dim, const std::vector<int64_t>& symbols) const;
   Layout make_layout(const Engine& engine, std::vector<int64_t> symbols, const std::vector<bool>& on_host) const;
   Layout& find_layout(const Engine& engine, std::vector<int64_t> symbols, const std::vector<bool>& on_host);
-  void make_operands(Layout& layout) const;
+  void make_calls(Layout& layout) const;
+  void check_call(const InstructionInfo& instruction, const Call& call) const;
   void find_index_checks(Layout& layout, const std::vector<bool>& on_host) const;
   void check_weights(const Engine& engine);
   void bind_rows(const Engine& engine, const Resident& rows, uint32_t index, const Layout& layout,

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "instructions.h"
+#include "glimt_op_rules.gen.h"
 #include "runtime/error.h"
 
 namespace glimt {
@@ -65,17 +65,17 @@ Dim decode_dim(const program::Dim& dim, size_t symbols) {
 
 InstructionInfo decode_instruction(Reader& reader, size_t tensors) {
   const auto head = reader.read<program::Instruction>();
-  const OpEntry* entry = find_op(head.op);
-  if (!entry) invalid("an instruction has an unknown op");
+  const program::OpInfo* info = program::op_info(head.op);
+  if (!info) invalid("an instruction has an unknown op");
   InstructionInfo instruction{head.op, {}, {}, {}, reader.string(head.scope, head.scopeLength)};
   const auto check = [&](const char* what, uint32_t found, uint32_t expected) {
     if (found != expected)
-      invalid(std::string(entry->name) + " has " + std::to_string(found) + " " + what + ", expected " +
+      invalid(std::string(info->name) + " has " + std::to_string(found) + " " + what + ", expected " +
               std::to_string(expected));
   };
-  check("inputs", head.inputCount, entry->inputs);
-  check("outputs", head.outputCount, entry->outputs);
-  check("attributes", head.attrCount, entry->attrs);
+  check("inputs", head.inputCount, info->inputs);
+  check("outputs", head.outputCount, info->outputs);
+  check("attributes", head.attrCount, info->attrs);
   const auto operands = [&](uint32_t count, std::vector<uint32_t>& into) {
     for (uint32_t i = 0; i < count; i++) {
       into.push_back(reader.read<uint32_t>());

@@ -33,13 +33,6 @@ struct InstructionInfo {
   program::Op op;
   std::vector<uint32_t> inputs, outputs, attrs;
   std::string scope;
-
-  // The attribute words as the struct that the generated header declares for this op.
-  template <class Attrs>
-  const Attrs& attrs_as() const {
-    static_assert(alignof(Attrs) <= alignof(uint32_t));
-    return *reinterpret_cast<const Attrs*>(attrs.data());
-  }
 };
 
 struct ProgramInfo {

@@ -8,6 +8,7 @@
 // Many parts are added in two rounds, the first in groups of splits, so that no block has to read them all.
 #include "attention.h"
 #include "flash_launch.h"
+#include "index_checks.h"
 
 namespace glimt {
 
@@ -373,5 +374,71 @@ void rope_attention_paged(const KernelContext& context, const Operand& k, const 
 size_t rope_attention_paged_workspace(const KernelTerms& terms, const AttentionCall& call) {
   return workspace_bytes(rotated_bytes(call.q)) + attention_paged_workspace(terms, rotated_call(call, nullptr));
 }
+
+// ---- entries ----
+
+namespace {
+
+// q is the first input; from `cache` on: the cache, blockTable, cuSeqlens, contextLens.
+template <class Attrs>
+AttentionCall paged_call(const Call& instruction, uint32_t cache) {
+  const auto& attrs = instruction.attrs<Attrs>();
+  const Operand& table = instruction.in[cache + 1];
+  AttentionCall call;
+  call.q = instruction.in[0];
+  call.y = instruction.out[0];
+  call.paged = true;
+  call.cache = instruction.in[cache];
+  call.block_table = table.as<const int32_t>();
+  call.sequences = table.rows;
+  call.blocks = table.cols;
+  call.cu_seqlens = instruction.in[cache + 2].as<const int32_t>();
+  call.context_lens = instruction.in[cache + 3].as<const int32_t>();
+  call.heads = static_cast<int>(attrs.numHeads);
+  call.kv_heads = static_cast<int>(attrs.numKvHeads);
+  call.head_dim = static_cast<int>(attrs.headDim);
+  call.page_size = static_cast<int>(attrs.pageSize);
+  call.scale = attrs.scale;
+  return call;
+}
+
+void check_contexts(const Call& call, uint32_t cache, uint32_t page_size) {
+  const Operand& table = call.in[cache + 1];
+  check_bounds(call, cache + 2, call.in[0].rows);
+  const int32_t *blocks = call.host[cache + 1], *bounds = call.host[cache + 2], *lengths = call.host[cache + 3];
+  for (int64_t s = 0; s < table.rows && lengths; s++) {
+    if (bounds && bounds[s + 1] == bounds[s]) continue;
+    if (bounds)
+      check_index(call, "the query count of a context", bounds[s + 1] - bounds[s], int64_t{lengths[s]} + 1);
+    check_index(call, "context length", lengths[s], table.cols * page_size + 1);
+    for (int64_t block = 0; blocks && block * page_size < lengths[s]; block++)
+      check_index(call, "page", blocks[s * table.cols + block], call.in[cache].rows);
+  }
+}
+
+using PagedAttrs = program::op_attention_paged::Attrs;
+using RopeAttrs = program::op_rope_attention_paged::Attrs;
+
+}  // namespace
+
+constexpr OpEntry kAttentionPaged{
+    [](const KernelContext& context, const Call& call) { attention_paged(context, paged_call<PagedAttrs>(call, 1)); },
+    [](const KernelTerms& terms, const Call& call) {
+      return attention_paged_workspace(terms, paged_call<PagedAttrs>(call, 1));
+    },
+    [](const Call& call) { check_contexts(call, 1, call.attrs<PagedAttrs>().pageSize); }};
+
+constexpr OpEntry kRopeAttentionPaged{
+    [](const KernelContext& context, const Call& call) {
+      rope_attention_paged(context, call.in[1], call.in[2], call.in[3], call.in[4], call.in[5].as<const int32_t>(),
+                           call.attrs<RopeAttrs>(), paged_call<RopeAttrs>(call, 6));
+    },
+    [](const KernelTerms& terms, const Call& call) {
+      return rope_attention_paged_workspace(terms, paged_call<RopeAttrs>(call, 6));
+    },
+    [](const Call& call) {
+      check_slots(call, 5, call.in[6].rows, call.attrs<RopeAttrs>().pageSize);
+      check_contexts(call, 6, call.attrs<RopeAttrs>().pageSize);
+    }};
 
 }  // namespace glimt

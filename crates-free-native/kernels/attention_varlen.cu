@@ -2,6 +2,7 @@
 // tensor cores (flash.h) for 16-bit types, else attention_simple.
 #include "attention.h"
 #include "flash_launch.h"
+#include "index_checks.h"
 
 namespace glimt {
 
@@ -38,5 +39,23 @@ void attention_varlen(const KernelContext& context, const AttentionCall& call) {
   if (call.q.rows == 0 || call.q.cols == 0 || call.sequences == 0) return;
   run(attention_varlen_kernels, context, call);
 }
+
+constexpr OpEntry kAttentionVarlen{
+    [](const KernelContext& context, const Call& instruction) {
+      const auto& attrs = instruction.attrs<program::op_attention_varlen::Attrs>();
+      const Operand& bounds = instruction.in[3];
+      AttentionCall call;
+      call.q = instruction.in[0];
+      call.k = instruction.in[1];
+      call.v = instruction.in[2];
+      call.y = instruction.out[0];
+      call.cu_seqlens = bounds.as<const int32_t>();
+      call.sequences = bounds.rows - 1;
+      call.heads = call.kv_heads = static_cast<int>(attrs.numHeads);
+      call.head_dim = static_cast<int>(attrs.headDim);
+      call.scale = attrs.scale;
+      attention_varlen(context, call);
+    },
+    nullptr, [](const Call& call) { check_bounds(call, 3, call.in[0].rows); }};
 
 }  // namespace glimt

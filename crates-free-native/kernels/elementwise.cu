@@ -6,6 +6,7 @@
 #include "../runtime/launch.h"
 #include "dispatch.h"
 #include "gate.h"
+#include "op_entry.h"
 
 namespace glimt {
 
@@ -71,19 +72,38 @@ void launch_elementwise(const KernelContext& context, const Operand& a, const Op
   });
 }
 
-}  // namespace
-
 void add(const KernelContext& context, const Operand& a, const Operand& b, const Operand& y) {
   launch_elementwise<Add, false>(context, a, &b, nullptr, y);
 }
+void gelu(const KernelContext& context, const Operand& x, const Operand& y) {
+  launch_elementwise<Gelu, false>(context, x, nullptr, nullptr, y);
+}
+
+}  // namespace
+
 void add_bias(const KernelContext& context, const Operand& x, const float* bias, const Operand& y) {
   launch_elementwise<Add, true>(context, x, nullptr, bias, y);
 }
 void swiglu(const KernelContext& context, const Operand& gate, const Operand& up, const Operand& y) {
   launch_elementwise<Swiglu, false>(context, gate, &up, nullptr, y);
 }
-void gelu(const KernelContext& context, const Operand& x, const Operand& y) {
-  launch_elementwise<Gelu, false>(context, x, nullptr, nullptr, y);
-}
+
+// ---- entries ----
+
+constexpr OpEntry kAdd{[](const KernelContext& context, const Call& call) {
+  add(context, call.in[0], call.in[1], call.out[0]);
+}};
+
+constexpr OpEntry kAddBias{[](const KernelContext& context, const Call& call) {
+  add_bias(context, call.in[0], call.in[1].as<const float>(), call.out[0]);
+}};
+
+constexpr OpEntry kSwiglu{[](const KernelContext& context, const Call& call) {
+  swiglu(context, call.in[0], call.in[1], call.out[0]);
+}};
+
+constexpr OpEntry kGelu{[](const KernelContext& context, const Call& call) {
+  gelu(context, call.in[0], call.out[0]);
+}};
 
 }  // namespace glimt

@@ -9,6 +9,7 @@
 #include "dispatch.h"
 #include "experts.h"
 #include "gate.h"
+#include "index_checks.h"
 
 namespace glimt {
 
@@ -164,8 +165,6 @@ __global__ void __launch_bounds__(kBlock)
   if (threadIdx.x % 32 == 0) y[token * y_stride + n] = narrow<T>(sum);
 }
 
-}  // namespace
-
 void route_experts(const KernelContext& context, const Operand& logits, const float* correction,
                    const program::op_route_experts::Attrs& attrs, const Operand& experts, const Operand& weights) {
   if (logits.rows == 0 || attrs.topK == 0) return;
@@ -177,8 +176,6 @@ void route_experts(const KernelContext& context, const Operand& logits, const fl
                experts.as<int32_t>(), experts.stride, weights.as<float>(), weights.stride);
   });
 }
-
-namespace {
 
 void warp_experts(const KernelContext& context, const ExpertsCall& call) {
   const Operand &x = call.x, &experts = call.experts, &weights = call.weights, &gate_up = call.gate_up, &y = call.y;
@@ -223,5 +220,27 @@ void experts(const KernelContext& context, const ExpertsCall& call) {
 size_t experts_workspace(const KernelTerms& terms, const ExpertsCall& call) {
   return most_workspace(experts_kernels, terms, call);
 }
+
+// ---- entries ----
+
+namespace {
+
+ExpertsCall experts_call(const Call& call) {
+  return {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.attrs<program::op_experts::Attrs>(),
+          call.out[0]};
+}
+
+}  // namespace
+
+constexpr OpEntry kRouteExperts{[](const KernelContext& context, const Call& call) {
+  route_experts(context, call.in[0], call.in[1].as<const float>(), call.attrs<program::op_route_experts::Attrs>(),
+                call.out[0], call.out[1]);
+}};
+
+constexpr OpEntry kExperts{
+    [](const KernelContext& context, const Call& call) { experts(context, experts_call(call)); },
+    [](const KernelTerms& terms, const Call& call) { return experts_workspace(terms, experts_call(call)); },
+    [](const Call& call) { check_all(call, 1, "expert", call.attrs<program::op_experts::Attrs>().numExperts); },
+    [](const DType* formats) { return formats[3] == formats[4] ? nullptr : "gateUp and down have one format"; }};
 
 }  // namespace glimt

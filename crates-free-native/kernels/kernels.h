@@ -1,4 +1,5 @@
-// The kernels by op: what the executor calls. Pointers are device memory; nothing here waits or allocates.
+// What a kernel is given, and the kernels that others are made of. Pointers are device memory; nothing here waits or
+// allocates.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "../runtime/library_gemm.h"
 #include "../runtime/runtime.h"
+#include "glimt_op_rules.gen.h"
 #include "glimt_program.gen.h"
 
 namespace glimt {
@@ -26,9 +28,6 @@ struct Operand {
     return static_cast<T*>(data);
   }
 };
-
-// The executor's name for it.
-using View = Operand;
 
 // Parts of workspace begin at multiples of this.
 constexpr size_t kWorkspaceAlignment = 256;
@@ -95,23 +94,8 @@ size_t linear_workspace(const KernelTerms& terms, const LinearCall& call);
 void linear_swiglu(const KernelContext& context, const LinearCall& call);
 size_t linear_swiglu_workspace(const KernelTerms& terms, const LinearCall& call);
 
-void add(const KernelContext& context, const Operand& a, const Operand& b, const Operand& y);
 void add_bias(const KernelContext& context, const Operand& x, const float* bias, const Operand& y);
 void swiglu(const KernelContext& context, const Operand& gate, const Operand& up, const Operand& y);
-void gelu(const KernelContext& context, const Operand& x, const Operand& y);
-
-// Norms over groups of `group` columns; layer_norm over whole rows.
-void rms_norm(const KernelContext& context, const Operand& x, const float* w, int64_t group, float eps, const Operand& y);
-void add_rms_norm(const KernelContext& context, const Operand& a, const Operand& b, const float* w, float eps,
-                  const Operand& sum, const Operand& y);
-void rms_norm_add_rms_norm(const KernelContext& context, const Operand& a, const Operand& b, const float* wb, const float* w,
-                           float eps, const Operand& sum, const Operand& y);
-void layer_norm(const KernelContext& context, const Operand& x, const float* w, const float* b, float eps, const Operand& y);
-
-void rope(const KernelContext& context, const Operand& x, const Operand& cos, const Operand& sin,
-          const program::op_rope::Attrs& attrs, const Operand& y);
-void kv_write(const KernelContext& context, const Operand& k, const Operand& v, const int32_t* slots, const Operand& cache,
-              const program::op_kv_write::Attrs& attrs);
 
 // y = rope(q); rope(k) and v go to the cache.
 void rope_kv_write(const KernelContext& context, const Operand& q, const Operand& k, const Operand& v, const Operand& cos,
@@ -141,14 +125,6 @@ void rope_attention_paged(const KernelContext& context, const Operand& k, const 
                           const program::op_rope_attention_paged::Attrs& attrs, const AttentionCall& call);
 size_t rope_attention_paged_workspace(const KernelTerms& terms, const AttentionCall& call);
 
-void embed(const KernelContext& context, const int32_t* ids, const Operand& table, const Operand& y);
-void gather_rows(const KernelContext& context, const Operand& x, const int32_t* rows, const Operand& y);
-void scatter_rows(const KernelContext& context, const Operand& values, const int32_t* rows, const Operand& x);
-void position_embed_bicubic(const KernelContext& context, const Operand& table, const Operand& coords, uint32_t side,
-                            const Operand& y);
-
-void route_experts(const KernelContext& context, const Operand& logits, const float* correction,
-                   const program::op_route_experts::Attrs& attrs, const Operand& experts, const Operand& weights);
 struct ExpertsCall {
   Operand x, experts, weights, gate_up, down;
   program::op_experts::Attrs attrs;
@@ -156,10 +132,5 @@ struct ExpertsCall {
 };
 void experts(const KernelContext& context, const ExpertsCall& call);
 size_t experts_workspace(const KernelTerms& terms, const ExpertsCall& call);
-
-// A token for each row of logits; settings [rows, 4] and choices [rows, 2] are contiguous, cu_penalised has rows + 1.
-void sample(const KernelContext& context, const Operand& logits, const float* settings, const int32_t* choices,
-            const int32_t* penalised, int64_t num_penalised, const int32_t* cu_penalised, int32_t* tokens);
-size_t sample_workspace(int64_t rows, int64_t v);
 
 }  // namespace glimt

@@ -4,6 +4,7 @@
 
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "op_entry.h"
 
 namespace glimt {
 
@@ -121,5 +122,26 @@ void linear(const KernelContext& context, const LinearCall& call) {
 size_t linear_workspace(const KernelTerms& terms, const LinearCall& call) {
   return most_workspace(linear_kernels, terms, call);
 }
+
+// ---- entries ----
+
+namespace {
+
+// x, w, and the bias if there is one.
+LinearCall linear_call(const Call& call) {
+  const float* bias = call.in.size() == 3 ? call.in[2].as<const float>() : nullptr;
+  return {call.in[0], call.in[1], bias, call.out[0]};
+}
+
+void run_linear(const KernelContext& context, const Call& call) { linear(context, linear_call(call)); }
+
+size_t workspace_of_linear(const KernelTerms& terms, const Call& call) {
+  return linear_workspace(terms, linear_call(call));
+}
+
+}  // namespace
+
+constexpr OpEntry kLinear{run_linear, workspace_of_linear};
+constexpr OpEntry kLinearBias{run_linear, workspace_of_linear};
 
 }  // namespace glimt

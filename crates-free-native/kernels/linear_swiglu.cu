@@ -2,6 +2,7 @@
 // them. Up to 8 rows in one launch (linear_gemv.cu); else the products go to workspace and `swiglu` follows.
 #include "dispatch.h"
 #include "linear.h"
+#include "op_entry.h"
 
 namespace glimt {
 
@@ -45,5 +46,17 @@ void linear_swiglu(const KernelContext& context, const LinearCall& call) {
 size_t linear_swiglu_workspace(const KernelTerms& terms, const LinearCall& call) {
   return most_workspace(linear_swiglu_kernels, terms, call);
 }
+
+// ---- entries ----
+
+namespace {
+
+LinearCall gated_call(const Call& call) { return {call.in[0], call.in[1], nullptr, call.out[0]}; }
+
+}  // namespace
+
+constexpr OpEntry kLinearSwiglu{
+    [](const KernelContext& context, const Call& call) { linear_swiglu(context, gated_call(call)); },
+    [](const KernelTerms& terms, const Call& call) { return linear_swiglu_workspace(terms, gated_call(call)); }};
 
 }  // namespace glimt

@@ -6,6 +6,7 @@
 // again in the second pass, which the L1 cache serves, so y may be the memory of x.
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "op_entry.h"
 
 namespace glimt {
 
@@ -232,8 +233,6 @@ __global__ void __launch_bounds__(kBlock)
   for (int i = threadIdx.x; i < size; i += kBlock) y[i] = narrow<T>((widen(x[i]) - mean) * scale * w[i] + b[i]);
 }
 
-}  // namespace
-
 void rms_norm(const KernelContext& context, const Operand& x, const float* w, int64_t group, float eps, const Operand& y) {
   with_float_type(x.dtype, [&](auto type) {
     launch_rms<typename decltype(type)::type, false>(context, x, {}, w, group, eps, {}, y);
@@ -270,5 +269,30 @@ void layer_norm(const KernelContext& context, const Operand& x, const float* w, 
                x.as<const T>(), x.stride, w, b, eps, static_cast<int>(x.cols), y.as<T>(), y.stride);
   });
 }
+
+}  // namespace
+
+// ---- entries ----
+
+constexpr OpEntry kRmsNorm{[](const KernelContext& context, const Call& call) {
+  const Operand& w = call.in[1];
+  rms_norm(context, call.in[0], w.as<const float>(), w.rows, call.attrs<program::op_rms_norm::Attrs>().eps,
+           call.out[0]);
+}};
+
+constexpr OpEntry kAddRmsNorm{[](const KernelContext& context, const Call& call) {
+  add_rms_norm(context, call.in[0], call.in[1], call.in[2].as<const float>(),
+               call.attrs<program::op_add_rms_norm::Attrs>().eps, call.out[0], call.out[1]);
+}};
+
+constexpr OpEntry kRmsNormAddRmsNorm{[](const KernelContext& context, const Call& call) {
+  rms_norm_add_rms_norm(context, call.in[0], call.in[1], call.in[2].as<const float>(), call.in[3].as<const float>(),
+                        call.attrs<program::op_rms_norm_add_rms_norm::Attrs>().eps, call.out[0], call.out[1]);
+}};
+
+constexpr OpEntry kLayerNorm{[](const KernelContext& context, const Call& call) {
+  layer_norm(context, call.in[0], call.in[1].as<const float>(), call.in[2].as<const float>(),
+             call.attrs<program::op_layer_norm::Attrs>().eps, call.out[0]);
+}};
 
 }  // namespace glimt

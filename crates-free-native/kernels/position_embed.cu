@@ -3,6 +3,7 @@
 // A cell's index is clamped to the border, the coordinate is not. One block a patch.
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "op_entry.h"
 
 namespace glimt {
 
@@ -43,8 +44,6 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-}  // namespace
-
 void position_embed_bicubic(const KernelContext& context, const Operand& table, const Operand& coords, uint32_t side,
                             const Operand& y) {
   if (y.rows == 0 || y.cols == 0) return;
@@ -58,5 +57,12 @@ void position_embed_bicubic(const KernelContext& context, const Operand& table, 
     });
   });
 }
+
+}  // namespace
+
+constexpr OpEntry kPositionEmbedBicubic{[](const KernelContext& context, const Call& call) {
+  position_embed_bicubic(context, call.in[0], call.in[1], call.attrs<program::op_position_embed_bicubic::Attrs>().side,
+                         call.out[0]);
+}};
 
 }  // namespace glimt

@@ -5,6 +5,7 @@
 // One thread owns two elements (rope) or two packs of them, so y may be the memory of x.
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "index_checks.h"
 
 namespace glimt {
 
@@ -179,6 +180,8 @@ void rope_kv_write(const KernelContext& context, const Operand& q, const Operand
   });
 }
 
+namespace {
+
 void rope(const KernelContext& context, const Operand& x, const Operand& cos, const Operand& sin,
           const program::op_rope::Attrs& attrs, const Operand& y) {
   if (x.rows == 0 || x.cols == 0) return;
@@ -209,5 +212,23 @@ void kv_write(const KernelContext& context, const Operand& k, const Operand& v, 
       start(std::integral_constant<int, 1>{});
   });
 }
+
+}  // namespace
+
+// ---- entries ----
+
+constexpr OpEntry kRope{[](const KernelContext& context, const Call& call) {
+  rope(context, call.in[0], call.in[1], call.in[2], call.attrs<program::op_rope::Attrs>(), call.out[0]);
+}};
+
+constexpr OpEntry kKvWrite{
+    [](const KernelContext& context, const Call& call) {
+      kv_write(context, call.in[0], call.in[1], call.in[2].as<const int32_t>(), call.in[3],
+               call.attrs<program::op_kv_write::Attrs>());
+    },
+    nullptr,
+    [](const Call& call) {
+      check_slots(call, 2, call.in[3].rows, call.attrs<program::op_kv_write::Attrs>().pageSize);
+    }};
 
 }  // namespace glimt

@@ -5,6 +5,7 @@
 // memory were checked before the launch.
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "index_checks.h"
 
 namespace glimt {
 
@@ -58,8 +59,6 @@ void move_rows(const KernelContext& context, const char* name, const Operand& fr
   start(std::integral_constant<int, 1>{});
 }
 
-}  // namespace
-
 void embed(const KernelContext& context, const int32_t* ids, const Operand& table, const Operand& y) {
   with_float_type(table.dtype, [&](auto from) {
     with_float_type(y.dtype, [&](auto to) {
@@ -82,5 +81,24 @@ void scatter_rows(const KernelContext& context, const Operand& values, const int
     move_rows<T, T, true>(context, "scatter_rows", values, rows, values.rows, x);
   });
 }
+
+}  // namespace
+
+// ---- entries ----
+
+constexpr OpEntry kEmbed{[](const KernelContext& context, const Call& call) {
+                           embed(context, call.in[0].as<const int32_t>(), call.in[1], call.out[0]);
+                         },
+                         nullptr, [](const Call& call) { check_all(call, 0, "id", call.in[1].rows); }};
+
+constexpr OpEntry kGatherRows{[](const KernelContext& context, const Call& call) {
+                                gather_rows(context, call.in[0], call.in[1].as<const int32_t>(), call.out[0]);
+                              },
+                              nullptr, [](const Call& call) { check_all(call, 1, "row", call.in[0].rows); }};
+
+constexpr OpEntry kScatterRows{[](const KernelContext& context, const Call& call) {
+                                 scatter_rows(context, call.in[1], call.in[2].as<const int32_t>(), call.out[0]);
+                               },
+                               nullptr, [](const Call& call) { check_all(call, 2, "row", call.out[0].rows); }};
 
 }  // namespace glimt

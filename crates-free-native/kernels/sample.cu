@@ -9,6 +9,7 @@
 //                   histograms of counts and sums, without sorting.
 #include "../runtime/launch.h"
 #include "dispatch.h"
+#include "index_checks.h"
 
 namespace glimt {
 
@@ -411,8 +412,6 @@ struct Workspace {
   }
 };
 
-}  // namespace
-
 void sample(const KernelContext& context, const Operand& logits, const float* settings, const int32_t* choices,
             const int32_t* penalised, int64_t num_penalised, const int32_t* cu_penalised, int32_t* tokens) {
   if (logits.rows == 0) return;
@@ -448,5 +447,19 @@ void sample(const KernelContext& context, const Operand& logits, const float* se
 }
 
 size_t sample_workspace(int64_t rows, int64_t v) { return Workspace(rows, v).end; }
+
+}  // namespace
+
+constexpr OpEntry kSample{
+    [](const KernelContext& context, const Call& call) {
+      const Operand& penalised = call.in[3];
+      sample(context, call.in[0], call.in[1].as<const float>(), call.in[2].as<const int32_t>(),
+             penalised.as<const int32_t>(), penalised.rows, call.in[4].as<const int32_t>(), call.out[0].as<int32_t>());
+    },
+    [](const KernelTerms&, const Call& call) { return sample_workspace(call.in[0].rows, call.in[0].cols); },
+    [](const Call& call) {
+      check_all(call, 3, "penalised token", call.in[0].cols, true);
+      check_bounds(call, 4, call.in[3].rows, "cuPenalised");
+    }};
 
 }  // namespace glimt

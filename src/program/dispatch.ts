@@ -1,9 +1,8 @@
-/** Writes the C++ source that finds what a native backend holds of each op, by the name it must have there. */
+/** Writes the C++ header that finds what a native backend holds of each op, by the name it must have there. */
 import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
 
 export interface Dispatch {
-  /** The header that declares `type` and `find`. */
-  readonly include: string;
+  /** Of the constants; it is declared where the header is included. */
   readonly type: string;
   readonly find: string;
   /** Fused ops that the backend runs as their compositions. */
@@ -14,23 +13,22 @@ export interface Dispatch {
  * For each op that can be an instruction a constant `k` + its name in PascalCase, which one of the backend's sources
  * defines: an op that has none does not link.
  */
-export function dispatchSource({ include, type, find, composed = new Set() }: Dispatch): string {
-  const ops = OP_NAMES.filter((op) => !("view" in OPS[op]));
-  const present = ops.filter((op) => !composed.has(op));
+export function dispatchHeader({ type, find, composed = new Set() }: Dispatch): string {
+  const present = OP_NAMES.filter((op) => !("view" in OPS[op] || composed.has(op)));
   const others = OP_NAMES.filter((op) => !present.includes(op));
   return [
     "// Generated from src/graph/ops.ts by `npm run generate`. Do not edit.",
-    `#include "${include}"`,
+    "#pragma once",
     "",
     "namespace glimt {",
     "",
     ...present.map((op) => `extern const ${type} ${constantName(op)};`),
     "",
-    `const ${type}* ${find}(program::Op op) {`,
+    "// Null for ops that are never in a program for this backend, and for numbers that are no op.",
+    `inline const ${type}* ${find}(program::Op op) {`,
     "  using program::Op;",
     "  switch (op) {",
     ...present.map((op) => `    case Op::${op}: return &${constantName(op)};`),
-    "    // Views and compositions: never in a program for this backend.",
     ...others.map((op) => `    case Op::${op}:`),
     "      return nullptr;",
     "  }",
@@ -40,6 +38,11 @@ export function dispatchSource({ include, type, find, composed = new Set() }: Di
     "}  // namespace glimt",
     "",
   ].join("\n");
+}
+
+/** What crates-free-native/kernels holds: an entry of every op. */
+export function nativeEntries(): string {
+  return dispatchHeader({ type: "OpEntry", find: "find_op" });
 }
 
 function constantName(op: OpName): string {

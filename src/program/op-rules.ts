@@ -33,12 +33,6 @@ ${ops.map(infoCase).join("\n")}
   }
 }
 
-// A rectangle of memory: rows of \`cols\` elements, \`stride\` elements apart.
-struct Extent {
-  DType dtype;
-  int64_t rows, cols, stride;
-};
-
 namespace rules {
 
 // Sizes are not negative; what has no size is -1.
@@ -49,12 +43,17 @@ inline int64_t times(int64_t a, int64_t b) {
 inline int64_t over(int64_t a, int64_t b) { return a >= 0 && b > 0 && a % b == 0 ? a / b : -1; }
 inline bool is_count(uint32_t attr) { return attr > 0 && attr < uint32_t{1} << 31; }
 inline bool is_multiple(int64_t a, int64_t b) { return b > 0 && a % b == 0; }
-inline bool is_dense(const Extent& operand) { return operand.stride == operand.cols; }
+template <class Operand>
+inline bool is_dense(const Operand& operand) {
+  return operand.stride == operand.cols;
+}
 
 }  // namespace rules
 
-// The operand or attribute that does not fit the op and the others, all in the op table's order; null when all do.
-inline const char* misfit(Op op, DType activation, const Extent* in, const Extent* out, const uint32_t* attrs) {
+// The operand or attribute that does not fit the op and the others, all in the op table's order; null when all do. An
+// operand has a dtype, and rows of cols elements that lie stride elements apart.
+template <class Operand>
+const char* misfit(Op op, DType activation, const Operand* in, const Operand* out, const uint32_t* attrs) {
   using namespace rules;
   switch (op) {
 ${ops.map(rulesCase).join("\n")}

@@ -95,11 +95,6 @@ struct Kernel {
   }
 };
 
-// Each file of kernels defines the ones it holds.
-extern const Kernel kLinear, kLinearBias, kAddBias, kAdd, kRmsNorm, kAddRmsNorm, kLayerNorm, kRope, kKvWrite,
-    kAttentionPaged, kAttentionVarlen, kSwiglu, kGelu, kEmbed, kGatherRows, kScatterRows, kPositionEmbedBicubic,
-    kRouteExperts, kExperts, kSample;
-
 // True when low <= value <= high for all of `values`.
 inline bool indicesInside(uint32_t input, const int32_t* values, uint32_t count, int32_t low, int32_t high,
                           BadIndex& bad) {
@@ -123,3 +118,6 @@ inline bool offsetsRise(uint32_t input, const int32_t* offsets, uint32_t count, 
 }
 
 }  // namespace glimt
+
+// Each file of kernels defines the ones it holds, by the names in here.
+#include "dispatch.gen.h"

@@ -1,5 +1,5 @@
 // Generated from src/graph/ops.ts by `npm run generate`. Do not edit.
-#include "dispatch.h"
+#pragma once
 
 namespace glimt {
 
@@ -24,7 +24,8 @@ extern const Kernel kRouteExperts;
 extern const Kernel kExperts;
 extern const Kernel kSample;
 
-const Kernel* kernelOf(program::Op op) {
+// Null for ops that are never in a program for this backend, and for numbers that are no op.
+inline const Kernel* kernelOf(program::Op op) {
   using program::Op;
   switch (op) {
     case Op::linear: return &kLinear;
@@ -47,7 +48,6 @@ const Kernel* kernelOf(program::Op op) {
     case Op::route_experts: return &kRouteExperts;
     case Op::experts: return &kExperts;
     case Op::sample: return &kSample;
-    // Views and compositions: never in a program for this backend.
     case Op::slice:
     case Op::merge_rows:
     case Op::rms_norm_add_rms_norm:
