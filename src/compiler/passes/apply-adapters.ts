@@ -111,12 +111,7 @@ function addWeight(
   { id, dtype }: ActiveAdapter,
 ): ValueId {
   const named: WeightSpec = { ...spec, name: `${id}: ${name}`, dtype, origin: id };
-  const known = rewriter.values.find(
-    ({ name: other, origin }) => origin.kind === "weight" && other === named.name,
-  );
-  if (known) return known.id;
-  const origin = { kind: "weight", spec: named } as const;
-  return rewriter.addValue({ name: named.name, shape: named.shape, dtype, origin }).id;
+  return rewriter.weight(named);
 }
 
 /** Linears whose weight is one tensor, with their paths. */

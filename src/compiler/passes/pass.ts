@@ -3,6 +3,7 @@ import type { Graph, Node, Value, ValueId } from "../../graph/graph.ts";
 import { inferOutputs } from "../../graph/infer.ts";
 import type { Supports } from "../../graph/node-query.ts";
 import type { OpName } from "../../graph/ops.ts";
+import type { WeightSpec } from "../../graph/weight-spec.ts";
 
 export interface Pass {
   readonly name: string;
@@ -15,6 +16,8 @@ export class GraphRewriter {
   readonly values: Value[];
   readonly nodes: Node[] = [];
   readonly #graph: Graph;
+  /** By name; listed when one is first asked for. */
+  #weights: Map<string, ValueId> | undefined;
 
   constructor(graph: Graph) {
     this.#graph = graph;
@@ -24,7 +27,19 @@ export class GraphRewriter {
   addValue(value: Omit<Value, "id">): Value {
     const added = { ...value, id: this.values.length };
     this.values.push(added);
+    if (added.origin.kind === "weight") this.#weights?.set(added.name, added.id);
     return added;
+  }
+
+  /** The weight of the spec's name; it is added where there is none. */
+  weight(spec: WeightSpec): ValueId {
+    this.#weights ??= new Map(
+      this.values.flatMap(({ id, name, origin }) => (origin.kind === "weight" ? [[name, id] as const] : [])),
+    );
+    const { name, shape, dtype } = spec;
+    return (
+      this.#weights.get(name) ?? this.addValue({ name, shape, dtype, origin: { kind: "weight", spec } }).id
+    );
   }
 
   /** Appends a node whose outputs are new values or, where given, existing ones. */
