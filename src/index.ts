@@ -22,7 +22,8 @@ const platform: Platform = { ...nodeFiles, backends: [cudaBackend, wasmBackend, 
  * Loads a Hugging Face checkpoint: a local directory, an http(s) address of one, or files by name.
  *
  * @throws GlimtError with a stable `code`: CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CONFIG_INVALID,
- * MODEL_UNSUPPORTED, WEIGHTS_INVALID, BACKEND_UNAVAILABLE, OPTION_INVALID, OUT_OF_MEMORY, ABORTED.
+ * MODEL_UNSUPPORTED, TOKENIZER_INVALID, TEMPLATE_INVALID, WEIGHTS_INVALID, ADAPTER_INVALID, BACKEND_UNAVAILABLE,
+ * OPTION_INVALID, OUT_OF_MEMORY, ABORTED.
  */
 export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
   return loadModelOn(platform, location, options);

@@ -1,4 +1,4 @@
-// One opened device: its stream, its memory, and the programs compiled for it.
+// One opened device: its stream, its memory, and the programs loaded on it.
 #pragma once
 #include <functional>
 #include <memory>
@@ -99,7 +99,7 @@ class Engine {
   void* scratch_ = nullptr;
   // KernelContext::tickets.
   unsigned* tickets_ = nullptr;
-  // Page-locked; uploads pass through it, and the host inputs of a run.
+  // Page-locked; uploads pass through it, and the host inputs and outputs of a run.
   char* staging_ = nullptr;
   glimt_run_statistics statistics_{};
 };

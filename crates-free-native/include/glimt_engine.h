@@ -99,14 +99,20 @@ typedef struct glimt_run_args {
   const glimt_binding* bindings;
   uint32_t binding_count;
   uint32_t flags;
-  /* Looked at between instructions; not 0 ends the run with ABORTED. May be NULL. Write it atomically. */
+  /*
+   * Looked at between instructions; not 0 ends the run with ABORTED. A replayed graph runs to its end. May be NULL.
+   * Write it atomically.
+   */
   const volatile int32_t* abort;
   /* Set to the share of instructions handed to the device, in 1/1000. May be NULL. */
   volatile int32_t* progress;
 } glimt_run_args;
 
 typedef struct glimt_memory {
-  /* Tensors held, scratch (arena, workspace, staged inputs) held, pinned host memory held. */
+  /*
+   * Tensors held, scratch (arena, workspace, staged inputs and outputs) held, pinned memory that uploads and runs pass
+   * through (what glimt_pinned_allocate gave is not counted).
+   */
   uint64_t tensor_bytes, scratch_bytes, pinned_bytes;
   /* Of the device, all processes. */
   uint64_t free_bytes, total_bytes;

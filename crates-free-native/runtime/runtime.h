@@ -1,4 +1,4 @@
-// The device functions the engine needs, chosen at compile time: CUDA (runtime_cuda.cpp) or the emulator
+// The device functions the engine needs, chosen at compile time: CUDA (runtime_cuda.cu) or the emulator
 // (runtime_emulator.cpp). All throw glimt::Error.
 #pragma once
 #include <cstddef>

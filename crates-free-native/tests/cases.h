@@ -92,7 +92,7 @@ inline Case read_case(CaseReader& reader) {
   return test;
 }
 
-// A case on an engine: weights uploaded, buffers allocated with guard rows, program compiled. Throws std::string.
+// A case on an engine: weights uploaded, buffers allocated with guard rows, program loaded. Throws std::string.
 class PreparedCase {
  public:
   static constexpr uint32_t kGuardRows = 3;

@@ -39,7 +39,7 @@ export interface ModelFacts {
 export interface LoadedWeights {
   /** Weights on the device; stacked tensors (q, k and v, experts) count as one. */
   readonly weights: number;
-  /** Of them, in the checkpoint's types. */
+  /** Of them, as they were read: in the checkpoint's types, merged weights in f32. */
   readonly bytes: number;
   /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, a "tied" head. */
   readonly aside: ReadonlyMap<string, Aside>;
@@ -143,8 +143,8 @@ export class Model {
    * Streams the answer, one piece a token; the generator's return value is the whole result. Leaving the loop ends
    * the generation and frees its memory. Several generations may be under way; their steps take turns.
    *
-   * @throws OPTION_INVALID, INPUT_INVALID, IMAGE_INVALID, CONTEXT_OVERFLOW, OUT_OF_MEMORY, ABORTED, DISPOSED; the
-   * model stays usable.
+   * @throws OPTION_INVALID, INPUT_INVALID, TEMPLATE_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID,
+   * CODEC_UNAVAILABLE, CONTEXT_OVERFLOW, OUT_OF_MEMORY, TENSOR_INVALID, ABORTED, DISPOSED; the model stays usable.
    */
   async *generate(
     prompt: Prompt,

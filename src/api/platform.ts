@@ -6,6 +6,6 @@ import type { MediaAccess } from "../prompt/media-access.ts";
 export interface Platform extends MediaAccess {
   /** Backends that could be here, best first. */
   readonly backends: readonly Backend[];
-  /** Opens a checkpoint: a directory path, a URL, or a set of files. */
+  /** Opens a checkpoint or an adapter: a directory path, a URL, or a set of files. */
   readonly openFiles: OpenFiles;
 }

@@ -64,7 +64,7 @@ export type Binding = HostArray | DeviceTensor | DeviceRows;
 /** What an executable stays bound to from run to run, by name: states, inputs and outputs that change seldom. */
 export type Residents = Readonly<Record<string, DeviceTensor | DeviceRows>>;
 
-/** Hands out a weight's rows in the checkpoint's own dtype, row-major, as often as asked. */
+/** Hands out a weight's rows, row-major, as often as asked: in the checkpoint's dtype, or in f32 where it has several or is changed. */
 export interface WeightRows {
   readonly spec: WeightSpec;
   readonly dtype: WeightDType;
@@ -85,8 +85,9 @@ export interface RunOptions {
 export interface RunBindings {
   readonly symbols: SymbolValues;
   /**
-   * Inputs, states and outputs by name, where the executable is not bound to others. Host arrays serve as inputs, and as outputs that are filled once the run has
-   * ended well, which spares a `read`; elements past the output's stay as they are. For a bf16 or f16 input a
+   * Inputs, states and outputs by name, in place of what the executable is bound to. Host arrays serve as inputs, and
+   * as outputs that are filled once the run has ended well, which spares a `read`; elements past the output's stay as
+   * they are. For a bf16 or f16 input a
    * Float32Array serves too: the engine rounds it (nearest, ties to even) while it takes it in.
    */
   readonly buffers: Readonly<Record<string, Binding>>;

@@ -72,7 +72,6 @@ class MergedWeight implements ReadableWeight {
     await this.#base.readRows(first, count, new Uint8Array(stored.buffer), signal);
     const sums = Float64Array.from(toFloat32(dtype, stored));
     for (const delta of this.#deltas) await delta.addRows(first, count, sums, signal);
-    // The caller's memory may move while something is awaited, so it is looked at last.
     new Float32Array(into.buffer, into.byteOffset, sums.length).set(sums);
   }
 

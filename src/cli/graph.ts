@@ -1,4 +1,4 @@
-/** `glimt graph`: what will run, instruction by instruction. */
+/** `glimt graph`: a model's programs with every fused op and f32 activations; a backend expands the ops that it lacks. */
 import { Command, Option } from "commander";
 import { storedWeightDType } from "../api/weight-dtype.ts";
 import { compileGraph, optimizeGraph } from "../compiler/compile.ts";

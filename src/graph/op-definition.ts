@@ -2,7 +2,7 @@
 import type { DType } from "../tensor/dtype.ts";
 
 /**
- * activation: the graph's activation type. matrix: a weight used as a linear map (a backend may pack it).
+ * activation: the graph's activation type. matrix: a weight used as a linear map.
  * rows: a weight read by row. vector: f32 parameters. table: f32 data. index: i32. state: persistent, activation type.
  */
 export type OperandKind = "activation" | "matrix" | "rows" | "vector" | "table" | "index" | "state";

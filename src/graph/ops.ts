@@ -1,8 +1,9 @@
 /**
- * The op table: every operation a program may contain, written down once. The builder's methods, shape
- * inference, the program encoding, the C++ header, the conformance cases and the capability matrix derive
- * from it. Shapes are patterns: letters are dimensions unified across operands, names are attributes.
- * Activations are matrices [rows, columns]; heads are column groups described by attributes.
+ * The op table: every operation a program may contain, written down once. The builder's methods, shape inference,
+ * verification, the program encoding, the C++ headers, the tables of native kernels and the rows of the capability matrix
+ * derive from it; the type checker names an op without conformance cases. Shapes are patterns: letters are dimensions
+ * unified across operands, names are attributes. Activations are matrices [rows, columns]; heads are column groups
+ * described by attributes.
  */
 import { defineOp, type OpDefinition } from "./op-definition.ts";
 

@@ -32,7 +32,7 @@ export interface EncoderSymbols {
 export interface EncoderPreparation {
   readonly symbols: EncoderSymbols;
   readonly metadata: EncoderMetadata;
-  /** Longest sequence of any batch that runs at these symbols: a bound that a captured graph can be built for. */
+  /** Longest sequence: with a budget, of any batch that is padded to it, else of this one. */
   readonly maxSeqlen: number;
 }
 

@@ -39,7 +39,7 @@ export interface ProcessedVideo extends ProcessedPixels, ChosenFrames {}
  * Frames to pixelValues, grid and the timestamp labels of the prompt.
  *
  * Equal to Hugging Face's video processors, except that a single frame that is not sampled is repeated to fill its
- * temporal patch, which they refuse.
+ * temporal patch, which they refuse, and for what `sampleVideoFrames` says of very short videos.
  *
  * @throws VIDEO_INVALID for no frames, frames of different sizes, or metadata that contradicts them; what
  * decoding a frame throws; ABORTED.

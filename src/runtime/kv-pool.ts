@@ -29,7 +29,7 @@ export function pageBytes({ numLayers, pageElements, dtype }: KvPoolLayout): num
   return storageBytes(dtype, numLayers, pageElements);
 }
 
-/** Growing by at least this share avoids copying the pool again and again. */
+/** Growing to at least so many times the pages in use avoids copying the pool again and again. */
 const GROWTH = 1.5;
 
 export class KvPool {

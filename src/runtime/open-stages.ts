@@ -13,7 +13,7 @@ import { openRunners, type SharedMemory, type StageRunners } from "./stage-runne
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
   /** The model's weights on the device, by the names its programs bind them with. */
   readonly weights: ReadonlyMap<string, DeviceTensor>;
-  /** Bytes of the weights in the checkpoint. */
+  /** Bytes of the weights as they were read. */
   readonly loadedBytes: number;
 }
 
@@ -28,7 +28,7 @@ export interface OpenOptions {
 }
 
 export interface LoadProgress {
-  /** Bytes in the checkpoint. */
+  /** Bytes of weights as they are read: of tensors of different types that make one weight, and of merged ones, in f32. */
   readonly loadedBytes: number;
   readonly totalBytes: number;
   /** The weight that was just loaded; absent in the first report, before any. */

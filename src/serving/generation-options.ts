@@ -14,6 +14,7 @@ export interface GenerateOptions {
   readonly topK?: number | undefined;
   readonly topP?: number | undefined;
   readonly minP?: number | undefined;
+  /** Default: the checkpoint's, which holds for greedy decoding too, or 1 (off). */
   readonly repetitionPenalty?: number | undefined;
   /** Same seed, same text. Drawn at random when absent; the result reports it. */
   readonly seed?: number | undefined;

@@ -1,4 +1,4 @@
-/** What a loaded model is made of; generation and processing work on it. */
+/** What a loaded model is made of; generation and the encoding of media work on it. */
 
 import type { OpenFiles } from "../checkpoint/location.ts";
 import type { GenerationDefaults } from "../config/types.ts";

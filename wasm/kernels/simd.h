@@ -1,4 +1,4 @@
-// Four-lane f32 helpers every kernel shares. `madd` is the one place that chooses between separate
+// Four-lane f32 helpers that the kernels share. `madd` is the one place that chooses between separate
 // multiply and add (SIMD128) and relaxed fused multiply-add, which the compiler flags of a module variant allow.
 #pragma once
 #include <wasm_simd128.h>

@@ -10,7 +10,7 @@ constexpr uint32_t kTileRows = tileRows(Layout::tiles8);
 
 constexpr size_t elementBytes(DType dtype) { return storageBytes(dtype, 1, 1); }
 
-// Element counts above, as f32: `count` elements of `dtype` from `source`.
+// out[0 .. count - 1], as f32, from `count` elements of `dtype`.
 void widen(const void* source, DType dtype, size_t count, float* out);
 
 // out[c] = weight[row, c] for a weight in either layout.

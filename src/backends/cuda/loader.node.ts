@@ -39,7 +39,7 @@ export interface Refusal {
 }
 
 export interface Search {
-  /** The one addon to try, of whatever kind: for tests. */
+  /** The one addon to try, of whatever kind: for tests, benchmarks and `glimt conformance --cuda-addon`. */
   readonly addonPath?: string | undefined;
   /** Ordinal of the device. */
   readonly device: number;
