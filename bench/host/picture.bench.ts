@@ -26,13 +26,21 @@ for (const [width, height] of [
 const processor = await openProcessor("examples/demo/checkpoint", {});
 const data = new Uint8Array(3 * 2000 * 2000).fill(128);
 const image = { type: "image", image: { width: 2000, height: 2000, channels: 3, data } } as const;
-globalThis.gc?.();
+await settle();
 const before = bufferBytes();
 const inputs = await processor.process([{ role: "user", content: [image, image] }]);
-globalThis.gc?.();
+await settle();
 console.log(row("two pictures of 2000 x 2000, held", "", (bufferBytes() - before) / 1e6));
 const joined = inputs.pixelValues?.byteLength ?? 0;
 console.log(row(`  with their join of ${(joined / 1e6).toFixed(1)} MB`, "", (bufferBytes() - before) / 1e6));
+
+/** Until what nobody holds is collected and its memory is given back. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 /** Of arrays and WebAssembly memories that are not collected yet. */
 function bufferBytes(): number {
