@@ -40,7 +40,7 @@ export interface OpDefinition {
   readonly attrs: Readonly<Record<string, AttrSpec>>;
   readonly outputs: Readonly<Record<string, OutputSpec>>;
   /** A view names part of its input; no instruction is emitted. */
-  readonly view?: true;
+  readonly view?: true | undefined;
   /**
    * Operands that are read row by row: row i of every output depends on row i of these, and on no other of their rows.
    * The other operands are read as a whole. Absent where rows of the result depend on several rows.
@@ -51,7 +51,7 @@ export interface OpDefinition {
   /** Outputs that may reuse their input's memory when nobody else needs it; kernels must allow it. */
   readonly inPlace?: Readonly<Record<string, string>>;
   /** The simpler ops a fused op stands for, in order: its specification and what it expands to. */
-  readonly composition?: readonly CompositionStep[];
+  readonly composition?: readonly CompositionStep[] | undefined;
   readonly conditions?: readonly Condition[];
 }
 

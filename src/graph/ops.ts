@@ -5,7 +5,7 @@
  * unified across operands, names are attributes. Activations are matrices [rows, columns]; heads are column groups
  * described by attributes.
  */
-import { defineOp, type OpDefinition } from "./op-definition.ts";
+import { defineOp } from "./op-definition.ts";
 
 export const OPS = {
   // Views: no instruction is emitted; the operand of the consumer becomes (buffer, column offset, row stride).
@@ -338,7 +338,9 @@ export const OPS = {
       ["v", "less than", "4194304"],
     ],
   }),
-} as const satisfies Record<string, OpDefinition>;
+  // `defineOp` checks each entry. A `satisfies` here would lend entries the `view` and `composition` that they may have,
+  // and every op would be a view and a fused one to the types below.
+} as const;
 
 export type OpName = keyof typeof OPS;
 /** Ops that change only how an operand is addressed; they never become instructions. */
