@@ -75,6 +75,14 @@ struct Thread {
   std::vector<std::vector<PendingCopy>> committed;
 };
 
+// What the lanes of a warp give to a collective, and receive. Only lanes of its mask may be looked at.
+template <class In, class Out>
+struct Lanes {
+  Thread* const* threads;
+  const In& in(unsigned lane) const { return *reinterpret_cast<const In*>(threads[lane]->in); }
+  Out& out(unsigned lane) const { return *reinterpret_cast<Out*>(threads[lane]->out); }
+};
+
 struct Collective {
   const char* name = nullptr;
   uint32_t mask = 0, arrived = 0;
@@ -95,18 +103,10 @@ class Block {
     static_assert(std::is_trivially_copyable_v<In> && std::is_trivially_copyable_v<Out>);
     Thread& self = *current_;
     std::memcpy(self.in, &in, sizeof(In));
-    if (arrive(name, mask, site)) {
-      In inputs[32];
-      Out outputs[32];
-      Thread* const* lanes = &warp_thread(self.warp, 0);
-      for (unsigned lane = 0; lane < 32; lane++)
-        if (mask >> lane & 1) std::memcpy(&inputs[lane], lanes[lane]->in, sizeof(In));
-      compute(static_cast<const In*>(inputs), static_cast<Out*>(outputs));
-      for (unsigned lane = 0; lane < 32; lane++)
-        if (mask >> lane & 1) std::memcpy(lanes[lane]->out, &outputs[lane], sizeof(Out));
-    } else {
+    if (arrive(name, mask, site))
+      compute(Lanes<In, Out>{&warp_thread(self.warp, 0)});
+    else
       yield();
-    }
     Out result;
     std::memcpy(&result, self.out, sizeof(Out));
     return result;
@@ -145,7 +145,11 @@ class Block {
 
  private:
   static void entry();
+  // The next in this round that can go on; null at its end.
+  Thread* next_ready();
+  // Hands control to the next thread of the round, or back to `run`.
   void yield();
+  void resume(Thread& thread, Fiber& from);
   bool arrive(const char* name, uint32_t mask, std::source_location site);
   Thread*& warp_thread(unsigned warp, unsigned lane) { return lanes_[warp * 32 + lane]; }
   void start_shared();
@@ -162,6 +166,9 @@ class Block {
   Thread* current_ = nullptr;
   bool on_fiber_ = false;
   Fiber scheduler_;
+  // How far the round has come in `order_`; who resumed the running thread.
+  size_t position_ = 0;
+  Fiber* resumed_by_ = nullptr;
   Index3 block_index_;
   unsigned waiting_ = 0, live_ = 0;
   uint32_t epoch_ = 0;
