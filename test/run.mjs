@@ -34,6 +34,8 @@ if (files.length === 0) {
 }
 const queue = await ready(files);
 totals.failed += files.length - queue.length - totals.skipped;
+// Those that compute on the emulator take longest: begun first, none of them runs alone at the end.
+queue.sort((a, b) => Number(usesAddon(b)) - Number(usesAddon(a)));
 await Promise.all(Array.from({ length: availableParallelism() }, worker));
 if (totals.skipped > 0) console.log(`${totals.skipped} skipped`);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
