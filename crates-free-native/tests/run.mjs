@@ -3,6 +3,7 @@
 // AddressSanitizer.
 // The last line is `N passed, N failed`.
 import { execFile, spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -26,7 +27,9 @@ for (const tool of ["cmake", "ninja", "g++"]) {
   }
 }
 
-// The two keep a processor busy each; what they judge is written while they compile.
+// A process a processor. What is judged is written while kernels compile.
+let free = availableParallelism();
+const waiting = [];
 const exported = step(
   "cases with the reference's answers",
   process.execPath,
@@ -46,12 +49,15 @@ async function plainly() {
   await exported;
   await step("engine", program("engine"), cases);
   const judge = (name, ...options) => step(name, program("cases"), cases, ...options);
-  await judge("every kernel that fits a case, threads in order", "--kernels");
-  await judge("every kernel that fits a case, reversed", ".bf16", "--kernels", "--schedule", "1");
-  await judge("every kernel that fits a case, shuffled", ".bf16", "--kernels", "--schedule", "2");
-  await judge("replayed graphs", ".bf16", "--graph");
-  await judge("attention cut into many splits", ...LARGE);
-  await judge("attention cut into many splits, replayed", ...LARGE, "--graph");
+  // The longest first.
+  await Promise.all([
+    judge("every kernel that fits a case, threads in order", "--kernels"),
+    judge("every kernel that fits a case, shuffled", ".bf16", "--kernels", "--schedule", "2"),
+    judge("every kernel that fits a case, reversed", ".bf16", "--kernels", "--schedule", "1"),
+    judge("replayed graphs", ".bf16", "--graph"),
+    judge("attention cut into many splits, replayed", ...LARGE, "--graph"),
+    judge("attention cut into many splits", ...LARGE),
+  ]);
 }
 
 /** Under the access checker, and the emulator itself, with no kernels but the broken ones, under AddressSanitizer. */
@@ -60,8 +66,14 @@ async function watched() {
   const judge = (name, ...options) => step(name, join(checked, "tests/cases"), cases, ...options);
   await step("planted bugs are named", join(checked, "tests/negative"));
   await exported;
-  await judge("every kernel that fits a case, every access checked", ".bf16", "--kernels");
-  await judge("attention cut into many splits, every access checked", ...LARGE);
+  await Promise.all([
+    judge("every kernel that fits a case, every access checked", ".bf16", "--kernels"),
+    judge("attention cut into many splits, every access checked", ...LARGE),
+    sanitise(),
+  ]);
+}
+
+async function sanitise() {
   await build(sanitised, ["-DGLIMT_ASAN=ON"], "negative");
   await step("planted bugs are caught under AddressSanitizer", join(sanitised, "tests/negative"));
 }
@@ -72,14 +84,19 @@ async function build(folder, options, target = "all") {
   await step(`build ${folder}`, "cmake", "--build", folder, "--target", target);
 }
 
-/** Runs a command; what it printed is shown when it fails. */
+/** Runs a command when a processor is free; what it printed is shown when it fails. */
 async function step(name, command, ...args) {
+  if (free > 0) free--;
+  else await new Promise((resolve) => waiting.push(resolve));
   const start = performance.now();
   const failure = await new Promise((resolve) => {
     execFile(command, args, { encoding: "utf8", maxBuffer: 1 << 28 }, (error, stdout, stderr) =>
       resolve(error && `${stdout}\n${stderr}`),
     );
   });
+  const next = waiting.shift();
+  if (next) next();
+  else free++;
   const good = failure === null;
   totals[good ? "passed" : "failed"]++;
   if (!good) console.log(failure);

@@ -11,13 +11,21 @@ const SHORT = 100;
 export const ENDLESS = 20000;
 export const WIDTH = 256;
 
-/** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. */
+/** By their number of products. */
+const programs = new Map<number, VerifiedProgram>();
+
+/** y = x wᵀ wᵀ ..., with rows of WIDTH. With the identity as w, y = x. Compiled once: the endless one takes a while. */
 export function longProgram(steps = SHORT): VerifiedProgram {
-  const builder = createGraphBuilder({ name: "long", activationDType: "f32", weightDType: () => "f32" });
-  const w = builder.weight("w", [WIDTH, WIDTH]);
-  let y = builder.input("x", [builder.symbol("rows"), WIDTH], "f32");
-  for (let step = 0; step < steps; step++) y = builder.linear({ x: y, w });
-  return compileGraph(builder.finish({ y }));
+  let program = programs.get(steps);
+  if (program === undefined) {
+    const builder = createGraphBuilder({ name: "long", activationDType: "f32", weightDType: () => "f32" });
+    const w = builder.weight("w", [WIDTH, WIDTH]);
+    let y = builder.input("x", [builder.symbol("rows"), WIDTH], "f32");
+    for (let step = 0; step < steps; step++) y = builder.linear({ x: y, w });
+    program = compileGraph(builder.finish({ y }));
+    programs.set(steps, program);
+  }
+  return program;
 }
 
 export function identity(): Float32Array {
