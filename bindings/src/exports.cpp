@@ -108,7 +108,7 @@ Napi::Value memory(const Info& info) {
   auto env = info.Env();
   auto result = Napi::Object::New(env);
   result["tensorBytes"] = number(env, memory.tensor_bytes);
-  result["scratchBytes"] = number(env, memory.scratch_bytes);
+  result["arenaBytes"] = number(env, memory.arena_bytes);
   result["pinnedBytes"] = number(env, memory.pinned_bytes);
   result["freeBytes"] = number(env, memory.free_bytes);
   result["totalBytes"] = number(env, memory.total_bytes);
@@ -272,11 +272,11 @@ Napi::Value run(const Info& info) {
   return promise_of(env, *engine, std::move(job));
 }
 
-Napi::Value scratch_bytes(const Info& info) {
+Napi::Value arena_bytes(const Info& info) {
   const auto& executable = unwrap<Executable>(info[0]);
   const Symbols symbols(info[1]);
   uint64_t bytes = 0;
-  must(glimt_executable_scratch_bytes, executable->engine->live(), executable->native, symbols.data(), symbols.size(),
+  must(glimt_executable_arena_bytes, executable->engine->live(), executable->native, symbols.data(), symbols.size(),
        &bytes);
   return number(info.Env(), bytes);
 }
@@ -322,7 +322,7 @@ const std::vector<Export>& exports() {
       {"load", "engine bytes weights -> executable", load},
       {"bind", "executable bindings -> none", bind},
       {"run", "executable symbols bindings code -> later none", run},
-      {"scratchBytes", "executable symbols -> size", scratch_bytes},
+      {"arenaBytes", "executable symbols -> size", arena_bytes},
       {"emulatorFail", "code size -> none", emulator_fail},
       {"emulatorSchedule", "code size -> none", emulator_schedule},
       {"emulatorMemoryLimit", "size -> none", emulator_memory_limit},

@@ -190,11 +190,11 @@ int glimt_executable_free(glimt_engine* engine, glimt_executable* executable, gl
   return with_engine(engine, error, [&](Engine& e) { e.free(reinterpret_cast<Executable*>(executable)); });
 }
 
-int glimt_executable_scratch_bytes(glimt_engine* engine, const glimt_executable* executable,
+int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* executable,
                                    const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
                                    glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) {
-    *bytes = e.scratch_bytes(reinterpret_cast<const Executable*>(executable), symbols, symbol_count);
+    *bytes = e.arena_bytes(reinterpret_cast<const Executable*>(executable), symbols, symbol_count);
   });
 }
 

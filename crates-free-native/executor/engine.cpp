@@ -73,7 +73,7 @@ Engine::~Engine() {
     delete tensor;
   }
   for (void* memory : pinned_) rt::release_pinned(memory);
-  rt::release(scratch_);
+  rt::release(arena_);
   rt::release(tickets_);
   rt::release_pinned(staging_);
   for (rt::Event event : {before_, after_, paces_[0], paces_[1]}) rt::destroy_event(event);
@@ -202,21 +202,21 @@ void Engine::bind(Executable* executable, const glimt_binding* resident, uint32_
   executable->bind(*this, resident, count);
 }
 
-uint64_t Engine::scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count) {
+uint64_t Engine::arena_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count) {
   if (!executables_.count(const_cast<Executable*>(executable)))
     throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
-  return executable->scratch_bytes(*this, symbols, count);
+  return executable->arena_bytes(*this, symbols, count);
 }
 
-void Engine::reserve_scratch(uint64_t bytes) {
-  if (bytes <= scratch_size_) return;
+void Engine::reserve_arena(uint64_t bytes) {
+  if (bytes <= arena_size_) return;
   rt::synchronize(stream_);
-  for (Executable* executable : executables_) executable->forget_graphs();
-  rt::release(scratch_);
-  scratch_ = nullptr;
-  scratch_size_ = 0;
-  scratch_ = rt::allocate(bytes);
-  scratch_size_ = bytes;
+  for (Executable* executable : executables_) executable->repeats().forget_graphs();
+  rt::release(arena_);
+  arena_ = nullptr;
+  arena_size_ = 0;
+  arena_ = rt::allocate(bytes);
+  arena_size_ = bytes;
 }
 
 size_t Engine::ticket_bytes() const { return ticket_count(terms_.multiprocessors) * sizeof(unsigned); }
@@ -231,10 +231,10 @@ void Engine::reserve_staging(uint64_t bytes) {
 
 void Engine::trim() {
   rt::synchronize(stream_);
-  for (Executable* executable : executables_) executable->forget_graphs();
-  rt::release(scratch_);
-  scratch_ = nullptr;
-  scratch_size_ = 0;
+  for (Executable* executable : executables_) executable->repeats().forget_graphs();
+  rt::release(arena_);
+  arena_ = nullptr;
+  arena_size_ = 0;
 }
 
 void Engine::stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding) {
@@ -245,14 +245,14 @@ void Engine::stage_inputs(const Executable& executable, const Layout& layout, co
     convert_elements(from, binding.host[index], to, staging_ + layout.staged[index], layout.elements[index]);
   }
   if (layout.input_bytes)
-    rt::copy_to_device(stream_, static_cast<char*>(scratch_) + layout.staged_offset, staging_, layout.input_bytes);
+    rt::copy_to_device(stream_, static_cast<char*>(arena_) + layout.staged_offset, staging_, layout.input_bytes);
 }
 
 void Engine::start_fetching_outputs(const Layout& layout) {
   const uint64_t bytes = layout.staged_bytes - layout.input_bytes;
   if (bytes)
     rt::copy_to_host(stream_, staging_ + layout.input_bytes,
-                     static_cast<char*>(scratch_) + layout.staged_offset + layout.input_bytes, bytes);
+                     static_cast<char*>(arena_) + layout.staged_offset + layout.input_bytes, bytes);
 }
 
 void Engine::hand_out_outputs(const Executable& executable, const Layout& layout, const Binding& binding) {
@@ -306,16 +306,16 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   Layout& layout = executable->plan(*this, args, binding);
   executable->check_indices(layout, binding);
   if (args.abort && *args.abort) throw Error("ABORTED", "The operation was aborted.");
-  reserve_scratch(layout.scratch_bytes);
+  reserve_arena(layout.arena_bytes);
   reserve_staging(layout.staged_bytes);
-  executable->place(layout, binding, scratch_);
-  const KernelContext context{stream_, static_cast<char*>(scratch_) + layout.workspace_offset, tickets_, terms_};
+  executable->place(layout, binding, arena_);
+  const KernelContext context{stream_, static_cast<char*>(arena_) + layout.workspace_offset, tickets_, terms_};
 
   // The first run is never captured: modules of kernels load on their first launch, which a graph must not contain.
-  Repeat* repeat = executable->find_repeat(binding.key);
+  Repeat* repeat = executable->repeats().find(binding.key);
   try {
     rt::record(before_, stream_);
-    rt::poison(stream_, scratch_, layout.scratch_bytes);
+    rt::poison(stream_, arena_, layout.arena_bytes);
     stage_inputs(*executable, layout, binding);
     if (repeat && (args.flags & GLIMT_RUN_GRAPH))
       replay(*executable, *repeat, layout, binding, context, args);
@@ -325,7 +325,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
     start_fetching_outputs(layout);
     rt::synchronize(stream_);
   } catch (...) {
-    // What was launched still reads the scratch memory and the staged inputs: wait before anybody reuses them.
+    // What was launched still reads the arena and the staged inputs: wait before anybody reuses them.
     try {
       rt::synchronize(stream_);
       // A kernel that did not end may have left some.
@@ -336,13 +336,13 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
     throw;
   }
   hand_out_outputs(*executable, layout, binding);
-  if (!repeat) executable->remember(std::move(binding.key));
+  if (!repeat) executable->repeats().remember(std::move(binding.key));
   if (args.progress) *args.progress = 1000;
   statistics_.last_run_milliseconds = rt::milliseconds_between(before_, after_);
 }
 
 glimt_memory Engine::memory() {
-  glimt_memory memory{tensor_bytes_, scratch_size_, staging_size_, 0, 0};
+  glimt_memory memory{tensor_bytes_, arena_size_, staging_size_, 0, 0};
   rt::memory_info(&memory.free_bytes, &memory.total_bytes);
   return memory;
 }

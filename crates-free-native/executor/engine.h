@@ -47,10 +47,10 @@ class Engine {
   void free(Executable* executable);
   void bind(Executable* executable, const glimt_binding* resident, uint32_t count);
   void run(Executable* executable, const glimt_run_args& args);
-  uint64_t scratch_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count);
+  uint64_t arena_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count);
   void trim();
 
-  uint64_t live_bytes() const { return tensor_bytes_ + scratch_size_; }
+  uint64_t live_bytes() const { return tensor_bytes_ + arena_size_; }
   glimt_memory memory();
   const glimt_run_statistics& statistics() const { return statistics_; }
   // Throws DISPOSED when the tensor is not (or no longer) this engine's.
@@ -70,8 +70,8 @@ class Engine {
   void enter() { rt::use_device(device_); }
 
  private:
-  // Scratch of at least `bytes`; growing it forgets all captured graphs, which hold its addresses.
-  void reserve_scratch(uint64_t bytes);
+  // An arena of at least `bytes`; growing it forgets all captured graphs, which hold its addresses.
+  void reserve_arena(uint64_t bytes);
   void reserve_staging(uint64_t bytes);
   size_t ticket_bytes() const;
   void stage_inputs(const Executable& executable, const Layout& layout, const Binding& binding);
@@ -95,8 +95,8 @@ class Engine {
   std::set<Executable*> executables_;
   std::set<void*> pinned_;
   uint64_t allocations_ = 0, frees_ = 0;
-  uint64_t tensor_bytes_ = 0, scratch_size_ = 0, staging_size_ = 0, pinned_bytes_ = 0;
-  void* scratch_ = nullptr;
+  uint64_t tensor_bytes_ = 0, arena_size_ = 0, staging_size_ = 0, pinned_bytes_ = 0;
+  void* arena_ = nullptr;
   // KernelContext::tickets.
   unsigned* tickets_ = nullptr;
   // Page-locked; uploads pass through it, and the host inputs and outputs of a run.

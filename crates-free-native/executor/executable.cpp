@@ -15,8 +15,7 @@ namespace {
 using program::BufferKind;
 
 constexpr uint64_t kAlignment = 256;
-// A program has few sizes that come back, and many that do not.
-constexpr size_t kMaxRepeats = 64, kMaxLayouts = 64;
+constexpr size_t kMaxLayouts = 64;
 constexpr size_t kPaceInstructions = 16;
 // Of a buffer; the bytes of all buffers are numbers then.
 constexpr uint64_t kMaxElements = uint64_t{1} << 48;
@@ -75,8 +74,6 @@ Executable::Executable(const Engine& engine, ProgramInfo program, const glimt_we
   residents_.resize(program_.buffers.size());
   weights_checked_at_ = engine.frees();
 }
-
-Executable::~Executable() { forget_graphs(); }
 
 std::vector<int64_t> Executable::evaluate_symbols(const glimt_symbol* symbols, uint32_t count) const {
   std::vector<int64_t> values(program_.symbols.size(), 0);
@@ -186,7 +183,7 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
       workspace = std::max<uint64_t>(workspace, asks(engine.terms(), call));
   layout.workspace_offset = offset;
   layout.staged_offset = offset + aligned(workspace) + kSlotGap;
-  layout.scratch_bytes = layout.staged_offset + layout.staged_bytes;
+  layout.arena_bytes = layout.staged_offset + layout.staged_bytes;
   find_index_checks(layout, on_host);
   return layout;
 }
@@ -208,9 +205,9 @@ void Executable::find_index_checks(Layout& layout, const std::vector<bool>& on_h
   }
 }
 
-uint64_t Executable::scratch_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const {
+uint64_t Executable::arena_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const {
   const std::vector<bool> none(program_.buffers.size(), false);
-  return make_layout(engine, evaluate_symbols(symbols, count), none).scratch_bytes;
+  return make_layout(engine, evaluate_symbols(symbols, count), none).arena_bytes;
 }
 
 void Executable::refuse_binding(const BufferInfo& buffer, const std::vector<int64_t>& symbols,
@@ -368,8 +365,8 @@ void Executable::check_indices(Layout& layout, const Binding& binding) const {
   }
 }
 
-void Executable::place(const Layout& layout, Binding& binding, void* scratch) const {
-  char* base = static_cast<char*>(scratch);
+void Executable::place(const Layout& layout, Binding& binding, void* arena) const {
+  char* base = static_cast<char*>(arena);
   for (size_t index = 0; index < program_.buffers.size(); index++) {
     if (layout.staged[index] != Layout::kNotStaged)
       binding.addresses[index] = base + layout.staged_offset + layout.staged[index];
@@ -397,28 +394,6 @@ void Executable::launch(Layout& layout, const Binding& binding, const KernelCont
     done++;
     if (args.progress)
       __atomic_store_n(args.progress, static_cast<int32_t>(1000 * done / layout.calls.size()), __ATOMIC_RELAXED);
-  }
-}
-
-Repeat* Executable::find_repeat(const std::string& key) {
-  const auto found = std::find_if(repeats_.begin(), repeats_.end(), [&](auto& repeat) { return repeat.key == key; });
-  if (found == repeats_.end()) return nullptr;
-  std::rotate(found, found + 1, repeats_.end());
-  return &repeats_.back();
-}
-
-void Executable::remember(std::string key) {
-  if (repeats_.size() == kMaxRepeats) {
-    if (repeats_.front().graph) rt::destroy_graph(repeats_.front().graph);
-    repeats_.erase(repeats_.begin());
-  }
-  repeats_.push_back({std::move(key)});
-}
-
-void Executable::forget_graphs() {
-  for (Repeat& repeat : repeats_) {
-    if (repeat.graph) rt::destroy_graph(repeat.graph);
-    repeat.graph = nullptr;
   }
 }
 

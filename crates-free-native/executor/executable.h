@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "kernels/op_entry.h"
 #include "program.h"
+#include "repeats.h"
 
 namespace glimt {
 
@@ -16,9 +17,9 @@ struct Layout {
   std::vector<int64_t> symbols;
   // Elements of each buffer.
   std::vector<uint64_t> elements;
-  // Where each slot, the workspace and what is staged for host memory (inputs, then outputs) begin in scratch memory.
+  // Where each slot, the workspace and what is staged for host memory (inputs, then outputs) begin in the arena.
   std::vector<uint64_t> slot_offsets;
-  uint64_t workspace_offset = 0, staged_offset = 0, input_bytes = 0, staged_bytes = 0, scratch_bytes = 0;
+  uint64_t workspace_offset = 0, staged_offset = 0, input_bytes = 0, staged_bytes = 0, arena_bytes = 0;
   // Offset of each staged buffer behind staged_offset; kNotStaged for the others.
   std::vector<uint64_t> staged;
   // One an instruction. Shapes are filled in; addresses are `launch`'s.
@@ -40,40 +41,28 @@ struct Binding {
   std::string key;
 };
 
-// A run that ended well, and the graph it was captured as when it came again.
-struct Repeat {
-  std::string key;
-  rt::Graph graph = nullptr;
-};
-
 class Executable {
  public:
   // Throws PROGRAM_INVALID.
   Executable(const Engine& engine, ProgramInfo program, const glimt_weight* weights, uint32_t count);
-  ~Executable();
 
   const ProgramInfo& program() const { return program_; }
   // Device rows that later runs start from, by name, in place of those bound before. Throws INPUT_INVALID naming a
   // buffer, DISPOSED; nothing is changed then.
   void bind(const Engine& engine, const glimt_binding* resident, uint32_t count);
-  // Bytes of scratch, without looking at bindings.
-  uint64_t scratch_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const;
+  // Bytes of the arena, without looking at bindings.
+  uint64_t arena_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const;
   // Finds the memory that is bound. Throws INPUT_INVALID naming a symbol or buffer, DISPOSED.
   Layout& plan(const Engine& engine, const glimt_run_args& args, Binding& binding);
   // Throws INPUT_INVALID when an index in host memory points outside.
   void check_indices(Layout& layout, const Binding& binding) const;
-  // Fills in what lies in scratch memory.
-  void place(const Layout& layout, Binding& binding, void* scratch) const;
+  // Fills in what lies in the arena.
+  void place(const Layout& layout, Binding& binding, void* arena) const;
   // Launches all instructions. `pace` is called now and then and may wait for the device. Throws ABORTED.
   void launch(Layout& layout, const Binding& binding, const KernelContext& context, const glimt_run_args& args,
               const std::function<void()>& pace) const;
 
-  // The run of this key that ended well before, or null. Valid until the next call of `remember`.
-  Repeat* find_repeat(const std::string& key);
-  // A key that `find_repeat` does not find.
-  void remember(std::string key);
-  // They hold addresses of scratch memory. The runs are remembered.
-  void forget_graphs();
+  Repeats& repeats() { return repeats_; }
 
  private:
   // A tensor that is used from run to run; a freed one's address may be another's by then.
@@ -111,8 +100,8 @@ class Executable {
   std::vector<void*> fixed_addresses_;
   // Engine::frees() when the weights were found to be there.
   uint64_t weights_checked_at_ = 0;
-  // The latest last, both.
-  std::vector<Repeat> repeats_;
+  Repeats repeats_;
+  // The latest last.
   std::vector<std::pair<std::string, std::unique_ptr<Layout>>> layouts_;
 };
 

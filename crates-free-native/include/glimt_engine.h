@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every incompatible change of this header. */
-#define GLIMT_ABI_VERSION 1
+#define GLIMT_ABI_VERSION 2
 
 typedef struct glimt_engine glimt_engine;
 typedef struct glimt_tensor glimt_tensor;
@@ -110,10 +110,10 @@ typedef struct glimt_run_args {
 
 typedef struct glimt_memory {
   /*
-   * Tensors held, scratch (arena, workspace, staged inputs and outputs) held, pinned memory that uploads and runs pass
-   * through (what glimt_pinned_allocate gave is not counted).
+   * Tensors held, the arena (temporaries and workspace of a run, its staged inputs and outputs) held, pinned memory that
+   * uploads and runs pass through (what glimt_pinned_allocate gave is not counted).
    */
-  uint64_t tensor_bytes, scratch_bytes, pinned_bytes;
+  uint64_t tensor_bytes, arena_bytes, pinned_bytes;
   /* Of the device, all processes. */
   uint64_t free_bytes, total_bytes;
 } glimt_memory;
@@ -145,9 +145,9 @@ GLIMT_API int glimt_engine_create(const glimt_engine_options* options, glimt_eng
 /* Waits for running work and frees everything, tensors and executables included. NULL is allowed. */
 GLIMT_API void glimt_engine_destroy(glimt_engine* engine);
 GLIMT_API int glimt_engine_memory(glimt_engine* engine, glimt_memory* memory, glimt_error* error);
-/* tensor_bytes + scratch_bytes; asks nothing of the device. */
+/* tensor_bytes + arena_bytes; asks nothing of the device. */
 GLIMT_API uint64_t glimt_engine_live_bytes(glimt_engine* engine);
-/* Gives scratch memory and captured graphs back; the next run allocates anew. */
+/* Gives the arena and captured graphs back; the next run allocates anew. */
 GLIMT_API int glimt_engine_trim(glimt_engine* engine, glimt_error* error);
 
 /* ---- tensors ---- */
@@ -184,8 +184,8 @@ GLIMT_API int glimt_load(glimt_engine* engine, const void* program, uint64_t pro
                             const glimt_weight* weights, uint32_t weight_count, glimt_executable** executable,
                             glimt_error* error);
 GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* executable, glimt_error* error);
-/* Device scratch a run with these symbol values needs (temporaries and workspace). */
-GLIMT_API int glimt_executable_scratch_bytes(glimt_engine* engine, const glimt_executable* executable,
+/* Bytes of the arena that a run with these symbol values needs (temporaries and workspace). */
+GLIMT_API int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* executable,
                                              const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
                                              glimt_error* error);
 /*

@@ -101,7 +101,7 @@ export interface Executable {
 /** One opened backend: it owns device memory and frees all of it in `dispose`. Calls must not overlap. */
 export interface Engine {
   readonly backend: Backend;
-  /** Bytes of weights and tensors held now; 0 after dispose. Scratch memory is counted too while held. */
+  /** Bytes of weights and tensors held now; 0 after dispose. The arena of runs is counted too while held. */
   readonly liveBytes: number;
   /** Bytes the device could still give, whoever asks for them; absent where that can not be told. */
   readonly freeBytes?: number;

@@ -20,7 +20,7 @@ export const SIGNATURES = {
   statistics: "engine -> statistics",
   /** What computes large products: cuBLASLt and its version, or why it is not used. */
   library: "engine -> text",
-  /** Gives scratch memory and captured graphs back. */
+  /** Gives the arena and captured graphs back. */
   trim: "engine -> none",
   /** The run under way ends with ABORTED. */
   abort: "engine -> none",
@@ -42,7 +42,7 @@ export const SIGNATURES = {
   bind: "executable bindings -> none",
   /** (executable, symbols, bindings, flags: 1 to replay what repeats as a captured graph) */
   run: "executable symbols bindings code -> later none",
-  scratchBytes: "executable symbols -> size",
+  arenaBytes: "executable symbols -> size",
   /** (kind of fault, countdown: the n-th such call from now fails, 0 disarms). Emulator only, as the next two. */
   emulatorFail: "code size -> none",
   /** (0 in order, 1 reversed, 2 shuffled; seed) */
@@ -73,7 +73,7 @@ export interface DeviceInfo {
 
 export interface DeviceMemory {
   readonly tensorBytes: number;
-  readonly scratchBytes: number;
+  readonly arenaBytes: number;
   /** Page-locked host memory. */
   readonly pinnedBytes: number;
   /** Of the device, all processes. */

@@ -141,7 +141,7 @@ export class ReferenceEngine implements Engine {
     const { program, weights, resident } = this.#own(executable);
     throwIfAborted(options.signal);
     const bindings = { symbols, buffers: { ...resident, ...buffers } };
-    await this.#memory.withScratch(slotBytes(program, symbols), async (slots) => {
+    await this.#memory.withArena(slotBytes(program, symbols), async (slots) => {
       const operands = resolveOperands(program, weights, slots, bindings, this.#memory);
       await this.#interpret(program.instructions, operands, options);
     });

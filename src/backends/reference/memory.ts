@@ -21,7 +21,7 @@ export class ReferenceTensor implements DeviceTensor {
   }
 }
 
-/** The tensors an engine owns, and the scratch memory of a run while it lasts. */
+/** The tensors an engine owns, and the arena of a run while it lasts. */
 export class Memory {
   readonly #tensors = new Set<DeviceTensor>();
   #liveBytes = 0;
@@ -50,7 +50,7 @@ export class Memory {
   }
 
   /** Memory for temporaries, filled with ones (NaN in every float type) so that reading too early shows. */
-  async withScratch<T>(
+  async withArena<T>(
     bytesOfSlots: readonly number[],
     use: (slots: readonly ArrayBuffer[]) => Promise<T>,
   ): Promise<T> {
