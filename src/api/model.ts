@@ -25,6 +25,7 @@ import {
 } from "../serving/generation-options.ts";
 import type { GeneratedPiece, GenerationResult } from "../serving/generation-result.ts";
 import type { ModelCore } from "../serving/model-core.ts";
+import { GenerationRequest } from "../serving/request.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";
 
@@ -152,10 +153,15 @@ export class Model {
   ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
     rejectUnknownOptions(options, ALL_OPTION_NAMES, "generate");
     this.#core.throwIfDisposed();
+    return yield* generate(this.#core, await this.#request(prompt, options), options);
+  }
+
+  /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */
+  async #request(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<GenerationRequest> {
     const inputs = isTensors(prompt)
       ? prompt
       : await this.#processor.process(prompt, processOptions(options));
-    return yield* generate(this.#core, decoderPrompt(inputs, this.config), options);
+    return new GenerationRequest(this.#core.parts, decoderPrompt(inputs, this.config), options);
   }
 
   /** The whole answer at once. */

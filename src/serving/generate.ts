@@ -1,21 +1,19 @@
 /** Generation: one request, encoded, then planned, run and applied step by step until something ends it. */
 import { throwIfAborted } from "../errors.ts";
-import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import { answerOf, type SequenceSlice } from "../runtime/decoder.ts";
 import type { StagesLease } from "./adapters.ts";
 import type { GenerateOptions } from "./generation-options.ts";
 import type { GeneratedPiece, GenerationResult } from "./generation-result.ts";
 import type { ModelCore } from "./model-core.ts";
-import { GenerationRequest } from "./request.ts";
+import type { GenerationRequest } from "./request.ts";
 
-/** @throws CONTEXT_OVERFLOW, OPTION_INVALID, OUT_OF_MEMORY, ABORTED; the model stays usable. */
+/** @throws OUT_OF_MEMORY, ABORTED, DISPOSED; the model stays usable. */
 export async function* generate(
   core: ModelCore,
-  prompt: DecoderPrompt,
+  request: GenerationRequest,
   asked: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
   const options = { ...asked, signal: core.stopSignal(asked.signal) };
-  const request = new GenerationRequest(core.parts, prompt, options);
   const stages = await core.adapters.acquire(options.adapters);
   try {
     await encode(core, stages, request, options);
@@ -45,7 +43,7 @@ async function encode(
   request: GenerationRequest,
   { signal, onProgress }: GenerateOptions,
 ): Promise<void> {
-  const { visionItems } = request;
+  const visionItems = request.takeVisionItems();
   const report = (share: number) => onProgress?.({ stage: "vision", share });
   const features = await core.run(async () =>
     visionItems.length === 0 ? null : encoder.encode(visionItems, { signal, onProgress: report }),

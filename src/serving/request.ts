@@ -35,8 +35,6 @@ export interface RequestParts {
 const TOP_LOGITS = 10;
 
 export class GenerationRequest {
-  /** To be encoded before the first slice. */
-  readonly visionItems: readonly VisionItem[];
   readonly #rows: PromptRows;
   readonly #visionTokens: number;
   readonly #eosTokenIds: readonly number[];
@@ -48,6 +46,7 @@ export class GenerationRequest {
   readonly #sequence: Sequence;
   readonly #clock = new StageClock();
   readonly #tokenIds: number[] = [];
+  #visionItems: readonly VisionItem[];
   #features: FeatureRange | null = null;
   /** What the next token is chosen by: one draw a token, however often its slice is asked for. */
   #choice: SamplingRow | null = null;
@@ -65,7 +64,7 @@ export class GenerationRequest {
     // Nothing is pruned.
     this.#rows = keepMediaRows(layout, []);
     this.#visionTokens = numMediaRows(layout);
-    this.visionItems = visionItems;
+    this.#visionItems = visionItems;
     const context = config.text.maxPositionEmbeddings;
     const room = context - this.promptTokens;
     if (room < 1) throw contextOverflow(this.promptTokens, this.#visionTokens, context);
@@ -90,6 +89,13 @@ export class GenerationRequest {
 
   get finished(): boolean {
     return this.#finishReason !== null;
+  }
+
+  /** What is to be encoded before the first slice. It is handed out once, so that pixels go when they are encoded. */
+  takeVisionItems(): readonly VisionItem[] {
+    const items = this.#visionItems;
+    this.#visionItems = [];
+    return items;
   }
 
   /** The features of its vision items, which it keeps until its prompt is read; null when it has none. */

@@ -82,6 +82,12 @@ function expectedRows(tokens: readonly number[]): Row[] {
   return [...promptRows, ...answer];
 }
 
+test("vision items are handed out once, and not kept", () => {
+  const { request } = open();
+  assert.is(request.takeVisionItems().length, 1);
+  assert.is(request.takeVisionItems().length, 0);
+});
+
 test("slices of any size are the prompt and the answer, each row once, and only the last row asks", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 }), fc.nat(6), (sizes, count) => {
