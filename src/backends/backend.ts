@@ -5,8 +5,8 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { ChooseLayout } from "../program/weights.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
-import type { DType, HostArray, WeightDType } from "../tensor/dtype.ts";
-import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
+import type { DType, HostArray } from "../tensor/dtype.ts";
+import type { StorageFormat, WeightFormat, WeightLayout } from "../tensor/storage.ts";
 
 export type BackendName = "reference" | "wasm" | "cuda";
 
@@ -67,7 +67,7 @@ export type Residents = Readonly<Record<string, DeviceTensor | DeviceRows>>;
 /** Hands out a weight's rows, row-major, as often as asked: in the checkpoint's dtype, or in f32 where it has several or is changed. */
 export interface WeightRows {
   readonly spec: WeightSpec;
-  readonly dtype: WeightDType;
+  readonly dtype: WeightFormat;
   readonly rows: number;
   readonly cols: number;
   /** Reads `count` rows from `first` into `into` (count * cols * element bytes). */

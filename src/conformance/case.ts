@@ -1,7 +1,7 @@
 /** A conformance case: one op with its attributes, dtypes and seeded operands, told apart by printed fields. */
 import type { OpName } from "../graph/ops.ts";
 import { evaluateDim, type Shape, type SymbolValues, symbolDim } from "../tensor/dims.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 import { Random } from "./random.ts";
 
 export interface Operand {
@@ -16,7 +16,7 @@ export interface OpCase {
   readonly op: OpName;
   /** What makes this case different from the others of its op; its name and its seed. */
   readonly fields: Readonly<Record<string, string | number>>;
-  readonly weight: WeightDType;
+  readonly weight: WeightFormat;
   readonly symbols: SymbolValues;
   readonly attrs: Readonly<Record<string, number | string>>;
   readonly operands: Readonly<Record<string, Operand>>;
@@ -65,4 +65,4 @@ export const S = symbolDim("s");
 /** Row counts that catch what tiles hide: none, one, odd, prime, one past a tile. */
 export const ROW_COUNTS = [0, 1, 2, 3, 7, 9, 17, 65] as const;
 
-export const WEIGHT_DTYPES = ["f32", "bf16", "f16"] as const satisfies readonly WeightDType[];
+export const WEIGHT_DTYPES = ["f32", "bf16", "f16"] as const satisfies readonly WeightFormat[];

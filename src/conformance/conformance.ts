@@ -4,7 +4,7 @@ import { unsupported } from "../backends/check-support.ts";
 import { referenceBackend } from "../backends/reference/backend.ts";
 import { throwIfAborted } from "../errors.ts";
 import { OP_NAMES, type OpName } from "../graph/ops.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 import { caseName, type OpCase } from "./case.ts";
 import { OP_CASES } from "./cases.ts";
 import { compareRuns, type Difference, TOLERANCES } from "./compare.ts";
@@ -18,7 +18,7 @@ export interface ConformanceResult extends Difference {
   readonly caseName: string;
   readonly backend: BackendName;
   readonly activation: ActivationDType;
-  readonly weight: WeightDType;
+  readonly weight: WeightFormat;
   /** Why the case was not run: the backend's own answer. */
   readonly skippedReason?: string;
 }

@@ -2,7 +2,8 @@
 
 import { GlimtError } from "../errors.ts";
 import { formatShape, type Shape, type SymbolicDim, symbolDim } from "../tensor/dims.ts";
-import type { DType, WeightDType } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 import type { Graph, Node, Value, ValueId, ValueOrigin } from "./graph.ts";
 import { inferOutputs, type TensorType } from "./infer.ts";
 import type { AttrSpec, AttrValue, OpDefinition } from "./op-definition.ts";
@@ -13,7 +14,7 @@ export interface GraphOptions {
   readonly name: string;
   readonly activationDType: DType;
   /** Storage type of a weight, given the checkpoint tensors it is made of. Vectors are f32 whatever it says. */
-  readonly weightDType: (tensors: readonly string[]) => WeightDType;
+  readonly weightDType: (tensors: readonly string[]) => WeightFormat;
 }
 
 export interface WeightOptions {

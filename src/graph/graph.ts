@@ -2,6 +2,7 @@
 
 import type { Shape } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
+import type { StorageFormat } from "../tensor/storage.ts";
 import type { OpName } from "./ops.ts";
 import type { WeightSpec } from "./weight-spec.ts";
 
@@ -17,7 +18,7 @@ export interface Value {
   readonly id: ValueId;
   readonly name: string;
   readonly shape: Shape;
-  readonly dtype: DType;
+  readonly dtype: StorageFormat;
   readonly origin: ValueOrigin;
 }
 

@@ -11,13 +11,14 @@ import {
   scaleDim,
 } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
+import { type StorageFormat, WEIGHT_FORMATS } from "../tensor/storage.ts";
 import type { OpDefinition, OperandKind, OutputSpec, Relation } from "./op-definition.ts";
 import { OPS, type OpName } from "./ops.ts";
 import { parsePattern, parseTerm, type Term } from "./pattern.ts";
 
 export interface TensorType {
   readonly shape: Shape;
-  readonly dtype: DType;
+  readonly dtype: StorageFormat;
 }
 
 type Attrs = Readonly<Record<string, number>>;
@@ -98,15 +99,17 @@ function ruleOf(op: OpName): Rule {
 }
 
 /** Types of operands that are no activations. */
-export const KIND_DTYPES: Readonly<Record<Exclude<OperandKind, "activation" | "state">, readonly DType[]>> = {
-  matrix: ["f32", "bf16", "f16"],
-  rows: ["f32", "bf16", "f16"],
+export const KIND_DTYPES: Readonly<
+  Record<Exclude<OperandKind, "activation" | "state">, readonly StorageFormat[]>
+> = {
+  matrix: WEIGHT_FORMATS,
+  rows: WEIGHT_FORMATS,
   vector: ["f32"],
   table: ["f32"],
   index: ["i32"],
 };
 
-function checkDType(op: OpName, { name, kind }: InputRule, found: DType, activation: DType): void {
+function checkDType(op: OpName, { name, kind }: InputRule, found: StorageFormat, activation: DType): void {
   const isActivation = kind === "activation" || kind === "state";
   if (isActivation ? found === activation : KIND_DTYPES[kind].includes(found)) return;
   const allowed = isActivation ? [activation] : KIND_DTYPES[kind];

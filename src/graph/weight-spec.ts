@@ -1,5 +1,5 @@
 /** What a graph asks of a checkpoint: a weight is the concatenation, by rows, of tensors or rectangles of them. */
-import type { WeightDType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 
 /** `count` rows or columns from `first` on. */
 export interface IndexRange {
@@ -28,7 +28,7 @@ export interface WeightSpec {
   /** [rows, cols], or [n] for a vector. */
   readonly shape: readonly number[];
   /** How it is stored on the device. Vectors are always f32. */
-  readonly dtype: WeightDType;
+  readonly dtype: WeightFormat;
   readonly sources: readonly WeightSource[];
   /** Whose weight it is: absent for the model itself, or an adapter. Weights of different origins are never stacked. */
   readonly origin?: string;

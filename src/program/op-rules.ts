@@ -6,7 +6,7 @@ import { KIND_DTYPES } from "../graph/infer.ts";
 import type { AttrSpec, OpDefinition, OperandKind, OutputSpec, Relation } from "../graph/op-definition.ts";
 import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
 import { parsePattern, parseTerm, type Term } from "../graph/pattern.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { StorageFormat } from "../tensor/storage.ts";
 
 /** The whole text of glimt_op_rules.gen.h. */
 export function opRulesHeader(): string {
@@ -109,7 +109,7 @@ function attrLines(name: string, spec: AttrSpec, index: number, known: Set<strin
 interface OperandRule {
   readonly name: string;
   readonly place: string;
-  readonly types: readonly (DType | "activation")[];
+  readonly types: readonly (StorageFormat | "activation")[];
   /** Kernels walk through it as through one array. */
   readonly isDense: boolean;
   readonly shape: string;
@@ -144,7 +144,7 @@ function anyOf(conditions: readonly string[]): string {
   return conditions.length === 1 ? (conditions[0] as string) : `(${conditions.join(" || ")})`;
 }
 
-function typesOf(kind: OperandKind): readonly (DType | "activation")[] {
+function typesOf(kind: OperandKind): readonly (StorageFormat | "activation")[] {
   return kind === "activation" || kind === "state" ? ["activation"] : KIND_DTYPES[kind];
 }
 

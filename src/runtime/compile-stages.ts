@@ -5,7 +5,7 @@ import type { ModelConfig } from "../config/types.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 
 /** Tokens in a page of the KV cache. */
 export const DEFAULT_PAGE_SIZE = 16;
@@ -23,7 +23,7 @@ export interface CompiledModel {
 
 export interface StageCompileOptions {
   /** Storage type of a weight made of these checkpoint tensors. */
-  readonly weightDType: (tensors: readonly string[]) => WeightDType;
+  readonly weightDType: (tensors: readonly string[]) => WeightFormat;
   readonly compile?: CompileOptions | undefined;
 }
 

@@ -38,6 +38,11 @@ export type StorageFormat = keyof typeof FORMATS;
 
 export const STORAGE_FORMATS = Object.keys(FORMATS) as StorageFormat[];
 
+/** What weights may be stored in: as a checkpoint has them and on the device. Activations and indices are of a DType. */
+export type WeightFormat = Exclude<StorageFormat, "i32">;
+
+export const WEIGHT_FORMATS = STORAGE_FORMATS.filter((format) => format !== "i32");
+
 /** Its number in programs, in the native modules and in their generated header. */
 export function formatCode(format: StorageFormat): number {
   return STORAGE_FORMATS.indexOf(format);

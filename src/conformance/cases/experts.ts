@@ -1,5 +1,5 @@
 /** route_experts, experts */
-import type { WeightDType } from "../../tensor/dtype.ts";
+import type { WeightFormat } from "../../tensor/storage.ts";
 import { type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, uniform } from "../operands.ts";
 import type { Random } from "../random.ts";
@@ -69,7 +69,7 @@ function expertsCases(): OpCase[] {
 }
 
 function expertsCase(
-  weight: WeightDType,
+  weight: WeightFormat,
   t: number,
   numExperts: number,
   topK: number,
