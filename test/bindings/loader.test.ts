@@ -9,6 +9,8 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { describeDevice, refuseDevice } from "../../src/backends/cuda/device.ts";
 import { findAddon, type Search } from "../../src/backends/cuda/loader.node.ts";
 import { PROGRAM_VERSION } from "../../src/program/program.ts";
+import type { DType } from "../../src/tensor/dtype.ts";
+import type { StorageFormat } from "../../src/tensor/storage.ts";
 import { EMULATOR_PATH, loadEmulator } from "./emulator.ts";
 
 const PACKAGE = "@glimt/cuda13-linux-x64-gnu";
@@ -226,6 +228,23 @@ test("a backend that is refused says why in probe and in open, and loads nothing
     () => backend.supports({ op: "gelu", attrs: {}, activation: "bf16", formats: { x: "bf16" } }),
     /probe the backend first/,
   );
+});
+
+test("what kernels can not read is refused for a node, by its operands' formats", async () => {
+  const backend = createCudaBackend({ addonPath: EMULATOR_PATH });
+  await backend.probe();
+  const experts = (activation: DType, gateUp: StorageFormat, down: StorageFormat) =>
+    backend.supports({
+      op: "experts",
+      attrs: { numExperts: 4, topK: 2, width: 8 },
+      activation,
+      formats: { x: activation, experts: "i32", weights: "f32", gateUp, down },
+    });
+  assert.equal(experts("bf16", "f16", "f16"), { ok: true });
+  const mixed = experts("bf16", "bf16", "f16");
+  assert.match(mixed.ok ? "" : mixed.reason, /experts .*gateUp and down have one format/);
+  const whole = experts("i32", "bf16", "bf16");
+  assert.match(whole.ok ? "" : whole.reason, /no i32 activations/);
 });
 
 test("a device that does not exist is refused by number", async () => {
