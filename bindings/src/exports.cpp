@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "arguments.h"
-#include "glimt_program.gen.h"
+#include "glimt_storage.h"
 #include "handles.h"
 #include "environment.h"
 #include "not_finite.h"
@@ -17,16 +17,9 @@ namespace {
 using program::DType;
 using Info = Napi::CallbackInfo;
 
-uint64_t element_bytes(uint32_t dtype) {
-  switch (static_cast<DType>(dtype)) {
-    case DType::f32:
-    case DType::i32:
-      return 4;
-    case DType::bf16:
-    case DType::f16:
-      return 2;
-  }
-  throw Failure("INPUT_INVALID", "dtype " + std::to_string(dtype) + " does not exist.");
+DType dtype_of(uint32_t code) {
+  if (code >= program::kFormatCount) throw Failure("INPUT_INVALID", "dtype " + std::to_string(code) + " does not exist.");
+  return static_cast<DType>(code);
 }
 
 Napi::Number number(Napi::Env env, uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
@@ -167,7 +160,7 @@ Napi::Value free_tensor(const Info& info) {
 // Throws when `array` does not hold `rows` rows of the tensor's width.
 const void* rows_of(const Tensor& tensor, uint64_t rows, uint32_t dtype, Napi::Value array) {
   const Bytes bytes = bytes_of(array);
-  const uint64_t row_bytes = tensor.cols * element_bytes(dtype);
+  const uint64_t row_bytes = storageBytes(dtype_of(dtype), 1, tensor.cols);
   if (row_bytes == 0 ? bytes.size == 0 : bytes.size / row_bytes == rows && bytes.size % row_bytes == 0) return bytes.data;
   throw Failure("INPUT_INVALID", "An array of " + std::to_string(bytes.size) + " bytes is not " + std::to_string(rows) +
                                      " rows of " + std::to_string(row_bytes) + " bytes.");

@@ -1,18 +1,12 @@
 #include "not_finite.h"
 
-#include "glimt_program.gen.h"
+#include "glimt_float.h"
 
 namespace glimt::addon {
 
 namespace {
 
 using program::DType;
-
-// The least magnitude, as bits of a float32, that rounds to infinity in `stored`; NaN lies above.
-uint32_t overflow_bits(DType stored) {
-  if (stored == DType::bf16) return 0x7f7f8000;
-  return stored == DType::f16 ? 0x477ff000 : 0x7f800000;
-}
 
 template <class T>
 uint64_t count_from(const void* data, uint64_t count, T sign_free, T limit) {
@@ -25,10 +19,10 @@ uint64_t count_from(const void* data, uint64_t count, T sign_free, T limit) {
 }  // namespace
 
 uint64_t count_not_finite(uint32_t source, uint32_t stored, const void* data, uint64_t count) {
-  const uint32_t limit = overflow_bits(static_cast<DType>(stored));
+  const uint32_t limit = overflowBits(static_cast<DType>(stored));
   switch (static_cast<DType>(source)) {
     case DType::f32:
-      return count_from<uint32_t>(data, count, 0x7fffffff, limit);
+      return count_from<uint32_t>(data, count, kMagnitudeBits, limit);
     case DType::bf16: {
       // The upper half of a float32; the limit of f16 is exact there, that of bf16 is its own infinity.
       const uint16_t upper = static_cast<uint16_t>((limit + 0xffff) >> 16);

@@ -7,6 +7,7 @@
 #include <source_location>
 
 #include "block.h"
+#include "glimt_float.h"
 #include "warp.h"
 
 #define __global__
@@ -164,32 +165,11 @@ struct f16 {
   uint16_t bits;
 };
 
-inline float widen(bf16 x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
-inline bf16 to_bf16(float x) {
-  const unsigned word = __float_as_uint(x);
-  if (x != x) return {0x7fff};
-  return {static_cast<uint16_t>((word + 0x7fff + (word >> 16 & 1)) >> 16)};
-}
-inline float widen(f16 x) {
-  const unsigned sign = (x.bits & 0x8000u) << 16, exponent = x.bits >> 10 & 31, fraction = x.bits & 1023;
-  if (exponent == 31) return __uint_as_float(sign | 0x7f800000u | fraction << 13);
-  if (exponent != 0) return __uint_as_float(sign | (exponent + 112) << 23 | fraction << 13);
-  const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-  return sign ? -magnitude : magnitude;
-}
-inline f16 to_f16(float x) {
-  const unsigned word = __float_as_uint(x), sign = word >> 16 & 0x8000u, magnitude = word & 0x7fffffffu;
-  const auto make = [&](unsigned bits) { return f16{static_cast<uint16_t>(sign | bits)}; };
-  if (magnitude > 0x7f800000u) return {0x7fff};
-  if (magnitude >= 0x477ff000u) return make(0x7c00);
-  if (magnitude >= 0x38800000u) {
-    const unsigned rebased = magnitude - 0x38000000u;
-    return make((rebased + 0xfff + (rebased >> 13 & 1)) >> 13);
-  }
-  // Subnormal: in units of 2^-24; adding 1.5 * 2^23 rounds to an integer, ties to even.
-  const float scaled = __uint_as_float(magnitude) * 0x1p24f;
-  return make(static_cast<unsigned>(std::nearbyint(scaled)));
-}
+// A NaN becomes the one that the device's conversions give.
+inline float widen(bf16 x) { return widenBf16(x.bits); }
+inline bf16 to_bf16(float x) { return {x != x ? uint16_t{0x7fff} : narrowBf16(x)}; }
+inline float widen(f16 x) { return widenF16(x.bits); }
+inline f16 to_f16(float x) { return {x != x ? uint16_t{0x7fff} : narrowF16(x)}; }
 
 namespace emu {
 

@@ -95,7 +95,7 @@ Tensor* Engine::allocate(program::DType dtype, uint64_t rows, uint64_t cols) {
   constexpr uint64_t kLimit = uint64_t{1} << 46;
   if (cols != 0 && rows > kLimit / cols)
     throw Error("OUT_OF_MEMORY", "A tensor of " + format_shape(dtype, rows, cols) + " is larger than any device.");
-  const uint64_t bytes = rows * cols * element_bytes(dtype);
+  const uint64_t bytes = storageBytes(dtype, rows, cols);
   auto tensor = std::make_unique<Tensor>(Tensor{dtype, rows, cols, bytes, nullptr, allocations_++});
   // An empty tensor has an address too.
   tensor->data = rt::allocate(std::max<uint64_t>(bytes, 16));
@@ -144,7 +144,7 @@ void Engine::read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void*
   if (first_row > tensor->rows || rows > tensor->rows - first_row)
     throw Error("INPUT_INVALID", "read: rows " + std::to_string(first_row) + ".." + std::to_string(first_row + rows) +
                                      " are outside a tensor of " + std::to_string(tensor->rows) + " rows.");
-  const uint64_t row_bytes = tensor->cols * element_bytes(tensor->dtype), bytes = rows * row_bytes;
+  const uint64_t row_bytes = storageBytes(tensor->dtype, 1, tensor->cols), bytes = rows * row_bytes;
   const char* from = static_cast<const char*>(tensor->data) + first_row * row_bytes;
   for (uint64_t done = 0; done < bytes; done += kStagingBytes) {
     const uint64_t now = std::min(kStagingBytes, bytes - done);
@@ -166,7 +166,7 @@ void Engine::copy(Tensor* to, uint64_t first_row, const Tensor* from, uint64_t f
                                      " of " + format_shape(from->dtype, from->rows, from->cols) +
                                      " can not be copied to row " + std::to_string(first_row) + " of " +
                                      format_shape(to->dtype, to->rows, to->cols) + ".");
-  const uint64_t row_bytes = to->cols * element_bytes(to->dtype);
+  const uint64_t row_bytes = storageBytes(to->dtype, 1, to->cols);
   rt::copy_on_device(stream_, static_cast<char*>(to->data) + first_row * row_bytes,
                      static_cast<const char*>(from->data) + from_row * row_bytes, rows * row_bytes);
   // A failure is this call's, not that of whoever waits next.
@@ -260,7 +260,7 @@ void Engine::hand_out_outputs(const Executable& executable, const Layout& layout
   for (size_t index = 0; index < buffers.size(); index++)
     if (buffers[index].kind == program::BufferKind::output && layout.staged[index] != Layout::kNotStaged)
       std::memcpy(binding.host[index], staging_ + layout.staged[index],
-                  layout.elements[index] * element_bytes(buffers[index].dtype));
+                  storageBytes(buffers[index].dtype, 1, layout.elements[index]));
 }
 
 void Engine::run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,

@@ -154,7 +154,7 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
     if (elements >= kMaxElements)
       throw Error("INPUT_INVALID", program_.name + ": \"" + buffer.name + "\" would have " +
                                        std::to_string(elements) + " elements" + format_symbols(layout.symbols) + ".");
-    const uint64_t bytes = elements * element_bytes(buffer.dtype);
+    const uint64_t bytes = storageBytes(buffer.dtype, 1, elements);
     layout.elements.push_back(elements);
     if (buffer.kind == BufferKind::temporary) slots[buffer.slot] = std::max(slots[buffer.slot], bytes);
   }
@@ -164,7 +164,7 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
       const BufferInfo& buffer = program_.buffers[index];
       if (!on_host[index] || buffer.kind != kind) continue;
       layout.staged[index] = layout.staged_bytes;
-      layout.staged_bytes += aligned(layout.elements[index] * element_bytes(buffer.dtype));
+      layout.staged_bytes += aligned(storageBytes(buffer.dtype, 1, layout.elements[index]));
     }
   };
   stage(BufferKind::input);
@@ -269,7 +269,7 @@ void Executable::bind_rows(const Engine& engine, const Resident& rows, uint32_t 
   const uint64_t elements = rows.rows * tensor.cols;
   if (elements < layout.elements[index]) refuse("has " + std::to_string(elements) + " elements");
   binding.addresses[index] =
-      static_cast<char*>(tensor.data) + rows.first_row * tensor.cols * element_bytes(tensor.dtype);
+      static_cast<char*>(tensor.data) + storageBytes(tensor.dtype, rows.first_row, tensor.cols);
   append_bytes(binding.key, rows.id);
   append_bytes(binding.key, rows.first_row);
 }

@@ -13,7 +13,7 @@
 
 #include "cases.h"
 #include "executor/engine.h"
-#include "host_floats.h"
+#include "glimt_float.h"
 #include "runtime/error.h"
 
 namespace {
@@ -29,15 +29,16 @@ std::string compare(const CaseTensor& expected, const std::string& found, float 
     }
     return "";
   }
+  const auto format = static_cast<glimt::program::DType>(expected.dtype);
   double squares = 0;
   size_t finite = 0;
   for (size_t i = 0; i < count; i++) {
-    const double value = host_float(expected.dtype, expected.answer.data(), i);
+    const double value = glimt::loadFloat(format, expected.answer.data(), i);
     if (std::isfinite(value)) squares += value * value, finite++;
   }
   const double rms = std::sqrt(squares / static_cast<double>(std::max<size_t>(1, finite)));
   for (size_t i = 0; i < count; i++) {
-    const double a = host_float(expected.dtype, expected.answer.data(), i), b = host_float(expected.dtype, found.data(), i);
+    const double a = glimt::loadFloat(format, expected.answer.data(), i), b = glimt::loadFloat(format, found.data(), i);
     if (a == b || (std::isnan(a) && std::isnan(b))) continue;
     const double relative = std::fabs(a - b) / std::max(std::fabs(a), rms);
     if (std::isfinite(a) && std::isfinite(b) && relative <= tolerance) continue;

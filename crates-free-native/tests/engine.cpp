@@ -5,8 +5,25 @@
 #include <functional>
 
 #include "cases.h"
+#include "glimt_storage.h"
 
 namespace {
+
+// The arithmetic of glimt_storage.h, with rows of formats that the table may get: test/tensor/storage.test.ts has these
+// figures too.
+using glimt::storageBytes;
+using glimt::program::DType;
+using glimt::program::Format;
+using glimt::program::Layout;
+constexpr Format kInt8Blocks{8, 1, 32, 2}, kInt4Minimum{4, 1, 128, 6}, kFp8Rows{8, 1, 0, 4}, kFp8Tiles{8, 128, 128, 2};
+static_assert(storageBytes(DType::f32, 3, 5) == 60 && storageBytes(DType::bf16, 3, 5) == 30);
+static_assert(storageBytes(DType::f32, 0, 5, Layout::tiles8) == 0);
+static_assert(storageBytes(DType::bf16, 9, 5, Layout::tiles8) == 16 * 5 * 2);
+static_assert(storageBytes(kInt8Blocks, 2, 65) == 2 * (65 + 3 * 2));
+static_assert(storageBytes(kInt8Blocks, 9, 64, Layout::tiles8) == 16 * (64 + 2 * 2));
+static_assert(storageBytes(kInt4Minimum, 2, 3) == 2 * (2 + 6));
+static_assert(storageBytes(kFp8Rows, 7, 300) == 7 * 300 + 7 * 4 && storageBytes(kFp8Rows, 3, 0) == 0);
+static_assert(storageBytes(kFp8Tiles, 129, 129) == 129 * 129 + 4 * 2);
 
 int failures = 0;
 

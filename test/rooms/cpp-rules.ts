@@ -12,7 +12,7 @@ const MAY_INCLUDE: Readonly<Record<string, readonly string[]>> = {
   "wasm/kernels": [PROGRAM],
   [INTERFACE]: [],
   // Tests steer the emulator through the runtime.
-  [`${NATIVE}/emulator`]: [`${NATIVE}/runtime/emulator_control.h`],
+  [`${NATIVE}/emulator`]: [PROGRAM, `${NATIVE}/runtime/emulator_control.h`],
   // What a kernel is made of decides how it is launched.
   [`${NATIVE}/runtime`]: [PROGRAM, `${NATIVE}/emulator`, `${NATIVE}/kernels/device.h`],
   [`${NATIVE}/kernels`]: [PROGRAM, `${NATIVE}/runtime`, `${NATIVE}/emulator`],

@@ -1,71 +1,15 @@
-// Weight storage: exact conversions between f32, bf16 and f16 (ties to even on narrowing) and the tiled layout.
+// Weight storage: conversion between f32, bf16 and f16 (glimt_float.h), and the tiled layout.
 #include "weights.h"
+
+#include "glimt_float.h"
 
 namespace glimt {
 namespace {
 
-uint32_t bitsOf(float value) {
-  union {
-    float value;
-    uint32_t bits;
-  } pun = {value};
-  return pun.bits;
-}
-
-float fromBits(uint32_t bits) {
-  union {
-    uint32_t bits;
-    float value;
-  } pun = {bits};
-  return pun.value;
-}
-
-float halfToFloat(uint16_t half) {
-  uint32_t sign = (half & 0x8000u) << 16, magnitude = half & 0x7fffu;
-  if (magnitude >= 0x7c00u) return fromBits(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  if (magnitude >= 0x0400u) return fromBits(sign | ((magnitude << 13) + (112u << 23)));
-  float value = fromBits((magnitude << 13) + (113u << 23)) - 6.103515625e-05f;
-  return sign ? -value : value;
-}
-
-uint16_t floatToHalf(float value) {
-  uint32_t word = bitsOf(value), sign = (word >> 16) & 0x8000u, magnitude = word & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return sign | 0x7e00u;
-  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;
-  if (magnitude >= 0x38800000u) {
-    uint32_t rebased = magnitude - 0x38000000u;
-    return sign | ((rebased + 0xfffu + ((rebased >> 13) & 1)) >> 13);
-  }
-  // Subnormal: adding 1/2 rounds to a multiple of 2^-24, ties to even; the low bits are the count.
-  return sign | (bitsOf(fromBits(magnitude) + 0.5f) - bitsOf(0.5f));
-}
-
-uint16_t floatToBf16(float value) {
-  uint32_t word = bitsOf(value);
-  if ((word & 0x7fffffffu) > 0x7f800000u) return 0x7fc0u;
-  return (word + 0x7fffu + ((word >> 16) & 1)) >> 16;
-}
-
-float readElement(const void* source, DType dtype, size_t index) {
-  if (dtype == DType::bf16) return fromBits((uint32_t)((const uint16_t*)source)[index] << 16);
-  if (dtype == DType::f16) return halfToFloat(((const uint16_t*)source)[index]);
-  return ((const float*)source)[index];
-}
-
 // Stores one element; 1 when what was stored is infinite or NaN.
 uint32_t writeElement(void* out, DType dtype, size_t index, float value) {
-  if (dtype == DType::bf16) {
-    uint16_t pattern = floatToBf16(value);
-    ((uint16_t*)out)[index] = pattern;
-    return (pattern & 0x7f80u) == 0x7f80u;
-  }
-  if (dtype == DType::f16) {
-    uint16_t pattern = floatToHalf(value);
-    ((uint16_t*)out)[index] = pattern;
-    return (pattern & 0x7c00u) == 0x7c00u;
-  }
-  ((float*)out)[index] = value;
-  return (bitsOf(value) & 0x7f800000u) == 0x7f800000u;
+  storeFloat(dtype, out, index, value);
+  return (bitsOf(value) & kMagnitudeBits) >= overflowBits(dtype);
 }
 
 // The same storage type on both sides: patterns move untouched.
@@ -94,7 +38,7 @@ void widen(const void* source, DType dtype, size_t count, float* out) {
       store(out + i + 4, high);
     }
   }
-  for (; i < count; i++) out[i] = readElement(source, dtype, i);
+  for (; i < count; i++) out[i] = loadFloat(dtype, source, i);
 }
 
 void readWeightRow(const Operand& weight, uint32_t row, float* out) {
@@ -105,7 +49,7 @@ void readWeightRow(const Operand& weight, uint32_t row, float* out) {
   }
   size_t first = (size_t)(row / kTileRows) * cols * kTileRows + row % kTileRows;
   for (uint32_t c = 0; c < cols; c++) {
-    out[c] = readElement(weight.data, weight.dtype, first + (size_t)c * kTileRows);
+    out[c] = loadFloat(weight.dtype, weight.data, first + (size_t)c * kTileRows);
   }
 }
 
@@ -117,7 +61,7 @@ uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, D
     size_t from = (size_t)r * cols, tile = (size_t)(row / kTileRows) * cols * kTileRows;
     if (dtype != sourceDType) {
       for (uint32_t c = 0; c < cols; c++) {
-        float value = readElement(source, sourceDType, from + c);
+        float value = loadFloat(sourceDType, source, from + c);
         bad += writeElement(tiles, dtype, tile + (size_t)c * kTileRows + lane, value);
       }
     } else if (dtype == DType::f32) {
@@ -132,7 +76,7 @@ uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, D
 
 uint32_t convertElements(void* out, DType dtype, const void* source, DType sourceDType, size_t count) {
   uint32_t bad = 0;
-  for (size_t i = 0; i < count; i++) bad += writeElement(out, dtype, i, readElement(source, sourceDType, i));
+  for (size_t i = 0; i < count; i++) bad += writeElement(out, dtype, i, loadFloat(sourceDType, source, i));
   return bad;
 }
 
