@@ -191,8 +191,8 @@ int glimt_executable_free(glimt_engine* engine, glimt_executable* executable, gl
 }
 
 int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* executable,
-                                   const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
-                                   glimt_error* error) {
+                                 const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
+                                 glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) {
     *bytes = e.arena_bytes(reinterpret_cast<const Executable*>(executable), symbols, symbol_count);
   });

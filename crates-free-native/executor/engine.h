@@ -95,7 +95,7 @@ class Engine {
   std::set<Executable*> executables_;
   std::set<void*> pinned_;
   uint64_t allocations_ = 0, frees_ = 0;
-  uint64_t tensor_bytes_ = 0, arena_size_ = 0, staging_size_ = 0, pinned_bytes_ = 0;
+  uint64_t tensor_bytes_ = 0, arena_size_ = 0, staging_size_ = 0;
   void* arena_ = nullptr;
   // KernelContext::tickets.
   unsigned* tickets_ = nullptr;

@@ -186,8 +186,8 @@ GLIMT_API int glimt_load(glimt_engine* engine, const void* program, uint64_t pro
 GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* executable, glimt_error* error);
 /* Bytes of the arena that a run with these symbol values needs (temporaries and workspace). */
 GLIMT_API int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* executable,
-                                             const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
-                                             glimt_error* error);
+                                           const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
+                                           glimt_error* error);
 /*
  * Device rows that later runs of the executable start from, in place of those bound before; bindings of a run override
  * them by name. They must stay alive for as long as runs use them (DISPOSED otherwise). INPUT_INVALID names a buffer

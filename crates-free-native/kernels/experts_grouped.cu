@@ -20,7 +20,7 @@ namespace {
 
 // Pairs from which tiles of pairs beat one warp an output.
 constexpr int64_t kGroupedPairs = 128;
-// Bounds the scratch memory of the parts.
+// Bounds the workspace of the parts.
 constexpr int kPartColumns = 1024;
 
 constexpr int kSortBlock = 256, kSortWarps = kSortBlock / 32;

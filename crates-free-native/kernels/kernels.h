@@ -1,5 +1,5 @@
-// What a kernel is given, and the kernels that others are made of. Pointers are device memory; nothing here waits or
-// allocates.
+// What a kernel is given, and the kernels that others are made of. Pointers are device memory; nothing here waits, and
+// nothing allocates but the library at its first use.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -64,9 +64,9 @@ void prefer(KernelTerms& terms, const std::string& kernel);
 
 struct KernelContext {
   Stream stream = nullptr;
-  // Scratch for the running kernel, at least as large as its *_workspace function said.
+  // The running kernel's own, at least as large as it asked for.
   void* workspace = nullptr;
-  // Counters for blocks that wait for each other's results, ticket_count of them: zero between kernels.
+  // Counters by which the last of several blocks knows that it is, ticket_count of them: zero between kernels.
   unsigned* tickets = nullptr;
   const KernelTerms& terms;
   // Nothing may be loaded or allocated now.

@@ -75,7 +75,7 @@ export class Model {
     this.loaded = facts.loaded;
   }
 
-  /** Device memory held now, in bytes: weights, KV cache, scratch. 0 after dispose. */
+  /** Device memory held now, in bytes: weights, KV cache, the arena of runs. 0 after dispose. */
   get liveBytes(): number {
     return this.#core.parts.engine.liveBytes;
   }

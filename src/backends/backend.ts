@@ -64,13 +64,16 @@ export type Binding = HostArray | DeviceTensor | DeviceRows;
 /** What an executable stays bound to from run to run, by name: states, inputs and outputs that change seldom. */
 export type Residents = Readonly<Record<string, DeviceTensor | DeviceRows>>;
 
-/** Hands out a weight's rows, row-major, as often as asked: in the checkpoint's dtype, or in f32 where it has several or is changed. */
+/**
+ * Hands out a weight's rows, row-major, as often as asked: in the checkpoint's dtype, or in f32 where it has several or
+ * is changed.
+ */
 export interface WeightRows {
   readonly spec: WeightSpec;
   readonly dtype: WeightFormat;
   readonly rows: number;
   readonly cols: number;
-  /** Reads `count` rows from `first` into `into` (count * cols * element bytes). */
+  /** Reads `count` rows from `first` into `into`, which has the bytes of so many. */
   readRows(first: number, count: number, into: Uint8Array): Promise<void>;
   /** The first of its tensors with a value that is NaN or infinite; null where all are numbers. Reads them all. */
   findNotFinite?(): Promise<{ readonly tensor: string; readonly file: string } | null>;
@@ -87,8 +90,8 @@ export interface RunBindings {
   /**
    * Inputs, states and outputs by name, in place of what the executable is bound to. Host arrays serve as inputs, and
    * as outputs that are filled once the run has ended well, which spares a `read`; elements past the output's stay as
-   * they are. For a bf16 or f16 input a
-   * Float32Array serves too: the engine rounds it (nearest, ties to even) while it takes it in.
+   * they are. For a bf16 or f16 input a Float32Array serves too: the engine rounds it (nearest, ties to even) while it
+   * takes it in.
    */
   readonly buffers: Readonly<Record<string, Binding>>;
 }

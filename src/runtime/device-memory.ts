@@ -11,7 +11,7 @@ import { type KvPoolLayout, pageBytes } from "./kv-pool.ts";
  */
 export type KvCacheSize = { readonly bytes: number } | { readonly fraction: number };
 
-/** Bytes of the weights as they are stored on a device. */
+/** Bytes of the weights as plain matrices; a layout in tiles may add rows of zeros. */
 export function storedBytes(specs: readonly WeightSpec[]): number {
   return specs.reduce(
     (sum, { shape: [rows = 1, cols = 1], dtype }) => sum + storageBytes(dtype, rows, cols),
@@ -21,7 +21,7 @@ export function storedBytes(specs: readonly WeightSpec[]): number {
 
 /** What a model takes of its device when it is loaded. */
 export interface LoadMemory {
-  /** Bytes of the weights as the device stores them. */
+  /** Bytes of the weights; a device that keeps them in tiles may take a little more. */
   readonly weightBytes: number;
   /** Bytes of the KV cache that are taken at once, in whole pages; 0 when it grows with what is asked for. */
   readonly kvCacheBytes: number;

@@ -23,7 +23,7 @@ export interface PlanOptions {
   readonly encoderBudgets?: readonly EncoderBudget[] | undefined;
 }
 
-/** Bytes as the programs need them. A backend may round up, and adds a kernel's own scratch. */
+/** Bytes as the programs need them. A backend may round up, and adds a kernel's workspace. */
 export interface RequestPlan extends RequestCounts {
   readonly contextTokens: number;
   /** Whether the prompt leaves room for a new token. */

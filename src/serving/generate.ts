@@ -7,7 +7,7 @@ import type { GeneratedPiece, GenerationResult } from "./generation-result.ts";
 import type { ModelCore } from "./model-core.ts";
 import type { GenerationRequest } from "./request.ts";
 
-/** @throws OUT_OF_MEMORY, ABORTED, DISPOSED; the model stays usable. */
+/** @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY, ABORTED, DISPOSED; the model stays usable. */
 export async function* generate(
   core: ModelCore,
   request: GenerationRequest,

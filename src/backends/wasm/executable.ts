@@ -84,7 +84,7 @@ export class WasmExecutable implements Executable {
     this.#resident = { ...resident };
   }
 
-  /** Bytes of arena for temporaries and scratch. @throws INPUT_INVALID when a symbol or shape is impossible. */
+  /** Bytes of arena for temporaries and workspace. @throws INPUT_INVALID when a symbol or shape is impossible. */
   plan(symbols: SymbolValues): number {
     this.program.symbols.forEach((name, index) => {
       const value = symbols[name];
