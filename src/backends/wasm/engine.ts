@@ -32,7 +32,7 @@ const ARENA_STEP = 1 << 20;
 interface Live {
   readonly kernels: KernelExports;
   readonly memory: WasmMemory;
-  /** Temporaries, workspace and host inputs of a run; kept between runs. */
+  /** Temporaries, workspace and host arrays of a run; kept between runs. */
   arena: Block | null;
 }
 
