@@ -8,7 +8,7 @@ import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import type { Stages } from "./open-stages.ts";
-import { openRunners, type StageRunners } from "./stage-runners.ts";
+import { openRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
 
 export interface AdapterInSet extends ActiveAdapter {
   readonly adapter: Adapter;
@@ -40,11 +40,9 @@ export class AdaptedStagesOpener {
     try {
       for (const { program } of changed) await this.#take(program, adapters, taken);
       const own = openRunners(changed, this.#weights(), this.#stages);
-      const { encoder, decoder } = this.#stages;
       return {
         // A stage that no adapter changes runs the model's own program.
-        encoder,
-        decoder,
+        ...runnersOf(this.#stages),
         ...own,
         close: () => {
           for (const runner of Object.values(own)) runner.release();

@@ -14,6 +14,11 @@ export interface StageRunners {
   readonly decoder: Decoder;
 }
 
+/** The runners alone, of something that holds them among others. */
+export function runnersOf({ encoder, decoder }: StageRunners): StageRunners {
+  return { encoder, decoder };
+}
+
 /** What all runners of a model share. */
 export interface SharedMemory {
   readonly engine: Engine;

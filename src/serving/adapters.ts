@@ -10,7 +10,7 @@ import { linearModules } from "../compiler/passes/apply-adapters.ts";
 import { GlimtError } from "../errors.ts";
 import { type AdaptedStages, AdaptedStagesOpener } from "../runtime/adapted-stages.ts";
 import type { Stages } from "../runtime/open-stages.ts";
-import type { StageRunners } from "../runtime/stage-runners.ts";
+import { runnersOf, type StageRunners } from "../runtime/stage-runners.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import {
   type AdapterChoice,
@@ -126,8 +126,7 @@ export class Adapters {
   /** @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY */
   async acquire(choices: readonly AdapterChoice[] = []): Promise<StagesLease> {
     const wanted = this.#wanted(choices);
-    const { encoder, decoder } = this.#options.stages;
-    if (wanted.length === 0) return { encoder, decoder, release: async () => {} };
+    if (wanted.length === 0) return { ...runnersOf(this.#options.stages), release: async () => {} };
     const set = this.#set(wanted, false);
     set.users++;
     const release = async () => {
@@ -135,8 +134,7 @@ export class Adapters {
       if (set.retired && set.users === 0) await this.#close(set);
     };
     try {
-      const opened = await set.opened;
-      return { encoder: opened.encoder, decoder: opened.decoder, release };
+      return { ...runnersOf(await set.opened), release };
     } catch (error) {
       await release();
       throw error;
