@@ -1,6 +1,6 @@
 /**
- * The stages of a model, each a graph that becomes one program. Another stage is its builder, a line here, and a line in
- * runtime/stage-runners.ts that says what runs it.
+ * The stages of a model, each a graph that becomes one program. Another stage is its builder, a line here, and what runs
+ * it, in runtime/stage-runners.ts.
  */
 import type { ModelConfig } from "../config/types.ts";
 import type { Graph } from "../graph/graph.ts";
