@@ -72,7 +72,7 @@ function checkEmbeddings(what: string, given: ImageEmbeddings, { vision, text }:
   });
   const inputs = {
     [`${what}.gridThw`]: given.gridThw ?? "nothing",
-    [`${what}.embeddings`]: given.embeddings,
+    [`${what}.embeddings`]: given.embeddings ?? "nothing",
   };
   checkTensors(named("gridThw"), inputs);
   checkGrid(`${what}.gridThw`, given.gridThw, vision.spatialMergeSize);

@@ -187,6 +187,8 @@ function checkedItems(
   }
   items.forEach((item, index) => {
     const { gridThw: grid, numFeatures } = media[index] as PlacedMedia;
+    const complaint = itemComplaint(item, grid);
+    if (complaint) throw new GlimtError("INPUT_INVALID", `visionItems[${index}]${complaint}.`);
     const [field, value, rows, columns] =
       "embeddings" in item
         ? (["embeddings", item.embeddings, numFeatures, config.text.hiddenSize] as const)
@@ -203,6 +205,18 @@ function checkedItems(
     );
   });
   return [...items];
+}
+
+/** What is wrong with an item beside the number of its values; null when nothing is. */
+function itemComplaint(item: VisionItem, grid: GridThw): string | null {
+  if (typeof item !== "object" || item === null) {
+    return ` is ${String(item)}, expected an object with pixelValues or embeddings`;
+  }
+  if ("embeddings" in item) return item.embeddings ? null : ".embeddings is missing";
+  if (!item.pixelValues) return ".pixelValues is missing";
+  // Another grid of as many patches may give fewer features than its tokens take.
+  const [found, expected] = [String(item.gridThw?.join(" x ")), grid.join(" x ")];
+  return found === expected ? null : `.gridThw is ${found}, expected ${expected}, the grid of its tokens`;
 }
 
 function deltaOf(positionIds: PositionIds): number {

@@ -206,6 +206,7 @@ const own = {
   imageGridThw: asGrids(image.imageGridThw),
   pixelValues: image.pixelValues!.data,
 };
+const turned = ([t, h, w]: readonly number[] = []) => [t, w, h];
 const imagePart = (embeddings: unknown): Prompt =>
   [{ role: "user", content: [{ type: "image", image: embeddings }] }] as Message[];
 const videoPart = (embeddings: unknown): Prompt =>
@@ -310,6 +311,26 @@ const WRONG: [what: string, prompt: Prompt | Record<string, unknown>, message: R
     "an item of another grid",
     { ...own, visionItems: [{ embeddings: float(2, HIDDEN) }] },
     new RegExp(`^visionItems\\[0\\]\\.embeddings \\(f, h\\): expected ${tokens} x 64 .*f = 2`),
+  ],
+  [
+    "an item that lies otherwise than its tokens",
+    { ...own, visionItems: [{ pixelValues: own.pixelValues, gridThw: turned(own.imageGridThw[0]) }] },
+    /^visionItems\[0\]\.gridThw is \d+ x \d+ x \d+, expected \d+ x \d+ x \d+, the grid of its tokens/,
+  ],
+  [
+    "an item without a grid",
+    { ...own, visionItems: [{ pixelValues: own.pixelValues }] },
+    /^visionItems\[0\]\.gridThw is undefined, expected /,
+  ],
+  [
+    "an item of nothing",
+    { ...own, visionItems: [null] },
+    /^visionItems\[0\] is null, expected an object with pixelValues or embeddings/,
+  ],
+  [
+    "an item without values",
+    { ...own, visionItems: [{ embeddings: undefined }] },
+    /^visionItems\[0\]\.embeddings is missing/,
   ],
   [
     "prompt embeddings of another width",

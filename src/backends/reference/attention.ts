@@ -10,8 +10,8 @@ const attentionVarlen: Kernel<"attention_varlen"> = (
 ) => {
   const bounds = cuSeqlens.toInt32();
   for (let run = 0; run + 1 < bounds.length; run++) {
-    const first = bounds[run] as number;
     const end = checkedIndex("attention_varlen", "cuSeqlens", bounds[run + 1], q.rows + 1);
+    const first = checkedIndex("attention_varlen", "cuSeqlens", bounds[run], end + 1);
     const count = end - first;
     for (let head = 0; head < numHeads; head++) {
       const column = head * headDim;
@@ -43,8 +43,8 @@ const attentionPaged: Kernel<"attention_paged"> = (
   const group = numHeads / numKvHeads;
   const query = new Float32Array(headDim);
   for (let sequence = 0; sequence < lengths.length; sequence++) {
-    const first = bounds[sequence] as number;
     const end = checkedIndex("attention_paged", "cuSeqlens", bounds[sequence + 1], q.rows + 1);
+    const first = checkedIndex("attention_paged", "cuSeqlens", bounds[sequence], end + 1);
     const length = lengths[sequence] as number;
     if (end - first === 0) continue;
     checkedIndex("attention_paged", "the query count of a context", end - first, length + 1);
