@@ -189,8 +189,9 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
 }
 
 void Executable::find_index_checks(Layout& layout, const std::vector<bool>& on_host) const {
-  // Layers share their index inputs: each is looked through once for each kind of use.
-  std::set<std::tuple<program::Op, std::vector<uint32_t>, int64_t, int64_t>> seen;
+  // Layers share their index inputs: each is looked through once for each kind of use, which operands and attributes
+  // bound.
+  std::set<std::tuple<program::Op, std::vector<uint32_t>, std::vector<int64_t>, std::vector<uint32_t>>> seen;
   for (uint32_t i = 0; i < layout.calls.size(); i++) {
     const Call& call = layout.calls[i];
     if (!find_op(call.op)->check_indices) continue;
@@ -199,8 +200,9 @@ void Executable::find_index_checks(Layout& layout, const std::vector<bool>& on_h
       if (const uint32_t buffer = program_.tensors[tensor].buffer;
           on_host[buffer] && program_.buffers[buffer].kind == BufferKind::input)
         tensors.push_back(tensor);
-    const int64_t rows = call.in[0].rows, last = call.in[call.in.size() > 3 ? 3 : 1].rows;
-    if (!tensors.empty() && seen.insert({call.op, tensors, rows, last}).second)
+    std::vector<int64_t> sizes;
+    for (const Operand& operand : call.in) sizes.insert(sizes.end(), {operand.rows, operand.cols});
+    if (!tensors.empty() && seen.insert({call.op, tensors, sizes, program_.instructions[i].attrs}).second)
       layout.index_checks.push_back(i);
   }
 }

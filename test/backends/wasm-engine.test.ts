@@ -87,6 +87,25 @@ test("index operands that lead outside are refused by name, and the engine stays
   engine.dispose();
 });
 
+test("attention over no run at all, not even of its first bound, does nothing", async () => {
+  const engine = await wasmBackend.open();
+  const program = programOf((builder) => {
+    const q = builder.input("q", [builder.symbol("tokens"), 8], "f32");
+    const cuSeqlens = builder.input("cuSeqlens", [builder.symbol("bounds")], "i32");
+    return {
+      y: builder.attention_varlen({ q, k: q, v: q, cuSeqlens }, { numHeads: 2, headDim: 4, scale: 1 }),
+    };
+  });
+  const executable = engine.load(program, new Map());
+  for (const tokens of [3, 0]) {
+    const y = engine.allocate("f32", tokens, 8);
+    const buffers = { q: wave(tokens * 8), cuSeqlens: new Int32Array(), y };
+    await engine.run(executable, { symbols: { tokens, bounds: 0 }, buffers });
+    assert.equal(await engine.read(y), new Float32Array(tokens * 8));
+  }
+  engine.dispose();
+});
+
 test("impossible sizes are OUT_OF_MEMORY or INPUT_INVALID, and nothing stays allocated", async () => {
   const engine = await wasmBackend.open();
   for (const [rows, cols] of [

@@ -9,6 +9,7 @@ import { uploadWeight } from "../../src/backends/wasm/upload.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
+import type { Value } from "../../src/graph/graph.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
 import type { ProgramBuffer } from "../../src/program/program.ts";
@@ -115,6 +116,28 @@ test("a fault is its executable's own", async () => {
   assert.ok(kernels.glimt_plan(unbound, 1) > 0);
   assert.is(kernels.glimt_start(unbound, arena.pointer), 0);
   assert.equal([large, unbound, unused].map(codeOf), [FAULT.dimension, FAULT.tooSmall, 0]);
+});
+
+test("an arena whose bytes 64 bits can not count is larger than any memory, not small", async () => {
+  const kernels = await chosenKernels();
+  const memory = new WasmMemory(kernels);
+  const size = 2 ** 30;
+  // Four temporaries of 2^62 bytes.
+  const program = programOf((builder) => {
+    const x = builder.input("x", [builder.symbol("tokens"), 1], "f32");
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((name) =>
+      builder.linear({ x, w: builder.weight(name, [size, 1]) }),
+    ) as [Value, Value, Value, Value];
+    const rows = builder.input("rows", [1], "i32");
+    const sum = builder.add({ a: builder.add({ a, b }), b: builder.add({ a: c, b: d }) });
+    return { y: builder.gather_rows({ x: sum, rows }) };
+  });
+  const bytes = encodeProgram(program);
+  const block = memory.allocateBlock(24 + bytes.length, "test");
+  memory.bytes(block).set(bytes, 24);
+  const executable = kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer) >>> 0;
+  kernels.glimt_set_symbol(executable, 0, size);
+  assert.ok(kernels.glimt_plan(executable, 1) >= 2 ** 64);
 });
 
 const SLICED: readonly [

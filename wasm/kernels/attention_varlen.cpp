@@ -13,9 +13,10 @@ uint32_t blocksOf(uint32_t rows) { return (rows + kQueryRows - 1) / kQueryRows; 
 Work work(const Call& call) {
   const Attrs& attrs = call.attrs<Attrs>();
   const int32_t* offsets = call.in[in_cuSeqlens].ints();
-  uint32_t runs = call.in[in_cuSeqlens].length() - 1, parts = 0;
+  uint32_t bounds = call.in[in_cuSeqlens].length(), parts = 0;
   double pairs = 0;
-  for (uint32_t i = 0; i < runs; i++) {
+  // No run at all may have no bounds either.
+  for (uint32_t i = 0; i + 1 < bounds; i++) {
     uint32_t rows = offsets[i + 1] - offsets[i];
     parts += blocksOf(rows) * attrs.numHeads;
     pairs += (double)rows * rows;

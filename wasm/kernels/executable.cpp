@@ -221,7 +221,7 @@ void release(Executable* executable) {
   free(executable);
 }
 
-bool plan(Executable& executable, uint32_t workers, uint64_t& arenaBytes) {
+bool plan(Executable& executable, uint32_t workers, double& arenaBytes) {
   if (!planSlots(executable) || !planOperands(executable)) return false;
   executable.workers = workers;
   connect(executable, nullptr);
@@ -233,8 +233,8 @@ bool plan(Executable& executable, uint32_t workers, uint64_t& arenaBytes) {
     most.shared = wanted.shared > most.shared ? wanted.shared : most.shared;
     most.own = wanted.own > most.own ? wanted.own : most.own;
   }
-  arenaBytes = aligned(most.shared) + workers * aligned(most.own);
-  for (uint32_t slot = 0; slot < executable.header->slotCount; slot++) arenaBytes += executable.slotBytes[slot];
+  arenaBytes = (double)aligned(most.shared) + (double)workers * (double)aligned(most.own);
+  for (uint32_t slot = 0; slot < executable.header->slotCount; slot++) arenaBytes += (double)executable.slotBytes[slot];
   return true;
 }
 

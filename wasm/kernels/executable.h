@@ -69,9 +69,9 @@ struct Executable {
 Executable* decode(const uint8_t* bytes, uint32_t length, Fault& fault);
 void release(Executable* executable);
 
-// From the symbols' values: shapes of all operands, and the bytes of arena a run needs whose parts `workers` share.
-// False with a fault.
-bool plan(Executable& executable, uint32_t workers, uint64_t& arenaBytes);
+// From the symbols' values: shapes of all operands, and the bytes of arena a run needs whose parts `workers` share, which
+// may be more than 64 bits hold. False with a fault.
+bool plan(Executable& executable, uint32_t workers, double& arenaBytes);
 // Gives temporaries their place, resolves every operand and checks it against the memory bound. False with a fault.
 bool start(Executable& executable, uint8_t* arena);
 

@@ -34,8 +34,8 @@ EMSCRIPTEN_KEEPALIVE const Fault* glimt_fault(const Executable* executable) { re
 
 // Bytes of arena the next run needs, whose parts `workers` share; -1 on a fault.
 EMSCRIPTEN_KEEPALIVE double glimt_plan(Executable* executable, uint32_t workers) {
-  uint64_t bytes = 0;
-  return plan(*executable, workers, bytes) ? (double)bytes : -1;
+  double bytes = 0;
+  return plan(*executable, workers, bytes) ? bytes : -1;
 }
 
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_start(Executable* executable, uint8_t* arena) {
