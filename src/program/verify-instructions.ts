@@ -8,11 +8,9 @@ import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "./progr
 
 /** The declarations were verified. @throws PROGRAM_INVALID naming the instruction and what is wrong with it. */
 export function verifyInstructions(program: Program): void {
-  /** By slot: the buffer that was written to it last. */
-  const tenants = new Array<number | undefined>(program.slotCount);
+  const memory: Memory = { tenants: new Array<number | undefined>(program.slotCount), given: new Set() };
   program.instructions.forEach((instruction, index) => {
-    const complaint =
-      operandComplaint(program, instruction) ?? memoryComplaint(program, instruction, tenants);
+    const complaint = operandComplaint(program, instruction) ?? memoryComplaint(program, instruction, memory);
     if (complaint) {
       throw new GlimtError(
         "PROGRAM_INVALID",
@@ -20,6 +18,18 @@ export function verifyInstructions(program: Program): void {
       );
     }
   });
+  const missing = program.buffers.find(({ kind }, index) => kind === "output" && !memory.given.has(index));
+  if (missing) {
+    throw new GlimtError("PROGRAM_INVALID", `${program.name}: output "${missing.name}" is never written.`);
+  }
+}
+
+/** What was written so far. */
+interface Memory {
+  /** By slot: the buffer that was written to it last. */
+  readonly tenants: (number | undefined)[];
+  /** Output buffers. */
+  readonly given: Set<number>;
 }
 
 function operandComplaint(program: Program, { op, inputs, outputs, attrs }: Instruction): string | null {
@@ -82,11 +92,11 @@ function listSpecs({ inputs, outputs, attrs }: OpDefinition) {
   };
 }
 
-/** Outputs overwrite nothing that is still needed, and temporaries are read while they own their slot. */
+/** Outputs overwrite nothing that is still needed; temporaries are read while they own their slot, results once they are there. */
 function memoryComplaint(
   program: Program,
   { op, inputs, outputs }: Instruction,
-  tenants: (number | undefined)[],
+  { tenants, given }: Memory,
 ): string | null {
   const { alias = {}, inPlace = {}, ...definition }: OpDefinition = OPS[op];
   const { tensor, buffer } = lookUp(program);
@@ -95,6 +105,9 @@ function memoryComplaint(
     const { kind, name, slot } = buffer(index);
     if (kind === "temporary" && tenants[slot] !== tensor(index).buffer) {
       return `${inputNames[position]} reads "${name}", whose memory holds another value by now, or none.`;
+    }
+    if (kind === "output" && !given.has(tensor(index).buffer)) {
+      return `${inputNames[position]} reads output "${name}" before it is written.`;
     }
   }
   const written = new Set<number>();
@@ -122,6 +135,7 @@ function memoryComplaint(
   for (const index of outputs) {
     const { kind, slot } = buffer(index);
     if (kind === "temporary") tenants[slot] = tensor(index).buffer;
+    if (kind === "output") given.add(tensor(index).buffer);
   }
   return null;
 }

@@ -135,6 +135,22 @@ const REFUSED: readonly [name: string, program: () => Program, change: Change, m
     whole({ instructions: linears().instructions.slice(1) }),
     /or none/,
   ],
+  [
+    "a result that nobody writes",
+    linears,
+    whole({ instructions: linears().instructions.slice(0, -1) }),
+    /output "y" is never written/,
+  ],
+  [
+    "a result that is read before it is there",
+    linears,
+    (program) => {
+      const y = program.instructions.at(-1)?.outputs[0] as number;
+      const w = program.instructions[0]?.inputs[1] as number;
+      return instruction(0, { inputs: [y, w] })(program);
+    },
+    /x reads output "y" before it is written/,
+  ],
   ["columns behind the row's end", slices, operand(0, 0, { colOffset: 9 }), /outside input "x"/],
   ["rows further apart than the buffer's", slices, operand(0, 0, { rowStride: 17 }), /outside input "x"/],
   ["more rows than the buffer", slices, buffer("x", { rows: { ...tokens, den: 2 } }), /outside input "x"/],
