@@ -77,13 +77,14 @@ export class Decoder {
   }
 
   /**
-   * Runs one step: new tokens of any number of sequences, each sequence once. A slice whose pages do not fit memory
-   * fails alone; where the run itself runs out of it, halves of its slices are tried, down to one by one.
+   * Runs one step: new tokens, at least one each, of any number of sequences, each sequence once. A slice whose pages do
+   * not fit memory fails alone; where the run itself runs out of it, halves of its slices are tried, down to one by one.
    *
    * @returns a result a slice. @throws what a run throws, but for OUT_OF_MEMORY; whether a sequence has grown is open
    * then.
    */
   async forward(slices: readonly SequenceSlice[], options: RunOptions = {}): Promise<SliceResult[]> {
+    checkSlices(slices);
     const results = new Map<SequenceSlice, SliceResult>();
     const reserved = slices.filter((slice) => {
       const error = outOfMemory(() => slice.sequence.reserve(slice.inputIds.length));
@@ -223,6 +224,15 @@ export class Decoder {
     this.release();
     this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
     return this.#logits;
+  }
+}
+
+/** Both would answer one sequence with another's rows. */
+function checkSlices(slices: readonly SequenceSlice[]): void {
+  if (slices.some(({ inputIds }) => inputIds.length === 0))
+    throw new Error("A step has a slice of no tokens.");
+  if (new Set(slices.map(({ sequence }) => sequence)).size < slices.length) {
+    throw new Error("A step has two slices of one sequence.");
   }
 }
 

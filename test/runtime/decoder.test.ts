@@ -136,6 +136,23 @@ test("each sequence is sampled by its own settings", async () => {
   engine.dispose();
 });
 
+test("a slice of nothing, and two slices of one sequence, are refused before anything is taken", async () => {
+  const { decoder, pool, engine } = await open();
+  const [first, second] = [prompt(pool, 3), prompt(pool, 2)];
+  for (const [slices, message] of [
+    [[first, { ...second, inputIds: [], positionIds: textPositions(0, 0, 0) }], /no tokens/],
+    [[first, { ...second, sequence: first.sequence }], /two slices of one sequence/],
+  ] as const) {
+    const error = await decoder.forward(slices).then(
+      () => assert.unreachable(),
+      (error) => error,
+    );
+    assert.match(error.message, message);
+    assert.is(pool.numPages, 0);
+  }
+  engine.dispose();
+});
+
 test("what stays from step to step is bound once, and anew when the cache or the logits have moved", async () => {
   const { decoder, pool, engine, encoder } = await openSeeded(createReferenceBackend("f32"));
   const bound: string[][] = [];
