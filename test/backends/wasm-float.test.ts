@@ -34,6 +34,7 @@ for (const dtype of ["bf16", "f16"] as const) {
       formatCode("f32"),
       from.pointer,
       formatCode(dtype),
+      1,
       patterns.length,
     );
     const found = memory.elements("f32", to, 0, patterns.length);
@@ -54,6 +55,7 @@ for (const dtype of ["bf16", "f16"] as const) {
       formatCode(dtype),
       from.pointer,
       formatCode("f32"),
+      1,
       values.length,
     );
     const expected = fromFloat32(dtype, values);

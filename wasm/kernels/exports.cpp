@@ -54,8 +54,8 @@ EMSCRIPTEN_KEEPALIVE uint32_t glimt_pack_rows(void* tiles, DType dtype, uint32_t
 }
 
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_convert(void* out, DType dtype, const void* source, DType sourceDType,
-                                            uint32_t count) {
-  return convertElements(out, dtype, source, sourceDType, count);
+                                            uint32_t rows, uint32_t cols) {
+  return convertRows(out, dtype, source, sourceDType, rows, cols);
 }
 
 }

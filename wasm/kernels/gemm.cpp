@@ -83,14 +83,8 @@ void tileStart(const Product& p, uint32_t tileRow, float* start) {
 void multiplySlice(const Product& p, uint32_t firstRow, uint32_t rows, uint32_t k0, uint32_t depth, float* panels,
                    float* widened) {
   packPanels(p.x, firstRow, rows, k0, depth, panels);
-  size_t elementSize = elementBytes(p.w.dtype);
   for (uint32_t tileRow = p.firstRow / kTile * kTile; tileRow < p.lastRow; tileRow += kTile) {
-    size_t offset = ((size_t)(tileRow / kTile) * p.w.cols + k0) * kTile;
-    const float* w = (const float*)(p.w.data + offset * elementSize);
-    if (p.w.dtype != DType::f32) {
-      widen(w, p.w.dtype, (size_t)depth * kTile, widened);
-      w = widened;
-    }
+    const float* w = widenTile(p.w, tileRow, k0, depth, widened);
     alignas(16) float start[kTile];
     if (k0 == 0) tileStart(p, tileRow, start);
     uint32_t low = p.firstRow > tileRow ? p.firstRow - tileRow : 0;

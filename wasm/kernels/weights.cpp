@@ -74,7 +74,8 @@ uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, D
   return bad;
 }
 
-uint32_t convertElements(void* out, DType dtype, const void* source, DType sourceDType, size_t count) {
+uint32_t convertRows(void* out, DType dtype, const void* source, DType sourceDType, uint32_t rows, uint32_t cols) {
+  size_t count = (size_t)rows * cols;
   uint32_t bad = 0;
   for (size_t i = 0; i < count; i++) bad += writeElement(out, dtype, i, loadFloat(sourceDType, source, i));
   return bad;

@@ -33,7 +33,14 @@ export interface KernelExports {
     firstRow: number,
     count: number,
   ): number;
-  glimt_convert(out: Pointer, dtype: number, source: Pointer, sourceDType: number, count: number): number;
+  glimt_convert(
+    out: Pointer,
+    dtype: number,
+    source: Pointer,
+    sourceDType: number,
+    rows: number,
+    cols: number,
+  ): number;
   /** What the machine can do: 96 floating-point operations an iteration, and one pass over memory. */
   glimt_peak_arithmetic(iterations: number, factor: number, term: number): number;
   glimt_peak_read(memory: Pointer, bytes: number): number;

@@ -41,7 +41,7 @@ async function readInPlace(
 ): Promise<number> {
   await source.readRows(0, source.rows, memory.bytes(tensor));
   const code = formatCode(tensor.dtype);
-  return kernels.glimt_convert(tensor.pointer, code, tensor.pointer, code, source.rows * source.cols);
+  return kernels.glimt_convert(tensor.pointer, code, tensor.pointer, code, source.rows, source.cols);
 }
 
 async function readStaged(
@@ -71,7 +71,7 @@ async function readStaged(
         bad += kernels.glimt_pack_rows(tensor.pointer, to, cols, staging.pointer, from, first, count);
       } else {
         const place = tensor.pointer + storageBytes(tensor.dtype, first, cols);
-        bad += kernels.glimt_convert(place, to, staging.pointer, from, count * cols);
+        bad += kernels.glimt_convert(place, to, staging.pointer, from, count, cols);
       }
     }
     return bad;
