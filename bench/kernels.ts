@@ -1,6 +1,6 @@
 /** What the kernel benchmarks share: programs of one op, deterministic data, timing against measured ceilings. */
 import { Bench } from "tinybench";
-import type { Binding, DeviceTensor, Engine, Executable } from "../src/backends/backend.ts";
+import type { Binding, DeviceTensor, DeviceWeight, Engine, Executable } from "../src/backends/backend.ts";
 import { wasmBackend } from "../src/backends/wasm/backend.ts";
 import { instantiateKernels } from "../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../src/backends/wasm/variants.ts";
@@ -47,7 +47,7 @@ export async function oneOp(
     weightLayout: wasmBackend.weightLayout,
   });
   const layouts = weightLayouts(program);
-  const stored = new Map<string, DeviceTensor>();
+  const stored = new Map<string, DeviceWeight>();
   for (const spec of program.weights) {
     const layout = layouts.get(spec.name) ?? "plain";
     stored.set(spec.name, await engine.uploadWeight(weightRows(spec, weights[spec.name] ?? []), layout));

@@ -6,7 +6,7 @@ import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { ChooseLayout } from "../program/weights.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, HostArray } from "../tensor/dtype.ts";
-import type { StorageFormat, WeightFormat, WeightLayout } from "../tensor/storage.ts";
+import type { WeightFormat, WeightLayout } from "../tensor/storage.ts";
 
 export type BackendName = "reference" | "wasm" | "cuda";
 
@@ -42,10 +42,17 @@ export interface Backend {
 /** What programs are compiled for: nothing of it needs an open engine. */
 export type CompileTarget = Pick<Backend, "activationDType" | "supports" | "weightLayout">;
 
-/** Memory on a device: a matrix [rows, cols]. */
+/** Memory on a device: a matrix [rows, cols], row by row, whose elements can be reached. */
 export interface DeviceTensor {
-  readonly dtype: StorageFormat;
-  /** Whatever is no weight is plain. */
+  readonly dtype: DType;
+  readonly rows: number;
+  readonly cols: number;
+  readonly bytes: number;
+}
+
+/** A weight on a device: a matrix [rows, cols] as kernels read it. Programs are loaded with it. */
+export interface DeviceWeight {
+  readonly format: WeightFormat;
   readonly layout: WeightLayout;
   readonly rows: number;
   readonly cols: number;
@@ -110,7 +117,7 @@ export interface Engine {
   readonly freeBytes?: number;
   /** A zeroed tensor. @throws OUT_OF_MEMORY */
   allocate(dtype: DType, rows: number, cols: number): DeviceTensor;
-  free(tensor: DeviceTensor): void;
+  free(memory: DeviceTensor | DeviceWeight): void;
   /** @param data elements of the tensor's dtype, or float32 for bf16 and f16, which are rounded. @throws INPUT_INVALID */
   write(tensor: DeviceTensor, firstRow: number, data: HostArray): void;
   /** A copy of rows [firstRow, firstRow + rows). */
@@ -124,9 +131,9 @@ export interface Engine {
    * Stores a weight as `source.spec.dtype` in the layout that programs read it in.
    * @throws OUT_OF_MEMORY; INPUT_INVALID for a layout that the engine lacks.
    */
-  uploadWeight(source: WeightRows, layout: WeightLayout): Promise<DeviceTensor>;
+  uploadWeight(source: WeightRows, layout: WeightLayout): Promise<DeviceWeight>;
   /** @throws PROGRAM_INVALID when a weight is missing or of another shape or layout, BACKEND_UNAVAILABLE for an op it lacks. */
-  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable;
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceWeight>): Executable;
   /**
    * What later runs start from, in place of what was bound before; a run's own bindings override it by name. The
    * tensors must be alive in the runs that use them: DISPOSED otherwise.

@@ -1,5 +1,5 @@
 /** Runs one conformance case on an engine. */
-import type { Backend, Binding, DeviceTensor, Engine, WeightRows } from "../backends/backend.ts";
+import type { Backend, Binding, DeviceWeight, Engine, WeightRows } from "../backends/backend.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Program, ProgramBuffer } from "../program/program.ts";
@@ -56,7 +56,7 @@ export async function runCase(
     return await takeResults(guarded);
   } finally {
     for (const { binding } of guarded.values()) engine.free(binding.tensor);
-    for (const tensor of weights.values()) engine.free(tensor);
+    for (const weight of weights.values()) engine.free(weight);
   }
 }
 
@@ -102,8 +102,8 @@ async function uploadWeights(
   engine: Engine,
   program: Program,
   test: OpCase,
-): Promise<Map<string, DeviceTensor>> {
-  const weights = new Map<string, DeviceTensor>();
+): Promise<Map<string, DeviceWeight>> {
+  const weights = new Map<string, DeviceWeight>();
   const layouts = weightLayouts(program);
   for (const spec of program.weights) {
     const size = spec.shape.reduce((product, dim) => product * dim, 1);

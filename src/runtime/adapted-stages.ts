@@ -1,5 +1,5 @@
 /** The stages of a model with a set of adapters: programs of their own, the model's weights, and the adapters'. */
-import type { DeviceTensor } from "../backends/backend.ts";
+import type { DeviceWeight } from "../backends/backend.ts";
 import { type Adapter, adapterRows } from "../checkpoint/adapter.ts";
 import { compileGraph, DEFAULT_PASSES } from "../compiler/compile.ts";
 import { type ActiveAdapter, applyAdapters } from "../compiler/passes/apply-adapters.ts";
@@ -20,7 +20,7 @@ export interface AdaptedStages extends StageRunners {
 }
 
 interface Held {
-  readonly tensor: DeviceTensor;
+  readonly weight: DeviceWeight;
   users: number;
 }
 
@@ -77,8 +77,8 @@ export class AdaptedStagesOpener {
 
   async #upload(program: VerifiedProgram, spec: WeightSpec, adapter: Adapter): Promise<Held> {
     const layout = weightLayouts(program).get(spec.name) ?? "plain";
-    const tensor = await this.#stages.engine.uploadWeight(adapterRows(adapter, spec), layout);
-    const held = { tensor, users: 0 };
+    const weight = await this.#stages.engine.uploadWeight(adapterRows(adapter, spec), layout);
+    const held = { weight, users: 0 };
     this.#held.set(spec.name, held);
     return held;
   }
@@ -88,14 +88,14 @@ export class AdaptedStagesOpener {
       const held = this.#held.get(name);
       if (!held || --held.users > 0) continue;
       this.#held.delete(name);
-      this.#stages.engine.free(held.tensor);
+      this.#stages.engine.free(held.weight);
     }
   }
 
-  #weights(): ReadonlyMap<string, DeviceTensor> {
+  #weights(): ReadonlyMap<string, DeviceWeight> {
     return new Map([
       ...this.#stages.weights,
-      ...[...this.#held].map(([name, { tensor }]) => [name, tensor] as const),
+      ...[...this.#held].map(([name, { weight }]) => [name, weight] as const),
     ]);
   }
 }

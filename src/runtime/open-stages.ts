@@ -1,5 +1,5 @@
 /** The stages of a model on a device: programs loaded, weights uploaded, an empty KV pool. */
-import type { Backend, DeviceTensor, Engine, EngineOptions, WeightRows } from "../backends/backend.ts";
+import type { Backend, DeviceWeight, Engine, EngineOptions, WeightRows } from "../backends/backend.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
@@ -12,7 +12,7 @@ import { openRunners, type SharedMemory, type StageRunners } from "./stage-runne
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
   /** The model's weights on the device, by the names its programs bind them with. */
-  readonly weights: ReadonlyMap<string, DeviceTensor>;
+  readonly weights: ReadonlyMap<string, DeviceWeight>;
   /** Bytes of the weights as they were read. */
   readonly loadedBytes: number;
 }
@@ -76,9 +76,9 @@ async function uploadWeights(
   programs: readonly VerifiedProgram[],
   rows: readonly WeightRows[],
   report: (progress: Pick<LoadProgress, "loadedBytes" | "weight">) => void,
-): Promise<Map<string, DeviceTensor>> {
+): Promise<Map<string, DeviceWeight>> {
   const layouts = weightLayouts(...programs);
-  const uploaded = new Map<string, DeviceTensor>();
+  const uploaded = new Map<string, DeviceWeight>();
   let loadedBytes = 0;
   report({ loadedBytes });
   for (const weight of rows) {

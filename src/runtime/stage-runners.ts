@@ -1,5 +1,5 @@
 /** What runs the program of each stage. */
-import type { DeviceTensor, Engine, Executable } from "../backends/backend.ts";
+import type { DeviceWeight, Engine, Executable } from "../backends/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { StageName } from "../models/stages.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
@@ -43,7 +43,7 @@ const RUNNERS: Readonly<
 /** Loads the programs of these stages. @returns their runners: all, where the stages are all of a model. */
 export function openRunners(
   stages: readonly Pick<CompiledStage, "name" | "program">[],
-  weights: ReadonlyMap<string, DeviceTensor>,
+  weights: ReadonlyMap<string, DeviceWeight>,
   shared: SharedMemory,
 ): Partial<StageRunners> {
   const opened = stages.map(({ name, program }) =>

@@ -1,5 +1,5 @@
 /** Small programs that the tests of the WebAssembly backend run. */
-import type { DeviceTensor, Engine } from "../../src/backends/backend.ts";
+import type { DeviceWeight, Engine } from "../../src/backends/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { instantiateKernels, type KernelExports } from "../../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../../src/backends/wasm/variants.ts";
@@ -57,8 +57,8 @@ export async function uploadAll(
   engine: Pick<Engine, "uploadWeight">,
   program: VerifiedProgram,
   values: (name: string, size: number) => ArrayLike<number>,
-): Promise<Map<string, DeviceTensor>> {
-  const weights = new Map<string, DeviceTensor>();
+): Promise<Map<string, DeviceWeight>> {
+  const weights = new Map<string, DeviceWeight>();
   const layouts = weightLayouts(program);
   for (const spec of program.weights) {
     const layout = layouts.get(spec.name) ?? "plain";

@@ -1,5 +1,5 @@
 /** A program that keeps the emulator busy for seconds, for what happens while something runs. */
-import type { DeviceTensor, Engine, Executable } from "../../src/backends/backend.ts";
+import type { DeviceTensor, DeviceWeight, Engine, Executable } from "../../src/backends/backend.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
@@ -35,7 +35,7 @@ export function identity(): Float32Array {
 export interface LongRun {
   readonly executable: Executable;
   readonly y: DeviceTensor;
-  readonly w: DeviceTensor;
+  readonly w: DeviceWeight;
   readonly x: Float32Array;
   run(rows: number, options?: Parameters<Engine["run"]>[2]): Promise<void>;
 }

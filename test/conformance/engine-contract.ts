@@ -5,6 +5,7 @@ import type {
   Backend,
   Binding,
   DeviceTensor,
+  DeviceWeight,
   Engine,
   Executable,
   WeightRows,
@@ -65,7 +66,7 @@ const HALF_WAY = Float32Array.of(
 
 interface Sample {
   readonly engine: Engine;
-  readonly weights: Map<string, DeviceTensor>;
+  readonly weights: Map<string, DeviceWeight>;
   readonly executable: Executable;
   readonly y: DeviceTensor;
 }
@@ -73,7 +74,7 @@ interface Sample {
 async function openSample(backend: Backend, stored: WeightDType, published: WeightDType): Promise<Sample> {
   const engine = await backend.open();
   const program = sampleProgram(backend, stored);
-  const weights = new Map<string, DeviceTensor>();
+  const weights = new Map<string, DeviceWeight>();
   const layouts = weightLayouts(program);
   for (const spec of program.weights) {
     const layout = layouts.get(spec.name) as WeightLayout;
@@ -473,6 +474,35 @@ export function engineContract(test: Test, backend: Backend): void {
     );
     const swapped = verifyProgram({ ...program, buffers });
     await rejects(() => engine.load(swapped, weights), "PROGRAM_INVALID", /"identity" lies in/);
+  });
+
+  contract("a weight is no tensor, whatever JavaScript takes it for", async (sample) => {
+    const { engine, executable, weights, y } = sample;
+    for (const weight of weights.values()) {
+      const strange = weight as unknown as DeviceTensor;
+      const row = { tensor: strange, firstRow: 0, rows: 1 };
+      for (const action of [
+        () => engine.read(strange, 0, 1),
+        () => engine.write(strange, 0, new Float32Array(3)),
+        () => engine.copy(y, 0, row),
+        () => engine.copy(strange, 0, { tensor: y, firstRow: 0, rows: 1 }),
+        () => engine.bind(executable, { x: strange }),
+        () => run(sample, { x: row }),
+      ]) {
+        await rejects(action, "INPUT_INVALID", /weight f32\[\d, 3\]/);
+      }
+    }
+    await run(sample);
+    assert.equal(await engine.read(y), EXPECTED);
+  });
+
+  contract("a freed weight is not loaded and not freed again", async ({ engine, weights }) => {
+    const before = engine.liveBytes;
+    const table = weights.get("table") as DeviceWeight;
+    engine.free(table);
+    assert.is(engine.liveBytes, before - table.bytes);
+    await rejects(() => engine.free(table), "DISPOSED", /weight/);
+    await rejects(() => engine.load(sampleProgram(backend, "f32"), weights), "DISPOSED", /weight/);
   });
 
   contract("an aborted run says so, and the next one works", async (sample) => {

@@ -4,12 +4,13 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { encodeProgram } from "../../program/encoding.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
-import { formatCode, type WeightLayout } from "../../tensor/storage.ts";
+import { formatCode, type StorageFormat, type WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
   Binding,
   DeviceRows,
   DeviceTensor,
+  DeviceWeight,
   Engine,
   Executable,
   Residents,
@@ -28,10 +29,11 @@ import type {
   ExecutableHandle,
   NativeBinding,
   RunStatistics,
+  TensorHandle,
 } from "./addon.ts";
 import { native, nativeLater } from "./errors.ts";
-import { CudaTensor, ownedTensor } from "./tensor.ts";
-import { fillTensor } from "./upload.ts";
+import { CudaTensor, CudaWeight, ownedMemory, ownedTensor } from "./tensor.ts";
+import { fillWeight } from "./upload.ts";
 
 const PROGRESS_INTERVAL_MS = 50;
 /** Flag of the addon's run: what ran before with the same symbols and device rows is replayed as a captured graph. */
@@ -93,12 +95,11 @@ export class CudaEngine implements Engine {
 
   allocate(dtype: DType, rows: number, cols: number): CudaTensor {
     const engine = this.#alive();
-    const handle = native(() => this.#addon.allocate(engine, formatCode(dtype), rows, cols));
-    return new CudaTensor(dtype, rows, cols, handle, engine);
+    return new CudaTensor(dtype, rows, cols, this.#allocate(engine, dtype, rows, cols), engine);
   }
 
-  free(tensor: DeviceTensor): void {
-    const owned = ownedTensor(tensor, this.#alive());
+  free(memory: DeviceTensor | DeviceWeight): void {
+    const owned = ownedMemory(memory, this.#alive());
     native(() => this.#addon.free(owned.handle));
     owned.markFreed();
   }
@@ -137,25 +138,28 @@ export class CudaEngine implements Engine {
     native(() => this.#addon.copy(target.handle, firstRow, source.handle, from.firstRow, from.rows));
   }
 
-  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<CudaTensor> {
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<CudaWeight> {
     requirePlain(this.backend, layout);
-    const tensor = this.allocate(source.spec.dtype, source.rows, source.cols);
+    const engine = this.#alive();
+    const { spec, rows, cols } = source;
+    const handle = this.#allocate(engine, spec.dtype, rows, cols);
+    const weight = new CudaWeight(spec.dtype, rows, cols, handle, engine);
     try {
-      await fillTensor(this.#addon, source, tensor);
+      await fillWeight(this.#addon, source, weight);
       this.#alive();
-      return tensor;
+      return weight;
     } catch (error) {
-      if (this.#handle) this.free(tensor);
+      if (this.#handle) this.free(weight);
       throw error;
     }
   }
 
-  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceWeight>): Executable {
     const engine = this.#alive();
     checkSupport(program, this.backend);
     checkWeightLayouts(this.backend, program);
-    const bound = bindWeights(program, weights).flatMap((tensor, index) =>
-      tensor ? [[program.buffers[index]?.name ?? "", ownedTensor(tensor, engine).handle] as const] : [],
+    const bound = bindWeights(program, weights).flatMap((weight, index) =>
+      weight ? [[program.buffers[index]?.name ?? "", ownedMemory(weight, engine).handle] as const] : [],
     );
     const handle = native(() => this.#addon.load(engine, encodeProgram(program), bound));
     return new CudaExecutable(program, handle, this);
@@ -203,6 +207,10 @@ export class CudaEngine implements Engine {
   dispose(): void {
     if (this.#handle) this.#addon.closeEngine(this.#handle);
     this.#handle = null;
+  }
+
+  #allocate(engine: EngineHandle, format: StorageFormat, rows: number, cols: number): TensorHandle {
+    return native(() => this.#addon.allocate(engine, formatCode(format), rows, cols));
   }
 
   #own(executable: Executable): CudaExecutable {

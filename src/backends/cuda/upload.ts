@@ -4,19 +4,19 @@ import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
 import type { CudaAddon } from "./addon.ts";
 import { nativeLater } from "./errors.ts";
-import type { CudaTensor } from "./tensor.ts";
+import type { CudaWeight } from "./tensor.ts";
 
 /** Bytes of a piece: large enough for sequential reads and full bus speed, small beside any model. */
 const PIECE_BYTES = 8 << 20;
 
 /** Host memory is two pieces. @throws WEIGHTS_INVALID when a value is NaN or infinite as stored. */
-export async function fillTensor(addon: CudaAddon, source: WeightRows, tensor: CudaTensor): Promise<void> {
-  const bad = await sendRows(addon, source, tensor);
+export async function fillWeight(addon: CudaAddon, source: WeightRows, weight: CudaWeight): Promise<void> {
+  const bad = await sendRows(addon, source, weight);
   if (bad > 0) throw await notFinite(source, bad);
 }
 
 /** Returns how many values are not finite. */
-async function sendRows(addon: CudaAddon, source: WeightRows, tensor: CudaTensor): Promise<number> {
+async function sendRows(addon: CudaAddon, source: WeightRows, weight: CudaWeight): Promise<number> {
   const { rows, cols } = source;
   const rowBytes = storageBytes(source.dtype, 1, cols);
   const pieceRows = Math.max(1, Math.min(rows, Math.floor(PIECE_BYTES / Math.max(1, rowBytes))));
@@ -31,10 +31,10 @@ async function sendRows(addon: CudaAddon, source: WeightRows, tensor: CudaTensor
       const piece = (pieces[turn] as Uint8Array).subarray(0, count * rowBytes);
       await source.readRows(first, count, piece);
       bad += await sent;
-      sent = nativeLater(() => addon.upload(tensor.handle, first, count, code, piece));
+      sent = nativeLater(() => addon.upload(weight.handle, first, count, code, piece));
     }
   } catch (error) {
-    // The piece that still travels must neither outlive the tensor nor end as an unhandled rejection.
+    // The piece that still travels must neither outlive the weight nor end as an unhandled rejection.
     await sent.catch(() => 0);
     throw error;
   }

@@ -11,6 +11,7 @@ import type {
   Backend,
   DeviceRows,
   DeviceTensor,
+  DeviceWeight,
   Engine,
   Executable,
   Residents,
@@ -26,9 +27,9 @@ import { asStored, isStorable } from "../host-arrays.ts";
 import { checkWeightLayouts, requirePlain } from "../weight-layouts.ts";
 import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
-import type { MatrixView } from "./matrix-view.ts";
-import { Memory, type ReferenceTensor } from "./memory.ts";
+import { Memory, type ReferenceTensor, type ReferenceWeight } from "./memory.ts";
 import { resolveOperands } from "./operands.ts";
+import type { RowsView } from "./rows-view.ts";
 import { readWeight } from "./weights.ts";
 
 /** Time between two looks at the event loop. */
@@ -39,10 +40,10 @@ class ReferenceExecutable implements Executable {
   /** Its engine's. */
   readonly memory: Memory;
   /** By buffer index; null for buffers that are no weight. */
-  readonly weights: readonly (ReferenceTensor | null)[];
+  readonly weights: readonly (ReferenceWeight | null)[];
   resident: Residents = {};
 
-  constructor(program: VerifiedProgram, memory: Memory, weights: readonly (ReferenceTensor | null)[]) {
+  constructor(program: VerifiedProgram, memory: Memory, weights: readonly (ReferenceWeight | null)[]) {
     this.program = program;
     this.memory = memory;
     this.weights = weights;
@@ -67,9 +68,9 @@ export class ReferenceEngine implements Engine {
     return this.#memory.allocate(dtype, rows, cols);
   }
 
-  free(tensor: DeviceTensor): void {
+  free(memory: DeviceTensor | DeviceWeight): void {
     this.#checkLive();
-    this.#memory.free(tensor);
+    this.#memory.free(memory);
   }
 
   write(tensor: DeviceTensor, firstRow: number, values: HostArray): void {
@@ -105,25 +106,26 @@ export class ReferenceEngine implements Engine {
     target.data.set(source.data.subarray(start, start + from.rows * source.cols), firstRow * target.cols);
   }
 
-  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<ReferenceTensor> {
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<ReferenceWeight> {
     requirePlain(this.backend, layout);
-    const tensor = this.allocate(source.spec.dtype, source.rows, source.cols);
+    this.#checkLive();
+    const weight = this.#memory.allocateWeight(source.spec.dtype, source.rows, source.cols);
     try {
-      await readWeight(source, tensor);
+      await readWeight(source, weight);
       this.#checkLive();
-      return tensor;
+      return weight;
     } catch (error) {
-      if (!this.#disposed) this.#memory.free(tensor);
+      if (!this.#disposed) this.#memory.free(weight);
       throw error;
     }
   }
 
-  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceWeight>): Executable {
     this.#checkLive();
     checkSupport(program, this.backend);
     const decoded = decodeProgram(encodeProgram(program));
     checkWeightLayouts(this.backend, decoded);
-    const bound = bindWeights(decoded, weights).map((tensor) => tensor && this.#memory.owned(tensor));
+    const bound = bindWeights(decoded, weights).map((weight) => weight && this.#memory.ownedWeight(weight));
     return new ReferenceExecutable(decoded, this.#memory, bound);
   }
 
@@ -154,10 +156,10 @@ export class ReferenceEngine implements Engine {
 
   async #interpret(
     instructions: readonly Instruction[],
-    operands: readonly MatrixView[],
+    operands: readonly RowsView[],
     { signal, onProgress }: RunOptions,
   ): Promise<void> {
-    const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as MatrixView);
+    const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as RowsView);
     let lastYield = performance.now();
     for (const [index, { op, inputs, outputs, attrs }] of instructions.entries()) {
       callKernel(KERNELS, op, pick(inputs), pick(outputs), attrs);

@@ -3,10 +3,16 @@ import { GlimtError } from "../../errors.ts";
 import type { AttrSpec, AttrValue } from "../../graph/op-definition.ts";
 import { type FusedOp, OPS, type OpName, type ViewOp } from "../../graph/ops.ts";
 import type { MatrixView } from "./matrix-view.ts";
+import type { RowsView } from "./rows-view.ts";
 
 type Op<N extends OpName> = (typeof OPS)[N];
 
-export type KernelInputs<N extends OpName> = { readonly [K in keyof Op<N>["inputs"]]: MatrixView };
+/** Weights are only read, in whatever format; the others are activations, states and indices. */
+type InputView<Spec> = Spec extends { kind: "matrix" | "rows" | "vector" | "table" } ? RowsView : MatrixView;
+
+export type KernelInputs<N extends OpName> = {
+  readonly [K in keyof Op<N>["inputs"]]: InputView<Op<N>["inputs"][K]>;
+};
 export type KernelOutputs<N extends OpName> = { readonly [K in keyof Op<N>["outputs"]]: MatrixView };
 export type KernelAttrs<N extends OpName> = {
   readonly [K in keyof Op<N>["attrs"]]: Op<N>["attrs"][K] extends AttrSpec
@@ -29,8 +35,8 @@ export type KernelTable = Kernels & { readonly [N in Exclude<OpName, ViewOp | Fu
 export function callKernel(
   table: Kernels,
   op: OpName,
-  inputs: readonly MatrixView[],
-  outputs: readonly MatrixView[],
+  inputs: readonly RowsView[],
+  outputs: readonly RowsView[],
   attrs: readonly number[],
 ): void {
   const named = (names: object, values: readonly unknown[]) =>

@@ -1,6 +1,7 @@
 /** y = x wᵀ (+ bias): one dot product an element, accumulated in float64. */
 import type { Kernel, Kernels } from "./kernel.ts";
 import type { MatrixView } from "./matrix-view.ts";
+import type { RowsView } from "./rows-view.ts";
 
 const linear: Kernel<"linear"> = ({ x, w }, { y }) => multiply(x, w, null, y);
 
@@ -10,7 +11,7 @@ const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) => multiply(x,
 /** Weight rows widened at a time, so that the sums of a row of x are stored side by side. */
 const BLOCK = 16;
 
-function multiply(x: MatrixView, w: MatrixView, bias: Float32Array | null, y: MatrixView): void {
+function multiply(x: MatrixView, w: RowsView, bias: Float32Array | null, y: MatrixView): void {
   const size = x.cols;
   const xs = x.toFloat32();
   const block = new Float32Array(BLOCK * size);

@@ -1,36 +1,21 @@
-/** What an instruction's operand is: a rectangle of some memory, read and written by rows. */
-import { narrow, widen } from "../../tensor/convert.ts";
+/** An operand whose elements an array holds: a kernel may write it too, and read integers. */
+import { narrow } from "../../tensor/convert.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { elementsOf } from "./elements.ts";
+import { RowsView } from "./rows-view.ts";
 
 /**
- * Element (r, c) is data[offset + r * rowStride + c]. Kernels read whole rows into scratch before they write
- * them, so an output may be the memory of an input of the same shape.
+ * Kernels read whole rows into scratch before they write them, so an output may be the memory of an input of the same
+ * shape.
  */
-export class MatrixView {
-  readonly dtype: DType;
-  readonly data: HostArray;
-  readonly rows: number;
-  readonly cols: number;
-  readonly offset: number;
-  readonly rowStride: number;
+export class MatrixView extends RowsView {
+  readonly #dtype: DType;
+  readonly #data: HostArray;
 
-  constructor(dtype: DType, data: HostArray, rows: number, cols: number, offset = 0, rowStride = cols) {
-    this.dtype = dtype;
-    this.data = data;
-    this.rows = rows;
-    this.cols = cols;
-    this.offset = offset;
-    this.rowStride = rowStride;
-  }
-
-  /** Copies a row, widened to float32, to `into[at..at + cols]`. */
-  readRow(row: number, into: Float32Array, at = 0): void {
-    this.readPart(row, 0, this.cols, into, at);
-  }
-
-  /** Copies columns [col, col + count) of a row. */
-  readPart(row: number, col: number, count: number, into: Float32Array, at = 0): void {
-    widen(this.dtype, this.data, this.offset + row * this.rowStride + col, count, into, at);
+  constructor(dtype: DType, data: HostArray, rows: number, cols: number, offset: number, rowStride: number) {
+    super(elementsOf(dtype, data), rows, cols, offset, rowStride);
+    this.#dtype = dtype;
+    this.#data = data;
   }
 
   /** Stores `cols` values from `values[from..]`, rounded to the view's dtype. */
@@ -39,15 +24,7 @@ export class MatrixView {
   }
 
   writePart(row: number, col: number, count: number, values: ArrayLike<number>, from = 0): void {
-    narrow(this.dtype, values, from, count, this.data, this.offset + row * this.rowStride + col);
-  }
-
-  /** All elements as contiguous float32 rows: a copy. Of a vector, its elements. */
-  toFloat32(): Float32Array {
-    const all = new Float32Array(this.rows * this.cols);
-    if (this.rowStride === this.cols) widen(this.dtype, this.data, this.offset, all.length, all, 0);
-    else for (let row = 0; row < this.rows; row++) this.readRow(row, all, row * this.cols);
-    return all;
+    narrow(this.#dtype, values, from, count, this.#data, this.offset + row * this.rowStride + col);
   }
 
   /** All elements of an i32 view. */
@@ -55,7 +32,7 @@ export class MatrixView {
     const all = new Int32Array(this.rows * this.cols);
     for (let row = 0; row < this.rows; row++) {
       const start = this.offset + row * this.rowStride;
-      all.set(this.data.subarray(start, start + this.cols), row * this.cols);
+      all.set(this.#data.subarray(start, start + this.cols), row * this.cols);
     }
     return all;
   }

@@ -1,14 +1,15 @@
-/** Device memory of the reference backend: host arrays in their storage dtype, with a count of live bytes. */
+/** Device memory of the reference backend: tensors as arrays of their dtype, weights as stored, with a count of live bytes. */
 import { GlimtError } from "../../errors.ts";
-import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
-import { storageBytes } from "../../tensor/storage.ts";
-import type { DeviceTensor } from "../backend.ts";
+import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { storageBytes, type WeightFormat } from "../../tensor/storage.ts";
+import type { DeviceTensor, DeviceWeight } from "../backend.ts";
+import { notOwned, notTensor } from "../not-owned.ts";
+import { OPEN_WEIGHT, type ReadElements, type StoredWeight, typedArray } from "./elements.ts";
 
 export class ReferenceTensor implements DeviceTensor {
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;
-  readonly layout = "plain";
   readonly bytes: number;
   readonly data: HostArray;
 
@@ -17,13 +18,32 @@ export class ReferenceTensor implements DeviceTensor {
     this.rows = rows;
     this.cols = cols;
     this.bytes = storageBytes(dtype, rows, cols);
-    this.data = allocateArray(dtype, rows * cols);
+    this.data = typedArray(dtype, allocateBytes(this.bytes));
   }
 }
 
-/** The tensors an engine owns, and the arena of a run while it lasts. */
+export class ReferenceWeight implements StoredWeight {
+  readonly format: WeightFormat;
+  readonly layout = "plain";
+  readonly rows: number;
+  readonly cols: number;
+  readonly bytes: number;
+  readonly stored: ArrayBuffer;
+  readonly read: ReadElements;
+
+  constructor(format: WeightFormat, rows: number, cols: number) {
+    this.format = format;
+    this.rows = rows;
+    this.cols = cols;
+    this.bytes = storageBytes(format, rows, cols);
+    this.stored = allocateBytes(this.bytes);
+    this.read = OPEN_WEIGHT[format](this);
+  }
+}
+
+/** The tensors and weights an engine owns, and the arena of a run while it lasts. */
 export class Memory {
-  readonly #tensors = new Set<DeviceTensor>();
+  readonly #owned = new Set<DeviceTensor | DeviceWeight>();
   #liveBytes = 0;
 
   get liveBytes(): number {
@@ -31,22 +51,29 @@ export class Memory {
   }
 
   allocate(dtype: DType, rows: number, cols: number): ReferenceTensor {
-    const tensor = new ReferenceTensor(dtype, rows, cols);
-    this.#tensors.add(tensor);
-    this.#liveBytes += tensor.bytes;
-    return tensor;
+    return this.#own(new ReferenceTensor(dtype, rows, cols));
   }
 
-  free(tensor: DeviceTensor): void {
-    this.owned(tensor);
-    this.#tensors.delete(tensor);
-    this.#liveBytes -= tensor.bytes;
+  allocateWeight(format: WeightFormat, rows: number, cols: number): ReferenceWeight {
+    return this.#own(new ReferenceWeight(format, rows, cols));
   }
 
-  /** @throws DISPOSED when the tensor was freed or belongs to another engine. */
+  /** @throws DISPOSED when it was freed or belongs to another engine. */
+  free(memory: DeviceTensor | DeviceWeight): void {
+    if (!this.#owned.delete(memory)) throw notOwned(memory);
+    this.#liveBytes -= memory.bytes;
+  }
+
+  /** @throws DISPOSED when the tensor was freed or belongs to another engine; INPUT_INVALID for a weight. */
   owned(tensor: DeviceTensor): ReferenceTensor {
-    if (tensor instanceof ReferenceTensor && this.#tensors.has(tensor)) return tensor;
-    throw new GlimtError("DISPOSED", "The tensor was freed, or belongs to another engine.");
+    if (tensor instanceof ReferenceTensor && this.#owned.has(tensor)) return tensor;
+    throw notTensor(tensor);
+  }
+
+  /** @throws DISPOSED when the weight was freed or belongs to another engine. */
+  ownedWeight(weight: DeviceWeight): ReferenceWeight {
+    if (weight instanceof ReferenceWeight && this.#owned.has(weight)) return weight;
+    throw notOwned(weight);
   }
 
   /** Memory for temporaries, filled with ones (NaN in every float type) so that reading too early shows. */
@@ -55,8 +82,9 @@ export class Memory {
     use: (slots: readonly ArrayBuffer[]) => Promise<T>,
   ): Promise<T> {
     const slots = bytesOfSlots.map((bytes) => {
-      const words = allocateArray("i32", Math.ceil(bytes / 4)) as Int32Array<ArrayBuffer>;
-      return words.fill(-1).buffer;
+      const slot = allocateBytes(Math.ceil(bytes / 4) * 4);
+      new Uint8Array(slot).fill(255);
+      return slot;
     });
     const total = slots.reduce((sum, slot) => sum + slot.byteLength, 0);
     this.#liveBytes += total;
@@ -68,15 +96,20 @@ export class Memory {
   }
 
   freeAll(): void {
-    for (const tensor of [...this.#tensors]) this.free(tensor);
+    for (const memory of [...this.#owned]) this.free(memory);
+  }
+
+  #own<T extends DeviceTensor | DeviceWeight>(memory: T): T {
+    this.#owned.add(memory);
+    this.#liveBytes += memory.bytes;
+    return memory;
   }
 }
 
-function allocateArray(dtype: DType, length: number): HostArray {
+function allocateBytes(bytes: number): ArrayBuffer {
   try {
-    return hostArray(dtype, length);
+    return new ArrayBuffer(bytes);
   } catch (cause) {
-    const bytes = storageBytes(dtype, 1, length);
     throw new GlimtError("OUT_OF_MEMORY", `The reference backend could not allocate ${bytes} bytes.`, {
       cause,
     });

@@ -3,11 +3,13 @@
 import { GlimtError } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
-import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
+import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type { Binding, RunBindings } from "../backend.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
+import { typedArray } from "./elements.ts";
 import { MatrixView } from "./matrix-view.ts";
-import type { Memory, ReferenceTensor } from "./memory.ts";
+import type { Memory, ReferenceWeight } from "./memory.ts";
+import { RowsView } from "./rows-view.ts";
 
 /**
  * One view for each tensor of the program.
@@ -15,27 +17,23 @@ import type { Memory, ReferenceTensor } from "./memory.ts";
  */
 export function resolveOperands(
   program: Program,
-  weights: readonly (ReferenceTensor | null)[],
+  weights: readonly (ReferenceWeight | null)[],
   slots: readonly ArrayBuffer[],
   bindings: RunBindings,
   memory: Memory,
-): MatrixView[] {
-  const arrays = program.buffers.map((buffer, index) => {
+): RowsView[] {
+  const contents = program.buffers.map((buffer, index) => {
     const weight = weights[index];
-    if (weight) return memory.owned(weight).data;
+    if (weight) return memory.ownedWeight(weight);
     if (buffer.kind === "temporary") return typedArray(buffer.dtype, slots[buffer.slot] as ArrayBuffer);
     return boundArray(program, buffer, bindings, memory);
   });
   return program.tensors.map(({ buffer, rows, cols, colOffset, rowStride }) => {
     const width = evaluateDim(cols, bindings.symbols);
-    return new MatrixView(
-      (program.buffers[buffer] as ProgramBuffer).dtype,
-      arrays[buffer] as HostArray,
-      evaluateDim(rows, bindings.symbols),
-      width,
-      colOffset,
-      rowStride || width,
-    );
+    const place = [evaluateDim(rows, bindings.symbols), width, colOffset, rowStride || width] as const;
+    const held = contents[buffer] as HostArray | ReferenceWeight;
+    if (!ArrayBuffer.isView(held)) return new RowsView(held.read, ...place);
+    return new MatrixView((program.buffers[buffer] as ProgramBuffer).dtype, held, ...place);
   });
 }
 
@@ -70,11 +68,6 @@ function bindingData(binding: Binding, memory: Memory): { data: HostArray; dtype
     "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
   const { data, dtype, cols } = memory.owned(tensor);
   return { data: data.subarray(firstRow * cols, (firstRow + rows) * cols), dtypes: [dtype] };
-}
-
-function typedArray(dtype: DType, memory: ArrayBuffer): HostArray {
-  const Type = hostArray(dtype, 0).constructor as new (buffer: ArrayBuffer) => HostArray;
-  return new Type(memory);
 }
 
 function formatSymbols(symbols: SymbolValues): string {

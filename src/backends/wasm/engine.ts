@@ -8,6 +8,7 @@ import type {
   Backend,
   DeviceRows,
   DeviceTensor,
+  DeviceWeight,
   Engine,
   Executable,
   Residents,
@@ -21,7 +22,7 @@ import { asStored, isStorable } from "../host-arrays.ts";
 import { checkWeightLayouts } from "../weight-layouts.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
-import { type Block, WasmMemory, type WasmTensor } from "./memory.ts";
+import { type Block, WasmMemory, type WasmTensor, type WasmWeight } from "./memory.ts";
 import { nextTask, SliceBudget } from "./slices.ts";
 import { uploadWeight } from "./upload.ts";
 
@@ -58,13 +59,13 @@ export class WasmEngine implements Engine {
     return tensor;
   }
 
-  free(tensor: DeviceTensor): void {
-    this.#alive().memory.free(tensor);
+  free(memory: DeviceTensor | DeviceWeight): void {
+    this.#alive().memory.free(memory);
   }
 
   write(tensor: DeviceTensor, firstRow: number, data: HostArray): void {
     const { memory } = this.#alive();
-    const owned = rowMajor(memory.owned(tensor));
+    const owned = memory.owned(tensor);
     const { dtype, rows, cols } = owned;
     const all = memory.elements(dtype, owned, 0, rows * cols);
     const fits = firstRow >= 0 && firstRow * cols + data.length <= all.length;
@@ -79,7 +80,7 @@ export class WasmEngine implements Engine {
 
   async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
     const { memory } = this.#alive();
-    const owned = rowMajor(memory.owned(tensor));
+    const owned = memory.owned(tensor);
     if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
       throw new GlimtError(
         "INPUT_INVALID",
@@ -91,22 +92,22 @@ export class WasmEngine implements Engine {
 
   copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void {
     const { memory } = this.#alive();
-    const target = rowMajor(memory.owned(to));
-    const source = rowMajor(memory.owned(from.tensor));
+    const target = memory.owned(to);
+    const source = memory.owned(from.tensor);
     checkCopy(target, firstRow, from);
     const { dtype, cols } = target;
     const elements = memory.elements(dtype, source, from.firstRow * cols, from.rows * cols);
     memory.elements(dtype, target, firstRow * cols, from.rows * cols).set(elements);
   }
 
-  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<WasmTensor> {
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<WasmWeight> {
     const { kernels, memory } = this.#alive();
-    const tensor = await uploadWeight(kernels, memory, source, layout);
+    const weight = await uploadWeight(kernels, memory, source, layout);
     this.#alive();
-    return tensor;
+    return weight;
   }
 
-  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceTensor>): Executable {
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceWeight>): Executable {
     const { kernels, memory } = this.#alive();
     checkSupport(program, this.backend);
     checkWeightLayouts(this.backend, program);
@@ -176,12 +177,4 @@ function arenaOf(live: Live, bytes: number): Block {
   const rounded = Math.ceil(bytes / ARENA_STEP) * ARENA_STEP;
   live.arena = live.memory.allocateBlock(rounded, "temporaries of a run");
   return live.arena;
-}
-
-function rowMajor(tensor: WasmTensor): WasmTensor {
-  if (tensor.layout === "plain") return tensor;
-  throw new GlimtError(
-    "INPUT_INVALID",
-    `The weight ${tensor.dtype}[${tensor.rows}, ${tensor.cols}] lies in ${tensor.layout} and can not be read, written or copied by row.`,
-  );
 }

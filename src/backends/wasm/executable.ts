@@ -8,11 +8,11 @@ import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { storageBytes } from "../../tensor/storage.ts";
-import type { Binding, DeviceTensor, Executable, Residents, RunBindings } from "../backend.ts";
+import type { Binding, DeviceWeight, Executable, Residents, RunBindings } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkResidents } from "../check-residents.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
-import type { Block, WasmMemory, WasmTensor } from "./memory.ts";
+import type { Block, WasmMemory, WasmWeight } from "./memory.ts";
 
 /** Mirrors FaultCode in wasm/kernels/executable.h; a test compares them. */
 export const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
@@ -47,7 +47,7 @@ export class WasmExecutable implements Executable {
   /** @throws PROGRAM_INVALID when a weight does not fit; OUT_OF_MEMORY. */
   constructor(
     program: VerifiedProgram,
-    weights: ReadonlyMap<string, DeviceTensor>,
+    weights: ReadonlyMap<string, DeviceWeight>,
     kernels: KernelExports,
     memory: WasmMemory,
   ) {
@@ -63,8 +63,8 @@ export class WasmExecutable implements Executable {
     memory.freeBlock(block);
     if (refused) throw refused;
     try {
-      for (const [index, tensor] of bindWeights(program, weights).entries()) {
-        if (tensor) this.#bindWeight(index, memory.owned(tensor));
+      for (const [index, weight] of bindWeights(program, weights).entries()) {
+        if (weight) this.#bindWeight(index, memory.ownedWeight(weight));
       }
     } catch (error) {
       kernels.glimt_release(this.#pointer);
@@ -159,7 +159,7 @@ export class WasmExecutable implements Executable {
     return this.#kernels.glimt_share(this.#pointer);
   }
 
-  #bindWeight(index: number, weight: WasmTensor): void {
+  #bindWeight(index: number, weight: WasmWeight): void {
     this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes);
   }
 
@@ -176,7 +176,6 @@ export class WasmExecutable implements Executable {
     const { tensor, firstRow, rows } =
       "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
     const owned = this.#memory.owned(tensor);
-    if (owned.layout !== "plain") throw complain(`is bound to a weight in ${owned.layout}`);
     if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
       throw complain(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${owned.rows}`);
     }

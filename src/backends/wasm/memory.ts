@@ -1,8 +1,9 @@
 /** The engine's memory: tensors and blocks inside the module's linear memory, with a count of live bytes. */
 import { GlimtError } from "../../errors.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
-import { storageBytes, type WeightLayout } from "../../tensor/storage.ts";
-import type { DeviceTensor } from "../backend.ts";
+import { storageBytes, type WeightFormat, type WeightLayout } from "../../tensor/storage.ts";
+import type { DeviceTensor, DeviceWeight } from "../backend.ts";
+import { notOwned, notTensor } from "../not-owned.ts";
 import type { KernelExports, Pointer } from "./kernels.ts";
 
 /** Every block starts at a multiple of this. */
@@ -18,15 +19,31 @@ export class WasmTensor implements DeviceTensor, Block {
   readonly dtype: DType;
   readonly rows: number;
   readonly cols: number;
-  readonly layout: WeightLayout;
   readonly bytes: number;
   readonly pointer: Pointer;
 
-  constructor(dtype: DType, rows: number, cols: number, layout: WeightLayout, block: Block) {
+  constructor(dtype: DType, rows: number, cols: number, block: Block) {
     this.dtype = dtype;
     this.rows = rows;
     this.cols = cols;
+    this.bytes = block.bytes;
+    this.pointer = block.pointer;
+  }
+}
+
+export class WasmWeight implements DeviceWeight, Block {
+  readonly format: WeightFormat;
+  readonly layout: WeightLayout;
+  readonly rows: number;
+  readonly cols: number;
+  readonly bytes: number;
+  readonly pointer: Pointer;
+
+  constructor(format: WeightFormat, layout: WeightLayout, rows: number, cols: number, block: Block) {
+    this.format = format;
     this.layout = layout;
+    this.rows = rows;
+    this.cols = cols;
     this.bytes = block.bytes;
     this.pointer = block.pointer;
   }
@@ -34,7 +51,7 @@ export class WasmTensor implements DeviceTensor, Block {
 
 export class WasmMemory {
   readonly #kernels: KernelExports;
-  readonly #tensors = new Set<DeviceTensor>();
+  readonly #owned = new Set<DeviceTensor | DeviceWeight>();
   #liveBytes = 0;
 
   constructor(kernels: KernelExports) {
@@ -65,24 +82,39 @@ export class WasmMemory {
   }
 
   /** Its content is what was in memory before. */
-  allocate(dtype: DType, rows: number, cols: number, layout: WeightLayout = "plain"): WasmTensor {
-    const bytes = storageBytes(dtype, rows, cols, layout);
-    const block = this.allocateBlock(bytes, `a tensor ${dtype}[${rows}, ${cols}]`);
-    const tensor = new WasmTensor(dtype, rows, cols, layout, block);
-    this.#tensors.add(tensor);
+  allocate(dtype: DType, rows: number, cols: number): WasmTensor {
+    const block = this.allocateBlock(storageBytes(dtype, rows, cols), `a tensor ${dtype}[${rows}, ${cols}]`);
+    const tensor = new WasmTensor(dtype, rows, cols, block);
+    this.#owned.add(tensor);
     return tensor;
   }
 
-  free(tensor: DeviceTensor): void {
-    const owned = this.owned(tensor);
-    this.#tensors.delete(owned);
-    this.freeBlock(owned);
+  /** Its content is what was in memory before. */
+  allocateWeight(format: WeightFormat, rows: number, cols: number, layout: WeightLayout): WasmWeight {
+    const bytes = storageBytes(format, rows, cols, layout);
+    const block = this.allocateBlock(bytes, `a weight ${format}[${rows}, ${cols}]`);
+    const weight = new WasmWeight(format, layout, rows, cols, block);
+    this.#owned.add(weight);
+    return weight;
   }
 
-  /** @throws DISPOSED when the tensor was freed or belongs to another engine. */
+  /** @throws DISPOSED when it was freed or belongs to another engine. */
+  free(memory: DeviceTensor | DeviceWeight): void {
+    const isBlock = memory instanceof WasmTensor || memory instanceof WasmWeight;
+    if (!isBlock || !this.#owned.delete(memory)) throw notOwned(memory);
+    this.freeBlock(memory);
+  }
+
+  /** @throws DISPOSED when the tensor was freed or belongs to another engine; INPUT_INVALID for a weight. */
   owned(tensor: DeviceTensor): WasmTensor {
-    if (tensor instanceof WasmTensor && this.#tensors.has(tensor)) return tensor;
-    throw new GlimtError("DISPOSED", "The tensor was freed, or belongs to another engine.");
+    if (tensor instanceof WasmTensor && this.#owned.has(tensor)) return tensor;
+    throw notTensor(tensor);
+  }
+
+  /** @throws DISPOSED when the weight was freed or belongs to another engine. */
+  ownedWeight(weight: DeviceWeight): WasmWeight {
+    if (weight instanceof WasmWeight && this.#owned.has(weight)) return weight;
+    throw notOwned(weight);
   }
 
   /** The block's bytes now; any later allocation may detach this view. */

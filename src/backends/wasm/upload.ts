@@ -3,7 +3,7 @@ import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tens
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
 import type { KernelExports } from "./kernels.ts";
-import type { WasmMemory, WasmTensor } from "./memory.ts";
+import type { WasmMemory, WasmWeight } from "./memory.ts";
 
 /** Bytes of staging: large enough for sequential reads, small beside any model. */
 const STAGING_BYTES = 4 << 20;
@@ -17,17 +17,17 @@ export async function uploadWeight(
   memory: WasmMemory,
   source: WeightRows,
   layout: WeightLayout,
-): Promise<WasmTensor> {
-  const tensor = memory.allocate(source.spec.dtype, source.rows, source.cols, layout);
+): Promise<WasmWeight> {
+  const weight = memory.allocateWeight(source.spec.dtype, source.rows, source.cols, layout);
   try {
-    const inPlace = layout === "plain" && source.dtype === tensor.dtype;
+    const inPlace = layout === "plain" && source.dtype === weight.format;
     const bad = inPlace
-      ? await readInPlace(kernels, memory, source, tensor)
-      : await readStaged(kernels, memory, source, tensor);
+      ? await readInPlace(kernels, memory, source, weight)
+      : await readStaged(kernels, memory, source, weight);
     if (bad > 0) throw await notFinite(source, bad);
-    return tensor;
+    return weight;
   } catch (error) {
-    memory.free(tensor);
+    memory.free(weight);
     throw error;
   }
 }
@@ -37,40 +37,40 @@ async function readInPlace(
   kernels: KernelExports,
   memory: WasmMemory,
   source: WeightRows,
-  tensor: WasmTensor,
+  weight: WasmWeight,
 ): Promise<number> {
-  await source.readRows(0, source.rows, memory.bytes(tensor));
-  const code = formatCode(tensor.dtype);
-  return kernels.glimt_convert(tensor.pointer, code, tensor.pointer, code, source.rows, source.cols);
+  await source.readRows(0, source.rows, memory.bytes(weight));
+  const code = formatCode(weight.format);
+  return kernels.glimt_convert(weight.pointer, code, weight.pointer, code, source.rows, source.cols);
 }
 
 async function readStaged(
   kernels: KernelExports,
   memory: WasmMemory,
   source: WeightRows,
-  tensor: WasmTensor,
+  weight: WasmWeight,
 ): Promise<number> {
   const { rows, cols } = source;
   const rowBytes = storageBytes(source.dtype, 1, cols);
-  const { tileRows } = LAYOUTS[tensor.layout];
+  const { tileRows } = LAYOUTS[weight.layout];
   const tiles = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, rowBytes * tileRows)));
   const chunkRows = Math.min(rows, tiles * tileRows);
   const staging = memory.allocateBlock(chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
-  const [to, from] = [formatCode(tensor.dtype), formatCode(source.dtype)];
-  if (tensor.layout === "tiles8") {
+  const [to, from] = [formatCode(weight.format), formatCode(source.dtype)];
+  if (weight.layout === "tiles8") {
     // The last tile may hold fewer rows than it has room for; their places must be zeros.
-    const tileBytes = storageBytes(tensor.dtype, tileRows, cols);
-    memory.bytes(tensor).fill(0, Math.max(0, tensor.bytes - tileBytes));
+    const tileBytes = storageBytes(weight.format, tileRows, cols);
+    memory.bytes(weight).fill(0, Math.max(0, weight.bytes - tileBytes));
   }
   try {
     let bad = 0;
     for (let first = 0; first < rows; first += chunkRows) {
       const count = Math.min(chunkRows, rows - first);
       await source.readRows(first, count, memory.bytes({ ...staging, bytes: count * rowBytes }));
-      if (tensor.layout === "tiles8") {
-        bad += kernels.glimt_pack_rows(tensor.pointer, to, cols, staging.pointer, from, first, count);
+      if (weight.layout === "tiles8") {
+        bad += kernels.glimt_pack_rows(weight.pointer, to, cols, staging.pointer, from, first, count);
       } else {
-        const place = tensor.pointer + storageBytes(tensor.dtype, first, cols);
+        const place = weight.pointer + storageBytes(weight.format, first, cols);
         bad += kernels.glimt_convert(place, to, staging.pointer, from, count, cols);
       }
     }

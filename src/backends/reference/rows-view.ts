@@ -1,0 +1,37 @@
+/** What an instruction's operand is to a kernel that only reads it: a rectangle of some memory, by rows. */
+import type { ReadElements } from "./elements.ts";
+
+/** Element (r, c) of the view is element offset + r * rowStride + c of the memory. */
+export class RowsView {
+  readonly rows: number;
+  readonly cols: number;
+  readonly offset: number;
+  readonly rowStride: number;
+  readonly #read: ReadElements;
+
+  constructor(read: ReadElements, rows: number, cols: number, offset: number, rowStride: number) {
+    this.#read = read;
+    this.rows = rows;
+    this.cols = cols;
+    this.offset = offset;
+    this.rowStride = rowStride;
+  }
+
+  /** Copies a row, widened to float32, to `into[at..at + cols]`. */
+  readRow(row: number, into: Float32Array, at = 0): void {
+    this.readPart(row, 0, this.cols, into, at);
+  }
+
+  /** Copies columns [col, col + count) of a row. */
+  readPart(row: number, col: number, count: number, into: Float32Array, at = 0): void {
+    this.#read(this.offset + row * this.rowStride + col, count, into, at);
+  }
+
+  /** All elements as contiguous float32 rows: a copy. Of a vector, its elements. */
+  toFloat32(): Float32Array {
+    const all = new Float32Array(this.rows * this.cols);
+    if (this.rowStride === this.cols) this.#read(this.offset, all.length, all, 0);
+    else for (let row = 0; row < this.rows; row++) this.readRow(row, all, row * this.cols);
+    return all;
+  }
+}
