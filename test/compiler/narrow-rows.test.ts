@@ -15,7 +15,7 @@ import { buildDecoder } from "../../src/models/decoder.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { formatShape } from "../../src/tensor/dims.ts";
+import { formatShape, offsetDim } from "../../src/tensor/dims.ts";
 import { fullAdapter } from "./full-adapter.ts";
 
 /** The ops of a graph after the pass, each with the rows that it gives: "gelu m". */
@@ -109,6 +109,20 @@ test("ops that need other rows, or a table beside their own, stay above the gath
     return { y: g.gather_rows({ x: g.embed({ ids, table: g.weight("t", [9, 4]) }), rows: rows(g) }) };
   });
   assert.equal(embedded, ["embed m", "gather_rows r"]);
+});
+
+test("a gather does not go past what chooses its rows", () => {
+  const ops = narrowed((g) => {
+    const x = g.gelu({ x: input(g) });
+    const [settings, choices] = [input(g, "settings"), g.input("choices", [g.symbol("m"), 2], "i32")];
+    const lists = {
+      penalised: rows(g, "none", "p"),
+      cuPenalised: g.input("cu", [offsetDim(g.symbol("m"), 1)], "i32"),
+    };
+    const chosen = g.sample({ logits: input(g, "logits"), settings, choices, ...lists });
+    return { y: g.gather_rows({ x: square(g, x), rows: chosen }) };
+  });
+  assert.equal(ops, ["gelu m", "sample m", "gather_rows m", "linear m"]);
 });
 
 test("a view goes up with the ops below it, but not alone", () => {

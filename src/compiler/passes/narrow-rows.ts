@@ -54,11 +54,13 @@ function moveUp(graph: Graph, gather: Node): Graph {
 function rowwiseRegion(graph: Graph, gather: Node): ReadonlySet<Node> {
   const readers = consumers(graph);
   const results = new Set(Object.values(graph.outputs));
+  const gives = ({ outputs }: Node, input: string) =>
+    Object.values(outputs).includes(gather.inputs[input] as ValueId);
+  // Which rows are chosen is not known before; inputs of the graph always are.
+  const chosenAt = graph.nodes.findIndex((node) => gives(node, "rows"));
   // Its result may be a result of the graph or need rows without gaps, and a view is neither.
   const refused = new Set(
-    graph.nodes.filter(
-      (node) => isView(node) && Object.values(node.outputs).includes(gather.inputs.x as ValueId),
-    ),
+    graph.nodes.filter((node, index) => index <= chosenAt || (isView(node) && gives(node, "x"))),
   );
   for (;;) {
     const region = new Set<Node>();
