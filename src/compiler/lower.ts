@@ -8,9 +8,10 @@ import type { Graph, Node, Value, ValueId } from "../graph/graph.ts";
 import type { OpDefinition } from "../graph/op-definition.ts";
 import { OPS } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import type { BufferKind, Instruction, Program, ProgramBuffer, ProgramTensor } from "../program/program.ts";
+import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../program/program.ts";
 import { type ChooseLayout, weightUses } from "../program/weights.ts";
 import type { Dim, Shape } from "../tensor/dims.ts";
+import type { DType } from "../tensor/dtype.ts";
 import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
 
 /** Where a value lives: columns of the buffer that `root` owns. */
@@ -52,20 +53,17 @@ export function lowerGraph(graph: Graph, sizeHints: SizeHints, chooseLayout: Cho
   const uses = weightUses({ tensors: tensors.all, instructions });
   const buffers = roots.map((id, index): ProgramBuffer => {
     const value = graph.values[id] as Value;
-    const { origin } = value;
-    if (origin.kind === "weight") weights.push(origin.spec);
-    const kind: BufferKind =
-      origin.kind !== "computed" ? origin.kind : outputNames.has(id) ? "output" : "temporary";
+    const { origin, dtype } = value;
     const [rows, cols] = matrixShape(value.shape);
-    return {
-      name: outputNames.get(id) ?? value.name,
-      kind,
-      layout: kind === "weight" ? chooseLayout(value.dtype, uses.get(index) ?? new Set()) : "plain",
-      dtype: value.dtype,
-      rows,
-      cols,
-      slot: slots.get(id) ?? -1,
-    };
+    const place = { name: outputNames.get(id) ?? value.name, rows, cols, slot: slots.get(id) ?? -1 };
+    if (origin.kind === "weight") {
+      weights.push(origin.spec);
+      const layout = chooseLayout(dtype, uses.get(index) ?? new Set());
+      return { ...place, kind: "weight", layout, dtype };
+    }
+    const kind = origin.kind !== "computed" ? origin.kind : outputNames.has(id) ? "output" : "temporary";
+    // No op gives, and no input has, a format that only weights have.
+    return { ...place, kind, layout: "plain", dtype: dtype as DType };
   });
 
   const symbols = [

@@ -2,7 +2,7 @@
 import type { Backend, Binding, DeviceWeight, Engine, WeightRows } from "../backends/backend.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import type { Program, ProgramBuffer } from "../program/program.ts";
+import type { ElementBuffer, Program } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import { narrow, toFloat32 } from "../tensor/convert.ts";
@@ -71,7 +71,7 @@ async function takeResults(guarded: Map<string, GuardedTensor>): Promise<CaseRun
   return { outputs, strayWrites };
 }
 
-function guardBuffer(engine: Engine, test: OpCase, { name, kind, dtype, rows, cols }: ProgramBuffer) {
+function guardBuffer(engine: Engine, test: OpCase, { name, kind, dtype, rows, cols }: ElementBuffer) {
   const content = kind === "state" ? toStorage(dtype, operandValues(test, name)) : undefined;
   return guardedTensor(
     engine,
@@ -83,7 +83,7 @@ function guardBuffer(engine: Engine, test: OpCase, { name, kind, dtype, rows, co
 }
 
 /** An operand's values as host data; the columns around a padded one are NaN. */
-function inputData(test: OpCase, { name, dtype, rows, cols }: ProgramBuffer): HostArray {
+function inputData(test: OpCase, { name, dtype, rows, cols }: ElementBuffer): HostArray {
   const values = operandValues(test, name);
   const [before, after] = (test.operands[name] as Operand).padding ?? [0, 0];
   if (before + after === 0) return toStorage(dtype, values);

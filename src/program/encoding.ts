@@ -8,7 +8,7 @@ import { OPS, type OpName, opByCode } from "../graph/ops.ts";
 import type { Dim } from "../tensor/dims.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { formatCode, STORAGE_FORMATS, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
-import { BUFFER_KINDS, PROGRAM_VERSION } from "./program.ts";
+import { BUFFER_KINDS, PROGRAM_VERSION, type ProgramBuffer } from "./program.ts";
 import { type VerifiedProgram, verifyProgram } from "./verify-program.ts";
 
 export const PROGRAM_MAGIC = 0x504d4c47; // "GLMP"
@@ -98,20 +98,20 @@ export function decodeProgram(bytes: Uint8Array): VerifiedProgram {
     const [symbol, num, den, add] = [reader.u32(), reader.u32(), reader.u32(), reader.i32()];
     return symbol === NO_SYMBOL ? add : { symbol: at(symbols, symbol, "symbol"), num, den, add };
   };
-  const buffers = repeat(bufferCount, () => {
+  const buffers = repeat(bufferCount, (): ProgramBuffer => {
     const kind = at(BUFFER_KINDS, reader.u32(), "buffer kind");
     const layout = at(WEIGHT_LAYOUTS, reader.u32(), "layout");
-    const dtype = at(STORAGE_FORMATS, reader.u32(), "dtype");
-    const slot = reader.i32();
-    return {
-      kind,
+    const format = reader.u32();
+    const place = {
       layout,
-      dtype,
-      slot,
+      slot: reader.i32(),
       name: reader.string(reader.u32(), reader.u32()),
       rows: readDim(),
       cols: readDim(),
     };
+    return kind === "weight"
+      ? { ...place, kind, dtype: at(STORAGE_FORMATS, format, "dtype") }
+      : { ...place, kind, dtype: at(DTYPES, format, "dtype") };
   });
   const tensors = repeat(tensorCount, () => {
     const [buffer, colOffset, rowStride] = [reader.u32(), reader.u32(), reader.u32()];

@@ -15,18 +15,23 @@ export const PROGRAM_VERSION = 2;
 export const BUFFER_KINDS = ["weight", "state", "input", "output", "temporary"] as const;
 export type BufferKind = (typeof BUFFER_KINDS)[number];
 
-export interface ProgramBuffer {
+interface Buffer<Kind extends BufferKind, Format extends StorageFormat> {
   /** Unique for all kinds but temporary. */
   readonly name: string;
-  readonly kind: BufferKind;
+  readonly kind: Kind;
   /** "plain" for all kinds but weight. */
   readonly layout: WeightLayout;
-  readonly dtype: StorageFormat;
+  readonly dtype: Format;
   readonly rows: Dim;
   readonly cols: Dim;
   /** Temporaries with the same slot share memory; -1 for other kinds. */
   readonly slot: number;
 }
+
+export type WeightBuffer = Buffer<"weight", StorageFormat>;
+/** Whose elements are reached one by one. */
+export type ElementBuffer = Buffer<Exclude<BufferKind, "weight">, DType>;
+export type ProgramBuffer = WeightBuffer | ElementBuffer;
 
 /** A rectangle of a buffer: `rows` rows of `cols` elements; element (r, c) is at colOffset + r * rowStride + c. */
 export interface ProgramTensor {

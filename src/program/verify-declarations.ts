@@ -2,7 +2,7 @@
 import { GlimtError } from "../errors.ts";
 import { type Dim, dimsEqual, formatShape } from "../tensor/dims.ts";
 import { DTYPES } from "../tensor/dtype.ts";
-import { STORAGE_FORMATS, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
+import { STORAGE_FORMATS, type StorageFormat, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
 import { BUFFER_KINDS, type Program, type ProgramBuffer, type ProgramTensor } from "./program.ts";
 
 /** Sizes travel as 32-bit words, and kernels count in signed ones. */
@@ -36,7 +36,8 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
   const { kind, layout, dtype, rows, cols, slot } = buffer;
   if (!BUFFER_KINDS.includes(kind)) return "is of no known kind";
   if (!WEIGHT_LAYOUTS.includes(layout)) return `has no known layout (${layout})`;
-  if (!STORAGE_FORMATS.includes(dtype)) return `has no known dtype (${dtype})`;
+  const formats: readonly StorageFormat[] = kind === "weight" ? STORAGE_FORMATS : DTYPES;
+  if (!formats.includes(dtype)) return `has no known dtype (${dtype})`;
   const bad = [rows, cols].map((dim) => dimComplaint(dim, symbols)).find(Boolean);
   if (bad) return bad;
   if (kind === "weight" && (typeof rows !== "number" || typeof cols !== "number")) {

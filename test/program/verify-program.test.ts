@@ -71,7 +71,9 @@ const instruction = (index: number, change: Partial<Instruction>): Change => {
 const buffer = (name: string, change: Partial<ProgramBuffer>): Change => {
   return (program) => ({
     ...program,
-    buffers: program.buffers.map((old) => (old.name === name ? { ...old, ...change } : old)),
+    buffers: program.buffers.map((old) =>
+      old.name === name ? ({ ...old, ...change } as ProgramBuffer) : old,
+    ),
   });
 };
 /** Changes the tensor of an input (or output, counted behind the inputs) of an instruction. */

@@ -1,7 +1,7 @@
 /** Finds the memory of each buffer of a program for one run, and the view of each of its tensors. */
 
 import { GlimtError } from "../../errors.ts";
-import type { Program, ProgramBuffer } from "../../program/program.ts";
+import type { ElementBuffer, Program } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type { Binding, RunBindings } from "../backend.ts";
@@ -10,6 +10,9 @@ import { typedArray } from "./elements.ts";
 import { MatrixView } from "./matrix-view.ts";
 import type { Memory, ReferenceWeight } from "./memory.ts";
 import { RowsView } from "./rows-view.ts";
+
+/** Of a view in its memory. */
+type Place = readonly [rows: number, cols: number, offset: number, rowStride: number];
 
 /**
  * One view for each tensor of the program.
@@ -22,24 +25,28 @@ export function resolveOperands(
   bindings: RunBindings,
   memory: Memory,
 ): RowsView[] {
-  const contents = program.buffers.map((buffer, index) => {
-    const weight = weights[index];
-    if (weight) return memory.ownedWeight(weight);
-    if (buffer.kind === "temporary") return typedArray(buffer.dtype, slots[buffer.slot] as ArrayBuffer);
-    return boundArray(program, buffer, bindings, memory);
+  const viewsOf = program.buffers.map((buffer, index) => {
+    if (buffer.kind === "weight") {
+      const { read } = memory.ownedWeight(weights[index] as ReferenceWeight);
+      return (...place: Place) => new RowsView(read, ...place);
+    }
+    const { kind, dtype, slot } = buffer;
+    const data =
+      kind === "temporary"
+        ? typedArray(dtype, slots[slot] as ArrayBuffer)
+        : boundArray(program, buffer, bindings, memory);
+    return (...place: Place) => new MatrixView(dtype, data, ...place);
   });
   return program.tensors.map(({ buffer, rows, cols, colOffset, rowStride }) => {
     const width = evaluateDim(cols, bindings.symbols);
-    const place = [evaluateDim(rows, bindings.symbols), width, colOffset, rowStride || width] as const;
-    const held = contents[buffer] as HostArray | ReferenceWeight;
-    if (!ArrayBuffer.isView(held)) return new RowsView(held.read, ...place);
-    return new MatrixView((program.buffers[buffer] as ProgramBuffer).dtype, held, ...place);
+    const view = viewsOf[buffer] as (...place: Place) => RowsView;
+    return view(evaluateDim(rows, bindings.symbols), width, colOffset, rowStride || width);
   });
 }
 
 function boundArray(
   program: Program,
-  buffer: ProgramBuffer,
+  buffer: ElementBuffer,
   { symbols, buffers }: RunBindings,
   memory: Memory,
 ): HostArray {
