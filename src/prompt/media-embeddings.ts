@@ -70,9 +70,10 @@ function checkEmbeddings(what: string, given: ImageEmbeddings, { vision, text }:
   const named = (field: keyof typeof SCHEMA) => ({
     [`${what}.${field}`]: SCHEMA[field] as TensorSchema[string],
   });
+  if (!given.embeddings) throw new GlimtError("INPUT_INVALID", `${what}.embeddings is missing.`);
   const inputs = {
     [`${what}.gridThw`]: given.gridThw ?? "nothing",
-    [`${what}.embeddings`]: given.embeddings ?? "nothing",
+    [`${what}.embeddings`]: given.embeddings,
   };
   checkTensors(named("gridThw"), inputs);
   checkGrid(`${what}.gridThw`, given.gridThw, vision.spatialMergeSize);

@@ -70,7 +70,7 @@ function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderP
   const { s } = checkTensors(schema, prompt, { h: hidden });
   const length = s?.size ?? 0;
   const positionIds = prompt.positionIds ?? textPositions(0, length, 0);
-  const ropeDelta = prompt.ropeDelta ?? deltaOf(positionIds);
+  const ropeDelta = ropeDeltaOf(prompt, positionIds);
   // Every row is a feature, and none of a picture.
   const features = Int32Array.from({ length }, (_, row) => row);
   return {
@@ -83,7 +83,9 @@ function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderP
 function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
   const { spatialMergeSize } = config.vision;
   checkTensors(tokenSchema(config), prompt);
-  const { inputIds, imageGridThw = [], videoGridThw = [] } = prompt;
+  const { inputIds } = prompt;
+  if (!inputIds) throw new GlimtError("INPUT_INVALID", "inputIds is missing.");
+  const [imageGridThw, videoGridThw] = [prompt.imageGridThw ?? [], prompt.videoGridThw ?? []];
   for (const [name, grids] of Object.entries({ imageGridThw, videoGridThw })) {
     grids.forEach((grid, index) => {
       checkGrid(`${name}[${index}]`, grid, spatialMergeSize);
@@ -93,7 +95,7 @@ function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
   // Also holds tokens and grids against each other, so it runs when positions are given too.
   const reckoned = layOutPrompt(inputIds, types, { imageGridThw, videoGridThw, spatialMergeSize });
   const positionIds = prompt.positionIds ?? reckoned.positionIds;
-  const layout = { ...reckoned, positionIds, ropeDelta: prompt.ropeDelta ?? deltaOf(positionIds) };
+  const layout = { ...reckoned, positionIds, ropeDelta: ropeDeltaOf(prompt, positionIds) };
   return { layout, history: inputIds, visionItems: visionItems(prompt, layout.media, config) };
 }
 
@@ -179,6 +181,7 @@ function checkedItems(
   media: readonly PlacedMedia[],
   config: ModelConfig,
 ): VisionItem[] {
+  if (!Array.isArray(items)) throw new GlimtError("INPUT_INVALID", "visionItems must be a list.");
   if (items.length !== media.length) {
     throw new GlimtError(
       "INPUT_INVALID",
@@ -217,6 +220,15 @@ function itemComplaint(item: VisionItem, grid: GridThw): string | null {
   // Another grid of as many patches may give fewer features than its tokens take.
   const [found, expected] = [String(item.gridThw?.join(" x ")), grid.join(" x ")];
   return found === expected ? null : `.gridThw is ${found}, expected ${expected}, the grid of its tokens`;
+}
+
+function ropeDeltaOf(
+  { ropeDelta }: { readonly ropeDelta?: number | undefined },
+  positionIds: PositionIds,
+): number {
+  if (ropeDelta === undefined || ropeDelta === null) return deltaOf(positionIds);
+  if (Number.isInteger(ropeDelta)) return ropeDelta;
+  throw new GlimtError("INPUT_INVALID", `ropeDelta is ${String(ropeDelta)}, expected a whole number.`);
 }
 
 function deltaOf(positionIds: PositionIds): number {

@@ -312,6 +312,19 @@ const WRONG: [what: string, prompt: Prompt | Record<string, unknown>, message: R
     { ...own, visionItems: [{ embeddings: float(2, HIDDEN) }] },
     new RegExp(`^visionItems\\[0\\]\\.embeddings \\(f, h\\): expected ${tokens} x 64 .*f = 2`),
   ],
+  ["no ids", { inputIds: undefined }, /^inputIds is missing/],
+  ["items that are no list", { ...own, visionItems: "two" }, /^visionItems must be a list/],
+  ["a shift that is no number", { ...own, ropeDelta: "1" }, /^ropeDelta is 1, expected a whole number/],
+  [
+    "a shift of embeddings that is none",
+    { promptEmbeddings: float(3, HIDDEN), ropeDelta: Number.NaN },
+    /^ropeDelta is NaN, expected a whole number/,
+  ],
+  [
+    "an image whose embeddings are missing",
+    imagePart({ embeddings: undefined, gridThw: [1, 2, 2] }),
+    /image\.embeddings is missing/,
+  ],
   [
     "an item that lies otherwise than its tokens",
     { ...own, visionItems: [{ pixelValues: own.pixelValues, gridThw: turned(own.imageGridThw[0]) }] },
