@@ -416,6 +416,7 @@ export function engineContract(test: Test, backend: Backend): void {
       [bind({ y: other }), /"y"/],
       [bind({ y: { tensor: y, firstRow: 1, rows: 1 } }), /"y"/],
       [bind({ y: { tensor: y, firstRow: 1, rows: 2 } }), /"y"/],
+      [bind({ y: { tensor: y, firstRow: Number.NaN, rows: 2 } }), /"y"/],
       [() => engine.run(executable, { symbols: {}, buffers: { ids: IDS, x: X, y } }), /tokens/],
       [() => engine.write(y, 1, X), /./],
       [() => engine.write(y, 0, new Int32Array(6)), /./],
@@ -424,6 +425,11 @@ export function engineContract(test: Test, backend: Backend): void {
     for (const [action, message] of cases) await rejects(action, "INPUT_INVALID", message);
     await run(sample);
     assert.equal(await engine.read(y), EXPECTED);
+  });
+
+  contract("a program whose weight was freed does not run", async (sample) => {
+    for (const weight of sample.weights.values()) sample.engine.free(weight);
+    await rejects(() => run(sample), "DISPOSED");
   });
 
   contract("a program with a missing or misshapen weight is refused", async ({ engine, weights }) => {

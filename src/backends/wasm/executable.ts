@@ -42,6 +42,7 @@ export class WasmExecutable implements Executable {
   readonly #kernels: KernelExports;
   readonly #memory: WasmMemory;
   readonly #pointer: Pointer;
+  readonly #weights: readonly WasmWeight[];
   #resident: Residents = {};
 
   /** @throws PROGRAM_INVALID when a weight does not fit; OUT_OF_MEMORY. */
@@ -63,9 +64,12 @@ export class WasmExecutable implements Executable {
     memory.freeBlock(block);
     if (refused) throw refused;
     try {
-      for (const [index, weight] of bindWeights(program, weights).entries()) {
-        if (weight) this.#bindWeight(index, memory.ownedWeight(weight));
-      }
+      this.#weights = bindWeights(program, weights).flatMap((found, index) => {
+        if (!found) return [];
+        const weight = memory.ownedWeight(found);
+        kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes);
+        return [weight];
+      });
     } catch (error) {
       kernels.glimt_release(this.#pointer);
       throw error;
@@ -100,9 +104,11 @@ export class WasmExecutable implements Executable {
 
   /**
    * Binds tensors, and lists host arrays with their offsets in a block that starts at `offset` of the arena.
-   * @throws INPUT_INVALID naming a buffer that is missing, of another dtype or too small.
+   * @throws INPUT_INVALID naming a buffer that is missing, of another dtype or too small; DISPOSED when a tensor, or a
+   * weight of the program, was freed.
    */
   bindBuffers({ symbols, buffers }: RunBindings, offset: number): { arrays: BoundArray[]; end: number } {
+    for (const weight of this.#weights) this.#memory.ownedWeight(weight);
     const arrays: BoundArray[] = [];
     let end = offset;
     this.program.buffers.forEach((buffer, index) => {
@@ -159,10 +165,6 @@ export class WasmExecutable implements Executable {
     return this.#kernels.glimt_share(this.#pointer);
   }
 
-  #bindWeight(index: number, weight: WasmWeight): void {
-    this.#kernels.glimt_bind(this.#pointer, index, weight.pointer, weight.bytes);
-  }
-
   #resolve(
     binding: Binding,
     complain: (found: string) => GlimtError,
@@ -176,7 +178,8 @@ export class WasmExecutable implements Executable {
     const { tensor, firstRow, rows } =
       "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
     const owned = this.#memory.owned(tensor);
-    if (firstRow < 0 || rows < 0 || firstRow + rows > owned.rows) {
+    const areCounts = [firstRow, rows].every((count) => Number.isInteger(count) && count >= 0);
+    if (!areCounts || firstRow + rows > owned.rows) {
       throw complain(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${owned.rows}`);
     }
     const rowBytes = storageBytes(owned.dtype, 1, owned.cols);
