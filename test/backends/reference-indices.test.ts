@@ -1,4 +1,4 @@
-/** Index inputs that point outside of what they index are refused by the reference kernels, by name. */
+/** Indices and rows that point outside of what they index are refused by the reference backend, by name. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
@@ -36,6 +36,25 @@ test("runs of rows that do not rise from row 0 on are refused", async () => {
     assert.is(code, "INPUT_INVALID", message);
     assert.match(message, /cuSeqlens/);
   }
+  engine.dispose();
+});
+
+test("rows before a tensor's first are refused, where an array would count from its end", async () => {
+  const builder = createGraphBuilder({ name: "rows", activationDType: "f32", weightDType: () => "f32" });
+  const x = builder.input("x", [builder.symbol("rows"), 2], "f32");
+  const engine = await createReferenceBackend("f32").open();
+  const executable = engine.load(compileGraph(builder.finish({ y: builder.gelu({ x }) })), new Map());
+  const tensor = engine.allocate("f32", 4, 2);
+  const refusal = (task: () => unknown) =>
+    Promise.resolve()
+      .then(task)
+      .then(
+        () => assert.unreachable(),
+        ({ code }) => code,
+      );
+  const buffers = { x: { tensor, firstRow: -3, rows: 2 }, y: new Float32Array(4) };
+  assert.is(await refusal(() => engine.run(executable, { symbols: { rows: 2 }, buffers })), "INPUT_INVALID");
+  assert.is(await refusal(() => engine.write(tensor, -1, new Float32Array(2))), "INPUT_INVALID");
   engine.dispose();
 });
 

@@ -76,7 +76,8 @@ export class ReferenceEngine implements Engine {
   write(tensor: DeviceTensor, firstRow: number, values: HostArray): void {
     this.#checkLive();
     const { data, dtype, cols, rows } = this.#memory.owned(tensor);
-    if (!isStorable(dtype, values) || firstRow * cols + values.length > data.length) {
+    const fits = firstRow >= 0 && firstRow * cols + values.length <= data.length;
+    if (!isStorable(dtype, values) || !fits) {
       throw new GlimtError(
         "INPUT_INVALID",
         `write: a ${values.constructor.name} of ${values.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,

@@ -60,20 +60,27 @@ function boundArray(
   };
   if (!binding) return fail("is not bound");
   if (ArrayBuffer.isView(binding) && buffer.kind === "state") return fail("is bound to a host array");
-  const { data, dtypes } = bindingData(binding, memory);
+  const { data, dtypes } = bindingData(binding, memory, fail);
   const rounded = data === binding && buffer.kind === "input" && isStorable(buffer.dtype, data);
   if (!dtypes.includes(buffer.dtype) && !rounded) return fail(`is ${dtypes.join(" or ")}`);
   if (data.length < rows * cols) return fail(`has ${data.length} elements`);
   return rounded ? asStored(buffer.dtype, data) : data;
 }
 
-function bindingData(binding: Binding, memory: Memory): { data: HostArray; dtypes: readonly DType[] } {
+function bindingData(
+  binding: Binding,
+  memory: Memory,
+  fail: (found: string) => never,
+): { data: HostArray; dtypes: readonly DType[] } {
   if (binding instanceof Float32Array) return { data: binding, dtypes: ["f32"] };
   if (binding instanceof Int32Array) return { data: binding, dtypes: ["i32"] };
   if (binding instanceof Uint16Array) return { data: binding, dtypes: ["bf16", "f16"] };
   const { tensor, firstRow, rows } =
     "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
-  const { data, dtype, cols } = memory.owned(tensor);
+  const { data, dtype, cols, rows: count } = memory.owned(tensor);
+  if (firstRow < 0 || rows < 0 || firstRow + rows > count) {
+    return fail(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${count}`);
+  }
   return { data: data.subarray(firstRow * cols, (firstRow + rows) * cols), dtypes: [dtype] };
 }
 
