@@ -9,6 +9,7 @@ import type {
   Binding,
   DeviceRows,
   DeviceTensor,
+  DeviceWeight,
   Engine,
   Executable,
   RunBindings,
@@ -20,7 +21,8 @@ import { TOLERANCES } from "../../src/conformance/compare.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
-import { DTYPES, type HostArray } from "../../src/tensor/dtype.ts";
+import type { HostArray } from "../../src/tensor/dtype.ts";
+import { formatCode, storageBytes } from "../../src/tensor/storage.ts";
 
 const target = process.argv[2];
 if (!target) throw new Error("Give the folder to write to.");
@@ -55,7 +57,16 @@ class Writer {
 
 /** The reference engine, noting what goes into the one run of a case and what comes out. */
 function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: number): Engine {
-  const weightsOf = new WeakMap<Executable, ReadonlyMap<string, DeviceTensor>>();
+  const weightsOf = new WeakMap<Executable, ReadonlyMap<string, DeviceWeight>>();
+  /** A case's weights come in the type that they are stored in. */
+  const storedOf = new WeakMap<DeviceWeight, Uint8Array>();
+  const uploadWeight: Engine["uploadWeight"] = async (source, layout) => {
+    const stored = new Uint8Array(storageBytes(source.dtype, source.rows, source.cols));
+    await source.readRows(0, source.rows, stored);
+    const weight = await engine.uploadWeight(source, layout);
+    storedOf.set(weight, stored);
+    return weight;
+  };
   const load: Engine["load"] = (program, weights) => {
     const executable = engine.load(program, weights);
     weightsOf.set(executable, weights);
@@ -67,9 +78,10 @@ function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: numb
     writer.block(encodeProgram(executable.program));
     const weights = [...(weightsOf.get(executable) ?? [])];
     writer.u32(weights.length);
-    for (const [name, tensor] of weights) {
+    for (const [name, weight] of weights) {
       writer.text(name);
-      writeTensor(writer, tensor, await engine.read(tensor));
+      writeShape(writer, formatCode(weight.format), weight);
+      writer.block(storedOf.get(weight) as Uint8Array);
     }
     const symbols = Object.entries(bindings.symbols);
     writer.u32(symbols.length);
@@ -96,6 +108,7 @@ function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: numb
   };
   return new Proxy(engine, {
     get(target, key) {
+      if (key === "uploadWeight") return uploadWeight;
       if (key === "load") return load;
       if (key === "run") return run;
       const value = Reflect.get(target, key, target);
@@ -113,10 +126,14 @@ function writeTensor(
   { dtype, rows, cols }: Pick<DeviceTensor, "dtype" | "rows" | "cols">,
   data: HostArray,
 ): void {
-  writer.u32(DTYPES.indexOf(dtype));
+  writeShape(writer, formatCode(dtype), { rows, cols });
+  writer.array(data);
+}
+
+function writeShape(writer: Writer, code: number, { rows, cols }: { rows: number; cols: number }): void {
+  writer.u32(code);
   writer.u32(rows);
   writer.u32(cols);
-  writer.array(data);
 }
 
 function deviceBindings(bindings: RunBindings): [string, DeviceRows][] {
