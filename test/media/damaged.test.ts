@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
-import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { GlimtError } from "../../src/errors.ts";
 import { decodeImage } from "../../src/media/decode-image.ts";
 import { loadVideo } from "../../src/media/video.ts";
 import { loadWebCodecs } from "../../src/media/webcodecs.node.ts";
-import "../fuzz-seed.ts";
+import { fc } from "../property.ts";
 
 const folder = `${process.cwd()}/test/golden/data/media`;
 const samples = [

@@ -1,12 +1,11 @@
-import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError } from "../../src/errors.ts";
 import { mropePositions, textPositions } from "../../src/mrope/positions.ts";
 import { crc32 } from "../golden/crc32.ts";
+import { fc } from "../property.ts";
 import { golden } from "./golden.ts";
 import { randomPrompt } from "./random-prompt.ts";
-import "../fuzz-seed.ts";
 
 const axes = (positionIds: readonly Int32Array[]) => positionIds.map((axis) => [...axis]);
 

@@ -1,13 +1,12 @@
-import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import pixelModule from "../../build/wasm/pixels.wasm";
 import type { GlimtError } from "../../src/errors.ts";
 import { processImage } from "../../src/processor/image.ts";
 import { resizeBicubic } from "../../src/processor/resize.ts";
+import { fc } from "../property.ts";
 import { checksum, golden, processorConfig } from "./golden.ts";
 import { noise } from "./noise.ts";
-import "../fuzz-seed.ts";
 
 for (const [index, rounding] of [
   [1, "torchvision"],

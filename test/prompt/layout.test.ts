@@ -1,5 +1,5 @@
 /** Where media stand in a prompt, and what is left of it when some of their rows are. */
-import * as fc from "fast-check";
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError } from "../../src/errors.ts";
@@ -7,7 +7,7 @@ import { textPositions } from "../../src/mrope/positions.ts";
 import { keepMediaRows } from "../../src/prompt/keep-media-rows.ts";
 import { layOutPrompt, numMediaRows, type PromptLayout, type PromptRows } from "../../src/prompt/layout.ts";
 import { type RandomPrompt, randomPrompt } from "../mrope/random-prompt.ts";
-import "../fuzz-seed.ts";
+import { fc } from "../property.ts";
 
 /** The index of each row is its id, so that ids say which rows are left. */
 function layOut({ mmTokenTypeIds, ...options }: RandomPrompt): PromptLayout {

@@ -1,5 +1,5 @@
 /** One request without an engine: what it asks for step by step, whatever the sizes, and what it makes of the tokens. */
-import * as fc from "fast-check";
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
@@ -14,7 +14,7 @@ import { KvPool } from "../../src/runtime/kv-pool.ts";
 import type { GenerateOptions } from "../../src/serving/generation-options.ts";
 import { GenerationRequest } from "../../src/serving/request.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
-import "../fuzz-seed.ts";
+import { fc } from "../property.ts";
 
 const engine = await createReferenceBackend("f32").open();
 const tokenizer = await loadTokenizer(await openDirectory("test/golden/data/glm_ocr-tiny"));

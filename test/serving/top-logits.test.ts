@@ -1,8 +1,7 @@
-import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { topLogits } from "../../src/serving/top-logits.ts";
-import "../fuzz-seed.ts";
+import { fc } from "../property.ts";
 
 function sorted(logits: Float32Array, count: number): [number, number][] {
   const order = [...logits.keys()];

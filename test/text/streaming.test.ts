@@ -1,12 +1,12 @@
 /** Text out of a stream: whole characters, and an exact end at stop strings. */
-import * as fc from "fast-check";
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError } from "../../src/errors.ts";
 import { IncrementalDetokenizer } from "../../src/text/detokenizer.ts";
 import { StopMatcher } from "../../src/text/stop-matcher.ts";
+import { fc } from "../property.ts";
 import { goldenTokenizer, TOKENIZER_NAMES } from "./golden.ts";
-import "../fuzz-seed.ts";
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
