@@ -1,5 +1,6 @@
 /** Where a checkpoint's bytes come from: a directory, a web address, or a set of blobs. */
 import { GlimtError } from "../errors.ts";
+import { parseJson } from "../json/plain.ts";
 
 export interface CheckpointFiles {
   /** Shown in messages: a path or an address. */
@@ -27,11 +28,11 @@ export async function readJson(files: CheckpointFiles, name: string, signal?: Ab
   const text = await readText(files, name, signal);
   if (text === null) return undefined;
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
     throw new GlimtError(
       "CHECKPOINT_INVALID",
-      `${name} in ${files.location} is not valid JSON: ${(cause as Error).message}`,
+      `${name} in ${files.location} is not valid JSON: ${(cause as Error).message}.`,
       { cause },
     );
   }

@@ -8,6 +8,7 @@ import * as esbuild from "esbuild";
 /** Every room may import from itself and from those before it. */
 export const ROOMS = [
   "tensor",
+  "json",
   "config",
   "graph",
   "program",

@@ -1,0 +1,41 @@
+/** JSON with nothing lost: 3.0 is not 3, whole numbers have all their digits, keys their order. */
+import { type JsonShape, readJsonText } from "./reader.ts";
+
+/** A number that was written with a point or an exponent, or NaN or an infinity. */
+export class JsonFloat {
+  readonly value: number;
+
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+/** Whole numbers are bigints. */
+export type ExactJson =
+  | null
+  | boolean
+  | string
+  | bigint
+  | JsonFloat
+  | readonly ExactJson[]
+  | ReadonlyMap<string, ExactJson>;
+
+const EXACT: JsonShape = {
+  integer: BigInt,
+  float: (value) => new JsonFloat(value),
+  object: (entries) => new Map(entries),
+};
+
+/** Reads what `parseJson` reads. @throws JsonError saying what is wrong at which line and column. */
+export function parseExactJson(text: string): ExactJson {
+  return readJsonText(text, EXACT) as ExactJson;
+}
+
+/** The value as `parseJson` would have read it. */
+export function plainJson(value: ExactJson): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (value instanceof JsonFloat) return value.value;
+  if (value instanceof Map)
+    return Object.fromEntries([...value].map(([key, item]) => [key, plainJson(item)]));
+  return Array.isArray(value) ? value.map(plainJson) : value;
+}
