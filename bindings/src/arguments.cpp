@@ -22,7 +22,7 @@ bool fits(const std::string& kind, Napi::Value value) {
   if (kind == "tensor") return is_wrapped<Tensor>(value);
   if (kind == "executable") return is_wrapped<Executable>(value);
   if (kind == "code") return is_whole(value, kMaxCode);
-  if (kind == "size") return is_whole(value, kMaxSize);
+  if (kind == "size") return is_size(value);
   if (kind == "bytes") return value.IsTypedArray();
   // Their elements are checked where they are read.
   if (kind == "weights" || kind == "symbols" || kind == "bindings") return value.IsArray();
@@ -63,9 +63,16 @@ Napi::Function make_function(Napi::Env env, const Export& entry) {
   return Napi::Function::New(env, checked_call, entry.name, const_cast<Export*>(&entry));
 }
 
+bool is_size(Napi::Value value) { return is_whole(value, kMaxSize); }
+
 Bytes bytes_of(Napi::Value value) {
-  auto array = value.As<Napi::TypedArray>();
-  return {static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
+  void* data = nullptr;
+  // Asked now: an array that was made of the value earlier may have been transferred or resized since.
+  const auto array = value.As<Napi::TypedArray>();
+  size_t length = 0;
+  if (napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, nullptr, nullptr) != napi_ok)
+    throw Napi::Error::New(value.Env());
+  return {data, data ? static_cast<uint64_t>(length) * array.ElementSize() : 0};
 }
 
 }  // namespace glimt::addon

@@ -26,8 +26,11 @@ Napi::Function make_function(Napi::Env env, const Export& entry);
 
 // Arguments of the kinds they are named after.
 inline uint32_t code_of(Napi::Value value) { return value.As<Napi::Number>().Uint32Value(); }
+// A whole number that JavaScript's numbers hold exactly.
+bool is_size(Napi::Value value);
 inline uint64_t size_of(Napi::Value value) { return static_cast<uint64_t>(value.As<Napi::Number>().DoubleValue()); }
 
+// What an array holds at this moment; a transferred one holds nothing.
 struct Bytes {
   void* data;
   uint64_t size;

@@ -30,10 +30,8 @@ struct Job {
   napi_value promise;
   // On the engine's thread.
   std::function<void(glimt_engine*)> work;
-  // On JavaScript's thread, after `work` went well: what the promise resolves to.
+  // On JavaScript's thread, after `work` went well: what the promise resolves to. Throws Failure.
   std::function<Napi::Value(Napi::Env)> result;
-  // Arrays whose memory the work uses.
-  std::vector<Napi::ObjectReference> held;
   std::optional<Failure> failure;
   // Read by glimt_run between instructions; not 0 ends it.
   std::atomic<int32_t> abort{0};

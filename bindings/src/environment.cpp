@@ -67,6 +67,8 @@ void Environment::settle() {
         napi_reject_deferred(env_, job->deferred, job->failure->to_js(env_).Value());
       else
         napi_resolve_deferred(env_, job->deferred, job->result ? job->result(env_) : env_.Undefined());
+    } catch (const Failure& failure) {
+      napi_reject_deferred(env_, job->deferred, failure.to_js(env_).Value());
     } catch (const Napi::Error& error) {
       napi_reject_deferred(env_, job->deferred, error.Value());
     }

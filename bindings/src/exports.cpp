@@ -5,8 +5,9 @@
 
 #include "arguments.h"
 #include "glimt_storage.h"
-#include "handles.h"
 #include "environment.h"
+#include "handles.h"
+#include "host_array.h"
 #include "not_finite.h"
 #include "run.h"
 
@@ -157,12 +158,11 @@ Napi::Value free_tensor(const Info& info) {
   return info.Env().Undefined();
 }
 
-// Throws when `array` does not hold `rows` rows of the tensor's width.
-const void* rows_of(const Tensor& tensor, uint64_t rows, uint32_t dtype, Napi::Value array) {
-  const Bytes bytes = bytes_of(array);
+// Throws when `bytes` are not `rows` rows of the tensor's width.
+void check_rows(const Tensor& tensor, uint64_t rows, uint32_t dtype, uint64_t bytes) {
   const uint64_t row_bytes = storageBytes(dtype_of(dtype), 1, tensor.cols);
-  if (row_bytes == 0 ? bytes.size == 0 : bytes.size / row_bytes == rows && bytes.size % row_bytes == 0) return bytes.data;
-  throw Failure("INPUT_INVALID", "An array of " + std::to_string(bytes.size) + " bytes is not " + std::to_string(rows) +
+  if (row_bytes == 0 ? bytes == 0 : bytes / row_bytes == rows && bytes % row_bytes == 0) return;
+  throw Failure("INPUT_INVALID", "An array of " + std::to_string(bytes) + " bytes is not " + std::to_string(rows) +
                                      " rows of " + std::to_string(row_bytes) + " bytes.");
 }
 
@@ -170,8 +170,9 @@ Napi::Value write(const Info& info) {
   const auto& tensor = tensor_of(info);
   const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
   const uint32_t source = code_of(info[3]);
-  const void* data = rows_of(*tensor, rows, source, info[4]);
-  must(glimt_tensor_write, tensor->engine->live(), tensor->live(), first_row, rows, source, data);
+  const Bytes bytes = bytes_of(info[4]);
+  check_rows(*tensor, rows, source, bytes.size);
+  must(glimt_tensor_write, tensor->engine->live(), tensor->live(), first_row, rows, source, bytes.data);
   return info.Env().Undefined();
 }
 
@@ -181,13 +182,13 @@ Napi::Value upload(const Info& info) {
   glimt_tensor* native = tensor->live();
   const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
   const uint32_t source = code_of(info[3]);
-  const void* data = rows_of(*tensor, rows, source, info[4]);
+  check_rows(*tensor, rows, source, bytes_of(info[4]).size);
+  const auto data = HostArray::copy_of(info[4]);
   auto job = std::make_unique<Job>(info.Env());
-  job->held.push_back(Napi::Persistent(info[4].As<Napi::Object>()));
   auto bad = std::make_shared<uint64_t>(0);
   job->work = [=, tensor = tensor](glimt_engine* engine) {
-    *bad = count_not_finite(source, tensor->dtype, data, rows * tensor->cols);
-    must(glimt_tensor_write, engine, native, first_row, rows, source, data);
+    *bad = count_not_finite(source, tensor->dtype, data->data(), rows * tensor->cols);
+    must(glimt_tensor_write, engine, native, first_row, rows, source, data->data());
   };
   job->result = [bad](Napi::Env env) -> Napi::Value { return number(env, *bad); };
   return promise_of(info.Env(), *tensor->engine, std::move(job));
@@ -197,11 +198,15 @@ Napi::Value read(const Info& info) {
   const auto& tensor = tensor_of(info);
   glimt_tensor* native = tensor->live();
   const uint64_t first_row = addon::size_of(info[1]), rows = addon::size_of(info[2]);
-  void* data = const_cast<void*>(rows_of(*tensor, rows, tensor->dtype, info[3]));
+  const auto data = HostArray::sized_as(info[3]);
+  check_rows(*tensor, rows, tensor->dtype, data->size());
   auto job = std::make_unique<Job>(info.Env());
-  job->held.push_back(Napi::Persistent(info[3].As<Napi::Object>()));
   job->work = [=, tensor = tensor](glimt_engine* engine) {
-    must(glimt_tensor_read, engine, native, first_row, rows, data);
+    must(glimt_tensor_read, engine, native, first_row, rows, data->data());
+  };
+  job->result = [data](Napi::Env env) -> Napi::Value {
+    data->hand_out("read");
+    return env.Undefined();
   };
   return promise_of(info.Env(), *tensor->engine, std::move(job));
 }
@@ -218,24 +223,19 @@ Napi::Value copy(const Info& info) {
 
 Napi::Value load(const Info& info) {
   const auto& engine = engine_of(info);
-  const Bytes program = bytes_of(info[1]);
-  auto list = info[2].As<Napi::Array>();
   std::vector<std::string> names;
-  std::vector<glimt_weight> weights;
   std::vector<std::shared_ptr<Tensor>> tensors;
-  names.reserve(list.Length());
-  for (uint32_t i = 0; i < list.Length(); i++) {
-    const Napi::Value entry = list.Get(i);
-    const bool is_pair = entry.IsArray() && entry.As<Napi::Array>().Get(uint32_t{0}).IsString() &&
-                         is_wrapped<Tensor>(entry.As<Napi::Array>().Get(1));
-    if (!is_pair) throw Failure("INPUT_INVALID", "Weight " + std::to_string(i) + " is no pair of a name and a tensor.");
-    auto pair = entry.As<Napi::Array>();
-    names.push_back(pair.Get(uint32_t{0}).As<Napi::String>().Utf8Value());
-    tensors.push_back(unwrap<Tensor>(pair.Get(1)));
+  for (Entry& entry : entries_of(info[2], "A weight")) {
+    if (entry.values.size() != 1 || !is_wrapped<Tensor>(entry.values[0]))
+      throw Failure("INPUT_INVALID", "Weight \"" + entry.name + "\" is no tensor.");
+    tensors.push_back(unwrap<Tensor>(entry.values[0]));
     if (tensors.back()->engine != engine)
-      throw Failure("DISPOSED", "Weight \"" + names.back() + "\" is a tensor of another engine.");
-    weights.push_back({names.back().c_str(), tensors.back()->live()});
+      throw Failure("DISPOSED", "Weight \"" + entry.name + "\" is a tensor of another engine.");
+    names.push_back(std::move(entry.name));
   }
+  std::vector<glimt_weight> weights;
+  for (size_t i = 0; i < names.size(); i++) weights.push_back({names[i].c_str(), tensors[i]->live()});
+  const Bytes program = bytes_of(info[1]);
   glimt_executable* native = nullptr;
   must(glimt_load, engine->live(), program.data, program.size, weights.data(), static_cast<uint32_t>(weights.size()),
        &native);
@@ -244,8 +244,7 @@ Napi::Value load(const Info& info) {
 
 Napi::Value bind(const Info& info) {
   const auto& executable = unwrap<Executable>(info[0]);
-  std::vector<Napi::ObjectReference> none;
-  const Bindings resident(info[1], *executable->engine, none);
+  const Bindings resident(info[1], *executable);
   must(glimt_bind, executable->engine->live(), executable->native, resident.data(), resident.size());
   executable->residents = resident.tensors();
   return info.Env().Undefined();
@@ -257,10 +256,14 @@ Napi::Value run(const Info& info) {
   const auto& engine = executable->engine;
   engine->live();
   auto job = std::make_unique<Job>(env);
-  auto arguments = std::make_shared<RunArguments>(info[1], info[2], *engine, job->held);
+  auto arguments = std::make_shared<RunArguments>(info[1], info[2], *executable);
   job->work = [executable = executable, arguments, flags = code_of(info[3]), self = job.get()](glimt_engine* native) {
     const glimt_run_args args = arguments->native(flags, *self);
     must(glimt_run, native, executable->native, &args);
+  };
+  job->result = [arguments](Napi::Env now) -> Napi::Value {
+    arguments->hand_out_outputs();
+    return now.Undefined();
   };
   return promise_of(env, *engine, std::move(job));
 }

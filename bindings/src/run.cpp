@@ -11,15 +11,8 @@ namespace {
 
 using program::DType;
 
-Napi::Array tuple_of(Napi::Value value, const char* what, uint32_t fewest) {
-  if (value.IsArray()) {
-    auto tuple = value.As<Napi::Array>();
-    if (tuple.Length() >= fewest && tuple.Get(uint32_t{0}).IsString()) return tuple;
-  }
-  throw Failure("INPUT_INVALID", std::string(what) + " is no entry that starts with a name.");
-}
-
-std::string name_of(Napi::Array tuple) { return tuple.Get(uint32_t{0}).As<Napi::String>().Utf8Value(); }
+// A Proxy may claim any length; no program has so many buffers, symbols or weights.
+constexpr uint32_t kMostElements = 1 << 20;
 
 // Arrays of 16-bit patterns serve for bf16 and f16 alike.
 DType dtype_of(Napi::TypedArray array, const std::string& name) {
@@ -37,55 +30,78 @@ DType dtype_of(Napi::TypedArray array, const std::string& name) {
 
 }  // namespace
 
+std::vector<Entry> entries_of(Napi::Value list, const char* what) {
+  const auto elements_of = [what](Napi::Value value) {
+    const auto array = value.As<Napi::Array>();
+    const uint32_t length = array.Length();
+    if (length > kMostElements) throw Failure("INPUT_INVALID", std::string(what) + " is one of " + std::to_string(length) + ".");
+    std::vector<Napi::Value> elements(length);
+    for (uint32_t i = 0; i < length; i++) elements[i] = array.Get(i);
+    return elements;
+  };
+  std::vector<Entry> entries;
+  for (const Napi::Value& element : elements_of(list)) {
+    std::vector<Napi::Value> values;
+    if (element.IsArray()) values = elements_of(element);
+    if (values.empty() || !values[0].IsString())
+      throw Failure("INPUT_INVALID", std::string(what) + " is no entry that starts with a name.");
+    entries.push_back({values[0].As<Napi::String>().Utf8Value(), {values.begin() + 1, values.end()}});
+  }
+  return entries;
+}
+
 Symbols::Symbols(Napi::Value list) {
-  auto pairs = list.As<Napi::Array>();
-  names_.reserve(pairs.Length());
-  for (uint32_t i = 0; i < pairs.Length(); i++) {
-    auto tuple = tuple_of(pairs.Get(i), "A symbol", 2);
-    const Napi::Value value = tuple.Get(1);
-    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-    names_.push_back(name_of(tuple));
+  std::vector<Entry> entries = entries_of(list, "A symbol");
+  names_.reserve(entries.size());
+  for (Entry& entry : entries) {
+    const bool is_number = entry.values.size() == 1 && entry.values[0].IsNumber();
+    const double number = is_number ? entry.values[0].As<Napi::Number>().DoubleValue() : NAN;
+    names_.push_back(std::move(entry.name));
     if (!(std::abs(number) <= 9007199254740991.0) || number != std::trunc(number))
       throw Failure("INPUT_INVALID", "Symbol \"" + names_.back() + "\" is no whole number.");
     symbols_.push_back({names_.back().c_str(), static_cast<int64_t>(number)});
   }
 }
 
-Bindings::Bindings(Napi::Value list, const Engine& engine, std::vector<Napi::ObjectReference>& held) {
-  auto entries = list.As<Napi::Array>();
-  names_.reserve(entries.Length());
-  for (uint32_t i = 0; i < entries.Length(); i++) add(entries.Get(i), engine, held);
+Bindings::Bindings(Napi::Value list, const Executable& executable) {
+  std::vector<Entry> entries = entries_of(list, "A binding");
+  executable.engine->live();
+  // Names stay where they are, since others point at them.
+  names_.reserve(entries.size());
+  for (Entry& entry : entries) {
+    names_.push_back(std::move(entry.name));
+    add(entry, names_.back(), executable);
+  }
 }
 
-void Bindings::add(Napi::Value entry, const Engine& engine, std::vector<Napi::ObjectReference>& held) {
-  auto tuple = tuple_of(entry, "A binding", 2);
-  names_.push_back(name_of(tuple));
+void Bindings::add(const Entry& entry, const std::string& name, const Executable& executable) {
+  const std::vector<Napi::Value>& values = entry.values;
   glimt_binding binding{};
-  binding.name = names_.back().c_str();
-  const Napi::Value bound = tuple.Get(1);
-  if (is_wrapped<Tensor>(bound) && tuple.Length() == 4) {
-    const auto& tensor = unwrap<Tensor>(bound);
-    if (tensor->engine.get() != &engine) throw Failure("DISPOSED", "\"" + names_.back() + "\" is bound to a tensor of another engine.");
-    const Napi::Value first = tuple.Get(2), rows = tuple.Get(3);
-    const auto is_row = [](Napi::Value value) { return value.IsNumber() && value.As<Napi::Number>().DoubleValue() >= 0; };
-    if (!is_row(first) || !is_row(rows)) throw Failure("INPUT_INVALID", "\"" + names_.back() + "\" is bound to rows that do not exist.");
+  binding.name = name.c_str();
+  if (values.size() == 3 && is_wrapped<Tensor>(values[0])) {
+    const auto& tensor = unwrap<Tensor>(values[0]);
+    if (tensor->engine != executable.engine) throw Failure("DISPOSED", "\"" + name + "\" is bound to a tensor of another engine.");
+    if (!is_size(values[1]) || !is_size(values[2]))
+      throw Failure("INPUT_INVALID", "\"" + name + "\" is bound to rows that do not exist.");
     binding.tensor = tensor->live();
-    binding.first_row = addon::size_of(first);
-    binding.rows = addon::size_of(rows);
+    binding.first_row = addon::size_of(values[1]);
+    binding.rows = addon::size_of(values[2]);
     tensors_.push_back(tensor);
-  } else if (bound.IsTypedArray() && tuple.Length() == 2) {
-    auto array = bound.As<Napi::TypedArray>();
-    binding.host_dtype = static_cast<uint32_t>(dtype_of(array, names_.back()));
-    // An empty array may have no address, which would read as no binding at all.
-    static char nothing = 0;
-    void* data = bytes_of(bound).data;
-    binding.host = array.ElementLength() > 0 ? data : &nothing;
-    binding.host_elements = array.ElementLength();
-    held.push_back(Napi::Persistent(bound.As<Napi::Object>()));
+  } else if (values.size() == 1 && values[0].IsTypedArray()) {
+    const auto array = values[0].As<Napi::TypedArray>();
+    binding.host_dtype = static_cast<uint32_t>(dtype_of(array, name));
+    arrays_.push_back(HostArray::copy_of(array));
+    binding.host = arrays_.back()->data();
+    binding.host_elements = arrays_.back()->size() / array.ElementSize();
+    if (glimt_executable_writes(executable.native, binding.name)) outputs_.push_back({binding.name, arrays_.back()});
   } else {
-    throw Failure("INPUT_INVALID", "\"" + names_.back() + "\" is bound to neither a tensor nor an array.");
+    throw Failure("INPUT_INVALID", "\"" + name + "\" is bound to neither a tensor nor an array.");
   }
   bindings_.push_back(binding);
+}
+
+void Bindings::hand_out_outputs() const {
+  for (const Output& output : outputs_) output.array->hand_out(output.name);
 }
 
 glimt_run_args RunArguments::native(uint32_t flags, Job& job) const {

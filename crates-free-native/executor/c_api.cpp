@@ -198,6 +198,10 @@ int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* e
   });
 }
 
+int glimt_executable_writes(const glimt_executable* executable, const char* buffer) {
+  return reinterpret_cast<const Executable*>(executable)->writes(buffer);
+}
+
 int glimt_bind(glimt_engine* engine, glimt_executable* executable, const glimt_binding* resident, uint32_t count,
                glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) { e.bind(reinterpret_cast<Executable*>(executable), resident, count); });

@@ -19,6 +19,7 @@ constexpr size_t kMaxLayouts = 64;
 constexpr size_t kPaceInstructions = 16;
 // Of a buffer; the bytes of all buffers are numbers then.
 constexpr uint64_t kMaxElements = uint64_t{1} << 48;
+constexpr uint64_t kMaxArenaBytes = uint64_t{1} << 60;
 // Between slots on the emulator, so that a write past a slot's end hits nobody.
 constexpr uint64_t kSlotGap = rt::kEmulated ? kAlignment : 0;
 
@@ -158,13 +159,20 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
     layout.elements.push_back(elements);
     if (buffer.kind == BufferKind::temporary) slots[buffer.slot] = std::max(slots[buffer.slot], bytes);
   }
+  // A sum of sizes that are numbers each may be none: slots are as many as a program says.
+  const auto grow = [&](uint64_t& sum, uint64_t bytes) {
+    if (bytes > kMaxArenaBytes - sum)
+      throw Error("OUT_OF_MEMORY", program_.name + ": the memory of a run is larger than any device's" +
+                                       format_symbols(layout.symbols) + ".");
+    sum += bytes;
+  };
   layout.staged.assign(program_.buffers.size(), Layout::kNotStaged);
   const auto stage = [&](BufferKind kind) {
     for (uint32_t index = 0; index < program_.buffers.size(); index++) {
       const BufferInfo& buffer = program_.buffers[index];
       if (!on_host[index] || buffer.kind != kind) continue;
       layout.staged[index] = layout.staged_bytes;
-      layout.staged_bytes += aligned(storageBytes(buffer.dtype, 1, layout.elements[index]));
+      grow(layout.staged_bytes, aligned(storageBytes(buffer.dtype, 1, layout.elements[index])));
     }
   };
   stage(BufferKind::input);
@@ -175,15 +183,17 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
   uint64_t offset = kSlotGap;
   for (uint64_t bytes : slots) {
     layout.slot_offsets.push_back(offset);
-    offset += aligned(bytes) + kSlotGap;
+    grow(offset, aligned(bytes) + kSlotGap);
   }
   uint64_t workspace = 0;
   for (const Call& call : layout.calls)
     if (const auto asks = find_op(call.op)->workspace)
       workspace = std::max<uint64_t>(workspace, asks(engine.terms(), call));
   layout.workspace_offset = offset;
-  layout.staged_offset = offset + aligned(workspace) + kSlotGap;
-  layout.arena_bytes = layout.staged_offset + layout.staged_bytes;
+  grow(offset, aligned(workspace) + kSlotGap);
+  layout.staged_offset = offset;
+  grow(offset, layout.staged_bytes);
+  layout.arena_bytes = offset;
   find_index_checks(layout, on_host);
   return layout;
 }
@@ -228,6 +238,11 @@ std::string Executable::format_symbols(const std::vector<int64_t>& symbols) cons
   for (size_t i = 0; i < symbols.size(); i++)
     text += (i ? ", " : " (") + program_.symbols[i] + "=" + std::to_string(symbols[i]);
   return text + ")";
+}
+
+bool Executable::writes(const std::string& buffer) const {
+  const auto found = bindable_by_name_.find(buffer);
+  return found != bindable_by_name_.end() && program_.buffers[found->second].kind == BufferKind::output;
 }
 
 void Executable::bind(const Engine& engine, const glimt_binding* resident, uint32_t count) {

@@ -188,6 +188,8 @@ GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* exec
 GLIMT_API int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* executable,
                                            const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
                                            glimt_error* error);
+/* Whether a run writes the buffer of that name: it is an output. Asks nothing of the device, and never waits. */
+GLIMT_API int glimt_executable_writes(const glimt_executable* executable, const char* buffer);
 /*
  * Device rows that later runs of the executable start from, in place of those bound before; bindings of a run override
  * them by name. They must stay alive for as long as runs use them (DISPOSED otherwise). INPUT_INVALID names a buffer

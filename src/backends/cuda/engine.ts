@@ -187,13 +187,24 @@ export class CudaEngine implements Engine {
 
     const abort = () => this.#addon.abort(engine);
     signal?.addEventListener("abort", abort, { once: true });
-    const report = () => onProgress?.(this.#addon.progress(engine) / 1000);
+    // In a timer nobody could catch what the caller's function throws.
+    let refusal: { readonly error: unknown } | undefined;
+    const report = () => {
+      try {
+        onProgress?.(this.#addon.progress(engine) / 1000);
+      } catch (error) {
+        refusal ??= { error };
+        abort();
+      }
+    };
     const timer = onProgress ? setInterval(report, PROGRESS_INTERVAL_MS) : undefined;
     this.#running = true;
     try {
       await nativeLater(() => this.#addon.run(handle, values, bindings, flags));
+      if (refusal) throw refusal.error;
       onProgress?.(1);
     } catch (error) {
+      if (refusal) throw refusal.error;
       throwIfAborted(signal);
       throw error;
     } finally {

@@ -20,15 +20,15 @@ async function sendRows(addon: CudaAddon, source: WeightRows, weight: CudaWeight
   const { rows, cols } = source;
   const rowBytes = storageBytes(source.dtype, 1, cols);
   const pieceRows = Math.max(1, Math.min(rows, Math.floor(PIECE_BYTES / Math.max(1, rowBytes))));
-  const newPiece = () => new Uint8Array(pieceRows * rowBytes);
-  const pieces = rows > pieceRows ? [newPiece(), newPiece()] : [newPiece()];
+  // The addon works on a copy of its own, so that the next piece may be read over this one.
+  const all = new Uint8Array(pieceRows * rowBytes);
   const code = formatCode(source.dtype);
   let sent: Promise<number> = Promise.resolve(0);
   let bad = 0;
   try {
-    for (let first = 0, turn = 0; first < rows; first += pieceRows, turn ^= 1) {
+    for (let first = 0; first < rows; first += pieceRows) {
       const count = Math.min(pieceRows, rows - first);
-      const piece = (pieces[turn] as Uint8Array).subarray(0, count * rowBytes);
+      const piece = all.subarray(0, count * rowBytes);
       await source.readRows(first, count, piece);
       bad += await sent;
       sent = nativeLater(() => addon.upload(weight.handle, first, count, code, piece));
