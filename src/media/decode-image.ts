@@ -5,7 +5,7 @@ import { rgbaToRgb } from "./alpha.ts";
 import { openAnimation, readFirstFrame } from "./animation/open.ts";
 import { FILE_KIND_NAMES, type ImageFormat } from "./file-kind.ts";
 import { type ImageHeader, readHeader } from "./header.ts";
-import { applyOrientation, exifOrientation } from "./orientation.ts";
+import { applyOrientation, orientationOf } from "./orientation.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import {
   type ImageSource,
@@ -67,7 +67,7 @@ export async function decodeImage(source: ImageSource, options: MediaOptions = {
   const rgba = await decodePixels(bytes, header, name);
   throwIfAborted(options.signal);
   const stored = { data: rgbaToRgb(rgba, alphaRule), width: header.width, height: header.height };
-  return mode === "default" ? applyOrientation(stored, exifOrientation(header.exif)) : stored;
+  return mode === "default" ? applyOrientation(stored, orientationOf(header)) : stored;
 }
 
 async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string): Promise<Uint8Array> {

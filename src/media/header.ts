@@ -3,6 +3,8 @@
 import { GlimtError } from "../errors.ts";
 import { ascii, uint24, viewOf } from "./bytes.ts";
 import { describeOther, FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
+import { parseJpeg } from "./header/jpeg.ts";
+import type { Fail, Parsed } from "./header/parsed.ts";
 
 export interface ImageHeader {
   readonly format: ImageFormat;
@@ -11,11 +13,11 @@ export interface ImageHeader {
   readonly height: number;
   /** The TIFF structure of the EXIF block, when there is one. */
   readonly exif: Uint8Array | undefined;
+  /** The XMP packet, which may hold the orientation when EXIF does not. */
+  readonly xmp: Uint8Array | undefined;
   /** Frames lie on a canvas, so a single one has to be composed (GIF, animated WebP). */
   readonly isAnimation: boolean;
 }
-
-type Parsed = Pick<ImageHeader, "width" | "height"> & Partial<ImageHeader>;
 
 /** @throws IMAGE_INVALID naming the source for an empty, unknown, truncated or contradictory file. */
 export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
@@ -33,10 +35,8 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
     throw error;
   }
   if (header.width < 1 || header.height < 1) fail(`claims a size of ${header.width} x ${header.height}`);
-  return { format, exif: undefined, isAnimation: false, ...header };
+  return { format, exif: undefined, xmp: undefined, isAnimation: false, ...header };
 }
-
-type Fail = (problem: string) => never;
 
 const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = {
   png: parsePng,
@@ -60,44 +60,6 @@ function parsePng(bytes: Uint8Array, fail: Fail): Parsed {
     at += 12 + length;
   }
   return { ...size, exif };
-}
-
-/** Walks the segments to the first scan; a file whose scans are not followed by an end marker is truncated. */
-function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
-  const view = viewOf(bytes);
-  let size: { width: number; height: number } | undefined;
-  let exif: Uint8Array | undefined;
-  for (let at = 2; ; ) {
-    if (view.getUint8(at) !== 0xff) fail("is a corrupt JPEG file");
-    const marker = view.getUint8(at + 1);
-    if (marker === 0xff || marker === 0x01) {
-      at += marker === 0xff ? 1 : 2;
-      continue;
-    }
-    const length = view.getUint16(at + 2);
-    const body = at + 4;
-    const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
-    if (isFrame) {
-      size = { height: view.getUint16(body + 1), width: view.getUint16(body + 3) };
-      if (view.getUint8(body + 5) === 4) fail("is a CMYK JPEG, which is not supported; convert it to RGB");
-    }
-    if (marker === 0xe1 && ascii(bytes, body, body + 6) === "Exif\0\0") {
-      exif ??= bytes.subarray(body + 6, at + 2 + length);
-    }
-    at += 2 + length;
-    if (marker !== 0xda) continue;
-    if (!size) return fail("is a JPEG file without a frame");
-    if (!hasEndMarker(bytes, at)) throw new RangeError("no end marker");
-    return { ...size, exif };
-  }
-}
-
-/** 0xFFD9 can not occur inside a scan: a 0xFF byte there is followed by 0x00 or a restart marker. */
-function hasEndMarker(bytes: Uint8Array, from: number): boolean {
-  for (let at = bytes.lastIndexOf(0xd9); at > from; at = bytes.lastIndexOf(0xd9, at - 1)) {
-    if (bytes[at - 1] === 0xff) return true;
-  }
-  return false;
 }
 
 /** Walks the RIFF chunks; the size is that of the canvas (VP8X) or of the only frame. */

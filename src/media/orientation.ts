@@ -1,25 +1,89 @@
 /** EXIF orientation: how the stored rows must be turned to be upright. */
 
+import { ascii, viewOf } from "./bytes.ts";
 import type { RgbImage } from "./rgb-image.ts";
 
 const ORIENTATION_TAG = 0x0112;
+/** Byte order, and 42 in it; the number is also found in the other order. */
+const TIFF_SIGNATURES = ["II*\0", "II\0*", "MM\0*", "MM*\0"];
 
-/** The orientation (1 to 8) in a TIFF structure; 1 when it has none or makes no sense. */
-export function exifOrientation(exif: Uint8Array | undefined): number {
-  if (!exif || exif.length < 14) return 1;
-  const view = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
-  const littleEndian = view.getUint16(0) === 0x4949;
-  const entries = view.getUint32(4, littleEndian);
-  if (entries + 2 > exif.length) return 1;
-  const count = view.getUint16(entries, littleEndian);
-  for (let i = 0; i < count; i++) {
-    const entry = entries + 2 + i * 12;
-    if (entry + 12 > exif.length) return 1;
-    if (view.getUint16(entry, littleEndian) !== ORIENTATION_TAG) continue;
-    const orientation = view.getUint16(entry + 8, littleEndian);
-    return orientation >= 1 && orientation <= 8 ? orientation : 1;
+interface ValueType {
+  readonly bytes: number;
+  /** Types that are no number (texts, plain bytes) tell no orientation. */
+  readonly read?: (view: DataView, at: number, littleEndian: boolean) => number;
+}
+
+/** The types of TIFF values by their code. */
+const TYPES: Readonly<Record<number, ValueType>> = {
+  1: { bytes: 1 },
+  2: { bytes: 1 },
+  3: { bytes: 2, read: (view, at, little) => view.getUint16(at, little) },
+  4: { bytes: 4, read: (view, at, little) => view.getUint32(at, little) },
+  5: { bytes: 8, read: (view, at, little) => view.getUint32(at, little) / view.getUint32(at + 4, little) },
+  6: { bytes: 1, read: (view, at) => view.getInt8(at) },
+  7: { bytes: 1 },
+  8: { bytes: 2, read: (view, at, little) => view.getInt16(at, little) },
+  9: { bytes: 4, read: (view, at, little) => view.getInt32(at, little) },
+  10: { bytes: 8, read: (view, at, little) => view.getInt32(at, little) / view.getInt32(at + 4, little) },
+  11: { bytes: 4, read: (view, at, little) => view.getFloat32(at, little) },
+  12: { bytes: 8, read: (view, at, little) => view.getFloat64(at, little) },
+  13: { bytes: 4, read: (view, at, little) => view.getUint32(at, little) },
+  16: { bytes: 8, read: (view, at, little) => Number(view.getBigUint64(at, little)) },
+};
+
+/** Where a picture's orientation may be written. */
+export interface OrientationSource {
+  /** A TIFF structure, with or without the letters "Exif" before it. */
+  readonly exif: Uint8Array | undefined;
+  readonly xmp: Uint8Array | undefined;
+}
+
+/**
+ * The orientation (1 to 8), as Pillow's exif_transpose takes it: of the main directory's last entry the first value,
+ * of whatever type of number; without an entry what XMP says; 1 when that makes no sense.
+ */
+export function orientationOf({ exif, xmp }: OrientationSource): number {
+  const found = exifOrientation(withoutPrefix(exif)) ?? xmpOrientation(xmp);
+  return [2, 3, 4, 5, 6, 7, 8].includes(found) ? found : 1;
+}
+
+function withoutPrefix(exif: Uint8Array | undefined): Uint8Array {
+  let block = exif ?? new Uint8Array(0);
+  while (ascii(block, 0, 6) === "Exif\0\0") block = block.subarray(6);
+  return block;
+}
+
+/** Undefined without an entry; not a number for one that tells none, and for a block that is no TIFF structure. */
+function exifOrientation(exif: Uint8Array): number | undefined {
+  if (exif.length === 0) return undefined;
+  if (exif.length < 8 || !TIFF_SIGNATURES.includes(ascii(exif, 0, 4))) return Number.NaN;
+  const view = viewOf(exif);
+  const little = ascii(exif, 0, 2) === "II";
+  let orientation: number | undefined;
+  try {
+    const directory = view.getUint32(4, little);
+    const count = view.getUint16(directory, little);
+    for (let entry = directory + 2; entry < directory + 2 + count * 12; entry += 12) {
+      const inline = view.getUint32(entry + 8, little);
+      const type = TYPES[view.getUint16(entry + 2, little)];
+      const bytes = (type?.bytes ?? 0) * view.getUint32(entry + 4, little);
+      if (!type || bytes === 0) continue;
+      const at = bytes > 4 ? inline : entry + 8;
+      if (at + bytes > exif.length) throw new RangeError("a value lies outside");
+      if (view.getUint16(entry, little) !== ORIENTATION_TAG) continue;
+      orientation = type.read?.(view, at, little) ?? Number.NaN;
+    }
+  } catch (error) {
+    // The directory is cut off here: what stands before it counts.
+    if (!(error instanceof RangeError)) throw error;
   }
-  return 1;
+  return orientation;
+}
+
+function xmpOrientation(xmp: Uint8Array | undefined): number {
+  if (!xmp) return 1;
+  const text = new TextDecoder("latin1").decode(xmp);
+  return Number(/tiff:Orientation(?:="|>)([0-9])/.exec(text)?.[1] ?? 1);
 }
 
 /** Turns a picture upright: orientations 2 to 4 mirror axes, 5 to 8 exchange rows and columns too. */

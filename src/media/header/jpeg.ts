@@ -1,0 +1,69 @@
+/**
+ * The segments of a JPEG file up to its first scan, read as Pillow reads them: bytes between segments are skipped,
+ * of several frame headers the last counts, EXIF may be spread over several segments.
+ */
+
+import { ascii, concatBytes, viewOf } from "../bytes.ts";
+import type { Fail, Parsed } from "./parsed.ts";
+
+const EXIF = "Exif\0\0";
+const XMP = "http://ns.adobe.com/xap/1.0/\0";
+
+/** Reading past the end is a RangeError, which means a truncated file. */
+export function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
+  const view = viewOf(bytes);
+  let size: { width: number; height: number } | undefined;
+  const exif: Uint8Array[] = [];
+  let xmp: Uint8Array | undefined;
+  for (let at = 2; ; ) {
+    if (view.getUint8(at) !== 0xff) {
+      at += 1;
+      continue;
+    }
+    const marker = view.getUint8(at + 1);
+    if (marker === 0xff) {
+      at += 1;
+      continue;
+    }
+    if (marker > 0 && marker < 0xc0) fail("is a corrupt JPEG file");
+    if (!hasSegment(marker)) {
+      at += 2;
+      continue;
+    }
+    const body = at + 4;
+    // A length of less than its own two bytes is taken for an empty segment.
+    const end = body + Math.max(0, view.getUint16(at + 2) - 2);
+    if (end > bytes.length) throw new RangeError("a segment is cut off");
+    if (isFrame(marker)) {
+      size = { height: view.getUint16(body + 1), width: view.getUint16(body + 3) };
+      if (view.getUint8(body + 5) === 4) fail("is a CMYK JPEG, which is not supported; convert it to RGB");
+    } else if (marker === 0xe1 && ascii(bytes, body, body + EXIF.length) === EXIF) {
+      exif.push(bytes.subarray(body + EXIF.length, end));
+    } else if (marker === 0xe1 && ascii(bytes, body, body + XMP.length) === XMP) {
+      xmp = bytes.subarray(body + XMP.length, end);
+    }
+    at = end;
+    if (marker !== 0xda) continue;
+    if (!size) return fail("is a JPEG file without a frame");
+    if (!hasEndMarker(bytes, at)) throw new RangeError("no end marker");
+    return { ...size, exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp };
+  }
+}
+
+/** Of the markers from 0xc0 on, those without a length are JPG, restarts, start and end of image, and extensions. */
+function hasSegment(marker: number): boolean {
+  const isBare = marker === 0xc8 || (marker >= 0xd0 && marker <= 0xd9) || (marker >= 0xf0 && marker <= 0xfd);
+  return marker >= 0xc0 && !isBare;
+}
+
+function isFrame(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
+}
+
+/** 0xFFD9 can not occur inside a scan: a 0xFF byte there is followed by 0x00 or a restart marker. */
+function hasEndMarker(bytes: Uint8Array, from: number): boolean {
+  for (let at = bytes.lastIndexOf(0xd9); at > from; at = bytes.lastIndexOf(0xd9, at - 1)) {
+    if (bytes[at - 1] === 0xff) return true;
+  }
+  return false;
+}
