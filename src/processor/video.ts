@@ -1,7 +1,8 @@
 /** The video processor: chosen frames are decoded a temporal patch at a time, so only a few are ever in memory. */
 
 import type { ImageProcessorConfig, ProcessorKind } from "../config/types.ts";
-import { GlimtError, throwIfAborted } from "../errors.ts";
+import { GlimtError } from "../errors.ts";
+import { turnWhenDue } from "../event-loop.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { LoadedVideo, VideoMetadata } from "../media/video.ts";
 import { type PixelOptions, type ProcessedPixels, patchLength } from "./image.ts";
@@ -71,8 +72,7 @@ export async function processVideo(
     }
     patchifier.writeFrames(pixelValues.subarray(step * floatsPerStep, (step + 1) * floatsPerStep));
     options.onProgress?.(Math.min((step + 1) * temporalPatchSize, positions.length), positions.length);
-    await eventLoopTurn();
-    throwIfAborted(options.signal);
+    await turnWhenDue(options.signal);
   }
   return { pixelValues, gridThw, resizedWidth, resizedHeight, ...chosen };
 }
@@ -168,9 +168,4 @@ function frameReader(video: LoadedVideo): (position: number) => Promise<RgbImage
     last = { position, image };
     return image;
   };
-}
-
-/** Lets timers and abort events run between two pieces of work. */
-function eventLoopTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

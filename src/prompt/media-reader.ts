@@ -1,6 +1,7 @@
 /** Reads the images and videos of a prompt: decoded, resized and cut into patches, or features as they are given. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GlimtError } from "../errors.ts";
+import { turnWhenDue } from "../event-loop.ts";
 import { decodeImage } from "../media/decode-image.ts";
 import { loadVideo } from "../media/video.ts";
 import { processImage } from "../processor/image.ts";
@@ -56,6 +57,7 @@ export class MediaReader {
 
   /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, ABORTED */
   async image(source: PromptImage, signal?: AbortSignal): Promise<ProcessedMedia> {
+    await turnWhenDue(signal);
     if (isEmbedded(source)) {
       checkImageEmbeddings(source, this.#checkpoint.config);
       return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
@@ -73,6 +75,7 @@ export class MediaReader {
    * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, ABORTED
    */
   async video(source: PromptVideo, options: ReadVideoOptions): Promise<ProcessedMedia> {
+    await turnWhenDue(options.signal);
     if (isEmbedded(source)) {
       const given = source as VideoEmbeddings;
       checkVideoEmbeddings(given, this.#checkpoint.config);

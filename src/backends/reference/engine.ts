@@ -1,6 +1,7 @@
 /** The reference engine: interprets the program's bytes, instruction by instruction. */
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { turnWhenDue } from "../../event-loop.ts";
 import { decodeProgram, encodeProgram } from "../../program/encoding.ts";
 import type { Instruction } from "../../program/program.ts";
 import { slotBytes } from "../../program/sizes.ts";
@@ -31,9 +32,6 @@ import { Memory, type ReferenceTensor, type ReferenceWeight } from "./memory.ts"
 import { resolveOperands } from "./operands.ts";
 import type { RowsView } from "./rows-view.ts";
 import { readWeight } from "./weights.ts";
-
-/** Time between two looks at the event loop. */
-const YIELD_AFTER_MS = 20;
 
 class ReferenceExecutable implements Executable {
   readonly program: VerifiedProgram;
@@ -109,6 +107,7 @@ export class ReferenceEngine implements Engine {
 
   async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<ReferenceWeight> {
     requirePlain(this.backend, layout);
+    await turnWhenDue();
     this.#checkLive();
     const weight = this.#memory.allocateWeight(source.spec.dtype, source.rows, source.cols);
     try {
@@ -161,15 +160,11 @@ export class ReferenceEngine implements Engine {
     { signal, onProgress }: RunOptions,
   ): Promise<void> {
     const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as RowsView);
-    let lastYield = performance.now();
     for (const [index, { op, inputs, outputs, attrs }] of instructions.entries()) {
       callKernel(KERNELS, op, pick(inputs), pick(outputs), attrs);
-      if (performance.now() - lastYield < YIELD_AFTER_MS) continue;
       onProgress?.((index + 1) / instructions.length);
-      await new Promise((resolve) => setTimeout(resolve));
-      throwIfAborted(signal);
+      await turnWhenDue(signal);
       this.#checkLive();
-      lastYield = performance.now();
     }
     onProgress?.(1);
   }

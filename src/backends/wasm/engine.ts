@@ -1,6 +1,7 @@
 /** The WebAssembly engine: one instance of the kernel module, its memory, and the loop that runs programs in slices. */
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { nextTask, turnWhenDue } from "../../event-loop.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
@@ -23,7 +24,7 @@ import { checkWeightLayouts } from "../weight-layouts.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { KernelExports } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor, type WasmWeight } from "./memory.ts";
-import { nextTask, SliceBudget } from "./slices.ts";
+import { SliceBudget } from "./slices.ts";
 import { uploadWeight } from "./upload.ts";
 
 /** The arena grows in steps of this, so that a context that grows token by token does not move it each time. */
@@ -101,6 +102,7 @@ export class WasmEngine implements Engine {
   }
 
   async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<WasmWeight> {
+    await turnWhenDue();
     const { kernels, memory } = this.#alive();
     const weight = await uploadWeight(kernels, memory, source, layout);
     this.#alive();
@@ -129,6 +131,9 @@ export class WasmEngine implements Engine {
     throwIfAborted(signal);
     this.#running = true;
     try {
+      // Runs of a small model end within their first slice: a loop of them must leave the thread too.
+      await turnWhenDue(signal);
+      this.#alive();
       const { symbols } = bindings;
       const { arrays, end } = executable.bindBuffers(bindings, executable.plan(symbols));
       const arena = arenaOf(live, end);

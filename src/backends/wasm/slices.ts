@@ -1,7 +1,7 @@
 /** Cuts a long run into slices, with a turn of the event loop between them. */
 
-/** Wanted length of a slice: short enough for a smooth page, long enough that the turns cost nothing. */
-const SLICE_MS = 20;
+import { TURN_MS } from "../../event-loop.ts";
+
 /** Slices shorter than this say little about the machine's speed. */
 const MEASURABLE_MS = 2;
 
@@ -11,7 +11,7 @@ export class SliceBudget {
   #rate = 2e6;
 
   get operations(): number {
-    return this.#rate * SLICE_MS;
+    return this.#rate * TURN_MS;
   }
 
   /** Takes in that a slice that used its whole budget took `elapsedMs`. */
@@ -23,23 +23,4 @@ export class SliceBudget {
     // Up in small steps and down at once: a slice that is too long is worse than many short ones.
     this.#rate = Math.min(this.operations / elapsedMs, this.#rate * 1.5);
   }
-}
-
-/** Resolves in a later task, after timers, input and network events had their chance. */
-export function nextTask(): Promise<void> {
-  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
-  return new Promise((resolve) => {
-    if (setImmediate) {
-      setImmediate(resolve);
-    } else if (typeof MessageChannel === "undefined") {
-      setTimeout(resolve);
-    } else {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        resolve();
-      };
-      port2.postMessage(null);
-    }
-  });
 }

@@ -1,4 +1,5 @@
 /** Brings a weight into the module's memory: rows pass through a small staging block and are converted and laid out. */
+import { turnWhenDue } from "../../event-loop.ts";
 import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
@@ -66,6 +67,7 @@ async function readStaged(
     let bad = 0;
     for (let first = 0; first < rows; first += chunkRows) {
       const count = Math.min(chunkRows, rows - first);
+      await turnWhenDue();
       await source.readRows(first, count, memory.bytes({ ...staging, bytes: count * rowBytes }));
       if (weight.layout === "tiles8") {
         bad += kernels.glimt_pack_rows(weight.pointer, to, cols, staging.pointer, from, first, count);

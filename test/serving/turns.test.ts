@@ -1,0 +1,99 @@
+/** Work of many short pieces leaves the thread: timers beside it run, and a signal stops it. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { turnWhenDue } from "../../src/event-loop.ts";
+import { GlimtError, loadModel, type Message, openProcessor, type RawImage } from "../../src/index.ts";
+
+const DEMO = "examples/demo/checkpoint";
+const question: Message[] = [{ role: "user", content: "Hello?" }];
+const picture: RawImage = { data: new Uint8Array(3 * 56 * 56).fill(90), width: 56, height: 56 };
+
+/** Longest time between two ticks of a timer while `work` runs. */
+async function longestSilence(work: () => Promise<unknown>): Promise<number> {
+  let [longest, last] = [0, performance.now()];
+  const tick = () => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  };
+  const timer = setInterval(tick, 5);
+  await work();
+  tick();
+  clearInterval(timer);
+  return longest;
+}
+
+async function code(work: () => Promise<unknown>): Promise<string> {
+  return work().then(
+    () => "no error",
+    (error) => (error instanceof GlimtError ? error.code : String(error)),
+  );
+}
+
+/** Far below what the work takes, far above a turn: the machine may be busy with other things. */
+const SILENCE_MS = 300;
+
+for (const backend of ["wasm", "reference"] as const) {
+  const tokens = backend === "wasm" ? 1000 : 60;
+
+  test(`${backend}: a timer ticks beside a generation whose steps are short, and one by one beside many answers`, async () => {
+    const model = await loadModel(DEMO, { backend });
+    const stop = { maxTokens: tokens, temperature: 3, seed: 1 };
+    assert.ok((await longestSilence(() => model.complete(question, stop))) < SILENCE_MS);
+    const answers = async () => {
+      for (let count = 0; count < tokens / 5; count++) await model.complete(question, { maxTokens: 1 });
+    };
+    assert.ok((await longestSilence(answers)) < SILENCE_MS);
+    await model.dispose();
+  });
+
+  test(`${backend}: a generation is aborted by a timer, and the model stays usable`, async () => {
+    const model = await loadModel(DEMO, { backend });
+    const controller = new AbortController();
+    const began = performance.now();
+    setTimeout(() => controller.abort(), 150);
+    const running = async () => {
+      for (;;) {
+        const options = { maxTokens: 1000, temperature: 3, seed: 2, signal: controller.signal };
+        await model.complete(question, options);
+      }
+    };
+    assert.is(await code(running), "ABORTED");
+    assert.ok(performance.now() - began < 1500);
+    assert.is((await model.complete(question, { maxTokens: 2 })).tokenIds.length, 2);
+    await model.dispose();
+  });
+}
+
+test("pictures and frames that are decoded already, a hundred of them, leave the thread", async () => {
+  const processor = await openProcessor(DEMO);
+  const images = Array.from({ length: 300 }, () => ({ type: "image", image: picture }) as const);
+  const chat = (content: NonNullable<Message["content"]>): Message[] => [{ role: "user", content }];
+  assert.ok((await longestSilence(() => processor.process(chat(images)))) < SILENCE_MS);
+  const frames = Array.from({ length: 300 }, () => picture);
+  const video = { type: "video", video: { frames } } as const;
+  assert.ok((await longestSilence(() => processor.process(chat([video])))) < SILENCE_MS);
+});
+
+test("a model is loaded from memory with turns between its weights, and stopped by a timer", async () => {
+  const files = new Map(
+    readdirSync(DEMO).map((name) => [name, new Blob([readFileSync(join(DEMO, name))])] as const),
+  );
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 30);
+  const loading = async () => {
+    for (;;) await (await loadModel(files, { signal: controller.signal, backend: "wasm" })).dispose();
+  };
+  assert.is(await code(loading), "ABORTED");
+});
+
+test("a turn costs nothing while none is due", async () => {
+  await turnWhenDue();
+  const began = performance.now();
+  for (let count = 0; count < 10_000; count++) await turnWhenDue();
+  assert.ok(performance.now() - began < 300);
+});
+
+test.run();
