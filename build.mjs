@@ -88,7 +88,7 @@ const wasmPlugin = {
 const builtinRequirePlugin = {
   name: "builtin-require",
   setup(build) {
-    build.onResolve({ filter: /^[a-z_:/]+$/ }, ({ path, kind, namespace }) => {
+    build.onResolve({ filter: /^[a-z0-9_:/]+$/ }, ({ path, kind, namespace }) => {
       if (!isBuiltin(path)) return undefined;
       if (namespace === "builtin-require") return { path, namespace: "builtin-import" };
       return kind === "require-call" ? { path, namespace: "builtin-require" } : { path, external: true };

@@ -7,15 +7,59 @@ import type { GeneratedPiece, GenerationResult } from "./generation-result.ts";
 import type { ModelCore } from "./model-core.ts";
 import type { GenerationRequest } from "./request.ts";
 
+/** What a generation holds of its model: pages, features, an adapter's programs. It knows nothing of the generator. */
+class Holding {
+  readonly #core: ModelCore;
+  readonly #request: GenerationRequest;
+  #stages: StagesLease | null = null;
+
+  constructor(core: ModelCore, request: GenerationRequest) {
+    this.#core = core;
+    this.#request = request;
+  }
+
+  async acquire(choices: GenerateOptions["adapters"]): Promise<StagesLease> {
+    this.#stages = await this.#core.adapters.acquire(choices);
+    return this.#stages;
+  }
+
+  /** May be called again. */
+  async release(): Promise<void> {
+    const stages = this.#stages;
+    this.#stages = null;
+    // An engine that was disposed has freed everything.
+    if (!this.#core.disposed) this.#request.release();
+    await stages?.release();
+  }
+}
+
+/** Takes back what a generator holds that was neither finished nor returned, and that nobody can reach any more. */
+const forgotten = new FinalizationRegistry<Holding>((holding) => {
+  // There is nobody left to tell of an error.
+  holding.release().catch(() => undefined);
+});
+
 /** @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY, ABORTED, DISPOSED; the model stays usable. */
-export async function* generate(
+export function generate(
+  core: ModelCore,
+  request: GenerationRequest,
+  options: GenerateOptions,
+): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+  const holding = new Holding(core, request);
+  const pieces = answer(core, request, options, holding);
+  forgotten.register(pieces, holding, holding);
+  return pieces;
+}
+
+async function* answer(
   core: ModelCore,
   request: GenerationRequest,
   asked: GenerateOptions,
+  holding: Holding,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
   const options = { ...asked, signal: core.stopSignal(asked.signal) };
-  const stages = await core.adapters.acquire(options.adapters);
   try {
+    const stages = await holding.acquire(options.adapters);
     await encode(core, stages, request, options);
     while (!request.finished) {
       const slice = request.nextSlice(core.parts.prefillChunk);
@@ -31,9 +75,8 @@ export async function* generate(
     core.throwIfDisposed();
     throw error;
   } finally {
-    // An engine that was disposed has freed everything.
-    if (!core.disposed) request.release();
-    await stages.release();
+    forgotten.unregister(holding);
+    await holding.release();
   }
 }
 
