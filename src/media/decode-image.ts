@@ -31,13 +31,11 @@ export interface MediaOptions extends SourceOptions {
 export const DEFAULT_MAX_DECODED_PIXELS = 200_000_000;
 
 /** Codecs are loaded when the first picture of their format arrives. */
-const STILL_CODECS: Record<
-  Exclude<ImageFormat, "gif">,
-  () => Promise<{ decode(bytes: Uint8Array): Promise<Uint8Array> }>
-> = {
+const STILL_CODECS: Record<ImageFormat, () => Promise<{ decode(bytes: Uint8Array): Promise<Uint8Array> }>> = {
   png: () => import("./codecs/png.ts"),
   jpeg: () => import("./codecs/jpeg.ts"),
   webp: () => import("./codecs/webp.ts"),
+  gif: () => import("./animation/gif.ts"),
 };
 
 /**
@@ -93,7 +91,7 @@ async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string
 }
 
 async function decodeRgba(bytes: Uint8Array, { format, isAnimation }: ImageHeader): Promise<Uint8Array> {
-  if (format === "gif" || isAnimation) {
+  if (isAnimation) {
     const animation = await openAnimation(bytes, format);
     if (!animation) throw new Error("no frames");
     return readFirstFrame(animation);

@@ -40,7 +40,7 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
   if (ascii(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "png";
   if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
   if (ascii(bytes, 0, 4) === "RIFF" && ascii(bytes, 8, 12) === "WEBP") return "webp";
-  if (ascii(bytes, 0, 4) === "GIF8") return "gif";
+  if (["GIF87a", "GIF89a"].includes(ascii(bytes, 0, 6))) return "gif";
   if (ascii(bytes, 0, 4) === "\x1aE\xdf\xa3") return "webm";
   const box = ascii(bytes, 4, 8);
   if (box === "ftyp") return ISO_PICTURES.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";

@@ -1,6 +1,7 @@
 /** What a file's first bytes say of the picture: format, size and EXIF block, read before anything is decoded. */
 
 import { GlimtError } from "../errors.ts";
+import { firstGifFrame } from "./animation/gif.ts";
 import { ascii, uint24, viewOf } from "./bytes.ts";
 import { describeOther, FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
 import { parseJpeg } from "./header/jpeg.ts";
@@ -15,7 +16,7 @@ export interface ImageHeader {
   readonly exif: Uint8Array | undefined;
   /** The XMP packet, which may hold the orientation when EXIF does not. */
   readonly xmp: Uint8Array | undefined;
-  /** Frames lie on a canvas, so a single one has to be composed (GIF, animated WebP). */
+  /** Frames lie on a canvas, so a single one has to be composed (animated WebP). */
   readonly isAnimation: boolean;
 }
 
@@ -95,6 +96,6 @@ function parseWebp(bytes: Uint8Array, fail: Fail): Parsed {
 }
 
 function parseGif(bytes: Uint8Array): Parsed {
-  const view = viewOf(bytes);
-  return { width: view.getUint16(6, true), height: view.getUint16(8, true), isAnimation: true };
+  const { width, height } = firstGifFrame(bytes);
+  return { width, height };
 }

@@ -118,7 +118,7 @@ const bad: [name: string, source: unknown, code: string, message: RegExp, option
   ["text", text("hello"), "IMAGE_INVALID", /in no known format/],
   ["a BMP", text("BM 89a"), "IMAGE_INVALID", /format BMP; give a PNG/],
   ["a GIF without a header", text("GIF89a"), "IMAGE_INVALID", /truncated GIF/],
-  ["half a GIF", moviesHalf("patches.gif"), "IMAGE_INVALID", /GIF\) can not be decoded/],
+  ["half a GIF", moviesHalf("still.gif"), "IMAGE_INVALID", /GIF\) can not be decoded/],
   ["half an animated WebP", moviesHalf("blended.webp"), "IMAGE_INVALID", /truncated WebP/],
   ["a video", movie("h264.mp4"), "IMAGE_INVALID", /a video file \(MP4 or QuickTime\); give it as a video/],
   ["a WebM video", movie("vp9.webm"), "IMAGE_INVALID", /a video file \(WebM or Matroska\)/],

@@ -9,9 +9,9 @@ import type { Animation, AnimationFrame } from "./animation.ts";
 export class AnimationReader {
   readonly #animation: Animation;
   #canvas: Uint8Array;
-  /** The last frame on the canvas, and what its area showed before when that has to come back. */
+  /** The last frame on the canvas, and the rows of its area before it when they have to come back. */
   #last = -1;
-  #before: Uint8Array | undefined;
+  #before: Uint8Array[] = [];
 
   constructor(animation: Animation) {
     this.#animation = animation;
@@ -29,7 +29,7 @@ export class AnimationReader {
 
   async #startAt(index: number): Promise<void> {
     this.#canvas = this.#blank();
-    this.#before = undefined;
+    this.#before = [];
     // Not the frame before: nothing of it is on the canvas to be disposed of.
     this.#last = -1;
     await this.#show(index);
@@ -48,43 +48,51 @@ export class AnimationReader {
   }
 
   async #show(index: number): Promise<void> {
-    const { frames, width } = this.#animation;
+    const { frames } = this.#animation;
     const frame = frames[index] as AnimationFrame;
     const pixels = await frame.decode();
     const last = frames[this.#last];
     if (last) this.#dispose(last);
-    this.#before = frame.dispose === "restore" ? this.#canvas.slice() : undefined;
-    for (let row = 0; row < frame.height; row++) {
-      const at = ((frame.y + row) * width + frame.x) * 4;
-      const from = pixels.subarray(row * frame.width * 4, (row + 1) * frame.width * 4);
-      if (frame.blend === "replace") this.#canvas.set(from, at);
-      else blendOver(this.#canvas.subarray(at, at + from.length), from);
-    }
+    const rows = this.#rows(frame);
+    this.#before = frame.dispose === "restore" ? rows.map((row) => row.slice()) : [];
+    rows.forEach((row, y) => {
+      const from = pixels.subarray(y * row.length, (y + 1) * row.length);
+      if (frame.blend === "replace") row.set(from);
+      else blendOver(row, from);
+    });
     this.#last = index;
   }
 
   #dispose(frame: AnimationFrame): void {
-    if (frame.dispose === "clear") this.#fill(frame);
-    if (frame.dispose === "restore" && this.#before) this.#canvas = this.#before;
+    if (frame.dispose === "keep") return;
+    this.#rows(frame).forEach((row, y) => {
+      const before = this.#before[y];
+      if (before) row.set(before);
+      else fill(row, this.#animation.background);
+    });
   }
 
-  #fill({ x, y, width, height }: Pick<AnimationFrame, "x" | "y" | "width" | "height">): void {
-    const { background } = this.#animation;
-    for (let row = y; row < y + height; row++) {
-      for (let column = x; column < x + width; column++) {
-        this.#canvas.set(background, (row * this.#animation.width + column) * 4);
-      }
-    }
+  /** A frame's area of the canvas, row by row. */
+  #rows({ x, y, width, height }: AnimationFrame): Uint8Array[] {
+    const canvas = this.#animation;
+    return Array.from({ length: height }, (_, row) => {
+      const at = ((y + row) * canvas.width + x) * 4;
+      return this.#canvas.subarray(at, at + width * 4);
+    });
   }
 
   #blank(): Uint8Array {
     const { width, height, background } = this.#animation;
-    const canvas = new Uint8Array(width * height * 4);
-    if (background.some((value) => value !== 0)) {
-      for (let at = 0; at < canvas.length; at += 4) canvas.set(background, at);
-    }
-    return canvas;
+    return fill(new Uint8Array(width * height * 4), background);
   }
+}
+
+/** Writes one colour everywhere. */
+function fill(pixels: Uint8Array, colour: readonly number[]): Uint8Array {
+  pixels.set(colour.slice(0, pixels.length));
+  // What is written doubles.
+  for (let done = 4; done < pixels.length; done *= 2) pixels.copyWithin(done, 0, done);
+  return pixels;
 }
 
 /** Pixels that are not premultiplied, blended as libwebp does (BlendPixelNonPremult of its animation decoder). */
@@ -93,7 +101,10 @@ function blendOver(below: Uint8Array, above: Uint8Array): void {
     const alpha = above[i + 3] as number;
     if (alpha === 0) continue;
     if (alpha === 255) {
-      below.set(above.subarray(i, i + 4), i);
+      below[i] = above[i] as number;
+      below[i + 1] = above[i + 1] as number;
+      below[i + 2] = above[i + 2] as number;
+      below[i + 3] = alpha;
       continue;
     }
     const belowShare = ((below[i + 3] as number) * (256 - alpha)) >> 8;

@@ -1,80 +1,81 @@
-/** GIF, still or animated, through gifuct-js. */
+/** GIF, still or animated: frames as FFmpeg shows them, the first one alone as Pillow does. */
 
-import { decompressFrame, type ParsedGif, parseGIF } from "gifuct-js";
 import { type Animation, type AnimationFrame, shownSeconds } from "./animation.ts";
+import { type GifFrame, gifFrames, gifScreen } from "./gif-blocks.ts";
+import { checkGifData, drawGifFrame } from "./gif-lzw.ts";
 
-type ImageBlock = Extract<ParsedGif["frames"][number], { image: unknown }>;
+const DISPOSE: Readonly<Record<number, AnimationFrame["dispose"]>> = { 2: "clear", 3: "restore" };
 
-const DISPOSE = { 2: "clear", 3: "restore" } as const;
-
-/** @throws Error for bytes that are no GIF, or end inside a block */
+/**
+ * The canvas holds every frame: files give a screen that is too small, or of no size.
+ *
+ * @throws RangeError for a truncated file
+ */
 export function readGif(bytes: Uint8Array): Animation {
-  checkBlocks(bytes);
-  const gif = parseGIF(new Uint8Array(bytes).buffer);
-  const { width, height } = gif.lsd;
-  const blocks = gif.frames.filter((block): block is ImageBlock => "image" in block && Boolean(block.image));
+  const screen = gifScreen(bytes);
+  const frames = [...gifFrames(bytes, screen)];
   return {
-    width,
-    height,
+    width: frames.reduce((most, { x, width }) => Math.max(most, x + width), screen.width),
+    height: frames.reduce((most, { y, height }) => Math.max(most, y + height), screen.height),
     // FFmpeg's, which shows when transparency is dropped.
     background: [255, 255, 255, 0],
-    frames: blocks.map((block) => frameOf(block, gif)),
+    frames: frames.map((frame) => frameOf(bytes, frame)),
   };
 }
 
-function frameOf(block: ImageBlock, { gct }: ParsedGif): AnimationFrame {
-  const { left: x, top: y, width, height } = block.image.descriptor;
-  // Absent in GIF87a.
-  const control = block.gce as ImageBlock["gce"] | undefined;
-  const disposal = control?.extras.disposal ?? 0;
+function frameOf(bytes: Uint8Array, frame: GifFrame): AnimationFrame {
+  const { x, y, width, height, transparent, disposal, delay } = frame;
   return {
     x,
     y,
     width,
     height,
-    seconds: shownSeconds((control?.delay ?? 0) / 100),
-    blend: control?.extras.transparentColorGiven ? "over" : "replace",
-    dispose: disposal === 2 || disposal === 3 ? DISPOSE[disposal] : "keep",
+    seconds: shownSeconds(delay / 100),
+    blend: transparent === undefined ? "replace" : "over",
+    dispose: DISPOSE[disposal] ?? "keep",
     decode: async () => {
-      const { blocks, minCodeSize } = block.image.data;
-      if (blocks.length === 0) throw new Error("the frame has no data");
-      // gifuct-js makes a table of 2^minCodeSize entries, which takes the process down when the byte is damaged.
-      if (minCodeSize < 1 || minCodeSize > LARGEST_CODE_SIZE)
-        throw new Error(`its code size is ${minCodeSize}`);
-      const { patch } = decompressFrame(block, gct ?? [], true);
-      return new Uint8Array(patch.buffer, patch.byteOffset, patch.byteLength);
+      checkGifData(bytes, frame);
+      const pixels = new Uint32Array(width * height);
+      drawGifFrame(bytes, { ...frame, x: 0, y: 0 }, pixelValues(frame), pixels, width);
+      return new Uint8Array(pixels.buffer);
     },
   };
 }
 
-/** Bits of a colour index. */
-const LARGEST_CODE_SIZE = 8;
-
-const COLOUR_TABLE = 0x80;
-const HEADER_BYTES = 13;
-const EXTENSION = 0x21;
-const IMAGE = 0x2c;
+/** The first frame and the screen that holds it, as Pillow has them. @throws RangeError for a truncated file */
+export function firstGifFrame(bytes: Uint8Array): { frame: GifFrame; width: number; height: number } {
+  const screen = gifScreen(bytes);
+  for (const frame of gifFrames(bytes, screen)) {
+    const width = Math.max(screen.width, frame.x + frame.width);
+    const height = Math.max(screen.height, frame.y + frame.height);
+    return { frame, width, height };
+  }
+  throw new RangeError("it has no frames");
+}
 
 /**
- * gifuct-js fills up what is missing, so the length of every block is checked first. A file may end without its
- * trailer.
+ * RGBA of the first frame on its screen, the rest of which has the transparent colour, or the first one.
+ *
+ * @throws Error saying what is wrong with a truncated or corrupt file
  */
-function checkBlocks(bytes: Uint8Array): void {
-  const at = (index: number) => {
-    const byte = bytes[index];
-    if (byte === undefined) throw new RangeError("it ends inside a block");
-    return byte;
-  };
-  const tableBytes = (flags: number) => (flags & COLOUR_TABLE ? 3 * 2 ** ((flags & 7) + 1) : 0);
-  const pastSubBlocks = (start: number) => {
-    let next = start;
-    while (at(next) !== 0) next += 1 + at(next);
-    return next + 1;
-  };
-  let next = HEADER_BYTES + tableBytes(at(10));
-  at(next - 1);
-  while (bytes[next] === EXTENSION || bytes[next] === IMAGE) {
-    const data = bytes[next] === IMAGE ? next + 11 + tableBytes(at(next + 9)) : next + 2;
-    next = pastSubBlocks(data);
+export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
+  const { frame, width, height } = firstGifFrame(bytes);
+  if (frame.width === 0 || frame.height === 0) throw new Error("its first frame has no pixels");
+  checkGifData(bytes, frame);
+  const values = pixelValues(frame);
+  const pixels = new Uint32Array(width * height).fill(values[frame.transparent ?? 0] as number);
+  drawGifFrame(bytes, frame, values, pixels, width);
+  return new Uint8Array(pixels.buffer);
+}
+
+/** RGBA of each colour, as pixels lie in memory. As in Pillow, what a table lacks is black; without a table all is grey. */
+function pixelValues({ colours, transparent }: GifFrame): Uint32Array {
+  const rgba = new Uint8Array(256 * 4);
+  // A table that counts from 0 is taken for none.
+  const isGrey = colours.every((value, i) => value === Math.floor(i / 3));
+  for (let i = 0; i < 256; i++) {
+    rgba.set(isGrey ? [i, i, i] : colours.subarray(i * 3, i * 3 + 3), i * 4);
+    rgba[i * 4 + 3] = i === transparent ? 0 : 255;
   }
+  return new Uint32Array(rgba.buffer);
 }

@@ -1,0 +1,42 @@
+/** Small picture files, honest and odd, against what Pillow reads from them (test/golden/make_stills.py). */
+import { readFileSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { GlimtError } from "../../src/errors.ts";
+import { decodeImage, type MediaMode } from "../../src/media/decode-image.ts";
+import { crc32 } from "../golden/crc32.ts";
+
+interface Picture {
+  readonly width: number;
+  readonly height: number;
+  /** Checksum of the pixels. */
+  readonly rgb: number;
+}
+
+/** Null where Pillow refuses the file. */
+type Still = { readonly name: string; readonly file: string } & Record<MediaMode, Picture | null>;
+
+for (const format of ["gif"]) {
+  const path = `${process.cwd()}/test/golden/data/stills/${format}.json`;
+  const { files }: { files: readonly Still[] } = JSON.parse(readFileSync(path, "utf8"));
+  for (const still of files) {
+    test(`${format}, ${still.name}: as Pillow reads it`, async () => {
+      const bytes = new Uint8Array(Buffer.from(still.file, "base64"));
+      for (const mode of ["huggingface", "default"] as const) {
+        assert.equal(await decoded(bytes, mode), still[mode], mode);
+      }
+    });
+  }
+}
+
+async function decoded(bytes: Uint8Array, mode: MediaMode): Promise<Picture | null> {
+  try {
+    const { width, height, data } = await decodeImage(bytes, { mode });
+    return { width, height, rgb: crc32(data) };
+  } catch (error) {
+    assert.is((error as GlimtError).code, "IMAGE_INVALID", (error as Error).message);
+    return null;
+  }
+}
+
+test.run();
