@@ -18,6 +18,7 @@ import { buildPixels } from "./wasm/pixels/build.mjs";
 const root = dirname(fileURLToPath(import.meta.url));
 const inRoot = (path) => join(root, path);
 const wasmDir = inRoot("build/wasm");
+const { version } = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
 
 /** The entries of the package: name in dist, source. They share their chunks, so that each codec is there once. */
 const ENTRIES = { index: "src/index.ts", cuda: "src/cuda.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
@@ -102,6 +103,44 @@ const builtinRequirePlugin = {
   },
 };
 
+/** `import text from "./file.ts?text"`: the file and all it needs as one script, for workers that start from text. */
+const scriptTextPlugin = {
+  name: "script-text",
+  setup(build) {
+    build.onResolve({ filter: /\?text$/ }, ({ path, resolveDir }) => ({
+      path: resolve(resolveDir, path.replace(/\?text$/, "")),
+      namespace: "script-text",
+    }));
+    build.onLoad({ filter: /.*/, namespace: "script-text" }, async ({ path }) => ({
+      contents: (await script(path)).text,
+      loader: "text",
+    }));
+  },
+};
+
+const scripts = new Map();
+
+/** A source file and all it needs as one script: its text, and the files in it. Each is bundled once a process. */
+function script(path) {
+  const started = scripts.get(path) ?? bundleScript(path);
+  scripts.set(path, started);
+  return started;
+}
+
+async function bundleScript(path) {
+  const { outputFiles, metafile } = await esbuild.build({
+    ...bundleDefaults,
+    entryPoints: [path],
+    splitting: false,
+    format: "iife",
+    minify: true,
+    legalComments: "none",
+    write: false,
+    metafile: true,
+  });
+  return { text: outputFiles[0].text, inputs: Object.keys(metafile.inputs) };
+}
+
 /** What every bundle of this repository has in common: the package, its tests and its benchmarks. */
 export const bundleDefaults = {
   absWorkingDir: root,
@@ -112,24 +151,30 @@ export const bundleDefaults = {
   mainFields: ["module", "main"],
   target: ["node20", "es2022"],
   loader: { ".wasm": "binary" },
-  plugins: [wasmPlugin, builtinRequirePlugin],
+  define: { GLIMT_VERSION: JSON.stringify(version) },
+  plugins: [wasmPlugin, builtinRequirePlugin, scriptTextPlugin],
   logLevel: "warning",
 };
 
-/** Writes dist/*.js, its chunks and the licences. */
+/** Writes dist/*.js, their chunks, the worker and the licences. */
 export async function bundleAll() {
   const { metafile } = await esbuild.build({
     ...bundleDefaults,
     entryPoints: ENTRIES,
     outdir: inRoot("dist"),
-    chunkNames: "chunks/[name]-[hash]",
+    // Beside the entries: a worker's address is relative to the file that names it, which may become a chunk.
+    chunkNames: "[name]-[hash]",
     minifySyntax: true,
     legalComments: "none",
     metafile: true,
   });
+  const worker = await script(inRoot("src/worker.ts"));
+  const workerFile = inRoot("dist/worker.js");
+  await writeFile(workerFile, worker.text);
   const licenceFile = inRoot("dist/THIRD_PARTY_LICENSES");
-  await writeFile(licenceFile, await licences(Object.keys(metafile.inputs)));
-  await removeOthers(inRoot("dist"), new Set([...Object.keys(metafile.outputs).map(inRoot), licenceFile]));
+  await writeFile(licenceFile, await licences([...Object.keys(metafile.inputs), ...worker.inputs]));
+  const written = [...Object.keys(metafile.outputs).map(inRoot), workerFile, licenceFile];
+  await removeOthers(inRoot("dist"), new Set(written));
   await chmod(inRoot("dist/cli.js"), 0o755);
 }
 

@@ -11,11 +11,21 @@ import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
+import { sharedWorkers } from "./media/media-workers.ts";
 import type { Processor } from "./prompt/processor.ts";
+import * as threads from "./workers/web-threads.ts";
 
 export * from "./public-api.ts";
 
-const platform: Platform = { backends: [wasmBackend, referenceBackend], openFiles };
+const platform: Platform = {
+  backends: [wasmBackend, referenceBackend],
+  openFiles,
+  mediaWorkers: sharedWorkers({
+    threads,
+    workerText: async () => (await import("./worker.ts?text")).default,
+    version: GLIMT_VERSION,
+  }),
+};
 
 /**
  * Loads a Hugging Face checkpoint from an address that answers Range requests, or from files by name.

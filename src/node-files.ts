@@ -1,4 +1,4 @@
-/** Files as Node has them: what the entries for Node and for GPU servers share. */
+/** Files and workers as Node has them: what the entries for Node and for GPU servers share. */
 import { fileURLToPath } from "node:url";
 import type { Platform } from "./api/platform.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
@@ -7,13 +7,21 @@ import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
+import { sharedWorkers } from "./media/media-workers.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
+import * as threads from "./workers/node-threads.node.ts";
 
 export const nodeFiles: Omit<Platform, "backends"> = {
   openFiles,
   readFile: readLocalFile,
   readFrameDirectory,
   loadWebCodecs,
+  mediaWorkers: sharedWorkers({
+    threads,
+    workerText: async () => (await import("./worker.ts?text")).default,
+    version: GLIMT_VERSION,
+    loadWebCodecs,
+  }),
 };
 
 /** The files of a checkpoint, wherever it lies. @throws CHECKPOINT_NOT_FOUND for a path that is no directory. */

@@ -26,14 +26,7 @@ export async function loadModelOn(
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
   const files = await platform.openFiles(location, { headers: options.headers });
   const checkpoint = await openCheckpoint(files, { signal: options.signal });
-  const { media, rounding, maxImagePixels, maxDecodedPixels, limits } = options;
-  const processor = await Processor.open(checkpoint, platform, {
-    media,
-    rounding,
-    maxImagePixels,
-    maxDecodedPixels,
-    limits,
-  });
+  const processor = await Processor.open(checkpoint, platform, options);
 
   const { merged, separate } = await openMerged(platform, options.adapters ?? [], options.signal);
   const compiled = compileCheckpoint(backend, checkpoint, options.dtype);

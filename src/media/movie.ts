@@ -21,8 +21,9 @@ import {
 } from "mediabunny";
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { rgbaToRgb } from "./alpha.ts";
-import { checkPixels, type MediaMode } from "./decode-image.ts";
+import { checkPixels } from "./check-pixels.ts";
 import { frameRate } from "./frame-rate.ts";
+import type { MediaMode } from "./mode.ts";
 import { checkSampleTables, type ReadRange } from "./mp4-tables.ts";
 import { applyOrientation } from "./orientation.ts";
 import type { RgbImage } from "./rgb-image.ts";

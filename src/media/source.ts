@@ -32,6 +32,8 @@ export interface EncodedFile {
   readonly bytes: Uint8Array;
   /** What to call it in an error. */
   readonly name: string;
+  /** Read for this call alone, so that nobody else sees when they are handed over. */
+  readonly isOwn: boolean;
 }
 
 export function isRawImage(source: ImageSource): source is RawImage {
@@ -51,11 +53,11 @@ export async function readSource(
   noun: MediaNoun = "Image",
 ): Promise<EncodedFile> {
   throwIfAborted(options.signal);
-  if (source instanceof Uint8Array) return { bytes: source, name: `of ${source.length} bytes` };
+  if (source instanceof Uint8Array) return { bytes: source, name: `of ${source.length} bytes`, isOwn: false };
   if (source instanceof ArrayBuffer) return readSource(new Uint8Array(source), options, noun);
   if (source instanceof Blob) {
     const name = "name" in source ? `file ${source.name}` : `in a Blob of ${source.size} bytes`;
-    return { bytes: new Uint8Array(await source.arrayBuffer()), name };
+    return { bytes: new Uint8Array(await source.arrayBuffer()), name, isOwn: true };
   }
   if (typeof source !== "string" && !(source instanceof URL)) {
     const decoded = noun === "Image" ? "{ data, width, height }" : "{ frames: [...], metadata }";
@@ -66,7 +68,7 @@ export async function readSource(
   }
   const name = shorten(String(source));
   try {
-    return { bytes: await readAddress(source, options), name };
+    return { bytes: await readAddress(source, options), name, isOwn: true };
   } catch (cause) {
     throwIfAborted(options.signal);
     if (cause instanceof GlimtError) throw cause;

@@ -1,12 +1,9 @@
 /** Any video source to frames that are decoded when they are asked for. */
 
-import { GlimtError } from "../errors.ts";
-import { rgbaToRgb } from "./alpha.ts";
-import type { Animation } from "./animation/animation.ts";
-import { AnimationReader } from "./animation/compose.ts";
-import { openAnimation } from "./animation/open.ts";
-import { checkPixels, decodeImage, type MediaOptions } from "./decode-image.ts";
-import { describeOther, FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
+import { GlimtError, throwIfAborted } from "../errors.ts";
+import { decodeImage, type MediaOptions } from "./decode-image.ts";
+import { callOptions, mediaWorkers, ownBytes } from "./media-workers.ts";
+import { checkMode } from "./mode.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { type FileSource, type ImageSource, mediaError, readSource } from "./source.ts";
 import {
@@ -22,8 +19,6 @@ export type { VideoFrames, VideoMetadata, VideoSource } from "./video-source.ts"
 export interface VideoOptions extends MediaOptions {
   /** Opens a directory of numbered frames, null when the path is a file's; environments without one have no paths. */
   readonly readFrameDirectory?: ((path: string | URL) => Promise<VideoFrames | null>) | undefined;
-  /** Gives the environment WebCodecs when it has none. @throws CODEC_UNAVAILABLE */
-  readonly loadWebCodecs?: (() => Promise<void>) | undefined;
   /** Milliseconds after which a movie decoder that gives no frame is given up; default a minute. */
   readonly stallMilliseconds?: number | undefined;
   /** What the caller knows better than the source, in either spelling; field by field. */
@@ -43,12 +38,14 @@ export interface LoadedVideo {
 }
 
 /**
- * Opens a video without decoding a frame.
+ * Opens a video without decoding a frame. A file is parsed in a worker where `workers` has one, which it keeps until it
+ * is closed; bytes of the caller's stay the caller's.
  *
  * @throws VIDEO_INVALID for a source without frames, one that can not be read, a file that is no video, or metadata
- * that is malformed; CODEC_UNAVAILABLE for an MP4 or WebM file where nothing can decode it.
+ * that is malformed; CODEC_UNAVAILABLE for an MP4 or WebM file where nothing can decode it; TIMED_OUT; ABORTED.
  */
 export async function loadVideo(source: VideoSource, options: VideoOptions = {}): Promise<LoadedVideo> {
+  checkMode(options.mode ?? "default");
   const given = options.metadata ? videoMetadata(options.metadata, "The video's metadata") : {};
   const video = await open(source, options);
   return { ...video, metadata: mergedMetadata(video.metadata, given) };
@@ -89,66 +86,43 @@ function openFrames({ frames, metadata }: VideoFrames, options: VideoOptions): L
   };
 }
 
-/** Enough to tell every format. */
-const SIGNATURE_BYTES = 64;
-
 async function openFile(source: FileSource, options: VideoOptions): Promise<LoadedVideo> {
-  if (source instanceof Blob) {
-    const start = new Uint8Array(await source.slice(0, SIGNATURE_BYTES).arrayBuffer());
-    // A long movie stays where it is.
-    if (isMovie(fileKind(start))) return openMovieFile(source, blobName(source), options);
-  }
-  const { bytes, name } = await readSource(source, options, "Video");
-  if (bytes.length === 0) throw mediaError("Video", `${name} is empty (0 bytes).`);
-  const kind = fileKind(bytes);
-  if (isMovie(kind)) return openMovieFile(bytes, name, options);
-  const animation = kind && (await readAnimation(bytes, kind, name));
-  if (animation) return openFramesOf(animation, name, options);
-  throw mediaError(
-    "Video",
-    kind
-      ? `${name} is a still ${FILE_KIND_NAMES[kind]} picture; give it as an image.`
-      : `${name} is ${describeOther(bytes)}; give an MP4, WebM, animated GIF, WebP or PNG file, or frames.`,
-  );
-}
-
-async function openMovieFile(file: Uint8Array | Blob, name: string, options: VideoOptions) {
-  const { openMovie } = await import("./movie.ts");
-  return openMovie(file, name, options);
-}
-
-function blobName(blob: Blob): string {
-  return "name" in blob ? `file ${blob.name}` : `in a Blob of ${blob.size} bytes`;
-}
-
-async function readAnimation(bytes: Uint8Array, kind: FileKind, name: string): Promise<Animation | null> {
+  const { file, name, transfer } = await videoFile(source, options);
+  const call = callOptions("Video", name, options);
+  const lease = await mediaWorkers(options).lease(call);
+  const { mode, maxDecodedPixels, stallMilliseconds } = options;
   try {
-    return await openAnimation(bytes, kind);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw mediaError(
-      "Video",
-      `${name} is a truncated or corrupt ${FILE_KIND_NAMES[kind]} file: ${reason}.`,
-      cause,
+    const { id, numFrames, metadata } = await lease.call(
+      "openVideo",
+      { file, name, mode, maxDecodedPixels, stallMilliseconds },
+      { ...call, transfer },
     );
+    return {
+      numFrames,
+      metadata,
+      frame: (index) => lease.call("videoFrame", { id, index }, call),
+      close: async () => {
+        // A worker that does not close what it opened is ended with it.
+        if (!lease.isEnded) await lease.call("closeVideo", { id }, CLOSING).catch(() => {});
+        lease.release();
+      },
+    };
+  } catch (error) {
+    lease.release();
+    throw error;
   }
 }
 
-function openFramesOf(animation: Animation, name: string, options: VideoOptions): LoadedVideo {
-  const { width, height, frames } = animation;
-  checkPixels({ width, height }, options.maxDecodedPixels, name, "Video");
-  const reader = new AnimationReader(animation);
-  const duration = frames.reduce((sum, { seconds }) => sum + seconds, 0);
-  return {
-    numFrames: frames.length,
-    metadata: { fps: frames.length / duration, totalNumFrames: frames.length, duration },
-    frame: async (index) => {
-      const rgba = await reader.frame(index).catch((cause) => {
-        const place = `${name}: frame ${index} of ${frames.length} can not be decoded`;
-        throw mediaError("Video", `${place}: the file is truncated or corrupt.`, cause);
-      });
-      return { data: rgbaToRgb(rgba, options.mode === "huggingface" ? "drop" : "white"), width, height };
-    },
-    close: async () => {},
-  };
+/** What a worker can be given of a source; a Blob stays where it is. */
+async function videoFile(source: FileSource, options: VideoOptions) {
+  throwIfAborted(options.signal);
+  if (source instanceof Blob) {
+    const name = "name" in source ? `file ${source.name}` : `in a Blob of ${source.size} bytes`;
+    return { file: source.slice(), name, transfer: [] };
+  }
+  const read = await readSource(source, options, "Video");
+  const bytes = ownBytes(read);
+  return { file: bytes, name: read.name, transfer: [bytes.buffer] };
 }
+
+const CLOSING = callOptions("Video", "that was closed", { decodeTimeout: 1000 });

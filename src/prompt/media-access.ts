@@ -1,4 +1,5 @@
 /** What reading pictures and videos takes of the host. */
+import type { MediaWorkers } from "../media/media-workers.ts";
 import type { VideoFrames } from "../media/video-source.ts";
 
 export interface MediaAccess {
@@ -8,4 +9,6 @@ export interface MediaAccess {
   readonly readFrameDirectory?: (path: string | URL) => Promise<VideoFrames | null>;
   /** Brings WebCodecs, which decode MP4 and WebM files, where they are not built in. @throws CODEC_UNAVAILABLE */
   readonly loadWebCodecs?: () => Promise<void>;
+  /** The workers in which files are parsed, started from another place of the worker's file when one is given. */
+  readonly mediaWorkers?: (workerUrl: string | URL | undefined) => MediaWorkers;
 }

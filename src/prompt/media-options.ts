@@ -15,8 +15,16 @@ export interface MediaOptions {
   readonly limits?:
     | { readonly images?: number | undefined; readonly videos?: number | undefined }
     | undefined;
-  /** Refuse pictures that decode to more pixels than this (default 200 million). */
+  /** Refuse pictures that decode to more pixels than this (default 100 million). */
   readonly maxDecodedPixels?: number | undefined;
+  /** Milliseconds in which a picture or a frame must be decoded, or a video opened (default 30,000). */
+  readonly decodeTimeout?: number | undefined;
+  /**
+   * Where the package's `worker.js` lies, in which files of pictures and videos are parsed: for pages whose build does
+   * not put it where the SDK looks for it. Where no worker can be had the copy inside the SDK is tried, then files are
+   * parsed on the thread that asks.
+   */
+  readonly workerUrl?: string | URL | undefined;
 }
 
 export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
@@ -25,6 +33,8 @@ export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
   "maxImagePixels",
   "limits",
   "maxDecodedPixels",
+  "decodeTimeout",
+  "workerUrl",
 ];
 
 export interface MediaLimits {
@@ -37,6 +47,8 @@ export interface MediaRules {
   readonly mode: MediaMode;
   readonly rounding: Rounding;
   readonly maxDecodedPixels: number | undefined;
+  readonly decodeTimeout: number | undefined;
+  readonly workerUrl: string | URL | undefined;
   readonly image: ImageProcessorConfig;
   readonly video: ImageProcessorConfig;
 }
@@ -44,6 +56,7 @@ export interface MediaRules {
 /** @throws OPTION_INVALID naming the option and what it may be. */
 export function resolveMedia(options: MediaOptions, processor: ProcessorConfig): MediaRules {
   const { media = "default", rounding = "torchvision", maxImagePixels, maxDecodedPixels } = options;
+  const { decodeTimeout, workerUrl } = options;
   oneOf("media", media, ["default", "huggingface"]);
   oneOf("rounding", rounding, ["torchvision", "pillow"]);
   const { minPixels, maxPixels, temporalPatchSize } = processor.image;
@@ -51,6 +64,8 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
   const smallest = minPixels / temporalPatchSize;
   atLeast("maxImagePixels", maxImagePixels, smallest);
   atLeast("maxDecodedPixels", maxDecodedPixels, 1);
+  checkTimeout("decodeTimeout", decodeTimeout);
+  checkUrl("workerUrl", workerUrl);
   const limit =
     maxImagePixels === undefined ? maxPixels : Math.min(maxPixels, maxImagePixels * temporalPatchSize);
   return {
@@ -58,6 +73,8 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
     mode: media,
     rounding,
     maxDecodedPixels,
+    decodeTimeout,
+    workerUrl,
     image: { ...processor.image, maxPixels: limit },
     video: processor.video,
   };
@@ -90,6 +107,26 @@ function oneOf(name: string, value: string, allowed: readonly string[]): void {
   if (!allowed.includes(value)) {
     throw new GlimtError("OPTION_INVALID", `${name} is "${value}", expected ${allowed.join(" or ")}.`);
   }
+}
+
+/** The longest that timers of JavaScript can wait. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
+function checkTimeout(name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (typeof value === "number" && value >= 1 && value <= LONGEST_TIMEOUT) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `${name} is ${String(value)}, expected milliseconds from 1 to ${LONGEST_TIMEOUT}.`,
+  );
+}
+
+function checkUrl(name: string, value: unknown): void {
+  if (value === undefined || value instanceof URL || (typeof value === "string" && value !== "")) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `${name} is ${String(value)}, expected an address: a string or a URL.`,
+  );
 }
 
 function atLeast(name: string, value: number | undefined, smallest: number): void {

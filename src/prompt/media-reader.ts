@@ -3,6 +3,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
 import { decodeImage } from "../media/decode-image.ts";
+import type { MediaWorkers } from "../media/media-workers.ts";
 import { loadVideo } from "../media/video.ts";
 import { processImage } from "../processor/image.ts";
 import { processVideo } from "../processor/video.ts";
@@ -23,11 +24,13 @@ export class MediaReader {
   readonly #checkpoint: Checkpoint;
   readonly #access: MediaAccess;
   readonly #rules: MediaRules;
+  readonly #workers: MediaWorkers | undefined;
 
   constructor(checkpoint: Checkpoint, access: MediaAccess, rules: MediaRules) {
     this.#checkpoint = checkpoint;
     this.#access = access;
     this.#rules = rules;
+    this.#workers = access.mediaWorkers?.(rules.workerUrl);
   }
 
   /** All of a conversation. Errors say which part of which message they are about. */
@@ -55,7 +58,7 @@ export class MediaReader {
     return media;
   }
 
-  /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, ABORTED */
+  /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, TIMED_OUT, ABORTED */
   async image(source: PromptImage, signal?: AbortSignal): Promise<ProcessedMedia> {
     await turnWhenDue(signal);
     if (isEmbedded(source)) {
@@ -72,7 +75,8 @@ export class MediaReader {
   /**
    * One video as the vision tower reads it.
    *
-   * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, ABORTED
+   * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID,
+   * TIMED_OUT, ABORTED
    */
   async video(source: PromptVideo, options: ReadVideoOptions): Promise<ProcessedMedia> {
     await turnWhenDue(options.signal);
@@ -82,9 +86,8 @@ export class MediaReader {
       return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
     }
     const { signal, onProgress, metadata } = options;
-    const { readFrameDirectory, loadWebCodecs } = this.#access;
-    const decoding = { ...this.#decoding(signal), readFrameDirectory, loadWebCodecs, metadata };
-    const video = await loadVideo(source, decoding);
+    const { readFrameDirectory } = this.#access;
+    const video = await loadVideo(source, { ...this.#decoding(signal), readFrameDirectory, metadata });
     try {
       return await processVideo(video, this.#checkpoint.processor.kind, this.#rules.video, {
         ...frameChoice(options, this.#checkpoint.processor),
@@ -98,8 +101,10 @@ export class MediaReader {
   }
 
   #decoding(signal: AbortSignal | undefined) {
-    const { mode, maxDecodedPixels } = this.#rules;
-    return { mode, maxDecodedPixels, readFile: this.#access.readFile, signal };
+    const { mode, maxDecodedPixels, decodeTimeout } = this.#rules;
+    const { readFile, loadWebCodecs } = this.#access;
+    const workers = this.#workers;
+    return { mode, maxDecodedPixels, decodeTimeout, readFile, loadWebCodecs, workers, signal };
   }
 }
 

@@ -1,0 +1,71 @@
+/** An encoded picture to RGB: header, limits, codec, transparency, orientation. Needs nothing of the host. */
+
+import { GlimtError } from "../errors.ts";
+import { rgbaToRgb } from "./alpha.ts";
+import { openAnimation, readFirstFrame } from "./animation/open.ts";
+import { checkPixels } from "./check-pixels.ts";
+import { FILE_KIND_NAMES, type ImageFormat } from "./file-kind.ts";
+import { type ImageHeader, readHeader } from "./header.ts";
+import type { MediaMode } from "./mode.ts";
+import { applyOrientation, orientationOf } from "./orientation.ts";
+import type { RgbImage } from "./rgb-image.ts";
+
+export interface StillOptions {
+  readonly mode: MediaMode;
+  readonly maxDecodedPixels: number | undefined;
+}
+
+/** Codecs are loaded when the first picture of their format arrives. */
+const STILL_CODECS: Record<ImageFormat, () => Promise<{ decode(bytes: Uint8Array): Promise<Uint8Array> }>> = {
+  png: () => import("./codecs/png.ts"),
+  jpeg: () => import("./codecs/jpeg.ts"),
+  webp: () => import("./codecs/webp.ts"),
+  gif: () => import("./animation/gif.ts"),
+};
+
+/**
+ * Of an animation the first frame is taken, as Hugging Face does.
+ *
+ * @param name what to call the picture in an error.
+ * @throws IMAGE_INVALID for a file that is empty, truncated, corrupt or of an unknown format; IMAGE_TOO_LARGE.
+ */
+export async function decodeStill(bytes: Uint8Array, name: string, options: StillOptions): Promise<RgbImage> {
+  const header = readHeader(bytes, name);
+  checkPixels(header, options.maxDecodedPixels, name);
+  const rgba = await decodePixels(bytes, header, name);
+  const isDefault = options.mode === "default";
+  const { width, height } = header;
+  const stored = { data: rgbaToRgb(rgba, isDefault ? "white" : "drop"), width, height };
+  return isDefault ? applyOrientation(stored, orientationOf(header)) : stored;
+}
+
+async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string): Promise<Uint8Array> {
+  let rgba: Uint8Array;
+  try {
+    rgba = await decodeRgba(bytes, header);
+  } catch (cause) {
+    const size = `${header.width} x ${header.height} ${FILE_KIND_NAMES[header.format]}`;
+    throw new GlimtError(
+      "IMAGE_INVALID",
+      `Image ${name} (${size}) can not be decoded: the file is corrupt, truncated or of an unsupported kind.`,
+      { cause },
+    );
+  }
+  const expected = header.width * header.height * 4;
+  if (rgba.length !== expected) {
+    throw new GlimtError(
+      "IMAGE_INVALID",
+      `Image ${name} decodes to ${rgba.length / 4} pixels, but its header says ${expected / 4}.`,
+    );
+  }
+  return rgba;
+}
+
+async function decodeRgba(bytes: Uint8Array, { format, isAnimation }: ImageHeader): Promise<Uint8Array> {
+  if (isAnimation) {
+    const animation = await openAnimation(bytes, format);
+    if (!animation) throw new Error("no frames");
+    return readFirstFrame(animation);
+  }
+  return (await STILL_CODECS[format]()).decode(bytes);
+}

@@ -1,0 +1,92 @@
+/** How the media room asks for its tasks. */
+
+import { GlimtError } from "../errors.ts";
+import type { CallOptions } from "../workers/task.ts";
+import type { Threads } from "../workers/thread.ts";
+import { Workers } from "../workers/workers.ts";
+import type { MediaMode } from "./mode.ts";
+import { type EncodedFile, type MediaNoun, mediaError } from "./source.ts";
+import type { MediaTasks } from "./tasks.ts";
+
+export type MediaWorkers = Workers<MediaTasks>;
+
+export interface DecodingOptions {
+  readonly mode?: MediaMode | undefined;
+  /** Pictures and frames of more pixels are refused before they are decoded. Default 100 million. */
+  readonly maxDecodedPixels?: number | undefined;
+  /** Milliseconds for decoding a picture or a frame, or for opening a video; default 30 seconds. */
+  readonly decodeTimeout?: number | undefined;
+  /** Where files are parsed. Default: on this thread. */
+  readonly workers?: MediaWorkers | undefined;
+  /** Gives the environment WebCodecs when it has none. @throws CODEC_UNAVAILABLE */
+  readonly loadWebCodecs?: (() => Promise<void>) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_DECODE_TIMEOUT = 30_000;
+
+export function mediaWorkers({ workers, loadWebCodecs }: DecodingOptions): MediaWorkers {
+  return workers ?? new Workers({ starts: [], version: "", inline: () => inlineTasks(loadWebCodecs) });
+}
+
+export interface MediaPlatform {
+  readonly threads: Threads;
+  /** The text of the worker's file. */
+  readonly workerText: () => Promise<string>;
+  readonly version: string;
+  readonly loadWebCodecs?: DecodingOptions["loadWebCodecs"];
+}
+
+/** Workers for each place of the worker's file; all that the process loads share them. */
+export function sharedWorkers({ threads, workerText, version, loadWebCodecs }: MediaPlatform) {
+  const shared = new Map<string | undefined, MediaWorkers>();
+  return (workerUrl: string | URL | undefined): MediaWorkers => {
+    const place = workerUrl?.toString();
+    const first = workerUrl === undefined ? threads.startOwnFile : threads.startFrom(workerUrl);
+    const workers =
+      shared.get(place) ??
+      new Workers<MediaTasks>({
+        starts: [first, threads.startText(workerText)],
+        version,
+        inline: () => inlineTasks(loadWebCodecs),
+      });
+    shared.set(place, workers);
+    return workers;
+  };
+}
+
+/** The tasks for this thread. */
+export async function inlineTasks(loadWebCodecs: DecodingOptions["loadWebCodecs"]): Promise<MediaTasks> {
+  const { mediaTasks } = await import("./tasks.ts");
+  return mediaTasks({ loadWebCodecs });
+}
+
+/** Bytes that may be handed over, in a buffer of their own: the caller's are copied. */
+export function ownBytes({ bytes, isOwn }: EncodedFile): Uint8Array<ArrayBuffer> {
+  const isWhole = bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+  return isOwn && isWhole ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+}
+
+/** What a call about the file `name` says when it fails, and how long it may take. */
+export function callOptions(
+  noun: MediaNoun,
+  name: string,
+  { signal, decodeTimeout = DEFAULT_DECODE_TIMEOUT }: DecodingOptions,
+  transfer: readonly Transferable[] = [],
+): CallOptions {
+  return {
+    transfer,
+    signal,
+    timeout: decodeTimeout,
+    errors: {
+      late: (milliseconds) =>
+        new GlimtError(
+          "TIMED_OUT",
+          `${noun} ${name} was not decoded within ${milliseconds} ms: it is large, or made to take long. ` +
+            "Raise the option decodeTimeout if you trust it.",
+        ),
+      died: (reason, cause) =>
+        mediaError(noun, `${name} can not be decoded: the worker that read it is gone (${reason}).`, cause),
+    },
+  };
+}

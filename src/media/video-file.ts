@@ -1,0 +1,84 @@
+/** A video file to frames: what runs in a worker. */
+
+import { rgbaToRgb } from "./alpha.ts";
+import type { Animation } from "./animation/animation.ts";
+import { AnimationReader } from "./animation/compose.ts";
+import { openAnimation } from "./animation/open.ts";
+import { checkPixels } from "./check-pixels.ts";
+import { describeOther, FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
+import type { MovieOptions } from "./movie.ts";
+import { mediaError } from "./source.ts";
+import type { LoadedVideo } from "./video.ts";
+
+export type VideoFileOptions = MovieOptions;
+
+/** Enough to tell every format. */
+const SIGNATURE_BYTES = 64;
+
+/**
+ * Opens an animation or a movie without decoding a frame.
+ *
+ * @param name what to call the file in an error.
+ * @throws VIDEO_INVALID for a file that is empty, truncated, corrupt, a still picture or no video; IMAGE_TOO_LARGE;
+ * CODEC_UNAVAILABLE for a movie where nothing can decode it; ABORTED.
+ */
+export async function openVideoFile(
+  file: Uint8Array | Blob,
+  name: string,
+  options: VideoFileOptions,
+): Promise<LoadedVideo> {
+  if (file instanceof Blob) {
+    const start = new Uint8Array(await file.slice(0, SIGNATURE_BYTES).arrayBuffer());
+    // A long movie stays where it is.
+    if (isMovie(fileKind(start))) return openMovieFile(file, name, options);
+    return openVideoFile(new Uint8Array(await file.arrayBuffer()), name, options);
+  }
+  if (file.length === 0) throw mediaError("Video", `${name} is empty (0 bytes).`);
+  const kind = fileKind(file);
+  if (isMovie(kind)) return openMovieFile(file, name, options);
+  const animation = kind && (await readAnimation(file, kind, name));
+  if (animation) return openFramesOf(animation, name, options);
+  throw mediaError(
+    "Video",
+    kind
+      ? `${name} is a still ${FILE_KIND_NAMES[kind]} picture; give it as an image.`
+      : `${name} is ${describeOther(file)}; give an MP4, WebM, animated GIF, WebP or PNG file, or frames.`,
+  );
+}
+
+async function openMovieFile(file: Uint8Array | Blob, name: string, options: VideoFileOptions) {
+  const { openMovie } = await import("./movie.ts");
+  return openMovie(file, name, options);
+}
+
+async function readAnimation(bytes: Uint8Array, kind: FileKind, name: string): Promise<Animation | null> {
+  try {
+    return await openAnimation(bytes, kind);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw mediaError(
+      "Video",
+      `${name} is a truncated or corrupt ${FILE_KIND_NAMES[kind]} file: ${reason}.`,
+      cause,
+    );
+  }
+}
+
+function openFramesOf(animation: Animation, name: string, options: VideoFileOptions): LoadedVideo {
+  const { width, height, frames } = animation;
+  checkPixels({ width, height }, options.maxDecodedPixels, name, "Video");
+  const reader = new AnimationReader(animation);
+  const duration = frames.reduce((sum, { seconds }) => sum + seconds, 0);
+  return {
+    numFrames: frames.length,
+    metadata: { fps: frames.length / duration, totalNumFrames: frames.length, duration },
+    frame: async (index) => {
+      const rgba = await reader.frame(index).catch((cause) => {
+        const place = `${name}: frame ${index} of ${frames.length} can not be decoded`;
+        throw mediaError("Video", `${place}: the file is truncated or corrupt.`, cause);
+      });
+      return { data: rgbaToRgb(rgba, options.mode === "huggingface" ? "drop" : "white"), width, height };
+    },
+    close: async () => {},
+  };
+}

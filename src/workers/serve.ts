@@ -1,0 +1,26 @@
+/** The worker's side: runs tasks for the thread that started it. */
+
+import { type Answer, type Call, packError, type Ready } from "./messages.ts";
+import { partsToHandOver, type TaskTable } from "./task.ts";
+
+/** The way back to the thread that started the worker. */
+export interface WorkerPort {
+  post(message: Ready | Answer, transfer: readonly Transferable[]): void;
+  listen(listener: (message: Call) => void): void;
+}
+
+/** Answers calls until the worker is ended. `version` tells the other side whether this is its own worker. */
+export function serveTasks(port: WorkerPort, tasks: TaskTable, version: string): void {
+  const never = new AbortController().signal;
+  port.listen(async ({ id, name, input }) => {
+    try {
+      const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined;
+      if (!task) throw new Error(`the worker has no task "${name}"`);
+      const result = await task(input, never);
+      port.post({ id, result }, partsToHandOver(result));
+    } catch (error) {
+      port.post({ id, error: packError(error) }, []);
+    }
+  });
+  port.post({ ready: version }, []);
+}

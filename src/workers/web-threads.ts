@@ -1,0 +1,48 @@
+/** Workers of browsers, and of runtimes that have the same. */
+
+import type { StartThread, ThreadEvents, WorkerThread } from "./thread.ts";
+
+/** The file beside this one. Bundlers know the expression, and put a copy of the file where it points. */
+export const startOwnFile: StartThread = (events) =>
+  threadOf(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), events);
+
+export function startFrom(url: string | URL): StartThread {
+  return (events) => threadOf(new Worker(url, { type: "module" }), events);
+}
+
+/** Starts it from its text, for where the file is not to be had. */
+export function startText(loadText: () => Promise<string>): StartThread {
+  return async (events) => {
+    const url = URL.createObjectURL(new Blob([await loadText()], { type: "text/javascript" }));
+    const revoke = () => URL.revokeObjectURL(url);
+    try {
+      return threadOf(new Worker(url), {
+        message: (message) => {
+          revoke();
+          events.message(message);
+        },
+        ended: (reason, cause) => {
+          revoke();
+          events.ended(reason, cause);
+        },
+      });
+    } catch (error) {
+      revoke();
+      throw error;
+    }
+  };
+}
+
+function threadOf(worker: Worker, events: ThreadEvents): WorkerThread {
+  worker.onmessage = ({ data }) => events.message(data);
+  worker.onmessageerror = () => events.ended("a message could not be read");
+  worker.onerror = (event) => {
+    event.preventDefault?.();
+    events.ended(event.message ? `it failed: ${event.message}` : "it could not be loaded", event.error);
+  };
+  return {
+    post: (message, transfer) => worker.postMessage(message, [...transfer]),
+    terminate: () => worker.terminate(),
+    keepAlive: () => {},
+  };
+}

@@ -1,0 +1,133 @@
+/** Tasks in a worker. */
+
+import { type Answer, type Call, type Ready, unpackError } from "./messages.ts";
+import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
+import type { StartThread, WorkerThread } from "./thread.ts";
+import { abortError, watch } from "./watch.ts";
+
+/** A file that loads but is no worker of ours says nothing. */
+const START_MILLISECONDS = 10_000;
+
+interface Pending {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+  died(reason: string, cause: unknown): Error;
+}
+
+/**
+ * Starts a worker and waits until it is loaded.
+ *
+ * @throws Error when it can not be, does not answer, or is of another version.
+ */
+export async function startWorker<T extends TaskTable>(
+  start: StartThread,
+  version: string,
+): Promise<TaskHost<T>> {
+  const worker = new WorkerTasks<T>();
+  await worker.start(start, version);
+  return worker;
+}
+
+class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
+  #thread: WorkerThread | undefined;
+  /** Why it ended, once it has. */
+  #end: { readonly reason: string; readonly cause: unknown } | undefined;
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #started: { resolve(): void; reject(error: Error): void } | undefined;
+
+  get isEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  start(start: StartThread, version: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.end("it does not answer"), START_MILLISECONDS);
+      this.#started = {
+        resolve: () => {
+          clearTimeout(timer);
+          this.#started = undefined;
+          this.#thread?.keepAlive(false);
+          resolve();
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          this.#started = undefined;
+          reject(error);
+        },
+      };
+      const events = {
+        message: (message: unknown) => this.#hear(message as Ready | Answer, version),
+        ended: (reason: string, cause?: unknown) => this.end(reason, cause),
+      };
+      new Promise<WorkerThread>((done) => done(start(events))).then(
+        (thread) => {
+          this.#thread = thread;
+          if (this.#end) thread.terminate();
+        },
+        (error) => this.end(String(error?.message ?? error), error),
+      );
+    });
+  }
+
+  call<Name extends keyof T & string>(
+    name: Name,
+    input: TaskInput<T, Name>,
+    options: CallOptions,
+  ): Promise<TaskResult<T, Name>> {
+    const { signal, timeout, errors } = options;
+    if (signal?.aborted) return Promise.reject(abortError(signal));
+    if (this.#end) return Promise.reject(errors.died(this.#end.reason, this.#end.cause));
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      const settle = () => {
+        stopWatch();
+        this.#pending.delete(id);
+        if (this.#pending.size === 0) this.#thread?.keepAlive(false);
+      };
+      const stopWatch = watch(signal, timeout, errors.late, (error) => {
+        settle();
+        reject(error);
+        this.end("another task of the worker was given up");
+      });
+      this.#pending.set(id, {
+        resolve: (result) => {
+          settle();
+          resolve(result as TaskResult<T, Name>);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+        died: errors.died,
+      });
+      this.#thread?.keepAlive(true);
+      try {
+        this.#thread?.post({ id, name, input } satisfies Call, options.transfer ?? []);
+      } catch (error) {
+        this.#pending.get(id)?.reject(error as Error);
+      }
+    });
+  }
+
+  end(reason: string, cause?: unknown): void {
+    if (this.#end) return;
+    this.#end = { reason, cause };
+    this.#thread?.terminate();
+    this.#started?.reject(new Error(reason, { cause }));
+    for (const { reject, died } of [...this.#pending.values()]) reject(died(reason, cause));
+  }
+
+  #hear(message: Ready | Answer, version: string): void {
+    if (this.#started) {
+      const { ready } = (message ?? {}) as Partial<Ready>;
+      if (ready === version) this.#started.resolve();
+      else this.end(`it is of another version (${ready}, not ${version})`);
+      return;
+    }
+    const answer = message as Answer;
+    const pending = this.#pending.get(answer.id);
+    if ("error" in answer) pending?.reject(unpackError(answer.error));
+    else pending?.resolve(answer.result);
+  }
+}

@@ -1,0 +1,197 @@
+/** The workers of the SDK: few, started when they are needed, ended when they are idle. */
+
+import { throwIfAborted } from "../errors.ts";
+import { InlineTasks } from "./inline-tasks.ts";
+import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
+import type { StartThread } from "./thread.ts";
+import { abortError } from "./watch.ts";
+import { startWorker } from "./worker-tasks.ts";
+
+export interface WorkersOptions<T extends TaskTable> {
+  /** Ways to start a worker, best first; one that fails before it ever worked is not tried again. */
+  readonly starts: readonly StartThread[];
+  /** What the workers must say they are. */
+  readonly version: string;
+  /** The same tasks, for this thread: used where no worker can be started. */
+  readonly inline: () => Promise<T>;
+  /** Workers at a time, default 2; further callers wait. */
+  readonly most?: number;
+}
+
+const MOST_WORKERS = 2;
+/** A worker that nobody asks for so long ends. */
+const IDLE_MILLISECONDS = 2_000;
+/** A lease that is neither used nor released for so long is taken back. */
+const FORGOTTEN_MILLISECONDS = 60_000;
+
+/** A worker of the caller's own, until it is released. */
+export interface Lease<T extends TaskTable> extends Omit<TaskHost<T>, "end"> {
+  /** Lets others have the worker; one with a call under way is ended. */
+  release(): void;
+}
+
+export class Workers<T extends TaskTable> {
+  readonly #options: WorkersOptions<T>;
+  #starts: readonly StartThread[];
+  /** A start that has worked; its failures are the caller's to know. */
+  #proven: StartThread | undefined;
+  #taken = 0;
+  readonly #queue: (() => void)[] = [];
+  readonly #idle: { readonly host: TaskHost<T>; readonly timer: Timer }[] = [];
+
+  constructor(options: WorkersOptions<T>) {
+    this.#options = options;
+    this.#starts = options.starts;
+  }
+
+  /** One task, when a worker is free for it. Rejects as TaskHost.call does. */
+  async run<Name extends keyof T & string>(
+    name: Name,
+    input: TaskInput<T, Name>,
+    options: CallOptions,
+  ): Promise<TaskResult<T, Name>> {
+    const lease = await this.lease(options);
+    try {
+      return await lease.call(name, input, options);
+    } finally {
+      lease.release();
+    }
+  }
+
+  /** A worker for several tasks one after another, when one is free. @throws ABORTED; errors.died when none starts */
+  async lease({ signal, errors }: Pick<CallOptions, "signal" | "errors">): Promise<Lease<T>> {
+    await this.#turn(signal);
+    let host: TaskHost<T>;
+    try {
+      host = await this.#host(signal);
+    } catch (error) {
+      this.#free();
+      throwIfAborted(signal);
+      throw errors.died("no worker could be started", error);
+    }
+    return this.#leaseOf(host);
+  }
+
+  #leaseOf(host: TaskHost<T>): Lease<T> {
+    let running = 0;
+    let isReleased = false;
+    let timer: Timer;
+    const giveBack = (keep: boolean) => {
+      if (isReleased) return;
+      isReleased = true;
+      clearTimeout(timer);
+      if (keep && !host.isEnded) this.#rest(host);
+      else host.end("it was released");
+      this.#free();
+    };
+    const forget = () => {
+      timer = later(FORGOTTEN_MILLISECONDS, () => {
+        host.end(`nobody asked for it for ${FORGOTTEN_MILLISECONDS / 1000} seconds`);
+        giveBack(false);
+      });
+    };
+    forget();
+    return {
+      get isEnded() {
+        return isReleased || host.isEnded;
+      },
+      call: (name, input, options) => {
+        clearTimeout(timer);
+        running += 1;
+        return host.call(name, input, options).finally(() => {
+          running -= 1;
+          if (running === 0 && !isReleased) forget();
+        });
+      },
+      release: () => giveBack(running === 0),
+    };
+  }
+
+  /** Waits until fewer than `most` are taken, and takes one. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    throwIfAborted(signal);
+    if (this.#taken < (this.#options.most ?? MOST_WORKERS)) {
+      this.#taken += 1;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const next = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#queue.splice(this.#queue.indexOf(next), 1);
+        reject(abortError(signal));
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.#queue.push(next);
+    });
+  }
+
+  /** The next in the queue takes over what was taken. */
+  #free(): void {
+    const next = this.#queue.shift();
+    if (next) next();
+    else this.#taken -= 1;
+  }
+
+  async #host(signal: AbortSignal | undefined): Promise<TaskHost<T>> {
+    for (let rested = this.#idle.pop(); rested; rested = this.#idle.pop()) {
+      clearTimeout(rested.timer);
+      if (!rested.host.isEnded) return rested.host;
+    }
+    const starting = this.#start();
+    if (!signal) return starting;
+    let leave = () => {};
+    const left = new Promise<never>((_, reject) => {
+      leave = () => reject(abortError(signal));
+      signal.addEventListener("abort", leave, { once: true });
+    });
+    try {
+      return await Promise.race([starting, left]);
+    } catch (error) {
+      // Whoever comes next may have it.
+      if (signal.aborted) starting.then((host) => this.#rest(host)).catch(() => {});
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  async #start(): Promise<TaskHost<T>> {
+    const { version, inline } = this.#options;
+    for (let start = this.#starts[0]; start; start = this.#starts[0]) {
+      try {
+        const host = await startWorker<T>(start, version);
+        this.#proven = start;
+        return host;
+      } catch (error) {
+        // A start that has worked will work again; tasks must not move to this thread because memory is short.
+        if (this.#proven === start) throw error;
+        this.#starts = this.#starts.filter((other) => other !== start);
+      }
+    }
+    return new InlineTasks(inline);
+  }
+
+  #rest(host: TaskHost<T>): void {
+    if (host instanceof InlineTasks) return;
+    const rested = {
+      host,
+      timer: later(IDLE_MILLISECONDS, () => {
+        this.#idle.splice(this.#idle.indexOf(rested), 1);
+        host.end("it was idle");
+      }),
+    };
+    this.#idle.push(rested);
+  }
+}
+
+type Timer = ReturnType<typeof setTimeout>;
+
+/** A timer that keeps no process alive. */
+function later(milliseconds: number, task: () => void): Timer {
+  const timer = setTimeout(task, milliseconds);
+  if (typeof timer === "object") (timer as { unref?(): void }).unref?.();
+  return timer;
+}
