@@ -15,8 +15,13 @@ export interface StillOptions {
   readonly maxDecodedPixels: number | undefined;
 }
 
+/** Encoded bytes to RGBA, not premultiplied. */
+interface Codec {
+  decode(bytes: Uint8Array, mode: MediaMode): Promise<Uint8Array>;
+}
+
 /** Codecs are loaded when the first picture of their format arrives. */
-const STILL_CODECS: Record<ImageFormat, () => Promise<{ decode(bytes: Uint8Array): Promise<Uint8Array> }>> = {
+const STILL_CODECS: Record<ImageFormat, () => Promise<Codec>> = {
   png: () => import("./codecs/png.ts"),
   jpeg: () => import("./codecs/jpeg.ts"),
   webp: () => import("./codecs/webp.ts"),
@@ -32,17 +37,22 @@ const STILL_CODECS: Record<ImageFormat, () => Promise<{ decode(bytes: Uint8Array
 export async function decodeStill(bytes: Uint8Array, name: string, options: StillOptions): Promise<RgbImage> {
   const header = readHeader(bytes, name);
   checkPixels(header, options.maxDecodedPixels, name);
-  const rgba = await decodePixels(bytes, header, name);
+  const rgba = await decodePixels(bytes, header, name, options.mode);
   const isDefault = options.mode === "default";
   const { width, height } = header;
   const stored = { data: rgbaToRgb(rgba, isDefault ? "white" : "drop"), width, height };
   return isDefault ? applyOrientation(stored, orientationOf(header)) : stored;
 }
 
-async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string): Promise<Uint8Array> {
+async function decodePixels(
+  bytes: Uint8Array,
+  header: ImageHeader,
+  name: string,
+  mode: MediaMode,
+): Promise<Uint8Array> {
   let rgba: Uint8Array;
   try {
-    rgba = await decodeRgba(bytes, header);
+    rgba = await decodeRgba(bytes, header, mode);
   } catch (cause) {
     const size = `${header.width} x ${header.height} ${FILE_KIND_NAMES[header.format]}`;
     throw new GlimtError(
@@ -61,11 +71,15 @@ async function decodePixels(bytes: Uint8Array, header: ImageHeader, name: string
   return rgba;
 }
 
-async function decodeRgba(bytes: Uint8Array, { format, isAnimation }: ImageHeader): Promise<Uint8Array> {
+async function decodeRgba(
+  bytes: Uint8Array,
+  { format, isAnimation }: ImageHeader,
+  mode: MediaMode,
+): Promise<Uint8Array> {
   if (isAnimation) {
     const animation = await openAnimation(bytes, format);
     if (!animation) throw new Error("no frames");
     return readFirstFrame(animation);
   }
-  return (await STILL_CODECS[format]()).decode(bytes);
+  return (await STILL_CODECS[format]()).decode(bytes, mode);
 }

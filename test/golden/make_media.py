@@ -88,7 +88,7 @@ def decode(path, mode):
     image = Image.open(path)
     if mode == "default":
         image = ImageOps.exif_transpose(image)
-    if image.mode == "I;16":  # Pillow would clip; glimt keeps the upper eight bits, as Pillow does for 16-bit colour
+    if image.mode == "I;16" and mode == "default":  # Pillow would clip; a viewer keeps the upper eight bits
         image = Image.fromarray((np.array(image) >> 8).astype(np.uint8))
     if mode == "huggingface" or not image.has_transparency_data:
         return image.convert("RGB")

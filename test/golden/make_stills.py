@@ -16,20 +16,24 @@ import PIL
 from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from stills import gifs  # noqa: E402
+from stills import gifs, pngs  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "data" / "stills"
-FORMATS = {"gif": gifs}
+FORMATS = {"gif": gifs, "png": pngs}
 
 
 def decode(data, mode):
     """RGB as transformers has it, or as a viewer shows it: upright, on white, of 16 bits the upper ones."""
     image = Image.open(io.BytesIO(data))
-    if mode == "default":
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            image = Image.fromarray((np.array(image) >> 8).astype(np.uint8))
-    if mode == "huggingface" or not image.has_transparency_data:
+    if mode == "huggingface":
+        return image.convert("RGB")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        grey, transparent = np.array(image), image.info.get("transparency")
+        image = Image.fromarray((grey >> 8).astype(np.uint8))
+        if transparent is not None:
+            image.putalpha(Image.fromarray(np.where(grey == transparent, 0, 255).astype(np.uint8)))
+    if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
         return image.convert("RGB")
     image = image.convert("RGBA")
     page = Image.new("RGB", image.size, "white")

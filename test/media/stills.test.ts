@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError } from "../../src/errors.ts";
-import { decodeImage, type MediaMode } from "../../src/media/decode-image.ts";
+import { decodeStill } from "../../src/media/decode-still.ts";
+import type { MediaMode } from "../../src/media/mode.ts";
 import { crc32 } from "../golden/crc32.ts";
 
 interface Picture {
@@ -16,7 +17,7 @@ interface Picture {
 /** Null where Pillow refuses the file. */
 type Still = { readonly name: string; readonly file: string } & Record<MediaMode, Picture | null>;
 
-for (const format of ["gif"]) {
+for (const format of ["gif", "png"]) {
   const path = `${process.cwd()}/test/golden/data/stills/${format}.json`;
   const { files }: { files: readonly Still[] } = JSON.parse(readFileSync(path, "utf8"));
   for (const still of files) {
@@ -31,7 +32,7 @@ for (const format of ["gif"]) {
 
 async function decoded(bytes: Uint8Array, mode: MediaMode): Promise<Picture | null> {
   try {
-    const { width, height, data } = await decodeImage(bytes, { mode });
+    const { width, height, data } = await decodeStill(bytes, "file", { mode, maxDecodedPixels: undefined });
     return { width, height, rgb: crc32(data) };
   } catch (error) {
     assert.is((error as GlimtError).code, "IMAGE_INVALID", (error as Error).message);

@@ -2,10 +2,14 @@
  * PNG through the Rust png crate (@jsquash/png): every colour type and depth, interlaced or not.
  *
  * The package's own glue keeps one instance for good, whose memory never shrinks after a large page. This is the
- * same module with the few imports its `decode` needs, in an instance per picture.
+ * same module with the few imports its `decode` needs, in an instance per picture. It gets a file of the chunks that
+ * matter, put in order, since it refuses some that Pillow reads.
  */
 
 import * as wasmFile from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm";
+import type { MediaMode } from "../mode.ts";
+import { type PngParts, pngFile } from "../png-chunks.ts";
+import { pngParts } from "../png-picture.ts";
 
 interface PngExports {
   readonly memory: WebAssembly.Memory;
@@ -16,10 +20,36 @@ interface PngExports {
 /** The package's own types describe the instance; the bundler loads the file as bytes. */
 const wasm = (wasmFile as unknown as { default: Uint8Array<ArrayBuffer> }).default;
 
+/**
+ * Encoded bytes to RGBA, not premultiplied. Palettes are expanded; of 16 bits the upper 8 are kept, but as Hugging
+ * Face has them, shades of grey of 16 bits are clipped to 255.
+ */
+export async function decode(bytes: Uint8Array, mode: MediaMode): Promise<Uint8Array> {
+  const parts = pngParts(bytes);
+  const isGrey16 = parts.header[8] === 16 && parts.header[9] === 0;
+  return mode === "huggingface" && isGrey16 ? decodeClipped(parts) : decodePng(parts);
+}
+
+/** Rows of 16 bits a pixel lie and are filtered alike when they are read as grey and alpha of 8 bits. */
+async function decodeClipped({ header, pixels }: PngParts): Promise<Uint8Array> {
+  const greyAlpha = header.slice();
+  greyAlpha.set([8, 4], 8);
+  const rgba = await decodePng({ header: greyAlpha, palette: undefined, transparency: undefined, pixels });
+  for (let i = 0; i < rgba.length; i += 4) {
+    const grey = (rgba[i] as number) > 0 ? 255 : (rgba[i + 3] as number);
+    rgba[i] = grey;
+    rgba[i + 1] = grey;
+    rgba[i + 2] = grey;
+    rgba[i + 3] = 255;
+  }
+  return rgba;
+}
+
 let compiled: Promise<WebAssembly.Module> | undefined;
 
-/** Encoded bytes to RGBA, not premultiplied. Palettes are expanded; of 16 bits the upper 8 are kept. */
-export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
+/** RGBA of a picture. @throws Error for pixels that are corrupt or end early */
+export async function decodePng(parts: PngParts): Promise<Uint8Array> {
+  const bytes = pngFile(parts);
   compiled ??= WebAssembly.compile(wasm);
   const module = await compiled;
   let pixels: Uint8Array | undefined;

@@ -1,0 +1,111 @@
+/** A PNG file's picture, with what Pillow accepts and refuses. Of an animation it is what viewers of stills show. */
+
+import { ascii, concatBytes, viewOf } from "./bytes.ts";
+import { type PngChunk, type PngParts, pngChunks } from "./png-chunks.ts";
+
+interface PngFile {
+  /** Up to the pixels. */
+  readonly before: readonly PngChunk[];
+  readonly pixels: readonly PngChunk[];
+  readonly after: readonly PngChunk[];
+  readonly header: Uint8Array;
+}
+
+/** IHDR's bytes: bits a sample, kind of pixel, compression, filters, interlacing. */
+const [DEPTH, COLOUR, COMPRESSION, FILTERS, INTERLACING] = [8, 9, 10, 11, 12] as const;
+const HEADER_BYTES = 13;
+const [GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA] = [0, 2, 3, 4, 6] as const;
+/** Bits a sample that each kind of pixel may have. */
+const DEPTHS: Readonly<Record<number, readonly number[]>> = {
+  [GREY]: [1, 2, 4, 8, 16],
+  [RGB]: [8, 16],
+  [PALETTE]: [1, 2, 4, 8],
+  [GREY_ALPHA]: [8, 16],
+  [RGB_ALPHA]: [8, 16],
+};
+/** Bytes without which a chunk says nothing. */
+const SHORTEST: Readonly<Record<string, number>> = { sRGB: 1, gAMA: 4, pHYs: 9, acTL: 8, fcTL: 26, iCCP: 2 };
+/** The checksum of the decompressed pixels does not count; some files lack it. */
+const UNREAD_CHECKSUM = new Uint8Array(4);
+const XMP = "XML:com.adobe.xmp\0\0";
+
+/** The chunks of a file with pixels. @throws RangeError for a truncated file, Error for one that is no PNG */
+function readChunks(bytes: Uint8Array): PngFile {
+  const before: PngChunk[] = [];
+  const pixels: PngChunk[] = [];
+  const after: PngChunk[] = [];
+  for (const chunk of pngChunks(bytes)) {
+    // Another frame of an animation begins, which may be cut short.
+    if (chunk.type === "fcTL" && pixels.length > 0 && last(before, "acTL")) break;
+    if (chunk.type === "IDAT" && after.length === 0) pixels.push(chunk);
+    else (pixels.length > 0 ? after : before).push(chunk);
+  }
+  const header = last(before, "IHDR");
+  if (!header || header.length < HEADER_BYTES) throw new Error("it has no header");
+  if (pixels.length === 0) throw new RangeError("it has no pixels");
+  return { before, pixels, after, header };
+}
+
+/** @throws RangeError for a truncated file, Error for one that is no PNG */
+export function pngHeader(bytes: Uint8Array) {
+  const { before, after, header } = readChunks(bytes);
+  const view = viewOf(header);
+  const all = [...before, ...after];
+  const text = all.find(({ type, data }) => type === "iTXt" && ascii(data, 0, XMP.length) === XMP);
+  return { width: view.getUint32(0), height: view.getUint32(4), exif: last(all, "eXIf"), xmp: text?.data };
+}
+
+/**
+ * What a decoder needs of the file. Checksums count up to the pixels; those of the pixels themselves do not, nor does
+ * a missing end. Chunks that describe the picture need not make sense, but must be whole.
+ *
+ * @throws RangeError for a truncated file, Error saying what is wrong with another
+ */
+export function pngParts(bytes: Uint8Array): PngParts {
+  const { before, pixels, after, header } = readChunks(bytes);
+  const broken = before.find((chunk) => !chunk.isIntact());
+  if (broken) throw new Error(`the checksum of its ${broken.type} chunk is wrong`);
+  for (const chunk of [...before, ...after]) checkChunk(chunk);
+  const depth = header[DEPTH] as number;
+  const colour = header[COLOUR] as number;
+  if (!DEPTHS[colour]?.includes(depth)) throw new Error(`it has pixels of kind ${colour} with ${depth} bits`);
+  if (header[FILTERS] !== 0) throw new Error("its filters are unknown");
+  const clean = header.slice(0, HEADER_BYTES);
+  clean[COMPRESSION] = 0;
+  clean[INTERLACING] = header[INTERLACING] === 0 ? 0 : 1;
+  return {
+    header: clean,
+    palette: colour === PALETTE ? fullPalette(2 ** depth, last(before, "PLTE")) : undefined,
+    transparency: transparency(last([...before, ...after], "tRNS"), colour, 2 ** depth),
+    pixels: concatBytes([...pixels.map(({ data }) => data), UNREAD_CHECKSUM]),
+  };
+}
+
+function last(chunks: readonly PngChunk[], type: string): Uint8Array | undefined {
+  return chunks.findLast((chunk) => chunk.type === type)?.data;
+}
+
+function checkChunk({ type, data }: PngChunk): void {
+  if (data.length < (SHORTEST[type] ?? 0)) throw new Error(`its ${type} chunk is too short`);
+  // A profile or text in an unknown compression.
+  if (type === "iCCP" && data[data.indexOf(0) + 1] !== 0) throw new Error(`its ${type} chunk is corrupt`);
+}
+
+/** Colours that the file lacks are black. */
+function fullPalette(colours: number, given: Uint8Array = new Uint8Array(0)): Uint8Array {
+  if (given.length >= 3 * 257) throw new Error("its palette has more than 256 colours");
+  const palette = new Uint8Array(3 * colours);
+  palette.set(given.subarray(0, Math.min(palette.length, given.length - (given.length % 3))));
+  return palette;
+}
+
+function transparency(
+  given: Uint8Array | undefined,
+  colour: number,
+  colours: number,
+): Uint8Array | undefined {
+  const bytes = { [GREY]: 2, [RGB]: 6, [PALETTE]: colours }[colour];
+  if (!given || bytes === undefined) return undefined;
+  if (colour !== PALETTE && given.length < bytes) throw new Error("its tRNS chunk is too short");
+  return given.subarray(0, bytes);
+}
