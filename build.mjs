@@ -141,6 +141,24 @@ async function bundleScript(path) {
   return { text: outputFiles[0].text, inputs: Object.keys(metafile.inputs) };
 }
 
+/**
+ * Codecs are given their WebAssembly; code of theirs that never runs names a file beside them, which the bundler of
+ * whoever uses glimt would look for, and assigns to import.meta, which some can not read.
+ */
+const codecFilesPlugin = {
+  name: "codec-files",
+  setup(build) {
+    build.onLoad({ filter: /@jsquash[\\/].*_dec\.js$/ }, async ({ path }) => {
+      const text = await readFile(path, "utf8");
+      const contents = text
+        .replace(/if\(import\.meta\.url===undefined\)\{[^}]*\}/g, "")
+        .replace(/new URL\("[^"]*\.wasm",import\.meta\.url\)\.href|import\.meta\.url/g, '""');
+      if (/import\.meta|new URL\(/.test(contents)) return { errors: [{ text: `${path} names its place` }] };
+      return { contents };
+    });
+  },
+};
+
 /** What every bundle of this repository has in common: the package, its tests and its benchmarks. */
 export const bundleDefaults = {
   absWorkingDir: root,
@@ -152,7 +170,7 @@ export const bundleDefaults = {
   target: ["node20", "es2022"],
   loader: { ".wasm": "binary" },
   define: { GLIMT_VERSION: JSON.stringify(version) },
-  plugins: [wasmPlugin, builtinRequirePlugin, scriptTextPlugin],
+  plugins: [wasmPlugin, codecFilesPlugin, builtinRequirePlugin, scriptTextPlugin],
   logLevel: "warning",
 };
 

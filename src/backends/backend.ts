@@ -14,7 +14,13 @@ export type Answer = { readonly ok: true } | { readonly ok: false; readonly reas
 
 export type Probe =
   | { readonly ok: true /** What was found, one line. */; readonly description: string }
-  | { readonly ok: false /** Why not, and what to do about it. */; readonly reason: string };
+  | {
+      readonly ok: false;
+      /** Why not, and what to do about it. */
+      readonly reason: string;
+      /** Nothing here is meant for it, neither a device nor software: not to be mentioned to who did not ask for it. */
+      readonly isAbsent?: boolean;
+    };
 
 export interface EngineOptions {
   /** Threads of a CPU backend; no backend has more than one yet. */

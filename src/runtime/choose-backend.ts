@@ -28,7 +28,7 @@ export async function chooseBackend(
   for (const backend of candidates) {
     const probe = await backend.probe();
     if (probe.ok) return { backend, description: probe.description, refused };
-    refused.push({ backend: backend.name, reason: probe.reason });
+    if (!probe.isAbsent || wanted !== "auto") refused.push({ backend: backend.name, reason: probe.reason });
   }
   const reasons = refused.map(({ backend, reason }) => `${backend}: ${reason}`);
   throw new GlimtError("BACKEND_UNAVAILABLE", `No backend can run here. ${reasons.join(" ")}`);

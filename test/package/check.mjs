@@ -6,8 +6,9 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import * as esbuild from "esbuild";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 
@@ -49,12 +50,31 @@ try {
   await check("npm pack", async () => {
     tarball = await pack();
   });
-  if (tarball !== undefined) await checkTarball(tarball);
+  if (tarball !== undefined) {
+    await checkTarball(tarball);
+    const { checkConsumers } = await consumers();
+    await checkConsumers(tarball, check);
+  }
 } finally {
   await rm(consumer, { recursive: true, force: true });
 }
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed === 0 ? 0 : 1;
+
+/** TypeScript, which Node 20 does not read itself. */
+async function consumers() {
+  const outfile = join(root, "build/test/consumers.mjs");
+  await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: ["test/package/consumers.ts"],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    packages: "external",
+    outfile,
+  });
+  return import(pathToFileURL(outfile).href);
+}
 
 /** @returns the path of the tarball; only what is meant to be published is in it. */
 async function pack() {
@@ -126,7 +146,15 @@ async function checkTarball(tarball) {
       throw new Error(messages.map((message) => formatMessage(message, manifest)).join("\n"));
   });
   await check("are the types wrong?", () =>
-    run(bin("attw"), [tarball, "--profile", "esm-only", "--no-definitely-typed", "--no-emoji"]),
+    run(bin("attw"), [
+      tarball,
+      "--profile",
+      "esm-only",
+      "--no-definitely-typed",
+      "--no-emoji",
+      "--exclude-entrypoints",
+      "./worker",
+    ]),
   );
 }
 

@@ -1,4 +1,5 @@
 /** The CUDA backend: NVIDIA GPUs through the native addon. Nothing native is loaded before `probe` or `open`. */
+import { existsSync } from "node:fs";
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
 import { formatCode } from "../../tensor/storage.ts";
@@ -24,6 +25,11 @@ export interface CudaOptions {
   readonly graphs?: boolean | undefined;
 }
 
+/** There where a driver for NVIDIA's GPUs is. */
+const DRIVER_FILE = "/dev/nvidiactl";
+
+type FailedProbe = Extract<Probe, { ok: false }>;
+
 export interface CudaInternals {
   /** The one addon to use, which may be the emulator. */
   readonly addonPath?: string | undefined;
@@ -42,10 +48,10 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
   let addon: CudaAddon | undefined;
 
   /** Loads the addon once it was found to work; a failure is looked into anew each time. */
-  async function find(): Promise<{ found: FoundAddon; addon: CudaAddon } | { reason: string }> {
+  async function find(): Promise<{ found: FoundAddon; addon: CudaAddon } | FailedProbe> {
     if (!found || !addon) {
       const result = await findAddon({ addonPath, device });
-      if (!("path" in result)) return { reason: formatRefusals(result) };
+      if (!("path" in result)) return failedProbe(result);
       found = result;
       addon = loadAddon(result);
     }
@@ -74,9 +80,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     weightLayout: () => "plain",
     async probe(): Promise<Probe> {
       const result = await find();
-      return "reason" in result
-        ? { ok: false, reason: result.reason }
-        : { ok: true, description: describeDevice(result.found.device) };
+      return "reason" in result ? result : { ok: true, description: describeDevice(result.found.device) };
     },
     async open(options) {
       checkThreads(options);
@@ -92,6 +96,20 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
 /** The first GPU, with bf16 activations. */
 export const cudaBackend: Backend = createCudaBackend();
 
-function formatRefusals(refusals: readonly Refusal[]): string {
-  return `CUDA can not be used. ${refusals.map(({ source, reason }) => `${source}: ${reason}`).join(" ")}`;
+function failedProbe(refusals: readonly Refusal[]): FailedProbe {
+  const reasons = refusals.map(({ source, reason }) => `${source}: ${reason}`);
+  return {
+    ok: false,
+    reason: `CUDA can not be used. ${reasons.join(" ")}`,
+    isAbsent: refusals.every(({ isAbsent }) => isAbsent) && !hasDriver(),
+  };
+}
+
+function hasDriver(): boolean {
+  try {
+    return existsSync(DRIVER_FILE);
+  } catch {
+    // Deno throws where it has no permission to look.
+    return false;
+  }
 }

@@ -14,6 +14,7 @@ import { tryInChild } from "./trial.node.ts";
 export const ADDON_VARIABLE = "GLIMT_CUDA_ADDON";
 /** One package name per CUDA major; the addon needs a driver for that one or newer. */
 const PACKAGE_PREFIX = "@glimt/cuda13";
+const LOCAL = "local build";
 const LOCAL_BUILD = "build/bindings/cuda13/glimt.node";
 /** Platforms that packages are published for (package.json, "napi"). */
 const PACKAGED_PLATFORMS = ["linux-x64-gnu"];
@@ -36,6 +37,8 @@ export interface Refusal {
   readonly reason: string;
   /** The addon is fine, the machine is not. */
   readonly isMachine?: boolean;
+  /** There is none, and nobody said that there should be. */
+  readonly isAbsent?: boolean;
 }
 
 export interface Search {
@@ -52,8 +55,17 @@ export interface Search {
 
 /** @returns the first addon that works here, or why each candidate does not. */
 export async function findAddon(search: Search): Promise<FoundAddon | readonly Refusal[]> {
+  let all: readonly (Candidate | Refusal)[];
+  try {
+    all = candidates(search);
+  } catch (error) {
+    // Deno refuses to tell what it has no permission for.
+    return [
+      { source: "this machine", reason: `it can not be looked at: ${messageOf(error)}`, isAbsent: true },
+    ];
+  }
   const refusals: Refusal[] = [];
-  for (const candidate of candidates(search)) {
+  for (const candidate of all) {
     const outcome = "reason" in candidate ? candidate : await tryCandidate(candidate, search);
     if ("path" in outcome) return outcome;
     refusals.push(outcome);
@@ -81,7 +93,7 @@ function candidates(search: Search): (Candidate | Refusal)[] {
   const local: Candidate[] = isCheckout
     ? [
         {
-          source: "local build",
+          source: LOCAL,
           path: join(root, LOCAL_BUILD),
           remedy: "Build it with `npm run build:native cuda`.",
         },
@@ -97,6 +109,7 @@ function packaged(platform: string, root: string | undefined): Candidate | Refus
     return {
       source,
       reason: `There is no CUDA build for ${platform}; there is one for ${PACKAGED_PLATFORMS.join(", ")}.`,
+      isAbsent: true,
     };
   }
   const remedy = `Install it in the version of glimt: \`npm install ${name}\`.`;
@@ -104,7 +117,7 @@ function packaged(platform: string, root: string | undefined): Candidate | Refus
   try {
     return { source, path: createRequire(from).resolve(name), remedy };
   } catch {
-    return { source, reason: `It is not installed. ${remedy}` };
+    return { source, reason: `It is not installed. ${remedy}`, isAbsent: true };
   }
 }
 
@@ -112,7 +125,9 @@ async function tryCandidate(
   { source, path, remedy }: Candidate,
   { addonPath, device }: Search,
 ): Promise<FoundAddon | Refusal> {
-  if (!existsSync(path)) return { source, reason: `${path} does not exist. ${remedy}` };
+  if (!existsSync(path)) {
+    return { source, reason: `${path} does not exist. ${remedy}`, isAbsent: source === LOCAL };
+  }
   const trial = await tryInChild(path, device);
   if ("failure" in trial) return { source, reason: `${path} can not be loaded: ${trial.failure}. ${remedy}` };
   const { addon } = trial;
@@ -132,6 +147,10 @@ export function loadAddon({ path }: FoundAddon): CudaAddon {
   const misfit = refuseAddon(loaded);
   if (misfit) throw new GlimtError("BACKEND_UNAVAILABLE", `${path} does not fit: ${misfit}.`);
   return loaded as CudaAddon;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Platform, architecture and C library as napi-rs names them. */
