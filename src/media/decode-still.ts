@@ -26,6 +26,7 @@ const STILL_CODECS: Record<ImageFormat, () => Promise<Codec>> = {
   jpeg: () => import("./codecs/jpeg.ts"),
   webp: () => import("./codecs/webp.ts"),
   gif: () => import("./animation/gif.ts"),
+  bmp: () => import("./bmp/decode.ts"),
 };
 
 /**

@@ -2,7 +2,7 @@
 
 import { ascii } from "./bytes.ts";
 
-export type ImageFormat = "png" | "jpeg" | "webp" | "gif";
+export type ImageFormat = "png" | "jpeg" | "webp" | "gif" | "bmp";
 
 /** "mp4": ISO base media and QuickTime; "webm": Matroska too. */
 export type MovieFormat = "mp4" | "webm";
@@ -15,13 +15,13 @@ export const FILE_KIND_NAMES: Readonly<Record<FileKind, string>> = {
   jpeg: "JPEG",
   webp: "WebP",
   gif: "GIF",
+  bmp: "BMP",
   mp4: "MP4 or QuickTime",
   webm: "WebM or Matroska",
 };
 
 /** Formats that are recognised only to be refused by name. */
 const OTHER_FORMATS: readonly [at: number, signature: string, name: string][] = [
-  [0, "BM", "BMP"],
   [0, "II*\0", "TIFF"],
   [0, "MM\0*", "TIFF"],
   [0, "%PDF", "PDF"],
@@ -41,6 +41,7 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
   if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return "jpeg";
   if (ascii(bytes, 0, 4) === "RIFF" && ascii(bytes, 8, 12) === "WEBP") return "webp";
   if (["GIF87a", "GIF89a"].includes(ascii(bytes, 0, 6))) return "gif";
+  if (ascii(bytes, 0, 2) === "BM") return "bmp";
   if (ascii(bytes, 0, 4) === "\x1aE\xdf\xa3") return "webm";
   const box = ascii(bytes, 4, 8);
   if (box === "ftyp") return ISO_PICTURES.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";

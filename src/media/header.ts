@@ -2,6 +2,7 @@
 
 import { GlimtError } from "../errors.ts";
 import { firstGifFrame } from "./animation/gif.ts";
+import { bmpLayout } from "./bmp/layout.ts";
 import { describeOther, FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
 import { parseJpeg } from "./header/jpeg.ts";
 import type { Fail, Parsed } from "./header/parsed.ts";
@@ -47,4 +48,5 @@ const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = 
   jpeg: parseJpeg,
   webp: parseWebp,
   gif: firstGifFrame,
+  bmp: bmpLayout,
 };

@@ -116,7 +116,13 @@ const cmyk = Uint8Array.of(0xff, 0xd8, 0xff, 0xc0, 0, 20, 8, 0, 1, 0, 1, 4, ...n
 const bad: [name: string, source: unknown, code: string, message: RegExp, options?: MediaOptions][] = [
   ["0 bytes", new Uint8Array(0), "IMAGE_INVALID", /0 bytes/],
   ["text", text("hello"), "IMAGE_INVALID", /in no known format/],
-  ["a BMP", text("BM 89a"), "IMAGE_INVALID", /format BMP; give a PNG/],
+  ["a BMP without a header", text("BM 89a"), "IMAGE_INVALID", /truncated BMP/],
+  [
+    "a BMP of 2 bits",
+    text(`BM${"\0".repeat(12)}(\0\0\0${"\0".repeat(10)}\x02${"\0".repeat(40)}`),
+    "IMAGE_INVALID",
+    /BMP.*2 bits/,
+  ],
   ["a GIF without a header", text("GIF89a"), "IMAGE_INVALID", /truncated GIF/],
   ["half a GIF", moviesHalf("still.gif"), "IMAGE_INVALID", /GIF\) can not be decoded/],
   ["half an animated WebP", moviesHalf("blended.webp"), "IMAGE_INVALID", /truncated WebP/],

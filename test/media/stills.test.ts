@@ -17,7 +17,7 @@ interface Picture {
 /** Null where Pillow refuses the file. */
 type Still = { readonly name: string; readonly file: string } & Record<MediaMode, Picture | null>;
 
-for (const format of ["gif", "png"]) {
+for (const format of ["gif", "png", "bmp"]) {
   const path = `${process.cwd()}/test/golden/data/stills/${format}.json`;
   const { files }: { files: readonly Still[] } = JSON.parse(readFileSync(path, "utf8"));
   for (const still of files) {
