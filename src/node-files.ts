@@ -8,6 +8,7 @@ import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
+import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
 
@@ -22,6 +23,7 @@ export const nodeFiles: Omit<Platform, "backends"> = {
     version: GLIMT_VERSION,
     loadWebCodecs,
   }),
+  requestPublic,
 };
 
 /** The files of a checkpoint, wherever it lies. @throws CHECKPOINT_NOT_FOUND for a path that is no directory. */

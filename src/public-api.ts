@@ -11,6 +11,12 @@ export type { ModelConfig, ProcessorConfig, ProcessorKind } from "./config/types
 export { type ErrorCode, GlimtError } from "./errors.ts";
 export type { MediaMode } from "./media/decode-image.ts";
 export type { FileSource, ImageSource, RawImage } from "./media/source.ts";
+export {
+  PUBLIC_SOURCES,
+  type SourceDescription,
+  type SourceList,
+  type Sources,
+} from "./media/sources/source-rule.ts";
 export type { VideoFrames, VideoMetadata, VideoSource } from "./media/video-source.ts";
 export {
   type MropeOptions,

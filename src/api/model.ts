@@ -187,7 +187,8 @@ export class Model {
     requireList(images, "images");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
-    for (const image of images) media.push(await this.#processor.readImage(image, options.signal));
+    const { sources, signal } = options;
+    for (const image of images) media.push(await this.#processor.readImage(image, { sources, signal }));
     const features = await encodeMedia(this.#core, media, options);
     return media.map(({ gridThw }, index) => ({ embeddings: features[index] as Float32Array, gridThw }));
   }
@@ -201,8 +202,8 @@ export class Model {
     requireList(videos, "videos");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
-    for (const video of videos)
-      media.push(await this.#processor.readVideo(video, { signal: options.signal }));
+    const { sources, signal } = options;
+    for (const video of videos) media.push(await this.#processor.readVideo(video, { sources, signal }));
     const features = await encodeMedia(this.#core, media, options);
     return media.map(({ gridThw, labels }, index) => ({
       embeddings: features[index] as Float32Array,

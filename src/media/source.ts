@@ -1,6 +1,14 @@
-/** Where pictures come from, and how their bytes are fetched. */
+/** Where pictures come from, and how their bytes are had. */
 
-import { GlimtError, throwIfAborted } from "../errors.ts";
+import { GlimtError } from "../errors.ts";
+import { fileKind, isMovie } from "./file-kind.ts";
+import { type Address, addressOf, looksLikeBase64, shownAddress } from "./sources/address.ts";
+import { blobName, bytesHeld, isBlob, readBlob } from "./sources/bytes.ts";
+import { decodeBase64, decodeDataUrl } from "./sources/data-url.ts";
+import { type RequestPublic, readHttp } from "./sources/http.ts";
+import { checkSize, type Reading, type ReadLimits, refused, withinLimits } from "./sources/reading.ts";
+import { reasonOf } from "./sources/reason.ts";
+import { allows } from "./sources/source-rule.ts";
 
 /** Pixels that are decoded already; channels default to what the length says. Browsers' ImageData fits. */
 export interface RawImage {
@@ -11,8 +19,8 @@ export interface RawImage {
 }
 
 /**
- * A file path (or a relative URL where there are no files), an http(s), file or data URL, the bytes of a file, or a
- * Blob of them.
+ * A file path (or a relative URL where there are no files), an http(s), file or data URL, the bytes of a file, a Blob
+ * of them, or their base64.
  */
 export type FileSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
@@ -22,10 +30,11 @@ export type ImageSource = FileSource | RawImage;
 /** What a source is meant to be; errors name it. */
 export type MediaNoun = "Image" | "Video";
 
-export interface SourceOptions {
+export interface SourceOptions extends ReadLimits {
   /** Reads a local file; environments without one fetch paths as relative URLs. */
-  readonly readFile?: ((path: string | URL) => Promise<Uint8Array>) | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly readFile?: ((path: string | URL, reading: Reading) => Promise<Uint8Array>) | undefined;
+  /** Requests to public hosts; environments without one look at the letters of an address alone. */
+  readonly requestPublic?: RequestPublic | undefined;
 }
 
 export interface EncodedFile {
@@ -37,7 +46,7 @@ export interface EncodedFile {
 }
 
 export function isRawImage(source: ImageSource): source is RawImage {
-  return typeof source === "object" && "data" in source && "width" in source;
+  return typeof source === "object" && source !== null && "data" in source && "width" in source;
 }
 
 /** An error about a source: IMAGE_INVALID or VIDEO_INVALID. */
@@ -46,50 +55,144 @@ export function mediaError(noun: MediaNoun, problem: string, cause?: unknown): G
   return new GlimtError(code, `${noun} ${problem}`, cause === undefined ? {} : { cause });
 }
 
-/** The encoded bytes of a source. @throws IMAGE_INVALID or VIDEO_INVALID naming the source when they can not be had. */
+/**
+ * The encoded bytes of a source.
+ *
+ * @throws IMAGE_INVALID or VIDEO_INVALID naming the source when they can not be had; SOURCE_REFUSED, SOURCE_TOO_LARGE,
+ * TIMED_OUT, ABORTED
+ */
 export async function readSource(
   source: FileSource,
   options: SourceOptions,
   noun: MediaNoun = "Image",
 ): Promise<EncodedFile> {
-  throwIfAborted(options.signal);
-  if (source instanceof Uint8Array) return { bytes: source, name: `of ${source.length} bytes`, isOwn: false };
-  if (source instanceof ArrayBuffer) return readSource(new Uint8Array(source), options, noun);
-  if (source instanceof Blob) {
-    const name = "name" in source ? `file ${source.name}` : `in a Blob of ${source.size} bytes`;
-    return { bytes: new Uint8Array(await source.arrayBuffer()), name, isOwn: true };
+  if (isText(source)) return readText(source, options, noun);
+  const name = heldName(source, noun);
+  return readNamed(name, options, noun, async (reading) => {
+    if (!(await allows(reading.rule, { kind: "bytes" }))) throw refused(reading.what);
+    const held = bytesHeld(source, reading);
+    return { bytes: held ?? (await readBlob(source as Blob, reading)), name, isOwn: held === undefined };
+  });
+}
+
+/** Enough to tell every format. */
+const SIGNATURE_BYTES = 512;
+
+/**
+ * A movie in a Blob, which is read in place: it may be longer than memory, so that a limit of bytes holds only if it was
+ * given. Null for other sources. @throws as readSource
+ */
+export async function movieBlob(
+  source: FileSource,
+  options: SourceOptions,
+): Promise<{ readonly file: Blob; readonly name: string } | null> {
+  if (!isBlob(source)) return null;
+  const name = blobName(source);
+  return readNamed(name, options, "Video", async (reading) => {
+    if (!(await allows(reading.rule, { kind: "bytes" }))) throw refused(reading.what);
+    const start = new Uint8Array(await source.slice(0, SIGNATURE_BYTES).arrayBuffer());
+    if (!isMovie(fileKind(start))) return null;
+    if (options.maxSourceBytes !== undefined) checkSize(source.size, reading);
+    return { file: source.slice(), name };
+  });
+}
+
+/** The frames of a local directory; null for another source. @throws as readSource */
+export async function readDirectory<T>(
+  source: unknown,
+  options: SourceOptions,
+  open: (path: string | URL, reading: Reading) => Promise<T | null>,
+): Promise<T | null> {
+  if (!isText(source)) return null;
+  const name = shownAddress(source);
+  return readNamed(name, options, "Video", async (reading) => {
+    const address = addressOf(source, true);
+    return address.kind === "file" ? open(address.path, reading) : null;
+  });
+}
+
+async function readText(source: string | URL, options: SourceOptions, noun: MediaNoun): Promise<EncodedFile> {
+  const name = shownAddress(source);
+  return readNamed(name, options, noun, async (reading) => {
+    const address = addressOf(source, options.readFile !== undefined);
+    try {
+      return { bytes: await readAddress(address, options, reading, noun), name, isOwn: true };
+    } catch (error) {
+      const isPath = address.kind === "file" && !(error instanceof GlimtError);
+      if (!isPath || !looksLikeBase64(String(source))) throw error;
+      throw new Error(`${reasonOf(error)}; if it is base64, put data:image/png;base64, before it`, {
+        cause: error,
+      });
+    }
+  });
+}
+
+async function readAddress(
+  address: Address,
+  { readFile, requestPublic }: SourceOptions,
+  reading: Reading,
+  noun: MediaNoun,
+): Promise<Uint8Array> {
+  const { rule, what } = reading;
+  switch (address.kind) {
+    case "data":
+    case "base64":
+      if (!(await allows(rule, { kind: "data" }))) throw refused(what);
+      return address.kind === "data"
+        ? decodeDataUrl(address.text, reading)
+        : decodeBase64(address.text, 0, address.text.length, reading);
+    case "blob": {
+      if (!(await allows(rule, address))) throw refused(what);
+      const response = await fetch(address.url, { signal: reading.signal });
+      return readBlob(await response.blob(), reading);
+    }
+    case "http":
+      return notPage(await readHttp(address, reading, requestPublic), noun);
+    case "file":
+      // There are files, or no address would be one.
+      return (readFile as NonNullable<typeof readFile>)(address.path, reading);
   }
-  if (typeof source !== "string" && !(source instanceof URL)) {
-    const decoded = noun === "Image" ? "{ data, width, height }" : "{ frames: [...], metadata }";
-    throw mediaError(
-      noun,
-      `must be a path, a URL, bytes, a Blob, or ${decoded}; got ${source === null ? "null" : typeof source}.`,
-    );
-  }
-  const name = shorten(String(source));
+}
+
+/** @throws Error for a web page, as the address of a picture's page answers */
+function notPage(bytes: Uint8Array, noun: MediaNoun): Uint8Array {
+  const start = new TextDecoder().decode(bytes.subarray(0, 512));
+  if (!/^\s*(<!--[\s\S]*?-->\s*)*<(!doctype html|html|head|body)\b/i.test(start)) return bytes;
+  const wanted = noun === "Image" ? "picture" : "video";
+  throw new Error(
+    `the address is a web page's (HTML), not a ${wanted}'s; give the address of the ${wanted} itself`,
+  );
+}
+
+/** Within limits, and what went wrong as an error that names the source. */
+async function readNamed<T>(
+  name: string,
+  options: SourceOptions,
+  noun: MediaNoun,
+  task: (reading: Reading) => Promise<T>,
+): Promise<T> {
   try {
-    return { bytes: await readAddress(source, options), name, isOwn: true };
+    return await withinLimits(`${noun} ${name}`, options, task);
   } catch (cause) {
-    throwIfAborted(options.signal);
     if (cause instanceof GlimtError) throw cause;
-    throw mediaError(noun, `${name} can not be read: ${reason(cause)}`, cause);
+    throw mediaError(noun, `${name} can not be read: ${reasonOf(cause)}.`, cause);
   }
 }
 
-async function readAddress(address: string | URL, { readFile, signal }: SourceOptions): Promise<Uint8Array> {
-  const text = String(address);
-  const isRemote = /^(https?|data|blob):/i.test(text);
-  if (!isRemote && readFile) return readFile(/^file:/i.test(text) ? new URL(text) : address);
-  const response = await fetch(address, signal ? { signal } : {});
-  if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`.trim());
-  return new Uint8Array(await response.arrayBuffer());
+function isText(source: unknown): source is string | URL {
+  return (
+    typeof source === "string" ||
+    source instanceof URL ||
+    Object.prototype.toString.call(source) === "[object URL]"
+  );
 }
 
-function shorten(address: string): string {
-  return address.length > 120 ? `${address.slice(0, 60)}... (${address.length} characters)` : address;
-}
-
-function reason(cause: unknown): string {
-  const error = cause instanceof Error ? cause : new Error(String(cause));
-  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+/** @throws IMAGE_INVALID or VIDEO_INVALID for what is no source */
+function heldName(source: unknown, noun: MediaNoun): string {
+  if (isBlob(source)) return blobName(source);
+  const size = (source as { byteLength?: unknown } | null | undefined)?.byteLength;
+  if (typeof source === "object" && typeof size === "number") return `of ${size} bytes`;
+  const decoded = noun === "Image" ? "{ data, width, height }" : "{ frames: [...], metadata }";
+  const found = source === null ? "null" : typeof source;
+  throw mediaError(noun, `must be a path, a URL, bytes, a Blob, or ${decoded}; got ${found}.`);
 }

@@ -1,11 +1,19 @@
 /** Any video source to frames that are decoded when they are asked for. */
 
-import { GlimtError, throwIfAborted } from "../errors.ts";
+import { GlimtError } from "../errors.ts";
 import { decodeImage, type MediaOptions } from "./decode-image.ts";
 import { callOptions, mediaWorkers, ownBytes } from "./media-workers.ts";
 import { checkMode } from "./mode.ts";
 import type { RgbImage } from "./rgb-image.ts";
-import { type FileSource, type ImageSource, mediaError, readSource } from "./source.ts";
+import {
+  type FileSource,
+  type ImageSource,
+  mediaError,
+  movieBlob,
+  readDirectory,
+  readSource,
+} from "./source.ts";
+import type { Reading } from "./sources/reading.ts";
 import {
   type VideoFrames,
   type VideoMetadata,
@@ -18,7 +26,9 @@ export type { VideoFrames, VideoMetadata, VideoSource } from "./video-source.ts"
 
 export interface VideoOptions extends MediaOptions {
   /** Opens a directory of numbered frames, null when the path is a file's; environments without one have no paths. */
-  readonly readFrameDirectory?: ((path: string | URL) => Promise<VideoFrames | null>) | undefined;
+  readonly readFrameDirectory?:
+    | ((path: string | URL, reading: Reading) => Promise<VideoFrames | null>)
+    | undefined;
   /** Milliseconds after which a movie decoder that gives no frame is given up; default a minute. */
   readonly stallMilliseconds?: number | undefined;
   /** What the caller knows better than the source, in either spelling; field by field. */
@@ -63,11 +73,9 @@ function mergedMetadata(own: VideoMetadata, given: VideoMetadata): VideoMetadata
 
 async function open(source: VideoSource, options: VideoOptions): Promise<LoadedVideo> {
   if (isFrames(source)) return openFrames(source, options);
-  const isLocal = typeof source === "string" || source instanceof URL;
-  if (isLocal && options.readFrameDirectory && !/^(https?|data|blob):/i.test(String(source))) {
-    const directory = await options.readFrameDirectory(source);
-    if (directory) return openFrames(directory, options);
-  }
+  const { readFrameDirectory } = options;
+  const directory = readFrameDirectory && (await readDirectory(source, options, readFrameDirectory));
+  if (directory) return openFrames(directory, options);
   return openFile(source, options);
 }
 
@@ -113,13 +121,10 @@ async function openFile(source: FileSource, options: VideoOptions): Promise<Load
   }
 }
 
-/** What a worker can be given of a source; a Blob stays where it is. */
+/** What a worker can be given of a source. */
 async function videoFile(source: FileSource, options: VideoOptions) {
-  throwIfAborted(options.signal);
-  if (source instanceof Blob) {
-    const name = "name" in source ? `file ${source.name}` : `in a Blob of ${source.size} bytes`;
-    return { file: source.slice(), name, transfer: [] };
-  }
+  const movie = await movieBlob(source, options);
+  if (movie) return { ...movie, transfer: [] };
   const read = await readSource(source, options, "Video");
   const bytes = ownBytes(read);
   return { file: bytes, name: read.name, transfer: [bytes.buffer] };

@@ -2,6 +2,7 @@
 import type { ImageProcessorConfig, ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { MediaMode } from "../media/decode-image.ts";
+import { type SourceRule, type Sources, sourceRule } from "../media/sources/source-rule.ts";
 import type { Rounding } from "../processor/resample-weights.ts";
 
 export interface MediaOptions {
@@ -25,6 +26,18 @@ export interface MediaOptions {
    * parsed on the thread that asks.
    */
   readonly workerUrl?: string | URL | undefined;
+  /**
+   * Where pictures and videos may be read from (default "any"); calls may say otherwise. For messages of people you do
+   * not know: PUBLIC_SOURCES or "inline", see docs/untrusted-input.md.
+   */
+  readonly sources?: Sources | undefined;
+  /**
+   * Refuse sources of more bytes than this, counted after decompression (default 512 MiB; without the option a movie in
+   * a Blob, which is read in place, may have more).
+   */
+  readonly maxSourceBytes?: number | undefined;
+  /** Give a source up that sends nothing for so many milliseconds (default 60,000), or is not read in ten times as many. */
+  readonly sourceTimeout?: number | undefined;
 }
 
 export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
@@ -35,6 +48,9 @@ export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
   "maxDecodedPixels",
   "decodeTimeout",
   "workerUrl",
+  "sources",
+  "maxSourceBytes",
+  "sourceTimeout",
 ];
 
 export interface MediaLimits {
@@ -49,6 +65,9 @@ export interface MediaRules {
   readonly maxDecodedPixels: number | undefined;
   readonly decodeTimeout: number | undefined;
   readonly workerUrl: string | URL | undefined;
+  readonly sources: SourceRule;
+  readonly maxSourceBytes: number | undefined;
+  readonly sourceTimeout: number | undefined;
   readonly image: ImageProcessorConfig;
   readonly video: ImageProcessorConfig;
 }
@@ -57,6 +76,7 @@ export interface MediaRules {
 export function resolveMedia(options: MediaOptions, processor: ProcessorConfig): MediaRules {
   const { media = "default", rounding = "torchvision", maxImagePixels, maxDecodedPixels } = options;
   const { decodeTimeout, workerUrl } = options;
+  const { sources = "any", maxSourceBytes, sourceTimeout } = options;
   oneOf("media", media, ["default", "huggingface"]);
   oneOf("rounding", rounding, ["torchvision", "pillow"]);
   const { minPixels, maxPixels, temporalPatchSize } = processor.image;
@@ -66,6 +86,8 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
   atLeast("maxDecodedPixels", maxDecodedPixels, 1);
   checkTimeout("decodeTimeout", decodeTimeout);
   checkUrl("workerUrl", workerUrl);
+  atLeast("maxSourceBytes", maxSourceBytes, 1);
+  checkTimeout("sourceTimeout", sourceTimeout);
   const limit =
     maxImagePixels === undefined ? maxPixels : Math.min(maxPixels, maxImagePixels * temporalPatchSize);
   return {
@@ -75,6 +97,9 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
     maxDecodedPixels,
     decodeTimeout,
     workerUrl,
+    sources: sourceRule(sources),
+    maxSourceBytes,
+    sourceTimeout,
     image: { ...processor.image, maxPixels: limit },
     video: processor.video,
   };

@@ -2,8 +2,9 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
-import { decodeImage } from "../media/decode-image.ts";
+import { type MediaOptions as DecodingRules, decodeImage } from "../media/decode-image.ts";
 import type { MediaWorkers } from "../media/media-workers.ts";
+import { sourceRule } from "../media/sources/source-rule.ts";
 import { loadVideo } from "../media/video.ts";
 import { processImage } from "../processor/image.ts";
 import { processVideo } from "../processor/video.ts";
@@ -18,7 +19,13 @@ import {
 import type { MediaRules } from "./media-options.ts";
 import type { ProcessOptions, PromptImage, PromptVideo, PromptVideoMetadata } from "./process-options.ts";
 import type { ProcessedMedia } from "./processed-inputs.ts";
-import { frameChoice, type ReadVideoOptions, resolveChoices, sharedChoices } from "./video-choices.ts";
+import {
+  frameChoice,
+  type ReadOptions,
+  type ReadVideoOptions,
+  resolveChoices,
+  sharedChoices,
+} from "./video-choices.ts";
 
 export class MediaReader {
   readonly #checkpoint: Checkpoint;
@@ -38,8 +45,9 @@ export class MediaReader {
     { images, videos }: NormalisedChat<PromptImage, PromptVideo, PromptVideoMetadata>,
     options: ProcessOptions,
   ) {
-    const { signal, onProgress } = options;
+    const { onProgress } = options;
     const shared = sharedChoices(options);
+    const decoding = this.#decoding(options);
     const total = images.length + videos.length;
     const media = { images: [] as ProcessedMedia[], videos: [] as ProcessedMedia[] };
     const report = (share: number) => {
@@ -47,47 +55,65 @@ export class MediaReader {
       onProgress?.({ stage: "media", share: (done + share) / total });
     };
     for (const { source, path } of images) {
-      media.images.push(await named(path, () => this.image(source, signal)));
+      media.images.push(await named(path, () => this.#image(source, decoding)));
       report(0);
     }
     for (const { source, path, choices } of videos) {
-      const reading = { ...resolveChoices(choices, shared), signal, onProgress: report };
-      media.videos.push(await named(path, () => this.video(source, reading)));
+      const reading = { ...resolveChoices(choices, shared), onProgress: report };
+      media.videos.push(await named(path, () => this.#video(source, reading, decoding)));
       report(0);
     }
     return media;
   }
 
-  /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, TIMED_OUT, ABORTED */
-  async image(source: PromptImage, signal?: AbortSignal): Promise<ProcessedMedia> {
-    await turnWhenDue(signal);
-    if (isEmbedded(source)) {
-      checkImageEmbeddings(source, this.#checkpoint.config);
-      return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
-    }
-    const picture = await decodeImage(source, this.#decoding(signal));
-    const { pixelValues, gridThw } = processImage(picture, this.#rules.image, {
-      rounding: this.#rules.rounding,
-    });
-    return { pixelValues, gridThw, labels: [] };
+  /**
+   * One image as the vision tower reads it.
+   *
+   * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT,
+   * ABORTED
+   */
+  async image(source: PromptImage, options: ReadOptions): Promise<ProcessedMedia> {
+    return this.#image(source, this.#decoding(options));
   }
 
   /**
    * One video as the vision tower reads it.
    *
    * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID,
-   * TIMED_OUT, ABORTED
+   * SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, ABORTED
    */
   async video(source: PromptVideo, options: ReadVideoOptions): Promise<ProcessedMedia> {
-    await turnWhenDue(options.signal);
+    return this.#video(source, options, this.#decoding(options));
+  }
+
+  async #image(source: PromptImage, decoding: DecodingRules): Promise<ProcessedMedia> {
+    await turnWhenDue(decoding.signal);
+    if (isEmbedded(source)) {
+      checkImageEmbeddings(source, this.#checkpoint.config);
+      return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
+    }
+    const picture = await decodeImage(source, decoding);
+    const { pixelValues, gridThw } = processImage(picture, this.#rules.image, {
+      rounding: this.#rules.rounding,
+    });
+    return { pixelValues, gridThw, labels: [] };
+  }
+
+  async #video(
+    source: PromptVideo,
+    options: Omit<ReadVideoOptions, keyof ReadOptions>,
+    decoding: DecodingRules,
+  ): Promise<ProcessedMedia> {
+    const { signal } = decoding;
+    await turnWhenDue(signal);
     if (isEmbedded(source)) {
       const given = source as VideoEmbeddings;
       checkVideoEmbeddings(given, this.#checkpoint.config);
       return { embeddings: given.embeddings, gridThw: given.gridThw, labels: given.labels };
     }
-    const { signal, onProgress, metadata } = options;
+    const { onProgress, metadata } = options;
     const { readFrameDirectory } = this.#access;
-    const video = await loadVideo(source, { ...this.#decoding(signal), readFrameDirectory, metadata });
+    const video = await loadVideo(source, { ...decoding, readFrameDirectory, metadata });
     try {
       return await processVideo(video, this.#checkpoint.processor.kind, this.#rules.video, {
         ...frameChoice(options, this.#checkpoint.processor),
@@ -100,11 +126,23 @@ export class MediaReader {
     }
   }
 
-  #decoding(signal: AbortSignal | undefined) {
-    const { mode, maxDecodedPixels, decodeTimeout } = this.#rules;
-    const { readFile, loadWebCodecs } = this.#access;
-    const workers = this.#workers;
-    return { mode, maxDecodedPixels, decodeTimeout, readFile, loadWebCodecs, workers, signal };
+  /** @throws OPTION_INVALID for sources that are none */
+  #decoding({ signal, sources }: ReadOptions): DecodingRules {
+    const { mode, maxDecodedPixels, decodeTimeout, maxSourceBytes, sourceTimeout } = this.#rules;
+    const { readFile, requestPublic, loadWebCodecs } = this.#access;
+    return {
+      mode,
+      maxDecodedPixels,
+      decodeTimeout,
+      sources: sources === undefined ? this.#rules.sources : sourceRule(sources),
+      maxSourceBytes,
+      sourceTimeout,
+      readFile,
+      requestPublic,
+      loadWebCodecs,
+      workers: this.#workers,
+      signal,
+    };
   }
 }
 

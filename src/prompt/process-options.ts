@@ -1,5 +1,6 @@
 /** Messages with pictures, and what a caller may say about processing them. */
 import type { ImageSource } from "../media/source.ts";
+import type { Sources } from "../media/sources/source-rule.ts";
 import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
 import type { VideoLayout } from "../processor/placeholders.ts";
 import type { ChatMessage, Part } from "../text/messages.ts";
@@ -38,6 +39,8 @@ export interface ProcessOptions {
    * it. "block": a video is one t x h x w block without timestamps.
    */
   readonly videoLayout?: VideoLayout | undefined;
+  /** Where pictures and videos may be read from, in place of what the model was loaded with. */
+  readonly sources?: Sources | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called while pictures and videos are read, with stage "media". */
   readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
@@ -52,6 +55,7 @@ export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
   "sampleFrames",
   "maxFrames",
   "videoLayout",
+  "sources",
   "signal",
   "onProgress",
 ];

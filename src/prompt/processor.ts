@@ -35,7 +35,7 @@ import {
   type ProcessedMedia,
 } from "./processed-inputs.ts";
 import { RequestSizer } from "./request-sizer.ts";
-import type { ReadVideoOptions } from "./video-choices.ts";
+import type { ReadOptions, ReadVideoOptions } from "./video-choices.ts";
 
 export class Processor {
   readonly checkpoint: Checkpoint;
@@ -110,15 +110,21 @@ export class Processor {
     };
   }
 
-  /** One image as the vision tower reads it. @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, ABORTED */
-  readImage(source: PromptImage, signal?: AbortSignal): Promise<ProcessedMedia> {
-    return this.#media.image(source, signal);
+  /**
+   * One image as the vision tower reads it.
+   *
+   * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT,
+   * ABORTED
+   */
+  readImage(source: PromptImage, options: ReadOptions = {}): Promise<ProcessedMedia> {
+    return this.#media.image(source, options);
   }
 
   /**
    * One video as the vision tower reads it.
    *
-   * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, ABORTED
+   * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID,
+   * SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, ABORTED
    */
   readVideo(source: PromptVideo, options: ReadVideoOptions = {}): Promise<ProcessedMedia> {
     return this.#media.video(source, options);

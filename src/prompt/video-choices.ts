@@ -1,13 +1,19 @@
 /** Which frames of a video a prompt uses: the part's word, else the call's, else the checkpoint's. */
 import type { ProcessorConfig } from "../config/types.ts";
+import type { Sources } from "../media/sources/source-rule.ts";
 import type { VideoMetadata, VideoMetadataJson } from "../media/video-source.ts";
 import type { FrameChoice } from "../processor/video.ts";
 import { checkVideoChoices, type VideoChoices } from "../text/messages.ts";
 
 type Choices = VideoChoices<VideoMetadata | VideoMetadataJson>;
 
-export interface ReadVideoOptions extends Choices {
+/** What one call says of reading. */
+export interface ReadOptions {
+  readonly sources?: Sources | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReadVideoOptions extends Choices, ReadOptions {
   /** Share of the video's frames that are read. */
   readonly onProgress?: ((share: number) => void) | undefined;
 }

@@ -1,5 +1,6 @@
 /** The vision tower alone: features of images and videos, each by itself, for callers that keep them. */
 import type { RunOptions } from "../backends/backend.ts";
+import type { Sources } from "../media/sources/source-rule.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { VisionEncoder } from "../runtime/vision-encoder.ts";
 import { toFloat32 } from "../tensor/convert.ts";
@@ -7,21 +8,28 @@ import type { AdapterChoice } from "./adapter-options.ts";
 import type { ModelCore } from "./model-core.ts";
 
 export interface EncodeOptions extends RunOptions {
+  /** Where they may be read from, in place of what the model was loaded with. */
+  readonly sources?: Sources | undefined;
   /** Adapters to encode with, as `generate` takes them; those of the request that uses the features must be the same. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
 }
 
-export const ENCODE_OPTION_NAMES: readonly (keyof EncodeOptions)[] = ["adapters", "signal", "onProgress"];
+export const ENCODE_OPTION_NAMES: readonly (keyof EncodeOptions)[] = [
+  "sources",
+  "adapters",
+  "signal",
+  "onProgress",
+];
 
 /** @returns for each item its features, f32 [features, outHiddenSize]. @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
 export async function encodeMedia(
   core: ModelCore,
   items: readonly VisionItem[],
-  { adapters, ...options }: EncodeOptions,
+  { adapters, signal, onProgress }: EncodeOptions,
 ): Promise<Float32Array[]> {
   const stages = await core.adapters.acquire(adapters);
   try {
-    return await core.run(() => readFeatures(core, stages.encoder, items, options));
+    return await core.run(() => readFeatures(core, stages.encoder, items, { signal, onProgress }));
   } finally {
     await stages.release();
   }

@@ -65,9 +65,9 @@ test("a single frame fills its temporal patch", async () => {
 
 test("a directory of numbered frames is read in the order of its numbers, with its metadata", async () => {
   const reads: string[] = [];
-  const recordReads = (path: string | URL) => {
+  const recordReads: typeof readLocalFile = (path, reading) => {
     reads.push(String(path).slice(directory.length + 1));
-    return readLocalFile(path);
+    return readLocalFile(path, reading);
   };
   const directory = mkdtempSync(join(tmpdir(), "glimt-frames-"));
   try {
