@@ -160,7 +160,11 @@ export class Model {
   async #request(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<GenerationRequest> {
     const inputs = isTensors(prompt)
       ? prompt
-      : await this.#processor.process(prompt, processOptions(options));
+      : await this.#processor.processFor(
+          prompt,
+          processOptions(options),
+          this.config.text.maxPositionEmbeddings,
+        );
     return new GenerationRequest(this.#core.parts, decoderPrompt(inputs, this.config), options);
   }
 

@@ -11,6 +11,7 @@ import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-t
 import { normaliseMessages } from "../text/messages.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";
+import { contextOverflow } from "./context-overflow.ts";
 import { layOutPrompt } from "./layout.ts";
 import type { MediaAccess } from "./media-access.ts";
 import {
@@ -60,7 +61,8 @@ export class Processor {
     this.#media = new MediaReader(checkpoint, media, rules);
     this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
       const promptText = renderChat(template, [{ role: "user", content }], this.#renderOptions({}));
-      return this.#tokens(promptText, images, videos);
+      const inputIds = tokenizer.encode(this.#expanded(promptText, images, videos));
+      return this.#laidOut(inputIds, images, videos);
     });
   }
 
@@ -73,17 +75,34 @@ export class Processor {
   }
 
   /** @throws INPUT_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID, TEMPLATE_INVALID, ABORTED */
-  async process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
+  process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
+    return this.processFor(messages, options, Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * As `process`, for a model that reads prompts of fewer than `context` tokens: text that has more is refused before any
+   * picture is read. @throws CONTEXT_OVERFLOW too
+   */
+  async processFor(
+    messages: readonly Message[],
+    options: ProcessOptions,
+    context: number,
+  ): Promise<ProcessedInputs> {
     rejectUnknownOptions(options, PROCESS_OPTION_NAMES, "process");
     const start = performance.now();
     const chat = normaliseMessages(messages);
     checkCounts(chat.images.length, chat.videos.length, this.#limits);
     const promptText = renderChat(this.#template, chat.messages, this.#renderOptions(options));
+    const fewest = this.tokenizer.fewestTokens(promptText);
+    if (fewest >= context) throw contextOverflow(`at least ${fewest}`, context, 0);
     const { images, videos } = await this.#media.all(chat, options);
+    const { videoLayout, signal } = options;
+    const expanded = this.#expanded(promptText, images, videos, videoLayout);
+    const inputIds = await this.tokenizer.encodeWithTurns(expanded, { signal });
     const [imagePixels, videoPixels] = [joinedPixels(images), joinedPixels(videos)];
     return {
       promptText,
-      ...this.#tokens(promptText, images, videos, options.videoLayout),
+      ...this.#laidOut(inputIds, images, videos, videoLayout),
       get pixelValues() {
         return imagePixels();
       },
@@ -147,24 +166,31 @@ export class Processor {
     return this.#marker("video", this.checkpoint.config.tokens.video);
   }
 
-  #tokens(
+  #expanded(
     promptText: string,
     images: readonly VideoPlaceholder[],
     videos: readonly VideoPlaceholder[],
     videoLayout: VideoLayout = "frames",
-  ) {
-    const { config, processor } = this.checkpoint;
-    const imageGridThw = images.map(({ gridThw }) => gridThw);
-    const videoGridThw = videos.map(({ gridThw }) => gridThw);
-    const expanded = expandPlaceholders(promptText, {
-      imageGridThw,
+  ): string {
+    return expandPlaceholders(promptText, {
+      imageGridThw: images.map(({ gridThw }) => gridThw),
       videos,
-      mergeSize: processor.image.mergeSize,
+      mergeSize: this.checkpoint.processor.image.mergeSize,
       videoLayout,
       imageToken: this.#imageToken,
       videoToken: this.#videoToken,
     });
-    const inputIds = this.tokenizer.encode(expanded);
+  }
+
+  #laidOut(
+    inputIds: readonly number[],
+    images: readonly VideoPlaceholder[],
+    videos: readonly VideoPlaceholder[],
+    videoLayout: VideoLayout = "frames",
+  ) {
+    const { config } = this.checkpoint;
+    const imageGridThw = images.map(({ gridThw }) => gridThw);
+    const videoGridThw = videos.map(({ gridThw }) => gridThw);
     const types = mmTokenTypeIds(inputIds, config.tokens);
     const { positionIds, ropeDelta } = layOutPrompt(inputIds, types, {
       imageGridThw,

@@ -7,6 +7,7 @@
 import type { GenerationDefaults, ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
+import { contextOverflow } from "../prompt/context-overflow.ts";
 import { keepMediaRows } from "../prompt/keep-media-rows.ts";
 import { numMediaRows, type PromptRows } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
@@ -67,7 +68,7 @@ export class GenerationRequest {
     this.#visionItems = visionItems;
     const context = config.text.maxPositionEmbeddings;
     const room = context - this.promptTokens;
-    if (room < 1) throw contextOverflow(this.promptTokens, this.#visionTokens, context);
+    if (room < 1) throw contextOverflow(this.promptTokens, context, this.#visionTokens);
     if (this.promptTokens === 0) throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
     this.#limit = Math.min(maxTokens, room);
     this.#eosTokenIds = generation.eosTokenIds;
@@ -207,15 +208,4 @@ export class GenerationRequest {
     const { firstRow } = this.#features;
     return { sources: rows.map((row) => firstRow + (features[row] as number)), rows };
   }
-}
-
-function contextOverflow(promptTokens: number, visionTokens: number, context: number): GlimtError {
-  const advice =
-    visionTokens > 0
-      ? ` ${visionTokens} of them stand for pictures: lower maxImagePixels or send fewer.`
-      : "";
-  return new GlimtError(
-    "CONTEXT_OVERFLOW",
-    `The prompt has ${promptTokens} tokens and leaves no room in the context of ${context}.${advice}`,
-  );
 }

@@ -14,6 +14,13 @@ function byteTable(): Map<string, number> {
   return table;
 }
 
+/** The character of each byte. */
+export function byteCharacters(): string[] {
+  const characters: string[] = [];
+  for (const [character, byte] of BYTE_OF) characters[byte] = character;
+  return characters;
+}
+
 /** The bytes a vocabulary entry stands for; one with a character outside the alphabet is taken as plain UTF-8. */
 export function tokenBytes(token: string): Uint8Array {
   const bytes: number[] = [];

@@ -12,6 +12,18 @@ export function namedTokens(config: Readonly<Record<string, unknown>>): Record<s
   return Object.fromEntries(entries);
 }
 
+const STANDARD_NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
+
+/** What tokenizer_config.json names as tokens, texts or objects, in the order in which transformers adds what is new. */
+export function namedTokenValues(config: Readonly<Record<string, unknown>>): unknown[] {
+  const { extra_special_tokens: extra, additional_special_tokens: additional } = config;
+  const named = { ...config, ...(Array.isArray(extra) ? {} : (extra as object | undefined)) };
+  const others = Object.keys(named).filter((key) => key.endsWith("_token") && !STANDARD_NAMES.includes(key));
+  const values = [...STANDARD_NAMES, ...others].map((key) => named[key]);
+  const lists = [additional, extra].flatMap((list) => (Array.isArray(list) ? list : []));
+  return [...values, ...lists].filter((token) => contentOf(token) !== null);
+}
+
 /**
  * Texts of the special tokens, as transformers 5 has them after loading: marked so in either file, or named. To be
  * listed in additional_special_tokens does not make an existing token special there.

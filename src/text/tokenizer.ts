@@ -1,11 +1,9 @@
-/**
- * Text to token ids and back, equal to Hugging Face's fast tokenizer on the same files. Encoding is the
- * @huggingface/tokenizers library; decoding is done here, byte by byte, because a stream of tokens needs it so.
- */
-import { Tokenizer as Encoder } from "@huggingface/tokenizers";
+/** Text to token ids and back, equal to Hugging Face's fast tokenizer on the same files. */
 import { type CheckpointFiles, readJson } from "../checkpoint/files.ts";
 import { GlimtError } from "../errors.ts";
+import { turnWhenDue } from "../event-loop.ts";
 import { lossyUtf8, tokenBytes } from "./byte-level.ts";
+import { Encoder } from "./encoding/encoder.ts";
 import { namedTokens, specialContents } from "./special-tokens.ts";
 
 export interface DecodeOptions {
@@ -13,13 +11,28 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean;
 }
 
+export interface EncodeOptions {
+  /** A character that no token has: where it stands in the text no token is found, and it is no part of the text. */
+  readonly mark?: string | undefined;
+}
+
 export interface Tokenizer {
   /** Ids are below this; the model's vocab_size is usually larger. */
   readonly vocabSize: number;
   /** bos_token, eos_token and so on of tokenizer_config.json, which chat templates may name. */
   readonly specialTokens: Readonly<Record<string, string>>;
-  /** Special tokens in the text are recognised; none is added that the text already begins with. */
-  encode(text: string): number[];
+  /**
+   * Special tokens in the text are recognised; none is added that the text already begins with.
+   * @throws TOKENIZER_INVALID, INPUT_INVALID
+   */
+  encode(text: string, options?: EncodeOptions): number[];
+  /** The same with turns of the event loop, for text that may be long. @throws ABORTED too */
+  encodeWithTurns(
+    text: string,
+    options?: EncodeOptions & { readonly signal?: AbortSignal | undefined },
+  ): Promise<number[]>;
+  /** A text has no fewer tokens than this: what can be said without encoding it. */
+  fewestTokens(text: string): number;
   /** Ids that no token has are left out, as Hugging Face does. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   idOf(token: string): number | null;
@@ -48,9 +61,9 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
   const json = asObject(tokenizerJson, "tokenizer.json");
   const config = asObject(tokenizerConfigJson, "tokenizer_config.json");
   requireByteLevel(json);
-  const encoder = openEncoder(json);
+  const encoder = openEncoder(json, config);
   const specials = specialContents(json, config);
-  const vocabulary = encoder.get_vocab();
+  const { vocabulary } = encoder;
   const tokens: string[] = [];
   for (const [token, id] of vocabulary) tokens[id] = token;
   const specialIds = new Set([...specials].flatMap((token) => vocabulary.get(token) ?? []));
@@ -58,15 +71,31 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
   const specialTokens = namedTokens(config);
   const bos = specialTokens.bos_token;
 
+  const steps = (text: string, { mark }: EncodeOptions) => {
+    // transformers' processors: "consistent with tokenizers: the template already wrote it".
+    const addSpecialTokens = !(bos && text.startsWith(bos));
+    return encoder.encode(text, { addSpecialTokens, mark });
+  };
+
   const tokenizer: Tokenizer = {
     vocabSize: tokens.length,
     specialTokens,
-    encode(text) {
-      // transformers' processors: "consistent with tokenizers: the template already wrote it".
-      const { ids } = encoder.encode(text, { add_special_tokens: !(bos && text.startsWith(bos)) });
-      if (ids.every((id) => id !== undefined)) return ids;
-      throw new GlimtError("TOKENIZER_INVALID", "tokenizer.json has no token for a part of the text.");
+    encode(text, options = {}) {
+      const encoding = steps(text, options);
+      for (;;) {
+        const { done, value } = encoding.next();
+        if (done) return value;
+      }
     },
+    async encodeWithTurns(text, { signal, ...options } = {}) {
+      const encoding = steps(text, options);
+      for (;;) {
+        const { done, value } = encoding.next();
+        if (done) return value;
+        await turnWhenDue(signal);
+      }
+    },
+    fewestTokens: (text) => Math.ceil(utf8Length(text) / encoder.longestToken),
     decode(ids, { skipSpecialTokens = true } = {}) {
       const decoder = lossyUtf8();
       const kept = skipSpecialTokens ? ids.filter((id) => !specialIds.has(id)) : ids;
@@ -88,10 +117,11 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
   return tokenizer;
 }
 
-function openEncoder(json: Record<string, unknown>): Encoder {
+function openEncoder(json: Record<string, unknown>, config: Record<string, unknown>): Encoder {
   try {
-    return new Encoder(json, {});
+    return new Encoder(json, config);
   } catch (cause) {
+    if (cause instanceof GlimtError) throw cause;
     throw new GlimtError("TOKENIZER_INVALID", `tokenizer.json: ${(cause as Error).message}`, { cause });
   }
 }
@@ -112,4 +142,16 @@ function asObject(value: unknown, file: string): Record<string, unknown> {
     return value as Record<string, unknown>;
   }
   throw new GlimtError("TOKENIZER_INVALID", `${file} is not a JSON object.`);
+}
+
+/** Without a copy of the text. */
+function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit > 0x7f) bytes++;
+    // Half of a pair, whose four bytes are two a unit.
+    if (unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff)) bytes++;
+  }
+  return bytes;
 }

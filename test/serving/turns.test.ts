@@ -89,6 +89,18 @@ test("a model is loaded from memory with turns between its weights, and stopped 
   assert.is(await code(loading), "ABORTED");
 });
 
+test("text that can not fit the context is refused at once, and long text leaves the thread", async () => {
+  const model = await loadModel(DEMO, { backend: "wasm" });
+  for (const content of [" ".repeat(4e5), "a".repeat(4e6), "你".repeat(1e6), "<|user|>".repeat(1e5)]) {
+    const began = performance.now();
+    assert.is(await code(() => model.complete([{ role: "user", content }])), "CONTEXT_OVERFLOW");
+    assert.ok(performance.now() - began < 3000);
+  }
+  const content = "a b ".repeat(3e5);
+  assert.ok((await longestSilence(() => model.process([{ role: "user", content }]))) < 3 * SILENCE_MS);
+  await model.dispose();
+});
+
 test("a turn costs nothing while none is due", async () => {
   await turnWhenDue();
   const began = performance.now();

@@ -1,0 +1,17 @@
+/** A prompt that leaves no room for an answer. */
+import { GlimtError } from "../errors.ts";
+
+export function contextOverflow(
+  promptTokens: number | string,
+  context: number,
+  visionTokens: number,
+): GlimtError {
+  const advice =
+    visionTokens > 0
+      ? ` ${visionTokens} of them stand for pictures: lower maxImagePixels or send fewer.`
+      : "";
+  return new GlimtError(
+    "CONTEXT_OVERFLOW",
+    `The prompt has ${promptTokens} tokens and leaves no room in the context of ${context}.${advice}`,
+  );
+}
