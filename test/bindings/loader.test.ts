@@ -198,7 +198,7 @@ test("an override that fails is not covered up by what would work", async () => 
 test("what is not there is said with the way to get it", async () => {
   assert.is(
     await refusals({ root: installation({}) }),
-    `package ${PACKAGE}: It is not installed. Install it in the version of glimt: \`npm install ${PACKAGE}\`.`,
+    `package ${PACKAGE}: It is not installed. Pack it in a checkout of this version with \`npm run package:native\`, and install that.`,
   );
   assert.match(
     await refusals({ root: installation({ local: "" }) }),

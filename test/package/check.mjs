@@ -3,7 +3,8 @@
  * `npm run check:package` (after `npm run build`). The last line is `N passed, N failed`.
  */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -17,7 +18,7 @@ const bin = (name) => join(root, "node_modules/.bin", name);
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
 
 const PUBLIC_FUNCTIONS = ["loadModel", "mropePositions", "resizeBicubic", "sampleVideoFrames", "smartResize"];
-const PUBLISHED = /^(dist\/|README\.md$|LICENSE$|CHANGELOG\.md$|package\.json$)/;
+const PUBLISHED = /^(dist\/|docs\/|(README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
 
 /** Uses the public types under the strictest rules, with no type package beside them. */
 const CONSUMER = `
@@ -132,10 +133,28 @@ async function checkTarball(tarball) {
         noEmit: true,
       };
       await write("consumer.ts", CONSUMER);
-      await write("tsconfig.json", JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
+      const examples = await readmeExamples();
+      const files = ["consumer.ts"];
+      for (const [index, example] of examples.entries()) {
+        files.push(`readme-${index}.ts`);
+        await write(files.at(-1), example);
+      }
+      await write("tsconfig.json", JSON.stringify({ compilerOptions, files }));
       await run(bin("tsc"), ["-p", "tsconfig.json"]);
     });
   }
+  await check("links of the README and the docs lead to files of the package", async () => {
+    const folder = join(consumer, "node_modules/glimt");
+    const pages = ["README.md", ...(await readdir(join(folder, "docs"))).map((name) => `docs/${name}`)];
+    const broken = [];
+    for (const page of pages) {
+      const text = await readFile(join(folder, page), "utf8");
+      for (const [, link] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+        if (!existsSync(join(folder, dirname(page), link))) broken.push(`${page}: ${link}`);
+      }
+    }
+    if (broken.length > 0) throw new Error(broken.join("\n"));
+  });
   await check("publint", async () => {
     const { messages } = await publint({
       pkgDir: join(consumer, "node_modules/glimt"),
@@ -156,6 +175,14 @@ async function checkTarball(tarball) {
       "./worker",
     ]),
   );
+}
+
+/** The TypeScript of the README, block by block. */
+async function readmeExamples() {
+  const text = await readFile(join(root, "README.md"), "utf8");
+  const examples = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
+  if (examples.length === 0) throw new Error("README.md has no example in TypeScript");
+  return examples;
 }
 
 async function check(name, task) {

@@ -112,7 +112,8 @@ function packaged(platform: string, root: string | undefined): Candidate | Refus
       isAbsent: true,
     };
   }
-  const remedy = `Install it in the version of glimt: \`npm install ${name}\`.`;
+  // Not on the npm registry yet: docs/gpu.md says how it is packed.
+  const remedy = "Pack it in a checkout of this version with `npm run package:native`, and install that.";
   const from = root === undefined ? import.meta.url : join(root, "package.json");
   try {
     return { source, path: createRequire(from).resolve(name), remedy };
