@@ -21,7 +21,6 @@ export const nodeFiles: Omit<Platform, "backends"> = {
     threads,
     workerText: async () => (await import("./worker.ts?text")).default,
     version: GLIMT_VERSION,
-    loadWebCodecs,
   }),
   requestPublic,
 };

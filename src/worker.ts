@@ -4,7 +4,6 @@
  */
 
 import { mediaTasks } from "./media/tasks.ts";
-import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import { serveTasks, type WorkerPort } from "./workers/serve.ts";
 
 const isNode = typeof process === "object" && typeof process.versions?.node === "string";
@@ -31,5 +30,4 @@ async function findPort(): Promise<WorkerPort> {
   };
 }
 
-const tasks = mediaTasks({ loadWebCodecs: isNode ? loadWebCodecs : undefined });
-findPort().then((port) => serveTasks(port, tasks, GLIMT_VERSION));
+findPort().then((port) => serveTasks(port, mediaTasks(), GLIMT_VERSION));

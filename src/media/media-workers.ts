@@ -25,8 +25,8 @@ export interface DecodingOptions {
 
 const DEFAULT_DECODE_TIMEOUT = 30_000;
 
-export function mediaWorkers({ workers, loadWebCodecs }: DecodingOptions): MediaWorkers {
-  return workers ?? new Workers({ starts: [], version: "", inline: () => inlineTasks(loadWebCodecs) });
+export function mediaWorkers({ workers }: DecodingOptions): MediaWorkers {
+  return workers ?? new Workers({ starts: [], version: "", inline: inlineTasks });
 }
 
 export interface MediaPlatform {
@@ -34,11 +34,10 @@ export interface MediaPlatform {
   /** The text of the worker's file. */
   readonly workerText: () => Promise<string>;
   readonly version: string;
-  readonly loadWebCodecs?: DecodingOptions["loadWebCodecs"];
 }
 
 /** Workers for each place of the worker's file; all that the process loads share them. */
-export function sharedWorkers({ threads, workerText, version, loadWebCodecs }: MediaPlatform) {
+export function sharedWorkers({ threads, workerText, version }: MediaPlatform) {
   const shared = new Map<string | undefined, MediaWorkers>();
   return (workerUrl: string | URL | undefined): MediaWorkers => {
     const place = workerUrl?.toString();
@@ -48,7 +47,7 @@ export function sharedWorkers({ threads, workerText, version, loadWebCodecs }: M
       new Workers<MediaTasks>({
         starts: [first, threads.startText(workerText)],
         version,
-        inline: () => inlineTasks(loadWebCodecs),
+        inline: inlineTasks,
       });
     shared.set(place, workers);
     return workers;
@@ -56,9 +55,9 @@ export function sharedWorkers({ threads, workerText, version, loadWebCodecs }: M
 }
 
 /** The tasks for this thread. */
-export async function inlineTasks(loadWebCodecs: DecodingOptions["loadWebCodecs"]): Promise<MediaTasks> {
+export async function inlineTasks(): Promise<MediaTasks> {
   const { mediaTasks } = await import("./tasks.ts");
-  return mediaTasks({ loadWebCodecs });
+  return mediaTasks();
 }
 
 /** Bytes that may be handed over, in a buffer of their own: the caller's are copied. */

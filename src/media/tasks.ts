@@ -2,9 +2,9 @@
 
 import { handOver } from "../workers/task.ts";
 import { decodeStill, type StillOptions } from "./decode-still.ts";
+import type { MovieIndex } from "./movie/container.ts";
 import type { RgbImage } from "./rgb-image.ts";
-import type { LoadedVideo } from "./video.ts";
-import { openVideoFile, type VideoFileOptions } from "./video-file.ts";
+import { openVideoFile, type VideoFile, type VideoFileOptions } from "./video-file.ts";
 import type { VideoMetadata } from "./video-source.ts";
 
 export interface StillInput extends StillOptions {
@@ -13,46 +13,64 @@ export interface StillInput extends StillOptions {
   readonly name: string;
 }
 
-export interface VideoInput extends Omit<VideoFileOptions, "signal" | "loadWebCodecs"> {
+export interface VideoInput extends Omit<VideoFileOptions, "signal"> {
   readonly file: Uint8Array | Blob;
   readonly name: string;
 }
 
-export interface OpenedVideo {
+/** A movie's frames are decoded by the caller; an animation's are asked for one by one. */
+export type OpenedVideo = {
   /** For the other tasks about this video. */
   readonly id: number;
-  readonly numFrames: number;
-  readonly metadata: VideoMetadata;
-}
+} & (
+  | { readonly movie: MovieIndex }
+  | { readonly movie?: undefined; readonly numFrames: number; readonly metadata: VideoMetadata }
+);
 
 export type MediaTasks = ReturnType<typeof mediaTasks>;
 
-/** @param host what videos take of the runtime. */
-export function mediaTasks({ loadWebCodecs }: Pick<VideoFileOptions, "loadWebCodecs">) {
-  const videos = new Map<number, LoadedVideo>();
+export function mediaTasks() {
+  const videos = new Map<number, VideoFile>();
   let lastId = 0;
+  const find = <Kind extends keyof VideoFile>(id: number, kind: Kind) => {
+    const found = videos.get(id)?.[kind];
+    if (!found) throw new Error(`no ${kind} ${id} is open`);
+    return found;
+  };
   return {
     async decodeStill({ bytes, name, ...options }: StillInput): Promise<RgbImage> {
       return withPixels(await decodeStill(bytes, name, options));
     },
 
     async openVideo({ file, name, ...options }: VideoInput, signal: AbortSignal): Promise<OpenedVideo> {
-      const video = await openVideoFile(file, name, { ...options, loadWebCodecs, signal });
+      const video = await openVideoFile(file, name, { ...options, signal });
       const id = ++lastId;
       videos.set(id, video);
-      return { id, numFrames: video.numFrames, metadata: video.metadata };
+      if (video.movie) return { id, movie: video.movie.index };
+      const { numFrames, metadata } = video.animation;
+      return { id, numFrames, metadata };
     },
 
     async videoFrame({ id, index }: { id: number; index: number }): Promise<RgbImage> {
-      const video = videos.get(id);
-      if (!video) throw new Error(`no video ${id} is open`);
-      return withPixels(await video.frame(index));
+      return withPixels(await find(id, "animation").frame(index));
+    },
+
+    async movieKeyFor({ id, packet }: { id: number; packet: number }): Promise<number> {
+      return find(id, "movie").keyFor(packet);
+    },
+
+    async moviePackets({ id, from, to }: { id: number; from: number; to: number }) {
+      const packets = await find(id, "movie").packets(from, to);
+      return handOver(
+        packets,
+        packets.map(({ buffer }) => buffer),
+      );
     },
 
     async closeVideo({ id }: { id: number }): Promise<void> {
       const video = videos.get(id);
       videos.delete(id);
-      await video?.close();
+      await (video?.movie ?? video?.animation)?.close();
     },
   };
 }

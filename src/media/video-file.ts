@@ -1,4 +1,4 @@
-/** A video file to frames: what runs in a worker. */
+/** A video file to the frames of an animation, or the packets of a movie: what runs in a worker. */
 
 import { rgbaToRgb } from "./alpha.ts";
 import type { Animation } from "./animation/animation.ts";
@@ -6,11 +6,21 @@ import { AnimationReader } from "./animation/compose.ts";
 import { openAnimation } from "./animation/open.ts";
 import { checkPixels } from "./check-pixels.ts";
 import { describeOther, FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
-import type { MovieOptions } from "./movie.ts";
+import type { MediaMode } from "./mode.ts";
+import type { MovieContainer } from "./movie/container.ts";
 import { mediaError } from "./source.ts";
 import type { LoadedVideo } from "./video.ts";
 
-export type VideoFileOptions = MovieOptions;
+export interface VideoFileOptions {
+  readonly mode?: MediaMode | undefined;
+  readonly maxDecodedPixels?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Movies are decoded elsewhere: see movie/play.ts. */
+export type VideoFile =
+  | { readonly animation: LoadedVideo; readonly movie?: undefined }
+  | { readonly movie: MovieContainer; readonly animation?: undefined };
 
 /** Enough to tell every format. */
 const SIGNATURE_BYTES = 64;
@@ -20,13 +30,13 @@ const SIGNATURE_BYTES = 64;
  *
  * @param name what to call the file in an error.
  * @throws VIDEO_INVALID for a file that is empty, truncated, corrupt, a still picture or no video; IMAGE_TOO_LARGE;
- * CODEC_UNAVAILABLE for a movie where nothing can decode it; ABORTED.
+ * ABORTED.
  */
 export async function openVideoFile(
   file: Uint8Array | Blob,
   name: string,
   options: VideoFileOptions,
-): Promise<LoadedVideo> {
+): Promise<VideoFile> {
   if (file instanceof Blob) {
     const start = new Uint8Array(await file.slice(0, SIGNATURE_BYTES).arrayBuffer());
     // A long movie stays where it is.
@@ -37,7 +47,7 @@ export async function openVideoFile(
   const kind = fileKind(file);
   if (isMovie(kind)) return openMovieFile(file, name, options);
   const animation = kind && (await readAnimation(file, kind, name));
-  if (animation) return openFramesOf(animation, name, options);
+  if (animation) return { animation: openFramesOf(animation, name, options) };
   throw mediaError(
     "Video",
     kind
@@ -46,9 +56,13 @@ export async function openVideoFile(
   );
 }
 
-async function openMovieFile(file: Uint8Array | Blob, name: string, options: VideoFileOptions) {
-  const { openMovie } = await import("./movie.ts");
-  return openMovie(file, name, options);
+async function openMovieFile(
+  file: Uint8Array | Blob,
+  name: string,
+  options: VideoFileOptions,
+): Promise<VideoFile> {
+  const { openContainer } = await import("./movie/container.ts");
+  return { movie: await openContainer(file, name, options) };
 }
 
 async function readAnimation(bytes: Uint8Array, kind: FileKind, name: string): Promise<Animation | null> {

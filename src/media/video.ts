@@ -98,23 +98,36 @@ async function openFile(source: FileSource, options: VideoOptions): Promise<Load
   const { file, name, transfer } = await videoFile(source, options);
   const call = callOptions("Video", name, options);
   const lease = await mediaWorkers(options).lease(call);
-  const { mode, maxDecodedPixels, stallMilliseconds } = options;
+  const { mode, maxDecodedPixels } = options;
   try {
-    const { id, numFrames, metadata } = await lease.call(
+    const opened = await lease.call(
       "openVideo",
-      { file, name, mode, maxDecodedPixels, stallMilliseconds },
+      { file, name, mode, maxDecodedPixels },
       { ...call, transfer },
     );
-    return {
-      numFrames,
-      metadata,
-      frame: (index) => lease.call("videoFrame", { id, index }, call),
-      close: async () => {
-        // A worker that does not close what it opened is ended with it.
-        if (!lease.isEnded) await lease.call("closeVideo", { id }, CLOSING).catch(() => {});
-        lease.release();
-      },
+    const { id } = opened;
+    const close = async () => {
+      // A worker that does not close what it opened is ended with it.
+      if (!lease.isEnded) await lease.call("closeVideo", { id }, CLOSING).catch(() => {});
+      lease.release();
     };
+    if (!opened.movie) {
+      const { numFrames, metadata } = opened;
+      return { numFrames, metadata, frame: (index) => lease.call("videoFrame", { id, index }, call), close };
+    }
+    const { playMovie } = await import("./movie/play.ts");
+    const movie = {
+      index: opened.movie,
+      keyFor: (packet: number) => lease.call("movieKeyFor", { id, packet }, call),
+      packets: (from: number, to: number) => lease.call("moviePackets", { id, from, to }, call),
+      close,
+    };
+    try {
+      return await playMovie(movie, name, { ...options, timeout: call.timeout, late: call.errors.late });
+    } catch (error) {
+      await close();
+      throw error;
+    }
   } catch (error) {
     lease.release();
     throw error;
