@@ -145,7 +145,8 @@ export class Model {
    * the generation and frees its memory. Several generations may be under way; their steps take turns.
    *
    * @throws OPTION_INVALID, INPUT_INVALID, TEMPLATE_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID,
-   * CODEC_UNAVAILABLE, CONTEXT_OVERFLOW, OUT_OF_MEMORY, TENSOR_INVALID, ABORTED, DISPOSED; the model stays usable.
+   * CODEC_UNAVAILABLE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, CONTEXT_OVERFLOW, OUT_OF_MEMORY, TENSOR_INVALID,
+   * ABORTED, DISPOSED; the model stays usable.
    */
   async *generate(
     prompt: Prompt,
@@ -181,7 +182,7 @@ export class Model {
    * The features of each image, to be kept and given in place of the image later:
    * `{ type: "image", image: embeddings }` is answered as the image itself is.
    *
-   * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, OUT_OF_MEMORY, ABORTED, DISPOSED
+   * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
   async encodeImages(
     images: readonly ImageSource[],

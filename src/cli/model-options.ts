@@ -13,6 +13,7 @@ import {
   type MessagePart,
   type ProcessOptions,
 } from "../index.ts";
+import { isPath } from "../media/sources/address.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
@@ -197,7 +198,7 @@ function withResolvedPaths(content: unknown, folder: string): Message["content"]
 }
 
 function resolvedPath(source: string, folder: string): string {
-  return /^(https?|data|file):/.test(source) ? source : resolve(folder, source);
+  return isPath(source) ? resolve(folder, source) : source;
 }
 
 export function wholeNumber(text: string): number {

@@ -9,15 +9,19 @@ import {
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
+import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 import { writeOutput } from "./write-output.ts";
 
-interface ProcessFlags extends PromptFlags, Pick<LoadFlags, "media" | "rounding" | "maxImagePixels"> {
+interface ProcessFlags
+  extends PromptFlags,
+    SourceFlags,
+    Pick<LoadFlags, "media" | "rounding" | "maxImagePixels"> {
   readonly json?: true;
   readonly pixels?: string;
 }
 
 export function processCommand(): Command {
-  return withMediaOptions(withPromptOptions(new Command("process")))
+  return withMediaOptions(withSourceOptions(withPromptOptions(new Command("process"))))
     .description("show what a model would be given: prompt, token ids, grids, positions")
     .option("--json", "print one JSON object")
     .option("--pixels <out.f32>", "write pixelValues as little-endian float32 (images, then videos)")
@@ -29,7 +33,8 @@ async function show(location: string, prompt: string | undefined, flags: Process
   const processor = await openProcessor(location, {
     media,
     rounding,
-    ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
+    maxImagePixels,
+    ...sourceOptions(flags),
   });
   const inputs = await processor.process(await conversation(prompt, flags), processOptions(flags));
   if (flags.pixels !== undefined) {

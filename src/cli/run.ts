@@ -27,8 +27,9 @@ import {
   withPromptOptions,
 } from "./model-options.ts";
 import { progressLine } from "./progress-line.ts";
+import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 
-interface RunFlags extends PromptFlags, LoadFlags {
+interface RunFlags extends PromptFlags, SourceFlags, LoadFlags {
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
@@ -44,7 +45,7 @@ interface RunFlags extends PromptFlags, LoadFlags {
 }
 
 export function runCommand(): Command {
-  return withLoadOptions(withPromptOptions(new Command("run")))
+  return withLoadOptions(withSourceOptions(withPromptOptions(new Command("run"))))
     .description("ask a model about pictures and stream its answer")
     .option("--max-tokens <n>", "most new tokens", wholeNumber)
     .option("--temperature <t>", "0 takes the most probable token (default)", decimal)
@@ -74,6 +75,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const platform = { ...nodeFiles, backends: backendsFor(flags) };
   const model = await loadModelOn(platform, location, {
     ...loadOptions(flags),
+    ...sourceOptions(flags),
     kvCache: flags.kvCache,
     adapters,
     signal: interrupted.signal,

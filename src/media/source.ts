@@ -156,8 +156,11 @@ async function readAddress(
 
 /** @throws Error for a web page, as the address of a picture's page answers */
 function notPage(bytes: Uint8Array, noun: MediaNoun): Uint8Array {
-  const start = new TextDecoder().decode(bytes.subarray(0, 512));
-  if (!/^\s*(<!--[\s\S]*?-->\s*)*<(!doctype html|html|head|body)\b/i.test(start)) return bytes;
+  let start = new TextDecoder().decode(bytes.subarray(0, 512)).trimStart();
+  while (start.startsWith("<!--") && start.includes("-->")) {
+    start = start.slice(start.indexOf("-->") + 3).trimStart();
+  }
+  if (!/^<(!doctype html|html|head|body)\b/i.test(start)) return bytes;
   const wanted = noun === "Image" ? "picture" : "video";
   throw new Error(
     `the address is a web page's (HTML), not a ${wanted}'s; give the address of the ${wanted} itself`,

@@ -74,7 +74,10 @@ export class Processor {
     return new Processor(checkpoint, tokenizer, template, media, rules);
   }
 
-  /** @throws INPUT_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID, TEMPLATE_INVALID, ABORTED */
+  /**
+   * @throws OPTION_INVALID, INPUT_INVALID, TEMPLATE_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID,
+   * CODEC_UNAVAILABLE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, ABORTED
+   */
   process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
     return this.processFor(messages, options, Number.POSITIVE_INFINITY);
   }

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { goldenCase, goldenCases } from "../golden/load.ts";
@@ -132,6 +132,19 @@ test("--messages runs a conversation, its pictures relative to the file", () => 
   assert.equal(found.tokenIds, chat.tokenIds);
 });
 
+test("--messages takes pictures as data", () => {
+  const data = readFileSync(image).toString("base64");
+  const grids = [image, `data:image/png;base64,${data}`, data].map((source) => {
+    const file = join(folder, "data.json");
+    const part = { type: "image", image: source === image ? resolve(image) : source };
+    writeFileSync(file, JSON.stringify([{ role: "user", content: [part] }]));
+    const rule = source === image ? "any" : "inline";
+    return json("process", model, "--messages", file, "--json", "--sources", rule).imageGridThw;
+  });
+  assert.equal(grids[1], grids[0]);
+  assert.equal(grids[2], grids[0]);
+});
+
 test("--video takes a directory of frames", () => {
   const golden = goldenCases("glm4v-tiny").find(({ videoGridThw }) => videoGridThw.length === 1)!;
   const parts = golden.messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
@@ -216,6 +229,17 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
     [["plan", model, "--device", "1"], /--device.*--backend cuda.*\[OPTION_INVALID\]/],
     [["run", model, "Hi", "--backend", "cuda", "--device", "one"], /--device.*one.*whole number/],
     [["run", model, "Hi", "--backend", "cuda", "--device", "1"], /cuda.*\[BACKEND_UNAVAILABLE\]/],
+    [
+      ["process", model, "--image", image, "--sources", "inline"],
+      /image: Image .*png is not allowed by the option sources.*\[SOURCE_REFUSED\]/,
+    ],
+    [["run", model, "--image", image, "--sources", "public"], /\[SOURCE_REFUSED\]/],
+    [["run", model, "Hi", "--sources", "all"], /--sources.*any, inline, public/],
+    [
+      ["process", model, "--image", image, "--max-source-bytes", "99"],
+      /maxSourceBytes.*\[SOURCE_TOO_LARGE\]/,
+    ],
+    [["process", model, "Hi", "--source-timeout", "0"], /sourceTimeout is 0.*\[OPTION_INVALID\]/],
     [["run", model, "Hi", "--kv-cache", "lots"], /--kv-cache.*lots.*512MiB/],
     [["run", model, "Hi", "--backend", "wasm", "--kv-cache", "50%"], /wasm.*fraction.*\[OPTION_INVALID\]/],
     [["run", model, "Hi", "--backend", "wasm", "--kv-cache", "5000GiB"], /\[OUT_OF_MEMORY\]/],

@@ -46,6 +46,11 @@ export function addressOf(source: string | URL, hasFiles: boolean): Address {
   return httpAddress(relative(text));
 }
 
+/** Whether a text names a local file by a path, and not by an address nor as itself. */
+export function isPath(text: string): boolean {
+  return schemeOf(text) === null && text.length <= LONGEST_PATH && !isBase64(text);
+}
+
 /** Lower case, without the colon; null for a path, and C: is one. */
 function schemeOf(text: string): string | null {
   return /^\s*([a-z][a-z\d+.-]+):/i.exec(text.slice(0, 100))?.[1]?.toLowerCase() ?? null;
@@ -96,7 +101,7 @@ function decoded(text: string): string {
 }
 
 /** Whether it begins as a picture or a video in base64 does. No path does: the letters have no dot. */
-export function isBase64(text: string): boolean {
+function isBase64(text: string): boolean {
   if (text.length < SHORTEST_BASE64) return false;
   const start = text.slice(0, SIGNATURE_LETTERS);
   if (!looksLikeBase64(start)) return false;
@@ -107,7 +112,7 @@ export function isBase64(text: string): boolean {
 }
 
 export function looksLikeBase64(text: string): boolean {
-  return text.length >= SHORTEST_BASE64 && /^[A-Za-z\d+/\s]+={0,2}\s*$/.test(text);
+  return text.length >= SHORTEST_BASE64 && /^[A-Za-z\d+/\s]+={0,2}$/.test(text.trimEnd());
 }
 
 const LONGEST_SHOWN = 120;
@@ -123,16 +128,16 @@ export function shownAddress(source: string | URL): string {
   if (isWeb) {
     try {
       const { origin, pathname, search } = new URL(text);
-      return cut(`${origin}${pathname}${search === "" ? "" : "?..."}`, 0);
+      return cut(`${origin}${pathname}${search === "" ? "" : "?..."}`);
     } catch {}
   }
   // Of an address that can not be taken apart nothing is shown that could be a password.
   const mayHoldPassword = isWeb || (scheme !== "file" && text.slice(0, 100).includes("://"));
-  return cut(mayHoldPassword ? text.replace(/^(\s*[^:]*:[\\/]*)[\s\S]*@/, "$1") : text, 0);
+  return cut(mayHoldPassword ? text.replace(/^(\s*[^:]*:[\\/]*)[\s\S]*@/, "$1") : text);
 }
 
-/** Of a text that is longer than is shown, or of one of `length` letters that is more than `text`, the start. */
-function cut(text: string, length: number): string {
+/** A text on one line; of one that is longer than is shown, or of `length` letters, the start. */
+export function cut(text: string, length = 0): string {
   const whole = Math.max(text.length, length);
   const shown = whole > LONGEST_SHOWN ? `${text.slice(0, 60)}... (${whole} characters)` : text;
   return shown.replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);

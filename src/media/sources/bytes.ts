@@ -1,4 +1,5 @@
 /** Bytes that a caller holds: arrays, buffers, Blobs, whichever window or library made them. */
+import { cut } from "./address.ts";
 import { checkSize, moreThanLimit, type Reading } from "./reading.ts";
 
 /** Undefined for what holds no bytes. @throws Error for one that was given away or is of other elements; SOURCE_TOO_LARGE */
@@ -41,7 +42,7 @@ export function isBlob(source: unknown): source is Blob {
 }
 
 export function blobName(blob: Blob): string {
-  return "name" in blob ? `file ${String(blob.name).slice(0, 120)}` : `in a Blob of ${blob.size} bytes`;
+  return "name" in blob ? `file ${cut(String(blob.name))}` : `in a Blob of ${blob.size} bytes`;
 }
 
 /** All of a Blob. @throws SOURCE_TOO_LARGE */

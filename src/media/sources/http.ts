@@ -68,10 +68,14 @@ async function ask(
     if (answer === null) throw refused(what);
     return answer;
   }
-  // Without cookies: the address is a stranger's.
-  const answer = await fetch(url, { ...request, redirect: "manual", credentials: "omit" });
+  const answer = await fetch(url, { ...request, ...withoutCookies(), redirect: "manual" });
   if (answer.type === "opaqueredirect") throw refused(what);
   return answer;
+}
+
+/** The address is a stranger's. Runtimes that keep no cookies refuse to be told. */
+function withoutCookies(): RequestInit {
+  return "credentials" in Request.prototype ? { credentials: "omit" } : {};
 }
 
 /** @throws SOURCE_REFUSED for one that is not followed */

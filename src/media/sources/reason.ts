@@ -52,7 +52,7 @@ export function reasonOf(thrown: unknown): string {
   if (BROWSER.test(message)) {
     return "its host can not be reached, or does not let this page read it (CORS)";
   }
-  const line = message.replace(/\s+/g, " ").trim();
+  const line = message.slice(0, 1000).replace(/\s+/g, " ").trim();
   // Addresses in it may hold passwords.
   const safe = line.replace(/\b([a-z][a-z\d+.-]*:\/\/)[^\s/?#]*@/gi, "$1").replace(/[.\s]+$/, "");
   return safe.length > LONGEST ? `${safe.slice(0, LONGEST)}...` : safe;

@@ -409,6 +409,50 @@ test("a function is asked for each address, without the password in it", async (
   ]);
 });
 
+test("a redirect that can not be seen, as in browsers, is refused; cookies stay at home", async () => {
+  const own = globalThis.fetch;
+  let sent: RequestInit | undefined;
+  globalThis.fetch = async (_, init) => {
+    sent = init;
+    return { type: "opaqueredirect", status: 0, headers: new Headers(), body: null } as Response;
+  };
+  try {
+    for (const sources of [{ hosts: ["public"] }, { hosts: ["example.org"] }, () => true] as Sources[]) {
+      const error = await failure(readSource("https://example.org/a.png", limited(sources)));
+      assert.is(error.code, "SOURCE_REFUSED");
+      assert.is(sent?.redirect, "manual");
+      assert.is(sent?.credentials, "omit");
+    }
+    sent = undefined;
+    for (const host of ["localhost", "127.0.0.1", "10.1", "[::1]", "printer", "a.local"]) {
+      const error = await failure(readSource(`http://${host}/a.png`, limited({ hosts: ["public"] })));
+      assert.is(error.code, "SOURCE_REFUSED");
+    }
+    assert.is(sent, undefined, "inner hosts are told by their letters where addresses can not be seen");
+  } finally {
+    globalThis.fetch = own;
+  }
+});
+
+test("texts that are made to take long to look at take none", async () => {
+  const comments = await serve((_, response) => response.end("<!---->".repeat(99)));
+  const start = performance.now();
+  for (const source of [
+    comments,
+    "<!---->".repeat(500),
+    `${" ".repeat(4000)}*`,
+    `${"A".repeat(4000)}.`,
+    `http:${"/".repeat(4000)}`,
+    `http:${"a@".repeat(100_000)} `,
+    `data:${";".repeat(100_000)}`,
+    `data:${" ".repeat(900)}x,`,
+    `${"a:".repeat(2000)}`,
+  ]) {
+    await read(source).catch(() => {});
+  }
+  assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
+});
+
 test("where there are no files a path is relative to the page or the worker", async () => {
   const base = await serve(({ url }, response) => response.end(url === "/pictures/a.png" ? picture : "no"));
   const at = async (scope: object, task: () => Promise<unknown>) => {
