@@ -9,8 +9,10 @@ import { referenceBackend } from "./backends/reference/backend.ts";
 import { wasmBackend } from "./backends/wasm/backend.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
-import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
-import type { ModelLocation } from "./checkpoint/location.ts";
+import { httpFiles } from "./checkpoint/http.ts";
+import { repositoryId } from "./checkpoint/hub.ts";
+import { type ModelLocation, type OpenFilesOptions, rejectOtherSchemes } from "./checkpoint/location.ts";
+import { GlimtError } from "./errors.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import type { Processor } from "./prompt/processor.ts";
 import * as threads from "./workers/web-threads.ts";
@@ -41,12 +43,36 @@ export function openProcessor(location: ModelLocation, options: ProcessorOptions
   return openProcessorOn(platform, location, options);
 }
 
-/** The files of a checkpoint; an address may be relative to the page. */
+/**
+ * The files of a checkpoint; an address may be relative to the page, or to the script of a worker.
+ *
+ * @throws OPTION_INVALID for what is no address, or relative to nothing
+ */
 export async function openFiles(
   location: ModelLocation,
-  options: Pick<HttpOptions, "headers"> = {},
+  options: OpenFilesOptions = {},
 ): Promise<CheckpointFiles> {
   if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
-  const base = typeof document === "object" ? document.baseURI : undefined;
-  return httpFiles(new URL(location, base), options);
+  const text = String(location);
+  rejectOtherSchemes(text);
+  if (/^[a-z][a-z\d+.-]+:/i.test(text)) return httpFiles(text, options);
+  const repository = repositoryId(text);
+  return httpFiles(absoluteAddress(text), {
+    ...options,
+    ...(repository && { repository }),
+  });
+}
+
+/** A page knows its own address, a worker that of its script; one made of a Blob has none to go by. */
+function absoluteAddress(address: string): URL {
+  const { document, location } = globalThis as {
+    readonly document?: { readonly baseURI?: string };
+    readonly location?: { readonly href?: string };
+  };
+  const base = document?.baseURI ?? location?.href;
+  if (base !== undefined && /^https?:/.test(base)) return new URL(address, base);
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `"${address}" is a relative address, and there is no page that it could be relative to: give the whole address, https://...`,
+  );
 }

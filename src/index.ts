@@ -23,7 +23,7 @@ const platform: Platform = { ...nodeFiles, backends: [cudaBackend, wasmBackend, 
  *
  * @throws GlimtError with a stable `code`: CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CONFIG_INVALID,
  * MODEL_UNSUPPORTED, TOKENIZER_INVALID, TEMPLATE_INVALID, WEIGHTS_INVALID, ADAPTER_INVALID, BACKEND_UNAVAILABLE,
- * OPTION_INVALID, OUT_OF_MEMORY, ABORTED.
+ * OPTION_INVALID, OUT_OF_MEMORY, TIMED_OUT, ABORTED.
  */
 export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
   return loadModelOn(platform, location, options);

@@ -4,8 +4,9 @@ import type { Platform } from "./api/platform.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
-import { type HttpOptions, httpFiles } from "./checkpoint/http.ts";
-import type { ModelLocation } from "./checkpoint/location.ts";
+import { httpFiles } from "./checkpoint/http.ts";
+import { type ModelLocation, type OpenFilesOptions, rejectOtherSchemes } from "./checkpoint/location.ts";
+import { GlimtError } from "./errors.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
@@ -25,13 +26,26 @@ export const nodeFiles: Omit<Platform, "backends"> = {
   requestPublic,
 };
 
-/** The files of a checkpoint, wherever it lies. @throws CHECKPOINT_NOT_FOUND for a path that is no directory. */
+/**
+ * The files of a checkpoint, wherever it lies.
+ *
+ * @throws CHECKPOINT_NOT_FOUND for a path that is no directory; OPTION_INVALID for what is no location
+ */
 export async function openFiles(
   location: ModelLocation,
-  options: Pick<HttpOptions, "headers"> = {},
+  options: OpenFilesOptions = {},
 ): Promise<CheckpointFiles> {
   if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
-  if (/^https?:/i.test(String(location))) return httpFiles(location, options);
-  const isUrl = location instanceof URL || location.startsWith("file:");
-  return openDirectory(isUrl ? fileURLToPath(location) : location);
+  const text = String(location);
+  if (/^https?:/i.test(text)) return httpFiles(location, options);
+  rejectOtherSchemes(text);
+  return openDirectory(/^file:/i.test(text) ? filePath(text) : text);
+}
+
+function filePath(address: string): string {
+  try {
+    return fileURLToPath(address);
+  } catch (cause) {
+    throw new GlimtError("OPTION_INVALID", `${address} names no local path: ${(cause as Error).message}.`);
+  }
 }

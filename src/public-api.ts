@@ -1,7 +1,7 @@
 /** What every entry exports beside its own loadModel: the parts that users and tests need. */
 
 export type { LoadOptions } from "./api/load-options.ts";
-export type { LoadedWeights, Model, Prompt } from "./api/model.ts";
+export type { LoadAdapterOptions, LoadedWeights, Model, Prompt } from "./api/model.ts";
 export type { BackendName } from "./backends/backend.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDescription, describeCheckpoint } from "./checkpoint/describe.ts";

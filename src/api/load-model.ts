@@ -1,6 +1,6 @@
 /** From a checkpoint to a model that answers. */
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import type { ModelLocation } from "../checkpoint/location.ts";
+import type { ModelLocation, OpenFiles } from "../checkpoint/location.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { throwIfAborted } from "../errors.ts";
@@ -24,11 +24,13 @@ export async function loadModelOn(
   const start = performance.now();
   checkLoadOptions(options);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
-  const files = await platform.openFiles(location, { headers: options.headers });
-  const checkpoint = await openCheckpoint(files, { signal: options.signal });
-  const processor = await Processor.open(checkpoint, platform, options);
+  const { headers, checkpointTimeout, signal } = options;
+  const files = await platform.openFiles(location, { headers, checkpointTimeout });
+  const checkpoint = await openCheckpoint(files, { signal });
+  const processor = await Processor.open(checkpoint, platform, options, signal);
 
-  const { merged, separate } = await openMerged(platform, options.adapters ?? [], options.signal);
+  const openFiles: OpenFiles = (from) => platform.openFiles(from, { checkpointTimeout });
+  const { merged, separate } = await openMerged(openFiles, options.adapters ?? [], signal);
   const compiled = compileCheckpoint(backend, checkpoint, options.dtype);
   const specs = stageWeights(compiled);
   checkMerging(merged, checkpoint.config.architecture, specs);
@@ -41,19 +43,20 @@ export async function loadModelOn(
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
     onProgress: (progress) => {
       options.onProgress?.(progress);
-      throwIfAborted(options.signal);
+      throwIfAborted(signal);
     },
+    signal,
   });
   const core = new ModelCore({
     ...stages,
     generation: checkpoint.generation,
     tokenizer: processor.tokenizer,
-    openFiles: platform.openFiles,
+    openFiles,
     merged: merged.map(({ facts }) => facts),
     prefillChunk: options.prefillChunk ?? backend.prefillChunk,
   });
   try {
-    for (const source of separate) await core.adapters.load(source, options.signal);
+    for (const source of separate) await core.adapters.load(source, signal);
   } catch (error) {
     await core.dispose();
     throw error;

@@ -1,7 +1,7 @@
 /** What a caller may say about loading a model, checked. */
 import type { BackendName, EngineOptions } from "../backends/backend.ts";
 import { checkThreads } from "../backends/check-threads.ts";
-import type { HttpOptions } from "../checkpoint/http.ts";
+import type { HttpOptions } from "../checkpoint/http-requests.ts";
 import { GlimtError } from "../errors.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
@@ -13,6 +13,11 @@ import { rejectUnknownOptions } from "../unknown-options.ts";
 export interface LoadOptions extends MediaOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
   readonly headers?: HttpOptions["headers"];
+  /**
+   * Milliseconds without a byte from a server of the checkpoint or of an adapter, after which loading ends with TIMED_OUT
+   * (default 30000; Infinity: none).
+   */
+  readonly checkpointTimeout?: HttpOptions["checkpointTimeout"];
   /** "auto" takes the best that works here. */
   readonly backend?: BackendName | "auto" | undefined;
   /** Storage of the weights; default: as in the checkpoint. */
@@ -41,6 +46,7 @@ export interface LoadOptions extends MediaOptions {
 const LOAD_OPTION_NAMES = [
   ...MEDIA_OPTION_NAMES,
   "headers",
+  "checkpointTimeout",
   "backend",
   "dtype",
   "threads",

@@ -15,7 +15,7 @@ export interface MergedAtStart {
 
 /** Opens those to be merged; the others are handed on. @throws OPTION_INVALID, and what opening an adapter throws */
 export async function openMerged(
-  { openFiles }: { readonly openFiles: OpenFiles },
+  openFiles: OpenFiles,
   sources: readonly AdapterAtLoad[],
   signal: AbortSignal | undefined,
 ): Promise<{ merged: MergedAtStart[]; separate: AdapterSource[] }> {

@@ -49,6 +49,10 @@ export interface LoadedWeights {
 /** Messages to answer, what `process` made of them, token ids with tensors of a caller's own, or embeddings. */
 export type Prompt = readonly Message[] | PromptInputs | EmbeddedPrompt;
 
+export interface LoadAdapterOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
 const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
 
 export class Model {
@@ -89,11 +93,12 @@ export class Model {
    * Loads a PEFT LoRA adapter, to be asked for by name in `generate`. It costs the memory of its matrices.
    *
    * @throws CHECKPOINT_NOT_FOUND, ADAPTER_INVALID naming the key or the module that does not fit, CHECKPOINT_INVALID,
-   * WEIGHTS_INVALID, OPTION_INVALID, OUT_OF_MEMORY, DISPOSED; the model stays usable.
+   * WEIGHTS_INVALID, OPTION_INVALID, OUT_OF_MEMORY, TIMED_OUT, ABORTED, DISPOSED; the model stays usable.
    */
-  loadAdapter(source: AdapterSource): Promise<void> {
+  async loadAdapter(source: AdapterSource, options: LoadAdapterOptions = {}): Promise<void> {
+    rejectUnknownOptions(options, ["signal"], "loadAdapter");
     this.#core.throwIfDisposed();
-    return this.#core.adapters.load(source);
+    await this.#core.adapters.load(source, options.signal);
   }
 
   /** Frees an adapter; requests under way with it end first. @throws OPTION_INVALID when there is none of that name */

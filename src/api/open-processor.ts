@@ -6,13 +6,13 @@ import { Processor } from "../prompt/processor.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { Platform } from "./platform.ts";
 
-export type ProcessorOptions = MediaOptions & Pick<LoadOptions, "headers">;
+export type ProcessorOptions = MediaOptions & Pick<LoadOptions, "headers" | "checkpointTimeout" | "signal">;
 
 export async function openProcessorOn(
   platform: Platform,
   location: ModelLocation,
-  { headers, ...options }: ProcessorOptions,
+  { headers, checkpointTimeout, signal, ...options }: ProcessorOptions,
 ): Promise<Processor> {
-  const files = await platform.openFiles(location, { headers });
-  return Processor.open(await openCheckpoint(files), platform, options);
+  const files = await platform.openFiles(location, { headers, checkpointTimeout });
+  return Processor.open(await openCheckpoint(files, { signal }), platform, options, signal);
 }

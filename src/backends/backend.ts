@@ -86,10 +86,10 @@ export interface WeightRows {
   readonly dtype: WeightFormat;
   readonly rows: number;
   readonly cols: number;
-  /** Reads `count` rows from `first` into `into`, which has the bytes of so many. */
-  readRows(first: number, count: number, into: Uint8Array): Promise<void>;
+  /** Reads `count` rows from `first` into `into`, which has the bytes of so many. @throws ABORTED */
+  readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** The first of its tensors with a value that is NaN or infinite; null where all are numbers. Reads them all. */
-  findNotFinite?(): Promise<{ readonly tensor: string; readonly file: string } | null>;
+  findNotFinite?(signal?: AbortSignal): Promise<{ readonly tensor: string; readonly file: string } | null>;
 }
 
 export interface RunOptions {

@@ -2,7 +2,7 @@
 import { GlimtError } from "../errors.ts";
 import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/weight-spec.ts";
 import { type AdapterConfig, parseAdapterConfig } from "./adapter-config.ts";
-import { type CheckpointFiles, readJson } from "./files.ts";
+import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
 import { readSafetensorsHeader, type StoredTensor, weightDType } from "./safetensors.ts";
 import { WeightReader } from "./weight-reader.ts";
@@ -43,7 +43,7 @@ export async function openAdapter(files: CheckpointFiles, signal?: AbortSignal):
   if (json === undefined) {
     throw new GlimtError(
       "CHECKPOINT_NOT_FOUND",
-      `${files.location} has no ${CONFIG}: it is not a PEFT adapter.`,
+      `${files.location} has no ${CONFIG}: it is not a PEFT adapter.${absenceOf(files, CONFIG)}`,
     );
   }
   const config = parseAdapterConfig(json, `${CONFIG} in ${files.location}`);
@@ -51,7 +51,10 @@ export async function openAdapter(files: CheckpointFiles, signal?: AbortSignal):
   if (size === null) {
     const pickled = (await files.size(PICKLED, signal)) !== null;
     const advice = pickled ? ` ${PICKLED} is pickled; save it as safetensors first.` : "";
-    throw new GlimtError("CHECKPOINT_NOT_FOUND", `${files.location} has no ${WEIGHTS}.${advice}`);
+    throw new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${files.location} has no ${WEIGHTS}.${absenceOf(files, WEIGHTS)}${advice}`,
+    );
   }
   const tensors = await readSafetensorsHeader(files, WEIGHTS, size, signal);
   const { pairs, copies } = sortTensors(tensors, files.location);

@@ -1,33 +1,35 @@
 /** A checkpoint the user picked in a browser, or built in memory: files by name. */
 import { GlimtError, throwIfAborted } from "../errors.ts";
+import { fileError } from "./file-errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
+import { checkSmall } from "./small-files.ts";
 
 /** A Blob hands out copies, so large reads go piece by piece. */
 const PIECE = 8 << 20;
 
-/** `blobs` by file name. A directory picker's File list goes by each file's own name. */
+/** `blobs` by file name. A directory picker's File list goes by each file's own name. @throws OPTION_INVALID */
 export function blobFiles(
   blobs: ReadonlyMap<string, Blob> | Iterable<File>,
   location = "the given files",
 ): CheckpointFiles {
-  if (typeof (blobs as Iterable<File> | undefined)?.[Symbol.iterator] !== "function") {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      "A checkpoint is given as a path, an address, or its files: a list of File or a Map of Blobs by name.",
-    );
-  }
-  const byName = new Map<string, Blob>();
-  for (const entry of blobs) {
-    if (Array.isArray(entry)) byName.set(entry[0], entry[1]);
-    else byName.set((entry as File).name, entry as File);
-  }
+  const byName = blobsByName(blobs);
+  const bytes = async (name: string, blob: Blob) => {
+    try {
+      return new Uint8Array(await blob.arrayBuffer());
+    } catch (error) {
+      // A picked file that was changed or removed meanwhile.
+      throw fileError(`${name} of ${location}`, error);
+    }
+  };
   return {
     location,
     size: async (name) => byName.get(name)?.size ?? null,
     async readAll(name, signal) {
       throwIfAborted(signal);
       const blob = byName.get(name);
-      return blob ? new Uint8Array(await blob.arrayBuffer()) : null;
+      if (!blob) return null;
+      checkSmall(location, name, blob.size);
+      return bytes(name, blob);
     },
     async readInto(name, offset, into, signal) {
       const blob = byName.get(name);
@@ -35,8 +37,37 @@ export function blobFiles(
       for (let done = 0; done < into.length; done += PIECE) {
         throwIfAborted(signal);
         const end = Math.min(done + PIECE, into.length);
-        into.set(new Uint8Array(await blob.slice(offset + done, offset + end).arrayBuffer()), done);
+        into.set(await bytes(name, blob.slice(offset + done, offset + end)), done);
       }
     },
   };
+}
+
+function blobsByName(blobs: ReadonlyMap<string, Blob> | Iterable<File>): Map<string, Blob> {
+  if (
+    typeof blobs !== "object" ||
+    typeof (blobs as Iterable<File> | null)?.[Symbol.iterator] !== "function"
+  ) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "A checkpoint is given as a path, an address, or its files: a list of File or a Map of Blobs by name.",
+    );
+  }
+  const byName = new Map<string, Blob>();
+  for (const entry of blobs as Iterable<unknown>) {
+    const [name, blob] = Array.isArray(entry) ? entry : [(entry as File | null)?.name, entry];
+    if (typeof name !== "string" || !(blob instanceof Blob)) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        `A checkpoint's files are Blobs by name, or Files; found ${describe(entry)}.`,
+      );
+    }
+    byName.set(name, blob);
+  }
+  return byName;
+}
+
+function describe(entry: unknown): string {
+  if (!Array.isArray(entry)) return entry === null ? "null" : typeof entry;
+  return `${typeof entry[0]} -> ${typeof entry[1]}`;
 }

@@ -5,7 +5,7 @@ import { checkProcessorFitsModel, parseProcessorConfig } from "../config/process
 import type { GenerationDefaults, ModelConfig, ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import { type CheckpointFiles, readJson } from "./files.ts";
+import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { type StoredTensor, weightDType } from "./safetensors.ts";
 import { readWeightFiles, type WeightFile } from "./shards.ts";
 
@@ -40,7 +40,7 @@ export async function openCheckpoint(
   if (configJson === undefined) {
     throw new GlimtError(
       "CHECKPOINT_NOT_FOUND",
-      `${files.location} has no config.json: it is not a Hugging Face checkpoint.`,
+      `${files.location} has no config.json: it is not a Hugging Face checkpoint.${absenceOf(files, "config.json")}`,
     );
   }
   const config = parseModelConfig(configJson);

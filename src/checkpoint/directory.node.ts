@@ -1,60 +1,137 @@
 /** A checkpoint in a directory, read at given positions. A file is open only while it is read. */
-import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { GlimtError, throwIfAborted } from "../errors.ts";
+import { type ErrorCode, GlimtError, throwIfAborted } from "../errors.ts";
+import { fileError } from "./file-errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
+import { filesAddress, repositoryId } from "./hub.ts";
+import { checkSmall } from "./small-files.ts";
 
-/** @throws CHECKPOINT_NOT_FOUND when `directory` is none. */
+/** @throws CHECKPOINT_NOT_FOUND when `directory` is none, or can not be looked at. */
 export async function openDirectory(directory: string): Promise<CheckpointFiles> {
-  const found = await absentAsNull(stat(directory));
-  if (!found?.isDirectory()) {
+  const found = await absentAsNull(directory, () => stat(directory), "CHECKPOINT_NOT_FOUND");
+  if (!found?.isDirectory()) throw noDirectory(directory, found);
+  return new DirectoryFiles(directory);
+}
+
+/** A read is no larger than this, so that an abort is seen. */
+const PIECE = 8 << 20;
+
+class DirectoryFiles implements CheckpointFiles {
+  readonly location: string;
+  readonly #absences = new Map<string, string>();
+  /** How each weight file was when it was first seen: all its parts must be of one. */
+  readonly #seen = new Map<string, Stats>();
+
+  constructor(directory: string) {
+    this.location = directory;
+  }
+
+  absence(name: string): string | null {
+    return this.#absences.get(name) ?? null;
+  }
+
+  async size(name: string, signal?: AbortSignal): Promise<number | null> {
+    throwIfAborted(signal);
+    const path = join(this.location, name);
+    const found = await absentAsNull(path, () => stat(path));
+    if (!found || this.#isDirectory(name, found)) return null;
+    requireRegular(path, found);
+    this.#requireSame(name, found);
+    return found.size;
+  }
+
+  async readAll(name: string, signal?: AbortSignal): Promise<Uint8Array | null> {
+    throwIfAborted(signal);
+    return this.#open(name, async (file, found) => {
+      if (this.#isDirectory(name, found)) return null;
+      requireRegular(join(this.location, name), found);
+      checkSmall(this.location, name, found.size);
+      // It may be longer by now, or tell no size (as files of /proc): read until it ends.
+      const pieces: Uint8Array[] = [];
+      for (let bytes = 0, length = found.size + 1; ; length = PIECE) {
+        throwIfAborted(signal);
+        const piece = new Uint8Array(Math.min(length, PIECE));
+        const { bytesRead } = await file.read(piece, 0, piece.length, bytes);
+        if (bytesRead === 0) break;
+        bytes += bytesRead;
+        checkSmall(this.location, name, bytes);
+        pieces.push(piece.subarray(0, bytesRead));
+      }
+      return new Uint8Array(Buffer.concat(pieces));
+    });
+  }
+
+  async readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    const read = await this.#open(name, async (file, found) => {
+      requireRegular(join(this.location, name), found);
+      this.#requireSame(name, found);
+      for (let done = 0; done < into.length; ) {
+        throwIfAborted(signal);
+        const length = Math.min(PIECE, into.length - done);
+        const { bytesRead } = await file.read(into, done, length, offset + done);
+        if (bytesRead === 0) throw truncated(this.location, name, offset, into.length);
+        done += bytesRead;
+      }
+      return true;
+    });
+    if (!read) throw new GlimtError("CHECKPOINT_NOT_FOUND", `${this.location} has no ${name}.`);
+  }
+
+  /** Null when there is no such file. A pipe is opened without waiting for who writes into it. */
+  async #open<T>(name: string, use: (file: FileHandle, found: Stats) => Promise<T>): Promise<T | null> {
+    const path = join(this.location, name);
+    // Not on Windows, where it does not exist.
+    const nonBlocking = constants.O_NONBLOCK ?? 0;
+    const file = await absentAsNull(path, () => open(path, constants.O_RDONLY | nonBlocking));
+    if (!file) return null;
+    try {
+      return await use(file, await file.stat());
+    } catch (error) {
+      throw fileError(path, error);
+    } finally {
+      await file.close();
+    }
+  }
+
+  #isDirectory(name: string, found: Stats): boolean {
+    if (!found.isDirectory()) return false;
+    this.#absences.set(name, `${join(this.location, name)} is a directory.`);
+    return true;
+  }
+
+  #requireSame(name: string, found: Stats): void {
+    const before = this.#seen.get(name) ?? found;
+    this.#seen.set(name, before);
+    if (before.size === found.size && before.mtimeMs === found.mtimeMs && before.ino === found.ino) return;
     throw new GlimtError(
-      "CHECKPOINT_NOT_FOUND",
-      `${directory} is ${found ? "not a directory" : "not there"}; give the directory that holds config.json.`,
+      "CHECKPOINT_INVALID",
+      `${name} in ${this.location} changed while it was read. Load it again.`,
     );
   }
-  return {
-    location: directory,
-    async size(name) {
-      const file = await absentAsNull(stat(join(directory, name)));
-      return file?.isFile() ? file.size : null;
-    },
-    async readAll(name, signal) {
-      throwIfAborted(signal);
-      return absentAsNull(readFile(join(directory, name)));
-    },
-    async readInto(name, offset, into, signal) {
-      const file = await open(join(directory, name), "r");
-      try {
-        await fill(file, directory, name, offset, into, signal);
-      } finally {
-        await file.close();
-      }
-    },
-  };
 }
 
-async function fill(
-  file: FileHandle,
-  directory: string,
-  name: string,
-  offset: number,
-  into: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  for (let done = 0; done < into.length; ) {
-    throwIfAborted(signal);
-    const { bytesRead } = await file.read(into, done, into.length - done, offset + done);
-    if (bytesRead === 0) throw truncated(directory, name, offset, into.length);
-    done += bytesRead;
-  }
+function requireRegular(path: string, found: Stats): void {
+  if (found.isFile()) return;
+  throw new GlimtError("CHECKPOINT_INVALID", `${path} is no file but a pipe, a socket or a device.`);
 }
 
-async function absentAsNull<T>(result: Promise<T>): Promise<T | null> {
+function noDirectory(directory: string, found: Stats | null): GlimtError {
+  const problem = `${directory} is ${found ? "not a directory" : "not there"}; give the directory that holds config.json.`;
+  const repository = found ? null : repositoryId(directory);
+  const advice = repository
+    ? ` If it is a model on Hugging Face, give the address of its files: ${filesAddress(repository)}`
+    : "";
+  return new GlimtError("CHECKPOINT_NOT_FOUND", problem + advice);
+}
+
+async function absentAsNull<T>(path: string, result: () => Promise<T>, code?: ErrorCode): Promise<T | null> {
   try {
-    return await result;
+    return await result();
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
-    throw error;
+    throw fileError(path, error, code);
   }
 }

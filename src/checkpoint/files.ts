@@ -3,7 +3,7 @@ import { GlimtError } from "../errors.ts";
 import { parseJson } from "../json/plain.ts";
 
 export interface CheckpointFiles {
-  /** Shown in messages: a path or an address. */
+  /** Shown in messages: a path or an address, without passwords. */
   readonly location: string;
   /** Bytes of a file, or null when there is no such file. */
   size(name: string, signal?: AbortSignal): Promise<number | null>;
@@ -11,16 +11,34 @@ export interface CheckpointFiles {
   readAll(name: string, signal?: AbortSignal): Promise<Uint8Array | null>;
   /** Fills `into` with the bytes from `offset` on, without a copy of them elsewhere where the source allows it. */
   readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** Of a file that was said not to be there: a sentence on what is there in its place, if anything is. */
+  absence?(name: string): string | null;
 }
 
-/** The file as UTF-8 text, or null when it is absent. */
+/** The end of a message about a file that is not there. */
+export function absenceOf(files: CheckpointFiles, name: string): string {
+  const found = files.absence?.(name) ?? null;
+  return found === null ? "" : ` ${found}`;
+}
+
+/** The file as UTF-8 text, or null when it is absent. @throws CHECKPOINT_INVALID when it is none */
 export async function readText(
   files: CheckpointFiles,
   name: string,
   signal?: AbortSignal,
 ): Promise<string | null> {
   const bytes = await files.readAll(name, signal);
-  return bytes === null ? null : new TextDecoder().decode(bytes);
+  if (bytes === null) return null;
+  const invalid = (what: string) =>
+    new GlimtError("CHECKPOINT_INVALID", `${name} in ${files.location} ${what}.`);
+  if (isLfsPointer(bytes)) throw invalid("is a Git LFS pointer, not the file; fetch it with `git lfs pull`");
+  const utf16 = utf16Encoding(bytes);
+  if (utf16) throw invalid(`is ${utf16}; save it as UTF-8`);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw invalid("is not valid UTF-8");
+  }
 }
 
 /** The file parsed, or undefined when it is absent. @throws CHECKPOINT_INVALID when it is no JSON. */
@@ -44,4 +62,22 @@ export function truncated(location: string, name: string, offset: number, wanted
     "CHECKPOINT_INVALID",
     `${name} in ${location} ends before byte ${offset + wanted}: the file is truncated or still being written.`,
   );
+}
+
+const LFS_POINTER = "version https://git-lfs.github.com/spec/";
+
+/** Whether a file begins as what Git leaves in place of a large one until `git lfs pull`. */
+export function isLfsPointer(start: Uint8Array): boolean {
+  return startsWith(start, LFS_POINTER);
+}
+
+/** Its name, by the mark at the start, or by the zero byte that every ASCII character has there. */
+function utf16Encoding([a, b]: Uint8Array): string | null {
+  if ((a === 0xff && b === 0xfe) || (a !== 0 && b === 0)) return "UTF-16 (little-endian)";
+  if ((a === 0xfe && b === 0xff) || (a === 0 && b !== 0 && b !== undefined)) return "UTF-16 (big-endian)";
+  return null;
+}
+
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  return [...text].every((character, index) => bytes[index] === character.charCodeAt(0));
 }

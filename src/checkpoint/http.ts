@@ -1,206 +1,237 @@
-/** A checkpoint behind a web address, read by Range requests; passing failures are tried again. */
-import { GlimtError, throwIfAborted } from "../errors.ts";
+/** A checkpoint behind a web address, read by Range requests. Nothing that comes is taken for what was not asked. */
+import { GlimtError } from "../errors.ts";
+import { parseBase } from "./address.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
+import { type Answer, type HttpOptions, HttpRequests } from "./http-requests.ts";
+import { FileVersions, unsatisfiedTotal } from "./http-version.ts";
+import { filesAddress } from "./hub.ts";
+import { checkSmall } from "./small-files.ts";
+import { isWebPage, PAGE_START_BYTES } from "./web-page.ts";
 
-export interface HttpOptions {
-  /** Sent with every request, e.g. an Authorization header for a private repository. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Replaces the global fetch. */
-  readonly fetch?: typeof fetch;
-  /** How often a request that failed in passing is tried again (default 4). */
-  readonly retries?: number;
-  /** Milliseconds before the first new try; it doubles each time (default 250). */
-  readonly retryDelay?: number;
+export type { HttpOptions };
+
+export interface HttpFilesOptions extends HttpOptions {
+  /** What the address may have been meant as: the id of a model on Hugging Face. */
+  readonly repository?: string | undefined;
 }
 
-/** Statuses that say "not now": the next try may work. */
-const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 const ABSENT = new Set([404, 410]);
+/** Without these there is nothing to load, so that a refusal is the answer. */
+const REQUIRED = new Set(["config.json", "tokenizer.json", "adapter_config.json"]);
+const LESS_THAN = 0x3c;
+/** What some servers say of a file that is not there: stores that may not be listed, and gateways. */
+const MAYBE_ABSENT = new Set([400, 403]);
 
-/** Files are `baseUrl/NAME`; the query of `baseUrl` (a signature) is kept. @throws OPTION_INVALID for no http(s) address. */
-export function httpFiles(baseUrl: string | URL, options: HttpOptions = {}): CheckpointFiles {
-  const base = parseBase(baseUrl);
-  const location = base.origin + base.pathname.replace(/\/$/, "");
-  const request = requester(base, options);
-  return {
-    location,
-    async size(name, signal) {
-      return request(name, { range: () => [0, 1], signal }, async (response) => {
-        await response.body?.cancel();
-        if (ABSENT.has(response.status)) return null;
-        // "Range not satisfiable" for the first byte: the file is empty.
-        if (response.status === 416) return 0;
-        requireRange(response, location, name);
-        return totalOf(response) ?? sizeByHead(request, location, name, signal);
-      });
-    },
-    async readAll(name, signal) {
-      return request(name, { signal }, async (response) => {
-        if (!ABSENT.has(response.status)) return new Uint8Array(await response.arrayBuffer());
-        await response.body?.cancel();
-        return null;
-      });
-    },
-    async readInto(name, offset, into, signal) {
-      let done = 0;
-      while (done < into.length) {
-        const before = done;
-        // Asked anew for each try, since a connection may break after some bytes have come.
-        const range = () => [offset + done, offset + into.length] as const;
-        await request(name, { range, signal }, async (response) => {
-          if (response.status === 416) throw truncated(location, name, offset, into.length);
-          if (ABSENT.has(response.status)) throw missing(location, name, response.status);
-          requireRange(response, location, name);
-          for await (const piece of chunks(response)) {
-            throwIfAborted(signal);
-            if (done + piece.length > into.length) throw ignoresRange(location, name);
-            into.set(piece, done);
-            done += piece.length;
-          }
-        });
-        if (done === before) throw truncated(location, name, offset, into.length);
-      }
-    },
-  };
+/**
+ * Files are `baseUrl/NAME`; the query of `baseUrl` (a signature) is kept, and a name and password in it are sent as
+ * Authorization.
+ *
+ * @throws OPTION_INVALID for no http(s) address or headers that are none; CHECKPOINT_NOT_FOUND for a model's page.
+ */
+export function httpFiles(baseUrl: string | URL, options: HttpFilesOptions = {}): CheckpointFiles {
+  return new HttpFiles(baseUrl, options);
 }
 
-interface RequestOptions {
-  /** First byte, and the one past the last. */
-  readonly range?: () => readonly [number, number];
-  readonly method?: "HEAD";
-  readonly signal: AbortSignal | undefined;
-}
+class HttpFiles implements CheckpointFiles {
+  readonly location: string;
+  readonly #requests: HttpRequests;
+  readonly #versions: FileVersions;
+  /** Of files that are read whole, whose tags may be others than those of their parts. */
+  readonly #wholeVersions: FileVersions;
+  readonly #repository: string | undefined;
+  readonly #absences = new Map<string, string>();
 
-/** Sends a request and hands the response to `use`; both are tried again when they fail in passing. */
-type Request = <T>(
-  name: string,
-  options: RequestOptions,
-  use: (response: Response) => Promise<T>,
-) => Promise<T>;
+  constructor(baseUrl: string | URL, options: HttpFilesOptions) {
+    const base = parseBase(baseUrl);
+    this.location = base.shown;
+    this.#requests = new HttpRequests(base, options);
+    this.#versions = new FileVersions(base.shown);
+    this.#wholeVersions = new FileVersions(base.shown);
+    this.#repository = options.repository;
+  }
 
-function requester(base: URL, options: HttpOptions): Request {
-  const { headers = {}, fetch: send = fetch, retries = 4, retryDelay = 250 } = options;
-  return async (name, { range, method, signal }, use) => {
-    for (let attempt = 0; ; attempt++) {
-      throwIfAborted(signal);
-      try {
-        const [first, end] = range?.() ?? [];
-        const response = await send(fileUrl(base, name), {
-          method: method ?? "GET",
-          headers: end ? { ...headers, Range: `bytes=${first}-${end - 1}` } : headers,
-          signal: signal ?? null,
-        });
-        if (PASSING.has(response.status)) throw new PassingStatus(response.status);
-        if (response.ok || response.status === 416 || ABSENT.has(response.status)) return await use(response);
-        throw refused(base, name, response.status);
-      } catch (error) {
-        throwIfAborted(signal);
-        if (error instanceof GlimtError) throw error;
-        if (attempt >= retries) throw failed(base, name, attempt + 1, error);
+  absence(name: string): string | null {
+    const found = this.#absences.get(name) ?? null;
+    if (found !== null || this.#repository === undefined) return found;
+    return `If it is a model on Hugging Face, give the address of its files: ${filesAddress(this.#repository)}`;
+  }
+
+  async size(name: string, signal?: AbortSignal): Promise<number | null> {
+    const total = await this.#requests.ask(name, { range: () => [0, 1], signal }, async (answer) => {
+      const { response } = answer;
+      if (this.#isAbsent(name, response)) return null;
+      // "Range not satisfiable" for the first byte: the file is empty.
+      if (response.status === 416) {
+        this.#versions.check(name, response, 0);
+        return 0;
       }
-      await pause(retryDelay * 2 ** attempt, signal);
+      if (response.status !== 206) {
+        if (response.status === 200 && (await startsLikePage(answer))) return this.#isPage(name);
+        throw this.#ignoresRange(name);
+      }
+      const byte = new Uint8Array(1);
+      await this.#fill(name, answer, byte, this.#versions.part(name, response, 0, 1));
+      const isHtml = /^text\/html/i.test(response.headers.get("content-type") ?? "");
+      if (isHtml && byte[0] === LESS_THAN) return this.#isPage(name);
+      return this.#versions.total(name) ?? undefined;
+    });
+    return total === undefined ? this.#sizeByHead(name, signal) : total;
+  }
+
+  async readAll(name: string, signal?: AbortSignal): Promise<Uint8Array | null> {
+    return this.#requests.ask(name, { signal }, async (answer) => {
+      const { response } = answer;
+      if (this.#isAbsent(name, response)) return null;
+      if (response.status !== 200) throw this.#refused(name, response.status);
+      this.#wholeVersions.check(name, response, null);
+      const whole = await collect(answer, (bytes) => {
+        checkSmall(this.location, name, bytes);
+        return true;
+      });
+      return isWebPage(whole) ? this.#isPage(name) : whole;
+    });
+  }
+
+  async readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    let done = 0;
+    while (done < into.length) {
+      const before = done;
+      // Asked anew for each try, since a connection may break after some bytes have come.
+      const range = () => [offset + done, offset + into.length] as const;
+      const ifRange = () => this.#versions.ifRange(name);
+      await this.#requests.ask(name, { range, ifRange, signal }, async (answer) => {
+        this.#checkPart(name, answer.response, offset, into.length);
+        const first = offset + done;
+        const expected = this.#versions.part(name, answer.response, first, offset + into.length);
+        await this.#fill(name, answer, into.subarray(done), expected, (bytes) => {
+          done += bytes;
+        });
+      });
+      if (done === before) throw truncated(this.location, name, offset, into.length);
     }
-  };
-}
-
-class PassingStatus extends Error {
-  constructor(status: number) {
-    super(`status ${status}`);
   }
-}
 
-function parseBase(baseUrl: string | URL): URL {
-  let url: URL;
-  try {
-    url = new URL(baseUrl);
-  } catch (cause) {
-    throw new GlimtError("OPTION_INVALID", `"${baseUrl}" is not an address.`, { cause });
+  /** @throws for every status but 206 */
+  #checkPart(name: string, response: Response, offset: number, wanted: number): void {
+    const { status } = response;
+    if (status === 206) return;
+    const versions = this.#versions;
+    if (status === 416) {
+      versions.check(name, response, unsatisfiedTotal(response));
+      throw truncated(this.location, name, offset, wanted);
+    }
+    if (status === 412) throw versions.changed(name, "the server says so (status 412)");
+    if (status === 200 && versions.isKnown(name)) {
+      versions.check(name, response, null);
+      throw versions.changed(name, "the server sends it anew from its start");
+    }
+    if (ABSENT.has(status)) {
+      throw new GlimtError("CHECKPOINT_NOT_FOUND", `${this.location} has no ${name} (status ${status}).`);
+    }
+    if (!response.ok) throw this.#refused(name, status);
+    throw this.#ignoresRange(name);
   }
-  if (!/^https?:$/.test(url.protocol)) {
-    throw new GlimtError("OPTION_INVALID", `"${baseUrl}": only http and https addresses can be read.`);
+
+  /** Fills `into` from its start with the body, which is `expected` bytes long; null: it is not known how long. */
+  async #fill(
+    name: string,
+    answer: Answer,
+    into: Uint8Array,
+    expected: number | null,
+    onBytes?: (bytes: number) => void,
+  ): Promise<void> {
+    const most = expected ?? into.length;
+    let filled = 0;
+    for await (const piece of answer.chunks()) {
+      if (filled + piece.length > most) {
+        throw this.#versions.changed(name, `more than the ${most} bytes come that were announced`);
+      }
+      into.set(piece, filled);
+      filled += piece.length;
+      onBytes?.(piece.length);
+    }
+    if (expected !== null && filled < expected) {
+      throw this.#versions.changed(name, `${filled} bytes come of ${expected} that were announced`);
+    }
   }
-  if (!url.pathname.endsWith("/")) url.pathname += "/";
-  return url;
-}
 
-function fileUrl(base: URL, name: string): URL {
-  const url = new URL(encodeURIComponent(name), base);
-  url.search = base.search;
-  return url;
-}
+  #sizeByHead(name: string, signal: AbortSignal | undefined): Promise<number> {
+    return this.#requests.ask(name, { method: "HEAD", signal }, async ({ response }) => {
+      const length = response.headers.get("content-length");
+      if (response.ok && length !== null) {
+        this.#versions.check(name, response, Number(length));
+        return Number(length);
+      }
+      throw new GlimtError(
+        "CHECKPOINT_INVALID",
+        `${this.location} does not tell the size of ${name}: it must send Content-Range or Content-Length (and, for pages of ` +
+          "another origin, list them in Access-Control-Expose-Headers).",
+      );
+    });
+  }
 
-/** The size after the slash of `Content-Range: bytes 0-0/SIZE`; null where a browser hides the header. */
-function totalOf(response: Response): number | null {
-  const total = /\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1];
-  return total === undefined ? null : Number(total);
-}
+  #isAbsent(name: string, { status }: Response): boolean {
+    if (ABSENT.has(status)) return true;
+    if (status < 400 || status === 416) return false;
+    const error = this.#refused(name, status);
+    if (!MAYBE_ABSENT.has(status) || REQUIRED.has(name)) throw error;
+    this.#absences.set(name, error.message);
+    return true;
+  }
 
-function sizeByHead(request: Request, location: string, name: string, signal: AbortSignal | undefined) {
-  return request(name, { method: "HEAD", signal }, async (response) => {
-    const length = response.headers.get("content-length");
-    if (length !== null) return Number(length);
-    throw new GlimtError(
-      "CHECKPOINT_INVALID",
-      `${location} does not tell the size of ${name}: it must send Content-Range or Content-Length (and, for pages of ` +
-        "another origin, list them in Access-Control-Expose-Headers).",
+  /** A page in place of a file: null, since the file is not there. @throws CHECKPOINT_NOT_FOUND when it must be */
+  #isPage(name: string): null {
+    const what = `${this.location}/${name} is a web page`;
+    if (REQUIRED.has(name)) {
+      throw new GlimtError(
+        "CHECKPOINT_NOT_FOUND",
+        `${what}: give the address under which the files themselves lie (of a model on Hugging Face: ` +
+          `${filesAddress("ORG/NAME")}), or sign in with the option headers.`,
+      );
+    }
+    this.#absences.set(name, `${what}.`);
+    return null;
+  }
+
+  #refused(name: string, status: number): GlimtError {
+    const advice =
+      status === 401 || status === 403
+        ? " If it is private, give an Authorization header in the option headers."
+        : "";
+    return new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${this.location}/${name}: the server refused with status ${status}.${advice}`,
     );
-  });
-}
+  }
 
-function requireRange(response: Response, location: string, name: string): void {
-  if (response.status !== 206) throw ignoresRange(location, name);
-}
-
-async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
-  if (!response.body) return;
-  const reader = response.body.getReader();
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
-  } finally {
-    await reader.cancel().catch(() => {});
+  #ignoresRange(name: string): GlimtError {
+    return new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${this.location} answers a Range request for ${name} with the whole file; glimt reads weights in parts. ` +
+        "Serve the checkpoint from a server that supports HTTP ranges.",
+    );
   }
 }
 
-function ignoresRange(location: string, name: string): GlimtError {
-  return new GlimtError(
-    "CHECKPOINT_INVALID",
-    `${location} answers a Range request for ${name} with the whole file; glimt reads weights in parts. ` +
-      "Serve the checkpoint from a server that supports HTTP ranges.",
-  );
+async function startsLikePage(answer: Answer): Promise<boolean> {
+  return isWebPage(await collect(answer, (bytes) => bytes < PAGE_START_BYTES));
 }
 
-function missing(location: string, name: string, status: number): GlimtError {
-  return new GlimtError("CHECKPOINT_NOT_FOUND", `${location} has no ${name} (status ${status}).`);
-}
-
-function refused(base: URL, name: string, status: number): GlimtError {
-  const advice =
-    status === 401 || status === 403
-      ? " If it is private, give an Authorization header in the option headers."
-      : "";
-  return new GlimtError(
-    "CHECKPOINT_NOT_FOUND",
-    `${base.origin}${base.pathname}${name}: the server refused with status ${status}.${advice}`,
-  );
-}
-
-function failed(base: URL, name: string, attempts: number, cause: unknown): GlimtError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new GlimtError(
-    "CHECKPOINT_NOT_FOUND",
-    `${base.origin}${base.pathname}${name} could not be read in ${attempts} tries: ${reason}.`,
-    { cause },
-  );
-}
-
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal?.addEventListener("abort", end);
-  });
+/** The body as far as `wantsMore` says of the bytes that have come; pieces may be single bytes, and there are no lists of them. */
+async function collect({ chunks }: Answer, wantsMore: (bytes: number) => boolean): Promise<Uint8Array> {
+  let buffer = new Uint8Array(1 << 14);
+  let bytes = 0;
+  for await (const piece of chunks()) {
+    const before = bytes;
+    bytes += piece.length;
+    const more = wantsMore(bytes);
+    if (bytes > buffer.length) {
+      const larger = new Uint8Array(Math.max(bytes, 2 * buffer.length));
+      larger.set(buffer.subarray(0, before));
+      buffer = larger;
+    }
+    buffer.set(piece, before);
+    if (!more) break;
+  }
+  return buffer.slice(0, bytes);
 }

@@ -1,12 +1,32 @@
 /** Where a checkpoint or an adapter lies, and what opens it. */
+import { GlimtError } from "../errors.ts";
+import { withoutCredentials } from "./address.ts";
 import type { CheckpointFiles } from "./files.ts";
-import type { HttpOptions } from "./http.ts";
+import type { HttpOptions } from "./http-requests.ts";
+import { filesAddress, repositoryId } from "./hub.ts";
 
 /** A directory path, a URL, or files by name (as a browser's file picker gives them). */
 export type ModelLocation = string | URL | ReadonlyMap<string, Blob> | readonly File[];
 
-/** @throws CHECKPOINT_NOT_FOUND */
-export type OpenFiles = (
-  location: ModelLocation,
-  options?: Pick<HttpOptions, "headers">,
-) => Promise<CheckpointFiles>;
+export type OpenFilesOptions = Pick<HttpOptions, "headers" | "checkpointTimeout">;
+
+/** @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, OPTION_INVALID */
+export type OpenFiles = (location: ModelLocation, options?: OpenFilesOptions) => Promise<CheckpointFiles>;
+
+/**
+ * A location that is text and names another scheme than http, https and file.
+ *
+ * @throws CHECKPOINT_NOT_FOUND naming the address that is meant, where that can be known
+ */
+export function rejectOtherSchemes(location: string): void {
+  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(location)?.[1]?.toLowerCase();
+  if (scheme === undefined || ["http", "https", "file"].includes(scheme)) return;
+  const repository = scheme === "hf" ? repositoryId(location) : null;
+  throw new GlimtError(
+    "CHECKPOINT_NOT_FOUND",
+    `${withoutCredentials(location)}: ${scheme} addresses are not read. ` +
+      (repository
+        ? `Give the address of the model's files: ${filesAddress(repository)}`
+        : "Give the http or https address of the directory that holds config.json."),
+  );
+}

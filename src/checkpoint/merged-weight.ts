@@ -76,9 +76,9 @@ class MergedWeight implements ReadableWeight {
   }
 
   /** What is not finite in one of them is not in the sum. */
-  async findNotFinite(): Promise<NotFiniteTensor | null> {
+  async findNotFinite(signal?: AbortSignal): Promise<NotFiniteTensor | null> {
     for (const part of [this.#base, ...this.#deltas]) {
-      const found = await part.findNotFinite();
+      const found = await part.findNotFinite(signal);
       if (found) return found;
     }
     return null;
@@ -99,8 +99,8 @@ class Delta {
     this.#firstRow = firstRow;
   }
 
-  async findNotFinite(): Promise<NotFiniteTensor | null> {
-    return (await this.#a.findNotFinite()) ?? this.#b.findNotFinite();
+  async findNotFinite(signal?: AbortSignal): Promise<NotFiniteTensor | null> {
+    return (await this.#a.findNotFinite(signal)) ?? this.#b.findNotFinite(signal);
   }
 
   /** Adds what falls into rows [first, first + count) to `sums`, which hold those rows. */

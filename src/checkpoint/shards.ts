@@ -1,6 +1,6 @@
 /** Finds a checkpoint's weight files: one model.safetensors, or the shards that model.safetensors.index.json lists. */
 import { GlimtError } from "../errors.ts";
-import { type CheckpointFiles, readJson } from "./files.ts";
+import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
 import { readSafetensorsHeader, type StoredTensor } from "./safetensors.ts";
 
@@ -32,7 +32,8 @@ export async function readWeightFiles(files: CheckpointFiles, signal?: AbortSign
   if (absent.length > 0) {
     throw new GlimtError(
       "CHECKPOINT_INVALID",
-      `${files.location} lacks ${absent.join(", ")}, which ${INDEX} lists; is the download complete?`,
+      `${files.location} lacks ${absent.join(", ")}, which ${INDEX} lists; is the download complete?` +
+        absenceOf(files, absent[0] as string),
     );
   }
   const found = names.map((name, shard) => ({ name, bytes: sizes[shard] as number }));
@@ -100,6 +101,6 @@ async function noWeights(files: CheckpointFiles, signal: AbortSignal | undefined
   const advice = pickled === null ? "" : " Its weights are pickled; convert them to safetensors first.";
   return new GlimtError(
     "CHECKPOINT_NOT_FOUND",
-    `${files.location} has neither ${SINGLE} nor ${INDEX}.${advice}`,
+    `${files.location} has neither ${SINGLE} nor ${INDEX}.${absenceOf(files, SINGLE)}${advice}`,
   );
 }

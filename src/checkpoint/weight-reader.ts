@@ -87,13 +87,14 @@ export class WeightReader {
   }
 
   /** The first of its tensors with a value among those used that is NaN or infinite, once somebody found that there is one. */
-  async findNotFinite(): Promise<NotFiniteTensor | null> {
+  async findNotFinite(signal?: AbortSignal): Promise<NotFiniteTensor | null> {
     for (const source of this.#sources) {
       const { tensor, dtype } = source;
       const { rows } = rectangleOf(source);
       const staging = new Staging(source, rows.count);
       for (let row = 0; row < rows.count; row += staging.rows) {
-        const values = await staging.read(this.#files, row, Math.min(staging.rows, rows.count - row));
+        const count = Math.min(staging.rows, rows.count - row);
+        const values = await staging.read(this.#files, row, count, signal);
         if (countNotFinite(dtype, values) > 0) return { tensor: tensor.name, file: tensor.file };
       }
     }

@@ -66,11 +66,16 @@ export class Processor {
     });
   }
 
-  /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID */
-  static async open(checkpoint: Checkpoint, media: MediaAccess, options: MediaOptions): Promise<Processor> {
+  /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID, ABORTED */
+  static async open(
+    checkpoint: Checkpoint,
+    media: MediaAccess,
+    options: MediaOptions,
+    signal?: AbortSignal,
+  ): Promise<Processor> {
     const rules = resolveMedia(options, checkpoint.processor);
-    const tokenizer = await loadTokenizer(checkpoint.files);
-    const template = await loadChatTemplate(checkpoint.files);
+    const tokenizer = await loadTokenizer(checkpoint.files, signal);
+    const template = await loadChatTemplate(checkpoint.files, signal);
     return new Processor(checkpoint, tokenizer, template, media, rules);
   }
 

@@ -7,7 +7,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import type { CompiledStage } from "./compile-stages.ts";
-import type { Stages } from "./open-stages.ts";
+import { type Stages, withSignal } from "./open-stages.ts";
 import { openRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
 
 export interface AdapterInSet extends ActiveAdapter {
@@ -33,12 +33,12 @@ export class AdaptedStagesOpener {
     this.#stages = stages;
   }
 
-  /** @throws OUT_OF_MEMORY, WEIGHTS_INVALID, CHECKPOINT_INVALID; nothing stays allocated then. */
-  async open(adapters: readonly AdapterInSet[]): Promise<AdaptedStages> {
+  /** @throws OUT_OF_MEMORY, WEIGHTS_INVALID, CHECKPOINT_INVALID, ABORTED; nothing stays allocated then. */
+  async open(adapters: readonly AdapterInSet[], signal?: AbortSignal): Promise<AdaptedStages> {
     const changed = this.#compile(adapters);
     const taken: string[] = [];
     try {
-      for (const { program } of changed) await this.#take(program, adapters, taken);
+      for (const { program } of changed) await this.#take(program, adapters, taken, signal);
       const own = openRunners(changed, this.#weights(), this.#stages);
       return {
         // A stage that no adapter changes runs the model's own program.
@@ -65,19 +65,33 @@ export class AdaptedStagesOpener {
       .map((stage) => ({ ...stage, program: compileGraph(stage.graph, { ...compile, passes }) }));
   }
 
-  async #take(program: VerifiedProgram, adapters: readonly AdapterInSet[], taken: string[]): Promise<void> {
+  async #take(
+    program: VerifiedProgram,
+    adapters: readonly AdapterInSet[],
+    taken: string[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     for (const spec of program.weights) {
       const from = adapters.find(({ id }) => id === spec.origin);
       if (!from) continue;
-      const held = this.#held.get(spec.name) ?? (await this.#upload(program, spec, from.adapter));
+      const known = this.#held.get(spec.name);
+      const held = known ?? (await this.#upload(program, spec, from.adapter, signal));
       held.users++;
       taken.push(spec.name);
     }
   }
 
-  async #upload(program: VerifiedProgram, spec: WeightSpec, adapter: Adapter): Promise<Held> {
+  async #upload(
+    program: VerifiedProgram,
+    spec: WeightSpec,
+    adapter: Adapter,
+    signal: AbortSignal | undefined,
+  ): Promise<Held> {
     const layout = weightLayouts(program).get(spec.name) ?? "plain";
-    const weight = await this.#stages.engine.uploadWeight(adapterRows(adapter, spec), layout);
+    const weight = await this.#stages.engine.uploadWeight(
+      withSignal(adapterRows(adapter, spec), signal),
+      layout,
+    );
     const held = { weight, users: 0 };
     this.#held.set(spec.name, held);
     return held;

@@ -25,6 +25,8 @@ export interface OpenOptions {
   readonly encoderBudgets?: readonly EncoderBudget[] | undefined;
   /** Before the first weight and after each; may throw to stop. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Ends a read that waits. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface LoadProgress {
@@ -46,7 +48,7 @@ export async function openStages(
   backend: Backend,
   model: CompiledModel,
   rows: readonly WeightRows[],
-  { engine: engineOptions, kvCache, encoderBudgets = [], onProgress }: OpenOptions = {},
+  { engine: engineOptions, kvCache, encoderBudgets = [], onProgress, signal }: OpenOptions = {},
 ): Promise<Stages> {
   const { config } = model;
   const engine = await backend.open(engineOptions);
@@ -56,7 +58,8 @@ export async function openStages(
     const memory = loadMemory(engine, storedBytes(rows.map(({ spec }) => spec)), pool.layout, kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
     const programs = model.stages.map(({ program }) => program);
-    const weights = await uploadWeights(engine, programs, rows, (progress) =>
+    const heeding = rows.map((weight) => withSignal(weight, signal));
+    const weights = await uploadWeights(engine, programs, heeding, (progress) =>
       onProgress?.({ ...progress, totalBytes: loadedBytes, memory }),
     );
     pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
@@ -88,6 +91,21 @@ async function uploadWeights(
     report({ loadedBytes, weight: name });
   }
   return uploaded;
+}
+
+/** Engines read rows as they have room for them, and know no signal. */
+export function withSignal(weight: WeightRows, signal: AbortSignal | undefined): WeightRows {
+  const { spec, dtype, rows, cols } = weight;
+  return {
+    spec,
+    dtype,
+    rows,
+    cols,
+    readRows: (first, count, into) => weight.readRows(first, count, into, signal),
+    ...(weight.findNotFinite && {
+      findNotFinite: async () => (await weight.findNotFinite?.(signal)) ?? null,
+    }),
+  };
 }
 
 function checkpointBytes({ rows, cols, dtype }: WeightRows): number {

@@ -106,7 +106,7 @@ export class Adapters {
       this.#count++;
       const id = this.#count === 1 ? name : `${name} (${this.#count})`;
       const loaded = { id, adapter, facts: adapterFacts(source, adapter, false) };
-      await this.#set([{ ...loaded, scale }], true).opened;
+      await this.#set([{ ...loaded, scale }], true, signal).opened;
       this.#loaded.set(name, loaded);
     } catch (error) {
       this.#loaded.delete(name);
@@ -162,14 +162,14 @@ export class Adapters {
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  #set(wanted: readonly Wanted[], pinned: boolean): AdapterSet {
+  #set(wanted: readonly Wanted[], pinned: boolean, signal?: AbortSignal): AdapterSet {
     const key = JSON.stringify(wanted.map(({ id, scale }) => [id, scale]));
     const known = this.#sets.get(key);
     this.#sets.delete(key);
     const set = known ?? {
       key,
       members: wanted,
-      opened: this.#open(wanted),
+      opened: this.#open(wanted, signal),
       users: 0,
       retired: false,
       pinned,
@@ -185,11 +185,14 @@ export class Adapters {
     return set;
   }
 
-  #open(wanted: readonly Wanted[]): Promise<AdaptedStages> {
+  #open(wanted: readonly Wanted[], signal: AbortSignal | undefined): Promise<AdaptedStages> {
     // The type activations are computed in: the matrices are small, and lose nothing to it.
     const dtype = this.#options.stages.engine.backend.activationDType as WeightDType;
     return this.#options.run(() =>
-      this.#opener.open(wanted.map(({ id, scale, adapter }) => ({ id, scale, adapter, dtype }))),
+      this.#opener.open(
+        wanted.map(({ id, scale, adapter }) => ({ id, scale, adapter, dtype })),
+        signal,
+      ),
     );
   }
 

@@ -1,5 +1,5 @@
 /** Text to token ids and back, equal to Hugging Face's fast tokenizer on the same files. */
-import { type CheckpointFiles, readJson } from "../checkpoint/files.ts";
+import { absenceOf, type CheckpointFiles, readJson } from "../checkpoint/files.ts";
 import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
 import { lossyUtf8, tokenBytes } from "./byte-level.ts";
@@ -51,7 +51,10 @@ export async function loadTokenizer(files: CheckpointFiles, signal?: AbortSignal
     readJson(files, "tokenizer_config.json", signal),
   ]);
   if (json === undefined) {
-    throw new GlimtError("CHECKPOINT_NOT_FOUND", `${files.location} has no tokenizer.json.`);
+    throw new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${files.location} has no tokenizer.json.${absenceOf(files, "tokenizer.json")}`,
+    );
   }
   return createTokenizer(json, config);
 }

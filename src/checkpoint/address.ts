@@ -1,0 +1,70 @@
+/** The address of a checkpoint: what may be shown of it, and what of it is sent. */
+import { GlimtError } from "../errors.ts";
+import { addressBehindPage } from "./hub.ts";
+
+const MOST_SHOWN = 200;
+
+export interface BaseAddress {
+  /** Ends in a slash; without the name and password, with the query (a signature). */
+  readonly url: URL;
+  /** What messages show: neither name, password nor query. */
+  readonly shown: string;
+  /** The name and password of the address as a header's value: fetch refuses them in addresses. */
+  readonly authorization: string | null;
+}
+
+/** @throws OPTION_INVALID for what is no http(s) address; CHECKPOINT_NOT_FOUND for a model's page. */
+export function parseBase(address: string | URL): BaseAddress {
+  let url: URL;
+  try {
+    url = new URL(address);
+  } catch {
+    // Without its cause, which holds the address with the password in it.
+    throw new GlimtError("OPTION_INVALID", `"${withoutCredentials(String(address))}" is not an address.`);
+  }
+  if (!/^https?:$/.test(url.protocol)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `"${withoutCredentials(String(address))}": only http and https addresses can be read.`,
+    );
+  }
+  const authorization = basicAuthorization(url);
+  url.username = "";
+  url.password = "";
+  url.hash = "";
+  const files = addressBehindPage(url);
+  if (files) {
+    throw new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${url.origin}${url.pathname} is the page of a model; its files lie at ${files}: give that address.`,
+    );
+  }
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  return { url, shown: url.origin + url.pathname.replace(/\/$/, ""), authorization };
+}
+
+/** A location as it may be shown, not longer than a line. */
+export function withoutCredentials(address: string): string {
+  const shown = address.length > MOST_SHOWN ? `${address.slice(0, MOST_SHOWN)}...` : address;
+  return shown.replace(/^([a-z][\w+.-]*:\/*).*@/is, "$1").replace(/^(https?:[^?]*)\?.*$/is, "$1");
+}
+
+export function fileUrl({ url }: BaseAddress, name: string): URL {
+  const file = new URL(encodeURIComponent(name), url);
+  file.search = url.search;
+  return file;
+}
+
+function basicAuthorization({ username, password }: URL): string | null {
+  if (username === "" && password === "") return null;
+  const bytes = new TextEncoder().encode(`${decoded(username)}:${decoded(password)}`);
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The one wrapper around fetch for checkpoints. It adds the caller's headers and keeps them with their origin, follows
+ * redirects, gives up what stalls, tries again what failed in passing, and says what went wrong.
+ */
+import { GlimtError, throwIfAborted } from "../errors.ts";
+import { type BaseAddress, fileUrl } from "./address.ts";
+import { Attempt } from "./http-attempt.ts";
+import { explainFailure } from "./http-failure.ts";
+
+export interface HttpOptions {
+  /** Sent with every request, e.g. an Authorization header for a private repository; to no other origin. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Milliseconds without a byte after which a server is given up with TIMED_OUT (default 30000). */
+  readonly checkpointTimeout?: number | undefined;
+  /** Replaces the global fetch. */
+  readonly fetch?: typeof fetch | undefined;
+  /** How often a request that failed in passing is tried again (default 4). */
+  readonly retries?: number | undefined;
+  /** Milliseconds before the first new try; it doubles each time (default 250). A server's Retry-After may ask for more. */
+  readonly retryDelay?: number | undefined;
+}
+
+export interface RequestOptions {
+  /** First byte, and the one past the last. */
+  readonly range?: () => readonly [number, number];
+  /** Sent as If-Range where that needs no leave of the server. */
+  readonly ifRange?: () => string | null;
+  readonly method?: "HEAD";
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A response whose status says something of the file: 2xx, 4xx. */
+export interface Answer {
+  readonly response: Response;
+  /** The body as it comes. What is not read is given up when `use` ends. */
+  chunks(): AsyncGenerator<Uint8Array>;
+}
+
+/** Statuses that say "not now": the next try may work. */
+const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const MOST_REDIRECTS = 20;
+export const DEFAULT_TIMEOUT = 30_000;
+/** A server that asks for more patience than this is not waited for. */
+const MOST_RETRY_AFTER = 60_000;
+
+export class HttpRequests {
+  readonly #base: BaseAddress;
+  readonly #headers: Headers;
+  readonly #send: typeof fetch;
+  readonly #idle: number;
+  readonly #retries: number;
+  readonly #retryDelay: number;
+  /** A browser hides where a redirect leads; it follows by itself, and drops Authorization at another origin. */
+  #followsItself = false;
+
+  /** @throws OPTION_INVALID */
+  constructor(base: BaseAddress, options: HttpOptions) {
+    const { headers, checkpointTimeout = DEFAULT_TIMEOUT, retries = 4, retryDelay = 250 } = options;
+    if (!(typeof checkpointTimeout === "number" && checkpointTimeout > 0)) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        `checkpointTimeout is ${String(checkpointTimeout)}, expected milliseconds.`,
+      );
+    }
+    this.#base = base;
+    this.#headers = checkedHeaders(headers);
+    if (base.authorization && !this.#headers.has("authorization")) {
+      this.#headers.set("authorization", base.authorization);
+    }
+    this.#send = options.fetch ?? ((...sent) => fetch(...sent));
+    // What timers can hold; Infinity means no limit.
+    this.#idle = Math.min(checkpointTimeout, 2 ** 31 - 1);
+    this.#retries = retries;
+    this.#retryDelay = retryDelay;
+  }
+
+  /** Sends a request and hands the answer to `use`; both are tried again when they fail in passing. */
+  async ask<T>(name: string, options: RequestOptions, use: (answer: Answer) => Promise<T>): Promise<T> {
+    const { signal } = options;
+    for (let attempt = 0; ; attempt++) {
+      throwIfAborted(signal);
+      const current = new Attempt(`${this.#base.shown}/${name}`, this.#idle, signal);
+      let wait = this.#retryDelay * 2 ** attempt;
+      try {
+        const response = await this.#fetch(name, options, current);
+        if (!PASSING.has(response.status)) {
+          return await use({ response, chunks: () => chunks(response, current) });
+        }
+        const asked = retryAfter(response);
+        const again = attempt < this.#retries && asked <= MOST_RETRY_AFTER;
+        if (!again) throw this.#failed(name, attempt + 1, statusReason(response.status, asked));
+        wait = Math.max(wait, asked);
+      } catch (error) {
+        throwIfAborted(signal);
+        if (error instanceof GlimtError) throw error;
+        const { reason, passing } = explainFailure(error, this.#base.url);
+        if (attempt >= this.#retries || !passing) throw this.#failed(name, attempt + 1, reason, error);
+      } finally {
+        current.close();
+      }
+      await pause(wait, signal);
+    }
+  }
+
+  /** Follows redirects by hand, since the caller's headers must not go to another origin. */
+  async #fetch(name: string, options: RequestOptions, attempt: Attempt): Promise<Response> {
+    const { range, ifRange, method = "GET" } = options;
+    const headers = new Headers(this.#headers);
+    const [first, end] = range?.() ?? [];
+    if (first !== undefined && end !== undefined) headers.set("range", `bytes=${first}-${end - 1}`);
+    const validator = ifRange?.();
+    if (validator) headers.set("if-range", validator);
+    let url = fileUrl(this.#base, name);
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+      const redirect = this.#followsItself ? "follow" : "manual";
+      const init: RequestInit = { method, headers, redirect, signal: attempt.signal };
+      const response = await attempt.until(this.#send(url, init));
+      attempt.heard();
+      if (response.type === "opaqueredirect") {
+        this.#followByItself(name);
+        continue;
+      }
+      if (!REDIRECTS.has(response.status)) return response;
+      const next = this.#target(name, response, url);
+      if (next.origin !== url.origin) for (const [key] of this.#headers) headers.delete(key);
+      url = next;
+    }
+    throw this.#refused(name, `it redirects more than ${MOST_REDIRECTS} times`);
+  }
+
+  #followByItself(name: string): void {
+    const others = [...this.#headers.keys()].filter((key) => key !== "authorization");
+    if (others.length > 0) {
+      throw this.#refused(
+        name,
+        `it redirects, and a page can not see where to, so that the headers ${others.join(", ")} might reach ` +
+          "another origin. Give the address that it redirects to, or only Authorization",
+      );
+    }
+    this.#followsItself = true;
+  }
+
+  #target(name: string, response: Response, from: URL): URL {
+    const location = response.headers.get("location");
+    const url = location !== null && URL.canParse(location, from) ? new URL(location, from) : null;
+    if (!url || !/^https?:$/.test(url.protocol)) {
+      throw this.#refused(name, `it redirects (status ${response.status}) to no http address`);
+    }
+    // Of another's making: not to be sent.
+    url.username = "";
+    url.password = "";
+    return url;
+  }
+
+  #refused(name: string, what: string): GlimtError {
+    return new GlimtError("CHECKPOINT_NOT_FOUND", `${this.#base.shown}/${name}: ${what}.`);
+  }
+
+  #failed(name: string, attempts: number, reason: string, cause?: unknown): GlimtError {
+    const tries = attempts === 1 ? "" : ` in ${attempts} tries`;
+    return new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${this.#base.shown}/${name} could not be read${tries}: ${reason}.`,
+      cause === undefined ? {} : { cause },
+    );
+  }
+}
+
+function checkedHeaders(headers: HttpOptions["headers"]): Headers {
+  try {
+    return new Headers(headers);
+  } catch {
+    // Without its cause, which shows the value: it may be a secret.
+    const names = typeof headers === "object" ? Object.keys(headers).join(", ") : typeof headers;
+    throw new GlimtError("OPTION_INVALID", `headers (${names}) are not names with values that HTTP allows.`);
+  }
+}
+
+async function* chunks(response: Response, attempt: Attempt): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return;
+  try {
+    for (;;) {
+      const { done, value } = await attempt.until(reader.read());
+      if (done) return;
+      attempt.heard();
+      yield value;
+    }
+  } finally {
+    // Not awaited: a stalled body may never say that it ended.
+    reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Milliseconds that the server asks to wait; 0 when it does not. */
+function retryAfter(response: Response): number {
+  const value = response.headers.get("retry-after");
+  if (value === null) return 0;
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? 0 : Math.max(0, date - Date.now());
+}
+
+function statusReason(status: number, asked: number): string {
+  const patience = asked > 0 ? `, and the server asks to wait ${Math.ceil(asked / 1000)} s` : "";
+  return `status ${status}${patience}`;
+}
+
+function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
+}
