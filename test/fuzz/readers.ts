@@ -1,0 +1,296 @@
+/** Everything that reads what strangers send, by name: files to damage, and what reads them. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { openAdapter } from "../../src/checkpoint/adapter.ts";
+import { parseAdapterConfig } from "../../src/checkpoint/adapter-config.ts";
+import { blobFiles } from "../../src/checkpoint/blobs.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { readJson } from "../../src/checkpoint/files.ts";
+import { decodeStill } from "../../src/media/decode-still.ts";
+import { readSource } from "../../src/media/source.ts";
+import { openVideoFile } from "../../src/media/video-file.ts";
+import { videoMetadata } from "../../src/media/video-source.ts";
+import { loadWebCodecs } from "../../src/media/webcodecs.node.ts";
+import { loadChatTemplate, renderChat } from "../../src/text/chat-template.ts";
+import { type ChatMessage, normaliseMessages } from "../../src/text/messages.ts";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
+
+export interface Reader {
+  readonly seeds: readonly Uint8Array[];
+  /** What the format's words are made of. */
+  readonly words?: readonly Uint8Array[];
+  /** May throw a GlimtError. */
+  read(bytes: Uint8Array): unknown;
+}
+
+const DATA = join(process.cwd(), "test/golden/data");
+const CHECKPOINT = join(DATA, "glm_ocr-tiny");
+const ADAPTER = join(DATA, "lora/glm_ocr-tiny/vision");
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+const words = (...list: string[]) => list.map((word) => utf8.encode(word));
+const file = (path: string) => new Uint8Array(readFileSync(path));
+const files = (pattern: RegExp, ...folders: string[]) =>
+  folders.flatMap((folder) =>
+    readdirSync(join(DATA, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => pattern.test(name))
+      .map((name) => file(join(DATA, folder, name)))
+      .filter(({ length }) => length < 100_000),
+  );
+
+const MOST_PIXELS = 1_000_000;
+const MODES = ["default", "huggingface"] as const;
+
+const still = (pattern: RegExp, ...more: string[]): Reader => ({
+  seeds: files(pattern, "media", "movies", "stills"),
+  words: words(...more),
+  read: (bytes) =>
+    decodeStill(bytes, "fuzzed", {
+      mode: MODES[bytes.length % 2] ?? "default",
+      maxDecodedPixels: MOST_PIXELS,
+    }),
+});
+
+/** Opens it, and decodes what is not left to a codec of the system's. */
+const video = (pattern: RegExp, decodes: boolean, ...more: string[]): Reader => ({
+  seeds: files(pattern, "movies", "stills"),
+  words: words(...more),
+  async read(bytes) {
+    const options = { mode: "default", maxDecodedPixels: MOST_PIXELS, loadWebCodecs } as const;
+    const opened = await openVideoFile(bytes, "fuzzed", options);
+    try {
+      if (decodes) await opened.frame(opened.numFrames - 1);
+    } finally {
+      await opened.close();
+    }
+  },
+});
+
+const whole = new Map(
+  readdirSync(CHECKPOINT)
+    .filter((name) => name !== "cases")
+    .map((name) => [name, new Blob([readFileSync(join(CHECKPOINT, name))])]),
+);
+const checkpointWith = (name: string, bytes: Uint8Array) =>
+  blobFiles(new Map([...whole, [name, new Blob([bytes as Uint8Array<ArrayBuffer>])]]));
+
+const JSON_WORDS = words(
+  "{",
+  "}",
+  "[",
+  "]",
+  "null",
+  "NaN",
+  "-Infinity",
+  "1e999",
+  "-1",
+  '"',
+  "\\u0000",
+  "9".repeat(40),
+);
+
+/** A file of a checkpoint, read as loading does. */
+const checkpointFile = (name: string): Reader => ({
+  seeds: [file(join(CHECKPOINT, name))],
+  words: JSON_WORDS,
+  read: (bytes) => openCheckpoint(checkpointWith(name, bytes)),
+});
+
+/** Its header is what is read before loading. */
+function weightsHeader(): Uint8Array {
+  const all = file(join(CHECKPOINT, "model.safetensors"));
+  return all.slice(0, 8 + Number(new DataView(all.buffer).getBigUint64(0, true)));
+}
+
+const header = weightsHeader();
+
+const CHAT: readonly ChatMessage<string, string>[] = [
+  { role: "system", content: "Be brief." },
+  {
+    role: "user",
+    content: [
+      { type: "image", image: "page.png" },
+      { type: "text", text: "What is <b>this</b>?" },
+    ],
+  },
+  {
+    role: "assistant",
+    content: null,
+    tool_calls: [
+      { type: "function", function: { name: "look", arguments: '{"at": [1, 2.0], "deep": true}' } },
+    ],
+  },
+  { role: "tool", content: "nothing" },
+];
+const TEMPLATE_WORDS = words(
+  "{{",
+  "}}",
+  "{%",
+  "%}",
+  "{#",
+  "#}",
+  " for x in messages ",
+  " endfor ",
+  " if ",
+  " else ",
+  " endif ",
+  " set x = ",
+  " macro m(a, *b) ",
+  " endmacro ",
+  "range(99999)",
+  "|join(',')",
+  "|tojson",
+  "|sort",
+  "|map('upper')",
+  "|list",
+  " * 99999999",
+  " ** 999",
+  " ~ ",
+  "loop.index",
+  "namespace(a=1)",
+  "'%s' % ",
+  ".split()",
+  ".replace('', 'aa')",
+  "|indent(9999)",
+  "|center(99999)",
+  "[::2]",
+  " is defined",
+  " not in ",
+  "x|batch(3)",
+  "|format(1)",
+  "recursive",
+);
+
+const tokenizer = await loadTokenizer(blobFiles(whole));
+const template = await loadChatTemplate(blobFiles(whole));
+
+export const READERS: Readonly<Record<string, Reader>> = {
+  png: still(/\.a?png$/, "IHDR", "PLTE", "tRNS", "IDAT", "IEND", "acTL", "fcTL", "fdAT", "iCCP"),
+  jpeg: still(/\.jpe?g$/, "\xff\xda", "Exif\0\0", "Adobe"),
+  webp: still(/\.webp$/, "VP8 ", "VP8L", "VP8X", "ANMF", "ALPH", "EXIF"),
+  gif: still(/\.gif$/, "\x21\xf9\x04", "NETSCAPE2.0"),
+  bmp: still(/\.bmp$/),
+  tiff: still(/\.tiff?$/),
+  "animated gif": video(/\.gif$/, true),
+  "animated webp": video(/\.webp$/, true, "ANMF", "ALPH", "VP8L"),
+  "animated png": video(/\.png$/, true, "fcTL", "fdAT"),
+  mp4: video(
+    /\.(mp4|mov)$/,
+    false,
+    "moov",
+    "trak",
+    "stbl",
+    "stts",
+    "stsz",
+    "stz2",
+    "stsc",
+    "stco",
+    "ctts",
+    "elst",
+    "moof",
+    "trun",
+    "traf",
+  ),
+  webm: video(
+    /\.(webm|mkv)$/,
+    false,
+    "\x1f\x43\xb6\x75",
+    "\x16\x54\xae\x6b",
+    "\xa3",
+    "\x01\xff\xff\xff\xff\xff\xff\xff",
+  ),
+  "mpeg-ts": video(/\.ts$/, false, "\x47"),
+  "data address": {
+    seeds: words(
+      "data:image/png;base64,iVBORw0KGgo=",
+      "data:,a%20b",
+      "data:text/plain;charset=utf-8;base64,QUJD",
+    ),
+    words: words(";base64", ",", "%", "%zz", "data:", "=", "\n"),
+    read: (bytes) => readSource(`data:${text.decode(bytes)}`, {}),
+  },
+  "config.json": checkpointFile("config.json"),
+  "preprocessor_config.json": checkpointFile("preprocessor_config.json"),
+  "generation_config.json": checkpointFile("generation_config.json"),
+  "model.safetensors": {
+    seeds: [header],
+    words: [...JSON_WORDS, ...words("data_offsets", "BF16", "F64", "shape")],
+    read: (bytes) => openCheckpoint(checkpointWith("model.safetensors", bytes)),
+  },
+  "tokenizer.json": {
+    seeds: [file(join(CHECKPOINT, "tokenizer.json"))],
+    words: JSON_WORDS,
+    read: async (bytes) =>
+      (await loadTokenizer(checkpointWith("tokenizer.json", bytes))).encode("Hello <|user|> wörld 12345"),
+  },
+  "adapter_config.json": {
+    seeds: files(/adapter_config\.json$/, "lora"),
+    words: JSON_WORDS,
+    read: async (bytes) =>
+      parseAdapterConfig(
+        await readJson(checkpointWith("adapter_config.json", bytes), "adapter_config.json"),
+        "adapter_config.json",
+      ),
+  },
+  "adapter_model.safetensors": {
+    seeds: [file(join(ADAPTER, "adapter_model.safetensors"))],
+    words: JSON_WORDS,
+    read: (bytes) =>
+      openAdapter(
+        blobFiles(
+          new Map([
+            ["adapter_config.json", new Blob([readFileSync(join(ADAPTER, "adapter_config.json"))])],
+            ["adapter_model.safetensors", new Blob([bytes as Uint8Array<ArrayBuffer>])],
+          ]),
+        ),
+      ),
+  },
+  json: {
+    seeds: files(/\.json$/, "glm_ocr-tiny/cases"),
+    words: JSON_WORDS,
+    read: (bytes) => readJson(checkpointWith("any.json", bytes), "any.json"),
+  },
+  "metadata.json": {
+    seeds: words('{"fps": 25, "total_num_frames": 100, "duration": 4.0, "frames_indices": [0, 1, 2]}'),
+    words: JSON_WORDS,
+    read: async (bytes) =>
+      videoMetadata(await readJson(checkpointWith("any.json", bytes), "any.json"), "metadata.json"),
+  },
+  "chat template": {
+    seeds: files(/\.jinja$/, "."),
+    words: TEMPLATE_WORDS,
+    read: (bytes) =>
+      renderChat(text.decode(bytes), normaliseMessages(CHAT).messages, { tools: [{ name: "look" }] }),
+  },
+  messages: {
+    seeds: [utf8.encode(JSON.stringify(CHAT))],
+    words: [...JSON_WORDS, ...words('"image_url"', '"video"', '"url"', '"tool_calls"', '"arguments"')],
+    async read(bytes) {
+      const given = (await readJson(checkpointWith("any.json", bytes), "any.json")) as typeof CHAT;
+      renderChat(template, normaliseMessages(given).messages);
+    },
+  },
+  "text to tokens": {
+    seeds: words(
+      "Hello, wörld! 12345 <|user|>\n  \t\u200b\u{1f600} 中文字",
+      "a".repeat(300),
+      " ".repeat(300),
+    ),
+    words: words(
+      "<|user|>",
+      "<think>",
+      "<|image|>",
+      "\u0301",
+      "\u{1f468}\u200d\u{1f469}",
+      "'ll",
+      "\r\n",
+      "\ufffd",
+    ),
+    read: (bytes) => {
+      const given = text.decode(bytes);
+      const back = tokenizer.decode(tokenizer.encode(given), { skipSpecialTokens: false });
+      if (back !== given.normalize() && back !== given)
+        throw new Error(`${JSON.stringify(given)} came back as ${JSON.stringify(back)}`);
+    },
+  },
+};
