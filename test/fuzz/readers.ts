@@ -10,7 +10,6 @@ import { decodeStill } from "../../src/media/decode-still.ts";
 import { readSource } from "../../src/media/source.ts";
 import { openVideoFile } from "../../src/media/video-file.ts";
 import { videoMetadata } from "../../src/media/video-source.ts";
-import { loadWebCodecs } from "../../src/media/webcodecs.node.ts";
 import { loadChatTemplate, renderChat } from "../../src/text/chat-template.ts";
 import { type ChatMessage, normaliseMessages } from "../../src/text/messages.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
@@ -51,20 +50,24 @@ const still = (pattern: RegExp, ...more: string[]): Reader => ({
     }),
 });
 
-/** Opens it, and decodes what is not left to a codec of the system's. */
-const video = (pattern: RegExp, decodes: boolean, ...more: string[]): Reader => ({
+/** Opens it, and reads the last frame: decoded, or as the packets that a codec of the system's would be given. */
+const video = (pattern: RegExp, ...more: string[]): Reader => ({
   seeds: files(pattern, "movies", "stills"),
   words: words(...more),
   async read(bytes) {
-    const options = { mode: "default", maxDecodedPixels: MOST_PIXELS, loadWebCodecs } as const;
-    const opened = await openVideoFile(bytes, "fuzzed", options);
+    const { movie, animation } = await openVideoFile(bytes, "fuzzed", {
+      mode: "default",
+      maxDecodedPixels: MOST_PIXELS,
+    });
     try {
-      if (decodes) await opened.frame(opened.numFrames - 1);
+      if (animation) await animation.frame(animation.numFrames - 1);
+      else await movie.packets(0, MOST_PACKETS);
     } finally {
-      await opened.close();
+      await (animation ?? movie).close();
     }
   },
 });
+const MOST_PACKETS = 16;
 
 const whole = new Map(
   readdirSync(CHECKPOINT)
@@ -171,12 +174,11 @@ export const READERS: Readonly<Record<string, Reader>> = {
   gif: still(/\.gif$/, "\x21\xf9\x04", "NETSCAPE2.0"),
   bmp: still(/\.bmp$/),
   tiff: still(/\.tiff?$/),
-  "animated gif": video(/\.gif$/, true),
-  "animated webp": video(/\.webp$/, true, "ANMF", "ALPH", "VP8L"),
-  "animated png": video(/\.png$/, true, "fcTL", "fdAT"),
+  "animated gif": video(/\.gif$/),
+  "animated webp": video(/\.webp$/, "ANMF", "ALPH", "VP8L"),
+  "animated png": video(/\.png$/, "fcTL", "fdAT"),
   mp4: video(
     /\.(mp4|mov)$/,
-    false,
     "moov",
     "trak",
     "stbl",
@@ -193,13 +195,12 @@ export const READERS: Readonly<Record<string, Reader>> = {
   ),
   webm: video(
     /\.(webm|mkv)$/,
-    false,
     "\x1f\x43\xb6\x75",
     "\x16\x54\xae\x6b",
     "\xa3",
     "\x01\xff\xff\xff\xff\xff\xff\xff",
   ),
-  "mpeg-ts": video(/\.ts$/, false, "\x47"),
+  "mpeg-ts": video(/\.ts$/, "\x47"),
   "data address": {
     seeds: words(
       "data:image/png;base64,iVBORw0KGgo=",

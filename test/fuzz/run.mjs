@@ -117,11 +117,10 @@ function take(reader, { accepted, refused, slowest, wrong }) {
 }
 
 if (values.index !== undefined) {
-  const report = await workers[0].ask(
-    { reader: readers[0], seed, first: Number(values.index), count: 1 },
-    SLOW_MS * 10,
-  );
-  console.log(report ?? "it took its process down, or did not end");
+  const keep = join(root, `build/fuzz/${readers[0].replaceAll(" ", "-")}-${seed}-${values.index}`);
+  const order = { reader: readers[0], seed, first: Number(values.index), count: 1, keep };
+  const report = await workers[0].ask(order, SLOW_MS * 10);
+  console.log(keep, report ?? "it took its process down, or did not end");
 } else {
   const started = performance.now();
   const share = milliseconds / readers.length;
