@@ -55,6 +55,7 @@ async function decodePixels(
   try {
     rgba = await decodeRgba(bytes, header, mode);
   } catch (cause) {
+    if (cause instanceof GlimtError) throw cause;
     const size = `${header.width} x ${header.height} ${FILE_KIND_NAMES[header.format]}`;
     throw new GlimtError(
       "IMAGE_INVALID",

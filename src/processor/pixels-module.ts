@@ -1,6 +1,8 @@
 /** The WebAssembly pixel loops (wasm/pixels) and the memory of one operation on them. */
 
 import moduleBytes from "../../build/wasm/pixels.wasm";
+import { GlimtError } from "../errors.ts";
+import { compileSmallWasm } from "../wasm-code.ts";
 
 interface PixelExports {
   readonly memory: WebAssembly.Memory;
@@ -55,7 +57,7 @@ export class PixelArena {
   private top: number;
 
   constructor() {
-    compiled ??= new WebAssembly.Module(moduleBytes as Uint8Array<ArrayBuffer>);
+    compiled ??= compileSmallWasm(moduleBytes as Uint8Array<ArrayBuffer>);
     const instance = new WebAssembly.Instance(compiled, {});
     this.kernels = instance.exports as unknown as PixelExports;
     this.top = align(this.kernels.heapBase());
@@ -67,7 +69,7 @@ export class PixelArena {
     this.top = align(address + bytes + ALIGNMENT);
     const { memory } = this.kernels;
     const missing = Math.ceil(this.top / PAGE) - memory.buffer.byteLength / PAGE;
-    if (missing > 0) memory.grow(missing);
+    if (missing > 0) grow(memory, missing);
     return address;
   }
 
@@ -86,6 +88,20 @@ export class PixelArena {
   /** A view that the next allocation invalidates. */
   floats(address: number, length: number): Float32Array {
     return new Float32Array(this.kernels.memory.buffer, address, length);
+  }
+}
+
+/** @throws OUT_OF_MEMORY */
+function grow(memory: WebAssembly.Memory, pages: number): void {
+  try {
+    memory.grow(pages);
+  } catch (cause) {
+    const bytes = memory.buffer.byteLength + pages * PAGE;
+    throw new GlimtError(
+      "OUT_OF_MEMORY",
+      `Resizing a picture takes ${bytes} bytes, which are not to be had.`,
+      { cause },
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 /** The kernel module (wasm/kernels): its exports, and instances of it, each with a memory of its own. */
+import { compileWasm } from "../../wasm-code.ts";
 import type { Variant } from "./variants.ts";
 
 /** Address of something in the module's memory. */
@@ -52,7 +53,7 @@ const compiled = new Map<Variant, Promise<WebAssembly.Module>>();
 export async function instantiateKernels(variant: Variant): Promise<KernelExports> {
   let module = compiled.get(variant);
   if (!module) {
-    module = variant.load().then((bytes) => WebAssembly.compile(bytes));
+    module = variant.load().then(compileWasm);
     compiled.set(variant, module);
     // What went wrong may go well the next time, as loading a chunk over a network.
     module.catch(() => compiled.delete(variant));

@@ -1,5 +1,7 @@
 /** Runs one decode in a fresh instance of an Emscripten codec, so that its memory is gone when the picture is out. */
 
+import { compileWasm } from "../../wasm-code.ts";
+
 /** The part of a jSquash codec that is used here. */
 export interface EmscriptenDecoder {
   decode(data: Uint8Array, ...options: unknown[]): { readonly data: Uint8ClampedArray } | null;
@@ -15,7 +17,7 @@ export function emscriptenDecoder(
 ): (bytes: Uint8Array) => Promise<Uint8Array> {
   let compiled: Promise<WebAssembly.Module> | undefined;
   return async (bytes) => {
-    compiled ??= WebAssembly.compile(wasm);
+    compiled ??= compileWasm(wasm);
     const module = await compiled;
     const codec = await instantiate(factory, module);
     const image = codec.decode(bytes, ...options);

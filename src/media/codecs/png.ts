@@ -7,6 +7,7 @@
  */
 
 import * as wasmFile from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm";
+import { compileWasm } from "../../wasm-code.ts";
 import type { MediaMode } from "../mode.ts";
 import { type PngParts, pngFile } from "../png-chunks.ts";
 import { pngParts } from "../png-picture.ts";
@@ -50,7 +51,7 @@ let compiled: Promise<WebAssembly.Module> | undefined;
 /** RGBA of a picture. @throws Error for pixels that are corrupt or end early */
 export async function decodePng(parts: PngParts): Promise<Uint8Array> {
   const bytes = pngFile(parts);
-  compiled ??= WebAssembly.compile(wasm);
+  compiled ??= compileWasm(wasm);
   const module = await compiled;
   let pixels: Uint8Array | undefined;
   const text = (pointer: number, length: number) =>
