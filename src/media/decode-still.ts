@@ -27,6 +27,7 @@ const STILL_CODECS: Record<ImageFormat, () => Promise<Codec>> = {
   webp: () => import("./codecs/webp.ts"),
   gif: () => import("./animation/gif.ts"),
   bmp: () => import("./bmp/decode.ts"),
+  tiff: () => import("./tiff/decode.ts"),
 };
 
 /**
@@ -42,7 +43,9 @@ export async function decodeStill(bytes: Uint8Array, name: string, options: Stil
   const isDefault = options.mode === "default";
   const { width, height } = header;
   const stored = { data: rgbaToRgb(rgba, isDefault ? "white" : "drop"), width, height };
-  return isDefault ? applyOrientation(stored, orientationOf(header)) : stored;
+  // Pillow itself turns a TIFF picture, so that the reference's pixels are upright too.
+  const isTurned = isDefault || header.format === "tiff";
+  return isTurned ? applyOrientation(stored, orientationOf(header)) : stored;
 }
 
 async function decodePixels(

@@ -2,7 +2,7 @@
 
 import { ascii } from "./bytes.ts";
 
-export type ImageFormat = "png" | "jpeg" | "webp" | "gif" | "bmp";
+export type ImageFormat = "png" | "jpeg" | "webp" | "gif" | "bmp" | "tiff";
 
 /** "mp4": ISO base media and QuickTime; "webm": Matroska too. */
 export type MovieFormat = "mp4" | "webm";
@@ -16,14 +16,13 @@ export const FILE_KIND_NAMES: Readonly<Record<FileKind, string>> = {
   webp: "WebP",
   gif: "GIF",
   bmp: "BMP",
+  tiff: "TIFF",
   mp4: "MP4 or QuickTime",
   webm: "WebM or Matroska",
 };
 
 /** Formats that are recognised only to be refused by name. */
 const OTHER_FORMATS: readonly [at: number, signature: string, name: string][] = [
-  [0, "II*\0", "TIFF"],
-  [0, "MM\0*", "TIFF"],
   [0, "%PDF", "PDF"],
   [0, "\0\0\0\x0cJXL", "JPEG XL"],
   [8, "AVI ", "AVI"],
@@ -31,6 +30,8 @@ const OTHER_FORMATS: readonly [at: number, signature: string, name: string][] = 
   [0, "FLV", "Flash video"],
   [0, "\0\0\x01\xba", "MPEG program stream"],
 ];
+/** Byte order, and 42 in it or, as Pillow allows, in the other; 43 in files of more than 4 GB. */
+const TIFF_SIGNATURES = ["II*\0", "MM\0*", "II\0*", "MM*\0", "II+\0", "MM\0+"];
 const ISO_PICTURES = ["avif", "avis", "heic", "heix", "hevc", "heim", "mif1", "msf1"];
 /** First boxes of QuickTime files older than `ftyp`. */
 const QUICKTIME_BOXES = ["moov", "mdat", "wide", "free", "skip"];
@@ -42,6 +43,7 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
   if (ascii(bytes, 0, 4) === "RIFF" && ascii(bytes, 8, 12) === "WEBP") return "webp";
   if (["GIF87a", "GIF89a"].includes(ascii(bytes, 0, 6))) return "gif";
   if (ascii(bytes, 0, 2) === "BM") return "bmp";
+  if (TIFF_SIGNATURES.includes(ascii(bytes, 0, 4))) return "tiff";
   if (ascii(bytes, 0, 4) === "\x1aE\xdf\xa3") return "webm";
   const box = ascii(bytes, 4, 8);
   if (box === "ftyp") return ISO_PICTURES.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";

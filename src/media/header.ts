@@ -8,6 +8,7 @@ import { parseJpeg } from "./header/jpeg.ts";
 import type { Fail, Parsed } from "./header/parsed.ts";
 import { parseWebp } from "./header/webp.ts";
 import { pngHeader } from "./png-picture.ts";
+import { tiffLayout } from "./tiff/layout.ts";
 
 export interface ImageHeader {
   readonly format: ImageFormat;
@@ -18,6 +19,8 @@ export interface ImageHeader {
   readonly exif: Uint8Array | undefined;
   /** The XMP packet, which may hold the orientation when EXIF does not. */
   readonly xmp: Uint8Array | undefined;
+  /** Of a TIFF file its own tag. */
+  readonly orientation: number | undefined;
   /** Frames lie on a canvas, so a single one has to be composed (animated WebP). */
   readonly isAnimation: boolean;
 }
@@ -28,7 +31,8 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
     throw new GlimtError("IMAGE_INVALID", `Image ${name} ${problem}.`);
   };
   if (bytes.length === 0) fail("is empty (0 bytes)");
-  const format = fileKind(bytes) ?? fail(`is ${describeOther(bytes)}; give a PNG, JPEG, WebP or GIF file`);
+  const format =
+    fileKind(bytes) ?? fail(`is ${describeOther(bytes)}; give a PNG, JPEG, WebP, GIF, TIFF or BMP file`);
   if (isMovie(format)) return fail(`is a video file (${FILE_KIND_NAMES[format]}); give it as a video`);
   let header: Parsed;
   try {
@@ -36,11 +40,11 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
   } catch (error) {
     if (error instanceof GlimtError) throw error;
     if (error instanceof RangeError) return fail(`is a truncated ${FILE_KIND_NAMES[format]} file`);
-    return fail(`is a corrupt ${FILE_KIND_NAMES[format]} file: ${(error as Error).message}`);
+    return fail(`is a ${FILE_KIND_NAMES[format]} file that can not be read: ${(error as Error).message}`);
   }
   if (header.width < 1 || header.height < 1) fail(`claims a size of ${header.width} x ${header.height}`);
-  const { width, height, exif, xmp, isAnimation = false } = header;
-  return { format, width, height, exif, xmp, isAnimation };
+  const { width, height, exif, xmp, orientation, isAnimation = false } = header;
+  return { format, width, height, exif, xmp, orientation, isAnimation };
 }
 
 const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = {
@@ -49,4 +53,5 @@ const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = 
   webp: parseWebp,
   gif: firstGifFrame,
   bmp: bmpLayout,
+  tiff: tiffLayout,
 };

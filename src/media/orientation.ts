@@ -36,14 +36,16 @@ export interface OrientationSource {
   /** A TIFF structure, with or without the letters "Exif" before it. */
   readonly exif: Uint8Array | undefined;
   readonly xmp: Uint8Array | undefined;
+  /** Read already, where the file itself is a TIFF structure. */
+  readonly orientation?: number | undefined;
 }
 
 /**
  * The orientation (1 to 8), as Pillow's exif_transpose takes it: of the main directory's last entry the first value,
  * of whatever type of number; without an entry what XMP says; 1 when that makes no sense.
  */
-export function orientationOf({ exif, xmp }: OrientationSource): number {
-  const found = exifOrientation(withoutPrefix(exif)) ?? xmpOrientation(xmp);
+export function orientationOf({ exif, xmp, orientation }: OrientationSource): number {
+  const found = orientation ?? exifOrientation(withoutPrefix(exif)) ?? xmpOrientation(xmp);
   return [2, 3, 4, 5, 6, 7, 8].includes(found) ? found : 1;
 }
 

@@ -24,7 +24,7 @@ export interface RawImage {
  */
 export type FileSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
-/** A PNG, JPEG, WebP or GIF file (of an animation its first frame), or decoded pixels. */
+/** A PNG, JPEG, WebP, GIF, TIFF or BMP file (of several frames or pages the first), or decoded pixels. */
 export type ImageSource = FileSource | RawImage;
 
 /** What a source is meant to be; errors name it. */

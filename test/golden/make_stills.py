@@ -16,10 +16,10 @@ import PIL
 from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from stills import bmps, gifs, pngs  # noqa: E402
+from stills import bmps, gifs, pngs, tiffs  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "data" / "stills"
-FORMATS = {"gif": gifs, "png": pngs, "bmp": bmps}
+FORMATS = {"gif": gifs, "png": pngs, "bmp": bmps, "tiff": tiffs}
 
 
 def decode(data, mode):
@@ -27,10 +27,11 @@ def decode(data, mode):
     image = Image.open(io.BytesIO(data))
     if mode == "huggingface":
         return image.convert("RGB")
-    image = ImageOps.exif_transpose(image)
+    opened, image = image, ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         grey, transparent = np.array(image), image.info.get("transparency")
-        image = Image.fromarray((grey >> 8).astype(np.uint8))
+        bits = opened.tag_v2[258][0] if opened.format == "TIFF" else 16
+        image = Image.fromarray((grey >> bits - 8).astype(np.uint8))
         if transparent is not None:
             image.putalpha(Image.fromarray(np.where(grey == transparent, 0, 255).astype(np.uint8)))
     if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:

@@ -1,0 +1,190 @@
+/** Deflate with a bound: the caller says how many bytes it wants, and work and memory follow from that. */
+
+/** Lengths and distances: least value of a code, and bits that follow it. */
+const LENGTH_BASE = [
+  3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195,
+  227, 258,
+];
+const LENGTH_BITS = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
+const DISTANCE_BASE = [
+  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097,
+  6145, 8193, 12289, 16385, 24577,
+];
+const DISTANCE_BITS = [
+  0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
+];
+/** The order in which the lengths of the code lengths' codes come. */
+const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+const LONGEST_CODE = 15;
+const END_OF_BLOCK = 256;
+const WINDOW = 32768;
+
+/** A prefix code as a table: for the next bits the symbol times 16, and the length of its code; 0 for none. */
+interface PrefixCode {
+  readonly table: Uint16Array;
+  readonly bits: number;
+}
+
+/**
+ * The first bytes of a zlib stream.
+ *
+ * @param size at most so many; the stream need not go on behind them.
+ * @returns fewer bytes than `size` when the stream ends before.
+ * @throws RangeError when the data ends in the stream, Error for data that is no zlib stream
+ */
+export function inflate(data: Uint8Array, size: number): Uint8Array {
+  const header = ((data[0] ?? 0) << 8) | (data[1] ?? 0);
+  if (data.length < 2) throw new RangeError("compressed data is cut off");
+  const isZlib = ((data[0] as number) & 15) === 8 && (data[0] as number) >> 4 <= 7 && header % 31 === 0;
+  if (!isZlib || header & 0x20) throw new Error("compressed data is no zlib stream");
+  return new Inflater(data, 2, size).run();
+}
+
+class Inflater {
+  readonly #data: Uint8Array;
+  readonly #out: Uint8Array;
+  #at: number;
+  #done = 0;
+  #buffer = 0;
+  #buffered = 0;
+
+  constructor(data: Uint8Array, at: number, size: number) {
+    this.#data = data;
+    this.#at = at;
+    this.#out = new Uint8Array(size);
+  }
+
+  run(): Uint8Array {
+    for (let isLast = false; !isLast && this.#done < this.#out.length; ) {
+      isLast = this.#take(1) === 1;
+      const kind = this.#take(2);
+      if (kind === 0) this.#copyStored();
+      else if (kind === 1) this.#expand(FIXED_SYMBOLS, FIXED_DISTANCES);
+      else if (kind === 2) this.#expand(...this.#readCodes());
+      else throw new Error("compressed data is corrupt");
+    }
+    return this.#out.subarray(0, this.#done);
+  }
+
+  #take(count: number): number {
+    while (this.#buffered < count) {
+      if (this.#at >= this.#data.length) throw new RangeError("compressed data is cut off");
+      this.#buffer |= (this.#data[this.#at++] as number) << this.#buffered;
+      this.#buffered += 8;
+    }
+    const value = this.#buffer & ((1 << count) - 1);
+    this.#buffer >>>= count;
+    this.#buffered -= count;
+    return value;
+  }
+
+  #symbol({ table, bits }: PrefixCode): number {
+    while (this.#buffered < bits && this.#at < this.#data.length) {
+      this.#buffer |= (this.#data[this.#at++] as number) << this.#buffered;
+      this.#buffered += 8;
+    }
+    const entry = table[this.#buffer & ((1 << bits) - 1)] as number;
+    const length = entry & 15;
+    if (length > this.#buffered) throw new RangeError("compressed data is cut off");
+    if (length === 0) throw new Error("compressed data is corrupt");
+    this.#buffer >>>= length;
+    this.#buffered -= length;
+    return entry >>> 4;
+  }
+
+  #copyStored(): void {
+    // Whole bytes that were taken ahead go back.
+    this.#at -= this.#buffered >> 3;
+    this.#buffer = 0;
+    this.#buffered = 0;
+    const length = this.#take(16);
+    if (this.#take(16) !== (length ^ 0xffff)) throw new Error("compressed data is corrupt");
+    const kept = Math.min(length, this.#out.length - this.#done);
+    if (this.#at + kept > this.#data.length) throw new RangeError("compressed data is cut off");
+    this.#out.set(this.#data.subarray(this.#at, this.#at + kept), this.#done);
+    this.#done += kept;
+    this.#at += length;
+  }
+
+  #readCodes(): [PrefixCode, PrefixCode] {
+    const symbols = this.#take(5) + 257;
+    const distances = this.#take(5) + 1;
+    if (symbols > 286 || distances > 30) throw new Error("compressed data is corrupt");
+    const given = new Uint8Array(ORDER.length);
+    for (const place of ORDER.slice(0, this.#take(4) + 4)) given[place] = this.#take(3);
+    const lengthCode = prefixCode(given);
+    const lengths = new Uint8Array(symbols + distances);
+    for (let i = 0; i < lengths.length; ) {
+      const symbol = this.#symbol(lengthCode);
+      if (symbol < 16) {
+        lengths[i++] = symbol;
+        continue;
+      }
+      if (symbol === 16 && i === 0) throw new Error("compressed data is corrupt");
+      const repeated = symbol === 16 ? (lengths[i - 1] as number) : 0;
+      const times =
+        symbol === 16 ? 3 + this.#take(2) : symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7);
+      if (i + times > lengths.length) throw new Error("compressed data is corrupt");
+      lengths.fill(repeated, i, i + times);
+      i += times;
+    }
+    if (lengths[END_OF_BLOCK] === 0) throw new Error("compressed data is corrupt");
+    return [prefixCode(lengths.subarray(0, symbols)), prefixCode(lengths.subarray(symbols))];
+  }
+
+  #expand(symbols: PrefixCode, distances: PrefixCode): void {
+    const out = this.#out;
+    while (this.#done < out.length) {
+      const symbol = this.#symbol(symbols);
+      if (symbol < END_OF_BLOCK) {
+        out[this.#done++] = symbol;
+        continue;
+      }
+      if (symbol === END_OF_BLOCK) return;
+      const lengthCode = symbol - END_OF_BLOCK - 1;
+      if (lengthCode >= LENGTH_BASE.length) throw new Error("compressed data is corrupt");
+      const length = (LENGTH_BASE[lengthCode] as number) + this.#take(LENGTH_BITS[lengthCode] as number);
+      const distanceCode = this.#symbol(distances);
+      if (distanceCode >= DISTANCE_BASE.length) throw new Error("compressed data is corrupt");
+      const distance =
+        (DISTANCE_BASE[distanceCode] as number) + this.#take(DISTANCE_BITS[distanceCode] as number);
+      if (distance > this.#done || distance > WINDOW) throw new Error("compressed data is corrupt");
+      const end = Math.min(this.#done + length, out.length);
+      for (let i = this.#done; i < end; i++) out[i] = out[i - distance] as number;
+      this.#done = end;
+    }
+  }
+}
+
+/** @param lengths bits of each symbol's code, 0 for none. @throws Error for lengths that no code has */
+function prefixCode(lengths: Uint8Array): PrefixCode {
+  const counts = new Uint16Array(LONGEST_CODE + 1);
+  for (const length of lengths) counts[length] = (counts[length] as number) + 1;
+  counts[0] = 0;
+  const next = new Uint16Array(LONGEST_CODE + 2);
+  let room = 1;
+  let bits = 0;
+  for (let length = 1; length <= LONGEST_CODE; length++) {
+    room = room * 2 - (counts[length] as number);
+    if (room < 0) throw new Error("compressed data is corrupt");
+    next[length + 1] = ((next[length] as number) + (counts[length] as number)) << 1;
+    if (counts[length]) bits = length;
+  }
+  // Codes that are left over are allowed to a single code alone.
+  if (room > 0 && bits > 1) throw new Error("compressed data is corrupt");
+  const table = new Uint16Array(1 << bits);
+  lengths.forEach((length, symbol) => {
+    if (length === 0) return;
+    const code = next[length] as number;
+    next[length] = code + 1;
+    let reversed = 0;
+    for (let bit = 0; bit < length; bit++) reversed |= ((code >> bit) & 1) << (length - 1 - bit);
+    for (let i = reversed; i < table.length; i += 1 << length) table[i] = (symbol << 4) | length;
+  });
+  return { table, bits };
+}
+
+const FIXED_SYMBOLS = prefixCode(
+  Uint8Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8)),
+);
+const FIXED_DISTANCES = prefixCode(new Uint8Array(32).fill(5));
