@@ -8,6 +8,7 @@ import { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { stageWeights } from "../runtime/compile-stages.ts";
 import { openStages } from "../runtime/open-stages.ts";
+import { withTokenizersEnd } from "../serving/generation-options.ts";
 import { ModelCore } from "../serving/model-core.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
@@ -49,7 +50,7 @@ export async function loadModelOn(
   });
   const core = new ModelCore({
     ...stages,
-    generation: checkpoint.generation,
+    generation: withTokenizersEnd(checkpoint.generation, processor.tokenizer),
     tokenizer: processor.tokenizer,
     openFiles,
     merged: merged.map(({ facts }) => facts),

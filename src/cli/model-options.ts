@@ -24,6 +24,7 @@ export interface PromptFlags {
   readonly videoFps?: number;
   readonly sampleFrames?: boolean;
   readonly maxFrames?: number;
+  readonly specialTokensInText?: NonNullable<ProcessOptions["specialTokensInText"]>;
 }
 
 export interface LoadFlags {
@@ -57,6 +58,12 @@ export function withPromptOptions(command: Command): Command {
     .option("--max-frames <n>", "use at most so many frames of each video", wholeNumber)
     .option("--thinking", "let the model think first (default: as the chat template has it)")
     .option("--no-thinking", "no thinking first, for templates that can do without")
+    .addOption(
+      new Option(
+        "--special-tokens-in-text <how>",
+        "parse: text that spells a control token is one, as in Hugging Face (default); text: it is plain characters",
+      ).choices(["parse", "text"]),
+    )
     .option("--system <text>", "system message")
     .option("--messages <file.json>", "the whole conversation; media paths in it are relative to the file");
 }
@@ -125,8 +132,9 @@ export function backendsFor({ backend, activations, device }: LoadFlags): readon
 }
 
 /** What the flags say of how a conversation is processed. */
-export function processOptions({ thinking, videoFps, sampleFrames, maxFrames }: PromptFlags): ProcessOptions {
-  return { enableThinking: thinking, videoFps, sampleFrames, maxFrames };
+export function processOptions(flags: PromptFlags): ProcessOptions {
+  const { thinking, videoFps, sampleFrames, maxFrames, specialTokensInText } = flags;
+  return { enableThinking: thinking, videoFps, sampleFrames, maxFrames, specialTokensInText };
 }
 
 /** The conversation that the flags describe: from a file, or pictures, videos and a prompt in one user message. */

@@ -40,6 +40,7 @@ interface RunFlags extends PromptFlags, SourceFlags, LoadFlags {
   readonly kvCache?: KvCacheSize;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
+  readonly stopToken: readonly number[];
   readonly adapter: readonly string[];
   readonly json?: true;
 }
@@ -56,6 +57,7 @@ export function runCommand(): Command {
     .option("--seed <n>", "same seed, same answer", wholeNumber)
     .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
     .option("--stop <text>", "end at this text; may be repeated", collect, [])
+    .option("--stop-token <id>", "end at this token; may be repeated", tokenId, [])
     .option(
       "--kv-cache <size>",
       "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
@@ -115,7 +117,12 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
 function generateOptions(flags: RunFlags): GenerateOptions {
   const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop } =
     flags;
-  return { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop };
+  const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling };
+  return { maxTokens, ...sampling, stop, stopTokenIds: flags.stopToken };
+}
+
+function tokenId(text: string, all: readonly number[]): number[] {
+  return [...all, wholeNumber(text)];
 }
 
 function jsonResult(

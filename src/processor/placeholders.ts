@@ -95,7 +95,7 @@ function checkCount(text: string, marker: string, modality: "image" | "video", g
   throw new GlimtError(
     "INPUT_INVALID",
     `The prompt has ${found} ${modality} markers (${marker}), but ${given} ${modality}s were given. ` +
-      `Each ${modality} needs one marker; literal ${marker} in a text part counts as one.`,
+      `Each ${modality} needs one marker; literal ${marker} in text counts as one, but with specialTokensInText: "text".`,
   );
 }
 

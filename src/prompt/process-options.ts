@@ -1,4 +1,5 @@
 /** Messages with pictures, and what a caller may say about processing them. */
+import { GlimtError } from "../errors.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
 import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
@@ -25,6 +26,12 @@ export interface ProcessOptions {
   readonly continueFinalMessage?: boolean | undefined;
   /** Further variables for the template. */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * "parse" (default, as Hugging Face): text in messages and tools that spells a control token, such as `<|system|>`,
+   * `<think>` or the marker of a picture, is that token. "text": it is plain characters, as messages that strangers wrote
+   * should be read; an assistant's earlier thinking then belongs in `reasoning_content`.
+   */
+  readonly specialTokensInText?: "parse" | "text" | undefined;
   /** Frames a second to sample of videos whose part does not say; only where the processor leaves a choice (4.1V). */
   readonly videoFps?: number | undefined;
   /**
@@ -51,6 +58,7 @@ export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
   "enableThinking",
   "continueFinalMessage",
   "templateVariables",
+  "specialTokensInText",
   "videoFps",
   "sampleFrames",
   "maxFrames",
@@ -59,3 +67,12 @@ export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
   "signal",
   "onProgress",
 ];
+
+/** @throws OPTION_INVALID naming the option */
+export function checkProcessOptions({ specialTokensInText: mode }: ProcessOptions): void {
+  if (mode === undefined || mode === "parse" || mode === "text") return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `specialTokensInText is ${JSON.stringify(mode)}, expected "parse" or "text".`,
+  );
+}

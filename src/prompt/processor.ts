@@ -8,7 +8,8 @@ import {
   type VideoPlaceholder,
 } from "../processor/placeholders.ts";
 import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
-import { normaliseMessages } from "../text/messages.ts";
+import { normaliseMessages, type TemplateMessage } from "../text/messages.ts";
+import { asMarked, plainTexts, withoutMarks } from "../text/plain-text.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";
 import { contextOverflow } from "./context-overflow.ts";
@@ -21,8 +22,10 @@ import {
   type MediaRules,
   resolveMedia,
 } from "./media-options.ts";
+import { checkMediaOrder } from "./media-order.ts";
 import { MediaReader } from "./media-reader.ts";
 import {
+  checkProcessOptions,
   type Message,
   PROCESS_OPTION_NAMES,
   type ProcessOptions,
@@ -62,7 +65,7 @@ export class Processor {
     this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
       const promptText = renderChat(template, [{ role: "user", content }], this.#renderOptions({}));
       const inputIds = tokenizer.encode(this.#expanded(promptText, images, videos));
-      return this.#laidOut(inputIds, images, videos);
+      return this.#laidOut(promptText, inputIds, images, videos);
     });
   }
 
@@ -97,29 +100,46 @@ export class Processor {
     context: number,
   ): Promise<ProcessedInputs> {
     rejectUnknownOptions(options, PROCESS_OPTION_NAMES, "process");
+    checkProcessOptions(options);
     const start = performance.now();
     const chat = normaliseMessages(messages);
     checkCounts(chat.images.length, chat.videos.length, this.#limits);
-    const promptText = renderChat(this.#template, chat.messages, this.#renderOptions(options));
+    const { rendered, mark } = this.#render(chat.messages, options);
+    const promptText = withoutMarks(rendered, mark);
     const fewest = this.tokenizer.fewestTokens(promptText);
     if (fewest >= context) throw contextOverflow(`at least ${fewest}`, context, 0);
     const { images, videos } = await this.#media.all(chat, options);
     const { videoLayout, signal } = options;
-    const expanded = this.#expanded(promptText, images, videos, videoLayout);
-    const inputIds = await this.tokenizer.encodeWithTurns(expanded, { signal });
+    const expanded = this.#expanded(rendered, images, videos, videoLayout);
+    const inputIds = await this.tokenizer.encodeWithTurns(expanded, { signal, mark });
     const [imagePixels, videoPixels] = [joinedPixels(images), joinedPixels(videos)];
     return {
       promptText,
-      ...this.#laidOut(inputIds, images, videos, videoLayout),
+      ...this.#laidOut(rendered, inputIds, images, videos, videoLayout),
       get pixelValues() {
         return imagePixels();
       },
       get pixelValuesVideos() {
         return videoPixels();
       },
-      visionItems: inPromptOrder(promptText, { [this.#imageToken]: images, [this.#videoToken]: videos }),
+      visionItems: inPromptOrder(rendered, { [this.#imageToken]: images, [this.#videoToken]: videos }),
       milliseconds: performance.now() - start,
     };
+  }
+
+  /** The prompt with one marker a picture or video, and with the marks of plain text when there are any. */
+  #render(
+    messages: readonly TemplateMessage[],
+    options: ProcessOptions,
+  ): { readonly rendered: string; readonly mark?: string } {
+    const template = this.#template;
+    if (options.specialTokensInText !== "text") {
+      return { rendered: renderChat(template, messages, this.#renderOptions(options)) };
+    }
+    const plain = plainTexts(messages, options.tools, { tokens: this.tokenizer.addedTokens, template });
+    const { mark, tools } = plain;
+    const rendered = renderChat(template, plain.messages, this.#renderOptions({ ...options, tools }));
+    return { rendered: asMarked(rendered, mark), mark };
   }
 
   #renderOptions({
@@ -191,6 +211,7 @@ export class Processor {
   }
 
   #laidOut(
+    rendered: string,
     inputIds: readonly number[],
     images: readonly VideoPlaceholder[],
     videos: readonly VideoPlaceholder[],
@@ -200,6 +221,11 @@ export class Processor {
     const imageGridThw = images.map(({ gridThw }) => gridThw);
     const videoGridThw = videos.map(({ gridThw }) => gridThw);
     const types = mmTokenTypeIds(inputIds, config.tokens);
+    checkMediaOrder(rendered, types, {
+      image: { marker: this.#imageToken, gridThw: imageGridThw },
+      video: { marker: this.#videoToken, gridThw: videoGridThw },
+      mergeSize: config.vision.spatialMergeSize,
+    });
     const { positionIds, ropeDelta } = layOutPrompt(inputIds, types, {
       imageGridThw,
       videoGridThw,

@@ -1,8 +1,9 @@
 /** What a caller may say about a generation, checked and completed from the checkpoint. */
 
-import type { GenerationDefaults } from "../config/types.ts";
+import type { GenerationDefaults, TextConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { GenerateProgress } from "../prompt/progress.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
 import { type SamplingOptions, validateSampling } from "./sampler.ts";
 
@@ -20,8 +21,10 @@ export interface GenerateOptions {
   readonly seed?: number | undefined;
   /** Take what is not given here from the checkpoint's generation_config.json, which usually samples. Default false. */
   readonly checkpointSampling?: boolean | undefined;
-  /** Strings that end the text; they are not part of it. */
+  /** Strings that end the text; they are not part of it. One that holds a special token's text ends it at the token. */
   readonly stop?: string | readonly string[] | undefined;
+  /** Tokens that end the text beside those of the checkpoint; like those they leave no text. */
+  readonly stopTokenIds?: readonly number[] | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -40,6 +43,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "seed",
   "checkpointSampling",
   "stop",
+  "stopTokenIds",
   "adapters",
   "signal",
   "onProgress",
@@ -49,12 +53,14 @@ export interface ResolvedGeneration {
   readonly maxTokens: number;
   readonly sampling: SamplingOptions;
   readonly stop: readonly string[];
+  readonly stopTokenIds: readonly number[];
 }
 
 /** @throws OPTION_INVALID naming the option, what it is and what is expected. */
 export function resolveGeneration(
   options: GenerateOptions,
   defaults: GenerationDefaults,
+  { vocabSize }: Pick<TextConfig, "vocabSize">,
 ): ResolvedGeneration {
   const maxTokens = options.maxTokens ?? DEFAULT_MAX_TOKENS;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
@@ -75,5 +81,25 @@ export function resolveGeneration(
   if (!Array.isArray(stop) || !stop.every((text) => typeof text === "string" && text.length > 0)) {
     throw new GlimtError("OPTION_INVALID", "stop must be one or more strings that are not empty.");
   }
-  return { maxTokens, sampling, stop };
+  const given: unknown = options.stopTokenIds ?? [];
+  // A copy without holes, which `every` would pass over.
+  const stopTokenIds: number[] = Array.isArray(given) ? Array.from(given) : [Number.NaN];
+  const isToken = (id: unknown) => Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabSize;
+  if (!stopTokenIds.every(isToken)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `stopTokenIds must be a list of token ids, whole numbers of 0..${vocabSize - 1}.`,
+    );
+  }
+  return { maxTokens, sampling, stop, stopTokenIds };
+}
+
+/** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */
+export function withTokenizersEnd(
+  defaults: GenerationDefaults,
+  { specialTokens, idOf }: Pick<Tokenizer, "specialTokens" | "idOf">,
+): GenerationDefaults {
+  if (defaults.eosTokenIds.length > 0) return defaults;
+  const id = idOf(specialTokens.eos_token ?? "");
+  return id === null ? defaults : { ...defaults, eosTokenIds: [id] };
 }

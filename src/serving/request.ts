@@ -38,10 +38,11 @@ const TOP_LOGITS = 10;
 export class GenerationRequest {
   readonly #rows: PromptRows;
   readonly #visionTokens: number;
-  readonly #eosTokenIds: readonly number[];
+  readonly #stopTokenIds: ReadonlySet<number>;
   readonly #limit: number;
   readonly #seed: number;
   readonly #sampler: Sampler;
+  readonly #tokenizer: Tokenizer;
   readonly #detokenizer: IncrementalDetokenizer;
   readonly #stops: StopMatcher;
   readonly #sequence: Sequence;
@@ -61,7 +62,7 @@ export class GenerationRequest {
     { layout, history, visionItems }: DecoderPrompt,
     options: GenerateOptions,
   ) {
-    const { maxTokens, sampling, stop } = resolveGeneration(options, generation);
+    const { maxTokens, sampling, stop, stopTokenIds } = resolveGeneration(options, generation, config.text);
     // Nothing is pruned.
     this.#rows = keepMediaRows(layout, []);
     this.#visionTokens = numMediaRows(layout);
@@ -71,11 +72,12 @@ export class GenerationRequest {
     if (room < 1) throw contextOverflow(this.promptTokens, context, this.#visionTokens);
     if (this.promptTokens === 0) throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
     this.#limit = Math.min(maxTokens, room);
-    this.#eosTokenIds = generation.eosTokenIds;
+    this.#stopTokenIds = new Set([...generation.eosTokenIds, ...stopTokenIds]);
     this.#seed = sampling.seed;
     this.#sampler = new Sampler(sampling, history);
     this.#detokenizer = new IncrementalDetokenizer(tokenizer);
-    this.#stops = new StopMatcher(stop);
+    this.#tokenizer = tokenizer;
+    this.#stops = new StopMatcher(stop, specialTexts(tokenizer));
     this.#sequence = new Sequence(pool);
   }
 
@@ -172,12 +174,19 @@ export class GenerationRequest {
 
   /** The text that became certain with a token; says whether the answer ends with it. */
   #say(token: number): string {
-    const ended = this.#eosTokenIds.includes(token);
-    const text = this.#stops.push(ended ? "" : this.#detokenizer.push(token));
+    const ended = this.#stopTokenIds.has(token);
+    const text = ended ? "" : this.#said(token);
     if (ended || this.#stops.matched) this.#finishReason = "stop";
     else if (this.#tokenIds.length === this.#limit) this.#finishReason = "length";
     if (!this.#finishReason || this.#stops.matched) return text;
     return text + this.#stops.push(this.#detokenizer.flush()) + this.#stops.flush();
+  }
+
+  #said(token: number): string {
+    const special = this.#tokenizer.isSpecial(token) ? this.#tokenizer.tokenOf(token) : null;
+    return special === null
+      ? this.#stops.push(this.#detokenizer.push(token))
+      : this.#stops.pushSpecial(special);
   }
 
   #ids(start: number, end: number): number[] {
@@ -208,4 +217,8 @@ export class GenerationRequest {
     const { firstRow } = this.#features;
     return { sources: rows.map((row) => firstRow + (features[row] as number)), rows };
   }
+}
+
+function specialTexts({ addedTokens, idOf, isSpecial }: Tokenizer): string[] {
+  return addedTokens.filter((token) => isSpecial(idOf(token) as number));
 }

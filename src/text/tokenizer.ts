@@ -21,6 +21,8 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** bos_token, eos_token and so on of tokenizer_config.json, which chat templates may name. */
   readonly specialTokens: Readonly<Record<string, string>>;
+  /** Tokens, special or not, that are found in text as a whole. */
+  readonly addedTokens: readonly string[];
   /**
    * Special tokens in the text are recognised; none is added that the text already begins with.
    * @throws TOKENIZER_INVALID, INPUT_INVALID
@@ -83,6 +85,7 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
   const tokenizer: Tokenizer = {
     vocabSize: tokens.length,
     specialTokens,
+    addedTokens: encoder.added.map(({ content }) => content),
     encode(text, options = {}) {
       const encoding = steps(text, options);
       for (;;) {

@@ -6,12 +6,13 @@ import { createReferenceBackend } from "../../src/backends/reference/backend.ts"
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import type { GenerationDefaults } from "../../src/config/types.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
+import type { GlimtError } from "../../src/errors.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { layOutPrompt } from "../../src/prompt/layout.ts";
 import type { SequenceSlice, SliceAnswer } from "../../src/runtime/decoder.ts";
 import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
 import { KvPool } from "../../src/runtime/kv-pool.ts";
-import type { GenerateOptions } from "../../src/serving/generation-options.ts";
+import { type GenerateOptions, withTokenizersEnd } from "../../src/serving/generation-options.ts";
 import { GenerationRequest } from "../../src/serving/request.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { fc } from "../property.ts";
@@ -36,7 +37,8 @@ const layout = layOutPrompt([...types.keys()], types, { imageGridThw: [[1, 4, 6]
 
 function open(options: GenerateOptions = {}) {
   const pool = new KvPool(engine, { numLayers: 1, pageSize: 4, pageElements: 4, dtype: "f32" });
-  const parts = { config: ocrConfig, tokenizer, pool, generation };
+  const config = { ...ocrConfig, text: { ...ocrConfig.text, vocabSize: tokenizer.vocabSize } };
+  const parts = { config, tokenizer, pool, generation };
   const visionItems = [{ embeddings: new Float32Array(0) }];
   const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, options);
   let released = 0;
@@ -160,6 +162,38 @@ test("the end-of-sequence token and a stop string end it", () => {
   const stopped = open({ stop: "X" });
   const piece = stopped.request.accept(run(stopped.request.nextSlice(100), id));
   assert.equal([piece?.text, stopped.request.result().text, stopped.request.finished], ["", "", true]);
+});
+
+test("a special token ends it by its text or its id, an ordinary one by its id, without a text", () => {
+  const special = tokenizer.idOf("<|user|>") as number;
+  const [ordinary] = tokenizer.encode("X") as [number];
+  for (const [options, id] of [
+    [{ stop: "<|user|>" }, special],
+    [{ stop: ["x<|user|>", "<|user|>"] }, special],
+    [{ stopTokenIds: [special] }, special],
+    [{ stopTokenIds: [3, ordinary] }, ordinary],
+  ] as const) {
+    const { request } = open(options);
+    const piece = request.accept(run(request.nextSlice(100), id));
+    assert.equal([piece?.text, request.result().text, request.result().finishReason], ["", "", "stop"]);
+    const other = open(options).request;
+    other.accept(run(other.nextSlice(100), ordinary + 1));
+    assert.not(other.finished);
+  }
+  for (const stopTokenIds of [[-1], [1.5], ["3"], 3, [1e9], new Array(2)]) {
+    assert.throws(
+      () => open({ stopTokenIds } as unknown as GenerateOptions),
+      (error: GlimtError) => error.code === "OPTION_INVALID" && /stopTokenIds/.test(error.message),
+    );
+  }
+});
+
+test("a checkpoint that names no end has that of its tokenizer", () => {
+  const eos = tokenizer.idOf(tokenizer.specialTokens.eos_token as string);
+  assert.equal(withTokenizersEnd({ ...generation, eosTokenIds: [] }, tokenizer).eosTokenIds, [eos]);
+  assert.equal(withTokenizersEnd(generation, tokenizer).eosTokenIds, [EOS]);
+  const unnamed = { ...tokenizer, specialTokens: {} };
+  assert.equal(withTokenizersEnd({ ...generation, eosTokenIds: [] }, unnamed).eosTokenIds, []);
 });
 
 test("releasing gives back pages and features, whenever it comes", () => {

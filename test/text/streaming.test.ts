@@ -111,6 +111,46 @@ test("how the text is cut changes nothing", () => {
   );
 });
 
+/** A special token in the stream is written as a capital letter. */
+function runWithSpecials(stops: readonly string[], stream: string) {
+  const matcher = new StopMatcher(stops, ["A", "B"]);
+  const shown = [...stream].map((letter) =>
+    letter < "a" ? matcher.pushSpecial(letter) : matcher.push(letter),
+  );
+  return { text: shown.join("") + matcher.flush(), matched: matcher.matched !== null };
+}
+
+test("a stop string that holds a special token's text ends the text at the token, others see what is shown", () => {
+  assert.equal(runWithSpecials(["A"], "abAc"), { text: "ab", matched: true });
+  assert.equal(runWithSpecials(["bA"], "abAc"), { text: "a", matched: true });
+  assert.equal(runWithSpecials(["bAc", "x"], "abAdx"), { text: "abd", matched: true });
+  assert.equal(runWithSpecials(["bAc"], "abA"), { text: "ab", matched: false });
+  assert.equal(runWithSpecials(["bc"], "abAcd"), { text: "a", matched: true });
+  assert.equal(runWithSpecials(["AB"], "aAABb"), { text: "a", matched: true });
+  const letters = (minLength: number, maxLength: number) =>
+    fc.string({ unit: fc.constantFrom("a", "b", "A", "B"), minLength, maxLength });
+  fc.assert(
+    fc.property(fc.array(letters(1, 4), { maxLength: 3 }), letters(0, 25), (stops, stream) => {
+      assert.equal(runWithSpecials(stops, stream), slowly(stops, stream));
+    }),
+    { seed: 3, numRuns: 3000 },
+  );
+});
+
+/** Letter by letter, without holding anything back. */
+function slowly(stops: readonly string[], stream: string) {
+  const shown = (text: string) => text.replace(/[AB]/g, "");
+  for (let end = 1; end <= stream.length; end++) {
+    const full = stream.slice(0, end);
+    const kept = stops.flatMap((stop) => {
+      const text = /[AB]/.test(stop) ? full : shown(full);
+      return text.endsWith(stop) ? [shown(text.slice(0, text.length - stop.length))] : [];
+    });
+    if (kept.length > 0) return { text: kept.sort((a, b) => a.length - b.length)[0], matched: true };
+  }
+  return { text: shown(stream), matched: false };
+}
+
 test("an empty stop string is refused", () => {
   assert.throws(
     () => new StopMatcher(["a", ""]),
