@@ -8,7 +8,7 @@ import { decodeBase64, decodeDataUrl } from "./sources/data-url.ts";
 import { type RequestPublic, readHttp } from "./sources/http.ts";
 import { checkSize, type Reading, type ReadLimits, refused, withinLimits } from "./sources/reading.ts";
 import { reasonOf } from "./sources/reason.ts";
-import { allows } from "./sources/source-rule.ts";
+import { allows, type SourceDescription } from "./sources/source-rule.ts";
 
 /** Pixels that are decoded already; channels default to what the length says. Browsers' ImageData fits. */
 export interface RawImage {
@@ -69,7 +69,7 @@ export async function readSource(
   if (isText(source)) return readText(source, options, noun);
   const name = heldName(source, noun);
   return readNamed(name, options, noun, async (reading) => {
-    if (!(await allows(reading.rule, { kind: "bytes" }))) throw refused(reading.what);
+    await requireAllowed(reading, { kind: "bytes" });
     const held = bytesHeld(source, reading);
     return { bytes: held ?? (await readBlob(source as Blob, reading)), name, isOwn: held === undefined };
   });
@@ -89,7 +89,7 @@ export async function movieBlob(
   if (!isBlob(source)) return null;
   const name = blobName(source);
   return readNamed(name, options, "Video", async (reading) => {
-    if (!(await allows(reading.rule, { kind: "bytes" }))) throw refused(reading.what);
+    await requireAllowed(reading, { kind: "bytes" });
     const start = new Uint8Array(await source.slice(0, SIGNATURE_BYTES).arrayBuffer());
     if (!isMovie(fileKind(start))) return null;
     if (options.maxSourceBytes !== undefined) checkSize(source.size, reading);
@@ -133,16 +133,15 @@ async function readAddress(
   reading: Reading,
   noun: MediaNoun,
 ): Promise<Uint8Array> {
-  const { rule, what } = reading;
   switch (address.kind) {
     case "data":
     case "base64":
-      if (!(await allows(rule, { kind: "data" }))) throw refused(what);
+      await requireAllowed(reading, { kind: "data" });
       return address.kind === "data"
         ? decodeDataUrl(address.text, reading)
         : decodeBase64(address.text, 0, address.text.length, reading);
     case "blob": {
-      if (!(await allows(rule, address))) throw refused(what);
+      await requireAllowed(reading, address);
       const response = await fetch(address.url, { signal: reading.signal });
       return readBlob(await response.blob(), reading);
     }
@@ -152,6 +151,11 @@ async function readAddress(
       // There are files, or no address would be one.
       return (readFile as NonNullable<typeof readFile>)(address.path, reading);
   }
+}
+
+/** @throws SOURCE_REFUSED */
+async function requireAllowed({ rule, what }: Reading, source: SourceDescription): Promise<void> {
+  if (!(await allows(rule, source))) throw refused(what, source.kind);
 }
 
 /** @throws Error for a web page, as the address of a picture's page answers */

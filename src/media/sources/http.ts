@@ -62,14 +62,14 @@ async function ask(
 ): Promise<HttpAnswer> {
   if (rule.type === "any") return fetch(url, request);
   const decision = await hostDecision(rule, url);
-  if (decision === "no" || (decision === "public" && !mayBePublic(url.hostname))) throw refused(what);
+  if (decision === "no" || (decision === "public" && !mayBePublic(url.hostname))) throw refused(what, "http");
   if (decision === "public" && requestPublic) {
     const answer = await requestPublic(url, request);
-    if (answer === null) throw refused(what);
+    if (answer === null) throw refused(what, "http");
     return answer;
   }
   const answer = await fetch(url, { ...request, ...withoutCookies(), redirect: "manual" });
-  if (answer.type === "opaqueredirect") throw refused(what);
+  if (answer.type === "opaqueredirect") throw refused(what, "http");
   return answer;
 }
 
@@ -87,7 +87,7 @@ function nextAddress(location: string, from: URL, what: string): URL {
     throw new Error("it redirects to no valid address");
   }
   const isAsSafe = url.protocol === "https:" || (url.protocol === "http:" && from.protocol === "http:");
-  if (!isAsSafe) throw refused(what);
+  if (!isAsSafe) throw refused(what, "http");
   url.username = "";
   url.password = "";
   return url;

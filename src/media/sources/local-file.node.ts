@@ -30,7 +30,7 @@ export async function readLocalFile(path: string | URL, reading: Reading): Promi
   try {
     const status = await handle.stat();
     requireRegular(status);
-    if (isLimited && !(await isStillAllowed(handle, allowed, reading))) throw refused(reading.what);
+    if (isLimited && !(await isStillAllowed(handle, allowed, reading))) throw refused(reading.what, "file");
     checkSize(status.size, reading);
     return await readWhole(handle, status.size, reading);
   } finally {
@@ -72,9 +72,9 @@ export async function allowedPath(path: string | URL, { rule, what }: Reading): 
   if (given.includes("\0")) throw new Error("its path holds a letter that no path may");
   if (rule.type === "any") return given;
   if (rule.type === "list") return pathInFolders(given, rule.folders, what);
-  if (!(await rule.ask({ kind: "file", path: given }))) throw refused(what);
+  if (!(await rule.ask({ kind: "file", path: given }))) throw refused(what, "file");
   const real = await realpath(given);
-  if (real !== given && !(await rule.ask({ kind: "file", path: real }))) throw refused(what);
+  if (real !== given && !(await rule.ask({ kind: "file", path: real }))) throw refused(what, "file");
   return real;
 }
 
@@ -93,16 +93,18 @@ async function pathInFolders(path: string, folders: readonly string[], what: str
     if (followed.target === null) return followed.path;
     place = placeIn(followed.target, known);
   }
-  throw refused(what);
+  throw refused(what, "file");
 }
 
 async function knownFolder(folder: string): Promise<Folder | null> {
   const given = resolve(folder);
-  // One that is not there holds nothing.
-  return realpath(given).then(
-    (real) => ({ given, real }),
-    () => null,
-  );
+  try {
+    return { given, real: await realpath(given) };
+  } catch (error) {
+    // One that is not there holds nothing.
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    throw error;
+  }
 }
 
 interface Place {

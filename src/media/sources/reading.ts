@@ -1,6 +1,6 @@
 /** One source while it is read: its limits of bytes and of time, what is allowed, and how errors name it. */
 import { GlimtError, throwIfAborted } from "../../errors.ts";
-import type { SourceRule } from "./source-rule.ts";
+import type { SourceDescription, SourceRule } from "./source-rule.ts";
 
 export interface ReadLimits {
   /** What may be read; default: everything. */
@@ -105,9 +105,8 @@ function tooLarge(what: string, found: string): GlimtError {
 }
 
 /** The same words whatever there is at that place, so that they tell nothing of it. */
-export function refused(what: string): GlimtError {
-  return new GlimtError(
-    "SOURCE_REFUSED",
-    `${what} is not allowed by the option sources (or its host is not known); give its bytes, or widen the option.`,
-  );
+export function refused(what: string, kind: SourceDescription["kind"]): GlimtError {
+  const unknown = kind === "http" ? ", or its host is not known" : "";
+  const advice = kind === "bytes" || kind === "data" ? "" : " Give its bytes, or widen the option.";
+  return new GlimtError("SOURCE_REFUSED", `${what} is not allowed by the option sources${unknown}.${advice}`);
 }

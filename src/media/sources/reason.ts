@@ -28,6 +28,12 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EPROTO: "its host speaks no TLS that is understood here",
 };
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ISSUER/;
+/** What Deno says in place of a code. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/dns error|failed to lookup/i, "ENOTFOUND"],
+  [/connection refused/i, "ECONNREFUSED"],
+  [/certificate/i, "ERR_CERT"],
+];
 /** What browsers say whatever went wrong. */
 const BROWSER =
   /^(Failed to fetch|Load failed|NetworkError when attempting to fetch resource|network error)/i;
@@ -37,11 +43,12 @@ const LONGEST = 160;
 
 export function reasonOf(thrown: unknown): string {
   const error = causeOf(thrown);
-  const { code, name, message } = error;
+  const { name, message } = error;
   if (DENO.test(name)) {
     const flag = /--allow-[a-z]+/.exec(message)?.[0] ?? "--allow-read or --allow-net";
     return `Deno does not permit it; run it with ${flag}`;
   }
+  const code = error.code ?? (error instanceof TypeError ? codeIn(message) : undefined);
   if (typeof code === "string") {
     const known = MEANINGS[code];
     if (known !== undefined) return known;
@@ -56,6 +63,10 @@ export function reasonOf(thrown: unknown): string {
   // Addresses in it may hold passwords.
   const safe = line.replace(/\b([a-z][a-z\d+.-]*:\/\/)[^\s/?#]*@/gi, "$1").replace(/[.\s]+$/, "");
   return safe.length > LONGEST ? `${safe.slice(0, LONGEST)}...` : safe;
+}
+
+function codeIn(message: string): string | undefined {
+  return WORDS.find(([words]) => words.test(message))?.[1];
 }
 
 interface Coded {
