@@ -4,6 +4,7 @@ import { GlimtError } from "../errors.ts";
 import { rgbaToRgb } from "./alpha.ts";
 import { openAnimation, readFirstFrame } from "./animation/open.ts";
 import { checkPixels } from "./check-pixels.ts";
+import { Unreadable } from "./codecs/unreadable.ts";
 import { FILE_KIND_NAMES, type ImageFormat } from "./file-kind.ts";
 import { type ImageHeader, readHeader } from "./header.ts";
 import type { MediaMode } from "./mode.ts";
@@ -15,7 +16,7 @@ export interface StillOptions {
   readonly maxDecodedPixels: number | undefined;
 }
 
-/** Encoded bytes to RGBA, not premultiplied. */
+/** Encoded bytes to RGBA, not premultiplied; of formats without transparency to RGB. */
 interface Codec {
   decode(bytes: Uint8Array, mode: MediaMode): Promise<Uint8Array>;
 }
@@ -30,6 +31,8 @@ const STILL_CODECS: Record<ImageFormat, () => Promise<Codec>> = {
   tiff: () => import("./tiff/decode.ts"),
 };
 
+const channelsOf = (format: ImageFormat) => (format === "jpeg" ? 3 : 4);
+
 /**
  * Of an animation the first frame is taken, as Hugging Face does.
  *
@@ -39,10 +42,11 @@ const STILL_CODECS: Record<ImageFormat, () => Promise<Codec>> = {
 export async function decodeStill(bytes: Uint8Array, name: string, options: StillOptions): Promise<RgbImage> {
   const header = readHeader(bytes, name);
   checkPixels(header, options.maxDecodedPixels, name);
-  const rgba = await decodePixels(bytes, header, name, options.mode);
+  const pixels = await decodePixels(bytes, header, name, options.mode);
   const isDefault = options.mode === "default";
   const { width, height } = header;
-  const stored = { data: rgbaToRgb(rgba, isDefault ? "white" : "drop"), width, height };
+  const data = channelsOf(header.format) === 3 ? pixels : rgbaToRgb(pixels, isDefault ? "white" : "drop");
+  const stored = { data, width, height };
   // Pillow itself turns a TIFF picture, so that the reference's pixels are upright too.
   const isTurned = isDefault || header.format === "tiff";
   return isTurned ? applyOrientation(stored, orientationOf(header)) : stored;
@@ -54,29 +58,30 @@ async function decodePixels(
   name: string,
   mode: MediaMode,
 ): Promise<Uint8Array> {
-  let rgba: Uint8Array;
+  let pixels: Uint8Array;
   try {
-    rgba = await decodeRgba(bytes, header, mode);
+    pixels = await decodeStored(bytes, header, mode);
   } catch (cause) {
     if (cause instanceof GlimtError) throw cause;
     const size = `${header.width} x ${header.height} ${FILE_KIND_NAMES[header.format]}`;
+    const known = cause instanceof Unreadable ? cause.message : undefined;
+    const reason = known ?? "the file is corrupt, truncated or of an unsupported kind";
+    throw new GlimtError("IMAGE_INVALID", `Image ${name} (${size}) can not be decoded: ${reason}.`, {
+      cause,
+    });
+  }
+  const found = pixels.length / channelsOf(header.format);
+  const expected = header.width * header.height;
+  if (found !== expected) {
     throw new GlimtError(
       "IMAGE_INVALID",
-      `Image ${name} (${size}) can not be decoded: the file is corrupt, truncated or of an unsupported kind.`,
-      { cause },
+      `Image ${name} decodes to ${found} pixels, but its header says ${expected}.`,
     );
   }
-  const expected = header.width * header.height * 4;
-  if (rgba.length !== expected) {
-    throw new GlimtError(
-      "IMAGE_INVALID",
-      `Image ${name} decodes to ${rgba.length / 4} pixels, but its header says ${expected / 4}.`,
-    );
-  }
-  return rgba;
+  return pixels;
 }
 
-async function decodeRgba(
+async function decodeStored(
   bytes: Uint8Array,
   { format, isAnimation }: ImageHeader,
   mode: MediaMode,

@@ -110,8 +110,9 @@ const scrambled = (file: string) => {
   return bytes.fill(0x55, Math.floor(bytes.length / 2), bytes.length - 16);
 };
 const text = (content: string) => new TextEncoder().encode(content);
-/** The start of a JPEG file with four colour components. */
-const cmyk = Uint8Array.of(0xff, 0xd8, 0xff, 0xc0, 0, 20, 8, 0, 1, 0, 1, 4, ...new Array(12).fill(1));
+/** The start of a JPEG file: a frame header of 1 x 1, three components. */
+const jpegFrame = (marker: number, bits: number, components = 3) =>
+  Uint8Array.of(0xff, 0xd8, 0xff, marker, 0, 17, bits, 0, 1, 0, 1, components, ...new Array(9).fill(1));
 
 const bad: [name: string, source: unknown, code: string, message: RegExp, options?: MediaOptions][] = [
   ["0 bytes", new Uint8Array(0), "IMAGE_INVALID", /0 bytes/],
@@ -131,10 +132,19 @@ const bad: [name: string, source: unknown, code: string, message: RegExp, option
   ["a HEIC picture", text("\0\0\0\x18ftypheic"), "IMAGE_INVALID", /HEIC or AVIF/],
   ["half a PNG", half("rgb.png"), "IMAGE_INVALID", /truncated PNG/],
   ["half a JPEG", half("420.jpg"), "IMAGE_INVALID", /truncated JPEG/],
+  [
+    "a JPEG cut in its data",
+    bytesOf("420.jpg").subarray(0, -40),
+    "IMAGE_INVALID",
+    /JPEG\).*: the file is truncated/,
+  ],
   ["half a WebP", half("lossy.webp"), "IMAGE_INVALID", /truncated WebP/],
   ["a scrambled PNG", scrambled("rgb16.png"), "IMAGE_INVALID", /corrupt/],
   ["a scrambled WebP", scrambled("lossless.webp"), "IMAGE_INVALID", /corrupt/],
-  ["a CMYK JPEG", cmyk, "IMAGE_INVALID", /CMYK JPEG/],
+  ["a JPEG of 12 bits", jpegFrame(0xc1, 12), "IMAGE_INVALID", /JPEG of 12-bit samples.*not supported/],
+  ["a JPEG of 2 components", jpegFrame(0xc0, 8, 2), "IMAGE_INVALID", /JPEG of 2 components/],
+  ["a hierarchical JPEG", jpegFrame(0xc5, 8), "IMAGE_INVALID", /JPEG of hierarchical kind/],
+  ["an arithmetic lossless JPEG", jpegFrame(0xcb, 8), "IMAGE_INVALID", /lossless kind with arithmetic codes/],
   ["a PNG of no width", pngHeader(0, 5), "IMAGE_INVALID", /0 x 5/],
   ["a decompression bomb", pngHeader(60000, 60000), "IMAGE_TOO_LARGE", /60000 x 60000.*maxDecodedPixels/],
   [

@@ -25,7 +25,7 @@ export function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
       at += 1;
       continue;
     }
-    if (marker > 0 && marker < 0xc0) fail("is a corrupt JPEG file");
+    if (marker > 0 && marker < 0xc0) fail(`is a corrupt JPEG file, with a marker ${marker} in its header`);
     if (!hasSegment(marker)) {
       at += 2;
       continue;
@@ -36,7 +36,9 @@ export function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
     if (end > bytes.length) throw new RangeError("a segment is cut off");
     if (isFrame(marker)) {
       size = { height: view.getUint16(body + 1), width: view.getUint16(body + 3) };
-      if (view.getUint8(body + 5) === 4) fail("is a CMYK JPEG, which is not supported; convert it to RGB");
+      const problem = unsupported(marker, view.getUint8(body), view.getUint8(body + 5));
+      if (problem)
+        fail(`is a JPEG ${problem}, which is not supported; save it anew with 8-bit samples in RGB`);
     } else if (marker === 0xe1 && ascii(bytes, body, body + EXIF.length) === EXIF) {
       exif.push(bytes.subarray(body + EXIF.length, end));
     } else if (marker === 0xe1 && ascii(bytes, body, body + XMP.length) === XMP) {
@@ -45,7 +47,6 @@ export function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
     at = end;
     if (marker !== 0xda) continue;
     if (!size) return fail("is a JPEG file without a frame");
-    if (!hasEndMarker(bytes, at)) throw new RangeError("no end marker");
     return { ...size, exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp };
   }
 }
@@ -60,10 +61,10 @@ function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 
-/** 0xFFD9 can not occur inside a scan: a 0xFF byte there is followed by 0x00 or a restart marker. */
-function hasEndMarker(bytes: Uint8Array, from: number): boolean {
-  for (let at = bytes.lastIndexOf(0xd9); at > from; at = bytes.lastIndexOf(0xd9, at - 1)) {
-    if (bytes[at - 1] === 0xff) return true;
-  }
-  return false;
+/** What a frame is that nobody decodes. */
+function unsupported(marker: number, bits: number, components: number): string | undefined {
+  if (bits !== 8) return `of ${bits}-bit samples`;
+  if (![1, 3, 4].includes(components)) return `of ${components} components`;
+  if (marker === 0xcb) return "of lossless kind with arithmetic codes";
+  return [0xc5, 0xc6, 0xc7, 0xcd, 0xce, 0xcf].includes(marker) ? "of hierarchical kind" : undefined;
 }

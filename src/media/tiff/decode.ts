@@ -64,8 +64,8 @@ async function decompress(
   const given = bytes.subarray(piece.start, piece.end);
   if (compression === "jpeg") {
     const most = pieces[0]?.height ?? height;
-    const rgba = await decodeJpegPiece(given, jpegTables, { ...piece, most }, pixels.kind);
-    return withoutAlpha(rgba, pixels.stored);
+    const rgb = await decodeJpegPiece(given, jpegTables, { ...piece, most }, pixels.kind);
+    return pixels.stored === 3 ? rgb : firstOfThree(rgb);
   }
   if (compression === "none") {
     // Rows below the picture may be missing.
@@ -85,13 +85,9 @@ async function decompress(
   return decodeFax(data, isFlat ? compression : "group 3, two dimensions", piece.width, piece.height);
 }
 
-/** The first samples of RGBA. */
-function withoutAlpha(rgba: Uint8Array, samples: number): Uint8Array {
-  const block = new Uint8Array((rgba.length / 4) * samples);
-  for (let from = 0, to = 0; to < block.length; from += 4) {
-    for (let i = 0; i < samples; i++) block[to++] = rgba[from + i] as number;
-  }
-  return block;
+/** Grey from RGB. */
+function firstOfThree(rgb: Uint8Array): Uint8Array {
+  return Uint8Array.from({ length: rgb.length / 3 }, (_, i) => rgb[i * 3] as number);
 }
 
 /** Value of 0 to 255 of each stored one, or of any number; palettes' indices stay as they are. */

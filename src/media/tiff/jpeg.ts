@@ -12,7 +12,7 @@ function colourMarker(transform: number): Uint8Array {
 }
 
 /**
- * RGBA of a piece, from its top.
+ * RGB of a piece, from its top.
  *
  * @param most rows that the data may have.
  * @throws RangeError for data that is cut off, Error for another size or corrupt data
@@ -32,9 +32,9 @@ export async function decodeJpegPiece(
   const colours = kind === "grey" ? [] : [colourMarker(kind === "ycbcr" ? 1 : 0)];
   const file = concatBytes([START, ...shared, ...colours, ...own.kept, own.rest]);
   const { decode } = await import("../codecs/jpeg.ts");
-  const rgba = await decode(file);
-  if (rgba.length !== width * height * 4) throw new Error("a JPEG piece is of another size");
-  return rgba.subarray(0, size.width * size.height * 4);
+  const rgb = await decode(file);
+  if (rgb.length !== width * height * 3) throw new Error("a JPEG piece is of another size");
+  return rgb.subarray(0, size.width * size.height * 3);
 }
 
 /** Segments up to the scan without those of applications and comments, the scan, and the size of the frame. */

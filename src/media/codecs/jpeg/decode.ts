@@ -1,0 +1,169 @@
+/**
+ * A JPEG decoder that gives libjpeg-turbo's pixels to the bit, as Pillow reads them: sequential, progressive and
+ * lossless, Huffman and arithmetic codes, any sampling, one, three or four components.
+ *
+ * What damaged data does is libjpeg's doing too: the rest of a segment that ends early is grey, a lost restart is
+ * looked for, a file that ends before its picture does is refused. All loops are bounded by the size of the picture,
+ * by that of the file, and by the budget of scans.
+ */
+
+import { Unreadable } from "../unreadable.ts";
+import { ArithmeticDecoder } from "./arithmetic.ts";
+import { writeRgb } from "./colour.ts";
+import type { EntropyDecoder } from "./entropy.ts";
+import { checkProgression, type Frame, keepQuantization, type Scan } from "./frame.ts";
+import { SequentialHuffman } from "./huffman.ts";
+import { transformBlock, writeFlatBlock } from "./idct.ts";
+import { decodeLosslessScan } from "./lossless.ts";
+import { type Coefficients, createCoefficients, createPlane, type Plane } from "./planes.ts";
+import { progressiveHuffman } from "./progressive.ts";
+import { blocksOf, walkScan } from "./scan.ts";
+import { SegmentReader } from "./segments.ts";
+import {
+  needsSmoothing,
+  notePrecision,
+  type Precision,
+  transformSmoothly,
+  unknownPrecision,
+} from "./smoothing.ts";
+import { EndOfData } from "./stream.ts";
+import { addStandardCodes } from "./tables.ts";
+import { rowReader } from "./upsample.ts";
+
+/** Scans may bring every block so often, and small pictures so many blocks: files of use need a tenth of that. */
+const MAX_PASSES = 64;
+const FREE_BLOCKS = 1_000_000;
+/** What follows the only scan counts as far as Pillow has read the file by then, which it does in such pieces. */
+const PIECE = 65536;
+
+export interface DecodedJpeg {
+  /** u8 [height, width, 3] */
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @throws Unreadable for a file that is truncated, corrupt or of a kind that Pillow does not read */
+export function decodeJpeg(bytes: Uint8Array): DecodedJpeg {
+  const reader = new SegmentReader(bytes);
+  const scan = reader.nextScan();
+  const { frame } = reader;
+  if (!scan || !frame) throw new Unreadable("there is no picture");
+  const space = reader.colourSpace(frame);
+  const planes = frame.components.map((component) => createPlane(component, frame));
+  const rows = planes.map((plane) => rowReader(plane, frame));
+  if (frame.process === "sequential" && frame.coding === "huffman") addStandardCodes(reader.tables);
+  const isOnlyScan = scan.components.length === planes.length && frame.process !== "progressive";
+  if (isOnlyScan) readOnlyScan(reader, frame, scan, planes);
+  else readScans(reader, frame, scan, planes);
+
+  const { width, height } = frame;
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const samples = rows.map((row) => row(y));
+    writeRgb(space, samples, width, data, y * width * 3);
+  }
+  return { data, width, height };
+}
+
+/** Transforms each block as it comes. */
+function readOnlyScan(reader: SegmentReader, frame: Frame, scan: Scan, planes: readonly Plane[]): void {
+  const { stream } = reader;
+  if (frame.process === "lossless") {
+    decodeLosslessScan(stream, scan, frame, reader.tables, reader.restartInterval, planes);
+  } else {
+    const decoder = openScan(reader, frame, scan);
+    const block = new Int16Array(64);
+    walkScan(scan, frame, reader.restartInterval, decoder, (index, column, row) => {
+      const hasAc = decoder.decodeBlock(index, block, 0);
+      const plane = planes[index] as Plane;
+      if (column < plane.component.blocksAcross && row < plane.component.blocksDown) {
+        writeBlock(plane, column, row, block, 0, hasAc);
+      }
+      if (hasAc) block.fill(0);
+      else block[0] = 0;
+    });
+  }
+  stream.end = Math.min(stream.end, Math.ceil(stream.position / PIECE) * PIECE);
+  try {
+    if (reader.nextScan()) throw new Unreadable("there is a scan too many");
+  } catch (error) {
+    // All of the picture is there.
+    if (!(error instanceof EndOfData)) throw error;
+  }
+}
+
+/** Collects the coefficients of all scans, then transforms them. */
+function readScans(reader: SegmentReader, frame: Frame, first: Scan, planes: readonly Plane[]): void {
+  const isLossless = frame.process === "lossless";
+  const coefficients = isLossless ? [] : frame.components.map(createCoefficients);
+  const precisions = frame.components.map(unknownPrecision);
+  const allBlocks = frame.components.reduce((sum, c) => sum + c.blocksAcross * c.blocksDown, 0);
+  let budget = MAX_PASSES * allBlocks + FREE_BLOCKS;
+  let scans = 0;
+  let lastGoodRow = 0;
+  for (let scan: Scan | undefined = first; scan; scan = reader.nextScan()) {
+    scans += 1;
+    budget -= blocksOf(scan, frame);
+    if (budget < 0) throw new Unreadable(`${scans} scans over a picture of this size are too many`);
+    const places = scan.components.map(({ component }) => frame.components.indexOf(component));
+    if (isLossless) {
+      const own = places.map((place) => planes[place] as Plane);
+      decodeLosslessScan(reader.stream, scan, frame, reader.tables, reader.restartInterval, own);
+      continue;
+    }
+    const own = places.map((place) => coefficients[place] as Coefficients);
+    const decoder = openScan(reader, frame, scan, own[0]?.hasAc);
+    if (frame.process === "progressive") {
+      for (const place of places) notePrecision(precisions[place] as Precision, scan, scans === 1);
+    }
+    const widths = scan.components.map(({ component }) => component.paddedAcross);
+    lastGoodRow = walkScan(scan, frame, reader.restartInterval, decoder, (index, column, row) => {
+      const { values, hasAc } = own[index] as Coefficients;
+      const block = row * (widths[index] as number) + column;
+      if (decoder.decodeBlock(index, values, block * 64)) hasAc[block] = 1;
+    });
+  }
+  if (isLossless) return;
+  if (scans === 1) for (const { before } of precisions) before.fill(-1);
+  const isSmoothed = frame.process === "progressive" && needsSmoothing(frame, precisions);
+  planes.forEach((plane, i) => {
+    const own = coefficients[i] as Coefficients;
+    if (isSmoothed) transformSmoothly(plane, own, frame, precisions[i] as Precision, lastGoodRow);
+    else if (plane.component.quantization) transformAll(plane, own);
+  });
+}
+
+function openScan(reader: SegmentReader, frame: Frame, scan: Scan, hasAc?: Uint8Array): EntropyDecoder {
+  const { stream, tables } = reader;
+  keepQuantization(scan, tables);
+  const isProgressive = frame.process === "progressive";
+  if (isProgressive) checkProgression(scan);
+  if (frame.coding === "arithmetic") return new ArithmeticDecoder(stream, scan, tables, isProgressive, hasAc);
+  if (!isProgressive) return new SequentialHuffman(stream, scan, tables);
+  return progressiveHuffman(stream, scan, tables, hasAc as Uint8Array);
+}
+
+function transformAll(plane: Plane, { values, hasAc }: Coefficients): void {
+  const { blocksAcross, blocksDown, paddedAcross } = plane.component;
+  for (let row = 0; row < blocksDown; row++) {
+    for (let column = 0; column < blocksAcross; column++) {
+      const block = row * paddedAcross + column;
+      writeBlock(plane, column, row, values, block * 64, hasAc[block] === 1);
+    }
+  }
+}
+
+function writeBlock(
+  { samples, stride, component: { quantization } }: Plane,
+  column: number,
+  row: number,
+  coefficients: Int16Array,
+  at: number,
+  hasAc: boolean,
+): void {
+  const to = row * 8 * stride + column * 8;
+  const table = quantization as Uint16Array;
+  if (hasAc) transformBlock(coefficients, at, table, samples, to, stride);
+  else writeFlatBlock(coefficients[at] as number, table, samples, to, stride);
+}
