@@ -22,7 +22,7 @@ export interface RawImage {
  * A file path (or a relative URL where there are no files), an http(s), file or data URL, the bytes of a file, a Blob
  * of them, or their base64.
  */
-export type FileSource = string | URL | Uint8Array | ArrayBuffer | Blob;
+export type FileSource = string | URL | Uint8Array | Uint8ClampedArray | DataView | ArrayBufferLike | Blob;
 
 /** A PNG, JPEG, WebP, GIF, TIFF or BMP file (of several frames or pages the first), or decoded pixels. */
 export type ImageSource = FileSource | RawImage;

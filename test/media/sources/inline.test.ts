@@ -1,7 +1,7 @@
 /** Sources that are given as themselves: data: URLs, base64, arrays and buffers of every kind, Blobs. */
 import { readFileSync } from "node:fs";
 import { runInNewContext } from "node:vm";
-import * as fc from "fast-check";
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodeImage } from "../../../src/media/decode-image.ts";
@@ -9,6 +9,7 @@ import { readLocalFile } from "../../../src/media/files.node.ts";
 import { type FileSource, readSource, type SourceOptions } from "../../../src/media/source.ts";
 import { decodeDataUrl } from "../../../src/media/sources/data-url.ts";
 import { loadVideo } from "../../../src/media/video.ts";
+import { fc } from "../../property.ts";
 import { failure } from "./failure.ts";
 
 const folder = `${process.cwd()}/test/golden/data/media`;
