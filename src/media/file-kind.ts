@@ -1,11 +1,9 @@
 /** What a file is, by its first bytes. */
 
 import { ascii } from "./bytes.ts";
+import { type MovieFormat, movieKind, otherMovie } from "./movie-kind.ts";
 
 export type ImageFormat = "png" | "jpeg" | "webp" | "gif" | "bmp" | "tiff";
-
-/** "mp4": ISO base media and QuickTime; "webm": Matroska too. */
-export type MovieFormat = "mp4" | "webm";
 
 export type FileKind = ImageFormat | MovieFormat;
 
@@ -19,22 +17,16 @@ export const FILE_KIND_NAMES: Readonly<Record<FileKind, string>> = {
   tiff: "TIFF",
   mp4: "MP4 or QuickTime",
   webm: "WebM or Matroska",
+  ts: "MPEG-TS",
 };
 
 /** Formats that are recognised only to be refused by name. */
 const OTHER_FORMATS: readonly [at: number, signature: string, name: string][] = [
   [0, "%PDF", "PDF"],
   [0, "\0\0\0\x0cJXL", "JPEG XL"],
-  [8, "AVI ", "AVI"],
-  [0, "OggS", "Ogg"],
-  [0, "FLV", "Flash video"],
-  [0, "\0\0\x01\xba", "MPEG program stream"],
 ];
 /** Byte order, and 42 in it or, as Pillow allows, in the other; 43 in files of more than 4 GB. */
 const TIFF_SIGNATURES = ["II*\0", "MM\0*", "II\0*", "MM*\0", "II+\0", "MM\0+"];
-const ISO_PICTURES = ["avif", "avis", "heic", "heix", "hevc", "heim", "mif1", "msf1"];
-/** First boxes of QuickTime files older than `ftyp`. */
-const QUICKTIME_BOXES = ["moov", "mdat", "wide", "free", "skip"];
 
 /** Undefined for everything glimt reads no pixels from. */
 export function fileKind(bytes: Uint8Array): FileKind | undefined {
@@ -44,14 +36,11 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
   if (["GIF87a", "GIF89a"].includes(ascii(bytes, 0, 6))) return "gif";
   if (ascii(bytes, 0, 2) === "BM") return "bmp";
   if (TIFF_SIGNATURES.includes(ascii(bytes, 0, 4))) return "tiff";
-  if (ascii(bytes, 0, 4) === "\x1aE\xdf\xa3") return "webm";
-  const box = ascii(bytes, 4, 8);
-  if (box === "ftyp") return ISO_PICTURES.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";
-  return QUICKTIME_BOXES.includes(box) ? "mp4" : undefined;
+  return movieKind(bytes);
 }
 
 export function isMovie(kind: FileKind | undefined): kind is MovieFormat {
-  return kind === "mp4" || kind === "webm";
+  return kind === "mp4" || kind === "webm" || kind === "ts";
 }
 
 /** What a file of no known kind may be: "a TIFF file", "in no known format". */
@@ -59,6 +48,7 @@ export function describeOther(bytes: Uint8Array): string {
   const known = OTHER_FORMATS.find(
     ([at, signature]) => ascii(bytes, at, at + signature.length) === signature,
   );
-  if (known) return `a file in the format ${known[2]}`;
+  const format = known?.[2] ?? otherMovie(bytes);
+  if (format) return `a file in the format ${format}`;
   return ascii(bytes, 4, 8) === "ftyp" ? "a HEIC or AVIF picture" : "in no known format";
 }

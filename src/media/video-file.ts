@@ -8,6 +8,7 @@ import { checkPixels } from "./check-pixels.ts";
 import { describeOther, FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
 import type { MediaMode } from "./mode.ts";
 import type { MovieContainer } from "./movie/container.ts";
+import { movieAdvice } from "./movie-kind.ts";
 import { mediaError } from "./source.ts";
 import type { LoadedVideo } from "./video.ts";
 
@@ -23,7 +24,7 @@ export type VideoFile =
   | { readonly movie: MovieContainer; readonly animation?: undefined };
 
 /** Enough to tell every format. */
-const SIGNATURE_BYTES = 64;
+const SIGNATURE_BYTES = 1024;
 
 /**
  * Opens an animation or a movie without decoding a frame.
@@ -52,7 +53,7 @@ export async function openVideoFile(
     "Video",
     kind
       ? `${name} is a still ${FILE_KIND_NAMES[kind]} picture; give it as an image.`
-      : `${name} is ${describeOther(file)}; give an MP4, WebM, animated GIF, WebP or PNG file, or frames.`,
+      : `${name} is ${describeOther(file)}; ${movieAdvice(file)}.`,
   );
 }
 
