@@ -25,8 +25,8 @@ import { guardedSource, ReadBudget } from "./guarded-source.ts";
 import { guardMatroska, type MatroskaDemuxer, type MatroskaNotes } from "./matroska-guard.ts";
 import { type EditsOfTracks, guardMp4, type Mp4Demuxer } from "./mp4-guard.ts";
 import { checkReordering, guardMpegTs, type MpegTsDemuxer } from "./mpeg-ts-guard.ts";
-import { noVideo, refused, undecodable } from "./refusals.ts";
-import { type PacketTimes, shownFrames, type TrackEdits } from "./shown-frames.ts";
+import { noVideo, refused, segment, undecodable } from "./refusals.ts";
+import { editedFrames, framesInOrder, type PacketTimes, type TrackEdits } from "./shown-frames.ts";
 
 export interface ContainerOptions {
   readonly maxDecodedPixels?: number | undefined;
@@ -71,6 +71,8 @@ export async function openContainer(
   const explain = (error: unknown) => {
     throwIfAborted(options.signal);
     if (error instanceof GlimtError) return error;
+    // mediabunny's words when `moof` comes first.
+    if (messageOf(error).includes('no "moov" box present')) return segment(name);
     return mediaError(
       "Video",
       `${name} can not be read: the file is truncated or corrupt (${messageOf(error)}).`,
@@ -128,6 +130,8 @@ interface Reading {
   /** mediabunny's number of each packet, ascending. */
   readonly sequence: readonly number[];
   readonly lastDuration: number;
+  /** Packets that can be decoded, in the order of time; and those that are shown. */
+  readonly inOrder: readonly number[];
   readonly frames: readonly number[];
 }
 
@@ -154,11 +158,20 @@ async function readTrack(
   if (!config) throw undecodable(name, String((await track.getInternalCodecId()) ?? "an unknown one"));
 
   const sink = new EncodedPacketSink(track);
-  const listed = await listPackets(track, sink, fileBytes, matroska?.strippedBytes ?? 0, options.signal);
+  const listed = await listPackets(
+    track,
+    config,
+    sink,
+    fileBytes,
+    matroska?.strippedBytes ?? 0,
+    options.signal,
+  );
   const resolution = await track.getTimeResolution();
-  const frames = shownFrames(listed.times, editsOf(mp4, track.id, resolution));
+  const inOrder = framesInOrder(listed.times);
+  const edits = editsOf(mp4, track.id, resolution);
+  const frames = edits ? editedFrames(inOrder, listed.times.seconds, edits) : inOrder;
   if (frames.length === 0) throw mediaError("Video", `${name} has no frames that can be shown.`);
-  return { track, sink, config, rotation: await track.getRotation(), resolution, frames, ...listed };
+  return { track, sink, config, rotation: await track.getRotation(), resolution, inOrder, frames, ...listed };
 }
 
 /** Fragments come with the edit of their whole film, which only shifts them. */
@@ -170,6 +183,7 @@ function editsOf(mp4: Guards["mp4"], track: number, timescale: number): TrackEdi
 
 async function listPackets(
   track: InputVideoTrack,
+  config: VideoDecoderConfig,
   sink: EncodedPacketSink,
   fileBytes: number,
   strippedBytes: number,
@@ -191,7 +205,8 @@ async function listPackets(
     bytes += Math.max(1, byteLength - strippedBytes);
     if (bytes > fileBytes) throw new Error(`it lists frames of more bytes than its ${fileBytes}`);
     if (sequenceNumber <= (sequence.at(-1) ?? -1)) throw new Error("its frames are listed in circles");
-    const isFirstKey: boolean = type === "key" && !hasKey && (await isTrueKey(track, sink, packet));
+    const isFirstKey: boolean =
+      type === "key" && !hasKey && (await isTrueKey(track, config, await withBytes(sink, packet)));
     hasKey ||= isFirstKey;
     seconds.push(timestamp);
     isKey.push(type === "key" && hasKey);
@@ -204,14 +219,29 @@ async function listPackets(
   return { times: { seconds, isKey, isHidden }, sequence, lastDuration: latest.duration || gap };
 }
 
-/** Some files call every frame a key frame. */
+/** Some files call every frame a key frame; and one is none without the parameters that come with it. */
 async function isTrueKey(
   track: InputVideoTrack,
-  sink: EncodedPacketSink,
+  config: VideoDecoderConfig,
   packet: EncodedPacket,
 ): Promise<boolean> {
-  const whole = packet.isMetadataOnly ? await findPacket(sink, packet) : packet;
-  return (await track.determinePacketType(whole)) !== "delta";
+  if ((await track.determinePacketType(packet)) === "delta") return false;
+  return config.description !== undefined || hasParameters(await track.getCodec(), packet.data);
+}
+
+/** Whether a packet of H.264 or HEVC has a sequence parameter set behind one of its start codes. */
+function hasParameters(codec: string | null, data: Uint8Array): boolean {
+  if (codec !== "avc" && codec !== "hevc") return true;
+  for (let at = data.indexOf(1); at >= 0; at = data.indexOf(1, at + 1)) {
+    if (data[at - 1] !== 0 || data[at - 2] !== 0) continue;
+    const head = data[at + 1] ?? 0;
+    if (codec === "avc" ? (head & 0x1f) === 7 : ((head >> 1) & 0x3f) === 33) return true;
+  }
+  return false;
+}
+
+async function withBytes(sink: EncodedPacketSink, packet: EncodedPacket): Promise<EncodedPacket> {
+  return packet.isMetadataOnly ? findPacket(sink, packet) : packet;
 }
 
 /** A packet with its bytes, by its time, or where that is no guide by going through the file. */
@@ -226,11 +256,19 @@ async function findPacket(
   return packet;
 }
 
-function indexOf({ config, rotation, resolution, times, lastDuration, frames }: Reading): MovieIndex {
+function indexOf({
+  config,
+  rotation,
+  resolution,
+  times,
+  lastDuration,
+  inOrder,
+  frames,
+}: Reading): MovieIndex {
   const timeOf = (packet: number) => times.seconds[packet] as number;
   const order = [...times.seconds.keys()].sort((a, b) => timeOf(a) - timeOf(b));
-  // Of all that is in the file, as PyAV's `average_rate`, whatever edits leave of it.
-  const seconds = order.filter((packet) => !times.isHidden[packet]).map(timeOf);
+  // PyAV's `average_rate` is that of the file, whatever edits leave of it.
+  const seconds = inOrder.map(timeOf);
   const ranks = new Uint32Array(order.length);
   order.forEach((packet, rank) => {
     ranks[packet] = rank;
@@ -264,15 +302,14 @@ class Packets {
 
   async keyFor(packet: number): Promise<number> {
     this.#budget.renew();
-    const { track, times } = this.#reading;
+    const { track, config, times } = this.#reading;
     const { isKey, seconds } = times;
     const wanted = seconds[packet] as number;
     for (let key = packet; ; key--) {
       if (key < 0) throw new Error("no key frame comes before it");
       // Frames that are shown before a key frame may follow it in the file.
       if (!isKey[key] || (seconds[key] as number) > wanted) continue;
-      const type = await track.determinePacketType(await this.#seek(key));
-      if (type !== "delta") return key;
+      if (await isTrueKey(track, config, await this.#seek(key))) return key;
     }
   }
 

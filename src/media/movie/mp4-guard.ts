@@ -71,8 +71,10 @@ const FEW = ["trak", "trex", "traf"];
 /** Known in other places too, where nothing of it is needed. */
 const ELSEWHERE = ["hdlr", "colr", "pasp"];
 
-/** Days of video; lists of frames are some hundred bytes a frame. */
-const MOST_FRAMES = 2 ** 22;
+/** A day of video; lists of frames take some hundred bytes a frame. */
+const MOST_FRAMES = 2 ** 21;
+/** With its entries in the tables a frame has more. */
+const FEWEST_BYTES_A_FRAME = 4;
 const MOST_FRAMES_A_FRAGMENT = 2 ** 20;
 const MOST_TRACKS = 1000;
 
@@ -93,7 +95,7 @@ export type EditsOfTracks = Map<number, readonly Edit[]>;
 /** @param fileBytes size of the file. */
 export function guardMp4(demuxer: Mp4Demuxer, fileBytes: number): EditsOfTracks {
   const edits: EditsOfTracks = new Map();
-  const mostFrames = Math.min(fileBytes, MOST_FRAMES);
+  const mostFrames = Math.min(fileBytes / FEWEST_BYTES_A_FRAME, MOST_FRAMES);
   const traverse = demuxer.traverseBox.bind(demuxer);
   const readTable = demuxer.getSampleTableForTrack.bind(demuxer);
   const top = (): Place => ({ name: "", seen: new Map(), samples: 0 });
@@ -118,7 +120,7 @@ export function guardMp4(demuxer: Mp4Demuxer, fileBytes: number): EditsOfTracks 
     if (box.name === "trun") {
       const fragment = places.find(({ name }) => name === "moof") as Place;
       fragment.samples += samplesOfRun(box.body);
-      if (fragment.samples > Math.min(fileBytes, MOST_FRAMES_A_FRAGMENT)) {
+      if (fragment.samples > Math.min(mostFrames, MOST_FRAMES_A_FRAGMENT)) {
         throw new Error(`a fragment of it lists ${fragment.samples} frames`);
       }
     }
@@ -135,13 +137,14 @@ export function guardMp4(demuxer: Mp4Demuxer, fileBytes: number): EditsOfTracks 
     }
     places.push({ name: box.name, seen: new Map(), samples: 0 });
     try {
-      return traverse(slice);
+      traverse(slice);
     } finally {
       places.pop();
-      if (box.name === "stbl" && demuxer.currentTrack?.sampleTable) {
-        oneSampleAChunk(demuxer.currentTrack.sampleTable, sizes);
-      }
     }
+    if (box.name === "stbl" && demuxer.currentTrack?.sampleTable) {
+      oneSampleAChunk(demuxer.currentTrack.sampleTable, sizes);
+    }
+    return true;
   };
 
   demuxer.getSampleTableForTrack = (track) => {

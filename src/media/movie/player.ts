@@ -79,9 +79,11 @@ export class MoviePlayer {
     const { frames, ranks } = this.#movie.index;
     const packet = frames[index] as number;
     const rank = ranks[packet] as number;
-    if (!this.#run?.reaches(rank, this.#nearestKey(packet))) {
+    if (this.#run?.reaches(rank, this.#nearestKey(packet))) return this.#run.frame(rank);
+    const key = await this.#movie.keyFor(packet);
+    if (!this.#run?.reaches(rank, key)) {
       this.stop();
-      this.#run = new Run(this.#movie, await this.#movie.keyFor(packet), this.#options);
+      this.#run = new Run(this.#movie, key, this.#options);
     }
     return this.#run.frame(rank);
   }

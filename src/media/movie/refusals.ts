@@ -24,3 +24,10 @@ export function noVideo(name: string, hasSound: boolean): GlimtError {
     return mediaError("Video", `${name} has no video track, only sound; give a file with pictures.`);
   return mediaError("Video", `${name} has no video track, or is cut short before it.`);
 }
+
+export function segment(name: string): GlimtError {
+  return mediaError(
+    "Video",
+    `${name} is a segment of a stream without its beginning; put the initialisation segment before it (cat init.mp4 segment.m4s).`,
+  );
+}

@@ -18,27 +18,33 @@ export interface TrackEdits {
 }
 
 /**
- * The packet of each frame that is shown; several edits may show one packet again. Decoding begins at the first key
- * frame, and what is shown before that hangs on frames that are not there. An edit shows the frames that begin in it,
- * not one that began before.
+ * The packets that can be decoded, in the order of time: what is shown before the first key frame hangs on frames that
+ * are not there.
  */
-export function shownFrames(times: PacketTimes, trackEdits: TrackEdits | undefined): readonly number[] {
-  const { seconds, isKey, isHidden } = times;
+export function framesInOrder({ seconds, isKey, isHidden }: PacketTimes): readonly number[] {
   const timeOf = (packet: number) => seconds[packet] as number;
   const firstKey = isKey.indexOf(true);
   if (firstKey < 0) return [];
-  const packets = [...seconds.keys()]
+  return [...seconds.keys()]
     .filter((packet) => packet >= firstKey && timeOf(packet) >= timeOf(firstKey) && !isHidden[packet])
     .sort((a, b) => timeOf(a) - timeOf(b));
-  if (!trackEdits) return packets;
-  const { edits, timescale, movieTimescale } = trackEdits;
-  const ticks = packets.map((packet) => Math.round(timeOf(packet) * timescale));
-  return edits
-    .filter(({ mediaTime }) => mediaTime >= 0)
-    .flatMap(({ mediaTime, duration }) => {
-      const end = mediaTime + Math.round((duration * timescale) / movieTimescale);
-      return packets.slice(lowerBound(ticks, mediaTime), lowerBound(ticks, end));
-    });
+}
+
+/**
+ * The frames that are shown, of those in order: each edit shows those that begin in it, not one that began before, and
+ * several may show one again. As FFmpeg has it, a pause counts as one only before anything is shown.
+ */
+export function editedFrames(
+  packets: readonly number[],
+  seconds: readonly number[],
+  { edits, timescale, movieTimescale }: TrackEdits,
+): readonly number[] {
+  const ticks = packets.map((packet) => Math.round((seconds[packet] as number) * timescale));
+  const first = edits.findIndex(({ mediaTime }) => mediaTime !== -1);
+  return edits.slice(first).flatMap(({ mediaTime, duration }) => {
+    const end = mediaTime + Math.round((duration * timescale) / movieTimescale);
+    return packets.slice(lowerBound(ticks, mediaTime), lowerBound(ticks, end));
+  });
 }
 
 /** First place of an ascending list whose value is not under `wanted`. */
