@@ -42,7 +42,7 @@ export interface LoadedWeights {
   readonly weights: number;
   /** Of them, as they were read: in the checkpoint's types, merged weights in f32. */
   readonly bytes: number;
-  /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, a "tied" head. */
+  /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, "unknown" ones. */
   readonly aside: ReadonlyMap<string, Aside>;
 }
 

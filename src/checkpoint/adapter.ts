@@ -4,7 +4,7 @@ import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/we
 import { type AdapterConfig, parseAdapterConfig } from "./adapter-config.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
-import { readSafetensorsHeader, type StoredTensor, weightDType } from "./safetensors.ts";
+import { readSafetensorsHeader, type StoredTensor, WEIGHT_DTYPES, weightDType } from "./safetensors.ts";
 import { WeightReader } from "./weight-reader.ts";
 
 const CONFIG = "adapter_config.json";
@@ -123,7 +123,7 @@ function adapterModule(
   }
   for (const { name, dtype } of [a, b]) {
     if (!weightDType(dtype))
-      throw invalid(location, `"${name}" has dtype ${dtype}; glimt reads BF16, F16 and F32.`);
+      throw invalid(location, `"${name}" has dtype ${dtype}; glimt reads ${WEIGHT_DTYPES}.`);
   }
   if (!config.targets(spelled)) throw invalid(location, `${path} is not among target_modules of ${CONFIG}.`);
   return { path, rank, scaling: config.scaling(spelled), a, b };

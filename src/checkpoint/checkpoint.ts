@@ -8,6 +8,7 @@ import type { WeightDType } from "../tensor/dtype.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { type StoredTensor, weightDType } from "./safetensors.ts";
 import { readWeightFiles, type WeightFile } from "./shards.ts";
+import { resolveTie } from "./word-embeddings.ts";
 
 export interface Checkpoint {
   readonly files: CheckpointFiles;
@@ -43,7 +44,7 @@ export async function openCheckpoint(
       `${files.location} has no config.json: it is not a Hugging Face checkpoint.${absenceOf(files, "config.json")}`,
     );
   }
-  const config = parseModelConfig(configJson);
+  const parsed = parseModelConfig(configJson);
   const [generationJson, preprocessorJson, videoJson, processorJson] = await Promise.all([
     json("generation_config.json"),
     json("preprocessor_config.json"),
@@ -51,8 +52,9 @@ export async function openCheckpoint(
     json("processor_config.json"),
   ]);
   const processor = parseProcessorConfig(preprocessorJson, videoJson, processorJson);
-  checkProcessorFitsModel(processor, config);
-  const { files: weightFiles, tensors } = await readWeightFiles(files, signal);
+  checkProcessorFitsModel(processor, parsed);
+  const { files: weightFiles, tensors: stored } = await readWeightFiles(files, signal);
+  const { config, tensors } = resolveTie(parsed, stored);
   return {
     files,
     config,

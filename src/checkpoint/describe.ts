@@ -30,19 +30,19 @@ export interface TensorTotals<K extends string> extends Totals {
   readonly name: K;
 }
 
-export type Part = "vision" | "embedding" | "decoder" | "lm_head" | Aside | "other";
+export type Part = "vision" | "embedding" | "decoder" | "lm_head" | Exclude<Aside, "unknown"> | "other";
 
 export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescription {
   const { config, files, processor, tensors, weightFiles } = checkpoint;
   const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
-  const rules = { numHiddenLayers, tieWordEmbeddings: config.tieWordEmbeddings };
   const dtypes = new Tally<StoredDType>();
   const parts = new Tally<Part>();
   const total = new Tally<"total">();
   for (const [name, { dtype, shape, bytes }] of tensors) {
     const parameters = shape.reduce((product, size) => product * size, 1);
     dtypes.add(dtype, parameters, bytes);
-    parts.add(asideReason(name, rules) ?? partOf(name), parameters, bytes);
+    const reason = asideReason(name, numHiddenLayers);
+    parts.add(reason === "unknown" ? partOf(name) : reason, parameters, bytes);
     total.add("total", parameters, bytes);
   }
   return {

@@ -11,21 +11,15 @@ export function publishedName(name: string): string {
   return rule ? name.replace(rule[0], rule[1]) : name;
 }
 
-export type Aside = "mtp" | "rotary" | "tied";
-
-export interface AsideRules {
-  readonly numHiddenLayers: number;
-  readonly tieWordEmbeddings: boolean;
-}
+export type Aside = "mtp" | "rotary" | "unknown";
 
 /**
  * Why a tensor that no graph asks for may lie in a checkpoint: a layer past the last one predicts several tokens at
- * once (MTP), rotary frequencies are computed, and a tied lm_head is the embedding. Null: it is unknown.
+ * once (MTP), and rotary frequencies are computed.
  */
-export function asideReason(name: string, { numHiddenLayers, tieWordEmbeddings }: AsideRules): Aside | null {
+export function asideReason(name: string, numHiddenLayers: number): Aside {
   const layer = /^model\.language_model\.layers\.(\d+)\./.exec(name)?.[1];
   if (layer !== undefined && Number(layer) >= numHiddenLayers) return "mtp";
   if (/(^|\.)inv_freq$/.test(name)) return "rotary";
-  if (tieWordEmbeddings && name === "lm_head.weight") return "tied";
-  return null;
+  return "unknown";
 }

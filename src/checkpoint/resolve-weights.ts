@@ -8,7 +8,7 @@ import {
 } from "../graph/weight-spec.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
-import { type StoredTensor, weightDType } from "./safetensors.ts";
+import { type StoredTensor, WEIGHT_DTYPES, weightDType } from "./safetensors.ts";
 import { type ResolvedSource, sourceOffset, WeightReader } from "./weight-reader.ts";
 
 export interface ResolvedWeights {
@@ -21,7 +21,11 @@ export interface ResolvedWeights {
 /** Names shown of each kind of complaint. */
 const LISTED = 20;
 
-/** @throws WEIGHTS_INVALID naming every tensor that is missing, misshapen, of another dtype, or unknown. */
+/**
+ * Tensors that nobody asks for are set aside, as transformers does.
+ *
+ * @throws WEIGHTS_INVALID naming every tensor that is missing, misshapen or of another dtype, and the unknown ones
+ */
 export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpec[]): ResolvedWeights {
   const { tensors, config, files } = checkpoint;
   const asked = new Set<string>();
@@ -52,16 +56,13 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
   const unknown: string[] = [];
   for (const name of tensors.keys()) {
     if (asked.has(name)) continue;
-    const rules = {
-      numHiddenLayers: config.text.numHiddenLayers,
-      tieWordEmbeddings: config.tieWordEmbeddings,
-    };
-    const reason = asideReason(name, rules);
-    if (reason) aside.set(name, reason);
-    else unknown.push(name);
+    const reason = asideReason(name, config.text.numHiddenLayers);
+    aside.set(name, reason);
+    if (reason === "unknown") unknown.push(name);
   }
-  const complaints = [list("missing", missing), list("not as expected", wrong), list("unknown", unknown)];
-  if (complaints.some((text) => text !== "")) {
+  if (missing.length > 0 || wrong.length > 0) {
+    // The name of one may be the misspelt name of another.
+    const complaints = [list("missing", missing), list("not as expected", wrong), list("unknown", unknown)];
     throw new GlimtError(
       "WEIGHTS_INVALID",
       `The weights in ${files.location} do not fit ${config.architecture}.${complaints.join("")}`,
@@ -86,7 +87,7 @@ function mismatch(tensor: StoredTensor, source: WeightSource): string | null {
     return `has shape [${tensor.shape.join(", ")}], expected [${source.shape.join(", ")}]`;
   }
   if (weightDType(tensor.dtype)) return null;
-  return `has dtype ${tensor.dtype}; glimt reads BF16, F16 and F32`;
+  return `has dtype ${tensor.dtype}; glimt reads ${WEIGHT_DTYPES}`;
 }
 
 /** A spec that does not add up is a mistake in a graph, not in a checkpoint. */

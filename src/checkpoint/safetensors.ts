@@ -7,7 +7,7 @@ import type { WeightDType } from "../tensor/dtype.ts";
 import type { CheckpointFiles } from "./files.ts";
 import { topLevelKeys } from "./json-keys.ts";
 
-/** Bytes of one element. Only F32, BF16 and F16 can be weights; the others may lie in a file unused. */
+/** Bytes of one element. What can be no weight (`weightDType`) may lie in a file unused. */
 export const ELEMENT_BYTES = {
   BOOL: 1,
   U8: 1,
@@ -28,10 +28,11 @@ export const ELEMENT_BYTES = {
 
 export type StoredDType = keyof typeof ELEMENT_BYTES;
 
-/** The type as a weight, or null when it can not be one. */
+/** The type as a weight, or null when it can not be one. F64 is rounded to f32 while it is read. */
 export function weightDType(stored: StoredDType): WeightDType | null {
   switch (stored) {
     case "F32":
+    case "F64":
       return "f32";
     case "BF16":
       return "bf16";
@@ -41,6 +42,9 @@ export function weightDType(stored: StoredDType): WeightDType | null {
       return null;
   }
 }
+
+/** For messages. */
+export const WEIGHT_DTYPES = "BF16, F16, F32 and F64";
 
 export interface StoredTensor {
   /** As spelled in the file. */

@@ -6,17 +6,18 @@ import type { WeightDType } from "../tensor/dtype.ts";
 import { countNotFinite } from "../tensor/finite.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { CheckpointFiles } from "./files.ts";
-import type { StoredTensor } from "./safetensors.ts";
+import { ELEMENT_BYTES, type StoredTensor } from "./safetensors.ts";
 
 export interface ResolvedSource extends Omit<WeightSource, "tensor" | "shape"> {
   readonly tensor: StoredTensor;
+  /** What it is read as: its own type, or f32 for F64. */
   readonly dtype: WeightDType;
 }
 
 /** Where the first element that it uses lies in its file. */
 export function sourceOffset(source: ResolvedSource): number {
   const { rows, cols, tensorCols } = rectangleOf(source);
-  return source.tensor.offset + storageBytes(source.dtype, 1, rows.first * tensorCols + cols.first);
+  return source.tensor.offset + storedBytes(source, rows.first * tensorCols + cols.first);
 }
 
 /** A tensor of a checkpoint that holds NaN or infinity. */
@@ -110,8 +111,8 @@ export class WeightReader {
   ): Promise<void> {
     const { layout, dtype, scale } = source;
     const { cols, tensorCols } = rectangleOf(source);
-    const inPlace =
-      layout === "rows" && dtype === this.dtype && scale === undefined && cols.count === tensorCols;
+    const isAsRead = dtype === this.dtype && scale === undefined && source.tensor.dtype !== "F64";
+    const inPlace = layout === "rows" && isAsRead && cols.count === tensorCols;
     const rowBytes = into.length / count;
     const batchRows = batchOf(source);
     const staging = inPlace ? null : new Staging(source, count);
@@ -160,13 +161,13 @@ export class WeightReader {
 class Staging {
   readonly rows: number;
   readonly #source: ResolvedSource;
-  readonly #data: Float32Array | Uint16Array;
+  readonly #data: Float64Array | Float32Array | Uint16Array;
 
   /** For at most `rows` rows at a time. */
   constructor(source: ResolvedSource, rows: number) {
     this.rows = Math.min(batchOf(source), rows);
     this.#source = source;
-    this.#data = weightArray(source.dtype, this.rows * rectangleOf(source).tensorCols);
+    this.#data = storedArray(source, this.rows * rectangleOf(source).tensorCols);
   }
 
   /** The columns used of rows [first, first + count) of those used; valid until the next call. */
@@ -176,12 +177,12 @@ class Staging {
     count: number,
     signal?: AbortSignal,
   ): Promise<Float32Array | Uint16Array> {
-    const { tensor, dtype } = this.#source;
+    const { tensor } = this.#source;
     const { cols, tensorCols } = rectangleOf(this.#source);
     const data = this.#data;
     // From the first column used in the first row to the last one in the last.
-    const bytes = storageBytes(dtype, 1, (count - 1) * tensorCols + cols.count);
-    const offset = sourceOffset(this.#source) + storageBytes(dtype, first, tensorCols);
+    const bytes = storedBytes(this.#source, (count - 1) * tensorCols + cols.count);
+    const offset = sourceOffset(this.#source) + storedBytes(this.#source, first * tensorCols);
     await files.readInto(tensor.file, offset, new Uint8Array(data.buffer, 0, bytes), signal);
     if (cols.count < tensorCols) {
       for (let row = 1; row < count; row++) {
@@ -189,7 +190,8 @@ class Staging {
         data.copyWithin(row * cols.count, start, start + cols.count);
       }
     }
-    return data.subarray(0, count * cols.count);
+    const read = data.subarray(0, count * cols.count);
+    return read instanceof Float64Array ? Float32Array.from(read) : read;
   }
 }
 
@@ -198,7 +200,7 @@ function rectangleOf(source: ResolvedSource): ReturnType<typeof sourceRectangle>
 }
 
 function batchOf(source: ResolvedSource): number {
-  const rowBytes = storageBytes(source.dtype, 1, rectangleOf(source).tensorCols);
+  const rowBytes = storedBytes(source, rectangleOf(source).tensorCols);
   return Math.max(1, Math.floor(BATCH / Math.max(1, rowBytes)));
 }
 
@@ -209,6 +211,15 @@ function elements(bytes: Uint8Array, dtype: WeightDType): Float32Array | Uint16A
     : new Uint16Array(buffer, byteOffset, length / Uint16Array.BYTES_PER_ELEMENT);
 }
 
-function weightArray(dtype: WeightDType, length: number): Float32Array | Uint16Array {
+/** Of so many elements in their file. */
+function storedBytes({ tensor }: ResolvedSource, elements: number): number {
+  return elements * ELEMENT_BYTES[tensor.dtype];
+}
+
+function storedArray(
+  { tensor, dtype }: ResolvedSource,
+  length: number,
+): Float64Array | Float32Array | Uint16Array {
+  if (tensor.dtype === "F64") return new Float64Array(length);
   return dtype === "f32" ? new Float32Array(length) : new Uint16Array(length);
 }

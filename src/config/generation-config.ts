@@ -14,12 +14,27 @@ export function parseGenerationConfig(json: unknown, modelConfigJson: unknown): 
   const holder = (key: string) => owners.find((section) => section?.has(key));
   const number = (key: string) => (own?.has(key) ? own.nonNegativeNumber(key) : null);
   return deepFreeze({
-    eosTokenIds: [...new Set(holder("eos_token_id")?.naturalNumbers("eos_token_id", true) ?? [])],
-    padTokenId: holder("pad_token_id")?.naturalNumber("pad_token_id") ?? null,
+    eosTokenIds: stopTokens(holder("eos_token_id")),
+    padTokenId: padToken(holder("pad_token_id")?.get("pad_token_id")),
     doSample: own?.has("do_sample") ? own.boolean("do_sample") : false,
     temperature: number("temperature"),
     topP: number("top_p"),
     topK: own?.has("top_k") ? own.naturalNumber("top_k") : null,
     repetitionPenalty: number("repetition_penalty"),
   });
+}
+
+/** An empty list names none; no token is -1, which says the same. */
+function stopTokens(owner: JsonSection | null | undefined): number[] {
+  const key = "eos_token_id";
+  const value = owner?.get(key);
+  if (!owner || value === undefined) return [];
+  const list = Array.isArray(value) ? value : [value];
+  if (!list.every((id) => Number.isSafeInteger(id))) throw owner.invalid(key, "an integer or a list of them");
+  return [...new Set(list as number[])].filter((id) => id >= 0);
+}
+
+/** Nobody pads here: whatever a file has in place of an id (-1 is common) says nothing. */
+function padToken(value: unknown): number | null {
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null;
 }

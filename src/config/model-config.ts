@@ -28,7 +28,7 @@ export function parseModelConfig(
     architecture,
   } = identifyFamily(root, families);
   rejectQuantised(root);
-  const textSection = root.section("text_config");
+  const textSection = textHolder(root);
   const vision = parseVision(root.section("vision_config"), traits);
   const text = parseText(textSection, traits);
   if (vision.outHiddenSize !== text.hiddenSize) {
@@ -44,6 +44,11 @@ export function parseModelConfig(
     tokens: parseTokens(root, textSection, text.vocabSize),
     tieWordEmbeddings: parseTie(root, textSection),
   });
+}
+
+/** The first files of GLM-4.1V have the decoder's keys at the root, where transformers still reads them. */
+function textHolder(root: JsonSection): JsonSection {
+  return !root.has("text_config") && root.has("hidden_size") ? root : root.section("text_config");
 }
 
 function parseVision(section: JsonSection, { vision: traits }: FamilyTraits): VisionConfig {

@@ -73,7 +73,31 @@ export interface TextRopeConfig {
   /** Lengths of the frequency blocks that belong to T, H, W; they sum to rotaryDim / 2. */
   readonly mropeSection: readonly number[];
   readonly pairs: RopePairs;
+  /** How the frequencies are changed for longer texts; absent where they are not. */
+  readonly scaling?: RopeScaling;
 }
+
+/** `rope_type` and its numbers, as ROPE_INIT_FUNCTIONS of transformers reads them. */
+export type RopeScaling =
+  | { readonly type: "linear"; readonly factor: number }
+  | {
+      readonly type: "yarn";
+      readonly factor: number;
+      /** What cosines and sines are multiplied by. */
+      readonly attentionFactor: number;
+      readonly betaFast: number;
+      readonly betaSlow: number;
+      readonly originalMaxPositions: number;
+      /** Whether the ramp between the two kinds of frequencies begins and ends at whole ones. */
+      readonly truncate: boolean;
+    }
+  | {
+      readonly type: "llama3";
+      readonly factor: number;
+      readonly lowFrequencyFactor: number;
+      readonly highFrequencyFactor: number;
+      readonly originalMaxPositions: number;
+    };
 
 /** Which two dimensions a rotation couples: (2i, 2i+1) or (i, i + rotaryDim/2). */
 export type RopePairs = "interleaved" | "half";

@@ -3,6 +3,7 @@
 import type { TextRopeConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { type GridThw, numPatches } from "../processor/grid.ts";
+import { inverseFrequencies, textFrequencies } from "./frequencies.ts";
 import { forEachPatch } from "./patch-order.ts";
 import type { PositionIds } from "./positions.ts";
 
@@ -10,14 +11,6 @@ import type { PositionIds } from "./positions.ts";
 export interface RotaryTable {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
-}
-
-/** theta^(-2i / dim) for i < dim / 2, rounded to float32 after each step as torch does. */
-export function inverseFrequencies(theta: number, dim: number): Float32Array {
-  return Float32Array.from({ length: dim / 2 }, (_, i) => {
-    const power = Math.fround(theta ** Math.fround((2 * i) / dim));
-    return 1 / power;
-  });
 }
 
 /**
@@ -34,7 +27,7 @@ export function textRotaryTable(positionIds: Readonly<PositionIds>, rope: TextRo
 /** `textRotaryTable` of one configuration, for whoever calls it step by step. */
 export function textRotary(rope: TextRopeConfig): (positionIds: Readonly<PositionIds>) => RotaryTable {
   const half = rope.rotaryDim / 2;
-  const frequencies = inverseFrequencies(rope.theta, rope.rotaryDim);
+  const { frequencies, scale } = textFrequencies(rope);
   const axes = sectionAxes(rope.mropeSection, half);
   return (positionIds) => {
     const tokens = positionIds[0].length;
@@ -42,7 +35,7 @@ export function textRotary(rope: TextRopeConfig): (positionIds: Readonly<Positio
     for (let token = 0; token < tokens; token++) {
       for (let i = 0; i < half; i++) {
         const position = positionIds[axes[i] as 0 | 1 | 2][token] as number;
-        setAngle(table, token * half + i, position, frequencies[i] as number);
+        setAngle(table, token * half + i, position, frequencies[i] as number, scale);
       }
     }
     return table;
@@ -99,8 +92,8 @@ function emptyTable(length: number): RotaryTable {
   return { cos: new Float32Array(length), sin: new Float32Array(length) };
 }
 
-function setAngle(table: RotaryTable, index: number, position: number, frequency: number): void {
+function setAngle(table: RotaryTable, index: number, position: number, frequency: number, scale = 1): void {
   const angle = Math.fround(position * frequency);
-  table.cos[index] = Math.cos(angle);
-  table.sin[index] = Math.sin(angle);
+  table.cos[index] = Math.fround(Math.cos(angle)) * scale;
+  table.sin[index] = Math.fround(Math.sin(angle)) * scale;
 }

@@ -82,7 +82,10 @@ test("missing, misshapen and unknown tensors are told in one error", async () =>
 
 test("a long list is cut, with the count", async () => {
   const checkpoint = await openCheckpoint(await openDirectory(SINGLE));
-  const error = await failure(() => resolveWeights(checkpoint, []));
+  const [first] = specsOf(checkpoint);
+  const sources = [{ tensor: "absent", shape: [1], layout: "rows" as const }];
+  const absent: WeightSpec = { ...(first as WeightSpec), shape: [1], sources };
+  const error = await failure(() => resolveWeights(checkpoint, [absent]));
   assert.match(error.message, /\d\d unknown: (\S+, ){20}and \d+ more\./);
 });
 

@@ -172,6 +172,55 @@ for (const [name, json] of Object.entries({ glm4v, glmOcr, glm4vMoe })) {
   });
 }
 
+test("scaled rotaries that glimt lacks are refused by name, and those it has by the number that is wrong", () => {
+  const group = (values: object) =>
+    withValue(glm4v, "text_config.rope_scaling", { ...glm4v.text_config.rope_scaling, ...values });
+  for (const [values, expected] of [
+    [{ rope_type: "longrope", factor: 2 }, 'found "longrope"'],
+    [{ rope_type: "proportional", factor: 2 }, 'found "proportional"'],
+    [{ rope_type: "toString" }, 'found "toString"'],
+    [{ rope_type: "linear" }, "factor: expected"],
+    [{ rope_type: "dynamic", factor: "2" }, "factor: expected"],
+    [{ rope_type: "yarn", factor: 0 }, "factor: expected"],
+    [{ rope_type: "yarn", factor: 2, beta_fast: -1 }, "beta_fast: expected"],
+    [{ rope_type: "yarn", factor: 2, truncate: 1 }, "truncate: expected"],
+    [{ rope_type: "llama3", factor: 2, low_freq_factor: 1 }, "high_freq_factor: expected"],
+    [
+      { rope_type: "yarn", factor: 2, original_max_position_embeddings: 0.5 },
+      "original_max_position_embeddings",
+    ],
+  ] as const) {
+    const error = failure(group(values));
+    assert.is(error.code, "CONFIG_INVALID");
+    assert.ok(error.message.includes(expected), error.message);
+  }
+});
+
+test("a wrapper's decoder is not read from the root: transformers takes its own default there", () => {
+  const { text_config, ...root } = glm4v;
+  const wrapper = {
+    ...root,
+    ...text_config,
+    model_type: "glm46v",
+    architectures: ["Glm46VForConditionalGeneration"],
+  };
+  assert.match(failure(wrapper).message, "text_config: expected an object");
+  assert.equal(parseModelConfig({ ...root, ...text_config, model_type: "glm4v" }), parseModelConfig(glm4v));
+});
+
+test("a part of a model is refused as that", () => {
+  for (const [json, part] of [
+    [{ model_type: "glm4v_text", architectures: ["Glm4vTextModel"] }, "the language model alone"],
+    [{ model_type: "glm_ocr_vision", architectures: ["GlmOcrVisionModel"] }, "the vision tower alone"],
+    [{ ...glm4vMoe, architectures: ["Glm4vMoeModel"] }, "the model without its head"],
+  ] as const) {
+    const error = failure(json);
+    assert.is(error.code, "MODEL_UNSUPPORTED");
+    assert.match(error.message, part);
+    assert.match(error.message, "save the whole");
+  }
+});
+
 for (const [path, value, expected] of [
   ["text_config.hidden_size", "4096", "a positive integer"],
   ["text_config.hidden_size", 0, "a positive integer"],

@@ -123,6 +123,11 @@ test("generation: ids from its own file, else from config.json; absent keys are 
   assert.equal(parseGenerationConfig({ eos_token_id: 7 }, glm4v).eosTokenIds, [7]);
   const flat = parseGenerationConfig(undefined, { eos_token_id: 5 });
   assert.equal(flat.eosTokenIds, [5]);
+  for (const nobodys of [-1, 2 ** 60, "none", [1]]) {
+    assert.is(parseGenerationConfig({ pad_token_id: nobodys, eos_token_id: [] }, glm4v).padTokenId, null);
+  }
+  assert.equal(parseGenerationConfig({ eos_token_id: [] }, glm4v).eosTokenIds, []);
+  assert.equal(parseGenerationConfig({ eos_token_id: [-1, 7] }, glm4v).eosTokenIds, [7]);
   assert.is(failure(() => parseGenerationConfig({ eos_token_id: "x" }, glm4v)).code, "CONFIG_INVALID");
   assert.is(failure(() => parseGenerationConfig({ temperature: -1 }, glm4v)).code, "CONFIG_INVALID");
 });

@@ -1,7 +1,7 @@
 /** The programs of a golden checkpoint on a backend, without tokenizer and processor: stages to test one by one. */
 
 import type { Backend } from "../../src/backends/backend.ts";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import type { CompileOptions } from "../../src/compiler/compile.ts";
 import { type PositionIds, textPositions } from "../../src/mrope/positions.ts";
@@ -23,10 +23,10 @@ export interface Stages {
 
 export async function openStages(
   backend: Backend,
-  directory: string,
+  source: string | Checkpoint,
   compile: CompileOptions = {},
 ): Promise<Stages> {
-  const checkpoint = await openCheckpoint(await openDirectory(directory));
+  const checkpoint = typeof source === "string" ? await openCheckpoint(await openDirectory(source)) : source;
   const { engine, encoder, decoder, pool, slab } = await openCheckpointStages(backend, checkpoint, {
     compile,
   });

@@ -31,12 +31,34 @@ export function identifyFamily(
     .filter(({ spelling }) => spelling.modelType === modelType)
     .filter(({ spelling }) => architectures.length === 0 || architectures.includes(spelling.architecture));
   if (known.length === 0) {
-    throw unsupported(`model_type "${modelType}", architectures ${JSON.stringify(architectures)}`, families);
+    const found = `model_type "${modelType}", architectures ${JSON.stringify(architectures)}`;
+    throw unsupported(found + partOf(modelType, architectures, families), families);
   }
   const found = known.find(({ spelling }) => wraps(spelling, root));
   if (found) return { family: found.family, architecture: found.spelling.architecture };
   const decoder = decoderType(root);
   throw unsupported(`model_type "${modelType}" around a "${decoder}" decoder`, families);
+}
+
+/** What save_pretrained leaves of a part of a model, in words; empty for what is no part of one that glimt runs. */
+function partOf(
+  modelType: string,
+  architectures: readonly unknown[],
+  families: readonly FamilyDefinition[],
+): string {
+  const [, whole = modelType, half] = /^(.*?)_(text|vision)$/.exec(modelType) ?? [];
+  const spelling = families
+    .flatMap(({ spellings }) => spellings)
+    .find((known) => known.modelType === whole && !known.decoders);
+  const bare = spelling?.architecture.replace("ForConditionalGeneration", "Model");
+  const part =
+    half === "text"
+      ? "the language model alone"
+      : half === "vision"
+        ? "the vision tower alone"
+        : "the model without its head";
+  if (!spelling || (half === undefined && !architectures.includes(bare))) return "";
+  return ` (${part}: save the whole ${spelling.architecture})`;
 }
 
 function wraps({ decoders }: FamilySpelling, root: JsonSection): boolean {
