@@ -9,6 +9,7 @@ import {
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
 import { type StoredTensor, WEIGHT_DTYPES, weightDType } from "./safetensors.ts";
+import { shownName, shownValue } from "./shown.ts";
 import { type ResolvedSource, sourceOffset, WeightReader } from "./weight-reader.ts";
 
 export interface ResolvedWeights {
@@ -84,7 +85,7 @@ function filePositions({ weightFiles }: Checkpoint): Map<string, number> {
 
 function mismatch(tensor: StoredTensor, source: WeightSource): string | null {
   if (tensor.shape.join() !== source.shape.join()) {
-    return `has shape [${tensor.shape.join(", ")}], expected [${source.shape.join(", ")}]`;
+    return `has shape ${shownValue(tensor.shape)}, expected [${source.shape.join(", ")}]`;
   }
   if (weightDType(tensor.dtype)) return null;
   return `has dtype ${tensor.dtype}; glimt reads ${WEIGHT_DTYPES}`;
@@ -126,5 +127,5 @@ function rangeText({ first, count }: IndexRange): string {
 function list(kind: string, names: readonly string[]): string {
   if (names.length === 0) return "";
   const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
-  return ` ${names.length} ${kind}: ${names.slice(0, LISTED).join(", ")}${more}.`;
+  return ` ${names.length} ${kind}: ${names.slice(0, LISTED).map(shownName).join(", ")}${more}.`;
 }

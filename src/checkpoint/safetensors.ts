@@ -3,9 +3,11 @@
  * data_offsets } }, then the data. Nothing in a header is believed before it has been held against the file's size.
  */
 import { GlimtError } from "../errors.ts";
+import { parseJson } from "../json/plain.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import type { CheckpointFiles } from "./files.ts";
 import { topLevelKeys } from "./json-keys.ts";
+import { shownName, shownValue } from "./shown.ts";
 
 /** Bytes of one element. What can be no weight (`weightDType`) may lie in a file unused. */
 export const ELEMENT_BYTES = {
@@ -14,6 +16,12 @@ export const ELEMENT_BYTES = {
   I8: 1,
   F8_E5M2: 1,
   F8_E4M3: 1,
+  F8_E5M2FNUZ: 1,
+  F8_E4M3FNUZ: 1,
+  F8_E8M0: 1,
+  F4: 1 / 2,
+  F6_E2M3: 3 / 4,
+  F6_E3M2: 3 / 4,
   I16: 2,
   U16: 2,
   F16: 2,
@@ -22,6 +30,7 @@ export const ELEMENT_BYTES = {
   U32: 4,
   F32: 4,
   F64: 8,
+  C64: 8,
   I64: 8,
   U64: 8,
 } as const;
@@ -94,7 +103,7 @@ function parseHeader(header: Uint8Array, file: string, dataBytes: number, invali
   let json: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(header);
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch (cause) {
     throw invalid(`the header is not valid JSON (${(cause as Error).message}).`);
   }
@@ -103,7 +112,7 @@ function parseHeader(header: Uint8Array, file: string, dataBytes: number, invali
   }
   const seen = new Set<string>();
   for (const key of topLevelKeys(text)) {
-    if (seen.has(key)) throw invalid(`tensor "${key}" is listed twice.`);
+    if (seen.has(key)) throw invalid(`tensor "${shownName(key)}" is listed twice.`);
     seen.add(key);
   }
   const dataStart = LENGTH_BYTES + header.length;
@@ -121,21 +130,19 @@ function parseEntry(
   dataStart: number,
   invalid: Invalid,
 ): StoredTensor {
-  const wrong = (what: string) => invalid(`tensor "${name}": ${what}`);
+  const wrong = (what: string) => invalid(`tensor "${shownName(name)}": ${what}`);
   const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
   if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
-    throw wrong(`unknown dtype ${JSON.stringify(dtype)}.`);
+    throw wrong(`unknown dtype ${shownValue(dtype)}.`);
   }
-  if (!isNaturals(shape)) throw wrong(`shape ${JSON.stringify(shape)} is not a list of sizes.`);
+  if (!isNaturals(shape)) throw wrong(`shape ${shownValue(shape)} is not a list of sizes.`);
   if (!isNaturals(offsets) || offsets.length !== 2 || (offsets[0] as number) > (offsets[1] as number)) {
-    throw wrong(`data_offsets ${JSON.stringify(offsets)} are not [begin, end].`);
+    throw wrong(`data_offsets ${shownValue(offsets)} are not [begin, end].`);
   }
   const [begin, end] = offsets as [number, number];
   const expected = shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype as StoredDType]);
   if (expected !== end - begin) {
-    throw wrong(
-      `${dtype} ${JSON.stringify(shape)} takes ${expected} bytes, data_offsets give ${end - begin}.`,
-    );
+    throw wrong(`${dtype} ${shownValue(shape)} takes ${expected} bytes, data_offsets give ${end - begin}.`);
   }
   return {
     name,
@@ -159,16 +166,16 @@ function checkCoverage(
   if (beyond) {
     const end = beyond.offset + beyond.bytes;
     throw invalid(
-      `tensor "${beyond.name}" ends at byte ${end}, but the file has ${fileEnd}: it is truncated or its header lies.`,
+      `tensor "${shownName(beyond.name)}" ends at byte ${end}, but the file has ${fileEnd}: it is truncated or its header lies.`,
     );
   }
   let position = dataStart;
   for (const { name, offset, bytes } of tensors.toSorted(
     (a, b) => a.offset - b.offset || a.bytes - b.bytes,
   )) {
-    if (offset < position) throw invalid(`tensor "${name}" overlaps another one.`);
+    if (offset < position) throw invalid(`tensor "${shownName(name)}" overlaps another one.`);
     if (offset > position)
-      throw invalid(`${offset - position} bytes before tensor "${name}" belong to none.`);
+      throw invalid(`${offset - position} bytes before tensor "${shownName(name)}" belong to none.`);
     position = offset + bytes;
   }
   if (position !== fileEnd) throw invalid(`the last ${fileEnd - position} bytes belong to no tensor.`);

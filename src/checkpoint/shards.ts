@@ -3,9 +3,17 @@ import { GlimtError } from "../errors.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
 import { readSafetensorsHeader, type StoredTensor } from "./safetensors.ts";
+import { shownName, shownValue } from "./shown.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+
+/** Far above any checkpoint, and keeps a lying index from opening files without end. */
+const MOST_SHARDS = 4096;
+/** Requests or open files at a time. */
+const AT_ONCE = 16;
+/** Names shown in a complaint. */
+const LISTED = 5;
 
 export interface WeightFile {
   readonly name: string;
@@ -25,20 +33,26 @@ export async function readWeightFiles(files: CheckpointFiles, signal?: AbortSign
   const index = single === null ? await readIndex(files, signal) : null;
   if (single === null && index === null) throw await noWeights(files, signal);
   const names = index ? [...new Set(index.values())] : [SINGLE];
-  const sizes = await Promise.all(
-    names.map((name) => (name === SINGLE && single !== null ? single : files.size(name, signal))),
+  if (names.length > MOST_SHARDS) {
+    throw new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${INDEX} in ${files.location} lists ${names.length} files; no checkpoint has more than ${MOST_SHARDS}.`,
+    );
+  }
+  const sizes = await severalAtOnce(names, async (name) =>
+    name === SINGLE && single !== null ? single : files.size(name, signal),
   );
   const absent = names.filter((_, shard) => sizes[shard] === null);
   if (absent.length > 0) {
     throw new GlimtError(
       "CHECKPOINT_INVALID",
-      `${files.location} lacks ${absent.join(", ")}, which ${INDEX} lists; is the download complete?` +
+      `${files.location} lacks ${absent.slice(0, LISTED).map(shownName).join(", ")}${more(absent)}, which ${INDEX} lists; is the download complete?` +
         absenceOf(files, absent[0] as string),
     );
   }
   const found = names.map((name, shard) => ({ name, bytes: sizes[shard] as number }));
-  const headers = await Promise.all(
-    found.map(({ name, bytes }) => readSafetensorsHeader(files, name, bytes, signal)),
+  const headers = await severalAtOnce(found, ({ name, bytes }) =>
+    readSafetensorsHeader(files, name, bytes, signal),
   );
   return { files: found, tensors: collect(files.location, headers.flat(), index) };
 }
@@ -60,7 +74,7 @@ async function readIndex(
     if (typeof file !== "string" || !/^[\w.-]+\.safetensors$/.test(file)) {
       throw new GlimtError(
         "CHECKPOINT_INVALID",
-        `${INDEX} in ${files.location}: "${tensor}" is in ${JSON.stringify(file)}, which is no safetensors file name.`,
+        `${INDEX} in ${files.location}: "${shownName(tensor)}" is in ${shownValue(file)}, which is no safetensors file name.`,
       );
     }
   }
@@ -79,7 +93,7 @@ function collect(
     if (other) {
       throw new GlimtError(
         "CHECKPOINT_INVALID",
-        `${location} holds "${name}" twice: as ${other.name} in ${other.file} and as ${tensor.name} in ${tensor.file}.`,
+        `${location} holds "${shownName(name)}" twice: as ${shownName(other.name)} in ${other.file} and as ${shownName(tensor.name)} in ${tensor.file}.`,
       );
     }
     tensors.set(name, tensor);
@@ -88,10 +102,34 @@ function collect(
     if (tensors.get(publishedName(tensor))?.file === file) continue;
     throw new GlimtError(
       "CHECKPOINT_INVALID",
-      `${location}: ${INDEX} puts "${tensor}" in ${file}, which lacks it.`,
+      `${location}: ${INDEX} puts "${shownName(tensor)}" in ${file}, which lacks it.`,
     );
   }
   return tensors;
+}
+
+function more(names: readonly string[]): string {
+  return names.length > LISTED ? ` and ${names.length - LISTED} more` : "";
+}
+
+/** Results in the order of `items`. The first failure ends it, and nothing more is begun then. */
+async function severalAtOnce<T, R>(items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = items.entries();
+  let failed = false;
+  const worker = async () => {
+    for (const [index, item] of waiting) {
+      if (failed) return;
+      try {
+        results[index] = await task(item);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
+  return results;
 }
 
 async function noWeights(files: CheckpointFiles, signal: AbortSignal | undefined): Promise<GlimtError> {

@@ -9,6 +9,8 @@ import { compileGraph } from "../../src/compiler/compile.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { buildDecoder } from "../../src/models/decoder.ts";
 import { buildVisionTower } from "../../src/models/vision-tower.ts";
+import { loadChatTemplate } from "../../src/text/chat-template.ts";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { goldenCheckpoints } from "../golden/load.ts";
 import { asFiles, directoryInMemory, f32, failure, type MemoryFiles, safetensors } from "./fixtures.ts";
 
@@ -168,6 +170,84 @@ const broken: [name: string, change: (files: MemoryFiles) => void, code: string,
     "CHECKPOINT_INVALID",
     "no safetensors file name",
   ],
+  ...[
+    "/etc/x.safetensors",
+    "a/x.safetensors",
+    "..\\\\x.safetensors",
+    "x.safetensors\0",
+    "x.bin",
+    5,
+    null,
+    ["x"],
+  ].map((file): (typeof broken)[number] => [
+    `an index with a shard named ${JSON.stringify(file)}`,
+    (f) => f.set("model.safetensors.index.json", index({ a: file })),
+    "CHECKPOINT_INVALID",
+    "no safetensors file name",
+  ]),
+  [
+    "an index of more files than there can be",
+    (f) =>
+      f.set(
+        "model.safetensors.index.json",
+        index(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`t${i}`, `${i}.safetensors`]))),
+      ),
+    "CHECKPOINT_INVALID",
+    "lists 5000 files",
+  ],
+  [
+    "many shards absent, in few words",
+    (f) =>
+      f.set(
+        "model.safetensors.index.json",
+        index(Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`t${i}`, `${i}.safetensors`]))),
+      ),
+    "CHECKPOINT_INVALID",
+    "0.safetensors, 1.safetensors, 2.safetensors, 3.safetensors, 4.safetensors and 895 more",
+  ],
+  [
+    "a shard in place of which a page comes",
+    (f) => f.set("model-00001-of-00002.safetensors", "<!DOCTYPE html><html></html>"),
+    "CHECKPOINT_INVALID",
+    "the header claims",
+  ],
+  ...[
+    "config.json",
+    "model.safetensors.index.json",
+    "preprocessor_config.json",
+    "generation_config.json",
+  ].flatMap((file): (typeof broken)[number][] => [
+    [
+      `${file} is a Git LFS pointer`,
+      (f) => f.set(file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"),
+      "CHECKPOINT_INVALID",
+      `${file} in memory is a Git LFS pointer, not the file; fetch it with \`git lfs pull\``,
+    ],
+    [
+      `${file} in UTF-16`,
+      (f) => f.set(file, new Uint8Array(Buffer.from("\ufeff{}", "utf16le"))),
+      "CHECKPOINT_INVALID",
+      `${file} in memory is UTF-16`,
+    ],
+    [
+      `${file} in UTF-16 without a mark`,
+      (f) => f.set(file, new Uint8Array(Buffer.from("{}", "utf16le"))),
+      "CHECKPOINT_INVALID",
+      `${file} in memory is UTF-16`,
+    ],
+    [
+      `${file} is no UTF-8`,
+      (f) => f.set(file, new Uint8Array(Buffer.from('{"a":"\u00e9"}', "latin1"))),
+      "CHECKPOINT_INVALID",
+      `${file} in memory is not valid UTF-8`,
+    ],
+    [
+      `${file} of many levels`,
+      (f) => f.set(file, `${"[".repeat(100_000)}${"]".repeat(100_000)}`),
+      "CHECKPOINT_INVALID",
+      file,
+    ],
+  ]),
   [
     "an index that lies",
     (f) => f.set("model.safetensors.index.json", index({ a: "model-00001-of-00002.safetensors" })),
@@ -194,6 +274,24 @@ for (const [name, change, code, expected] of broken) {
     assert.match(error.message, expected);
   });
 }
+
+test("of equal keys the last counts, as in Python; a mark of UTF-8 is no part of the text", async () => {
+  const files = directoryInMemory(SHARDED);
+  const config = new TextDecoder().decode(files.get("config.json") as Uint8Array);
+  files.set("config.json", `\ufeff${config.replace("{", '{"model_type": "llama",')}`);
+  assert.is((await openCheckpoint(asFiles(files))).config.family, "glm4v");
+});
+
+test("a tokenizer and a template that are Git LFS pointers are named", async () => {
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {
+    const files = directoryInMemory(SHARDED);
+    files.set(name, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n");
+    const read = name.startsWith("token") ? loadTokenizer : loadChatTemplate;
+    const error = await failure(() => read(asFiles(files)));
+    assert.is(error.code, "CHECKPOINT_INVALID");
+    assert.match(error.message, `${name} in memory is a Git LFS pointer`);
+  }
+});
 
 test("types of tensors, and the type of most bytes", async () => {
   const ocr = await openCheckpoint(await openDirectory(SINGLE));

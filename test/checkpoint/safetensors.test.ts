@@ -77,6 +77,44 @@ const lies: [name: string, overrides: SafetensorsOverrides, expected: RegExp][] 
   ],
 ];
 
+const deep = "[".repeat(200_000) + "]".repeat(200_000);
+const long = "x".repeat(1_000_000);
+
+/** What makes an error as large as the file, or its making impossible. */
+const HUGE: Record<string, SafetensorsOverrides> = {
+  "a shape of many levels": text(`{"b":{"dtype":"F32","shape":${deep},"data_offsets":[0,22]}}`),
+  "a dtype of many levels": text(`{"b":{"dtype":${deep},"shape":[],"data_offsets":[0,22]}}`),
+  "a long name": text(`{"${long}":{"dtype":"F32","shape":[1],"data_offsets":[0,22]}}`),
+  "a long dtype": text(`{"b":{"dtype":"${long}","shape":[1],"data_offsets":[0,22]}}`),
+  "a shape of many sizes": { header: entry({ shape: new Array(100_000).fill(1) }) },
+  "many offsets": { header: entry({ data_offsets: new Array(100_000).fill(1) }) },
+};
+
+for (const [name, overrides] of Object.entries(HUGE)) {
+  test(`refused in few words: ${name}`, async () => {
+    const error = await failure(() => read(safetensors(good, overrides)));
+    assert.is(error.code, "CHECKPOINT_INVALID");
+    assert.ok(error.message.length < 600, `${error.message.length} characters`);
+  });
+}
+
+test("types that are no weights have their sizes, also those of less than a byte", async () => {
+  const others = {
+    F4: 2,
+    F6_E2M3: 3,
+    F6_E3M2: 3,
+    F8_E8M0: 4,
+    F8_E4M3FNUZ: 4,
+    F8_E5M2FNUZ: 4,
+    C64: 32,
+    BOOL: 4,
+  };
+  const tensors = Object.entries(others).map(([dtype, bytes]) => {
+    return [dtype, { dtype, shape: [4], data: new Uint8Array(bytes) }] as const;
+  });
+  assert.is((await read(safetensors(Object.fromEntries(tensors)))).length, tensors.length);
+});
+
 for (const [name, overrides, expected] of lies) {
   test(`refused: ${name}`, async () => {
     const error = await failure(() => read(safetensors(good, overrides)));
