@@ -1,5 +1,6 @@
 /** The address of a checkpoint: what may be shown of it, and what of it is sent. */
 import { GlimtError } from "../errors.ts";
+import { takeCredentials } from "../http/credentials.ts";
 import { addressBehindPage } from "./hub.ts";
 
 const MOST_SHOWN = 200;
@@ -28,9 +29,7 @@ export function parseBase(address: string | URL): BaseAddress {
       `"${withoutCredentials(String(address))}": only http and https addresses can be read.`,
     );
   }
-  const authorization = basicAuthorization(url);
-  url.username = "";
-  url.password = "";
+  const authorization = takeCredentials(url);
   url.hash = "";
   const files = addressBehindPage(url);
   if (files) {
@@ -53,18 +52,4 @@ export function fileUrl({ url }: BaseAddress, name: string): URL {
   const file = new URL(encodeURIComponent(name), url);
   file.search = url.search;
   return file;
-}
-
-function basicAuthorization({ username, password }: URL): string | null {
-  if (username === "" && password === "") return null;
-  const bytes = new TextEncoder().encode(`${decoded(username)}:${decoded(password)}`);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

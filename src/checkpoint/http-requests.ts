@@ -3,9 +3,9 @@
  * redirects, gives up what stalls, tries again what failed in passing, and says what went wrong.
  */
 import { GlimtError, throwIfAborted } from "../errors.ts";
+import { explainFailure } from "../http/failure.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
 import { Attempt } from "./http-attempt.ts";
-import { explainFailure } from "./http-failure.ts";
 
 export interface HttpOptions {
   /** Sent with every request, e.g. an Authorization header for a private repository; to no other origin. */
@@ -94,7 +94,7 @@ export class HttpRequests {
       } catch (error) {
         throwIfAborted(signal);
         if (error instanceof GlimtError) throw error;
-        const { reason, passing } = explainFailure(error, this.#base.url);
+        const { reason, passing } = explainFailure(error, this.#base.url, "Range");
         if (attempt >= this.#retries || !passing) throw this.#failed(name, attempt + 1, reason, error);
       } finally {
         current.close();

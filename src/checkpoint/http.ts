@@ -1,12 +1,12 @@
 /** A checkpoint behind a web address, read by Range requests. Nothing that comes is taken for what was not asked. */
 import { GlimtError } from "../errors.ts";
+import { isWebPage, PAGE_START_BYTES } from "../http/web-page.ts";
 import { parseBase } from "./address.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
 import { type Answer, type HttpOptions, HttpRequests } from "./http-requests.ts";
 import { FileVersions, unsatisfiedTotal } from "./http-version.ts";
 import { filesAddress } from "./hub.ts";
 import { checkSmall } from "./small-files.ts";
-import { isWebPage, PAGE_START_BYTES } from "./web-page.ts";
 
 export type { HttpOptions };
 

@@ -1,6 +1,7 @@
 /** Where pictures come from, and how their bytes are had. */
 
 import { GlimtError } from "../errors.ts";
+import { isWebPage } from "../http/web-page.ts";
 import { fileKind, isMovie } from "./file-kind.ts";
 import { type Address, addressOf, looksLikeBase64, shownAddress } from "./sources/address.ts";
 import { blobName, bytesHeld, isBlob, readBlob } from "./sources/bytes.ts";
@@ -160,11 +161,7 @@ async function requireAllowed({ rule, what }: Reading, source: SourceDescription
 
 /** @throws Error for a web page, as the address of a picture's page answers */
 function notPage(bytes: Uint8Array, noun: MediaNoun): Uint8Array {
-  let start = new TextDecoder().decode(bytes.subarray(0, 512)).trimStart();
-  while (start.startsWith("<!--") && start.includes("-->")) {
-    start = start.slice(start.indexOf("-->") + 3).trimStart();
-  }
-  if (!/^<(!doctype html|html|head|body)\b/i.test(start)) return bytes;
+  if (!isWebPage(bytes)) return bytes;
   const wanted = noun === "Image" ? "picture" : "video";
   throw new Error(
     `the address is a web page's (HTML), not a ${wanted}'s; give the address of the ${wanted} itself`,
@@ -182,7 +179,8 @@ async function readNamed<T>(
     return await withinLimits(`${noun} ${name}`, options, task);
   } catch (cause) {
     if (cause instanceof GlimtError) throw cause;
-    throw mediaError(noun, `${name} can not be read: ${reasonOf(cause)}.`, cause);
+    const reason = reasonOf(cause);
+    throw mediaError(noun, `${name} can not be read: ${reason}${reason.endsWith("?") ? "" : "."}`, cause);
   }
 }
 

@@ -9,6 +9,7 @@ import * as esbuild from "esbuild";
 export const ROOMS = [
   "tensor",
   "json",
+  "http",
   "config",
   "graph",
   "program",

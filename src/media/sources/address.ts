@@ -1,4 +1,5 @@
 /** What a text or a URL names, and how errors may show it. */
+import { takeCredentials } from "../../http/credentials.ts";
 import { fileKind } from "../file-kind.ts";
 import { decodeBase64 } from "./data-url.ts";
 
@@ -78,26 +79,9 @@ function relative(text: string): URL {
   );
 }
 
-/** Addresses that hold a password are refused by fetch and would show it: it goes into a header. */
 function httpAddress(url: URL): Address {
-  const { username, password } = url;
-  url.username = "";
-  url.password = "";
-  const named = username !== "" || password !== "";
-  return { kind: "http", url, authorization: named ? basic(username, password) : null };
-}
-
-function basic(username: string, password: string): string {
-  const bytes = new TextEncoder().encode(`${decoded(username)}:${decoded(password)}`);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  const authorization = takeCredentials(url);
+  return { kind: "http", url, authorization };
 }
 
 /** Whether it begins as a picture or a video in base64 does. No path does: the letters have no dot. */

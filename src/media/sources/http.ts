@@ -1,5 +1,7 @@
 /** The bytes behind an http(s) address: each address on the way is allowed, the body is counted as it comes. */
 
+import { GlimtError } from "../../errors.ts";
+import { explainFailure } from "../../http/failure.ts";
 import { mayBePublic } from "./ip-address.ts";
 import { checkSize, moreThanLimit, type Reading, refused } from "./reading.ts";
 import { hostDecision } from "./source-rule.ts";
@@ -31,7 +33,17 @@ export async function readHttp(
     await answer.body?.cancel();
     throw new Error(`the server answered ${answer.status} ${answer.statusText}`.trim());
   }
-  return readBody(answer, reading);
+  return explained(url, () => readBody(answer, reading));
+}
+
+/** What went wrong between here and the host of `url`, in words. */
+async function explained<T>(url: URL, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (error instanceof GlimtError) throw error;
+    throw new Error(explainFailure(error, url).reason, { cause: error });
+  }
 }
 
 /** The last answer, when every address on the way may be read. */
@@ -45,7 +57,8 @@ async function follow(
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const headers =
       authorization !== null && url.origin === first.origin ? { Authorization: authorization } : {};
-    const answer = await ask(url, { headers, signal: reading.signal }, reading, requestPublic);
+    const request = { headers, signal: reading.signal };
+    const answer = await explained(url, () => ask(url, request, reading, requestPublic));
     const location = REDIRECTS.includes(answer.status) ? answer.headers.get("location") : null;
     if (location === null) return answer;
     await answer.body?.cancel();

@@ -80,7 +80,10 @@ function send(
     });
     sent.on("response", resolve).on("error", reject).end();
     if (connectTimeout === undefined) return;
-    const timer = setTimeout(() => sent.destroy(new Error("its host does not answer")), connectTimeout);
+    const timer = setTimeout(
+      () => sent.destroy(Object.assign(new Error("connect"), { code: "ETIMEDOUT" })),
+      connectTimeout,
+    );
     sent.on("socket", (socket) => socket.on("connect", () => clearTimeout(timer)));
     sent.on("close", () => clearTimeout(timer));
   });

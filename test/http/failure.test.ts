@@ -3,13 +3,15 @@ import { createServer } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { httpFiles } from "../../src/checkpoint/http.ts";
-import { explainFailure } from "../../src/checkpoint/http-failure.ts";
-import { failure } from "./fixtures.ts";
-import { withServer } from "./server.ts";
+import { explainFailure } from "../../src/http/failure.ts";
+import { failure } from "../checkpoint/fixtures.ts";
+import { withServer } from "../checkpoint/server.ts";
 
 const url = new URL("https://models.example:8443/a/config.json");
 const nodes = (code: string, message = "connect") =>
   new TypeError("fetch failed", { cause: Object.assign(new Error(message), { code }) });
+const denos = (message: string) =>
+  new TypeError(`error sending request for url (https://bob:s3cret@a/b): ${message}`);
 const named = (name: string, message: string) => Object.assign(new Error(message), { name });
 
 const FAILURES: readonly (readonly [error: unknown, says: string | RegExp, passing: boolean])[] = [
@@ -26,6 +28,21 @@ const FAILURES: readonly (readonly [error: unknown, says: string | RegExp, passi
   [nodes("ERR_TLS_CERT_ALTNAME_INVALID"), "TLS", false],
   [nodes("ERR_SSL_WRONG_VERSION_NUMBER"), "is it https", false],
   [nodes("EPROTO"), "is it https", false],
+  [nodes("EHOSTUNREACH"), "models.example:8443 can not be reached (EHOSTUNREACH)", true],
+  [nodes("UND_ERR_CONNECT_TIMEOUT"), "models.example:8443 can not be reached", true],
+  [
+    denos("client error (Connect): dns error: failed to lookup address information"),
+    "no host models.example",
+    false,
+  ],
+  [
+    denos("client error (Connect): tcp connect error: Connection refused (os error 111)"),
+    "refuses the connection",
+    true,
+  ],
+  [denos("client error (Connect): invalid peer certificate: UnknownIssuer"), "TLS connection", false],
+  [denos("something else"), /^error sending request for url \(https:\/\/a\/b\): something else$/, true],
+  [new TypeError(`fetch failed\n${"x".repeat(500)}`), /^fetch failed x{1,200}\.\.\.$/, true],
   [nodes("ECONNRESET", "other side closed"), "fetch failed: other side closed", true],
   [new TypeError("Failed to fetch"), "CORS", true],
   [new TypeError("NetworkError when attempting to fetch resource."), "CORS", true],

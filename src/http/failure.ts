@@ -8,15 +8,23 @@ export interface RequestFailure {
 
 const TLS = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH$|EPROTO$)/;
 const DNS = ["ENOTFOUND", "EAI_AGAIN", "EAI_NODATA", "EAI_NONAME"];
+const UNREACHED = ["EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "ETIMEDOUT", "UND_ERR_CONNECT_TIMEOUT"];
+/** What Deno says in place of a code. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^error sending request.*dns error/i, "ENOTFOUND"],
+  [/^error sending request.*connection refused/i, "ECONNREFUSED"],
+  [/^error sending request.*invalid peer certificate/i, "CERT_INVALID"],
+];
 /** Deno's names for what it was not allowed to do. */
 const NOT_ALLOWED = ["NotCapable", "PermissionDenied"];
 /** All that browsers say of a request that failed: Chrome's, Firefox's, Safari's words. */
 const BROWSER = /^(Failed to fetch|NetworkError when attempting|Load failed|network error)/i;
 
-/** `error` is what fetch rejected with. */
-export function explainFailure(error: unknown, url: URL): RequestFailure {
+/** `error` is what fetch rejected with, `header` one that was sent and that servers must allow to other origins. */
+export function explainFailure(error: unknown, url: URL, header?: string): RequestFailure {
   const chain = causes(error);
   const codes = chain.map(({ code }) => code).filter((code) => code !== undefined);
+  const unreached = codes.find((code) => UNREACHED.includes(code));
   const [first] = chain;
   const last = chain.at(-1);
   const denied = chain.find(({ name }) => NOT_ALLOWED.includes(name));
@@ -36,14 +44,28 @@ export function explainFailure(error: unknown, url: URL): RequestFailure {
   }
   const dns = codes.find((code) => DNS.includes(code));
   if (dns) return { reason: `there is no host ${url.hostname} (DNS: ${dns})`, passing: dns === "EAI_AGAIN" };
+  if (unreached) return { reason: `${url.host} can not be reached (${unreached})`, passing: true };
   if (first && BROWSER.test(first.message)) {
     const reason =
       `the browser says no more than "${first.message}". Either ${url.host} can not be reached, or it does not allow ` +
-      "other origins (CORS: it must send Access-Control-Allow-Origin, and allow the header Range)";
+      `other origins (CORS: it must send Access-Control-Allow-Origin${header ? `, and allow the header ${header}` : ""})`;
     return { reason, passing: true };
   }
   const messages = new Set([first?.message, last?.message].filter((message) => message));
-  return { reason: [...messages].join(": ") || String(error), passing: true };
+  return { reason: oneLine([...messages].join(": ") || String(error)), passing: true };
+}
+
+function codeIn(message: string): string | undefined {
+  return WORDS.find(([words]) => words.test(message))?.[1];
+}
+
+const MOST_SHOWN = 200;
+
+/** Short, and without passwords in addresses. */
+function oneLine(message: string): string {
+  const line = message.slice(0, 4 * MOST_SHOWN).replace(/\s+/g, " ");
+  const safe = line.replace(/:\/\/[^\s/?#]*@/g, "://");
+  return safe.length > MOST_SHOWN ? `${safe.slice(0, MOST_SHOWN)}...` : safe;
 }
 
 interface Cause {
@@ -61,7 +83,7 @@ function causes(error: unknown): Cause[] {
     chain.push({
       name: String(name ?? ""),
       message: String(message ?? ""),
-      code: typeof code === "string" ? code : undefined,
+      code: typeof code === "string" ? code : codeIn(String(message)),
     });
     at = cause ?? (Array.isArray(errors) ? errors[0] : undefined);
   }

@@ -1,0 +1,19 @@
+/** A name and a password in an address: fetch refuses them there, and messages would show them. */
+
+/** Takes them out of `url`. @returns a value for Authorization, which is for this origin alone; null without any */
+export function takeCredentials(url: URL): string | null {
+  const { username, password } = url;
+  url.username = "";
+  url.password = "";
+  if (username === "" && password === "") return null;
+  const bytes = new TextEncoder().encode(`${decoded(username)}:${decoded(password)}`);
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
