@@ -1,7 +1,7 @@
 /** What a file is, by its first bytes. */
 
 import { ascii } from "./bytes.ts";
-import { type MovieFormat, movieKind, otherMovie } from "./movie-kind.ts";
+import { type MovieFormat, movieKind } from "./movie-kind.ts";
 
 export type ImageFormat = "png" | "jpeg" | "webp" | "gif" | "bmp" | "tiff";
 
@@ -20,11 +20,6 @@ export const FILE_KIND_NAMES: Readonly<Record<FileKind, string>> = {
   ts: "MPEG-TS",
 };
 
-/** Formats that are recognised only to be refused by name. */
-const OTHER_FORMATS: readonly [at: number, signature: string, name: string][] = [
-  [0, "%PDF", "PDF"],
-  [0, "\0\0\0\x0cJXL", "JPEG XL"],
-];
 /** Byte order, and 42 in it or, as Pillow allows, in the other; 43 in files of more than 4 GB. */
 const TIFF_SIGNATURES = ["II*\0", "MM\0*", "II\0*", "MM*\0", "II+\0", "MM\0+"];
 
@@ -41,14 +36,4 @@ export function fileKind(bytes: Uint8Array): FileKind | undefined {
 
 export function isMovie(kind: FileKind | undefined): kind is MovieFormat {
   return kind === "mp4" || kind === "webm" || kind === "ts";
-}
-
-/** What a file of no known kind may be: "a TIFF file", "in no known format". */
-export function describeOther(bytes: Uint8Array): string {
-  const known = OTHER_FORMATS.find(
-    ([at, signature]) => ascii(bytes, at, at + signature.length) === signature,
-  );
-  const format = known?.[2] ?? otherMovie(bytes);
-  if (format) return `a file in the format ${format}`;
-  return ascii(bytes, 4, 8) === "ftyp" ? "a HEIC or AVIF picture" : "in no known format";
 }

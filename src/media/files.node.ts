@@ -4,6 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GlimtError } from "../errors.ts";
+import { parseJson } from "../json/plain.ts";
 import { shownAddress } from "./sources/address.ts";
 import { allowedPath, readLocalFile } from "./sources/local-file.node.ts";
 import type { Reading } from "./sources/reading.ts";
@@ -11,13 +12,14 @@ import { type VideoFrames, videoMetadata } from "./video-source.ts";
 
 export { readLocalFile } from "./sources/local-file.node.ts";
 
-const FRAME_FILE = /\.(png|jpe?g|webp)$/i;
+/** A GIF is an animation of its own. Hidden files are notes that systems leave behind, such as `._001.png`. */
+const FRAME_FILE = /^[^.].*\.(png|jpe?g|webp|bmp|tiff?)$/i;
 const METADATA_FILE = "metadata.json";
 
 /**
- * A directory of numbered frames as a video, for VideoOptions.readFrameDirectory: every PNG, JPEG and WebP file in
- * the order of the numbers in their names, and metadata.json (fps, total_num_frames, duration, frames_indices; all
- * optional) when there is one. Null for the path of a file.
+ * A directory of numbered frames as a video, for VideoOptions.readFrameDirectory: every PNG, JPEG, WebP, BMP and TIFF
+ * file that is not hidden, in the order of the numbers in their names, and metadata.json (fps, total_num_frames,
+ * duration, frames_indices; all optional) when there is one. Null for the path of a file.
  *
  * @throws VIDEO_INVALID for a directory without frames, or malformed metadata; SOURCE_REFUSED; Error of the system.
  */
@@ -26,17 +28,20 @@ export async function readFrameDirectory(path: string | URL, reading: Reading): 
   const directory = resolve(typeof path === "string" ? path : fileURLToPath(path));
   const allowed = await allowedPath(path, reading);
   if (!(await stat(allowed)).isDirectory()) return null;
-  const names = await readdir(allowed);
+  const entries = await readdir(allowed, { withFileTypes: true });
   const byNumber = new Intl.Collator("en", { numeric: true });
-  const frames = names.filter((name) => FRAME_FILE.test(name)).sort(byNumber.compare);
+  const frames = entries
+    .filter((entry) => FRAME_FILE.test(entry.name) && !entry.isDirectory())
+    .map(({ name }) => name)
+    .sort(byNumber.compare);
   if (frames.length === 0) {
     throw new GlimtError(
       "VIDEO_INVALID",
-      `Video directory ${shownAddress(path)} holds no PNG, JPEG or WebP frames.`,
+      `Video directory ${shownAddress(path)} holds no PNG, JPEG, WebP, BMP or TIFF frames.`,
     );
   }
   const sources = frames.map((name) => join(directory, name));
-  if (!names.includes(METADATA_FILE)) return { frames: sources };
+  if (!entries.some(({ name }) => name === METADATA_FILE)) return { frames: sources };
   return { frames: sources, metadata: await readMetadata(join(directory, METADATA_FILE), reading) };
 }
 
@@ -45,9 +50,9 @@ async function readMetadata(path: string, reading: Reading) {
   const name = shownAddress(path);
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch (cause) {
-    throw new GlimtError("VIDEO_INVALID", `${name} is no valid JSON.`, { cause });
+    throw new GlimtError("VIDEO_INVALID", `${name} is no valid JSON: ${(cause as Error).message}`, { cause });
   }
   return videoMetadata(json, name);
 }

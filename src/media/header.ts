@@ -3,10 +3,11 @@
 import { GlimtError } from "../errors.ts";
 import { firstGifFrame } from "./animation/gif.ts";
 import { bmpLayout } from "./bmp/layout.ts";
-import { describeOther, FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
+import { FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
 import { parseJpeg } from "./header/jpeg.ts";
 import type { Fail, Parsed } from "./header/parsed.ts";
 import { parseWebp } from "./header/webp.ts";
+import { describeOther } from "./other-files.ts";
 import { pngHeader } from "./png-picture.ts";
 import { tiffLayout } from "./tiff/layout.ts";
 

@@ -5,10 +5,11 @@ import type { Animation } from "./animation/animation.ts";
 import { AnimationReader } from "./animation/compose.ts";
 import { openAnimation } from "./animation/open.ts";
 import { checkPixels } from "./check-pixels.ts";
-import { describeOther, FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
+import { FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
 import type { MediaMode } from "./mode.ts";
 import type { MovieContainer } from "./movie/container.ts";
 import { movieAdvice } from "./movie-kind.ts";
+import { describeOther } from "./other-files.ts";
 import { mediaError } from "./source.ts";
 import type { LoadedVideo } from "./video.ts";
 

@@ -34,6 +34,9 @@ export interface VideoFrames {
  */
 export type VideoSource = FileSource | VideoFrames;
 
+/** Letters of a text that an error shows. */
+const MOST_SHOWN = 40;
+
 /** Checks metadata of either spelling. @throws VIDEO_INVALID naming the field that is wrong. */
 export function videoMetadata(given: unknown, name: string): VideoMetadata {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
@@ -45,10 +48,7 @@ export function videoMetadata(given: unknown, name: string): VideoMetadata {
     if (value === undefined || (typeof value === "number" && Number.isFinite(value) && isValid(value))) {
       return value;
     }
-    throw new GlimtError(
-      "VIDEO_INVALID",
-      `${name}: ${key} is ${JSON.stringify(value)}; it must be ${expected}.`,
-    );
+    throw new GlimtError("VIDEO_INVALID", `${name}: ${key} is ${shown(value)}; it must be ${expected}.`);
   };
   return {
     fps: number("fps", "fps", "frames a second, above 0", (value) => value > 0),
@@ -61,6 +61,13 @@ export function videoMetadata(given: unknown, name: string): VideoMetadata {
     duration: number("duration", "duration", "seconds, not negative", (value) => value >= 0),
     framesIndices: frameIndices(fields.framesIndices ?? fields.frames_indices ?? undefined, name),
   };
+}
+
+/** Texts in quotes, of lists and objects only what they are. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, MOST_SHOWN));
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "function" ? "a function" : String(value);
 }
 
 function frameIndices(given: unknown, name: string): readonly number[] | undefined {
