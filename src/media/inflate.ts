@@ -1,5 +1,7 @@
 /** Deflate with a bound: the caller says how many bytes it wants, and work and memory follow from that. */
 
+import { Unreadable } from "./codecs/unreadable.ts";
+
 /** Lengths and distances: least value of a code, and bits that follow it. */
 const LENGTH_BASE = [
   3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195,
@@ -30,13 +32,13 @@ interface PrefixCode {
  *
  * @param size at most so many; the stream need not go on behind them.
  * @returns fewer bytes than `size` when the stream ends before.
- * @throws RangeError when the data ends in the stream, Error for data that is no zlib stream
+ * @throws RangeError when the data ends in the stream, Unreadable for data that is no zlib stream
  */
 export function inflate(data: Uint8Array, size: number): Uint8Array {
   const header = ((data[0] ?? 0) << 8) | (data[1] ?? 0);
   if (data.length < 2) throw new RangeError("compressed data is cut off");
   const isZlib = ((data[0] as number) & 15) === 8 && (data[0] as number) >> 4 <= 7 && header % 31 === 0;
-  if (!isZlib || header & 0x20) throw new Error("compressed data is no zlib stream");
+  if (!isZlib || header & 0x20) throw new Unreadable("compressed data is no zlib stream");
   return new Inflater(data, 2, size).run();
 }
 
@@ -61,7 +63,7 @@ class Inflater {
       if (kind === 0) this.#copyStored();
       else if (kind === 1) this.#expand(FIXED_SYMBOLS, FIXED_DISTANCES);
       else if (kind === 2) this.#expand(...this.#readCodes());
-      else throw new Error("compressed data is corrupt");
+      else throw new Unreadable("compressed data is corrupt");
     }
     return this.#out.subarray(0, this.#done);
   }
@@ -86,7 +88,7 @@ class Inflater {
     const entry = table[this.#buffer & ((1 << bits) - 1)] as number;
     const length = entry & 15;
     if (length > this.#buffered) throw new RangeError("compressed data is cut off");
-    if (length === 0) throw new Error("compressed data is corrupt");
+    if (length === 0) throw new Unreadable("compressed data is corrupt");
     this.#buffer >>>= length;
     this.#buffered -= length;
     return entry >>> 4;
@@ -98,7 +100,7 @@ class Inflater {
     this.#buffer = 0;
     this.#buffered = 0;
     const length = this.#take(16);
-    if (this.#take(16) !== (length ^ 0xffff)) throw new Error("compressed data is corrupt");
+    if (this.#take(16) !== (length ^ 0xffff)) throw new Unreadable("compressed data is corrupt");
     const kept = Math.min(length, this.#out.length - this.#done);
     if (this.#at + kept > this.#data.length) throw new RangeError("compressed data is cut off");
     this.#out.set(this.#data.subarray(this.#at, this.#at + kept), this.#done);
@@ -109,7 +111,7 @@ class Inflater {
   #readCodes(): [PrefixCode, PrefixCode] {
     const symbols = this.#take(5) + 257;
     const distances = this.#take(5) + 1;
-    if (symbols > 286 || distances > 30) throw new Error("compressed data is corrupt");
+    if (symbols > 286 || distances > 30) throw new Unreadable("compressed data is corrupt");
     const given = new Uint8Array(ORDER.length);
     for (const place of ORDER.slice(0, this.#take(4) + 4)) given[place] = this.#take(3);
     const lengthCode = prefixCode(given);
@@ -120,15 +122,15 @@ class Inflater {
         lengths[i++] = symbol;
         continue;
       }
-      if (symbol === 16 && i === 0) throw new Error("compressed data is corrupt");
+      if (symbol === 16 && i === 0) throw new Unreadable("compressed data is corrupt");
       const repeated = symbol === 16 ? (lengths[i - 1] as number) : 0;
       const times =
         symbol === 16 ? 3 + this.#take(2) : symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7);
-      if (i + times > lengths.length) throw new Error("compressed data is corrupt");
+      if (i + times > lengths.length) throw new Unreadable("compressed data is corrupt");
       lengths.fill(repeated, i, i + times);
       i += times;
     }
-    if (lengths[END_OF_BLOCK] === 0) throw new Error("compressed data is corrupt");
+    if (lengths[END_OF_BLOCK] === 0) throw new Unreadable("compressed data is corrupt");
     return [prefixCode(lengths.subarray(0, symbols)), prefixCode(lengths.subarray(symbols))];
   }
 
@@ -142,13 +144,13 @@ class Inflater {
       }
       if (symbol === END_OF_BLOCK) return;
       const lengthCode = symbol - END_OF_BLOCK - 1;
-      if (lengthCode >= LENGTH_BASE.length) throw new Error("compressed data is corrupt");
+      if (lengthCode >= LENGTH_BASE.length) throw new Unreadable("compressed data is corrupt");
       const length = (LENGTH_BASE[lengthCode] as number) + this.#take(LENGTH_BITS[lengthCode] as number);
       const distanceCode = this.#symbol(distances);
-      if (distanceCode >= DISTANCE_BASE.length) throw new Error("compressed data is corrupt");
+      if (distanceCode >= DISTANCE_BASE.length) throw new Unreadable("compressed data is corrupt");
       const distance =
         (DISTANCE_BASE[distanceCode] as number) + this.#take(DISTANCE_BITS[distanceCode] as number);
-      if (distance > this.#done || distance > WINDOW) throw new Error("compressed data is corrupt");
+      if (distance > this.#done || distance > WINDOW) throw new Unreadable("compressed data is corrupt");
       const end = Math.min(this.#done + length, out.length);
       for (let i = this.#done; i < end; i++) out[i] = out[i - distance] as number;
       this.#done = end;
@@ -156,7 +158,7 @@ class Inflater {
   }
 }
 
-/** @param lengths bits of each symbol's code, 0 for none. @throws Error for lengths that no code has */
+/** @param lengths bits of each symbol's code, 0 for none. @throws Unreadable for lengths that no code has */
 function prefixCode(lengths: Uint8Array): PrefixCode {
   const counts = new Uint16Array(LONGEST_CODE + 1);
   for (const length of lengths) counts[length] = (counts[length] as number) + 1;
@@ -166,12 +168,12 @@ function prefixCode(lengths: Uint8Array): PrefixCode {
   let bits = 0;
   for (let length = 1; length <= LONGEST_CODE; length++) {
     room = room * 2 - (counts[length] as number);
-    if (room < 0) throw new Error("compressed data is corrupt");
+    if (room < 0) throw new Unreadable("compressed data is corrupt");
     next[length + 1] = ((next[length] as number) + (counts[length] as number)) << 1;
     if (counts[length]) bits = length;
   }
   // Codes that are left over are allowed to a single code alone.
-  if (room > 0 && bits > 1) throw new Error("compressed data is corrupt");
+  if (room > 0 && bits > 1) throw new Unreadable("compressed data is corrupt");
   const table = new Uint16Array(1 << bits);
   lengths.forEach((length, symbol) => {
     if (length === 0) return;

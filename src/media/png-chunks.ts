@@ -1,6 +1,7 @@
 /** The chunks of PNG files: length, type, data and checksum. */
 
 import { ascii, concatBytes, viewOf } from "./bytes.ts";
+import { Unreadable } from "./codecs/unreadable.ts";
 
 export interface PngChunk {
   readonly type: string;
@@ -14,14 +15,14 @@ const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /**
  * The chunks up to and with IEND, or to the end of the file.
  *
- * @throws RangeError for a chunk that reaches past the end, save for its checksum; Error for a type that is no word
+ * @throws RangeError for a chunk that reaches past the end, save for its checksum; Unreadable for a type that is no word
  */
 export function* pngChunks(bytes: Uint8Array): Generator<PngChunk> {
   const view = viewOf(bytes);
   for (let at = SIGNATURE.length; at + 8 <= bytes.length; ) {
     const length = view.getUint32(at);
     const type = ascii(bytes, at + 4, at + 8);
-    if (!/^\w{4}$/.test(type)) throw new Error("a chunk has no name");
+    if (!/^\w{4}$/.test(type)) throw new Unreadable("a chunk has no name");
     const end = at + 8 + length;
     if (end > bytes.length) throw new RangeError("a chunk reaches past the end");
     const named = bytes.subarray(at + 4, end);

@@ -1,6 +1,7 @@
 /** A PNG file's picture, with what Pillow accepts and refuses. Of an animation it is what viewers of stills show. */
 
 import { ascii, concatBytes, viewOf } from "./bytes.ts";
+import { Unreadable } from "./codecs/unreadable.ts";
 import { type PngChunk, type PngParts, pngChunks } from "./png-chunks.ts";
 
 interface PngFile {
@@ -29,7 +30,7 @@ const SHORTEST: Readonly<Record<string, number>> = { sRGB: 1, gAMA: 4, pHYs: 9, 
 const UNREAD_CHECKSUM = new Uint8Array(4);
 const XMP = "XML:com.adobe.xmp\0\0";
 
-/** The chunks of a file with pixels. @throws RangeError for a truncated file, Error for one that is no PNG */
+/** The chunks of a file with pixels. @throws RangeError for a truncated file, Unreadable for one that is no PNG */
 function readChunks(bytes: Uint8Array): PngFile {
   const before: PngChunk[] = [];
   const pixels: PngChunk[] = [];
@@ -41,12 +42,12 @@ function readChunks(bytes: Uint8Array): PngFile {
     else (pixels.length > 0 ? after : before).push(chunk);
   }
   const header = last(before, "IHDR");
-  if (!header || header.length < HEADER_BYTES) throw new Error("it has no header");
+  if (!header || header.length < HEADER_BYTES) throw new Unreadable("it has no header");
   if (pixels.length === 0) throw new RangeError("it has no pixels");
   return { before, pixels, after, header };
 }
 
-/** @throws RangeError for a truncated file, Error for one that is no PNG */
+/** @throws RangeError for a truncated file, Unreadable for one that is no PNG */
 export function pngHeader(bytes: Uint8Array) {
   const { before, after, header } = readChunks(bytes);
   const view = viewOf(header);
@@ -59,17 +60,18 @@ export function pngHeader(bytes: Uint8Array) {
  * What a decoder needs of the file. Checksums count up to the pixels; those of the pixels themselves do not, nor does
  * a missing end. Chunks that describe the picture need not make sense, but must be whole.
  *
- * @throws RangeError for a truncated file, Error saying what is wrong with another
+ * @throws RangeError for a truncated file, Unreadable saying what is wrong with another
  */
 export function pngParts(bytes: Uint8Array): PngParts {
   const { before, pixels, after, header } = readChunks(bytes);
   const broken = before.find((chunk) => !chunk.isIntact());
-  if (broken) throw new Error(`the checksum of its ${broken.type} chunk is wrong`);
+  if (broken) throw new Unreadable(`the checksum of its ${broken.type} chunk is wrong`);
   for (const chunk of [...before, ...after]) checkChunk(chunk);
   const depth = header[DEPTH] as number;
   const colour = header[COLOUR] as number;
-  if (!DEPTHS[colour]?.includes(depth)) throw new Error(`it has pixels of kind ${colour} with ${depth} bits`);
-  if (header[FILTERS] !== 0) throw new Error("its filters are unknown");
+  if (!DEPTHS[colour]?.includes(depth))
+    throw new Unreadable(`it has pixels of kind ${colour} with ${depth} bits`);
+  if (header[FILTERS] !== 0) throw new Unreadable("its filters are unknown");
   const clean = header.slice(0, HEADER_BYTES);
   clean[COMPRESSION] = 0;
   clean[INTERLACING] = header[INTERLACING] === 0 ? 0 : 1;
@@ -86,14 +88,15 @@ function last(chunks: readonly PngChunk[], type: string): Uint8Array | undefined
 }
 
 function checkChunk({ type, data }: PngChunk): void {
-  if (data.length < (SHORTEST[type] ?? 0)) throw new Error(`its ${type} chunk is too short`);
+  if (data.length < (SHORTEST[type] ?? 0)) throw new Unreadable(`its ${type} chunk is too short`);
   // A profile or text in an unknown compression.
-  if (type === "iCCP" && data[data.indexOf(0) + 1] !== 0) throw new Error(`its ${type} chunk is corrupt`);
+  if (type === "iCCP" && data[data.indexOf(0) + 1] !== 0)
+    throw new Unreadable(`its ${type} chunk is corrupt`);
 }
 
 /** Colours that the file lacks are black. */
 function fullPalette(colours: number, given: Uint8Array = new Uint8Array(0)): Uint8Array {
-  if (given.length >= 3 * 257) throw new Error("its palette has more than 256 colours");
+  if (given.length >= 3 * 257) throw new Unreadable("its palette has more than 256 colours");
   const palette = new Uint8Array(3 * colours);
   palette.set(given.subarray(0, Math.min(palette.length, given.length - (given.length % 3))));
   return palette;
@@ -106,6 +109,6 @@ function transparency(
 ): Uint8Array | undefined {
   const bytes = { [GREY]: 2, [RGB]: 6, [PALETTE]: colours }[colour];
   if (!given || bytes === undefined) return undefined;
-  if (colour !== PALETTE && given.length < bytes) throw new Error("its tRNS chunk is too short");
+  if (colour !== PALETTE && given.length < bytes) throw new Unreadable("its tRNS chunk is too short");
   return given.subarray(0, bytes);
 }

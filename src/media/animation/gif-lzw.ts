@@ -1,5 +1,6 @@
 /** The compressed pixels of a GIF frame. */
 
+import { Unreadable } from "../codecs/unreadable.ts";
 import type { GifFrame } from "./gif-blocks.ts";
 
 /** Codes have at most 12 bits. */
@@ -19,7 +20,7 @@ const PASSES = [
  * `colours` has 256 pixel values. Reads codes as Pillow does: past the end of a chain of blocks, and whatever follows
  * the last pixel is not looked at.
  *
- * @throws Error for codes that mean nothing, RangeError when the data ends before the last pixel
+ * @throws Unreadable for codes that mean nothing, RangeError when the data ends before the last pixel
  */
 export function drawGifFrame(
   bytes: Uint8Array,
@@ -80,24 +81,24 @@ export function drawGifFrame(
     // The string is written from the right.
     let start = TABLE_SIZE;
     if (isFresh) {
-      if (code > clear) throw new Error("a code before its string");
+      if (code > clear) throw new Unreadable("a code before its string");
       isFresh = false;
       lastCode = code;
       firstPixel = code & 0xff;
       string[--start] = firstPixel;
     } else {
-      if (code > next) throw new Error("a code before its string");
+      if (code > next) throw new Unreadable("a code before its string");
       const thisCode = code;
       if (code === next) {
         string[--start] = firstPixel;
         code = lastCode;
       }
       while (code >= clear) {
-        if (start === 0 || code >= TABLE_SIZE) throw new Error("a code without an end");
+        if (start === 0 || code >= TABLE_SIZE) throw new Unreadable("a code without an end");
         string[--start] = suffixes[code] as number;
         code = prefixes[code] as number;
       }
-      if (start === 0) throw new Error("a code without an end");
+      if (start === 0) throw new Unreadable("a code without an end");
       firstPixel = code & 0xff;
       string[--start] = firstPixel;
       if (next < TABLE_SIZE) {
@@ -132,13 +133,13 @@ export function drawGifFrame(
  * Tells data that can not fill its frame before memory is taken for it: a code of at least codeSize + 1 bits stands
  * for at most TABLE_SIZE pixels.
  *
- * @throws RangeError for too little data, Error for a code size that means nothing
+ * @throws RangeError for too little data, Unreadable for a code size that means nothing
  */
 export function checkGifData(
   bytes: Uint8Array,
   { width, height, codeSize, dataAt }: Pick<GifFrame, "width" | "height" | "codeSize" | "dataAt">,
 ): void {
-  if (codeSize > LARGEST_CODE_SIZE) throw new Error(`its code size is ${codeSize}`);
+  if (codeSize > LARGEST_CODE_SIZE) throw new Unreadable(`its code size is ${codeSize}`);
   const codes = ((bytes.length - dataAt) * 8) / (codeSize + 1);
   if (width * height > codes * TABLE_SIZE) throw new RangeError("the data ends early");
 }

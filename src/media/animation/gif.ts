@@ -1,5 +1,6 @@
 /** GIF, still or animated: frames as FFmpeg shows them, the first one alone as Pillow does. */
 
+import { Unreadable } from "../codecs/unreadable.ts";
 import { type Animation, type AnimationFrame, shownSeconds } from "./animation.ts";
 import { type GifFrame, gifFrames, gifScreen } from "./gif-blocks.ts";
 import { checkGifData, drawGifFrame } from "./gif-lzw.ts";
@@ -56,11 +57,11 @@ export function firstGifFrame(bytes: Uint8Array): { frame: GifFrame; width: numb
 /**
  * RGBA of the first frame on its screen, the rest of which has the transparent colour, or the first one.
  *
- * @throws Error saying what is wrong with a truncated or corrupt file
+ * @throws Unreadable saying what is wrong with a truncated or corrupt file
  */
 export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
   const { frame, width, height } = firstGifFrame(bytes);
-  if (frame.width === 0 || frame.height === 0) throw new Error("its first frame has no pixels");
+  if (frame.width === 0 || frame.height === 0) throw new Unreadable("its first frame has no pixels");
   checkGifData(bytes, frame);
   const values = pixelValues(frame);
   const pixels = new Uint32Array(width * height).fill(values[frame.transparent ?? 0] as number);

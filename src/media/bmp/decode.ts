@@ -2,7 +2,7 @@
 
 import { type BmpLayout, bmpLayout } from "./layout.ts";
 
-/** Encoded bytes to RGBA. @throws RangeError for a truncated file, Error saying what of it is not read */
+/** Encoded bytes to RGBA. @throws RangeError for a truncated file, Unreadable saying what of it is not read */
 export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
   const layout = bmpLayout(bytes);
   return layout.palette ? decodeIndexed(bytes, layout) : decodeColours(bytes, layout);

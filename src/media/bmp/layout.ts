@@ -1,6 +1,7 @@
 /** The headers of a BMP file: where its pixels lie and what they are, as Pillow reads them. */
 
 import { viewOf } from "../bytes.ts";
+import { Unreadable } from "../codecs/unreadable.ts";
 
 export interface BmpLayout {
   readonly width: number;
@@ -48,13 +49,13 @@ const KNOWN_MASKS: Readonly<Record<number, readonly Masks[]>> = {
 /** What four masks of 0 mean. */
 const NO_MASKS: Masks = [0xff0000, 0xff00, 0xff, 0xff000000];
 
-/** @throws RangeError for a truncated file, Error saying what of it is not read */
+/** @throws RangeError for a truncated file, Unreadable saying what of it is not read */
 export function bmpLayout(bytes: Uint8Array): BmpLayout {
   const view = viewOf(bytes);
   const offset = view.getUint32(10, true);
   const headerBytes = view.getUint32(14, true);
   if (headerBytes === OS2_HEADER_BYTES) return os2Layout(bytes, view, offset);
-  if (!HEADER_BYTES.includes(headerBytes)) throw new Error(`its header has ${headerBytes} bytes`);
+  if (!HEADER_BYTES.includes(headerBytes)) throw new Unreadable(`its header has ${headerBytes} bytes`);
   const end = FILE_HEADER_BYTES + headerBytes;
   if (end > bytes.length) throw new RangeError("the header is cut off");
   const isTopDown = view.getUint8(25) === 0xff;
@@ -104,7 +105,7 @@ interface Fields extends Pick<BmpLayout, "width" | "height" | "isTopDown" | "bit
 
 function layout(bytes: Uint8Array, offset: number, fields: Fields): BmpLayout {
   const { width, height, isTopDown, bits, compression, colours, colourBytes, masks } = fields;
-  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw new Error(`it has ${bits} bits a pixel`);
+  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw new Unreadable(`it has ${bits} bits a pixel`);
   const hasPalette = bits <= 8;
   const isRuns = compression === "rle8" || compression === "rle4";
   if (
@@ -113,10 +114,10 @@ function layout(bytes: Uint8Array, offset: number, fields: Fields): BmpLayout {
     compression === "PNG" ||
     (isRuns && !hasPalette)
   ) {
-    throw new Error(`its compression (${compression ?? "unknown"}) is not read`);
+    throw new Unreadable(`its compression (${compression ?? "unknown"}) is not read`);
   }
   if (hasPalette && (compression === "bit fields" || colours > 256))
-    throw new Error("its palette makes no sense");
+    throw new Unreadable("its palette makes no sense");
   const paletteBytes = hasPalette ? colours * colourBytes : 0;
   const paletteEnd = fields.paletteAt + paletteBytes;
   // Some files point at their palette.
@@ -145,6 +146,6 @@ function readMasks(view: DataView, bits: number, hasAlpha: boolean): Masks {
   const found: Masks = [red, green, blue, hasAlpha && bits === 32 ? alpha : 0];
   if (bits === 32 && found.every((mask) => mask === 0)) return NO_MASKS;
   const known = KNOWN_MASKS[bits]?.find((masks) => masks.every((mask, i) => mask === found[i]));
-  if (!known) throw new Error("the places of its colours are not known");
+  if (!known) throw new Unreadable("the places of its colours are not known");
   return known;
 }

@@ -1,6 +1,7 @@
 /** TIFF pixels: pieces are decompressed one after another and put in their places. */
 
 import { viewOf } from "../bytes.ts";
+import { Unreadable } from "../codecs/unreadable.ts";
 import { inflate } from "../inflate.ts";
 import type { MediaMode } from "../mode.ts";
 import { cmykToRgb, spreadGrey, spreadPalette, unpremultiply } from "./colours.ts";
@@ -15,7 +16,7 @@ import { reversedBits, swapBytes, undoPrediction } from "./samples.ts";
 const COLOURS = { grey: 1, palette: 1, rgb: 3, ycbcr: 3, cmyk: 4 } as const;
 const ALPHA = 3;
 
-/** Encoded bytes to RGBA. @throws RangeError for a truncated file, Error saying what of it is not read */
+/** Encoded bytes to RGBA. @throws RangeError for a truncated file, Unreadable saying what of it is not read */
 export async function decode(bytes: Uint8Array, mode: MediaMode): Promise<Uint8Array> {
   const layout = tiffLayout(bytes);
   const { width, height, pixels, isPlanar, palette } = layout;
@@ -179,7 +180,7 @@ function putSamples(
 /** RGB of 256 colours: the upper 8 bits of each; what the file lacks is black. */
 function paletteColours(values: readonly number[]): Uint8Array {
   const count = values.length / 3;
-  if (count < 1 || count > 256) throw new Error(`its palette has ${count} colours`);
+  if (count < 1 || count > 256) throw new Unreadable(`its palette has ${count} colours`);
   const palette = new Uint8Array(256 * 3);
   for (let i = 0; i < count; i++) {
     for (let c = 0; c < 3; c++) palette[i * 3 + c] = (values[c * count + i] ?? 0) >> 8;

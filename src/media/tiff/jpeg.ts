@@ -1,6 +1,7 @@
 /** JPEG data of a strip or tile: a file of its own, whose tables may stand in the directory. */
 
 import { concatBytes, viewOf } from "../bytes.ts";
+import { Unreadable } from "../codecs/unreadable.ts";
 import type { PixelKind } from "./pixel-kind.ts";
 
 const START = Uint8Array.of(0xff, 0xd8);
@@ -15,7 +16,7 @@ function colourMarker(transform: number): Uint8Array {
  * RGB of a piece, from its top.
  *
  * @param most rows that the data may have.
- * @throws RangeError for data that is cut off, Error for another size or corrupt data
+ * @throws RangeError for data that is cut off, Unreadable for another size or corrupt data
  */
 export async function decodeJpegPiece(
   data: Uint8Array,
@@ -26,14 +27,16 @@ export async function decodeJpegPiece(
   const own = readSegments(data);
   const { width, height } = own;
   if (width !== size.width || height < size.height || height > size.most) {
-    throw new Error(`a JPEG piece is of ${width} x ${height} pixels, not ${size.width} x ${size.height}`);
+    throw new Unreadable(
+      `a JPEG piece is of ${width} x ${height} pixels, not ${size.width} x ${size.height}`,
+    );
   }
   const shared = tables ? readSegments(tables).kept : [];
   const colours = kind === "grey" ? [] : [colourMarker(kind === "ycbcr" ? 1 : 0)];
   const file = concatBytes([START, ...shared, ...colours, ...own.kept, own.rest]);
   const { decode } = await import("../codecs/jpeg.ts");
   const rgb = await decode(file);
-  if (rgb.length !== width * height * 3) throw new Error("a JPEG piece is of another size");
+  if (rgb.length !== width * height * 3) throw new Unreadable("a JPEG piece is of another size");
   return rgb.subarray(0, size.width * size.height * 3);
 }
 
@@ -44,7 +47,7 @@ function readSegments(data: Uint8Array) {
   let [width, height] = [0, 0];
   let at = 2;
   while (at + 4 <= data.length) {
-    if (view.getUint8(at) !== 0xff) throw new Error("a JPEG piece is corrupt");
+    if (view.getUint8(at) !== 0xff) throw new Unreadable("a JPEG piece is corrupt");
     const marker = view.getUint8(at + 1);
     if (marker === 0xff) {
       at++;

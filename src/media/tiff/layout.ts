@@ -1,5 +1,6 @@
 /** How a TIFF file holds its first picture: size, kind of pixels, and where their pieces are. */
 
+import { Unreadable } from "../codecs/unreadable.ts";
 import { type TiffDirectory, tiffDirectory } from "./directory.ts";
 import { type PixelKind, pixelKind } from "./pixel-kind.ts";
 
@@ -112,7 +113,7 @@ const MOST_TILE_PIXELS = 2 ** 24;
 const MOST_READINGS = 16;
 const SMALL_FILE = 2 ** 20;
 
-/** @throws RangeError for a truncated file, Error saying what of it is not read */
+/** @throws RangeError for a truncated file, Unreadable saying what of it is not read */
 export function tiffLayout(bytes: Uint8Array): TiffLayout {
   const directory = tiffDirectory(bytes);
   const one = (tag: number, otherwise: number) => directory.numbers(tag)[0] ?? otherwise;
@@ -120,7 +121,7 @@ export function tiffLayout(bytes: Uint8Array): TiffLayout {
   const height = one(TAG.height, 0);
   const code = one(TAG.compression, 1);
   const compression = COMPRESSIONS[code];
-  if (!compression) throw new Error(`its compression (${OTHER_COMPRESSIONS[code] ?? code}) is not read`);
+  if (!compression) throw new Unreadable(`its compression (${OTHER_COMPRESSIONS[code] ?? code}) is not read`);
   const pixels = pixelKind({
     littleEndian: directory.littleEndian,
     photometric: one(TAG.photometric, 0),
@@ -133,18 +134,19 @@ export function tiffLayout(bytes: Uint8Array): TiffLayout {
   });
   const isFax = compression === "huffman" || compression === "group 3" || compression === "group 4";
   if (isFax && (pixels.bits !== 1 || pixels.stored !== 1))
-    throw new Error("its fax data is not black and white");
-  if (pixels.kind === "ycbcr" && compression !== "jpeg") throw new Error("its YCbCr pixels are not JPEG");
+    throw new Unreadable("its fax data is not black and white");
+  if (pixels.kind === "ycbcr" && compression !== "jpeg")
+    throw new Unreadable("its YCbCr pixels are not JPEG");
   const isPlanar = one(TAG.planar, 1) === 2 && pixels.stored > 1;
-  if (isPlanar && (pixels.bits < 8 || compression === "jpeg")) throw new Error("its samples lie apart");
+  if (isPlanar && (pixels.bits < 8 || compression === "jpeg")) throw new Unreadable("its samples lie apart");
   const isJpegKind = ["grey", "rgb", "ycbcr"].includes(pixels.kind) && pixels.bits === 8;
   if (compression === "jpeg" && (!isJpegKind || ![1, 3].includes(pixels.stored))) {
-    throw new Error(`its JPEG data has ${pixels.stored} samples of ${pixels.bits} bits`);
+    throw new Unreadable(`its JPEG data has ${pixels.stored} samples of ${pixels.bits} bits`);
   }
   const predictor = one(TAG.predictor, 1);
   const canPredict = compression === "lzw" || compression === "deflate";
   if (canPredict && predictor !== 1 && (predictor !== PREDICTED || ![8, 16, 32].includes(pixels.bits))) {
-    throw new Error(`its predictor (${predictor}, of ${pixels.bits} bits) is not read`);
+    throw new Unreadable(`its predictor (${predictor}, of ${pixels.bits} bits) is not read`);
   }
   const tileWidth = directory.numbers(TAG.stripOffsets).length > 0 ? undefined : one(TAG.tileWidth, 0);
   const planes = isPlanar ? pixels.stored : 1;
@@ -188,10 +190,10 @@ function listPieces(fileBytes: number, directory: TiffDirectory, grid: Grid): Pi
   const pieceHeight = isTiled
     ? (directory.numbers(TAG.tileHeight)[0] ?? 0)
     : Math.min(height, directory.numbers(TAG.rowsPerStrip)[0] ?? height);
-  if (all.length === 0) throw new Error("it does not say where its pixels are");
-  if (pieceWidth < 1 || pieceHeight < 1) throw new Error("its pieces have no pixels");
+  if (all.length === 0) throw new Unreadable("it does not say where its pixels are");
+  if (pieceWidth < 1 || pieceHeight < 1) throw new Unreadable("its pieces have no pixels");
   if (isTiled && pieceWidth * pieceHeight > Math.max(MOST_TILE_PIXELS, 2 * width * height)) {
-    throw new Error(`its tiles are of ${pieceWidth} x ${pieceHeight} pixels`);
+    throw new Unreadable(`its tiles are of ${pieceWidth} x ${pieceHeight} pixels`);
   }
   const columns = Math.ceil(width / pieceWidth);
   const perPlane = columns * Math.ceil(height / pieceHeight);
@@ -216,6 +218,6 @@ function listPieces(fileBytes: number, directory: TiffDirectory, grid: Grid): Pi
   });
   if (pieces.some(({ end }) => end > fileBytes)) throw new RangeError("a piece lies outside");
   const read = isPlain ? 0 : pieces.reduce((sum, { start, end }) => sum + end - start, 0);
-  if (read > SMALL_FILE + MOST_READINGS * fileBytes) throw new Error("its pieces lie on one another");
+  if (read > SMALL_FILE + MOST_READINGS * fileBytes) throw new Unreadable("its pieces lie on one another");
   return pieces;
 }

@@ -1,5 +1,7 @@
 /** LZW as TIFF has it: codes from the highest bit on, and their length grows one code early. */
 
+import { Unreadable } from "../codecs/unreadable.ts";
+
 const CLEAR = 256;
 const END = 257;
 const FIRST = 258;
@@ -7,10 +9,11 @@ const TABLE_SIZE = 4096;
 
 /**
  * @param size bytes that are wanted; the data need not go on behind them.
- * @throws RangeError when the data ends before, Error for codes that mean nothing
+ * @throws RangeError when the data ends before, Unreadable for codes that mean nothing
  */
 export function decodeLzw(data: Uint8Array, size: number): Uint8Array {
-  if (data[0] === 0 && ((data[1] ?? 0) & 1) !== 0) throw new Error("LZW data of an old kind is not read");
+  if (data[0] === 0 && ((data[1] ?? 0) & 1) !== 0)
+    throw new Unreadable("LZW data of an old kind is not read");
   const out = new Uint8Array(size);
   // A string is a place in what is written already: that of its code's first use.
   const starts = new Uint32Array(TABLE_SIZE);
@@ -40,7 +43,7 @@ export function decodeLzw(data: Uint8Array, size: number): Uint8Array {
     }
     if (code === END) throw new RangeError("compressed data is cut off");
     if (isFresh ? code >= CLEAR : code > next || (code === next && next >= TABLE_SIZE)) {
-      throw new Error("compressed data is corrupt");
+      throw new Unreadable("compressed data is corrupt");
     }
     // The last string and the first byte of this one are the next string, and lie together.
     if (!isFresh && next < TABLE_SIZE) {

@@ -1,5 +1,7 @@
 /** The kinds of TIFF pixels that are read: those of Pillow that become RGB. */
 
+import { Unreadable } from "../codecs/unreadable.ts";
+
 export interface PixelKind {
   readonly kind: "grey" | "palette" | "rgb" | "cmyk" | "ycbcr";
   /** Of every sample. */
@@ -51,12 +53,14 @@ const MOST_SAMPLES = 6;
 const UNSIGNED = 1;
 const [SIGNED, FLOAT] = [2, 3] as const;
 
-/** @throws Error naming a kind that is not read */
+/** @throws Unreadable naming a kind that is not read */
 export function pixelKind(tags: SampleTags): PixelKind {
   const { photometric, sampleFormats } = tags;
   const [kind, colours] = COLOURS[photometric] ?? [];
   if (!kind)
-    throw new Error(`its pixels (${PHOTOMETRIC_NAMES[photometric] ?? `kind ${photometric}`}) are not read`);
+    throw new Unreadable(
+      `its pixels (${PHOTOMETRIC_NAMES[photometric] ?? `kind ${photometric}`}) are not read`,
+    );
   const { bits, samples, extra } = sampleBits(tags);
   const format = sampleFormats[0] ?? UNSIGNED;
   const isSame = bits.every((value) => value === bits[0]) && sampleFormats.every((value) => value === format);
@@ -71,13 +75,13 @@ export function pixelKind(tags: SampleTags): PixelKind {
   const spare = samples - (kind === "ycbcr" && samples === 1 ? 1 : colours);
   if (!isSame || spare < 0 || !isRead(found, tags, extra, spare, format)) {
     const shown = `${bits.join(", ")} bits, format ${format}, extra samples ${extra.join(", ") || "none"}`;
-    throw new Error(`its samples (${shown}) are not read`);
+    throw new Unreadable(`its samples (${shown}) are not read`);
   }
   return found;
 }
 
 function sampleBits({ bits, samples, extraSamples, isPlanar }: SampleTags) {
-  if (samples < 1 || samples > MOST_SAMPLES) throw new Error(`it has ${samples} samples a pixel`);
+  if (samples < 1 || samples > MOST_SAMPLES) throw new Unreadable(`it has ${samples} samples a pixel`);
   // Samples that mean nothing and lie apart are not looked at.
   const isDropped =
     isPlanar && extraSamples.length > 0 && extraSamples.every((value) => value === UNSPECIFIED);
@@ -88,7 +92,7 @@ function sampleBits({ bits, samples, extraSamples, isPlanar }: SampleTags) {
   const all =
     kept.length === 1 ? new Array<number>(Math.max(count, 0)).fill(kept[0] as number) : kept.slice(0, count);
   if (count < 1 || all.length !== count)
-    throw new Error(`it has ${samples} samples a pixel, of which ${given.length} have bits`);
+    throw new Unreadable(`it has ${samples} samples a pixel, of which ${given.length} have bits`);
   return { bits: all, samples: count, extra: isDropped ? [] : extraSamples };
 }
 
