@@ -1,6 +1,7 @@
 /** What a file is that glimt reads no pixels from, and what to do about it. */
 
 import { ascii } from "./bytes.ts";
+import { otherMovie } from "./movie-kind.ts";
 
 interface OtherKind {
   /** As in "Image x is ...". */
@@ -9,7 +10,6 @@ interface OtherKind {
 }
 
 const CONVERT = "convert it first";
-const CAMERA = "develop it first";
 
 /** Known by their first bytes. */
 const SIGNATURES: readonly [at: number, signature: string, kind: OtherKind][] = [
@@ -30,19 +30,10 @@ const SIGNATURES: readonly [at: number, signature: string, kind: OtherKind][] = 
   [0, "qoif", { name: "a QOI picture", advice: CONVERT }],
   [0, "SIMPLE  =", { name: "a FITS file", advice: CONVERT }],
   [128, "DICM", { name: "a DICOM file", advice: "export its pictures" }],
-  [0, "FUJIFILM", { name: "a raw picture of a camera (RAF)", advice: CAMERA }],
-  [4, "ftypcrx ", { name: "a raw picture of a camera (CR3)", advice: CAMERA }],
+  [0, "FUJIFILM", { name: "a raw picture of a camera", advice: "develop it first" }],
   [0, "\xd7\xcd\xc6\x9a", { name: "a Windows metafile", advice: CONVERT }],
   [40, " EMF", { name: "a Windows metafile", advice: CONVERT }],
   [0, "gimp xcf", { name: "a GIMP document", advice: "export it as a picture" }],
-  [8, "AVI ", { name: "a file in the format AVI" }],
-  [8, "WAVE", { name: "a sound file (WAVE)" }],
-  [0, "ID3", { name: "a sound file (MP3)" }],
-  [0, "fLaC", { name: "a sound file (FLAC)" }],
-  [0, "OggS", { name: "a file in the format Ogg" }],
-  [0, "FLV", { name: "a file in the format Flash video" }],
-  [0, "\0\0\x01\xba", { name: "a file in the format MPEG program stream" }],
-  [0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11", { name: "a file in the format Windows Media" }],
   [0, "PK\x03\x04", { name: "a ZIP archive or an Office document", advice: "take the picture out of it" }],
   [0, "\x1f\x8b", { name: "compressed with gzip", advice: "unpack it first" }],
   [
@@ -54,10 +45,7 @@ const SIGNATURES: readonly [at: number, signature: string, kind: OtherKind][] = 
 /** Brands of ISO base media files. */
 const ISO_KINDS: readonly [brands: readonly string[], kind: OtherKind][] = [
   [["avif", "avis"], { name: "an AVIF picture", advice: CONVERT }],
-  [
-    ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"],
-    { name: "a HEIC picture", advice: CONVERT },
-  ],
+  [["heic", "heix", "hevc", "heim", "mif1", "msf1"], { name: "a HEIC picture", advice: CONVERT }],
 ];
 const TGA_END = "TRUEVISION-XFILE.\0";
 /** How base64 of pictures begins. */
@@ -71,16 +59,18 @@ export function describeOther(bytes: Uint8Array): string {
 }
 
 function otherKind(bytes: Uint8Array): OtherKind {
+  // It begins as a mouse pointer does.
+  if (ascii(bytes, bytes.length - TGA_END.length, bytes.length) === TGA_END) {
+    return { name: "a Targa picture", advice: CONVERT };
+  }
   const known = SIGNATURES.find(([at, signature]) => ascii(bytes, at, at + signature.length) === signature);
   if (known) return known[2];
   if (ascii(bytes, 4, 8) === "ftyp") {
     const start = ascii(bytes, 8, 64);
     return ISO_KINDS.find(([brands]) => brands.some((brand) => start.includes(brand)))?.[1] ?? UNKNOWN;
   }
-  if (ascii(bytes, bytes.length - TGA_END.length, bytes.length) === TGA_END) {
-    return { name: "a Targa picture", advice: CONVERT };
-  }
-  return textKind(bytes);
+  const movie = otherMovie(bytes);
+  return movie ? { name: `a file in the format ${movie}` } : textKind(bytes);
 }
 
 const UNKNOWN: OtherKind = { name: "in no known format" };
@@ -95,7 +85,7 @@ function textKind(bytes: Uint8Array): OtherKind {
   if (/^(<!doctype html|<html|<head|<body)/i.test(start)) {
     return { name: "a web page (HTML)", advice: "give the picture's or video's own address" };
   }
-  if (/^<(\?xml|!--|!doctype|svg)/i.test(start) && /<svg[\s>]/i.test(start)) {
+  if (/^<(\?xml|!--|!doctype|svg)/i.test(start) && /<svg[\s/>]/i.test(start)) {
     return { name: "an SVG drawing", advice: "render it to a picture" };
   }
   if (/^[{[]/.test(start)) return { name: "JSON text", advice: "a server may have answered with an error" };

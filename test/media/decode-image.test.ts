@@ -129,7 +129,12 @@ const bad: [name: string, source: unknown, code: string, message: RegExp, option
   ["half an animated WebP", moviesHalf("blended.webp"), "IMAGE_INVALID", /truncated WebP/],
   ["a video", movie("h264.mp4"), "IMAGE_INVALID", /a video file \(MP4 or QuickTime\); give it as a video/],
   ["a WebM video", movie("vp9.webm"), "IMAGE_INVALID", /a video file \(WebM or Matroska\)/],
-  ["a HEIC picture", text("\0\0\0\x18ftypheic"), "IMAGE_INVALID", /HEIC or AVIF/],
+  [
+    "a HEIC picture",
+    text("\0\0\0\x18ftypheic"),
+    "IMAGE_INVALID",
+    /a HEIC picture \(convert it first\); give a PNG/,
+  ],
   ["half a PNG", half("rgb.png"), "IMAGE_INVALID", /truncated PNG/],
   ["half a JPEG", half("420.jpg"), "IMAGE_INVALID", /truncated JPEG/],
   [
