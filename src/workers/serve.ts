@@ -1,13 +1,8 @@
 /** The worker's side: runs tasks for the thread that started it. */
 
-import { type Answer, type Call, packError, type Ready } from "./messages.ts";
+import { packError } from "./messages.ts";
+import type { WorkerPort } from "./port.ts";
 import { partsToHandOver, type TaskTable } from "./task.ts";
-
-/** The way back to the thread that started the worker. */
-export interface WorkerPort {
-  post(message: Ready | Answer, transfer: readonly Transferable[]): void;
-  listen(listener: (message: Call) => void): void;
-}
 
 /** Answers calls until the worker is ended. `version` tells the other side whether this is its own worker. */
 export function serveTasks(port: WorkerPort, tasks: TaskTable, version: string): void {

@@ -14,15 +14,15 @@ export interface WorkersOptions<T extends TaskTable> {
   readonly version: string;
   /** The same tasks, for this thread: used where no worker can be started. */
   readonly inline: () => Promise<T>;
-  /** Workers at a time, default 2; further callers wait. */
+  /** Workers at a time; further callers wait. Default 2. */
   readonly most?: number;
+  /** Milliseconds after which a worker that nobody asks for ends. Default 2 seconds. */
+  readonly idle?: number;
+  /** Milliseconds after which a lease that is neither used nor released is taken back. Default a minute. */
+  readonly forgotten?: number;
 }
 
-const MOST_WORKERS = 2;
-/** A worker that nobody asks for so long ends. */
-const IDLE_MILLISECONDS = 2_000;
-/** A lease that is neither used nor released for so long is taken back. */
-const FORGOTTEN_MILLISECONDS = 60_000;
+const DEFAULTS = { most: 2, idle: 2_000, forgotten: 60_000 };
 
 /** A worker of the caller's own, until it is released. */
 export interface Lease<T extends TaskTable> extends Omit<TaskHost<T>, "end"> {
@@ -31,7 +31,7 @@ export interface Lease<T extends TaskTable> extends Omit<TaskHost<T>, "end"> {
 }
 
 export class Workers<T extends TaskTable> {
-  readonly #options: WorkersOptions<T>;
+  readonly #options: Required<WorkersOptions<T>>;
   #starts: readonly StartThread[];
   /** A start that has worked; its failures are the caller's to know. */
   #proven: StartThread | undefined;
@@ -40,7 +40,7 @@ export class Workers<T extends TaskTable> {
   readonly #idle: { readonly host: TaskHost<T>; readonly timer: Timer }[] = [];
 
   constructor(options: WorkersOptions<T>) {
-    this.#options = options;
+    this.#options = { ...DEFAULTS, ...options };
     this.#starts = options.starts;
   }
 
@@ -85,8 +85,8 @@ export class Workers<T extends TaskTable> {
       this.#free();
     };
     const forget = () => {
-      timer = later(FORGOTTEN_MILLISECONDS, () => {
-        host.end(`nobody asked for it for ${FORGOTTEN_MILLISECONDS / 1000} seconds`);
+      timer = later(this.#options.forgotten, () => {
+        host.end(`nobody asked for it for ${this.#options.forgotten / 1000} seconds`);
         giveBack(false);
       });
     };
@@ -110,7 +110,7 @@ export class Workers<T extends TaskTable> {
   /** Waits until fewer than `most` are taken, and takes one. */
   async #turn(signal: AbortSignal | undefined): Promise<void> {
     throwIfAborted(signal);
-    if (this.#taken < (this.#options.most ?? MOST_WORKERS)) {
+    if (this.#taken < this.#options.most) {
       this.#taken += 1;
       return;
     }
@@ -178,7 +178,7 @@ export class Workers<T extends TaskTable> {
     if (host instanceof InlineTasks) return;
     const rested = {
       host,
-      timer: later(IDLE_MILLISECONDS, () => {
+      timer: later(this.#options.idle, () => {
         this.#idle.splice(this.#idle.indexOf(rested), 1);
         host.end("it was idle");
       }),

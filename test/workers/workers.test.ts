@@ -1,0 +1,248 @@
+/** What runs in a worker can be ended, whatever it does, and leaves nothing behind. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { GlimtError } from "../../src/errors.ts";
+import * as threads from "../../src/workers/node-threads.node.ts";
+import type { CallOptions } from "../../src/workers/task.ts";
+import type { StartThread } from "../../src/workers/thread.ts";
+import { Workers, type WorkersOptions } from "../../src/workers/workers.ts";
+import { type BadTasks, badTasks } from "./bad-tasks.ts";
+import workerText from "./worker-entry.ts?text";
+
+/** Threads that were started and have not ended. */
+let live = 0;
+let mostLive = 0;
+const counted =
+  (start: StartThread): StartThread =>
+  async (events) => {
+    let hasEnded = false;
+    live += 1;
+    mostLive = Math.max(mostLive, live);
+    const leave = () => {
+      live -= hasEnded ? 0 : 1;
+      hasEnded = true;
+    };
+    try {
+      const thread = await start({
+        message: events.message,
+        ended: (reason, cause) => {
+          leave();
+          events.ended(reason, cause);
+        },
+      });
+      return thread;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
+
+const fromText = counted(threads.startText(async () => workerText));
+
+const noInline = () => Promise.reject(new Error("the test needs a worker"));
+
+function workers(options: Partial<WorkersOptions<BadTasks>> = {}): Workers<BadTasks> {
+  return new Workers({ starts: [fromText], version: "test", inline: noInline, ...options });
+}
+
+const errors: CallOptions["errors"] = {
+  late: (milliseconds) => new GlimtError("TIMED_OUT", `not within ${milliseconds} ms`),
+  died: (reason, cause) => new GlimtError("IMAGE_INVALID", `gone: ${reason}`, { cause }),
+};
+const call: CallOptions = { errors };
+
+async function failure(task: Promise<unknown>): Promise<GlimtError> {
+  const error = await task.then(
+    () => assert.unreachable("no error"),
+    (error) => error,
+  );
+  assert.instance(error, GlimtError, String(error?.stack ?? error));
+  return error;
+}
+
+async function allEnded(): Promise<void> {
+  for (let waited = 0; live > 0 && waited < 5000; waited += 20) await pause(20);
+  assert.is(live, 0, "threads are left");
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+test("input that is handed over moves, other input is copied, results come back", async () => {
+  const pool = workers();
+  const [moved, kept] = [Uint8Array.of(1, 2), Uint8Array.of(3, 4)];
+  assert.equal([...(await pool.run("double", moved, { errors, transfer: [moved.buffer] }))], [2, 4]);
+  assert.is(moved.length, 0);
+  assert.equal([...(await pool.run("double", kept, call))], [6, 8]);
+  assert.equal([...kept], [3, 4]);
+});
+
+test("an error keeps its code, message and cause", async () => {
+  const error = await failure(workers().run("refuse", undefined, call));
+  assert.is(error.code, "IMAGE_INVALID");
+  assert.is(error.message, "It is no picture.");
+  assert.is((error.cause as Error).name, "RangeError");
+  assert.is((error.cause as Error).message, "past the end");
+});
+
+test("an abort ends a task that never gives its thread back", async () => {
+  const pool = workers();
+  await pool.run("wait", 0, call);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new Error("enough")), 100);
+  const start = performance.now();
+  const error = await failure(pool.run("spin", undefined, { ...call, signal: controller.signal }));
+  assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
+  assert.is(error.code, "ABORTED");
+  assert.is((error.cause as Error).message, "enough");
+  assert.is(await pool.run("wait", 0, call), "waited");
+});
+
+test("so does a deadline", async () => {
+  const pool = workers();
+  await pool.run("wait", 0, call);
+  const start = performance.now();
+  const error = await failure(pool.run("spin", undefined, { ...call, timeout: 100 }));
+  assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
+  assert.is(error.message, "not within 100 ms");
+  assert.is(await pool.run("wait", 0, call), "waited");
+});
+
+test("an answer that lies ready is not late because the asking thread was busy", async () => {
+  const pool = workers();
+  await pool.run("wait", 0, call);
+  const answer = pool.run("wait", 10, { ...call, timeout: 100 });
+  for (const start = performance.now(); performance.now() - start < 300; );
+  assert.is(await answer, "waited");
+});
+
+for (const kind of ["objects", "push", "map"] as const) {
+  test(`memory without end is an error: ${kind}`, async () => {
+    const pool = workers();
+    const error = await pool.run("fill", kind, { ...call, timeout: 60_000 }).catch((error) => error);
+    if (kind === "objects") assert.match(error.message, /^gone: it took more than \d+ MB/);
+    else assert.match(error.message, /^a list or map of more than \d+ entries/);
+    assert.is(await pool.run("wait", 0, call), "waited");
+  });
+}
+
+for (const how of ["exit", "throw later"] as const) {
+  test(`a worker that dies is an error: ${how}`, async () => {
+    const pool = workers();
+    const error = await failure(pool.run("crash", how, call));
+    assert.match(error.message, how === "exit" ? /gone: it ended with code 3/ : /gone: .*out of nowhere/);
+    assert.is(await pool.run("wait", 0, call), "waited");
+  });
+}
+
+test("fifty aborted tasks leave no thread", async () => {
+  const pool = workers();
+  await Promise.all(
+    Array.from({ length: 50 }, async (_, i) => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), 20 * i);
+      const error = await failure(pool.run("spin", undefined, { ...call, signal: controller.signal }));
+      assert.is(error.code, "ABORTED");
+    }),
+  );
+  await allEnded();
+});
+
+test("tasks take turns over few workers, and may leave the queue", async () => {
+  await allEnded();
+  mostLive = 0;
+  const pool = workers({ most: 2 });
+  const controller = new AbortController();
+  const all = Array.from({ length: 6 }, () => pool.run("wait", 30, call));
+  const left = failure(pool.run("wait", 30, { ...call, signal: controller.signal }));
+  controller.abort();
+  assert.is((await left).code, "ABORTED");
+  await Promise.all(all);
+  assert.is(mostLive, 2);
+});
+
+test("an idle worker ends", async () => {
+  await workers({ idle: 50 }).run("wait", 0, call);
+  assert.is(live, 1);
+  await pause(40);
+  await allEnded();
+});
+
+test("a lease keeps its worker until it is released; one that is forgotten is taken back", async () => {
+  const pool = workers({ most: 1, forgotten: 300 });
+  const lease = await pool.lease(call);
+  assert.is(await lease.call("wait", 0, call), "waited");
+  // Longer than `forgotten`, but not forgotten.
+  assert.is(await lease.call("wait", 400, call), "waited");
+  // The pool's timers keep no process alive.
+  const alive = setInterval(() => {}, 1000);
+  assert.is(await pool.run("wait", 0, call), "waited");
+  clearInterval(alive);
+  assert.ok(lease.isEnded);
+  const error = await failure(lease.call("wait", 0, call));
+  assert.match(error.message, /nobody asked for it for 0.3 seconds/);
+});
+
+test("what can not be loaded is passed over quickly, once", async () => {
+  let tries = 0;
+  const missing: StartThread = (events) => {
+    tries += 1;
+    return threads.startFrom("/no/such/worker.js")(events);
+  };
+  const broken = threads.startText(async () => "this is no script");
+  const refused: StartThread = () => {
+    throw new Error("not allowed");
+  };
+  const pool = workers({ starts: [refused, missing, broken, fromText], idle: 0 });
+  const start = performance.now();
+  const both = [pool.run("wait", 0, call), pool.run("wait", 0, call)];
+  assert.equal(await Promise.all(both), ["waited", "waited"]);
+  assert.ok(performance.now() - start < 3000, `${performance.now() - start} ms`);
+  assert.is(await pool.run("wait", 0, call), "waited");
+  assert.ok(tries <= 2, `${tries} tries`);
+});
+
+test("a worker of another version is not used", async () => {
+  const pool = workers({ version: "other", inline: async () => badTasks });
+  const told = { isTold: false };
+  const controller = new AbortController();
+  const error = failure(pool.run("untilGivenUp", told, { ...call, signal: controller.signal }));
+  setTimeout(() => controller.abort(), 1000);
+  assert.is((await error).code, "ABORTED");
+  await pause(10);
+  // The object of this thread, so the task ran here.
+  assert.ok(told.isTold);
+});
+
+test("a worker that worked before and does not start any more is an error, not a reason to do without", async () => {
+  let isBroken = false;
+  const start: StartThread = (events) => {
+    if (isBroken) throw new Error("no memory for a thread");
+    return fromText(events);
+  };
+  const pool = workers({ starts: [start], idle: 0 });
+  await pool.run("wait", 0, call);
+  await allEnded();
+  isBroken = true;
+  assert.match((await failure(pool.run("wait", 0, call))).message, /no worker could be started/);
+  isBroken = false;
+  assert.is(await pool.run("wait", 0, call), "waited");
+});
+
+test("without workers tasks run here, and abort and deadline stop waiting for them", async () => {
+  const pool = workers({ starts: [], inline: async () => badTasks });
+  assert.equal([...(await pool.run("double", Uint8Array.of(1), call))], [2]);
+  const told = { isTold: false };
+  const late = await failure(pool.run("untilGivenUp", told, { ...call, timeout: 20 }));
+  assert.is(late.code, "TIMED_OUT");
+  await pause(0);
+  assert.ok(told.isTold, "the task was told");
+  const controller = new AbortController();
+  const aborted = failure(pool.run("wait", 10_000, { ...call, signal: controller.signal }));
+  controller.abort();
+  assert.is((await aborted).code, "ABORTED");
+  assert.is(await pool.run("wait", 0, call), "waited");
+});
+
+test("nothing is left", allEnded);
+
+test.run();
