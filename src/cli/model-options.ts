@@ -33,6 +33,7 @@ export interface LoadFlags {
   readonly media: NonNullable<LoadOptions["media"]>;
   readonly rounding: NonNullable<LoadOptions["rounding"]>;
   readonly maxImagePixels?: number;
+  readonly decodeTimeout?: number;
   readonly threads?: number;
   readonly activations?: NonNullable<CudaOptions["activations"]>;
   readonly device?: number;
@@ -108,18 +109,24 @@ export function withMediaOptions(command: Command): Command {
         .choices(["torchvision", "pillow"])
         .default("torchvision"),
     )
-    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber);
+    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
+    .option(
+      "--decode-timeout <ms>",
+      "give a picture or a frame up that takes longer to decode, or a video that takes longer to open (default: 30000)",
+      wholeNumber,
+    );
 }
 
 /** Flags that were given, in the shape loadModel takes. */
 export function loadOptions(flags: LoadFlags): LoadOptions {
-  const { backend, dtype, media, rounding, maxImagePixels, threads } = flags;
+  const { backend, dtype, media, rounding, maxImagePixels, decodeTimeout, threads } = flags;
   return {
     backend,
     media,
     rounding,
     ...(dtype === undefined ? {} : { dtype }),
     ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
+    ...(decodeTimeout === undefined ? {} : { decodeTimeout }),
     ...(threads === undefined ? {} : { threads }),
   };
 }

@@ -42,8 +42,8 @@ export function planCommand(): Command {
 }
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, image: images, video: videos, maxTokens } = flags;
-  const processor = await openProcessor(location, { media, rounding, maxImagePixels });
+  const { media, rounding, maxImagePixels, decodeTimeout, image: images, video: videos, maxTokens } = flags;
+  const processor = await openProcessor(location, { media, rounding, maxImagePixels, decodeTimeout });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   const compiled = compileCheckpoint(backend, checkpoint, flags.dtype);

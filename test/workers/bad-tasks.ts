@@ -36,7 +36,7 @@ export const badTasks = {
     const map = new Map<number, unknown>();
     for (let i = 0; ; i++) {
       if (kind === "map") map.set(i, i);
-      else objects.push(kind === "push" ? i : new Array(100).fill(i));
+      else objects.push(kind === "push" ? i : new Array(1000).fill(i));
     }
   },
 

@@ -161,6 +161,7 @@ test("tasks take turns over few workers, and may leave the queue", async () => {
 });
 
 test("an idle worker ends", async () => {
+  await allEnded();
   await workers({ idle: 50 }).run("wait", 0, call);
   assert.is(live, 1);
   await pause(40);
