@@ -6,12 +6,20 @@ export function adapterSources(flags: readonly string[]): AdapterSource[] {
   const names = new Set<string>();
   return flags.map((flag) => {
     const { location, scale } = parseAdapterFlag(flag);
-    const folder = location.replace(/[\\/]+$/, "").replace(/^.*[\\/]/, "") || "adapter";
+    const folder =
+      pathOf(location)
+        .replace(/[\\/]+$/, "")
+        .replace(/^.*[\\/]/, "") || "adapter";
     let name = folder;
     for (let count = 2; names.has(name); count++) name = `${folder}-${count}`;
     names.add(name);
     return { name, location, ...(scale === undefined ? {} : { scale }) };
   });
+}
+
+/** Of an address without the host, a password before it, and a signature behind. */
+function pathOf(location: string): string {
+  return /^https?:/i.test(location) && URL.canParse(location) ? new URL(location).pathname : location;
 }
 
 /** A number after the last colon is the scale, unless it is the port of an address. */

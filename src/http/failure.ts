@@ -14,6 +14,7 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/^error sending request.*dns error/i, "ENOTFOUND"],
   [/^error sending request.*connection refused/i, "ECONNREFUSED"],
   [/^error sending request.*invalid peer certificate/i, "CERT_INVALID"],
+  [/^error sending request.*InvalidContentType/, "ERR_SSL_WRONG_VERSION_NUMBER"],
 ];
 /** Deno's names for what it was not allowed to do. */
 const NOT_ALLOWED = ["NotCapable", "PermissionDenied"];
@@ -52,7 +53,10 @@ export function explainFailure(error: unknown, url: URL, header?: string): Reque
     return { reason, passing: true };
   }
   const messages = new Set([first?.message, last?.message].filter((message) => message));
-  return { reason: oneLine([...messages].join(": ") || String(error)), passing: true };
+  const reason = [...messages].join(": ") || String(error);
+  // What is asked for may be a signature.
+  const shown = url.search === "" ? reason : reason.replaceAll(url.search, "");
+  return { reason: oneLine(shown), passing: true };
 }
 
 function codeIn(message: string): string | undefined {

@@ -20,6 +20,11 @@ test("a number after the last colon is the scale", () => {
 test("adapters are named after their folders, each by a name of its own", () => {
   const names = adapterSources(["a/sign/", "b/sign:2", "C:\\x\\form"]).map(({ name }) => name);
   assert.equal(names, ["sign", "sign-2", "form"]);
+  const secret = adapterSources(["http://bob:s3cret@host/", "http://host/a/sign?token=s3cret"]);
+  assert.equal(
+    secret.map(({ name }) => name),
+    ["adapter", "sign"],
+  );
 });
 
 test.run();

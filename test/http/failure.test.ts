@@ -7,7 +7,7 @@ import { explainFailure } from "../../src/http/failure.ts";
 import { failure } from "../checkpoint/fixtures.ts";
 import { withServer } from "../checkpoint/server.ts";
 
-const url = new URL("https://models.example:8443/a/config.json");
+const url = new URL("https://models.example:8443/a/config.json?signature=secret");
 const nodes = (code: string, message = "connect") =>
   new TypeError("fetch failed", { cause: Object.assign(new Error(message), { code }) });
 const denos = (message: string) =>
@@ -43,6 +43,8 @@ const FAILURES: readonly (readonly [error: unknown, says: string | RegExp, passi
   [denos("client error (Connect): invalid peer certificate: UnknownIssuer"), "TLS connection", false],
   [denos("something else"), /^error sending request for url \(https:\/\/a\/b\): something else$/, true],
   [new TypeError(`fetch failed\n${"x".repeat(500)}`), /^fetch failed x{1,200}\.\.\.$/, true],
+  [denos("received corrupt message of type InvalidContentType"), "is it https", false],
+  [new TypeError(`error sending request for url (${url}): reset`), /config\.json\): reset$/, true],
   [nodes("ECONNRESET", "other side closed"), "fetch failed: other side closed", true],
   [new TypeError("Failed to fetch"), "CORS", true],
   [new TypeError("NetworkError when attempting to fetch resource."), "CORS", true],
