@@ -6,10 +6,10 @@ import { bmpLayout } from "./bmp/layout.ts";
 import { FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
 import { parseJpeg } from "./header/jpeg.ts";
 import type { Fail, Parsed } from "./header/parsed.ts";
-import { parseWebp } from "./header/webp.ts";
 import { describeOther } from "./other-files.ts";
 import { pngHeader } from "./png-picture.ts";
 import { tiffLayout } from "./tiff/layout.ts";
+import { webpFile } from "./webp-file.ts";
 
 export interface ImageHeader {
   readonly format: ImageFormat;
@@ -51,7 +51,7 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
 const PARSERS: Record<ImageFormat, (bytes: Uint8Array, fail: Fail) => Parsed> = {
   png: pngHeader,
   jpeg: parseJpeg,
-  webp: parseWebp,
+  webp: webpFile,
   gif: firstGifFrame,
   bmp: bmpLayout,
   tiff: tiffLayout,

@@ -16,10 +16,10 @@ import PIL
 from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from stills import bmps, gifs, pngs, tiffs  # noqa: E402
+from stills import bmps, gifs, pngs, tiffs, webps  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "data" / "stills"
-FORMATS = {"gif": gifs, "png": pngs, "bmp": bmps, "tiff": tiffs}
+FORMATS = {"gif": gifs, "png": pngs, "bmp": bmps, "tiff": tiffs, "webp": webps}
 
 
 def decode(data, mode):

@@ -28,7 +28,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   "JPEG of TIFF 6.0": /compression \(JPEG of TIFF 6.0\)/,
 };
 
-for (const format of ["gif", "png", "bmp", "tiff"]) {
+for (const format of ["gif", "png", "bmp", "tiff", "webp"]) {
   const path = `${process.cwd()}/test/golden/data/stills/${format}.json`;
   const { files }: { files: readonly Still[] } = JSON.parse(readFileSync(path, "utf8"));
   for (const still of files) {

@@ -2,7 +2,16 @@
 
 import factory from "@jsquash/webp/codec/dec/webp_dec.js";
 import wasm from "@jsquash/webp/codec/dec/webp_dec.wasm";
+import { type WebpFrame, webpFile } from "../webp-file.ts";
 import { type DecoderFactory, emscriptenDecoder } from "./emscripten.ts";
 
-/** Encoded bytes to RGBA, not premultiplied. */
-export const decode = emscriptenDecoder(factory as unknown as DecoderFactory, wasm);
+/** A still file to RGBA, not premultiplied. */
+export const decodeWebp = emscriptenDecoder(factory as unknown as DecoderFactory, wasm);
+
+/** Encoded bytes of a still picture to RGBA, not premultiplied. */
+export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
+  const { frames, hasAlpha } = webpFile(bytes);
+  const rgba = await decodeWebp((frames[0] as WebpFrame).still());
+  if (!hasAlpha) for (let at = 3; at < rgba.length; at += 4) rgba[at] = 255;
+  return rgba;
+}
