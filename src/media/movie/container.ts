@@ -153,6 +153,7 @@ async function readTrack(
   }
   checkReordering(track as unknown as Parameters<typeof checkReordering>[0]);
   const [width, height] = [await track.getCodedWidth(), await track.getCodedHeight()];
+  if (!(width > 0 && height > 0)) throw new Error("its pictures have no size");
   checkPixels({ width, height }, options.maxDecodedPixels, name, "Video");
   const config = await track.getDecoderConfig();
   if (!config) throw undecodable(name, String((await track.getInternalCodecId()) ?? "an unknown one"));
@@ -340,6 +341,16 @@ class Packets {
   }
 }
 
+/** What mediabunny says that would mislead: it asks for reports of files that are only damaged. */
+const WORDS: readonly [begins: RegExp, instead: string][] = [
+  [/^(Tried reading \[|Slicing outside)/, "a part of it reaches past its end"],
+  [/^Invalid TS packet sync byte/, "a packet does not begin where it has to"],
+  [/^Assertion failed/, "parts of it contradict each other"],
+  [/^Input has an unsupported/, "it does not begin as such a file does"],
+  [/^Undefined element size/, "an element of it has no size"],
+];
+
 function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message.replace(/[.\s]+$/, "") : String(cause);
+  const message = cause instanceof Error ? cause.message.replace(/[.\s]+$/, "") : String(cause);
+  return WORDS.find(([begins]) => begins.test(message))?.[1] ?? message;
 }

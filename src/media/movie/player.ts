@@ -123,6 +123,8 @@ class Run {
   /** Place of the key frame; what comes before it hangs on frames that are not decoded. */
   readonly #first: number;
   readonly #decoder: VideoDecoder;
+  /** WebCodecs of Node keeps its callbacks alive, and would with them keep this and the decoder. */
+  readonly #link: { run: Run | undefined } = { run: undefined };
   /** Packets that were fetched and not given to the decoder, and the number of the first. */
   #packets: Uint8Array<ArrayBuffer>[] = [];
   #next: number;
@@ -142,11 +144,16 @@ class Run {
     this.#options = options;
     this.#first = movie.index.ranks[key] as number;
     this.#next = key;
+    const link = this.#link;
+    link.run = this;
+    const tell = (event: (run: Run) => void) => {
+      if (link.run) event(link.run);
+    };
     this.#decoder = new VideoDecoder({
-      output: (frame) => this.#take(frame),
-      error: (error) => this.#fail(error),
+      output: (frame) => (link.run ? link.run.#take(frame) : frame.close()),
+      error: (error) => tell((run) => run.#fail(error)),
     });
-    this.#decoder.ondequeue = () => this.#wake();
+    this.#decoder.ondequeue = () => tell((run) => run.#wake());
     this.#decoder.configure(movie.index.config);
   }
 
@@ -185,12 +192,13 @@ class Run {
     this.#decoded = [];
     // An error has closed it.
     if (this.#decoder.state !== "closed") this.#decoder.close();
+    this.#link.run = undefined;
     this.#wake();
   }
 
   #take(frame: VideoFrame): void {
     const rank = this.#isByOrder ? this.#pending.shift() : Math.round(frame.timestamp / RANK_MICROSECONDS);
-    if (this.#isClosed || rank === undefined || rank < this.#lastAsked) frame.close();
+    if (rank === undefined || rank < this.#lastAsked) frame.close();
     else this.#decoded.push({ frame, rank });
     this.#wake();
   }

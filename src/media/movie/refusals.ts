@@ -5,9 +5,10 @@ import { mediaError } from "../source.ts";
 
 /** @param codec as the file or WebCodecs calls it. */
 export function undecodable(name: string, codec: string): GlimtError {
+  const printable = codec.replace(/[^ -~]/g, "?").slice(0, 40);
   return mediaError(
     "Video",
-    `${name}: its codec (${codec}) can not be decoded here; convert it to H.264 or VP9.`,
+    `${name}: its codec (${printable}) can not be decoded here; convert it to H.264 or VP9.`,
   );
 }
 
