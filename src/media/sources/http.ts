@@ -107,7 +107,7 @@ function nextAddress(location: string, from: URL, what: string): URL {
 }
 
 /** A server's word for its length is taken so far; beyond it the buffer grows. */
-const MOST_BELIEVED = 2 ** 24;
+const MOST_BELIEVED = 2 ** 26;
 const SMALLEST_BUFFER = 2 ** 12;
 
 /** Into one buffer: pieces may be single bytes, and each has costs of its own. */

@@ -48,7 +48,7 @@ test("any text: inline only, nothing is read from elsewhere, and errors are shor
         }
         assert.is(asked, "");
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   } finally {
     globalThis.fetch = own;
@@ -95,7 +95,7 @@ test("any path: what is read lies in the folder, and what lies there is read", a
       if (code !== "read" && leavesOnTheWay) return;
       assert.is(code === "read", isFileIn(resolve(path), join(root, "data")), `${path}: ${code}`);
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
   assert.ok(isRead > 100, `${isRead}`);
 });
