@@ -44,6 +44,17 @@ export const DEFAULT_TIMEOUT = 30_000;
 /** A server that asks for more patience than this is not waited for. */
 const MOST_RETRY_AFTER = 60_000;
 
+/** The server answers, but does not let a page of another origin see what. */
+export class HiddenAnswer extends GlimtError {
+  constructor(file: string) {
+    super(
+      "CHECKPOINT_NOT_FOUND",
+      `${file} could not be read: its server answers, but does not allow pages of other origins to see it (CORS: it must ` +
+        "send Access-Control-Allow-Origin with every answer, and allow the headers that are given).",
+    );
+  }
+}
+
 export class HttpRequests {
   readonly #base: BaseAddress;
   readonly #headers: Headers;
@@ -94,7 +105,10 @@ export class HttpRequests {
       } catch (error) {
         throwIfAborted(signal);
         if (error instanceof GlimtError) throw error;
-        const { reason, passing } = explainFailure(error, this.#base.url, "Range");
+        const { reason, passing, mayBeHidden } = explainFailure(error, this.#base.url, "Range");
+        if (mayBeHidden && (await this.#answersUnseen(name, current))) {
+          throw new HiddenAnswer(`${this.#base.shown}/${name}`);
+        }
         if (attempt >= this.#retries || !passing) throw this.#failed(name, attempt + 1, reason, error);
       } finally {
         current.close();
@@ -127,6 +141,18 @@ export class HttpRequests {
       url = next;
     }
     throw this.#refused(name, `it redirects more than ${MOST_REDIRECTS} times`);
+  }
+
+  /** Whether there is an answer at all: without the wish to see it, a browser asks for nobody's leave. */
+  async #answersUnseen(name: string, attempt: Attempt): Promise<boolean> {
+    const init: RequestInit = { method: "HEAD", mode: "no-cors", signal: attempt.signal };
+    try {
+      await attempt.until(this.#send(fileUrl(this.#base, name), init));
+      return true;
+    } catch (error) {
+      if (error instanceof GlimtError) throw error;
+      return false;
+    }
   }
 
   #followByItself(name: string): void {

@@ -3,7 +3,13 @@ import { GlimtError } from "../errors.ts";
 import { isWebPage, PAGE_START_BYTES } from "../http/web-page.ts";
 import { parseBase } from "./address.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
-import { type Answer, type HttpOptions, HttpRequests } from "./http-requests.ts";
+import {
+  type Answer,
+  HiddenAnswer,
+  type HttpOptions,
+  HttpRequests,
+  type RequestOptions,
+} from "./http-requests.ts";
 import { FileVersions, unsatisfiedTotal } from "./http-version.ts";
 import { filesAddress } from "./hub.ts";
 import { checkSmall } from "./small-files.ts";
@@ -39,6 +45,8 @@ class HttpFiles implements CheckpointFiles {
   /** Of files that are read whole, whose tags may be others than those of their parts. */
   readonly #wholeVersions: FileVersions;
   readonly #repository: string | undefined;
+  /** Whether this page was shown a file. */
+  #isAllowed = false;
   readonly #absences = new Map<string, string>();
 
   constructor(baseUrl: string | URL, options: HttpFilesOptions) {
@@ -57,7 +65,7 @@ class HttpFiles implements CheckpointFiles {
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | null> {
-    const total = await this.#requests.ask(name, { range: () => [0, 1], signal }, async (answer) => {
+    const total = await this.#ask(name, { range: () => [0, 1], signal }, async (answer) => {
       const { response } = answer;
       if (this.#isAbsent(name, response)) return null;
       // "Range not satisfiable" for the first byte: the file is empty.
@@ -79,7 +87,7 @@ class HttpFiles implements CheckpointFiles {
   }
 
   async readAll(name: string, signal?: AbortSignal): Promise<Uint8Array | null> {
-    return this.#requests.ask(name, { signal }, async (answer) => {
+    return this.#ask(name, { signal }, async (answer) => {
       const { response } = answer;
       if (this.#isAbsent(name, response)) return null;
       if (response.status !== 200) throw this.#refused(name, response.status);
@@ -108,6 +116,23 @@ class HttpFiles implements CheckpointFiles {
         });
       });
       if (done === before) throw truncated(this.location, name, offset, into.length);
+    }
+  }
+
+  /** For files that may be absent: some servers allow pages to see their files, and not that one is not there. */
+  async #ask<T>(
+    name: string,
+    options: RequestOptions,
+    use: (answer: Answer) => Promise<T>,
+  ): Promise<T | null> {
+    try {
+      const result = await this.#requests.ask(name, options, use);
+      this.#isAllowed = true;
+      return result;
+    } catch (error) {
+      if (!(error instanceof HiddenAnswer) || REQUIRED.has(name) || !this.#isAllowed) throw error;
+      this.#absences.set(name, error.message);
+      return null;
     }
   }
 

@@ -4,6 +4,8 @@ export interface RequestFailure {
   readonly reason: string;
   /** False when the same would happen again. */
   readonly passing: boolean;
+  /** A browser said no more than that it failed: the server may have answered, and not allowed this page to see it. */
+  readonly mayBeHidden?: true;
 }
 
 const TLS = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH$|EPROTO$)/;
@@ -50,7 +52,7 @@ export function explainFailure(error: unknown, url: URL, header?: string): Reque
     const reason =
       `the browser says no more than "${first.message}". Either ${url.host} can not be reached, or it does not allow ` +
       `other origins (CORS: it must send Access-Control-Allow-Origin${header ? `, and allow the header ${header}` : ""})`;
-    return { reason, passing: true };
+    return { reason, passing: true, mayBeHidden: true };
   }
   const messages = new Set([first?.message, last?.message].filter((message) => message));
   const reason = [...messages].join(": ") || String(error);

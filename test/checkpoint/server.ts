@@ -22,7 +22,7 @@ export function nameOf(request: IncomingMessage): string {
 }
 
 export interface Serving {
-  /** Headers of every answer to a file of this name. */
+  /** Headers of every answer. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -35,7 +35,7 @@ export function serve(
 ): void {
   const found = files.get(nameOf(request));
   if (found === undefined) {
-    response.writeHead(404).end("no such file");
+    response.writeHead(404, headers).end("no such file");
     return;
   }
   const content = typeof found === "string" ? new TextEncoder().encode(found) : found;
