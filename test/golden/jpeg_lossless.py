@@ -1,5 +1,6 @@
 """A small encoder of lossless JPEG (Huffman codes, 8 bits), which Pillow reads and nothing at hand writes."""
 
+import random
 import struct
 
 import numpy as np
@@ -115,5 +116,16 @@ def lossless_files():
         yield f"sampling {factors}", file(factors, 4)
     yield "with a JFIF segment", file(rgb, 1, head=b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0")
     yield "Adobe 0", file(rgb, 1, head=b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0")
+    tall = [(2, 2), (1, 1), (1, 1)]
+    yield "a scan each with a restart a row", file(tall, 5, interleaved=False, restart_rows=1)
+    scans = file(tall, 2, interleaved=False)
+    yield "without the last scan", scans[: scans.rfind(b"\xff\xda")] + b"\xff\xd9"
+    generator = random.Random(4)
+    for name, data in (("in turn", file(tall, 7)), ("a scan each", scans), ("with restarts", file(rgb, 6, restart_rows=2))):
+        for i in range(4):
+            changed = bytearray(data)
+            for _ in range(1 + i):
+                changed[generator.randrange(data.find(b"\xff\xda") + 14, len(data) - 2)] = generator.randrange(256)
+            yield f"{name}, {1 + i} bytes changed", bytes(changed)
     yield "cut short", file(rgb, 1)[:-40] + b"\xff\xd9"
     yield "truncated", file(rgb, 1)[:-40]

@@ -30,9 +30,13 @@ import { EndOfData } from "./stream.ts";
 import { addStandardCodes } from "./tables.ts";
 import { rowReader } from "./upsample.ts";
 
-/** Scans may bring every block so often, and small pictures so many blocks: files of use need a tenth of that. */
-const MAX_PASSES = 64;
+/**
+ * How many blocks the scans may bring: so many passes over the picture, and more the longer the file is. Files of use
+ * need half of it; without a limit a short file could ask for any number of passes over a large, empty picture.
+ */
+const PASSES = { sequential: 16, progressive: 16, lossless: 2 };
 const FREE_BLOCKS = 1_000_000;
+const BLOCKS_PER_BYTE = 64;
 /** What follows the only scan counts as far as Pillow has read the file by then, which it does in such pieces. */
 const PIECE = 65536;
 
@@ -99,8 +103,9 @@ function readScans(reader: SegmentReader, frame: Frame, first: Scan, planes: rea
   const coefficients = isLossless ? [] : frame.components.map(createCoefficients);
   const precisions = frame.components.map(unknownPrecision);
   const allBlocks = frame.components.reduce((sum, c) => sum + c.blocksAcross * c.blocksDown, 0);
-  let budget = MAX_PASSES * allBlocks + FREE_BLOCKS;
+  let budget = PASSES[frame.process] * allBlocks + FREE_BLOCKS + BLOCKS_PER_BYTE * reader.stream.end;
   let scans = 0;
+  const seen = new Set<number>();
   let lastGoodRow = 0;
   for (let scan: Scan | undefined = first; scan; scan = reader.nextScan()) {
     scans += 1;
@@ -108,6 +113,7 @@ function readScans(reader: SegmentReader, frame: Frame, first: Scan, planes: rea
     if (budget < 0) throw new Unreadable(`${scans} scans over a picture of this size are too many`);
     const places = scan.components.map(({ component }) => frame.components.indexOf(component));
     if (isLossless) {
+      for (const place of places) seen.add(place);
       const own = places.map((place) => planes[place] as Plane);
       decodeLosslessScan(reader.stream, scan, frame, reader.tables, reader.restartInterval, own);
       continue;
@@ -124,7 +130,10 @@ function readScans(reader: SegmentReader, frame: Frame, first: Scan, planes: rea
       if (decoder.decodeBlock(index, values, block * 64)) hasAc[block] = 1;
     });
   }
-  if (isLossless) return;
+  if (isLossless) {
+    if (seen.size < planes.length) throw new Unreadable("a component of the lossless picture is missing");
+    return;
+  }
   if (scans === 1) for (const { before } of precisions) before.fill(-1);
   const isSmoothed = frame.process === "progressive" && needsSmoothing(frame, precisions);
   planes.forEach((plane, i) => {

@@ -92,7 +92,7 @@ export class BitReader {
   fill(): void {
     const { stream } = this;
     const { bytes, position } = stream;
-    if (stream.marker === 0 && this.count <= 16 && position + 2 <= stream.end) {
+    if (stream.marker === 0 && this.count > 0 && this.count <= 16 && position + 2 <= stream.end) {
       const first = bytes[position] as number;
       const second = bytes[position + 1] as number;
       if (first !== 0xff && second !== 0xff) {

@@ -3,7 +3,7 @@
 import { Unreadable } from "../unreadable.ts";
 import type { Frame, Scan } from "./frame.ts";
 import { BitReader, extend, type HuffmanTable, huffmanTable } from "./huffman.ts";
-import type { Plane } from "./planes.ts";
+import { GREY, type Plane } from "./planes.ts";
 import type { JpegStream } from "./stream.ts";
 import type { Tables } from "./tables.ts";
 
@@ -41,52 +41,65 @@ export function decodeLosslessScan(
     const above = new Int32Array(component.paddedAcross);
     return { plane: planes[i] as Plane, table, differences, above, isFirst: true };
   });
-  const isAlone = rows.length === 1;
-  const only = scan.components[0]?.component;
-  const columns = isAlone && only ? only.blocksAcross : frame.mcusAcross;
-  const mcuRows = isAlone && only ? only.blocksDown : frame.mcusDown;
+  const [only] = rows;
+  const isAlone = rows.length === 1 && only !== undefined;
+  const columns = isAlone ? only.plane.component.blocksAcross : frame.mcusAcross;
   if (restartInterval % columns !== 0) throw new Unreadable("restarts lie within a row of lossless samples");
 
   const reader = new BitReader(stream);
   let isExhausted = false;
   let untilRestart = restartInterval;
   let nextRestart = 0;
-  for (let mcuRow = 0; mcuRow < mcuRows; mcuRow++) {
-    if (restartInterval > 0 && untilRestart === 0) {
-      reader.reset();
-      stream.passRestart(nextRestart);
-      nextRestart = (nextRestart + 1) & 7;
-      if (stream.marker === 0) isExhausted = false;
-      for (const row of rows) row.isFirst = true;
-      untilRestart = restartInterval;
-    }
-    untilRestart -= columns;
-    if (isExhausted) {
-      for (const row of rows) {
-        row.differences.fill(0);
-        row.isFirst = true;
+  for (let mcuRow = 0; mcuRow < frame.mcusDown; mcuRow++) {
+    // Of one component come as many rows as an MCU of all components has. They are predicted when all are read.
+    const component = only?.plane.component;
+    const reads =
+      isAlone && component ? Math.min(component.down, component.blocksDown - mcuRow * component.down) : 1;
+    let isGrey = true;
+    for (let read = 0; read < reads; read++) {
+      if (restartInterval > 0 && untilRestart === 0) {
+        reader.reset();
+        stream.passRestart(nextRestart);
+        nextRestart = (nextRestart + 1) & 7;
+        if (stream.marker === 0) isExhausted = false;
+        for (const row of rows) row.isFirst = true;
+        untilRestart = restartInterval;
       }
-    } else {
-      readDifferences(reader, rows, columns, isAlone);
+      untilRestart -= columns;
+      if (isExhausted) {
+        for (const row of rows) {
+          row.isFirst = true;
+          const start = isAlone ? read * row.plane.component.paddedAcross : 0;
+          row.differences.fill(0, start, isAlone ? start + row.plane.component.paddedAcross : undefined);
+        }
+        continue;
+      }
+      isGrey = false;
+      readDifferences(reader, rows, columns, isAlone ? read : undefined);
       isExhausted = reader.ranOut;
     }
-    for (const row of rows) {
-      const { component } = row.plane;
-      const down = isAlone ? 1 : component.down;
-      for (let y = 0; y < down && mcuRow * down + y < component.blocksDown; y++) {
-        addPredictions(row, y * component.paddedAcross, mcuRow * down + y, predictor, shift);
-      }
-    }
+    for (const row of rows) writeRows(row, mcuRow, isGrey, predictor, shift);
   }
 }
 
-function readDifferences(reader: BitReader, rows: readonly Row[], columns: number, isAlone: boolean): void {
+/** Makes samples of one row of MCUs. @param isGrey there was no data for it */
+function writeRows(row: Row, mcuRow: number, isGrey: boolean, predictor: number, shift: number): void {
+  const { samples, stride, component } = row.plane;
+  const start = mcuRow * component.down;
+  const end = Math.min(start + component.down, component.blocksDown);
+  if (isGrey) samples.fill(GREY, start * stride, end * stride);
+  for (let y = start; y < end && !isGrey; y++) {
+    addPredictions(row, (y - start) * component.paddedAcross, y, predictor, shift);
+  }
+}
+
+/** @param only of a scan of one component the row to read */
+function readDifferences(reader: BitReader, rows: readonly Row[], columns: number, only?: number): void {
   for (let column = 0; column < columns; column++) {
     for (const { plane, table, differences } of rows) {
       const { component } = plane;
-      const across = isAlone ? 1 : component.across;
-      const down = isAlone ? 1 : component.down;
-      for (let y = 0; y < down; y++) {
+      const across = only === undefined ? component.across : 1;
+      for (let y = only ?? 0; y < (only === undefined ? component.down : only + 1); y++) {
         const start = y * component.paddedAcross + column * across;
         for (let x = 0; x < across; x++) {
           const size = reader.symbol(table);

@@ -17,7 +17,8 @@ export interface Coefficients {
   readonly hasAc: Uint8Array;
 }
 
-const GREY = 128;
+/** Samples for which there is no data. */
+export const GREY = 128;
 
 export function createPlane(component: Component, { process }: Frame): Plane {
   const unit = process === "lossless" ? 1 : 8;

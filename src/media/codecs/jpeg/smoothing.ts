@@ -4,7 +4,7 @@
  */
 
 import type { Component, Frame, Scan } from "./frame.ts";
-import { transformBlock } from "./idct.ts";
+import { transformBlock, writeFlatBlock } from "./idct.ts";
 import type { Coefficients, Plane } from "./planes.ts";
 import { ZIGZAG } from "./tables.ts";
 
@@ -49,7 +49,7 @@ export function needsSmoothing(frame: Frame, precisions: readonly Precision[]): 
  * Weights of the 25 DC values, by rows, for each coefficient of the zigzag order: where no AC coefficient at all is
  * known, and where some are. DC itself is changed in the first case alone, and so are the last four.
  */
-const WITHOUT_AC: readonly (readonly number[])[] = [
+const WITHOUT_AC: readonly Int32Array[] = [
   [-2, -6, -8, -6, -2, -6, 6, 42, 6, -6, -8, 42, 152, 42, -8, -6, 6, 42, 6, -6, -2, -6, -8, -6, -2],
   [-1, -1, 0, 1, 1, -3, 13, 0, -13, 3, -3, 38, 0, -38, 3, -3, 13, 0, -13, 3, -1, -1, 0, 1, 1],
   [-1, -3, -3, -3, -1, -1, 13, 38, 13, -1, 0, 0, 0, 0, 0, 1, -13, -38, -13, 1, 1, 3, 3, 3, 1],
@@ -60,24 +60,25 @@ const WITHOUT_AC: readonly (readonly number[])[] = [
   [0, 0, 0, 0, 0, 0, 1, -3, 1, 0, 0, 0, 0, 0, 0, 0, -1, 3, -1, 0, 0, 0, 0, 0, 0],
   [0, 0, 0, 0, 0, 0, 1, 0, -1, 0, 0, -3, 0, 3, 0, 0, 1, 0, -1, 0, 0, 0, 0, 0, 0],
   [0, 0, 0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, -1, -2, -1, 0, 0, 0, 0, 0, 0],
-];
-const WITH_AC: readonly (readonly number[])[] = [
+].map((weights) => Int32Array.from(weights));
+const WITH_AC: readonly Int32Array[] = [
   [],
   [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -7, 50, 0, -50, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
   [0, 0, -7, 0, 0, 0, 0, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, -50, 0, 0, 0, 0, 7, 0, 0],
   [0, 0, -1, 0, 0, 0, 0, 13, 0, 0, 0, 0, -24, 0, 0, 0, 0, 13, 0, 0, 0, 0, -1, 0, 0],
   [0, -1, 0, 1, 0, -1, 10, 0, -10, 1, 0, 0, 0, 0, 0, 1, -10, 0, 10, -1, 0, 1, 0, -1, 0],
   [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 13, -24, 13, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-];
+].map((weights) => Int32Array.from(weights));
 
 /** Transforms all blocks of a component into its plane, with estimates. @param lastGoodRow of MCUs */
 export function transformSmoothly(
   { samples, stride, component }: Plane,
-  { values }: Coefficients,
+  { values, hasAc }: Coefficients,
   frame: Frame,
   precision: Precision,
   lastGoodRow: number,
 ): void {
+  const { blocksAcross, paddedAcross } = component;
   const quantization = component.quantization as Uint16Array;
   const block = new Int16Array(64);
   const around = new Int32Array(25);
@@ -86,18 +87,26 @@ export function transformSmoothly(
     // Below the last row that the last scan reached counts what was known before it.
     const lacking = mcuRow > lastGoodRow ? precision.before : precision.bits;
     const weights = lacking.subarray(1, ESTIMATED).every((bits) => bits === -1) ? WITHOUT_AC : WITH_AC;
-    const rows = rowsAround(row, component, frame);
-    for (let column = 0; column < component.blocksAcross; column++) {
-      const at = (row * component.paddedAcross + column) * 64;
-      block.set(values.subarray(at, at + 64));
-      for (let dy = 0; dy < 5; dy++) {
-        for (let dx = 0; dx < 5; dx++) {
-          const x = Math.max(0, Math.min(component.blocksAcross - 1, column + dx - 2));
-          around[dy * 5 + dx] = values[((rows[dy] as number) * component.paddedAcross + x) * 64] as number;
-        }
+    const starts = rowsAround(row, component, frame).map((y) => y * paddedAcross);
+    const moveTo = (column: number) => {
+      const x = Math.max(0, Math.min(blocksAcross - 1, column));
+      around.copyWithin(0, 1);
+      for (let y = 0; y < 5; y++) around[y * 5 + 4] = values[((starts[y] as number) + x) * 64] as number;
+    };
+    for (let column = -2; column < 2; column++) moveTo(column);
+    for (let column = 0; column < blocksAcross; column++) {
+      moveTo(column + 2);
+      const at = row * paddedAcross + column;
+      const to = row * 8 * stride + column * 8;
+      const isEven = around.every((dc) => dc === around[0]);
+      if (isEven && hasAc[at] === 0) {
+        // The estimates would be zeros.
+        writeFlatBlock(around[0] as number, quantization, samples, to, stride);
+        continue;
       }
-      estimate(block, around, weights, lacking, quantization);
-      transformBlock(block, 0, quantization, samples, row * 8 * stride + column * 8, stride);
+      block.set(values.subarray(at * 64, at * 64 + 64));
+      if (!isEven) estimate(block, around, weights, lacking, quantization);
+      transformBlock(block, 0, quantization, samples, to, stride);
     }
   }
 }
@@ -119,14 +128,14 @@ function rowsAround(row: number, component: Component, { mcusDown }: Frame): num
 function estimate(
   block: Int16Array,
   around: Int32Array,
-  weights: readonly (readonly number[])[],
+  weights: readonly Int32Array[],
   lacking: Int8Array,
   quantization: Uint16Array,
 ): void {
   for (let k = weights.length - 1; k >= 0; k--) {
     const place = ZIGZAG[k] as number;
     const bits = lacking[k] as number;
-    const kernel = weights[k] as readonly number[];
+    const kernel = weights[k] as Int32Array;
     // DC has no kernel where it stays; the others are estimated while they are zero and not known to be.
     if (k === 0 ? kernel.length === 0 : bits === 0 || block[place] !== 0) continue;
     let sum = 0;
