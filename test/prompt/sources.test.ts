@@ -13,6 +13,7 @@ import {
   type MessagePart,
   openProcessor,
   type ProcessOptions,
+  type Processor,
   PUBLIC_SOURCES,
   type Sources,
 } from "../../src/index.ts";
@@ -72,10 +73,22 @@ const OTHERS: readonly unknown[] = [
   { type: "video_url", video_url: { url: { frames: [bytes, address] } }, ...all },
 ];
 
+const WIDE: Sources = { folders: [root], hosts: ["127.0.0.1"] };
+const NOTHING: Sources = {};
+const never = () => false;
+
 const asMessages = (part: unknown): Message[] => [{ role: "user", content: [part as MessagePart] }];
 
+const processors = new Map<Sources | undefined, Promise<Processor>>();
+
+function processorFor(sources: Sources | undefined): Promise<Processor> {
+  const opened = processors.get(sources) ?? openProcessor(checkpoint, { sources });
+  processors.set(sources, opened);
+  return opened;
+}
+
 async function process(part: unknown, sources: Sources | undefined, options: ProcessOptions = {}) {
-  const processor = await openProcessor(checkpoint, { sources });
+  const processor = await processorFor(sources);
   return processor.process(asMessages(part), options).then(
     () => "read",
     (error) => {
@@ -89,17 +102,17 @@ const shown = (part: unknown) =>
 
 for (const part of INLINE) {
   test(`read when inline only: ${shown(part)}`, async () => {
-    for (const sources of [undefined, "any", "inline", PUBLIC_SOURCES, {}] as const) {
+    for (const sources of [undefined, "any", "inline", PUBLIC_SOURCES, NOTHING] as const) {
       assert.is(await process(part, sources), "read");
     }
   });
 }
 for (const part of OTHERS) {
   test(`refused when inline only: ${shown(part)}`, async () => {
-    for (const sources of [undefined, "any", { folders: [root], hosts: ["127.0.0.1"] }] as const) {
+    for (const sources of [undefined, "any", WIDE] as const) {
       assert.is(await process(part, sources), "read");
     }
-    for (const sources of ["inline", PUBLIC_SOURCES, {}, () => false] as const) {
+    for (const sources of ["inline", PUBLIC_SOURCES, NOTHING, never] as const) {
       assert.is(await process(part, sources), "SOURCE_REFUSED");
       // The call's word is the last one.
       assert.is(await process(part, "any", { sources }), "SOURCE_REFUSED");

@@ -59,6 +59,7 @@ async function follow(
       authorization !== null && url.origin === first.origin ? { Authorization: authorization } : {};
     const request = { headers, signal: reading.signal };
     const answer = await explained(url, () => ask(url, request, reading, requestPublic));
+    reading.progress();
     const location = REDIRECTS.includes(answer.status) ? answer.headers.get("location") : null;
     if (location === null) return answer;
     await answer.body?.cancel();

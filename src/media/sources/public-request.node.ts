@@ -76,7 +76,7 @@ function send(
       agent: false,
       signal,
       // The certificate is the name's, not the address's.
-      ...(isTls && !isIP(hostname) ? { servername: hostname } : {}),
+      ...(isTls && !isIP(hostname) ? { servername: hostname.replace(/\.$/, "") } : {}),
     });
     sent.on("response", resolve).on("error", reject).end();
     if (connectTimeout === undefined) return;
@@ -97,7 +97,7 @@ function answerOf(message: IncomingMessage): HttpAnswer {
   const encoding = (message.headers["content-encoding"] ?? "identity").trim().toLowerCase();
   const decoder = DECODERS[encoding]?.();
   if (!decoder && encoding !== "identity" && encoding !== "") {
-    message.destroy();
+    message.on("error", () => {}).destroy();
     throw new Error(
       `the server sends it in the encoding "${encoding.slice(0, 20)}", which is not known here`,
     );

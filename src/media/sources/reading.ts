@@ -28,6 +28,8 @@ const DEFAULT_MAX_SOURCE_BYTES = 512 * 2 ** 20;
 const DEFAULT_SOURCE_TIMEOUT = 60_000;
 /** So many times its limit without a byte may a source take altogether. */
 const WHOLE = 10;
+/** Milliseconds in which what has come meanwhile is heard: this thread may have been busy with other work. */
+const GRACE = 100;
 /** Timers can not wait longer. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -54,12 +56,12 @@ export async function withinLimits<T>(
       ended.abort(error);
     };
     abort = () => stop(new GlimtError("ABORTED", "The operation was aborted.", { cause: signal?.reason }));
+    const left = () => Math.min(heard + sourceTimeout, start + WHOLE * sourceTimeout) - performance.now();
     const watch = () => {
-      const now = performance.now();
-      const left = Math.min(heard + sourceTimeout, start + WHOLE * sourceTimeout) - now;
-      if (left > 0) timer = setTimeout(watch, Math.min(Math.ceil(left), LONGEST_TIMER));
-      else stop(timedOut(what, sourceTimeout, now - heard < sourceTimeout));
+      if (left() > 0) timer = setTimeout(watch, Math.min(Math.ceil(left()), LONGEST_TIMER));
+      else timer = setTimeout(() => (left() > 0 ? watch() : stop(late())), GRACE);
     };
+    const late = () => timedOut(what, sourceTimeout, performance.now() - heard < sourceTimeout);
     watch();
   });
   signal?.addEventListener("abort", abort);

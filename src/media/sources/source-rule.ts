@@ -30,7 +30,7 @@ export type SourceDescription =
   | { readonly kind: "data" }
   /** A blob: URL. */
   | { readonly kind: "blob"; readonly url: string }
-  /** An absolute path; asked again with the real one where links lead elsewhere. */
+  /** The absolute path of a file or of a folder of frames; asked again with the real one where links lead elsewhere. */
   | { readonly kind: "file"; readonly path: string }
   /** An address without user and password; asked again for each one that it redirects to. */
   | { readonly kind: "http"; readonly url: string; readonly host: string };

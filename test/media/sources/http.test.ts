@@ -148,6 +148,22 @@ test("a server that sends a byte now and then has ten times as long", async () =
   assert.match(error.message, /is not read after 400 ms, 10 times the option sourceTimeout/);
 });
 
+test("what came while this thread was busy counts", async () => {
+  const base = await serve(async (_, response) => {
+    response.write(picture.subarray(0, 50));
+    setTimeout(() => response.end(picture.subarray(50)), 20);
+  });
+  // Servers of this process answer only when it has time: the answer is on its way before it is busy.
+  const task = read(base, { sourceTimeout: 60 });
+  task.catch(() => {});
+  for (let i = 0; i < 6; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const until = performance.now() + 80;
+    while (performance.now() < until);
+  }
+  assert.equal((await task).bytes, picture);
+});
+
 test("what servers and networks answer is said in a few words", async () => {
   const base = await serve(({ url, socket }, response) => {
     if (url?.startsWith("/404")) return void response.writeHead(404).end();
