@@ -61,7 +61,7 @@ export async function withinLimits<T>(
       if (left() > 0) timer = setTimeout(watch, Math.min(Math.ceil(left()), LONGEST_TIMER));
       else timer = setTimeout(() => (left() > 0 ? watch() : stop(late())), GRACE);
     };
-    const late = () => timedOut(what, sourceTimeout, performance.now() - heard < sourceTimeout);
+    const late = () => timedOut(what, sourceTimeout, performance.now() - start >= WHOLE * sourceTimeout);
     watch();
   });
   signal?.addEventListener("abort", abort);
