@@ -1,5 +1,6 @@
 /** Deflate with a bound: the caller says how many bytes it wants, and work and memory follow from that. */
 
+import { viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
 
 /** Lengths and distances: least value of a code, and bits that follow it. */
@@ -19,12 +20,16 @@ const DISTANCE_BITS = [
 const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const LONGEST_CODE = 15;
 const END_OF_BLOCK = 256;
-const WINDOW = 32768;
 
-/** A prefix code as a table: for the next bits the symbol times 16, and the length of its code; 0 for none. */
+/** Bits of the codes that are found at once; their table stays in the processor's cache. */
+const SHORT_BITS = 10;
+
+/** For the next bits the symbol times 16, and the length of its code; 0 for none. */
 interface PrefixCode {
-  readonly table: Uint16Array;
-  readonly bits: number;
+  /** Codes of up to SHORT_BITS. */
+  readonly short: Uint16Array;
+  /** The longer ones. */
+  readonly long: Uint16Array;
 }
 
 /**
@@ -35,24 +40,58 @@ interface PrefixCode {
  * @throws RangeError when the data ends in the stream, Unreadable for data that is no zlib stream
  */
 export function inflate(data: Uint8Array, size: number): Uint8Array {
-  const header = ((data[0] ?? 0) << 8) | (data[1] ?? 0);
-  if (data.length < 2) throw new RangeError("compressed data is cut off");
-  const isZlib = ((data[0] as number) & 15) === 8 && (data[0] as number) >> 4 <= 7 && header % 31 === 0;
-  if (!isZlib || header & 0x20) throw new Unreadable("compressed data is no zlib stream");
-  return new Inflater(data, 2, size).run();
+  return new Inflater(data, size).run();
+}
+
+/**
+ * All bytes of a zlib stream, held against its checksum. A stream that goes on is not checked, nor one that ends
+ * behind its last byte without a checksum.
+ *
+ * @throws RangeError when the stream has fewer bytes, Unreadable when they are not those that were compressed
+ */
+export function checkedInflate(data: Uint8Array, size: number): Uint8Array {
+  const inflater = new Inflater(data, size + 1);
+  const out = inflater.run();
+  if (out.length < size) throw new RangeError("compressed data is cut off");
+  const checksum = inflater.checksum();
+  if (out.length === size && checksum !== undefined && checksum !== adler32(out)) {
+    throw new Unreadable("compressed data is corrupt");
+  }
+  return out.subarray(0, size);
+}
+
+/** Sums stay below 2^32 for so many bytes. */
+const ADLER_BYTES = 3800;
+
+function adler32(bytes: Uint8Array): number {
+  let low = 1;
+  let high = 0;
+  for (let at = 0; at < bytes.length; ) {
+    for (const end = Math.min(at + ADLER_BYTES, bytes.length); at < end; at++) {
+      low += bytes[at] as number;
+      high += low;
+    }
+    low %= 65521;
+    high %= 65521;
+  }
+  return high * 65536 + low;
 }
 
 class Inflater {
   readonly #data: Uint8Array;
   readonly #out: Uint8Array;
-  #at: number;
+  #at = 2;
   #done = 0;
+  /** Bits that were taken ahead. */
   #buffer = 0;
   #buffered = 0;
 
-  constructor(data: Uint8Array, at: number, size: number) {
+  constructor(data: Uint8Array, size: number) {
+    const [first = 0, second = 0] = data;
+    if (data.length < 2) throw new RangeError("compressed data is cut off");
+    const isZlib = (first & 15) === 8 && first >> 4 <= 7 && ((first << 8) | second) % 31 === 0;
+    if (!isZlib || second & 0x20) throw new Unreadable("compressed data is no zlib stream");
     this.#data = data;
-    this.#at = at;
     this.#out = new Uint8Array(size);
   }
 
@@ -68,6 +107,12 @@ class Inflater {
     return this.#out.subarray(0, this.#done);
   }
 
+  /** The checksum behind the last block, when it is there. */
+  checksum(): number | undefined {
+    const at = this.#at - (this.#buffered >> 3);
+    return at + 4 <= this.#data.length ? viewOf(this.#data).getUint32(at) : undefined;
+  }
+
   #take(count: number): number {
     while (this.#buffered < count) {
       if (this.#at >= this.#data.length) throw new RangeError("compressed data is cut off");
@@ -80,15 +125,16 @@ class Inflater {
     return value;
   }
 
-  #symbol({ table, bits }: PrefixCode): number {
-    while (this.#buffered < bits && this.#at < this.#data.length) {
+  #symbol({ short, long }: PrefixCode): number {
+    while (this.#buffered < LONGEST_CODE && this.#at < this.#data.length) {
       this.#buffer |= (this.#data[this.#at++] as number) << this.#buffered;
       this.#buffered += 8;
     }
-    const entry = table[this.#buffer & ((1 << bits) - 1)] as number;
+    const entry =
+      short[this.#buffer & ((1 << SHORT_BITS) - 1)] || (long[this.#buffer & ((1 << LONGEST_CODE) - 1)] ?? 0);
     const length = entry & 15;
-    if (length > this.#buffered) throw new RangeError("compressed data is cut off");
     if (length === 0) throw new Unreadable("compressed data is corrupt");
+    if (length > this.#buffered) throw new RangeError("compressed data is cut off");
     this.#buffer >>>= length;
     this.#buffered -= length;
     return entry >>> 4;
@@ -134,28 +180,77 @@ class Inflater {
     return [prefixCode(lengths.subarray(0, symbols)), prefixCode(lengths.subarray(symbols))];
   }
 
+  /** The bits are kept in variables here: nearly all time is spent in this loop. */
   #expand(symbols: PrefixCode, distances: PrefixCode): void {
     const out = this.#out;
-    while (this.#done < out.length) {
-      const symbol = this.#symbol(symbols);
+    const data = this.#data;
+    const { short: shortSymbols, long: longSymbols } = symbols;
+    const { short: shortDistances, long: longDistances } = distances;
+    const shortMask = (1 << SHORT_BITS) - 1;
+    const longMask = (1 << LONGEST_CODE) - 1;
+    let done = this.#done;
+    let at = this.#at;
+    let buffer = this.#buffer;
+    let buffered = this.#buffered;
+    while (done < out.length) {
+      // 16 bits or more, as long as there are some: enough for a code and, after it, for the bits that follow.
+      while (buffered <= 16 && at < data.length) {
+        buffer |= (data[at++] as number) << buffered;
+        buffered += 8;
+      }
+      let entry = shortSymbols[buffer & shortMask] || (longSymbols[buffer & longMask] ?? 0);
+      if ((entry & 15) === 0 || (entry & 15) > buffered) throw badCode(entry);
+      buffer >>>= entry & 15;
+      buffered -= entry & 15;
+      const symbol = entry >>> 4;
       if (symbol < END_OF_BLOCK) {
-        out[this.#done++] = symbol;
+        out[done++] = symbol;
         continue;
       }
-      if (symbol === END_OF_BLOCK) return;
-      const lengthCode = symbol - END_OF_BLOCK - 1;
-      if (lengthCode >= LENGTH_BASE.length) throw new Unreadable("compressed data is corrupt");
-      const length = (LENGTH_BASE[lengthCode] as number) + this.#take(LENGTH_BITS[lengthCode] as number);
-      const distanceCode = this.#symbol(distances);
-      if (distanceCode >= DISTANCE_BASE.length) throw new Unreadable("compressed data is corrupt");
-      const distance =
-        (DISTANCE_BASE[distanceCode] as number) + this.#take(DISTANCE_BITS[distanceCode] as number);
-      if (distance > this.#done || distance > WINDOW) throw new Unreadable("compressed data is corrupt");
-      const end = Math.min(this.#done + length, out.length);
-      for (let i = this.#done; i < end; i++) out[i] = out[i - distance] as number;
-      this.#done = end;
+      if (symbol === END_OF_BLOCK) break;
+      while (buffered <= 16 && at < data.length) {
+        buffer |= (data[at++] as number) << buffered;
+        buffered += 8;
+      }
+      const lengthBits = LENGTH_BITS[symbol - END_OF_BLOCK - 1];
+      if (lengthBits === undefined) throw badCode(0);
+      const length = (LENGTH_BASE[symbol - END_OF_BLOCK - 1] as number) + (buffer & ((1 << lengthBits) - 1));
+      buffer >>>= lengthBits;
+      buffered -= lengthBits;
+      while (buffered <= 16 && at < data.length) {
+        buffer |= (data[at++] as number) << buffered;
+        buffered += 8;
+      }
+      entry = shortDistances[buffer & shortMask] || (longDistances[buffer & longMask] ?? 0);
+      if ((entry & 15) === 0 || (entry & 15) > buffered) throw badCode(entry);
+      buffer >>>= entry & 15;
+      buffered -= entry & 15;
+      while (buffered <= 16 && at < data.length) {
+        buffer |= (data[at++] as number) << buffered;
+        buffered += 8;
+      }
+      const distanceBits = DISTANCE_BITS[entry >>> 4];
+      if (distanceBits === undefined) throw badCode(0);
+      const distance = (DISTANCE_BASE[entry >>> 4] as number) + (buffer & ((1 << distanceBits) - 1));
+      buffer >>>= distanceBits;
+      buffered -= distanceBits;
+      if (buffered < 0) throw badCode(END_OF_BLOCK);
+      if (distance > done) throw badCode(0);
+      const end = Math.min(done + length, out.length);
+      for (; done < end; done++) out[done] = out[done - distance] as number;
     }
+    this.#done = done;
+    this.#at = at;
+    this.#buffer = buffer;
+    this.#buffered = buffered;
   }
+}
+
+/** What is wrong with a table's entry: no code, or one that reaches past the end. */
+function badCode(entry: number): Error {
+  return entry === 0
+    ? new Unreadable("compressed data is corrupt")
+    : new RangeError("compressed data is cut off");
 }
 
 /** @param lengths bits of each symbol's code, 0 for none. @throws Unreadable for lengths that no code has */
@@ -174,16 +269,18 @@ function prefixCode(lengths: Uint8Array): PrefixCode {
   }
   // Codes that are left over are allowed to a single code alone.
   if (room > 0 && bits > 1) throw new Unreadable("compressed data is corrupt");
-  const table = new Uint16Array(1 << bits);
+  const short = new Uint16Array(1 << SHORT_BITS);
+  const long = new Uint16Array(bits > SHORT_BITS ? 1 << LONGEST_CODE : 0);
   lengths.forEach((length, symbol) => {
     if (length === 0) return;
     const code = next[length] as number;
     next[length] = code + 1;
     let reversed = 0;
     for (let bit = 0; bit < length; bit++) reversed |= ((code >> bit) & 1) << (length - 1 - bit);
+    const table = length > SHORT_BITS ? long : short;
     for (let i = reversed; i < table.length; i += 1 << length) table[i] = (symbol << 4) | length;
   });
-  return { table, bits };
+  return { short, long };
 }
 
 const FIXED_SYMBOLS = prefixCode(

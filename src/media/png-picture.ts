@@ -2,7 +2,8 @@
 
 import { ascii, concatBytes, viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
-import { type PngChunk, type PngParts, pngChunks } from "./png-chunks.ts";
+import { checkedInflate } from "./inflate.ts";
+import { type PngChunk, type PngParts, pngChunk, pngChunks } from "./png-chunks.ts";
 
 interface PngFile {
   /** Up to the pixels. */
@@ -26,8 +27,8 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
 };
 /** Bytes without which a chunk says nothing. */
 const SHORTEST: Readonly<Record<string, number>> = { sRGB: 1, gAMA: 4, pHYs: 9, acTL: 8, fcTL: 26, iCCP: 2 };
-/** The checksum of the decompressed pixels does not count; some files lack it. */
-const UNREAD_CHECKSUM = new Uint8Array(4);
+/** Some files lack the checksum of the decompressed pixels, without which the decoder would wait for it. */
+const UNREAD_CHECKSUM = pngChunk("IDAT", new Uint8Array(4));
 const XMP = "XML:com.adobe.xmp\0\0";
 
 /** The chunks of a file with pixels. @throws RangeError for a truncated file, Unreadable for one that is no PNG */
@@ -35,7 +36,7 @@ function readChunks(bytes: Uint8Array): PngFile {
   const before: PngChunk[] = [];
   const pixels: PngChunk[] = [];
   const after: PngChunk[] = [];
-  for (const chunk of pngChunks(bytes)) {
+  for (const chunk of pngChunks(bytes, "picture")) {
     // Another frame of an animation begins, which may be cut short.
     if (chunk.type === "fcTL" && pixels.length > 0 && last(before, "acTL")) break;
     if (chunk.type === "IDAT" && after.length === 0) pixels.push(chunk);
@@ -79,8 +80,64 @@ export function pngParts(bytes: Uint8Array): PngParts {
     header: clean,
     palette: colour === PALETTE ? fullPalette(2 ** depth, last(before, "PLTE")) : undefined,
     transparency: transparency(last([...before, ...after], "tRNS"), colour, 2 ** depth),
-    pixels: concatBytes([...pixels.map(({ data }) => data), UNREAD_CHECKSUM]),
+    pixels: pixelChunks(pixels, clean),
   };
+}
+
+/**
+ * IDAT chunks for a decoder, of those and of fdAT. Wrong checksums of these chunks do not count when the pixels are
+ * whole, for which their own checksum stands; so may the last chunk be cut off behind them.
+ *
+ * @throws Unreadable
+ */
+export function pixelChunks(chunks: readonly PngChunk[], header: Uint8Array): Uint8Array[] {
+  const isIntact = chunks.every((chunk) => chunk.isIntact());
+  if (isIntact && chunks.every(({ type }) => type === "IDAT")) {
+    return [...chunks.map(({ whole }) => whole), UNREAD_CHECKSUM];
+  }
+  // An fdAT chunk begins with its number.
+  const joined = concatBytes(chunks.map(({ type, data }) => (type === "IDAT" ? data : data.subarray(4))));
+  if (isIntact) return [pngChunk("IDAT", joined), UNREAD_CHECKSUM];
+  try {
+    checkedInflate(joined, pixelBytes(header));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const end = chunks.at(-1);
+    const isCut = !end || end.whole.length < end.data.length + 12;
+    throw new Unreadable(isCut ? "it is a truncated PNG file" : "its pixels are corrupt");
+  }
+  return [pngChunk("IDAT", joined), UNREAD_CHECKSUM];
+}
+
+/** First column and row, and distances, of the seven passes of an interlaced picture. */
+const PASSES = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
+const CHANNELS: Readonly<Record<number, number>> = {
+  [GREY]: 1,
+  [RGB]: 3,
+  [PALETTE]: 1,
+  [GREY_ALPHA]: 2,
+  [RGB_ALPHA]: 4,
+};
+
+/** Bytes of all rows, each of which begins with its filter. */
+function pixelBytes(header: Uint8Array): number {
+  const view = viewOf(header);
+  const [width, height] = [view.getUint32(0), view.getUint32(4)];
+  const bits = (header[DEPTH] as number) * (CHANNELS[header[COLOUR] as number] ?? 0);
+  const passes = header[INTERLACING] === 0 ? [[0, 0, 1, 1] as const] : PASSES;
+  return passes.reduce((sum, [x, y, across, down]) => {
+    const columns = Math.ceil((width - x) / across);
+    const rows = Math.ceil((height - y) / down);
+    return columns > 0 && rows > 0 ? sum + rows * (1 + Math.ceil((columns * bits) / 8)) : sum;
+  }, 0);
 }
 
 function last(chunks: readonly PngChunk[], type: string): Uint8Array | undefined {
