@@ -1,7 +1,7 @@
 /** What a caller may say about loading a model, checked. */
 import type { BackendName, EngineOptions } from "../backends/backend.ts";
 import { checkThreads } from "../backends/check-threads.ts";
-import type { HttpOptions } from "../checkpoint/http-requests.ts";
+import { checkCheckpointTimeout, type HttpOptions } from "../checkpoint/http-requests.ts";
 import { GlimtError } from "../errors.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
@@ -15,7 +15,7 @@ export interface LoadOptions extends MediaOptions {
   readonly headers?: HttpOptions["headers"];
   /**
    * Milliseconds without a byte from a server of the checkpoint or of an adapter, after which loading ends with TIMED_OUT
-   * (default 30000; Infinity: none).
+   * (default 30000); ten times as many for a whole answer (a small file, or up to 4 MiB of weights).
    */
   readonly checkpointTimeout?: HttpOptions["checkpointTimeout"];
   /** "auto" takes the best that works here. */
@@ -74,6 +74,7 @@ export function checkLoadOptions(options: LoadOptions): void {
     throw new GlimtError("OPTION_INVALID", `encoderTokenBudgets is ${budgets}, expected a list or "auto".`);
   }
   checkThreads(engineOptions(options));
+  checkCheckpointTimeout(options.checkpointTimeout);
   const numbers = {
     prefillChunk: options.prefillChunk,
     ...Object.fromEntries(

@@ -3,6 +3,10 @@ import { GlimtError, throwIfAborted } from "../errors.ts";
 
 /** What has come meanwhile is seen before time is called: this thread may have been busy with other work. */
 const GRACE = 100;
+/** So many times its limit without a byte may a try take altogether: bytes that trickle end too. */
+const WHOLE = 10;
+/** Timers can not wait longer. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 export class Attempt {
   readonly #controller = new AbortController();
@@ -12,6 +16,7 @@ export class Attempt {
   readonly #ended: Promise<never>;
   #fail!: (error: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #whole: ReturnType<typeof setTimeout>;
 
   /** `idle` milliseconds without a byte of `what` end it. */
   constructor(what: string, idle: number, caller: AbortSignal | undefined) {
@@ -24,6 +29,11 @@ export class Attempt {
     // Awaited only while something is waited for.
     this.#ended.catch(() => undefined);
     caller?.addEventListener("abort", this.#abort);
+    this.#whole = setTimeout(
+      () =>
+        this.#timeOut(`is not read after ${WHOLE * idle} ms, ${WHOLE} times the option checkpointTimeout`),
+      Math.min(WHOLE * idle, LONGEST_TIMER),
+    );
     this.heard();
   }
 
@@ -36,7 +46,7 @@ export class Attempt {
   heard(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#timer = setTimeout(() => this.#timeOut(), GRACE);
+      this.#timer = setTimeout(() => this.#timeOut(`gave nothing for ${this.#idle} ms`), GRACE);
     }, this.#idle);
   }
 
@@ -48,6 +58,7 @@ export class Attempt {
   /** To be called when all is read, or nothing more is wanted: the connection is given up. */
   close(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#whole);
     this.#caller?.removeEventListener("abort", this.#abort);
     this.#controller.abort();
   }
@@ -60,13 +71,9 @@ export class Attempt {
     }
   };
 
-  #timeOut(): void {
-    this.#end(
-      new GlimtError(
-        "TIMED_OUT",
-        `${this.#what}: nothing came for ${this.#idle} ms; the server stalls. The option checkpointTimeout sets how long to wait.`,
-      ),
-    );
+  #timeOut(found: string): void {
+    const message = `${this.#what} ${found}; raise the option checkpointTimeout if the server is only slow.`;
+    this.#end(new GlimtError("TIMED_OUT", message));
   }
 
   #end(error: unknown): void {

@@ -5,12 +5,15 @@
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { explainFailure } from "../http/failure.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
-import { Attempt } from "./http-attempt.ts";
+import { Attempt, LONGEST_TIMER } from "./http-attempt.ts";
 
 export interface HttpOptions {
   /** Sent with every request, e.g. an Authorization header for a private repository; to no other origin. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Milliseconds without a byte after which a server is given up with TIMED_OUT (default 30000). */
+  /**
+   * Milliseconds without a byte after which a server is given up with TIMED_OUT (default 30000); ten times as many for a
+   * whole answer: a small file, or up to 4 MiB of weights.
+   */
   readonly checkpointTimeout?: number | undefined;
   /** Replaces the global fetch. */
   readonly fetch?: typeof fetch | undefined;
@@ -40,7 +43,7 @@ export interface Answer {
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
-export const DEFAULT_TIMEOUT = 30_000;
+const DEFAULT_TIMEOUT = 30_000;
 /** A server that asks for more patience than this is not waited for. */
 const MOST_RETRY_AFTER = 60_000;
 
@@ -68,20 +71,14 @@ export class HttpRequests {
   /** @throws OPTION_INVALID */
   constructor(base: BaseAddress, options: HttpOptions) {
     const { headers, checkpointTimeout = DEFAULT_TIMEOUT, retries = 4, retryDelay = 250 } = options;
-    if (!(typeof checkpointTimeout === "number" && checkpointTimeout > 0)) {
-      throw new GlimtError(
-        "OPTION_INVALID",
-        `checkpointTimeout is ${String(checkpointTimeout)}, expected milliseconds.`,
-      );
-    }
+    checkCheckpointTimeout(checkpointTimeout);
     this.#base = base;
     this.#headers = checkedHeaders(headers);
     if (base.authorization && !this.#headers.has("authorization")) {
       this.#headers.set("authorization", base.authorization);
     }
     this.#send = options.fetch ?? ((...sent) => fetch(...sent));
-    // What timers can hold; Infinity means no limit.
-    this.#idle = Math.min(checkpointTimeout, 2 ** 31 - 1);
+    this.#idle = checkpointTimeout;
     this.#retries = retries;
     this.#retryDelay = retryDelay;
   }
@@ -191,6 +188,15 @@ export class HttpRequests {
       cause === undefined ? {} : { cause },
     );
   }
+}
+
+/** @throws OPTION_INVALID */
+export function checkCheckpointTimeout(value: unknown): void {
+  if (value === undefined || (typeof value === "number" && value >= 1 && value <= LONGEST_TIMER)) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `checkpointTimeout is ${String(value)}, expected milliseconds from 1 to ${LONGEST_TIMER}.`,
+  );
 }
 
 function checkedHeaders(headers: HttpOptions["headers"]): Headers {

@@ -158,7 +158,7 @@ test("headers that HTTP does not allow are refused without showing them", async 
     assert.is(error.code, "OPTION_INVALID");
     assert.not.match(error.message, /s.c?.?ret/);
   }
-  for (const checkpointTimeout of [0, -1, Number.NaN, "1" as unknown as number]) {
+  for (const checkpointTimeout of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, "1" as unknown as number]) {
     assert.is(
       (await failure(() => httpFiles("http://host.test", { checkpointTimeout }))).code,
       "OPTION_INVALID",
@@ -223,6 +223,22 @@ test("a body that comes slowly but comes is read", async () => {
     async (url) => {
       const files = httpFiles(url, { ...quick, checkpointTimeout: 150 });
       assert.is((await files.readAll("config.json"))?.length, 7);
+    },
+  );
+});
+
+test("a body that trickles without end is given up after ten times as long", async () => {
+  await withServer(
+    (_, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write(" "), 20);
+      response.on("close", () => clearInterval(timer));
+    },
+    async (url) => {
+      const files = httpFiles(url, { ...quick, checkpointTimeout: 50 });
+      const error = await failure(() => files.readAll("config.json"));
+      assert.is(error.code, "TIMED_OUT");
+      assert.match(error.message, "not read after 500 ms, 10 times the option checkpointTimeout");
     },
   );
 });
