@@ -2,6 +2,7 @@
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { fileError } from "./file-errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
+import { shownName } from "./shown.ts";
 import { checkSmall } from "./small-files.ts";
 
 /** A Blob hands out copies, so large reads go piece by piece. */
@@ -53,7 +54,7 @@ function blobsByName(blobs: ReadonlyMap<string, Blob> | Iterable<File>): Map<str
       "A checkpoint is given as a path, an address, or its files: a list of File or a Map of Blobs by name.",
     );
   }
-  const byName = new Map<string, Blob>();
+  const byName = new Map<string, { blob: Blob; depth: number }>();
   for (const entry of blobs as Iterable<unknown>) {
     const [name, blob] = Array.isArray(entry) ? entry : [(entry as File | null)?.name, entry];
     if (typeof name !== "string" || !(blob instanceof Blob)) {
@@ -62,9 +63,22 @@ function blobsByName(blobs: ReadonlyMap<string, Blob> | Iterable<File>): Map<str
         `A checkpoint's files are Blobs by name, or Files; found ${describe(entry)}.`,
       );
     }
-    byName.set(name, blob);
+    const depth = depthOf(blob);
+    const other = byName.get(name);
+    if (other?.depth === depth) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        `Two of the given files are called ${shownName(name)}: give those of one directory.`,
+      );
+    }
+    if (!other || depth < other.depth) byName.set(name, { blob, depth });
   }
-  return byName;
+  return new Map([...byName].map(([name, { blob }]) => [name, blob]));
+}
+
+/** A directory picker lists the files of inner directories too; the checkpoint is the outermost. */
+function depthOf(blob: Blob): number {
+  return ((blob as { webkitRelativePath?: string }).webkitRelativePath ?? "").split("/").length;
 }
 
 function describe(entry: unknown): string {

@@ -74,7 +74,13 @@ class HttpFiles implements CheckpointFiles {
         return 0;
       }
       if (response.status !== 206) {
-        if (response.status === 200 && (await startsLikePage(answer))) return this.#isPage(name);
+        const start = response.status === 200 ? await startOf(answer) : null;
+        if (start && isWebPage(start)) return this.#isPage(name);
+        if (start?.length === 0) {
+          // Of nothing there are no parts: many servers then answer with the whole.
+          this.#versions.check(name, response, 0);
+          return 0;
+        }
         throw this.#ignoresRange(name);
       }
       const byte = new Uint8Array(1);
@@ -225,7 +231,7 @@ class HttpFiles implements CheckpointFiles {
         : "";
     return new GlimtError(
       "CHECKPOINT_NOT_FOUND",
-      `${this.location}/${name}: the server refused with status ${status}.${advice}`,
+      `${this.location}/${name}: the server ${status < 400 ? "answered" : "refused"} with status ${status}.${advice}`,
     );
   }
 
@@ -238,8 +244,8 @@ class HttpFiles implements CheckpointFiles {
   }
 }
 
-async function startsLikePage(answer: Answer): Promise<boolean> {
-  return isWebPage(await collect(answer, (bytes) => bytes < PAGE_START_BYTES));
+function startOf(answer: Answer): Promise<Uint8Array> {
+  return collect(answer, (bytes) => bytes < PAGE_START_BYTES);
 }
 
 /** The body as far as `wantsMore` says of the bytes that have come; pieces may be single bytes, and there are no lists of them. */

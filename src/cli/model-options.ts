@@ -34,6 +34,7 @@ export interface LoadFlags {
   readonly rounding: NonNullable<LoadOptions["rounding"]>;
   readonly maxImagePixels?: number;
   readonly decodeTimeout?: number;
+  readonly checkpointTimeout?: number;
   readonly threads?: number;
   readonly activations?: NonNullable<CudaOptions["activations"]>;
   readonly device?: number;
@@ -93,7 +94,7 @@ export function withLoadOptions(command: Command): Command {
     .option("--device <n>", "which GPU, as nvidia-smi counts them (default: 0)", wholeNumber);
 }
 
-/** Flags that decide the pixels. */
+/** Flags of whatever opens a checkpoint and looks at pictures. */
 export function withMediaOptions(command: Command): Command {
   return command
     .addOption(
@@ -114,12 +115,18 @@ export function withMediaOptions(command: Command): Command {
       "--decode-timeout <ms>",
       "give a picture or a frame up that takes longer to decode, or a video that takes longer to open (default: 30000)",
       wholeNumber,
+    )
+    .option(
+      "--checkpoint-timeout <ms>",
+      "give a server of the checkpoint up that sends nothing for so long (default: 30000)",
+      wholeNumber,
     );
 }
 
 /** Flags that were given, in the shape loadModel takes. */
 export function loadOptions(flags: LoadFlags): LoadOptions {
   const { backend, dtype, media, rounding, maxImagePixels, decodeTimeout, threads } = flags;
+  const { checkpointTimeout } = flags;
   return {
     backend,
     media,
@@ -127,6 +134,7 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     ...(dtype === undefined ? {} : { dtype }),
     ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
     ...(decodeTimeout === undefined ? {} : { decodeTimeout }),
+    ...(checkpointTimeout === undefined ? {} : { checkpointTimeout }),
     ...(threads === undefined ? {} : { threads }),
   };
 }

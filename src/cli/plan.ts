@@ -42,8 +42,15 @@ export function planCommand(): Command {
 }
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, decodeTimeout, image: images, video: videos, maxTokens } = flags;
-  const processor = await openProcessor(location, { media, rounding, maxImagePixels, decodeTimeout });
+  const { media, rounding, maxImagePixels, decodeTimeout, checkpointTimeout } = flags;
+  const { image: images, video: videos, maxTokens } = flags;
+  const processor = await openProcessor(location, {
+    media,
+    rounding,
+    maxImagePixels,
+    decodeTimeout,
+    checkpointTimeout,
+  });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   const compiled = compileCheckpoint(backend, checkpoint, flags.dtype);

@@ -15,7 +15,7 @@ import { writeOutput } from "./write-output.ts";
 interface ProcessFlags
   extends PromptFlags,
     SourceFlags,
-    Pick<LoadFlags, "media" | "rounding" | "maxImagePixels" | "decodeTimeout"> {
+    Pick<LoadFlags, "media" | "rounding" | "maxImagePixels" | "decodeTimeout" | "checkpointTimeout"> {
   readonly json?: true;
   readonly pixels?: string;
 }
@@ -29,12 +29,13 @@ export function processCommand(): Command {
 }
 
 async function show(location: string, prompt: string | undefined, flags: ProcessFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, decodeTimeout } = flags;
+  const { media, rounding, maxImagePixels, decodeTimeout, checkpointTimeout } = flags;
   const processor = await openProcessor(location, {
     media,
     rounding,
     maxImagePixels,
     decodeTimeout,
+    checkpointTimeout,
     ...sourceOptions(flags),
   });
   const inputs = await processor.process(await conversation(prompt, flags), processOptions(flags));

@@ -77,6 +77,22 @@ test("directory", async () => contract(await openDirectory(directory)));
 test("blobs", () =>
   contract(blobFiles(new Map(Object.entries(contents).map(([k, v]) => [k, new Blob([v])])))));
 test("picked files", () => contract(blobFiles(Object.entries(contents).map(([k, v]) => new File([v], k)))));
+test("of a picked directory the outermost files count, and two of one name are refused", async () => {
+  const file = (path: string) =>
+    Object.defineProperty(new File([path], path.split("/").at(-1) as string), "webkitRelativePath", {
+      value: path,
+    });
+  for (const paths of [
+    ["ocr/config.json", "ocr/onnx/config.json"],
+    ["ocr/onnx/config.json", "ocr/config.json"],
+  ]) {
+    const content = await blobFiles(paths.map(file)).readAll("config.json");
+    assert.is(new TextDecoder().decode(content as Uint8Array), "ocr/config.json");
+  }
+  const error = await failure(() => blobFiles(["a/config.json", "b/config.json"].map(file)));
+  assert.is(error.code, "OPTION_INVALID");
+  assert.match(error.message, "config.json");
+});
 test("web address", () => withServer(fileServer, (url) => contract(httpFiles(url, quick))));
 
 test("a path that is no directory", async () => {

@@ -78,6 +78,13 @@ for (const [what, answer] of Object.entries(WRONG_PARTS)) {
   });
 }
 
+test("an empty file, of which a server sends all", async () => {
+  await withServer(
+    (_, response) => send(response, 200, { "content-length": "0" }, new Uint8Array(0)),
+    async (url) => assert.is(await httpFiles(url, quick).size(NAME), 0),
+  );
+});
+
 test("a server may send a part piece by piece: the rest is asked for", async () => {
   await withServer(
     (request, response) => {

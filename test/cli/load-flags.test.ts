@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { memoryLine } from "../../src/cli/memory-line.ts";
-import { backendsFor, kvCacheSize } from "../../src/cli/model-options.ts";
+import { backendsFor, kvCacheSize, loadOptions } from "../../src/cli/model-options.ts";
 import { backends } from "../../src/index.ts";
 
 test("a KV cache is a size or a share", () => {
@@ -12,6 +12,16 @@ test("a KV cache is a size or a share", () => {
   for (const text of ["", "4", "4G", "4 GiB", "-1GiB", "101%", "GiB", "1e9GiB"]) {
     assert.throws(() => kvCacheSize(text), /512MiB/, text);
   }
+});
+
+test("times are handed on to loading", () => {
+  const flags = { backend: "auto", media: "default", rounding: "torchvision" } as const;
+  const { decodeTimeout, checkpointTimeout } = loadOptions({
+    ...flags,
+    decodeTimeout: 5,
+    checkpointTimeout: 7,
+  });
+  assert.equal([decodeTimeout, checkpointTimeout], [5, 7]);
 });
 
 test("CUDA is as the flags say, and the only choice then", () => {
