@@ -10,6 +10,9 @@ const GREEN_CB = -22554;
 const GREEN_CR = -46802;
 const HALF = 32768;
 
+/** Samples by value + 256: as the conversion makes them, from -256 to 511. A table is faster here than comparing. */
+const CLAMPED = Uint8Array.from({ length: 768 }, (_, i) => Math.max(0, Math.min(255, i - 256)));
+
 /**
  * @param rows u8 [components][width]
  * @param rgb u8 [.., 3], written from place `to` on
@@ -57,21 +60,15 @@ function writeConverted(
   rgb: Uint8Array,
   to: number,
 ): void {
+  const clamped = CLAMPED;
   for (let x = 0, out = to; x < width; x++, out += 3) {
-    const y = lumas[x] as number;
+    const y = (lumas[x] as number) + 256;
     const cb = (blues[x] as number) - 128;
     const cr = (reds[x] as number) - 128;
-    let red = y + ((Math.imul(cr, RED_CR) + HALF) >> 16);
-    let green = y + ((Math.imul(cb, GREEN_CB) + Math.imul(cr, GREEN_CR) + HALF) >> 16);
-    let blue = y + ((Math.imul(cb, BLUE_CB) + HALF) >> 16);
-    if (((red | green | blue) & ~255) !== 0) {
-      red = Math.max(0, Math.min(255, red));
-      green = Math.max(0, Math.min(255, green));
-      blue = Math.max(0, Math.min(255, blue));
-    }
-    rgb[out] = red;
-    rgb[out + 1] = green;
-    rgb[out + 2] = blue;
+    const green = Math.imul(cb, GREEN_CB) + Math.imul(cr, GREEN_CR);
+    rgb[out] = clamped[y + ((Math.imul(cr, RED_CR) + HALF) >> 16)] as number;
+    rgb[out + 1] = clamped[y + ((green + HALF) >> 16)] as number;
+    rgb[out + 2] = clamped[y + ((Math.imul(cb, BLUE_CB) + HALF) >> 16)] as number;
   }
 }
 

@@ -7,7 +7,8 @@ import type { JpegStream } from "./stream.ts";
 import { type HuffmanCode, type Tables, ZIGZAG } from "./tables.ts";
 
 const LOOKAHEAD = 10;
-const HAS_VALUE = 1 << 5;
+/** The flag in an entry. */
+export const HAS_VALUE = 1 << 5;
 /** Bits of the largest number that an entry has room for. */
 const MAX_VALUE_BITS = 8;
 
@@ -117,13 +118,19 @@ export class BitReader {
     return (this.bits >>> this.count) & ((1 << count) - 1);
   }
 
-  symbol({ lookup, maxCodes, offsets, symbols }: HuffmanTable): number {
+  /** The table's entry for the bits to come, which are not taken yet. At least 17 are loaded. */
+  entry({ lookup }: HuffmanTable): number {
     if (this.count <= 16) this.fill();
-    const entry = lookup[(this.bits >>> (this.count - LOOKAHEAD)) & ((1 << LOOKAHEAD) - 1)] as number;
+    return lookup[(this.bits >>> (this.count - LOOKAHEAD)) & ((1 << LOOKAHEAD) - 1)] as number;
+  }
+
+  symbol(table: HuffmanTable): number {
+    const entry = this.entry(table);
     if (entry !== 0) {
       this.count -= (entry >> 6) & 31;
       return (entry >> 12) & 255;
     }
+    const { maxCodes, offsets, symbols } = table;
     for (let length = LOOKAHEAD + 1; length <= 16; length++) {
       const code = (this.bits >>> (this.count - length)) & ((1 << length) - 1);
       if (code > (maxCodes[length] as number)) continue;
@@ -137,8 +144,7 @@ export class BitReader {
 
   /** A number whose size is coded. */
   number(table: HuffmanTable): number {
-    if (this.count <= 16) this.fill();
-    const entry = table.lookup[(this.bits >>> (this.count - LOOKAHEAD)) & ((1 << LOOKAHEAD) - 1)] as number;
+    const entry = this.entry(table);
     if (entry & HAS_VALUE) {
       this.count -= entry & 31;
       return entry >> 23;
@@ -197,6 +203,7 @@ export class SequentialHuffman extends HuffmanDecoder {
 
     const table = this.ac[index] as HuffmanTable;
     const { lookup } = table;
+    const zigzag = ZIGZAG;
     let { bits, count } = reader;
     let k = 1;
     for (; k < 64; k++) {
@@ -210,7 +217,7 @@ export class SequentialHuffman extends HuffmanDecoder {
       if (entry & HAS_VALUE) {
         count -= entry & 31;
         k += (entry >> 16) & 15;
-        coefficients[at + (ZIGZAG[k] as number)] = entry >> 23;
+        coefficients[at + (zigzag[k] as number)] = entry >> 23;
         continue;
       }
       reader.count = count;
@@ -218,7 +225,7 @@ export class SequentialHuffman extends HuffmanDecoder {
       const size = symbol & 15;
       if (size > 0) {
         k += symbol >> 4;
-        coefficients[at + (ZIGZAG[k] as number)] = extend(reader.take(size), size);
+        coefficients[at + (zigzag[k] as number)] = extend(reader.take(size), size);
       } else if (symbol === 0xf0) {
         k += 15;
       } else {

@@ -54,6 +54,7 @@ export function transformBlock(
   to: number,
   stride: number,
 ): void {
+  const work = workspace;
   let overflow = 0;
   for (let column = 0; column < 8; column++) {
     const c = at + column;
@@ -68,14 +69,14 @@ export function transformBlock(
     if ((c1 | c2 | c3 | c4 | c5 | c6 | c7) === 0) {
       const flat = in0 << 2;
       overflow |= flat + 32768;
-      workspace[column] = flat;
-      workspace[column + 8] = flat;
-      workspace[column + 16] = flat;
-      workspace[column + 24] = flat;
-      workspace[column + 32] = flat;
-      workspace[column + 40] = flat;
-      workspace[column + 48] = flat;
-      workspace[column + 56] = flat;
+      work[column] = flat;
+      work[column + 8] = flat;
+      work[column + 16] = flat;
+      work[column + 24] = flat;
+      work[column + 32] = flat;
+      work[column + 40] = flat;
+      work[column + 48] = flat;
+      work[column + 56] = flat;
       continue;
     }
     const in2 = (Math.imul(c2, quantization[column + 16] as number) << 16) >> 16;
@@ -117,26 +118,26 @@ export function transformBlock(
     const out4 = (t13 - t0 + COLUMN_HALF) >> COLUMN_SHIFT;
     overflow |= (out0 + 32768) | (out1 + 32768) | (out2 + 32768) | (out3 + 32768);
     overflow |= (out4 + 32768) | (out5 + 32768) | (out6 + 32768) | (out7 + 32768);
-    workspace[column] = out0;
-    workspace[column + 8] = out1;
-    workspace[column + 16] = out2;
-    workspace[column + 24] = out3;
-    workspace[column + 32] = out4;
-    workspace[column + 40] = out5;
-    workspace[column + 48] = out6;
-    workspace[column + 56] = out7;
+    work[column] = out0;
+    work[column + 8] = out1;
+    work[column + 16] = out2;
+    work[column + 24] = out3;
+    work[column + 32] = out4;
+    work[column + 40] = out5;
+    work[column + 48] = out6;
+    work[column + 56] = out7;
   }
   if ((overflow & ~0xffff) !== 0) narrow(coefficients, at);
 
   for (let row = 0, out = to; row < 64; row += 8, out += stride) {
-    const in0 = workspace[row] as number;
-    const in1 = workspace[row + 1] as number;
-    const in2 = workspace[row + 2] as number;
-    const in3 = workspace[row + 3] as number;
-    const in4 = workspace[row + 4] as number;
-    const in5 = workspace[row + 5] as number;
-    const in6 = workspace[row + 6] as number;
-    const in7 = workspace[row + 7] as number;
+    const in0 = work[row] as number;
+    const in1 = work[row + 1] as number;
+    const in2 = work[row + 2] as number;
+    const in3 = work[row + 3] as number;
+    const in4 = work[row + 4] as number;
+    const in5 = work[row + 5] as number;
+    const in6 = work[row + 6] as number;
+    const in7 = work[row + 7] as number;
     const even1 = Math.imul(in2 + in6, F_0_541);
     const even2 = (even1 - Math.imul(in6, F_1_847)) | 0;
     const even3 = (even1 + Math.imul(in2, F_0_765)) | 0;

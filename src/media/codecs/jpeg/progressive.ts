@@ -3,7 +3,7 @@
 import { Unreadable } from "../unreadable.ts";
 import type { EntropyDecoder } from "./entropy.ts";
 import type { Scan } from "./frame.ts";
-import { extend, HuffmanDecoder, type HuffmanTable, huffmanTable } from "./huffman.ts";
+import { extend, HAS_VALUE, HuffmanDecoder, type HuffmanTable, huffmanTable } from "./huffman.ts";
 import type { JpegStream } from "./stream.ts";
 import { type Tables, ZIGZAG } from "./tables.ts";
 
@@ -90,13 +90,21 @@ class FirstAc extends AcDecoder {
       return false;
     }
     const { reader, table, first, last, low } = this;
+    const zigzag = ZIGZAG;
     let k = first;
     for (; k <= last; k++) {
+      const entry = reader.entry(table);
+      if (entry & HAS_VALUE) {
+        reader.count -= entry & 31;
+        k += (entry >> 16) & 15;
+        coefficients[at + (zigzag[k] as number)] = (entry >> 23) << low;
+        continue;
+      }
       const symbol = reader.symbol(table);
       const size = symbol & 15;
       if (size > 0) {
         k += symbol >> 4;
-        coefficients[at + (ZIGZAG[k] as number)] = extend(reader.take(size), size) << low;
+        coefficients[at + (zigzag[k] as number)] = extend(reader.take(size), size) << low;
       } else if (symbol === 0xf0) {
         k += 15;
       } else {
@@ -116,6 +124,7 @@ class RefinedAc extends AcDecoder {
       return false;
     }
     const { reader, table, last } = this;
+    const zigzag = ZIGZAG;
     const bit = 1 << this.low;
     let hasNew = false;
     let k = this.first;
@@ -132,18 +141,18 @@ class RefinedAc extends AcDecoder {
         }
         // Passes over the zeros of the run, and refines the values between them.
         for (; k <= last; k++) {
-          const place = at + (ZIGZAG[k] as number);
+          const place = at + (zigzag[k] as number);
           if (coefficients[place] !== 0) this.refine(coefficients, place, bit);
           else if (--zeros < 0) break;
         }
         if (value === 0) continue;
-        coefficients[at + (ZIGZAG[k] as number)] = value;
+        coefficients[at + (zigzag[k] as number)] = value;
         hasNew = true;
       }
     }
     if (this.emptyBlocks === 0) return hasNew;
     for (; k <= last; k++) {
-      const place = at + (ZIGZAG[k] as number);
+      const place = at + (zigzag[k] as number);
       if (coefficients[place] !== 0) this.refine(coefficients, place, bit);
     }
     this.emptyBlocks -= 1;
