@@ -15,7 +15,7 @@ export interface PngChunk {
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 
 /**
- * The chunks up to and with IEND, or to the end of the file.
+ * The chunks up to IEND, or to the end of the file.
  *
  * @param need "picture": chunks of pixels may be cut off, and what follows them need be no chunk; "whole": all counts.
  * @throws RangeError for a chunk that reaches past the end, save for its checksum; Unreadable for a type that is no word
@@ -32,6 +32,8 @@ export function* pngChunks(bytes: Uint8Array, need: "picture" | "whole"): Genera
     const isPixels = type === "IDAT" || type === "fdAT";
     hasPixels ||= isPixels;
     const end = at + 8 + view.getUint32(at);
+    // Whatever length it has.
+    if (type === "IEND") return;
     if (end > bytes.length && !(isPixels && need === "picture"))
       throw new RangeError("a chunk reaches past the end");
     const named = bytes.subarray(at + 4, end);
@@ -41,7 +43,6 @@ export function* pngChunks(bytes: Uint8Array, need: "picture" | "whole"): Genera
       whole: bytes.subarray(at, end + 4),
       isIntact: () => end + 4 <= bytes.length && view.getUint32(end) === crc32(named),
     };
-    if (type === "IEND") return;
     at = end + 4;
   }
 }

@@ -1,9 +1,10 @@
 /** A PNG file's picture, with what Pillow accepts and refuses. Of an animation it is what viewers of stills show. */
 
-import { ascii, concatBytes, viewOf } from "./bytes.ts";
+import { concatBytes, viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
 import { checkedInflate } from "./inflate.ts";
 import { type PngChunk, type PngParts, pngChunk, pngChunks } from "./png-chunks.ts";
+import { pngTexts } from "./png-text.ts";
 
 interface PngFile {
   /** Up to the pixels. */
@@ -29,7 +30,6 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
 const SHORTEST: Readonly<Record<string, number>> = { sRGB: 1, gAMA: 4, pHYs: 9, acTL: 8, fcTL: 26, iCCP: 2 };
 /** Some files lack the checksum of the decompressed pixels, without which the decoder would wait for it. */
 const UNREAD_CHECKSUM = pngChunk("IDAT", new Uint8Array(4));
-const XMP = "XML:com.adobe.xmp\0\0";
 
 /** The chunks of a file with pixels. @throws RangeError for a truncated file, Unreadable for one that is no PNG */
 function readChunks(bytes: Uint8Array): PngFile {
@@ -53,8 +53,8 @@ export function pngHeader(bytes: Uint8Array) {
   const { before, after, header } = readChunks(bytes);
   const view = viewOf(header);
   const all = [...before, ...after];
-  const text = all.find(({ type, data }) => type === "iTXt" && ascii(data, 0, XMP.length) === XMP);
-  return { width: view.getUint32(0), height: view.getUint32(4), exif: last(all, "eXIf"), xmp: text?.data };
+  const { exif, xmp } = pngTexts(all);
+  return { width: view.getUint32(0), height: view.getUint32(4), exif: last(all, "eXIf") ?? exif, xmp };
 }
 
 /**

@@ -108,7 +108,7 @@ class WebpReader {
       } else if (type === "ANMF") {
         if (!hasControl) throw new Unreadable("its frames come too early");
         const frame = this.#readFrame();
-        if (isAnimation) frames.push(frame);
+        if (isAnimation && frame) frames.push(frame);
       } else {
         const chunk = this.#next();
         if (type === "VP8X") throw new Unreadable("it has two headers");
@@ -129,7 +129,8 @@ class WebpReader {
     return { ...canvas, hasAlpha, isAnimation, frames, exif, xmp };
   }
 
-  #readFrame(): WebpFrame {
+  /** Undefined for a frame of no chunk that belongs to a picture; what it has instead is read next. */
+  #readFrame(): WebpFrame | undefined {
     const start = this.#at + CHUNK_HEADER;
     const { data } = this.#next();
     const behind = this.#at;
@@ -137,6 +138,7 @@ class WebpReader {
     const view = viewOf(data);
     const flags = view.getUint8(15);
     this.#at = start + FRAME_BYTES;
+    if (this.#at < this.#end && !["ALPH", "VP8 ", "VP8L"].includes(this.#peek())) return undefined;
     const picture = this.#readPicture();
     if (this.#at > behind) throw new Unreadable("a frame reaches past its chunk");
     return frameOf(picture, {
@@ -169,8 +171,13 @@ class WebpReader {
     return { ...size, hasAlpha: size.hasAlpha || alpha !== undefined, alpha, image };
   }
 
+  /** Type of the next chunk, which must be whole. */
   #peek(): string {
     if (this.#at + CHUNK_HEADER > this.#end) throw new RangeError("a chunk is cut off");
+    const size = this.#view.getUint32(this.#at + 4, true);
+    if (this.#at + CHUNK_HEADER + size + (size % 2) > this.#end) {
+      throw new RangeError("a chunk reaches past the end");
+    }
     return ascii(this.#bytes, this.#at, this.#at + 4);
   }
 
@@ -180,7 +187,6 @@ class WebpReader {
     const end = start + this.#view.getUint32(this.#at + 4, true);
     const whole = this.#bytes.subarray(this.#at, end);
     this.#at = end + ((end - start) % 2);
-    if (this.#at > this.#end) throw new RangeError("a chunk reaches past the end");
     return { type, whole, data: this.#bytes.subarray(start, end) };
   }
 }

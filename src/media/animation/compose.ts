@@ -24,7 +24,11 @@ export class AnimationReader {
     const start = isNext ? index : this.#startOf(index);
     if (index < this.#last || start > this.#last + 1) await this.#startAt(start);
     while (this.#last < index) await this.#show(this.#last + 1);
-    return this.#canvas.slice();
+    const shown = this.#canvas.slice();
+    // A canvas that is never transparent takes no transparency from its frames either.
+    const isOpaque = this.#animation.background[3] === 255;
+    if (isOpaque) for (let at = 3; at < shown.length; at += 4) shown[at] = 255;
+    return shown;
   }
 
   async #startAt(index: number): Promise<void> {

@@ -116,8 +116,11 @@ function layout(bytes: Uint8Array, offset: number, fields: Fields): BmpLayout {
   ) {
     throw new Unreadable(`its compression (${compression ?? "unknown"}) is not read`);
   }
-  if (hasPalette && (compression === "bit fields" || colours > 256))
+  const held = Math.floor(Math.max(0, bytes.length - fields.paletteAt) / colourBytes);
+  // More colours than there can be do no harm when the file ends before.
+  if (hasPalette && (compression === "bit fields" || colours > 65536 || Math.min(colours, held) > 256)) {
     throw new Unreadable("its palette makes no sense");
+  }
   const paletteBytes = hasPalette ? colours * colourBytes : 0;
   const paletteEnd = fields.paletteAt + paletteBytes;
   // Some files point at their palette.

@@ -2,7 +2,7 @@
 
 import { viewOf } from "../bytes.ts";
 import { Unreadable } from "../codecs/unreadable.ts";
-import { inflate } from "../inflate.ts";
+import { checkedInflate } from "../inflate.ts";
 import type { MediaMode } from "../mode.ts";
 import { cmykToRgb, spreadGrey, spreadPalette, unpremultiply } from "./colours.ts";
 import { decodeFax } from "./fax.ts";
@@ -77,11 +77,7 @@ async function decompress(
   const data = isReversed ? reversedBits(given, given.length) : given;
   if (compression === "lzw") return decodeLzw(data, size);
   if (compression === "packbits") return decodePackBits(data, size);
-  if (compression === "deflate") {
-    const block = inflate(data, size);
-    if (block.length < size) throw new RangeError("pixels are cut off");
-    return block;
-  }
+  if (compression === "deflate") return checkedInflate(data, size);
   const isFlat = compression !== "group 3" || (faxOptions & 1) === 0;
   return decodeFax(data, isFlat ? compression : "group 3, two dimensions", piece.width, piece.height);
 }

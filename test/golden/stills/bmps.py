@@ -72,6 +72,7 @@ def files():
     yield "indices beyond the colours", bmp(8, rows(values(9), 8), colours(5), used=5)
     yield "4 bits, few colours", bmp(4, rows(values(5), 4), colours(5), used=5)
     yield "more colours than 256", bmp(8, rows(values(9), 8), colours(300), used=300)
+    yield "many colours that are not there", bmp(4, rows(values(5), 4), colours(16), used=3000, offset=54 + 64)
     for width in (1, 2, 3, 4, 5, 8, 9):
         yield f"1 bit, width {width}", bmp(1, rows(values(2, 1, width), 1), colours(2), width=width)
     for bits in (16, 24, 32):

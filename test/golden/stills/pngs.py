@@ -171,6 +171,15 @@ def files():
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     yield "xmp orientation", png(8, RGB, chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
 
+    xml = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)
+    yield "compressed xmp orientation", png(8, RGB, chunk(b"iTXt", xml))
+    yield "broken xmp", png(8, RGB, chunk(b"iTXt", xml[:22] + b"broken" + xml[28:]))
+    raw_exif = f"\nexif\n{len(exif(6)) + 6:8}\n{(b'Exif' + bytes(2) + exif(6)).hex()}\n".encode()
+    yield "exif as text", png(8, RGB, chunk(b"tEXt", b"Raw profile type exif\0" + raw_exif))
+    yield "exif as compressed text", png(8, RGB, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw_exif)))
+    yield "exif as text and as a chunk", png(8, RGB, chunk(b"tEXt", b"Raw profile type exif\0" + raw_exif), chunk(b"eXIf", exif(3)))
+    yield "an end of 9 bytes", png(8, RGB, end=chunk(b"IEND", b"123456789")[:-8])
+
     control = struct.pack(">IIIIIHHBB", 0, WIDTH, HEIGHT, 0, 0, 1, 10, 0, 0)
     moves = chunk(b"acTL", struct.pack(">II", 2, 0))
     second = struct.pack(">IIIIIHHBB", 1, 3, 2, 1, 1, 1, 10, 0, 0)

@@ -294,6 +294,10 @@ def files():
     yield "deflate, cut", tiff(GREY, 8, 1, coder=DEFLATE, more={279: (LONG, [30])})
     yield "packbits, cut", tiff(GREY, 8, 1, coder=PACKBITS, more={279: (LONG, [30])})
     yield "deflate as 32946", tiff(RGB, 8, 3, coder=DEFLATE, more={259: 32946})
+    def wrong(data):
+        return zlib.compress(data)[:-1] + b"\x55"
+
+    yield "deflate, a wrong checksum", tiff(RGB, 8, 3, coder=wrong)
     yield "too few deflated rows", tiff(RGB, 8, 3, coder=DEFLATE, more={257: 10, 278: 10})
     yield "too few LZW rows", tiff(RGB, 8, 3, coder=LZW, more={257: 10, 278: 10})
 

@@ -122,6 +122,9 @@ def files():
     yield "frames without the flag", riff(extended(0), control, frame(0, 0, still))
     yield "the flag, but a still", riff(extended(ANIMATION), still)
     yield "a frame without a picture", riff(extended(ANIMATION), control, frame(0, 0, b""))
+    yield "a second frame without a picture", riff(extended(ANIMATION), control, frame(0, 0, still), frame(0, 0, chunk(b"abcd", b"")))
+    yield "a plain file and a chunk that is cut", riff(still, b"abcd" + struct.pack("<I", 50) + b"xyz!")
+    yield "a soft frame without the flag", riff(extended(ANIMATION, 40, 30), control, frame(4, 6, chunk(b"ALPH", alpha) + chunk(b"VP8 ", inner)))
     yield "a still before the frames", riff(extended(ANIMATION), control, still, frame(0, 0, still))
     yield "header only", lossy[:12]
     yield "chunk header only", lossy[:20]
