@@ -121,6 +121,21 @@ test("weights that are replaced or go on being written while they are read are t
   }
 });
 
+test("what a file system says is said in words", () => {
+  for (const [code, words] of Object.entries({
+    EACCES: "no permission",
+    EPERM: "no permission",
+    ELOOP: "round in a circle",
+    EISDIR: "is a directory",
+    EMFILE: "too many files",
+    EBUSY: "resource busy",
+  })) {
+    const error = fileError("/models/ocr/config.json", Object.assign(new Error("resource busy"), { code }));
+    assert.is(error.code, "CHECKPOINT_INVALID");
+    assert.match(error.message, words);
+  }
+});
+
 test("what Deno is not allowed to read names the flag", () => {
   for (const name of ["NotCapable", "PermissionDenied"]) {
     const error = fileError("/models/ocr", Object.assign(new Error("Requires read access"), { name }));
