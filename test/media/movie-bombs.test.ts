@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openContainer } from "../../src/media/movie/container.ts";
+import { checkReordering } from "../../src/media/movie/mpeg-ts-guard.ts";
 
 const root = `${process.cwd()}/test`;
 const read = (path: string) => new Uint8Array(readFileSync(`${root}/${path}`));
@@ -113,6 +114,22 @@ const block = (flags: number, data: readonly number[]) => [
 ];
 const tracks = element(TRACKS, trackEntry());
 
+const stream = read("golden/data/odd-movies/copied.mpegts");
+const VIDEO_PID = 0x100;
+const isVideo = (at: number) => (view(stream).getUint16(at + 1) & 0x1fff) === VIDEO_PID;
+const firstVideo = Array.from({ length: stream.length / 188 }, (_, i) => i * 188).find(isVideo) as number;
+/** The packet where the first frame begins. */
+const videoStart = stream.subarray(firstVideo, firstVideo + 188);
+/** A packet of the video; 0x40 begins a part of it. */
+const streamPacket = (flags: number, payload: Part) =>
+  join(
+    [0x47, flags | (VIDEO_PID >> 8), VIDEO_PID & 255, 0x10],
+    payload,
+    new Array(184 - payload.length).fill(0),
+  );
+/** Slices of H.264 that each begin a picture. */
+const frames = (count: number) => many(count, [0, 0, 1, 0x41, 0xe0, 0]);
+
 const refused: [name: string, file: Uint8Array][] = [
   ["stts without its entries", withTable("stts", box("stts", u32(0, MOST, 1, 1)))],
   ["stts of 2^32 samples", withTable("stts", box("stts", u32(0, 1, MOST, 1)))],
@@ -211,6 +228,32 @@ const plays: [name: string, file: Uint8Array, frames: number][] = [
   ["WebM: an attachment with a number of 200 KB", withAttachment(200_000), 16],
 ];
 
+refused.push(
+  ["MPEG-TS: 30 frames in a packet", join(stream, many(20_000, streamPacket(0x00, frames(30))))],
+  [
+    "MPEG-TS: 30 frames in each of 3000 starts",
+    join(stream, many(3_000, join(videoStart, streamPacket(0, frames(30))))),
+  ],
+  [
+    "MPEG-TS: 5000 starts of nothing",
+    join(stream, many(5_000, streamPacket(0x40, new Array(184).fill(255)))),
+  ],
+  ["MPEG-TS: nothing but starts", join(stream.subarray(0, 3 * 188), many(5_000, videoStart))],
+  [
+    "MPEG-TS: a packet that does not begin where it has to",
+    join(stream.subarray(0, 20 * 188), [0], stream.subarray(20 * 188)),
+  ],
+);
+plays.push([
+  "MPEG-TS: 10000 empty packets",
+  join(
+    stream.subarray(0, 8 * 188),
+    many(10_000, join([0x47, 0x1f, 0xff, 0x10], new Array(184).fill(255))),
+    stream.subarray(8 * 188),
+  ),
+  20,
+]);
+
 for (const file of readdirSync(`${root}/media/cases`)) {
   if (/^(mp4|webm)-/.test(file)) refused.push([file, read(`media/cases/${file}`)]);
 }
@@ -236,6 +279,14 @@ for (const [name, file, frames] of plays) {
     assert.ok(performance.now() - start < MOST_MILLISECONDS, `${performance.now() - start} ms`);
   });
 }
+
+test("a stream that claims to reorder more than its codec can is refused", () => {
+  const track = (size: number) => ({ _backing: { getReorderSize: () => size } });
+  checkReordering(track(16));
+  checkReordering({});
+  assert.throws(() => checkReordering(track(17)), /reorder 17 frames/);
+  assert.throws(() => checkReordering(track(Number.NaN)), /reorder NaN frames/);
+});
 
 test("a signal ends reading between two reads", async () => {
   const control = new AbortController();

@@ -26,7 +26,7 @@ const BLOCK_TOLERANCE = 1.5;
 
 /** What can not be had, and what is said about it. */
 const refused: Record<string, RegExp> = {
-  "edit-of-no-length.mp4": /has no frames that can be shown/,
+  "edit-of-no-length.mp4": /shows none of its frames: its edit list is empty/,
   "encrypted.mp4": /its video is encrypted, which is not read; store it again without that/,
   "mpeg4.mp4": /its codec \(mp4v\) can not be decoded here; convert it to H\.264 or VP9/,
   "open-gop-cut.mpegts": /truncated or corrupt/,
@@ -65,6 +65,16 @@ test("frames of an edited file may be asked for in any order", async () => {
     for (const i of [blocks.length - 1, 0, 6, 5, 5, 7, 1]) checkBlocks(await video.frame(i), blocks[i]!, i);
     await video.close();
   }
+});
+
+test("streams put one behind the other are shown one after another, though their times begin anew", async () => {
+  const { blocks, fps } = recorded["copied.mpegts"] as Movie;
+  const bytes = bytesOf("copied.mpegts");
+  const video = await open(Uint8Array.of(...bytes, ...bytes));
+  assert.is(video.numFrames, 2 * blocks.length);
+  assert.ok(Math.abs(video.metadata.fps! / fps - 1) < 1e-6, `${video.metadata.fps} a second`);
+  for (const i of [0, 19, 20, 39, 21, 5]) checkBlocks(await video.frame(i), blocks[i % blocks.length]!, i);
+  await video.close();
 });
 
 const text = (content: string) => new TextEncoder().encode(content);

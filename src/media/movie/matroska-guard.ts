@@ -7,6 +7,8 @@
  * and nest five deep, so that reading a list is linear in its bytes; how often one is read is the source's to count.
  */
 
+import type { Findings } from "./guards.ts";
+
 interface FileSlice {
   readonly bytes: Uint8Array;
   readonly end: number;
@@ -72,16 +74,8 @@ const MOST_BLOCKS = 2 ** 17;
 /** mediabunny puts them into its list one by one. */
 const MOST_LACED_FRAMES = 2 ** 13;
 
-/** What of the file can not be had. */
-export interface MatroskaNotes {
-  /** Completes "its video is ...". */
-  refusal?: string;
-  /** Bytes that are put before each frame and are not in the file. */
-  strippedBytes: number;
-}
-
-export function guardMatroska(demuxer: MatroskaDemuxer): MatroskaNotes {
-  const notes: MatroskaNotes = { strippedBytes: 0 };
+/** @param findings gets what the file says of its video. */
+export function guardMatroska(demuxer: MatroskaDemuxer, findings: Findings): void {
   const traverse = demuxer.traverseElement.bind(demuxer);
   const places: number[] = [];
   const counts = new Map<number, number>();
@@ -142,13 +136,13 @@ export function guardMatroska(demuxer: MatroskaDemuxer): MatroskaNotes {
     if (id === TRACK_ENTRY) count(id, MOST_TRACKS, "tracks");
     if (id === SEEK) count(id, MOST_SEEKS, "entries in its table of contents");
     if (id === CONTENT_ENCODING) count(id, MOST_ENCODINGS, "encodings");
-    if (id === CONTENT_ENCRYPTION) notes.refusal = "encrypted";
+    if (id === CONTENT_ENCRYPTION) findings.refusal = "encrypted";
     if (id === COMPRESSION_ALGORITHM && body.at(-1) !== HEADER_STRIPPING)
-      notes.refusal = "compressed a second time";
+      findings.refusal = "compressed a second time";
     if (id === COMPRESSION_SETTINGS) {
       if (body.length > MOST_STRIPPED_BYTES)
         throw new Error(`it puts ${body.length} bytes before each frame`);
-      notes.strippedBytes += body.length;
+      findings.strippedBytes += body.length;
     }
     places.push(id);
     try {
@@ -157,7 +151,6 @@ export function guardMatroska(demuxer: MatroskaDemuxer): MatroskaNotes {
       places.pop();
     }
   };
-  return notes;
 }
 
 /** All bits of eight bytes; in one byte it is 0xff. */

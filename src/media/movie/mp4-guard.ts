@@ -74,7 +74,7 @@ const ELSEWHERE = ["hdlr", "colr", "pasp"];
 /** A day of video; lists of frames take some hundred bytes a frame. */
 const MOST_FRAMES = 2 ** 21;
 /** With its entries in the tables a frame has more. */
-const FEWEST_BYTES_A_FRAME = 4;
+export const FEWEST_BYTES_A_FRAME = 4;
 const MOST_FRAMES_A_FRAGMENT = 2 ** 20;
 const MOST_TRACKS = 1000;
 

@@ -1,25 +1,60 @@
-/** Keeps mediabunny to what a picture needs of an MPEG transport stream. */
+/**
+ * Bounds what mediabunny does with an MPEG transport stream.
+ *
+ * Its reading is linear but for one search: to know how long a frame is shown it reads on until the next one in the
+ * order of time has come, and compares each frame on the way with all others. Streams whose times jump back would have
+ * it read to their end. So the parts of frames (NAL units) that it reads for one frame are counted.
+ */
 
-interface Stream {
-  readonly info: { readonly type: string };
+interface Section {
+  readonly payload: Uint8Array;
 }
 
 export interface MpegTsDemuxer {
-  readonly elementaryStreams: Stream[];
+  readonly elementaryStreams: { readonly info: { readonly type: string } }[];
+  readSection(...where: unknown[]): Promise<Section | null>;
 }
 
-/** Sound is not looked at: its first packet would have to make sense. */
-export function guardMpegTs(demuxer: MpegTsDemuxer): void {
+/** For the next sixteen frames, of a hundred slices and more each. */
+const MOST_UNITS_A_FRAME = 2 ** 14;
+/** H.264 and HEVC reorder no more frames; mediabunny compares each frame with so many others. */
+const MOST_REORDERED = 16;
+
+/** @returns what has to be called before each frame that is listed, and with false when they are. */
+export function guardMpegTs(demuxer: MpegTsDemuxer): (isListing: boolean) => void {
+  // Sound is not looked at: its first packet would have to make sense.
   const streams = demuxer.elementaryStreams;
   const push = streams.push.bind(streams);
   streams.push = (...found) => push(...found.filter(({ info }) => info.type === "video"));
+
+  const readSection = demuxer.readSection.bind(demuxer);
+  let most = Number.POSITIVE_INFINITY;
+  let units = 0;
+  demuxer.readSection = async (...where) => {
+    const section = await readSection(...where);
+    if (section) units += numUnits(section.payload);
+    if (units > most) throw new Error("the times of its frames jump back");
+    return section;
+  };
+  return (isListing) => {
+    most = isListing ? MOST_UNITS_A_FRAME : Number.POSITIVE_INFINITY;
+    units = 0;
+  };
 }
 
-/** H.264 and HEVC have no more; mediabunny compares each frame with so many others. */
-const MOST_REORDERED = 16;
+/** Start codes. */
+function numUnits(bytes: Uint8Array): number {
+  let units = 0;
+  for (let at = bytes.indexOf(1); at >= 0; at = bytes.indexOf(1, at + 1)) {
+    if (bytes[at - 1] === 0 && bytes[at - 2] === 0) units += 1;
+  }
+  return units;
+}
 
 /** @throws Error for a stream that claims to put frames into order over a longer stretch than its codec can. */
-export function checkReordering(track: { readonly _backing?: { getReorderSize?(): number } }): void {
-  const size = track._backing?.getReorderSize?.() ?? 0;
+export function checkReordering(track: object): void {
+  // What mediabunny has behind a track.
+  const { _backing: backing } = track as { _backing?: { getReorderSize?(): number } };
+  const size = backing?.getReorderSize?.() ?? 0;
   if (!(size >= 0 && size <= MOST_REORDERED)) throw new Error(`it claims to reorder ${size} frames`);
 }
