@@ -234,16 +234,17 @@ refused.push(
     "MPEG-TS: 30 frames in each of 3000 starts",
     join(stream, many(3_000, join(videoStart, streamPacket(0, frames(30))))),
   ],
-  [
-    "MPEG-TS: 5000 starts of nothing",
-    join(stream, many(5_000, streamPacket(0x40, new Array(184).fill(255)))),
-  ],
   ["MPEG-TS: nothing but starts", join(stream.subarray(0, 3 * 188), many(5_000, videoStart))],
   [
     "MPEG-TS: a packet that does not begin where it has to",
     join(stream.subarray(0, 20 * 188), [0], stream.subarray(20 * 188)),
   ],
 );
+plays.push([
+  "MPEG-TS: 5000 starts of nothing",
+  join(stream, many(5_000, streamPacket(0x40, new Array(184).fill(255)))),
+  20,
+]);
 plays.push([
   "MPEG-TS: 10000 empty packets",
   join(
@@ -259,7 +260,7 @@ for (const file of readdirSync(`${root}/media/cases`)) {
 }
 
 /** Many times what any of them takes. */
-const MOST_MILLISECONDS = 2000;
+const MOST_MILLISECONDS = 5000;
 
 for (const [name, file] of refused) {
   test(`${name} is refused at once`, async () => {
