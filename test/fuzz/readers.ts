@@ -164,12 +164,23 @@ const TEMPLATE_WORDS = words(
   "recursive",
 );
 
+/** Files of every kind of JPEG: see make_jpeg.py. */
+const jpegKinds = Object.values<{ file: string }>(
+  JSON.parse(readFileSync(join(DATA, "jpeg.json"), "utf8")),
+).map((row) => new Uint8Array(Buffer.from(row.file, "base64")));
+/** Frames, tables, restarts, start, end, scan, and an escaped byte. */
+const JPEG_MARKERS = [0xc0, 0xc2, 0xc3, 0xc9, 0xca, 0xc4, 0xcc, 0xd0, 0xd7, 0xd8, 0xd9, 0xda, 0xdb, 0xdd, 0];
+
 const tokenizer = await loadTokenizer(blobFiles(whole));
 const template = await loadChatTemplate(blobFiles(whole));
 
 export const READERS: Readonly<Record<string, Reader>> = {
   png: still(/\.a?png$/, "IHDR", "PLTE", "tRNS", "IDAT", "IEND", "acTL", "fcTL", "fdAT", "iCCP"),
-  jpeg: still(/\.jpe?g$/, "\xff\xda", "Exif\0\0", "Adobe"),
+  jpeg: {
+    ...still(/\.jpe?g$/),
+    seeds: jpegKinds,
+    words: [...JPEG_MARKERS.map((marker) => Uint8Array.of(0xff, marker)), ...words("Exif\0\0", "Adobe")],
+  },
   webp: still(/\.webp$/, "VP8 ", "VP8L", "VP8X", "ANMF", "ALPH", "EXIF"),
   gif: still(/\.gif$/, "\x21\xf9\x04", "NETSCAPE2.0"),
   bmp: still(/\.bmp$/),

@@ -98,7 +98,7 @@ export function transformSmoothly(
       moveTo(column + 2);
       const at = row * paddedAcross + column;
       const to = row * 8 * stride + column * 8;
-      const isEven = around.every((dc) => dc === around[0]);
+      const isEven = isUniform(around);
       if (isEven && hasAc[at] === 0) {
         // The estimates would be zeros.
         writeFlatBlock(around[0] as number, quantization, samples, to, stride);
@@ -109,6 +109,13 @@ export function transformSmoothly(
       transformBlock(block, 0, quantization, samples, to, stride);
     }
   }
+}
+
+function isUniform(values: Int32Array): boolean {
+  for (let i = 1; i < values.length; i++) {
+    if (values[i] !== values[0]) return false;
+  }
+  return true;
 }
 
 /** The block rows from two above to two below. Near the edges it is libjpeg's choice of neighbours. */
