@@ -1,6 +1,4 @@
 /** Options that several commands share: which model, how to load it, what to ask it. */
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Backend } from "../backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "../backends/cuda/backend.node.ts";
@@ -13,13 +11,14 @@ import {
   type MessagePart,
   type ProcessOptions,
 } from "../index.ts";
-import { isPath } from "../media/sources/address.ts";
+import { readMessages, readToolsFile } from "./chat-files.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
   readonly video: readonly string[];
   readonly system?: string;
   readonly messages?: string;
+  readonly tools?: string;
   readonly thinking?: boolean;
   readonly videoFps?: number;
   readonly sampleFrames?: boolean;
@@ -67,7 +66,8 @@ export function withPromptOptions(command: Command): Command {
       ).choices(["parse", "text"]),
     )
     .option("--system <text>", "system message")
-    .option("--messages <file.json>", "the whole conversation; media paths in it are relative to the file");
+    .option("--messages <file.json>", "the whole conversation; media paths in it are relative to the file")
+    .option("--tools <file.json>", "functions that the model may call: an array of their schemas");
 }
 
 export function withLoadOptions(command: Command): Command {
@@ -147,9 +147,10 @@ export function backendsFor({ backend, activations, device }: LoadFlags): readon
 }
 
 /** What the flags say of how a conversation is processed. */
-export function processOptions(flags: PromptFlags): ProcessOptions {
+export async function processOptions(flags: PromptFlags): Promise<ProcessOptions> {
   const { thinking, videoFps, sampleFrames, maxFrames, specialTokensInText } = flags;
-  return { enableThinking: thinking, videoFps, sampleFrames, maxFrames, specialTokensInText };
+  const tools = flags.tools === undefined ? undefined : await readToolsFile(flags.tools);
+  return { tools, enableThinking: thinking, videoFps, sampleFrames, maxFrames, specialTokensInText };
 }
 
 /** The conversation that the flags describe: from a file, or pictures, videos and a prompt in one user message. */
@@ -180,48 +181,6 @@ export async function conversation(prompt: string | undefined, flags: PromptFlag
     );
   const system: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
   return [...system, { role: "user", content: parts }];
-}
-
-async function readMessages(file: string): Promise<Message[]> {
-  const text = await readFile(file, "utf8").catch((cause) => {
-    throw new GlimtError("INPUT_INVALID", `The messages file ${file} can not be read: ${cause.message}.`, {
-      cause,
-    });
-  });
-  let messages: unknown;
-  try {
-    messages = JSON.parse(text);
-  } catch (cause) {
-    throw new GlimtError("INPUT_INVALID", `${file} is not JSON: ${(cause as Error).message}.`, { cause });
-  }
-  if (!Array.isArray(messages))
-    throw new GlimtError("INPUT_INVALID", `${file} must hold an array of messages.`);
-  const folder = dirname(resolve(file));
-  // What is no message or part is left as it is, for `process` to say where it stands.
-  return messages.map((message) =>
-    Array.isArray(message?.content)
-      ? { ...message, content: withResolvedPaths(message.content, folder) }
-      : message,
-  );
-}
-
-function withResolvedPaths(content: unknown, folder: string): Message["content"] {
-  if (!Array.isArray(content)) return content as Message["content"];
-  return content.map((part) => {
-    if (typeof part !== "object" || part === null) return part;
-    const resolved = { ...part };
-    for (const key of ["image", "image_url", "video", "video_url", "url"]) {
-      const source = resolved[key];
-      const isHeld = typeof source === "object" && typeof source?.url === "string";
-      if (typeof source === "string") resolved[key] = resolvedPath(source, folder);
-      if (isHeld) resolved[key] = { ...source, url: resolvedPath(source.url, folder) };
-    }
-    return resolved;
-  });
-}
-
-function resolvedPath(source: string, folder: string): string {
-  return isPath(source) ? resolve(folder, source) : source;
 }
 
 export function wholeNumber(text: string): number {

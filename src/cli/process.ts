@@ -38,7 +38,7 @@ async function show(location: string, prompt: string | undefined, flags: Process
     checkpointTimeout,
     ...sourceOptions(flags),
   });
-  const inputs = await processor.process(await conversation(prompt, flags), processOptions(flags));
+  const inputs = await processor.process(await conversation(prompt, flags), await processOptions(flags));
   if (flags.pixels !== undefined) {
     const parts = [inputs.pixelValues, inputs.pixelValuesVideos].flatMap((values) =>
       values ? [values] : [],

@@ -70,6 +70,7 @@ export function runCommand(): Command {
 
 async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
   const messages = await conversation(prompt, flags);
+  const asked = await processOptions(flags);
   const adapters = adapterSources(flags.adapter);
   const progress = progressLine(flags.json !== true);
   const interrupted = new AbortController();
@@ -89,7 +90,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   });
   try {
     const inputs = await model.process(messages, {
-      ...processOptions(flags),
+      ...asked,
       signal: interrupted.signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),
     });

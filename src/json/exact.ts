@@ -8,6 +8,11 @@ export class JsonFloat {
   constructor(value: number) {
     this.value = value;
   }
+
+  /** No plain object: who walks through data leaves it alone. */
+  get [Symbol.toStringTag](): string {
+    return "JsonFloat";
+  }
 }
 
 /** Whole numbers are bigints. */
@@ -38,4 +43,20 @@ export function plainJson(value: ExactJson): unknown {
   if (value instanceof Map)
     return Object.fromEntries([...value].map(([key, item]) => [key, plainJson(item)]));
   return Array.isArray(value) ? value.map(plainJson) : value;
+}
+
+/** The value as JSON text again, from which `parseExactJson` reads the same. */
+export function exactJsonText(value: ExactJson): string {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof JsonFloat) return floatText(value.value);
+  if (value instanceof Map) {
+    return `{${[...value].map(([key, item]) => `${JSON.stringify(key)}:${exactJsonText(item)}`).join(",")}}`;
+  }
+  return Array.isArray(value) ? `[${value.map(exactJsonText).join(",")}]` : JSON.stringify(value);
+}
+
+/** With a point or exponent, by which it stays a float. */
+function floatText(value: number): string {
+  const text = Object.is(value, -0) ? "-0" : String(value);
+  return /^-?[0-9]+$/.test(text) ? `${text}.0` : text;
 }

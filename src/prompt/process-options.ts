@@ -18,8 +18,11 @@ export type Message = ChatMessage<PromptImage, PromptVideo, PromptVideoMetadata>
 export type MessagePart = Part<PromptImage, PromptVideo, PromptVideoMetadata>;
 
 export interface ProcessOptions {
-  /** JSON schemas of functions, as the template takes them. */
-  readonly tools?: readonly object[] | undefined;
+  /**
+   * JSON schemas of functions, as the template takes them: a list, or JSON text of one, of which nothing is lost (a
+   * JavaScript object knows no 3.0, and puts keys that are numbers first). Refused where the template has no place for them.
+   */
+  readonly tools?: readonly object[] | string | undefined;
   /** Whether the template lets the model think first; default: the template's own. */
   readonly enableThinking?: boolean | undefined;
   /** Continue the last assistant message instead of opening a new one. */

@@ -7,10 +7,11 @@ import {
   type VideoLayout,
   type VideoPlaceholder,
 } from "../processor/placeholders.ts";
-import { loadChatTemplate, type RenderOptions, renderChat } from "../text/chat-template.ts";
+import { type ChatTemplate, loadChatTemplate, type RenderOptions } from "../text/chat-template.ts";
 import { normaliseMessages, type TemplateMessage } from "../text/messages.ts";
 import { asMarked, plainTexts, withoutMarks } from "../text/plain-text.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { readTools, withParsedCalls } from "../text/tool-data.ts";
 import { rejectUnknownOptions } from "../unknown-options.ts";
 import { contextOverflow } from "./context-overflow.ts";
 import { layOutPrompt } from "./layout.ts";
@@ -46,14 +47,14 @@ export class Processor {
   readonly tokenizer: Tokenizer;
   /** Grids, tokens and limits by sizes alone. */
   readonly sizes: RequestSizer;
-  readonly #template: string;
+  readonly #template: ChatTemplate;
   readonly #limits: MediaLimits;
   readonly #media: MediaReader;
 
   private constructor(
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
-    template: string,
+    template: ChatTemplate,
     media: MediaAccess,
     rules: MediaRules,
   ) {
@@ -63,7 +64,7 @@ export class Processor {
     this.#limits = rules.limits;
     this.#media = new MediaReader(checkpoint, media, rules);
     this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
-      const promptText = renderChat(template, [{ role: "user", content }], this.#renderOptions({}));
+      const promptText = template.render([{ role: "user", content }], this.#renderOptions({}));
       const inputIds = tokenizer.encode(this.#expanded(promptText, images, videos));
       return this.#laidOut(promptText, inputIds, images, videos);
     });
@@ -104,7 +105,7 @@ export class Processor {
     const start = performance.now();
     const chat = normaliseMessages(messages);
     checkCounts(chat.images.length, chat.videos.length, this.#limits);
-    const { rendered, mark } = this.#render(chat.messages, options);
+    const { rendered, mark } = this.#render(withParsedCalls(chat.messages), options);
     const promptText = withoutMarks(rendered, mark);
     const fewest = this.tokenizer.fewestTokens(promptText);
     if (fewest >= context) throw contextOverflow(`at least ${fewest}`, context, 0);
@@ -133,21 +134,21 @@ export class Processor {
     options: ProcessOptions,
   ): { readonly rendered: string; readonly mark?: string } {
     const template = this.#template;
+    const given = readTools(options.tools);
     if (options.specialTokensInText !== "text") {
-      return { rendered: renderChat(template, messages, this.#renderOptions(options)) };
+      return { rendered: template.render(messages, this.#renderOptions(options, given)) };
     }
-    const plain = plainTexts(messages, options.tools, { tokens: this.tokenizer.addedTokens, template });
+    const { addedTokens: tokens } = this.tokenizer;
+    const plain = plainTexts(messages, given, { tokens, template: template.source });
     const { mark, tools } = plain;
-    const rendered = renderChat(template, plain.messages, this.#renderOptions({ ...options, tools }));
+    const rendered = template.render(plain.messages, this.#renderOptions(options, tools));
     return { rendered: asMarked(rendered, mark), mark };
   }
 
-  #renderOptions({
-    tools,
-    enableThinking,
-    continueFinalMessage,
-    templateVariables,
-  }: ProcessOptions): RenderOptions {
+  #renderOptions(
+    { enableThinking, continueFinalMessage, templateVariables }: ProcessOptions,
+    tools?: readonly object[],
+  ): RenderOptions {
     return {
       addGenerationPrompt: !continueFinalMessage,
       ...(continueFinalMessage === undefined ? {} : { continueFinalMessage }),

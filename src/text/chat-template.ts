@@ -1,7 +1,8 @@
 /** Renders the checkpoint's own chat template (Jinja, with the settings and helpers of Hugging Face). */
-import { Template } from "@huggingface/jinja";
 import { type CheckpointFiles, readJson, readText } from "../checkpoint/files.ts";
 import { GlimtError } from "../errors.ts";
+import { strip } from "./jinja/strings.ts";
+import { Template } from "./jinja/template.ts";
 import type { TemplateMessage } from "./messages.ts";
 
 export interface RenderOptions {
@@ -20,39 +21,46 @@ export interface RenderOptions {
 /** Marks the end of the last message while it is rendered. */
 const CONTINUE_TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/** @throws TEMPLATE_INVALID when the template is no Jinja, or when it refuses the messages. */
-export function renderChat(
-  template: string,
-  messages: readonly TemplateMessage[],
-  options: RenderOptions = {},
-): string {
-  const { addGenerationPrompt = false, continueFinalMessage = false, enableThinking } = options;
-  if (addGenerationPrompt && continueFinalMessage) {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      "addGenerationPrompt and continueFinalMessage exclude each other.",
-    );
-  }
-  const context = {
-    ...options.variables,
-    ...(enableThinking === undefined ? {} : { enable_thinking: enableThinking }),
-    messages,
-    tools: options.tools ?? null,
-    documents: null,
-    add_generation_prompt: addGenerationPrompt,
-  };
-  if (!continueFinalMessage) return render(template, context);
-  const { tagged, final } = tagFinalMessage(messages);
-  return cutAtTag(render(template, { ...context, messages: tagged }), final);
-}
+/** A chat template, parsed once. */
+export class ChatTemplate {
+  readonly source: string;
+  readonly #template: Template;
 
-function render(template: string, context: Record<string, unknown>): string {
-  try {
-    return new Template(template).render(context);
-  } catch (cause) {
-    throw new GlimtError("TEMPLATE_INVALID", `The chat template failed: ${(cause as Error).message}`, {
-      cause,
-    });
+  /** @throws TEMPLATE_INVALID when it is no Jinja */
+  constructor(source: string) {
+    this.source = source;
+    this.#template = new Template(source);
+  }
+
+  /**
+   * @throws TEMPLATE_INVALID when the template refuses the messages or goes on for too long, OPTION_INVALID for tools
+   * that it would not look at
+   */
+  render(messages: readonly TemplateMessage[], options: RenderOptions = {}): string {
+    const { addGenerationPrompt = false, continueFinalMessage = false, enableThinking, tools } = options;
+    if (addGenerationPrompt && continueFinalMessage) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        "addGenerationPrompt and continueFinalMessage exclude each other.",
+      );
+    }
+    if (tools !== undefined && tools.length > 0 && !this.#template.reads("tools")) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        "tools: this checkpoint's chat template has no place for them; leave them out, or describe them in a message.",
+      );
+    }
+    const context = {
+      ...options.variables,
+      ...(enableThinking === undefined ? {} : { enable_thinking: enableThinking }),
+      messages,
+      tools: tools ?? null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+    };
+    if (!continueFinalMessage) return this.#template.render(context);
+    const { tagged, final } = tagFinalMessage(messages);
+    return cutAtTag(this.#template.render({ ...context, messages: tagged }), final);
   }
 }
 
@@ -78,29 +86,29 @@ function tagFinalMessage(messages: readonly TemplateMessage[]): { tagged: Templa
 function cutAtTag(rendered: string, final: string): string {
   const bare = CONTINUE_TAG.trimEnd();
   const at = rendered.lastIndexOf(bare);
-  if (at < 0 || !rendered.includes(final.trim())) {
+  if (at < 0 || !rendered.includes(strip(final, null))) {
     throw new GlimtError(
       "TEMPLATE_INVALID",
       "continueFinalMessage: the chat template leaves out or changes the last message.",
     );
   }
   const before = rendered.slice(0, at);
-  return rendered.startsWith(CONTINUE_TAG, at) ? before : before.trimEnd();
+  return rendered.startsWith(CONTINUE_TAG, at) ? before : strip(before, null, "right");
 }
 
 /**
  * chat_template.jinja, else chat_template.json, else tokenizer_config.json (where a list may hold several: the one
  * called "default").
- * @throws TEMPLATE_INVALID when there is none.
+ * @throws TEMPLATE_INVALID when there is none, or when it is no Jinja.
  */
-export async function loadChatTemplate(files: CheckpointFiles, signal?: AbortSignal): Promise<string> {
+export async function loadChatTemplate(files: CheckpointFiles, signal?: AbortSignal): Promise<ChatTemplate> {
   const [own, older, config] = await Promise.all([
     readText(files, "chat_template.jinja", signal),
     readJson(files, "chat_template.json", signal),
     readJson(files, "tokenizer_config.json", signal),
   ]);
   const source = own ?? templateOf(older) ?? templateOf(config);
-  if (source !== null) return source;
+  if (source !== null) return new ChatTemplate(source);
   throw new GlimtError(
     "TEMPLATE_INVALID",
     `${files.location} has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json).`,

@@ -60,7 +60,8 @@ export interface ToolCall {
   readonly type?: "function";
   readonly function: {
     readonly name: string;
-    readonly arguments: string | Readonly<Record<string, unknown>>;
+    /** An object, a Map in its order, or JSON text of an object, as OpenAI's API gives it, of which nothing is lost. */
+    readonly arguments: string | Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>;
   };
 }
 

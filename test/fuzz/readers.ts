@@ -10,9 +10,10 @@ import { decodeStill } from "../../src/media/decode-still.ts";
 import { readSource } from "../../src/media/source.ts";
 import { openVideoFile } from "../../src/media/video-file.ts";
 import { videoMetadata } from "../../src/media/video-source.ts";
-import { loadChatTemplate, renderChat } from "../../src/text/chat-template.ts";
+import { ChatTemplate, loadChatTemplate } from "../../src/text/chat-template.ts";
 import { type ChatMessage, normaliseMessages } from "../../src/text/messages.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { withParsedCalls } from "../../src/text/tool-data.ts";
 
 export interface Reader {
   readonly seeds: readonly Uint8Array[];
@@ -272,14 +273,16 @@ export const READERS: Readonly<Record<string, Reader>> = {
     seeds: files(/\.jinja$/, "."),
     words: TEMPLATE_WORDS,
     read: (bytes) =>
-      renderChat(text.decode(bytes), normaliseMessages(CHAT).messages, { tools: [{ name: "look" }] }),
+      new ChatTemplate(text.decode(bytes)).render(normaliseMessages(CHAT).messages, {
+        tools: [{ name: "look" }],
+      }),
   },
   messages: {
     seeds: [utf8.encode(JSON.stringify(CHAT))],
     words: [...JSON_WORDS, ...words('"image_url"', '"video"', '"url"', '"tool_calls"', '"arguments"')],
     async read(bytes) {
       const given = (await readJson(checkpointWith("any.json", bytes), "any.json")) as typeof CHAT;
-      renderChat(template, normaliseMessages(given).messages);
+      template.render(withParsedCalls(normaliseMessages(given).messages));
     },
   },
   "text to tokens": {

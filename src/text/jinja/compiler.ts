@@ -476,7 +476,7 @@ class Compiler extends ExpressionCompiler {
           if (values[index] === undefined) accesses[index]?.write(a, standard(a));
         });
         const out: string[] = [];
-        rt.charge(1);
+        rt.charge(4);
         run(a, out);
         return out.join("");
       });

@@ -77,9 +77,12 @@ function appended(a: readonly Value[], b: readonly Value[], rt: Runtime): Value[
   return [...a, ...b];
 }
 
+/** Of a list that others are joined to. */
+const MAX_ITEMS = 2_000_000;
+
 /** Copying is cheap, keeping is not. */
 function chargeItems(count: number, rt: Runtime): void {
-  if (count > 10_000_000) throw new TemplateFailure("a list grows too long");
+  if (count > MAX_ITEMS) throw new TemplateFailure("a list grows too long");
   rt.charge(1 + Math.floor(count / 4));
 }
 
@@ -343,13 +346,16 @@ export function slice(
     return new Range(at(start), at(end), value.step * step);
   }
   if (items === undefined) throw new TemplateFailure(`'${typeName(value)}' object is not subscriptable`);
-  const part = picked(items, sliceOf(bounds, items.length));
-  chargeItems(part.length, rt);
+  const chosen = sliceOf(bounds, items.length);
+  chargeItems(chosen.step === 1 ? chosen.length : 4 * chosen.length, rt);
+  const part = picked(items, chosen);
   return isList(value) ? part : new Tuple(part);
 }
 
 function sliceText(text: string, bounds: readonly [Value, Value, Value], rt: Runtime): string {
   rt.chargeText(text.length);
+  // Beyond the basic plane places are to be counted.
+  if (!isPlain(text)) rt.charge(Math.floor(text.length / 4));
   const length = lengthOf(text);
   const chosen = sliceOf(bounds, length);
   if (chosen.step === 1) return between(text, chosen.start, chosen.start + chosen.length);
@@ -360,7 +366,9 @@ function sliceText(text: string, bounds: readonly [Value, Value, Value], rt: Run
 
 function picked<T>(items: readonly T[], { start, step, length }: Chosen): T[] {
   if (step === 1) return items.slice(start, start + length);
-  return Array.from({ length }, (_, index) => items[start + index * step] as T);
+  const chosen: T[] = [];
+  for (let index = 0; index < length; index++) chosen.push(items[start + index * step] as T);
+  return chosen;
 }
 
 interface Chosen {

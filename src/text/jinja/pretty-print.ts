@@ -13,6 +13,7 @@ export function prettyPrint(value: Value, rt: Runtime): string {
 /** By type and then by text where keys can not be compared. */
 function sortedDicts(value: Value, rt: Runtime): Value {
   return rt.nested(() => {
+    rt.charge(8);
     if (isList(value)) return value.map((item) => sortedDicts(item, rt));
     if (value instanceof Tuple) return new Tuple(value.items.map((item) => sortedDicts(item, rt)));
     if (!(value instanceof Dict)) return value;

@@ -23,7 +23,6 @@ import { escapeHtml, like } from "./markup.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
 import {
   between,
-  isPlain,
   isSpace,
   lengthOf,
   replaceText,
@@ -73,7 +72,7 @@ const separated =
     if (by === "") throw new TemplateFailure("empty separator");
     const limit = integer(max);
     const parts = by === null ? bySpace(own(rt, self), limit) : bySeparator(own(rt, self), by, limit);
-    rt.charge(parts.length);
+    rt.charge(2 * parts.length);
     return parts.map((part) => like(self, part));
   };
 
@@ -112,6 +111,7 @@ function part(
   start: Value | undefined,
   stop: Value | undefined,
 ): { part: string; from: number } {
+  if (start === undefined && stop === undefined) return { part: whole, from: 0 };
   const length = lengthOf(whole);
   const bound = (value: Value | undefined, standard: number) => {
     if (value === undefined || value === null) return standard;
@@ -123,6 +123,11 @@ function part(
   return { part: from > end ? "" : between(whole, from, end), from };
 }
 
+/** An empty text is at the end too, but nowhere beyond it. */
+function isWithin(whole: string, from: number): boolean {
+  return from === 0 || from <= lengthOf(whole);
+}
+
 const found =
   (isLast: boolean, isRequired: boolean) =>
   (rt: Runtime, self: Value, sought: Value, start?: Value, stop?: Value): Value => {
@@ -130,8 +135,7 @@ const found =
     const whole = own(rt, self);
     const { part: within, from } = part(whole, start, stop);
     const at = isLast ? within.lastIndexOf(needle) : within.indexOf(needle);
-    // An empty text is nowhere beyond the end.
-    if (at >= 0 && from <= lengthOf(whole)) return BigInt(from + lengthOf(within.slice(0, at)));
+    if (at >= 0 && isWithin(whole, from)) return BigInt(from + lengthOf(within.slice(0, at)));
     if (isRequired) throw new TemplateFailure("substring not found");
     return -1n;
   };
@@ -146,7 +150,7 @@ const edged =
       if (sought === undefined) {
         throw new TemplateFailure(`${name} first arg must be str or a tuple of str, not ${typeName(edge)}`);
       }
-      return from <= lengthOf(whole) && holds(within, sought);
+      return isWithin(whole, from) && holds(within, sought);
     });
   };
 
@@ -196,7 +200,7 @@ export const STR_METHODS: FunctionTable = functions(
       const whole = own(rt, self);
       const { part: within, from } = part(whole, start, stop);
       const needle = text(sought, "the substring");
-      if (from > lengthOf(whole)) return 0n;
+      if (!isWithin(whole, from)) return 0n;
       return BigInt(needle === "" ? lengthOf(within) + 1 : within.split(needle).length - 1);
     },
   ],
@@ -303,7 +307,7 @@ function translate(rt: Runtime, self: Value, table: Value): Value {
   if (!(table instanceof Dict)) throw new TemplateFailure("translate() takes a dict");
   let result = "";
   const whole = own(rt, self);
-  rt.charge(isPlain(whole) ? whole.length : lengthOf(whole));
+  rt.charge(whole.length);
   for (const character of whole) {
     const code = table.get(BigInt(character.codePointAt(0) as number));
     if (code === undefined) result += character;

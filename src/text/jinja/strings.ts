@@ -47,16 +47,29 @@ function rank(unit: number): number {
 /** Strips white space, or any of the characters of `chars`. */
 export function strip(text: string, chars: string | null, sides: "left" | "right" | "both" = "both"): string {
   const characters = chars === null ? undefined : new Set(chars);
-  // Beyond the basic plane a character is two units; white space never is.
-  const units = characters !== undefined && !isPlain(text) ? Array.from(text) : text;
-  const drops = (at: number) => {
-    const character = units[at] as string;
-    return characters === undefined ? isSpace(character) : characters.has(character);
-  };
-  let [start, end] = [0, units.length];
-  if (sides !== "right") while (start < end && drops(start)) start += 1;
-  if (sides !== "left") while (end > start && drops(end - 1)) end -= 1;
-  return typeof units === "string" ? units.slice(start, end) : units.slice(start, end).join("");
+  const drops = (character: string) =>
+    characters === undefined ? isSpace(character) : characters.has(character);
+  let [start, end] = [0, text.length];
+  while (sides !== "right" && start < end) {
+    const character = characterAt(text, start);
+    if (!drops(character)) break;
+    start += character.length;
+  }
+  while (sides !== "left" && end > start) {
+    const character = characterBefore(text, end);
+    if (!drops(character)) break;
+    end -= character.length;
+  }
+  return text.slice(start, end);
+}
+
+function characterAt(text: string, at: number): string {
+  return String.fromCodePoint(text.codePointAt(at) as number);
+}
+
+function characterBefore(text: string, end: number): string {
+  const pair = text.slice(Math.max(0, end - 2), end);
+  return (pair.codePointAt(0) as number) > 0xffff ? pair : text.charAt(end - 1);
 }
 
 /** str.split without a separator; at most `max` splits, all where it is negative. */

@@ -103,7 +103,7 @@ export const TEXT_FILTERS: FunctionTable = functions(
       const columns = integer(width);
       if (columns <= 0) throw new TemplateFailure(`invalid width ${columns} (must be > 0)`);
       const whole = text(value, "the text to wrap");
-      rt.charge(whole.length);
+      rt.charge(4 * whole.length);
       const options = {
         width: columns,
         breakLongWords: flag(long, true),

@@ -372,11 +372,24 @@ export function hashOf(key: Value): unknown {
   if (key === null) return NONE_KEY;
   if (key instanceof Undefined) return UNDEFINED_KEY;
   if (key instanceof Markup) return hashOf(key.text);
-  if (key instanceof Tuple) return `\0t${key.items.map((item) => hashText(hashOf(item))).join("")}`;
-  if (Array.isArray(key) || key instanceof Dict) {
+  if (key instanceof Tuple) return tupleHash(key.items);
+  const isSet = key instanceof DictView && key.typeName !== "dict_values";
+  if (Array.isArray(key) || key instanceof Dict || isSet) {
     throw new TemplateFailure(`unhashable type: '${typeName(key)}'`);
   }
   return key;
+}
+
+/** Longer ones no template needs. */
+const MAX_KEY = 100_000;
+
+function tupleHash(items: readonly Value[]): string {
+  let text = "\0t";
+  for (const item of items) {
+    text += hashText(hashOf(item));
+    if (text.length > MAX_KEY) throw new TemplateFailure("a key is too large");
+  }
+  return text;
 }
 
 const objects = new WeakMap<object, number>();
