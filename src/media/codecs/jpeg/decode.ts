@@ -57,9 +57,10 @@ export function decodeJpeg(bytes: Uint8Array): DecodedJpeg {
   const planes = frame.components.map((component) => createPlane(component, frame));
   const rows = planes.map((plane) => rowReader(plane, frame));
   if (frame.process === "sequential" && frame.coding === "huffman") addStandardCodes(reader.tables);
-  const isOnlyScan = scan.components.length === planes.length && frame.process !== "progressive";
-  if (isOnlyScan) readOnlyScan(reader, frame, scan, planes);
-  else readScans(reader, frame, scan, planes);
+  if (frame.process === "lossless") readLossless(reader, frame, scan, planes);
+  else if (frame.process === "progressive" || scan.components.length < planes.length)
+    readScans(reader, frame, scan, planes);
+  else readOnlyScan(reader, frame, scan, planes);
 
   const { width, height } = frame;
   const data = new Uint8Array(width * height * 3);
@@ -72,22 +73,23 @@ export function decodeJpeg(bytes: Uint8Array): DecodedJpeg {
 
 /** Transforms each block as it comes. */
 function readOnlyScan(reader: SegmentReader, frame: Frame, scan: Scan, planes: readonly Plane[]): void {
+  const decoder = openScan(reader, frame, scan);
+  const block = new Int16Array(64);
+  walkScan(scan, frame, reader.restartInterval, decoder, (index, column, row) => {
+    const hasAc = decoder.decodeBlock(index, block, 0);
+    const plane = planes[index] as Plane;
+    if (column < plane.component.blocksAcross && row < plane.component.blocksDown) {
+      writeBlock(plane, column, row, block, 0, hasAc);
+    }
+    if (hasAc) block.fill(0);
+    else block[0] = 0;
+  });
+  expectEnd(reader);
+}
+
+/** Of a file of one scan, behind it. */
+function expectEnd(reader: SegmentReader): void {
   const { stream } = reader;
-  if (frame.process === "lossless") {
-    decodeLosslessScan(stream, scan, frame, reader.tables, reader.restartInterval, planes);
-  } else {
-    const decoder = openScan(reader, frame, scan);
-    const block = new Int16Array(64);
-    walkScan(scan, frame, reader.restartInterval, decoder, (index, column, row) => {
-      const hasAc = decoder.decodeBlock(index, block, 0);
-      const plane = planes[index] as Plane;
-      if (column < plane.component.blocksAcross && row < plane.component.blocksDown) {
-        writeBlock(plane, column, row, block, 0, hasAc);
-      }
-      if (hasAc) block.fill(0);
-      else block[0] = 0;
-    });
-  }
   stream.end = Math.min(stream.end, Math.ceil(stream.position / PIECE) * PIECE);
   try {
     if (reader.nextScan()) throw new Unreadable("there is a scan too many");
@@ -99,29 +101,20 @@ function readOnlyScan(reader: SegmentReader, frame: Frame, scan: Scan, planes: r
 
 /** Collects the coefficients of all scans, then transforms them. */
 function readScans(reader: SegmentReader, frame: Frame, first: Scan, planes: readonly Plane[]): void {
-  const isLossless = frame.process === "lossless";
-  const coefficients = isLossless ? [] : frame.components.map(createCoefficients);
+  const isProgressive = frame.process === "progressive";
+  const coefficients = frame.components.map(createCoefficients);
   const precisions = frame.components.map(unknownPrecision);
-  const allBlocks = frame.components.reduce((sum, c) => sum + c.blocksAcross * c.blocksDown, 0);
-  let budget = PASSES[frame.process] * allBlocks + FREE_BLOCKS + BLOCKS_PER_BYTE * reader.stream.end;
+  const spend = scanBudget(reader, frame);
   let scans = 0;
-  const seen = new Set<number>();
   let lastGoodRow = 0;
   for (let scan: Scan | undefined = first; scan; scan = reader.nextScan()) {
     scans += 1;
-    budget -= blocksOf(scan, frame);
-    if (budget < 0) throw new Unreadable(`${scans} scans over a picture of this size are too many`);
+    spend(scan);
     const places = scan.components.map(({ component }) => frame.components.indexOf(component));
-    if (isLossless) {
-      for (const place of places) seen.add(place);
-      const own = places.map((place) => planes[place] as Plane);
-      decodeLosslessScan(reader.stream, scan, frame, reader.tables, reader.restartInterval, own);
-      continue;
-    }
     const own = places.map((place) => coefficients[place] as Coefficients);
     const decoder = openScan(reader, frame, scan, own[0]?.hasAc);
-    if (frame.process === "progressive") {
-      for (const place of places) notePrecision(precisions[place] as Precision, scan, scans === 1);
+    for (const place of isProgressive ? places : []) {
+      notePrecision(precisions[place] as Precision, scan, scans === 1);
     }
     const widths = scan.components.map(({ component }) => component.paddedAcross);
     lastGoodRow = walkScan(scan, frame, reader.restartInterval, decoder, (index, column, row) => {
@@ -130,17 +123,40 @@ function readScans(reader: SegmentReader, frame: Frame, first: Scan, planes: rea
       if (decoder.decodeBlock(index, values, block * 64)) hasAc[block] = 1;
     });
   }
-  if (isLossless) {
-    if (seen.size < planes.length) throw new Unreadable("a component of the lossless picture is missing");
-    return;
-  }
+  // What was known before the only scan is nothing.
   if (scans === 1) for (const { before } of precisions) before.fill(-1);
-  const isSmoothed = frame.process === "progressive" && needsSmoothing(frame, precisions);
+  const isSmoothed = isProgressive && needsSmoothing(frame, precisions);
   planes.forEach((plane, i) => {
     const own = coefficients[i] as Coefficients;
     if (isSmoothed) transformSmoothly(plane, own, frame, precisions[i] as Precision, lastGoodRow);
     else if (plane.component.quantization) transformAll(plane, own);
   });
+}
+
+function readLossless(reader: SegmentReader, frame: Frame, first: Scan, planes: readonly Plane[]): void {
+  const isOnlyScan = first.components.length === planes.length;
+  const missing = new Set(frame.components);
+  const spend = scanBudget(reader, frame);
+  for (let scan: Scan | undefined = first; scan; scan = isOnlyScan ? undefined : reader.nextScan()) {
+    spend(scan);
+    const own = scan.components.map(({ component }) => planes[frame.components.indexOf(component)] as Plane);
+    decodeLosslessScan(reader.stream, scan, frame, reader.tables, reader.restartInterval, own);
+    for (const { component } of scan.components) missing.delete(component);
+  }
+  if (missing.size > 0) throw new Unreadable("a component of the lossless picture is missing");
+  if (isOnlyScan) expectEnd(reader);
+}
+
+/** Takes a scan's blocks from what the file may bring. */
+function scanBudget({ stream }: SegmentReader, frame: Frame): (scan: Scan) => void {
+  const blocks = frame.components.reduce((sum, c) => sum + c.blocksAcross * c.blocksDown, 0);
+  let left = PASSES[frame.process] * blocks + FREE_BLOCKS + BLOCKS_PER_BYTE * stream.end;
+  let scans = 0;
+  return (scan) => {
+    scans += 1;
+    left -= blocksOf(scan, frame);
+    if (left < 0) throw new Unreadable(`${scans} scans over a picture of this size are too many`);
+  };
 }
 
 function openScan(reader: SegmentReader, frame: Frame, scan: Scan, hasAc?: Uint8Array): EntropyDecoder {

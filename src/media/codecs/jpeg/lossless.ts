@@ -1,7 +1,7 @@
 /** Lossless scans: Huffman-coded differences from a prediction, sample by sample. */
 
 import { Unreadable } from "../unreadable.ts";
-import type { Frame, Scan } from "./frame.ts";
+import type { Component, Frame, Scan } from "./frame.ts";
 import { BitReader, extend, type HuffmanTable, huffmanTable } from "./huffman.ts";
 import { GREY, type Plane } from "./planes.ts";
 import type { JpegStream } from "./stream.ts";
@@ -11,14 +11,15 @@ const PRECISION = 8;
 /** A difference of this size has no bits of its own. */
 const WHOLE_TURN = 16;
 
+/** A component while one row of MCUs after the other is decoded. */
 interface Row {
   readonly plane: Plane;
   readonly table: HuffmanTable;
-  /** i32 [down, paddedAcross]: differences of one row of MCUs; then its samples, not yet shifted. */
+  /** i32 [down, paddedAcross]: differences of one row of MCUs. */
   readonly differences: Int32Array;
-  /** i32 [paddedAcross]: the samples of the row above. */
+  /** i32 [paddedAcross]: the samples of the line above, not yet shifted. */
   readonly above: Int32Array;
-  /** The next row is the first of a segment. */
+  /** The next line is the first of a segment. */
   isFirst: boolean;
 }
 
@@ -41,9 +42,8 @@ export function decodeLosslessScan(
     const above = new Int32Array(component.paddedAcross);
     return { plane: planes[i] as Plane, table, differences, above, isFirst: true };
   });
-  const [only] = rows;
-  const isAlone = rows.length === 1 && only !== undefined;
-  const columns = isAlone ? only.plane.component.blocksAcross : frame.mcusAcross;
+  const [only] = scan.components.length === 1 ? scan.components : [];
+  const columns = only ? only.component.blocksAcross : frame.mcusAcross;
   if (restartInterval % columns !== 0) throw new Unreadable("restarts lie within a row of lossless samples");
 
   const reader = new BitReader(stream);
@@ -51,12 +51,10 @@ export function decodeLosslessScan(
   let untilRestart = restartInterval;
   let nextRestart = 0;
   for (let mcuRow = 0; mcuRow < frame.mcusDown; mcuRow++) {
-    // Of one component come as many rows as an MCU of all components has. They are predicted when all are read.
-    const component = only?.plane.component;
-    const reads =
-      isAlone && component ? Math.min(component.down, component.blocksDown - mcuRow * component.down) : 1;
+    // Of one component come as many lines as an MCU of all components has. They are predicted when all are read.
+    const lines = only ? linesIn(only.component, mcuRow) : 1;
     let isGrey = true;
-    for (let read = 0; read < reads; read++) {
+    for (let line = 0; line < lines; line++) {
       if (restartInterval > 0 && untilRestart === 0) {
         reader.reset();
         stream.passRestart(nextRestart);
@@ -67,33 +65,23 @@ export function decodeLosslessScan(
       }
       untilRestart -= columns;
       if (isExhausted) {
-        for (const row of rows) {
-          row.isFirst = true;
-          const start = isAlone ? read * row.plane.component.paddedAcross : 0;
-          row.differences.fill(0, start, isAlone ? start + row.plane.component.paddedAcross : undefined);
-        }
+        for (const row of rows) skipDifferences(row, only ? line : undefined);
         continue;
       }
-      isGrey = false;
-      readDifferences(reader, rows, columns, isAlone ? read : undefined);
+      readDifferences(reader, rows, columns, only ? line : undefined);
       isExhausted = reader.ranOut;
+      isGrey = false;
     }
-    for (const row of rows) writeRows(row, mcuRow, isGrey, predictor, shift);
+    for (const row of rows) writeRow(row, mcuRow, isGrey, predictor, shift);
   }
 }
 
-/** Makes samples of one row of MCUs. @param isGrey there was no data for it */
-function writeRows(row: Row, mcuRow: number, isGrey: boolean, predictor: number, shift: number): void {
-  const { samples, stride, component } = row.plane;
-  const start = mcuRow * component.down;
-  const end = Math.min(start + component.down, component.blocksDown);
-  if (isGrey) samples.fill(GREY, start * stride, end * stride);
-  for (let y = start; y < end && !isGrey; y++) {
-    addPredictions(row, (y - start) * component.paddedAcross, y, predictor, shift);
-  }
+/** Lines of samples that a row of MCUs has of a component. */
+function linesIn({ down, blocksDown }: Component, mcuRow: number): number {
+  return Math.min(down, blocksDown - mcuRow * down);
 }
 
-/** @param only of a scan of one component the row to read */
+/** @param only of a scan of one component the line to read */
 function readDifferences(reader: BitReader, rows: readonly Row[], columns: number, only?: number): void {
   for (let column = 0; column < columns; column++) {
     for (const { plane, table, differences } of rows) {
@@ -111,7 +99,29 @@ function readDifferences(reader: BitReader, rows: readonly Row[], columns: numbe
   }
 }
 
-/** Makes samples of one row's differences, from `at` on, and writes them to row y of the plane. */
+/** Where there is no data, prediction begins anew. @param only of a scan of one component the line to skip */
+function skipDifferences(row: Row, only?: number): void {
+  const { paddedAcross } = row.plane.component;
+  if (only === undefined) row.differences.fill(0);
+  else row.differences.fill(0, only * paddedAcross, (only + 1) * paddedAcross);
+  row.isFirst = true;
+}
+
+/** Makes samples of one row of MCUs. @param isGrey there was no data for any of it */
+function writeRow(row: Row, mcuRow: number, isGrey: boolean, predictor: number, shift: number): void {
+  const { samples, stride, component } = row.plane;
+  const start = mcuRow * component.down;
+  const end = start + linesIn(component, mcuRow);
+  if (isGrey) {
+    samples.fill(GREY, start * stride, end * stride);
+    return;
+  }
+  for (let y = start; y < end; y++) {
+    addPredictions(row, (y - start) * component.paddedAcross, y, predictor, shift);
+  }
+}
+
+/** Makes samples of one line's differences, from `at` on, and writes them to line y of the plane. */
 function addPredictions(row: Row, at: number, y: number, predictor: number, shift: number): void {
   const { plane, differences, above } = row;
   const { component, samples, stride } = plane;
