@@ -199,11 +199,23 @@ def movie(path):
         }
 
 
+def start(path, share):
+    """How many frames a file has that was cut off, and the last of them."""
+    data = path.read_bytes()
+    with av.open(io.BytesIO(data[: int(len(data) * share)])) as container:
+        frames = list(container.decode(video=0))
+    return {"frames": len(frames), "last": blocks(frames[-1].to_ndarray(format="rgb24"))}
+
+
+CUT = ("stream.mkv", "sound.mkv", "open-gop.mkv", "hidden.webm", "hidden-vp9.webm", "copied.mpegts")
+
+
 def main():
     DATA.mkdir(parents=True, exist_ok=True)
     write_files()
-    record = {path.name: movie(path) for path in sorted(DATA.iterdir()) if path.suffix != ".json"}
-    (DATA / "odd-movies.json").write_text(compact(json.dumps(record, indent=1)) + "\n")
+    movies = {path.name: movie(path) for path in sorted(DATA.iterdir()) if path.suffix != ".json"}
+    cut = {name: {share: start(DATA / name, share) for share in (0.6, 0.8, 0.95)} for name in CUT}
+    (DATA / "odd-movies.json").write_text(compact(json.dumps({"movies": movies, "cut": cut}, indent=1)) + "\n")
 
 
 if __name__ == "__main__":

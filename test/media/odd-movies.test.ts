@@ -14,9 +14,12 @@ interface Movie {
 }
 
 const folder = `${process.cwd()}/test/golden/data/odd-movies`;
-const recorded: Record<string, Movie | { error: string }> = JSON.parse(
-  readFileSync(`${folder}/odd-movies.json`, "utf8"),
-);
+const record: {
+  movies: Record<string, Movie | { error: string }>;
+  /** Of the first shares of files. */
+  cut: Record<string, Record<string, { frames: number; last: readonly number[] }>>;
+} = JSON.parse(readFileSync(`${folder}/odd-movies.json`, "utf8"));
+const recorded = record.movies;
 const bytesOf = (file: string) => new Uint8Array(readFileSync(`${folder}/${file}`));
 const open = (file: string | Uint8Array) =>
   loadVideo(typeof file === "string" ? bytesOf(file) : file, { loadWebCodecs, mode: "huggingface" });
@@ -65,6 +68,32 @@ test("frames of an edited file may be asked for in any order", async () => {
     for (const i of [blocks.length - 1, 0, 6, 5, 5, 7, 1]) checkBlocks(await video.frame(i), blocks[i]!, i);
     await video.close();
   }
+});
+
+for (const [file, counts] of Object.entries(record.cut)) {
+  test(`${file}, cut off: as many frames as PyAV finds`, async () => {
+    const bytes = bytesOf(file);
+    for (const [share, { frames, last }] of Object.entries(counts)) {
+      const video = await open(bytes.subarray(0, Math.floor(bytes.length * Number(share))));
+      assert.is(video.numFrames, frames, share);
+      for (let i = 0; i < frames - 1; i++) await video.frame(i);
+      const shown = await video.frame(frames - 1);
+      // A stream ends within its last frame, and what a decoder makes of that is its own.
+      if (!file.endsWith("mpegts")) checkBlocks(shown, last, frames - 1);
+      await video.close();
+    }
+  });
+}
+
+test("an MP4 that was cut off gives the frames that are there", async () => {
+  const bytes = bytesOf("fragments.mp4");
+  const video = await open(bytes.subarray(0, Math.floor(bytes.length * 0.8)));
+  const { blocks } = recorded["fragments.mp4"] as Movie;
+  for (let i = 0; i < 9; i++) checkBlocks(await video.frame(i), blocks[i]!, i);
+  const error = await video.frame(video.numFrames - 1).catch((error) => error);
+  assert.is(error.code, "VIDEO_INVALID", String(error));
+  assert.match(error.message, /it ends before a frame that it lists/);
+  await video.close();
 });
 
 test("streams put one behind the other are shown one after another, though their times begin anew", async () => {

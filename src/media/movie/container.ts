@@ -120,6 +120,7 @@ async function readTrack(
 
   const list = await listPackets(track, config, { ...findings, fileBytes, listing, signal: options.signal });
   const { times } = list;
+  if (times.seconds.length === 0) throw new Error("it ends before its first frame");
   if (!times.isKey.includes(true)) throw noKeyFrame(name);
   const resolution = await track.getTimeResolution();
   const inOrder = framesInOrder(times);

@@ -62,6 +62,6 @@ export async function guard(input: Input, fileBytes: number): Promise<Guarded> {
     };
   }
   const matroska = findings(FEWEST_BYTES_IN_MATROSKA);
-  guardMatroska(demuxer as MatroskaDemuxer, matroska);
+  guardMatroska(demuxer as MatroskaDemuxer, fileBytes, matroska);
   return { findings: matroska, ...UNCHECKED, editsOf: () => undefined };
 }

@@ -25,6 +25,7 @@ interface Cluster {
 }
 
 export interface MatroskaDemuxer {
+  readonly reader: { requestSlice(start: number, length: number): unknown };
   readonly currentCluster: Cluster | null;
   traverseElement(slice: FileSlice, stopIds?: readonly number[]): boolean;
 }
@@ -62,6 +63,7 @@ const CHILDREN: ReadonlyMap<number, readonly number[]> = new Map([
   [BLOCK_GROUP, [BLOCK, 0x9b, 0xfb]],
 ]);
 
+const MOST_HEADER_BYTES = 16;
 const HEADER_STRIPPING = 3;
 /** Each of them is looked for among all. */
 const MOST_TRACKS = 1000;
@@ -75,7 +77,14 @@ const MOST_BLOCKS = 2 ** 17;
 const MOST_LACED_FRAMES = 2 ** 13;
 
 /** @param findings gets what the file says of its video. */
-export function guardMatroska(demuxer: MatroskaDemuxer, findings: Findings): void {
+export function guardMatroska(demuxer: MatroskaDemuxer, fileBytes: number, findings: Findings): void {
+  const { reader } = demuxer;
+  const request = reader.requestSlice.bind(reader);
+  // A list that a cut file has no end of is read as far as it goes; headers are looked at only where they are whole.
+  reader.requestSlice = (start, length) => {
+    const rest = fileBytes - start;
+    return request(start, length > MOST_HEADER_BYTES && rest > 0 ? Math.min(length, rest) : length);
+  };
   const traverse = demuxer.traverseElement.bind(demuxer);
   const places: number[] = [];
   const counts = new Map<number, number>();
@@ -129,6 +138,10 @@ export function guardMatroska(demuxer: MatroskaDemuxer, findings: Findings): voi
     const isBlock = id === BLOCK || id === SIMPLE_BLOCK;
     if (!CHILDREN.get(places.at(-1) ?? 0)?.includes(id) || (isBlock && !admitsBlock(body))) {
       slice.filePos = end;
+      return true;
+    }
+    if (end > slice.end && slice.end === fileBytes) {
+      slice.filePos = slice.end;
       return true;
     }
     if (end > slice.end)

@@ -120,7 +120,7 @@ async function findPacket(
   let packet = await sink.getPacket(timestamp);
   if (!packet || packet.sequenceNumber > sequenceNumber) packet = await sink.getFirstPacket();
   while (packet && packet.sequenceNumber < sequenceNumber) packet = await sink.getNextPacket(packet);
-  if (packet?.sequenceNumber !== sequenceNumber) throw new Error("a frame is not where it was");
+  if (packet?.sequenceNumber !== sequenceNumber) throw new Error("it ends before a frame that it lists");
   return packet;
 }
 
@@ -156,10 +156,15 @@ export class PacketReader {
     this.#budget.renew();
     const found: Uint8Array<ArrayBuffer>[] = [];
     let bytes = 0;
-    for (let i = from; i < to && bytes < BYTES_A_TIME; i++) {
-      const { data } = await this.#seek(i);
-      found.push(new Uint8Array(data));
-      bytes += data.byteLength;
+    try {
+      for (let i = from; i < to && bytes < BYTES_A_TIME; i++) {
+        const { data } = await this.#seek(i);
+        found.push(new Uint8Array(data));
+        bytes += data.byteLength;
+      }
+    } catch (error) {
+      // Those before it may be all that is needed.
+      if (found.length === 0) throw error;
     }
     return found;
   }

@@ -133,6 +133,8 @@ class Run {
   /** Ranks of packets whose frames are to come, ascending. */
   readonly #pending: number[] = [];
   #lastAsked = -1;
+  /** Why no more packets come. */
+  #cut: GlimtError | undefined;
   #isFlushing = false;
   #isFlushed = false;
   #isClosed = false;
@@ -176,7 +178,7 @@ class Run {
         if (this.#error !== undefined) throw this.#error;
         const found = this.#pick(rank);
         if (found) return found;
-        if (this.#isFlushed) throw new Error("the decoder gave fewer frames than the file has");
+        if (this.#isFlushed) throw this.#cut ?? new Error("the decoder gave fewer frames than the file has");
         if ((await this.#feed()) || (await this.#wait())) quietSince = performance.now();
         else if (performance.now() - quietSince > stallMilliseconds)
           throw new Error("the decoder does not answer");
@@ -223,21 +225,22 @@ class Run {
     const { isKey, ranks } = this.#movie.index;
     if (this.#isFlushing || this.#decoder.decodeQueueSize >= MOST_QUEUED) return false;
     if (this.#next === ranks.length) {
-      this.#isFlushing = true;
-      this.#decoder.flush().then(
-        () => {
-          this.#isFlushed = true;
-          this.#wake();
-        },
-        (error) => this.#fail(error),
-      );
+      this.#flush();
       return true;
     }
     if (this.#packets.length === 0) {
-      this.#packets = await this.#movie.packets(
-        this.#next,
-        Math.min(this.#next + PACKETS_A_TIME, ranks.length),
-      );
+      try {
+        this.#packets = await this.#movie.packets(
+          this.#next,
+          Math.min(this.#next + PACKETS_A_TIME, ranks.length),
+        );
+      } catch (error) {
+        // A file that was cut off: what was decoded of it may be all that is asked for.
+        if (!(error instanceof GlimtError && error.code === "VIDEO_INVALID")) throw error;
+        this.#cut = error;
+        this.#flush();
+        return true;
+      }
       if (this.#isClosed) throw new Error("the video was closed");
     }
     const rank = ranks[this.#next] as number;
@@ -248,6 +251,17 @@ class Run {
     insert(this.#pending, rank);
     this.#decoder.decode(new EncodedVideoChunk({ type, data, timestamp: rank * RANK_MICROSECONDS }));
     return true;
+  }
+
+  #flush(): void {
+    this.#isFlushing = true;
+    this.#decoder.flush().then(
+      () => {
+        this.#isFlushed = true;
+        this.#wake();
+      },
+      (error) => this.#fail(error),
+    );
   }
 
   /** Until the decoder says something; false when it did not. */
