@@ -60,6 +60,15 @@ export function checkedInflate(data: Uint8Array, size: number): Uint8Array {
   return out.subarray(0, size);
 }
 
+/** Bytes that one compressed byte can become, and a few for those that are never full. */
+const MOST_RATIO = 1032;
+const SPARE = 1100;
+
+/** Tells data that is too short before memory is taken for what it should become. @throws RangeError */
+export function checkInflatable(compressed: number, size: number): void {
+  if (size > compressed * MOST_RATIO + SPARE) throw new RangeError("compressed data is cut off");
+}
+
 /** Sums stay below 2^32 for so many bytes. */
 const ADLER_BYTES = 3800;
 

@@ -2,7 +2,7 @@
 
 import { concatBytes, viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
-import { checkedInflate } from "./inflate.ts";
+import { checkedInflate, checkInflatable } from "./inflate.ts";
 import { type PngChunk, type PngParts, pngChunk, pngChunks } from "./png-chunks.ts";
 import { pngTexts } from "./png-text.ts";
 
@@ -91,6 +91,8 @@ export function pngParts(bytes: Uint8Array): PngParts {
  * @throws Unreadable
  */
 export function pixelChunks(chunks: readonly PngChunk[], header: Uint8Array): Uint8Array[] {
+  const compressed = chunks.reduce((sum, { data }) => sum + data.length, 0);
+  checkInflatable(compressed, pixelBytes(header));
   const isIntact = chunks.every((chunk) => chunk.isIntact());
   if (isIntact && chunks.every(({ type }) => type === "IDAT")) {
     return [...chunks.map(({ whole }) => whole), UNREAD_CHECKSUM];

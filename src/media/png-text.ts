@@ -8,6 +8,8 @@ const XMP = "XML:com.adobe.xmp";
 const RAW_EXIF = "Raw profile type exif";
 /** Pillow reads no longer texts. */
 const MOST_TEXT = 2 ** 20;
+/** Texts of one key that are tried, the last first. */
+const MOST_TEXTS = 8;
 /** Name and length of a profile come before its digits. */
 const LINES_BEFORE = 3;
 
@@ -21,7 +23,11 @@ export function pngTexts(chunks: readonly PngChunk[]): { exif?: Uint8Array; xmp?
 
 function lastText(chunks: readonly PngChunk[], key: string): Uint8Array | undefined {
   const named = chunks.filter(({ data }) => ascii(data, 0, key.length + 1) === `${key}\0`);
-  return named.map((chunk) => textOf(chunk, key.length + 1)).findLast((text) => text !== undefined);
+  for (const chunk of named.slice(-MOST_TEXTS).reverse()) {
+    const text = textOf(chunk, key.length + 1);
+    if (text) return text;
+  }
+  return undefined;
 }
 
 function textOf({ type, data }: PngChunk, at: number): Uint8Array | undefined {

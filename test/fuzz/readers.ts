@@ -38,11 +38,20 @@ const files = (pattern: RegExp, ...folders: string[]) =>
       .filter(({ length }) => length < 100_000),
   );
 
+/** The odd files of test/golden/make_stills.py that Pillow reads. */
+const oddStills = (pattern: RegExp) =>
+  ["bmp", "gif", "png", "tiff", "webp"]
+    .filter((format) => pattern.test(`.${format}`))
+    .map((format) => JSON.parse(readFileSync(join(DATA, `stills/${format}.json`), "utf8")))
+    .flatMap(({ files: odd }: { files: { file: string; huggingface: unknown }[] }) => odd)
+    .filter(({ huggingface }) => huggingface !== null)
+    .map(({ file: base64 }) => new Uint8Array(Buffer.from(base64, "base64")));
+
 const MOST_PIXELS = 1_000_000;
 const MODES = ["default", "huggingface"] as const;
 
 const still = (pattern: RegExp, ...more: string[]): Reader => ({
-  seeds: files(pattern, "media", "movies", "stills"),
+  seeds: [...files(pattern, "media", "movies"), ...oddStills(pattern)],
   words: words(...more),
   read: (bytes) =>
     decodeStill(bytes, "fuzzed", {
@@ -53,7 +62,7 @@ const still = (pattern: RegExp, ...more: string[]): Reader => ({
 
 /** Opens it, and reads the last frame: decoded, or as the packets that a codec of the system's would be given. */
 const video = (pattern: RegExp, ...more: string[]): Reader => ({
-  seeds: files(pattern, "movies", "stills"),
+  seeds: files(pattern, "movies"),
   words: words(...more),
   async read(bytes) {
     const { movie, animation } = await openVideoFile(bytes, "fuzzed", {

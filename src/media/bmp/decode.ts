@@ -44,29 +44,24 @@ function decodeColours(bytes: Uint8Array, layout: BmpLayout): Uint8Array {
 }
 
 function decodeIndexed(bytes: Uint8Array, layout: BmpLayout): Uint8Array {
-  const { width, height, bits, compression, isTopDown, palette } = layout;
-  const rgba = new Uint8Array(width * height * 4);
-  const pixels = new Uint32Array(rgba.buffer);
+  const { width, height, compression, isTopDown, palette } = layout;
   const colours = paletteColours(palette as NonNullable<typeof palette>);
-  if (compression !== "none") {
-    const indices = decodeRuns(bytes, layout);
-    for (let y = 0; y < height; y++) {
-      const from = (isTopDown ? y : height - 1 - y) * width;
-      for (let x = 0; x < width; x++) pixels[y * width + x] = colours[indices[from + x] as number] as number;
-    }
-    return rgba;
-  }
-  const startOf = rowStarts(bytes, layout);
+  const isRuns = compression !== "none";
+  const indices = isRuns ? decodeRuns(bytes, layout) : bytes;
+  // Of runs there is an index a byte.
+  const bits = isRuns ? 8 : layout.bits;
+  const startOf = isRuns ? (y: number) => (isTopDown ? y : height - 1 - y) * width : rowStarts(bytes, layout);
+  const pixels = new Uint32Array(width * height);
   const mask = 2 ** bits - 1;
   for (let y = 0; y < height; y++) {
     const start = startOf(y);
     for (let x = 0; x < width; x++) {
       const bit = x * bits;
-      const index = ((bytes[start + (bit >>> 3)] as number) >> (8 - bits - (bit & 7))) & mask;
+      const index = ((indices[start + (bit >>> 3)] as number) >> (8 - bits - (bit & 7))) & mask;
       pixels[y * width + x] = colours[index] as number;
     }
   }
-  return rgba;
+  return new Uint8Array(pixels.buffer);
 }
 
 /** RGBA of each colour, as pixels lie in memory; what the palette lacks is black. */

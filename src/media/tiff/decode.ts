@@ -2,12 +2,12 @@
 
 import { viewOf } from "../bytes.ts";
 import { Unreadable } from "../codecs/unreadable.ts";
-import { checkedInflate } from "../inflate.ts";
+import { checkedInflate, checkInflatable } from "../inflate.ts";
 import type { MediaMode } from "../mode.ts";
 import { cmykToRgb, spreadGrey, spreadPalette, unpremultiply } from "./colours.ts";
 import { decodeFax } from "./fax.ts";
-import { decodeJpegPiece } from "./jpeg.ts";
-import { type Piece, type TiffLayout, tiffLayout } from "./layout.ts";
+import { checkJpegPiece, decodeJpegPiece, type JpegPieceSize } from "./jpeg.ts";
+import { type Compression, type Piece, type TiffLayout, tiffLayout } from "./layout.ts";
 import { decodeLzw } from "./lzw.ts";
 import { decodePackBits } from "./packbits.ts";
 import type { PixelKind } from "./pixel-kind.ts";
@@ -21,8 +21,9 @@ export async function decode(bytes: Uint8Array, mode: MediaMode): Promise<Uint8A
   const layout = tiffLayout(bytes);
   const { width, height, pixels, isPlanar, palette } = layout;
   const { kind, alpha, stored } = pixels;
+  // Before memory is taken: what is cut short may claim any size.
+  for (const piece of layout.pieces) checkPiece(bytes, piece, layout);
   const rgba = new Uint8Array(width * height * 4);
-  if (alpha === "none") for (let at = ALPHA; at < rgba.length; at += 4) rgba[at] = 255;
   const colours = kind === "palette" ? paletteColours(palette) : undefined;
   const channels = [...Array(COLOURS[kind]).keys(), ...(alpha === "none" ? [] : [ALPHA])];
   const level = levels(pixels, mode);
@@ -34,9 +35,10 @@ export async function decode(bytes: Uint8Array, mode: MediaMode): Promise<Uint8A
       putSamples(block, { ...place, bits: pixels.bits, level }, piece, rgba, { width, height, channel });
     });
   }
+  if (kind === "cmyk") cmykToRgb(rgba);
+  else if (alpha === "none") for (let at = ALPHA; at < rgba.length; at += 4) rgba[at] = 255;
   if (colours) spreadPalette(rgba, colours);
   else if (kind === "grey") spreadGrey(rgba);
-  else if (kind === "cmyk") cmykToRgb(rgba);
   if (alpha === "premultiplied" && !isPlanar) unpremultiply(rgba);
   return rgba;
 }
@@ -56,22 +58,41 @@ async function readPiece(bytes: Uint8Array, piece: Piece, layout: TiffLayout): P
   return block;
 }
 
+/** Bytes that one byte of each compression can become; fax data can be a row a bit. */
+const MOST_RATIO: Partial<Record<Compression, number>> = { none: 1, lzw: 4096, packbits: 64 };
+
+/** @throws RangeError for a piece that is too short for its pixels */
+function checkPiece(bytes: Uint8Array, piece: Piece, layout: TiffLayout): void {
+  const { compression, height } = layout;
+  if (compression === "jpeg") checkJpegPiece(bytes.subarray(piece.start, piece.end), jpegSize(piece, layout));
+  // Plain rows below the picture may be missing.
+  const rows = compression === "none" ? Math.min(piece.height, height - piece.y) : piece.height;
+  const size = rowBytes(piece, layout) * rows;
+  const held = Math.max(0, piece.end - piece.start);
+  const ratio = MOST_RATIO[compression];
+  if (ratio !== undefined && size > held * ratio) throw new RangeError("pixels are cut off");
+  if (compression === "deflate") checkInflatable(held, size);
+  if (rows > held * 8 && ratio === undefined) throw new RangeError("pixels are cut off");
+}
+
+/** The last strip may hold as many rows as the others. */
+function jpegSize({ width, height }: Piece, { pieces }: TiffLayout): JpegPieceSize {
+  return { width, height, most: pieces[0]?.height ?? height };
+}
+
 async function decompress(
   bytes: Uint8Array,
   piece: Piece,
-  { compression, isReversed, pixels, height, faxOptions, jpegTables, pieces }: TiffLayout,
+  layout: TiffLayout,
   size: number,
 ): Promise<Uint8Array> {
+  const { compression, isReversed, pixels, faxOptions } = layout;
   const given = bytes.subarray(piece.start, piece.end);
   if (compression === "jpeg") {
-    const most = pieces[0]?.height ?? height;
-    const rgb = await decodeJpegPiece(given, jpegTables, { ...piece, most }, pixels.kind);
+    const rgb = await decodeJpegPiece(given, layout.jpegTables, jpegSize(piece, layout), pixels.kind);
     return pixels.stored === 3 ? rgb : firstOfThree(rgb);
   }
   if (compression === "none") {
-    // Rows below the picture may be missing.
-    const rows = Math.min(piece.height, height - piece.y);
-    if (given.length < (size / piece.height) * rows) throw new RangeError("pixels are cut off");
     return isReversed ? reversedBits(given, size) : given.slice(0, size);
   }
   const data = isReversed ? reversedBits(given, given.length) : given;

@@ -4,7 +4,7 @@ import { viewOf } from "../bytes.ts";
 
 export interface TiffDirectory {
   readonly littleEndian: boolean;
-  /** The values of a tag, empty when the file has none; numbers alone. */
+  /** The values of a tag, empty when the file has none; whole numbers alone, and MOST_VALUES at most. */
   numbers(tag: number): readonly number[];
   /** A tag of bytes. */
   bytes(tag: number): Uint8Array | undefined;
@@ -15,6 +15,9 @@ interface Entry {
   readonly count: number;
   readonly at: number;
 }
+
+/** Strips of one row of a picture of a hundred million pixels are fewer by far. */
+export const MOST_VALUES = 2 ** 20;
 
 type Read = (view: DataView, at: number, littleEndian: boolean) => number;
 
@@ -74,7 +77,8 @@ export function tiffDirectory(bytes: Uint8Array): TiffDirectory {
       const read = entry && READ[entry.type];
       const size = entry && SIZES[entry.type];
       if (!read || !size) return [];
-      return Array.from({ length: entry.count }, (_, i) => read(view, entry.at + i * size, littleEndian));
+      const length = Math.min(entry.count, MOST_VALUES);
+      return Array.from({ length }, (_, i) => read(view, entry.at + i * size, littleEndian));
     },
     bytes(tag) {
       const entry = entries.get(tag);

@@ -7,6 +7,13 @@ import type { PixelKind } from "./pixel-kind.ts";
 const START = Uint8Array.of(0xff, 0xd8);
 const [START_OF_SCAN, END] = [0xda, 0xd9] as const;
 
+export interface JpegPieceSize {
+  readonly width: number;
+  readonly height: number;
+  /** Rows that the data may have. */
+  readonly most: number;
+}
+
 /** Says how colours are coded, whatever else the data says: 0 is RGB, 1 YCbCr. */
 function colourMarker(transform: number): Uint8Array {
   return Uint8Array.of(0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, transform);
@@ -15,22 +22,16 @@ function colourMarker(transform: number): Uint8Array {
 /**
  * RGB of a piece, from its top.
  *
- * @param most rows that the data may have.
- * @throws RangeError for data that is cut off, Unreadable for another size or corrupt data
+ * @throws as checkJpegPiece, and Unreadable for corrupt data
  */
 export async function decodeJpegPiece(
   data: Uint8Array,
   tables: Uint8Array | undefined,
-  size: { width: number; height: number; most: number },
+  size: JpegPieceSize,
   kind: PixelKind["kind"],
 ): Promise<Uint8Array> {
-  const own = readSegments(data);
+  const own = checkJpegPiece(data, size);
   const { width, height } = own;
-  if (width !== size.width || height < size.height || height > size.most) {
-    throw new Unreadable(
-      `a JPEG piece is of ${width} x ${height} pixels, not ${size.width} x ${size.height}`,
-    );
-  }
   const shared = tables ? readSegments(tables).kept : [];
   const colours = kind === "grey" ? [] : [colourMarker(kind === "ycbcr" ? 1 : 0)];
   const file = concatBytes([START, ...shared, ...colours, ...own.kept, own.rest]);
@@ -38,6 +39,15 @@ export async function decodeJpegPiece(
   const rgb = await decode(file);
   if (rgb.length !== width * height * 3) throw new Unreadable("a JPEG piece is of another size");
   return rgb.subarray(0, size.width * size.height * 3);
+}
+
+/** Looks at the header alone. @throws RangeError for one that is cut off, Unreadable for another size */
+export function checkJpegPiece(data: Uint8Array, size: JpegPieceSize) {
+  const segments = readSegments(data);
+  const { width, height } = segments;
+  if (width === size.width && height >= size.height && height <= size.most) return segments;
+  const wanted = `${size.width} x ${size.height}`;
+  throw new Unreadable(`a JPEG piece is of ${width} x ${height} pixels, not ${wanted}`);
 }
 
 /** Segments up to the scan without those of applications and comments, the scan, and the size of the frame. */

@@ -1,7 +1,7 @@
 /** How a TIFF file holds its first picture: size, kind of pixels, and where their pieces are. */
 
 import { Unreadable } from "../codecs/unreadable.ts";
-import { type TiffDirectory, tiffDirectory } from "./directory.ts";
+import { MOST_VALUES, type TiffDirectory, tiffDirectory } from "./directory.ts";
 import { type PixelKind, pixelKind } from "./pixel-kind.ts";
 
 export type Compression =
@@ -197,6 +197,7 @@ function listPieces(fileBytes: number, directory: TiffDirectory, grid: Grid): Pi
   }
   const columns = Math.ceil(width / pieceWidth);
   const perPlane = columns * Math.ceil(height / pieceHeight);
+  if (perPlane * planes > MOST_VALUES) throw new Unreadable(`it is in ${perPlane * planes} pieces`);
   const isPlain = compression === "none";
   // Of several plain pieces that cover the picture Pillow takes the last.
   const offsets = isPlain && perPlane === 1 && planes === 1 && pieceHeight === height ? all.slice(-1) : all;
