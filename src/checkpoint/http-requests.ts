@@ -67,6 +67,8 @@ export class HttpRequests {
   readonly #retryDelay: number;
   /** A browser hides where a redirect leads; it follows by itself, and drops Authorization at another origin. */
   #followsItself = false;
+  /** Of a repository of Hugging Face: the commit that its files are of. */
+  #commit: string | null = null;
 
   /** @throws OPTION_INVALID */
   constructor(base: BaseAddress, options: HttpOptions) {
@@ -128,6 +130,7 @@ export class HttpRequests {
       const init: RequestInit = { method, headers, redirect, signal: attempt.signal };
       const response = await attempt.until(this.#send(url, init));
       attempt.heard();
+      this.#requireCommit(response);
       if (response.type === "opaqueredirect") {
         this.#followByItself(name);
         continue;
@@ -138,6 +141,18 @@ export class HttpRequests {
       url = next;
     }
     throw this.#refused(name, `it redirects more than ${MOST_REDIRECTS} times`);
+  }
+
+  /** Each file of a branch may be whole, and not fit the others once the branch has moved. */
+  #requireCommit({ headers }: Response): void {
+    const commit = headers.get("x-repo-commit");
+    this.#commit ??= commit;
+    if (commit === null || commit === this.#commit) return;
+    throw new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${this.#base.shown} changed while it was read: its files were of commit ${this.#commit}, and are of ${commit} now. ` +
+        "Load it again, or give the address of one commit (.../resolve/COMMIT).",
+    );
   }
 
   /** Whether there is an answer at all: without the wish to see it, a browser asks for nobody's leave. */

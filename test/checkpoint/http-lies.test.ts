@@ -209,6 +209,38 @@ test("a small file that is other when it is read again is told too", async () =>
   );
 });
 
+test("a branch that moves to another commit while its files are read is told, also by a redirect", async () => {
+  for (const status of [200, 302]) {
+    let commit = "1111";
+    await withServer(
+      (request, response) => {
+        if (status === 200 || request.url === "/elsewhere") {
+          const headers = status === 200 ? { "x-repo-commit": commit } : {};
+          return serve(
+            new Map([
+              ["a.json", "{}"],
+              ["elsewhere", "{}"],
+            ]),
+            request,
+            response,
+            { headers },
+          );
+        }
+        response.writeHead(302, { location: "/elsewhere", "x-repo-commit": commit }).end();
+      },
+      async (url) => {
+        const source = httpFiles(url, quick);
+        assert.ok(await source.readAll("a.json"));
+        assert.ok(await source.readAll("a.json"));
+        commit = "2222";
+        const error = await failure(() => source.readAll("a.json"));
+        assert.is(error.code, "CHECKPOINT_INVALID");
+        assert.match(error.message, "of commit 1111, and are of 2222 now");
+      },
+    );
+  }
+});
+
 test("where a page of another origin sees neither Content-Range nor ETag, bytes are counted and nothing is sent that needs leave", async () => {
   const seen: (string | null)[] = [];
   /** As a browser answers across origins: headers that are not listed are not there, the type says why. */
