@@ -138,7 +138,12 @@ async function bundleScript(path) {
     write: false,
     metafile: true,
   });
-  return { text: outputFiles[0].text, inputs: Object.keys(metafile.inputs) };
+  // What is still imported is built into Node; minifying drops the comments that keep bundlers from looking for it.
+  const text = outputFiles[0].text.replace(
+    /\bimport\((?=[\w$]+\))/g,
+    "import(/* webpackIgnore: true */ /* @vite-ignore */ ",
+  );
+  return { text, inputs: Object.keys(metafile.inputs) };
 }
 
 /**

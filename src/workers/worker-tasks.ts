@@ -5,8 +5,8 @@ import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./
 import type { StartThread, WorkerThread } from "./thread.ts";
 import { abortError, watch } from "./watch.ts";
 
-/** A file that loads but is no worker of ours says nothing. */
-const START_MILLISECONDS = 10_000;
+/** What can not be loaded is told at once; but a file that is no worker of ours says nothing, and a network may hang. */
+const START_MILLISECONDS = 30_000;
 
 interface Pending {
   resolve(result: unknown): void;

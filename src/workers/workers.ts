@@ -18,11 +18,11 @@ export interface WorkersOptions<T extends TaskTable> {
   readonly most?: number;
   /** Milliseconds after which a worker that nobody asks for ends. Default 2 seconds. */
   readonly idle?: number;
-  /** Milliseconds after which a lease that is neither used nor released is taken back. Default a minute. */
+  /** Milliseconds after which a lease that is neither used nor released is taken back. Default 5 minutes. */
   readonly forgotten?: number;
 }
 
-const DEFAULTS = { most: 2, idle: 2_000, forgotten: 60_000 };
+const DEFAULTS = { most: 2, idle: 2_000, forgotten: 300_000 };
 
 /** A worker of the caller's own, until it is released. */
 export interface Lease<T extends TaskTable> extends Omit<TaskHost<T>, "end"> {

@@ -273,6 +273,10 @@ class Consumers {
     try {
       const tab = await browser.newPage();
       const complaints: string[] = [];
+      let hasWorker = false;
+      tab.on("worker", () => {
+        hasWorker = true;
+      });
       tab.on("pageerror", (error) => complaints.push(String(error)));
       tab.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
       await tab.goto(address);
@@ -283,6 +287,7 @@ class Consumers {
         });
       const title = await tab.title();
       if (title !== `answer: ${EXPECTED}`) throw new Error([title, ...complaints].join("\n"));
+      if (!hasWorker) throw new Error("the picture was not decoded in a worker");
     } finally {
       await browser.close();
     }
