@@ -5,6 +5,8 @@
  * What damaged data does is libjpeg's doing too: the rest of a segment that ends early is grey, a lost restart is
  * looked for, a file that ends before its picture does is refused. All loops are bounded by the size of the picture,
  * by that of the file, and by the budget of scans.
+ *
+ * It follows libjpeg-turbo 3.1, and so is based in part on the work of the Independent JPEG Group.
  */
 
 import { Unreadable } from "../unreadable.ts";
