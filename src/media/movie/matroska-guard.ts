@@ -71,8 +71,8 @@ const MOST_SEEKS = 1000;
 /** What is put before each frame again: some bytes of a codec's header. */
 const MOST_STRIPPED_BYTES = 64;
 const MOST_ENCODINGS = 8;
-/** A cluster spans a minute at most; each frame becomes an object. */
-const MOST_BLOCKS = 2 ** 17;
+/** A cluster spans a minute at most, in milliseconds; each frame becomes an object. */
+const MOST_BLOCKS = 2 ** 16;
 /** mediabunny puts them into its list one by one. */
 const MOST_LACED_FRAMES = 2 ** 13;
 
