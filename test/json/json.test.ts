@@ -1,7 +1,7 @@
 /** The right values are those of Python's json.loads. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { JsonFloat, parseExactJson, plainJson } from "../../src/json/exact.ts";
+import { exactJsonText, JsonFloat, parseExactJson, plainJson } from "../../src/json/exact.ts";
 import { parseJson } from "../../src/json/plain.ts";
 import { JsonError } from "../../src/json/reader.ts";
 
@@ -52,6 +52,14 @@ test("exact: floats, digits and the order of keys stay", () => {
   assert.equal(value.get("b"), new JsonFloat(4.5));
   assert.is(value.get("10"), 12345678901234567890n);
   assert.equal(value.get("9"), [3n, new JsonFloat(100), new JsonFloat(Number.NaN)]);
+});
+
+test("exact values as text again", () => {
+  const text =
+    '{"b":3.0,"10":12345678901234567890,"a":[-0.0,1e+22,-7,NaN,-Infinity,null,"\\n\u00e9"],"__proto__":{}}';
+  const again = exactJsonText(parseExactJson(text));
+  assert.is(again, text);
+  assert.equal(parseExactJson(again), parseExactJson(text));
 });
 
 for (const [text, message] of [

@@ -1,7 +1,7 @@
 /** The methods of str. Those of Markup escape what they take and give Markup. */
 
 import { formatText } from "./format.ts";
-import { type FunctionTable, flag, functions, integer, text, textOrNone } from "./functions.ts";
+import { type FunctionTable, functions, integer, text, textOrNone } from "./functions.ts";
 import {
   capitalize,
   caseFold,
@@ -180,8 +180,8 @@ export const STR_METHODS: FunctionTable = functions(
   ["rsplit self/ sep? maxsplit?", separated(splitSpaceFromRight, splitByFromRight)],
   [
     "splitlines self/ keepends?",
-    (rt, self: Value, keepEnds?: Value) => {
-      const lines = splitLines(own(rt, self), flag(keepEnds));
+    (rt, self: Value, keepEnds: Value = false) => {
+      const lines = splitLines(own(rt, self), integer(keepEnds) !== 0);
       rt.charge(lines.length);
       return lines.map((line) => like(self, line));
     },

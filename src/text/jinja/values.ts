@@ -373,10 +373,7 @@ export function hashOf(key: Value): unknown {
   if (key instanceof Undefined) return UNDEFINED_KEY;
   if (key instanceof Markup) return hashOf(key.text);
   if (key instanceof Tuple) return tupleHash(key.items);
-  const isSet = key instanceof DictView && key.typeName !== "dict_values";
-  if (Array.isArray(key) || key instanceof Dict || isSet) {
-    throw new TemplateFailure(`unhashable type: '${typeName(key)}'`);
-  }
+  if (!isHashable(key)) throw new TemplateFailure(`unhashable type: '${typeName(key)}'`);
   return key;
 }
 
@@ -407,7 +404,9 @@ function hashText(hash: unknown): string {
 
 function isHashable(key: Value): boolean {
   if (key instanceof Tuple) return key.items.every(isHashable);
-  return !Array.isArray(key) && !(key instanceof Dict);
+  // Keys and items of a dict are sets.
+  const isSet = key instanceof DictView && key.typeName !== "dict_values";
+  return !Array.isArray(key) && !(key instanceof Dict) && !isSet;
 }
 
 export function isList(value: Value): value is readonly Value[] {
