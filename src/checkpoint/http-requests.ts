@@ -219,7 +219,7 @@ function checkedHeaders(headers: HttpOptions["headers"]): Headers {
     return new Headers(headers);
   } catch {
     // Without its cause, which shows the value: it may be a secret.
-    const names = typeof headers === "object" ? Object.keys(headers).join(", ") : typeof headers;
+    const names = typeof headers === "object" && headers ? Object.keys(headers).join(", ") : typeof headers;
     throw new GlimtError("OPTION_INVALID", `headers (${names}) are not names with values that HTTP allows.`);
   }
 }

@@ -14,6 +14,7 @@ export class FileVersions {
   readonly #seen = new Map<string, Version>();
   /** Other pages' servers must allow the header If-Range, and few do. */
   #isForeign = false;
+  #refusesIfRange = false;
 
   constructor(location: string) {
     this.#location = location;
@@ -22,7 +23,17 @@ export class FileVersions {
   /** The value for If-Range: the server then sends another file whole. Weak tags do not stand for the same bytes. */
   ifRange(name: string): string | null {
     const etag = this.#seen.get(name)?.etag;
-    return !etag || this.#isForeign || isWeak(etag) ? null : etag;
+    return !etag || this.#isForeign || this.#refusesIfRange || isWeak(etag) ? null : etag;
+  }
+
+  /**
+   * Whether a 200 in answer to If-Range has the very tag that was sent: the server does not know the header, and is not
+   * sent it again.
+   */
+  ignoresIfRange(sent: string | null, { status, headers }: Response): boolean {
+    if (status !== 200 || sent === null || headers.get("etag") !== sent) return false;
+    this.#refusesIfRange = true;
+    return true;
   }
 
   /** Bytes of the file, if an answer told them. */

@@ -112,16 +112,22 @@ class HttpFiles implements CheckpointFiles {
       const before = done;
       // Asked anew for each try, since a connection may break after some bytes have come.
       const range = () => [offset + done, offset + into.length] as const;
-      const ifRange = () => this.#versions.ifRange(name);
-      await this.#requests.ask(name, { range, ifRange, signal }, async (answer) => {
+      let tag: string | null = null;
+      const ifRange = () => {
+        tag = this.#versions.ifRange(name);
+        return tag;
+      };
+      const isAnswered = await this.#requests.ask(name, { range, ifRange, signal }, async (answer) => {
+        if (this.#versions.ignoresIfRange(tag, answer.response)) return false;
         this.#checkPart(name, answer.response, offset, into.length);
         const first = offset + done;
         const expected = this.#versions.part(name, answer.response, first, offset + into.length);
         await this.#fill(name, answer, into.subarray(done), expected, (bytes) => {
           done += bytes;
         });
+        return true;
       });
-      if (done === before) throw truncated(this.location, name, offset, into.length);
+      if (isAnswered && done === before) throw truncated(this.location, name, offset, into.length);
     }
   }
 

@@ -163,6 +163,27 @@ test("the first strong ETag goes along as If-Range; the whole file, 412 and 416 
   }
 });
 
+test("a server that sends all of the same file for If-Range is asked without it", async () => {
+  const sent: (string | undefined)[] = [];
+  await withServer(
+    (request, response) => {
+      const ifRange = request.headers["if-range"] as string | undefined;
+      sent.push(ifRange);
+      const headers = { etag: '"a"' };
+      if (ifRange) return send(response, 200, headers, bytes);
+      serve(files, request, response, { headers });
+    },
+    async (url) => {
+      const source = httpFiles(url, quick);
+      await source.size(NAME);
+      const into = new Uint8Array(100);
+      for (const offset of [0, 100]) await source.readInto(NAME, offset, into);
+      assert.equal(into, bytes.subarray(100, 200));
+    },
+  );
+  assert.equal(sent, [undefined, '"a"', undefined, undefined]);
+});
+
 test("weak ETags are no promise of the same bytes: they are compared, and not sent", async () => {
   const sent: (string | undefined)[] = [];
   await withServer(

@@ -153,7 +153,13 @@ test("a name and password in the address are sent as Authorization, and shown no
 });
 
 test("headers that HTTP does not allow are refused without showing them", async () => {
-  for (const headers of [{ Authorization: "Bearer\nsecret" }, { "a b": "secret" }, { a: "séc\u0100ret" }]) {
+  for (const headers of [
+    { Authorization: "Bearer\nsecret" },
+    { "a b": "secret" },
+    { a: "séc\u0100ret" },
+    null,
+    5,
+  ] as never[]) {
     const error = await failure(() => httpFiles("http://host.test", { headers }));
     assert.is(error.code, "OPTION_INVALID");
     assert.not.match(error.message, /s.c?.?ret/);
