@@ -86,6 +86,8 @@ export function callOptions(
         ),
       died: (reason, cause) =>
         mediaError(noun, `${name} can not be decoded: the worker that read it is gone (${reason}).`, cause),
+      failed: (cause) =>
+        mediaError(noun, `${name} can not be decoded: ${(cause as Error)?.message ?? cause}.`, cause),
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Tasks on the caller's own thread, where no worker can be had: given up by not waiting for them any more. */
 
+import { GlimtError } from "../errors.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
 import { abortError, watch } from "./watch.ts";
 
@@ -40,8 +41,12 @@ export class InlineTasks<T extends TaskTable> implements TaskHost<T> {
     });
     const work = async () => {
       this.#tasks ??= this.#load();
-      const tasks = await this.#tasks;
-      return (await tasks[name]?.(input, this.#gone.signal)) as TaskResult<T, Name>;
+      try {
+        const tasks = await this.#tasks;
+        return (await tasks[name]?.(input, this.#gone.signal)) as TaskResult<T, Name>;
+      } catch (error) {
+        throw error instanceof GlimtError ? error : errors.failed(error);
+      }
     };
     try {
       return await Promise.race([work(), givenUp]);

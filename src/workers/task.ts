@@ -26,11 +26,13 @@ export interface CallErrors {
   late(milliseconds: number): Error;
   /** The worker ended by itself: out of memory, a crash. `reason` completes "it could not be done: ...". */
   died(reason: string, cause: unknown): Error;
+  /** The task threw something that is no GlimtError. */
+  failed(cause: unknown): Error;
 }
 
 /** Who runs tasks for one caller: a worker, or the thread of the caller. */
 export interface TaskHost<T extends TaskTable> {
-  /** Rejects with what the task throws, with ABORTED, or with one of `options.errors`. */
+  /** Rejects with a GlimtError of the task, with ABORTED, or with one of `options.errors`. */
   call<Name extends keyof T & string>(
     name: Name,
     input: TaskInput<T, Name>,

@@ -1,5 +1,6 @@
 /** Tasks in a worker. */
 
+import { GlimtError } from "../errors.ts";
 import { type Answer, type Call, type Ready, unpackError } from "./messages.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
 import type { StartThread, WorkerThread } from "./thread.ts";
@@ -10,8 +11,8 @@ const START_MILLISECONDS = 30_000;
 
 interface Pending {
   resolve(result: unknown): void;
-  reject(error: Error): void;
-  died(reason: string, cause: unknown): Error;
+  reject(error: unknown): void;
+  died(reason: string, cause: unknown): void;
 }
 
 /**
@@ -97,15 +98,18 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
         },
         reject: (error) => {
           settle();
-          reject(error);
+          reject(error instanceof GlimtError ? error : errors.failed(error));
         },
-        died: errors.died,
+        died: (reason, cause) => {
+          settle();
+          reject(errors.died(reason, cause));
+        },
       });
       this.#thread?.keepAlive(true);
       try {
         this.#thread?.post({ id, name, input } satisfies Call, options.transfer ?? []);
       } catch (error) {
-        this.#pending.get(id)?.reject(error as Error);
+        this.#pending.get(id)?.reject(error);
       }
     });
   }
@@ -115,7 +119,7 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
     this.#end = { reason, cause };
     this.#thread?.terminate();
     this.#started?.reject(new Error(reason, { cause }));
-    for (const { reject, died } of [...this.#pending.values()]) reject(died(reason, cause));
+    for (const { died } of [...this.#pending.values()]) died(reason, cause);
   }
 
   #hear(message: Ready | Answer, version: string): void {

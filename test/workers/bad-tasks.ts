@@ -31,6 +31,10 @@ export const badTasks = {
     throw new GlimtError("IMAGE_INVALID", "It is no picture.", { cause: new RangeError("past the end") });
   },
 
+  async stumble(): Promise<void> {
+    (undefined as unknown as { field: { part: number } }).field.part = 1;
+  },
+
   async fill(kind: "objects" | "push" | "map"): Promise<void> {
     const objects: unknown[] = [];
     const map = new Map<number, unknown>();

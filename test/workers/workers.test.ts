@@ -48,6 +48,7 @@ function workers(options: Partial<WorkersOptions<BadTasks>> = {}): Workers<BadTa
 const errors: CallOptions["errors"] = {
   late: (milliseconds) => new GlimtError("TIMED_OUT", `not within ${milliseconds} ms`),
   died: (reason, cause) => new GlimtError("IMAGE_INVALID", `gone: ${reason}`, { cause }),
+  failed: (cause) => new GlimtError("IMAGE_INVALID", `failed: ${(cause as Error).message}`, { cause }),
 };
 const call: CallOptions = { errors };
 
@@ -82,6 +83,16 @@ test("an error keeps its code, message and cause", async () => {
   assert.is(error.message, "It is no picture.");
   assert.is((error.cause as Error).name, "RangeError");
   assert.is((error.cause as Error).message, "past the end");
+});
+
+test("other errors, and input that can not be sent, are the caller's to put into words", async () => {
+  for (const options of [{}, { starts: [], inline: async () => badTasks }]) {
+    const error = await failure(workers(options).run("stumble", undefined, call));
+    assert.match(error.message, /^failed: .*undefined/);
+    assert.match((error.cause as Error).stack ?? "", /stumble/);
+  }
+  const error = await failure(workers().run("double", (() => {}) as never, call));
+  assert.match(error.message, /^failed: [^]*could not be cloned/);
 });
 
 test("an abort ends a task that never gives its thread back", async () => {
@@ -120,7 +131,7 @@ for (const kind of ["objects", "push", "map"] as const) {
     const pool = workers();
     const error = await pool.run("fill", kind, { ...call, timeout: 60_000 }).catch((error) => error);
     if (kind === "objects") assert.match(error.message, /^gone: it took more than \d+ MB/);
-    else assert.match(error.message, /^a list or map of more than \d+ entries/);
+    else assert.match(error.message, /^failed: a list or map of more than \d+ entries/);
     assert.is(await pool.run("wait", 0, call), "waited");
   });
 }
