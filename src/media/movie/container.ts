@@ -17,6 +17,7 @@ import {
 import { throwIfAborted } from "../../errors.ts";
 import { checkPixels } from "../check-pixels.ts";
 import { frameRate } from "../frame-rate.ts";
+import { describedSizes, type Size } from "./coded-size.ts";
 import { guardedSource, ReadBudget } from "./guarded-source.ts";
 import { guard } from "./guards.ts";
 import { listPackets, type PacketList, PacketReader } from "./packets.ts";
@@ -67,9 +68,10 @@ export async function openContainer(
     throwIfAborted(options.signal);
     return damaged(name, error);
   };
+  const checkSize = (size: Size) => checkPixels(size, options.maxDecodedPixels, name, "Video");
   try {
-    const reading = await readTrack(input, fileBytes, name, options);
-    const packets = new PacketReader(reading.list, budget);
+    const reading = await readTrack(input, fileBytes, name, { ...options, checkSize });
+    const packets = new PacketReader(reading.list, budget, checkSize);
     const explained = async <T>(task: () => Promise<T>): Promise<T> => {
       try {
         return await task();
@@ -102,7 +104,7 @@ async function readTrack(
   input: Input,
   fileBytes: number,
   name: string,
-  options: ContainerOptions,
+  options: Pick<ContainerOptions, "signal"> & { checkSize(size: Size): void },
 ): Promise<Reading> {
   const { findings, checkTrack, listing, editsOf } = await guard(input, fileBytes);
   const tracks = await input.getTracks();
@@ -114,9 +116,10 @@ async function readTrack(
   checkTrack(track);
   const [width, height] = [await track.getCodedWidth(), await track.getCodedHeight()];
   if (!(width > 0 && height > 0)) throw new Error("its pictures have no size");
-  checkPixels({ width, height }, options.maxDecodedPixels, name, "Video");
+  options.checkSize({ width, height });
   const config = await track.getDecoderConfig();
   if (!config) throw undecodable(name, codec);
+  describedSizes(await track.getCodec(), config).forEach(options.checkSize);
 
   const list = await listPackets(track, config, { ...findings, fileBytes, listing, signal: options.signal });
   const { times } = list;

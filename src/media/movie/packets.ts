@@ -2,6 +2,7 @@
 
 import { type EncodedPacket, EncodedPacketSink, type InputVideoTrack } from "mediabunny";
 import { turnWhenDue } from "../../event-loop.ts";
+import { codedSizes, type Size } from "./coded-size.ts";
 import type { ReadBudget } from "./guarded-source.ts";
 import type { PacketTimes } from "./shown-frames.ts";
 
@@ -131,12 +132,15 @@ const BYTES_A_TIME = 2 ** 23;
 export class PacketReader {
   readonly #list: PacketList;
   readonly #budget: ReadBudget;
+  readonly #checkSize: (size: Size) => void;
   #at = -1;
   #packet: EncodedPacket | undefined;
 
-  constructor(list: PacketList, budget: ReadBudget) {
+  /** @param checkSize throws for pictures that are too large, which may begin anywhere. */
+  constructor(list: PacketList, budget: ReadBudget, checkSize: (size: Size) => void) {
     this.#list = list;
     this.#budget = budget;
+    this.#checkSize = checkSize;
   }
 
   async keyFor(packet: number): Promise<number> {
@@ -154,11 +158,14 @@ export class PacketReader {
 
   async read(from: number, to: number): Promise<Uint8Array<ArrayBuffer>[]> {
     this.#budget.renew();
+    const { track, config } = this.#list;
+    const codec = await track.getCodec();
     const found: Uint8Array<ArrayBuffer>[] = [];
     let bytes = 0;
     try {
       for (let i = from; i < to && bytes < BYTES_A_TIME; i++) {
         const { data } = await this.#seek(i);
+        codedSizes(codec, config, data).forEach(this.#checkSize);
         found.push(new Uint8Array(data));
         bytes += data.byteLength;
       }
