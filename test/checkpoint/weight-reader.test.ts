@@ -102,6 +102,43 @@ test("tensors of different types widen to f32 exactly", async () => {
   assert.equal(await rows(weight, 0, 3), [1, -2, 2 ** -24, 0.333251953125, Math.fround(0.1), 5]);
 });
 
+function f64(shape: readonly number[], values: readonly number[]): TensorFixture {
+  return { dtype: "F64", shape, data: new Uint8Array(new Float64Array(values).buffer) };
+}
+
+test("F64 is rounded to f32 once: rows, columns, convolutions, beside other types and scaled", async () => {
+  const exact = [0.1, 1 + 2 ** -24, 1 + 2 ** -24 + 2 ** -50, -1e-46, 1e38, 3e-39];
+  const rounded = exact.map(Math.fround);
+  assert.equal(await rows(await reader({ a: f64([3, 2], exact) }, [3, 2]), 1, 2), rounded.slice(2));
+  const cut = await reader({ a: f64([3, 2], exact) }, [3, 1], { cols: { first: 1, count: 1 } });
+  assert.equal(
+    await rows(cut, 0, 3),
+    [1, 3, 5].map((index) => rounded[index]),
+  );
+  const values = range(0, 24).map((n) => 100 * Math.floor(n / 12) + 10 * (Math.floor(n / 4) % 3) + (n % 4));
+  const conv = await reader({ conv: f64([2, 3, 2, 2], values) }, [2, 12], { layout: "conv2x2" });
+  assert.equal((await rows(conv, 1, 1)).slice(0, 4), [100, 110, 120, 101]);
+  const mixed = await reader(
+    { a: f64([1, 2], exact.slice(0, 2)), b: half("BF16", [1, 2], [0x3f80, 0]) },
+    [2, 2],
+  );
+  assert.equal(await rows(mixed, 0, 2), [...rounded.slice(0, 2), 1, 0]);
+  const scaled = await reader({ a: f64([1, 2], [0.25, 3]) }, [1, 2], { scale: 2 });
+  assert.equal(await rows(scaled, 0, 1), [0.5, 6]);
+});
+
+test("of F64, more rows than one read holds; values that no f32 holds are found", async () => {
+  const cols = 1000;
+  const data = new Float64Array(1500 * cols).map((_, index) => index % 8191);
+  const big = { dtype: "F64", shape: [1500, cols], data: new Uint8Array(data.buffer) };
+  const weight = await reader({ big }, [1500, cols]);
+  assert.is(weight.bytes, 4 * data.length);
+  assert.equal(await rows(weight, 1490, 10), [...data.subarray(1490 * cols)]);
+  assert.is(await weight.findNotFinite(), null);
+  const beyond = await reader({ a: f64([1, 2], [1, 1e39]) }, [1, 2]);
+  assert.equal(await beyond.findNotFinite(), { tensor: "a", file: "m.safetensors" });
+});
+
 test("more rows than one read holds", async () => {
   const cols = 1000;
   const data = new Float32Array(3000 * cols).map((_, index) => index % 8191);
