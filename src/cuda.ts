@@ -1,11 +1,12 @@
 /** glimt for GPU servers: the CUDA backend and nothing to fall back on, with its own options. */
 
 import { loadModelOn } from "./api/load-model.ts";
-import type { LoadOptions } from "./api/load-options.ts";
+import { LOAD_OPTION_NAMES, type LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
 import type { Backend, Probe } from "./backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
+import { readOptions } from "./given.ts";
 import { nodeFiles } from "./node-files.ts";
 
 export type { Backend, Probe } from "./backends/backend.ts";
@@ -16,6 +17,7 @@ export * from "./public-api.ts";
 /** `kvCache` is half of what is free beside the weights when it is left out: a server's requests should not wait for it. */
 export type CudaLoadOptions = Omit<LoadOptions, "backend" | "threads"> & CudaOptions;
 
+const CUDA_OPTION_NAMES = ["activations", "device", "cublas", "graphs"];
 const KV_CACHE = { fraction: 0.5 };
 
 /**
@@ -24,19 +26,20 @@ const KV_CACHE = { fraction: 0.5 };
  * @throws BACKEND_UNAVAILABLE with what is missing (addon, driver, GPU, memory) and what to do; otherwise as the
  * Node entry's loadModel.
  */
-export function loadModel(location: ModelLocation, options: CudaLoadOptions = {}): Promise<Model> {
-  const { activations, device, cublas, graphs, ...rest } = options;
+export async function loadModel(location: ModelLocation, options?: CudaLoadOptions): Promise<Model> {
+  const names = [...LOAD_OPTION_NAMES, ...CUDA_OPTION_NAMES];
+  const { activations, device, cublas, graphs, ...rest } = readOptions(options, "loadModel", names);
   const backends = [cudaBackend({ activations, device, cublas, graphs })];
   return loadModelOn({ ...nodeFiles, backends }, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
 }
 
 /** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */
-export function cudaBackend(options: CudaOptions = {}): Backend {
-  const { activations, device, cublas, graphs } = options;
+export function cudaBackend(options?: CudaOptions): Backend {
+  const { activations, device, cublas, graphs } = readOptions(options, "cudaBackend", CUDA_OPTION_NAMES);
   return createCudaBackend({ activations, device, cublas, graphs });
 }
 
 /** Whether models can be loaded here: the GPU that was found, or why not and what to do. */
-export function probeCuda(options: CudaOptions = {}): Promise<Probe> {
+export async function probeCuda(options?: CudaOptions): Promise<Probe> {
   return cudaBackend(options).probe();
 }

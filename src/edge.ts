@@ -11,8 +11,14 @@ import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { httpFiles } from "./checkpoint/http.ts";
 import { repositoryId } from "./checkpoint/hub.ts";
-import { type ModelLocation, type OpenFilesOptions, rejectOtherSchemes } from "./checkpoint/location.ts";
+import {
+  isAddress,
+  type ModelLocation,
+  type OpenFilesOptions,
+  rejectOtherSchemes,
+} from "./checkpoint/location.ts";
 import { GlimtError } from "./errors.ts";
+import { readOptions } from "./given.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import type { Processor } from "./prompt/processor.ts";
 import * as threads from "./workers/web-threads.ts";
@@ -48,11 +54,9 @@ export function openProcessor(location: ModelLocation, options: ProcessorOptions
  *
  * @throws OPTION_INVALID for what is no address, or relative to nothing
  */
-export async function openFiles(
-  location: ModelLocation,
-  options: OpenFilesOptions = {},
-): Promise<CheckpointFiles> {
-  if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
+export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
+  const options = readOptions(given, "openFiles", ["headers", "checkpointTimeout"]);
+  if (!isAddress(location)) return blobFiles(location);
   const text = String(location);
   rejectOtherSchemes(text);
   if (/^[a-z][a-z\d+.-]+:/i.test(text)) return httpFiles(text, options);

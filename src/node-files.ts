@@ -1,12 +1,19 @@
 /** Files and workers as Node has them: what the entries for Node and for GPU servers share. */
+
 import { fileURLToPath } from "node:url";
 import type { Platform } from "./api/platform.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { httpFiles } from "./checkpoint/http.ts";
-import { type ModelLocation, type OpenFilesOptions, rejectOtherSchemes } from "./checkpoint/location.ts";
+import {
+  isAddress,
+  type ModelLocation,
+  type OpenFilesOptions,
+  rejectOtherSchemes,
+} from "./checkpoint/location.ts";
 import { GlimtError } from "./errors.ts";
+import { readOptions } from "./given.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
@@ -31,11 +38,9 @@ export const nodeFiles: Omit<Platform, "backends"> = {
  *
  * @throws CHECKPOINT_NOT_FOUND for a path that is no directory; OPTION_INVALID for what is no location
  */
-export async function openFiles(
-  location: ModelLocation,
-  options: OpenFilesOptions = {},
-): Promise<CheckpointFiles> {
-  if (typeof location !== "string" && !(location instanceof URL)) return blobFiles(location);
+export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
+  const options = readOptions(given, "openFiles", ["headers", "checkpointTimeout"]);
+  if (!isAddress(location)) return blobFiles(location);
   const text = String(location);
   if (/^https?:/i.test(text)) return httpFiles(location, options);
   rejectOtherSchemes(text);

@@ -12,7 +12,7 @@ import { withTokenizersEnd } from "../serving/generation-options.ts";
 import { ModelCore } from "../serving/model-core.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
-import { checkLoadOptions, engineOptions, type LoadOptions } from "./load-options.ts";
+import { engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
 import { Model } from "./model.ts";
 import type { Platform } from "./platform.ts";
@@ -20,10 +20,10 @@ import type { Platform } from "./platform.ts";
 export async function loadModelOn(
   platform: Platform,
   location: ModelLocation,
-  options: LoadOptions = {},
+  given: LoadOptions | undefined,
 ): Promise<Model> {
   const start = performance.now();
-  checkLoadOptions(options);
+  const options = readLoadOptions(given);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
   const { headers, checkpointTimeout, signal } = options;
   const files = await platform.openFiles(location, { headers, checkpointTimeout });

@@ -3,12 +3,12 @@ import type { BackendName, EngineOptions } from "../backends/backend.ts";
 import { checkThreads } from "../backends/check-threads.ts";
 import { checkCheckpointTimeout, type HttpOptions } from "../checkpoint/http-requests.ts";
 import { GlimtError } from "../errors.ts";
+import { type Kind, readOptions, readPlain, shown } from "../given.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
 import type { LoadProgress } from "../runtime/open-stages.ts";
 import type { AdapterAtLoad } from "../serving/adapter-options.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import { rejectUnknownOptions } from "../unknown-options.ts";
 
 export interface LoadOptions extends MediaOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
@@ -43,7 +43,7 @@ export interface LoadOptions extends MediaOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const LOAD_OPTION_NAMES = [
+export const LOAD_OPTION_NAMES = [
   ...MEDIA_OPTION_NAMES,
   "headers",
   "checkpointTimeout",
@@ -57,21 +57,37 @@ const LOAD_OPTION_NAMES = [
   "onProgress",
   "signal",
 ];
+/** Of these the type says it all; the others are checked by what they may be. */
+const KINDS: Readonly<Record<string, Kind>> = { limits: "object", kvCache: "object" };
 const WEIGHT_DTYPES: readonly string[] = ["f32", "bf16", "f16"];
 
-/** @throws OPTION_INVALID naming the option, what it is and what is expected. */
-export function checkLoadOptions(options: LoadOptions): void {
-  rejectUnknownOptions(options, LOAD_OPTION_NAMES, "loadModel");
+/**
+ * A copy of what a caller says, checked.
+ *
+ * @throws OPTION_INVALID naming the option, what it is and what is expected.
+ */
+export function readLoadOptions(given: LoadOptions | undefined): LoadOptions {
+  const read = readOptions(given, "loadModel", LOAD_OPTION_NAMES, KINDS);
+  const kvCache = readPlain(read.kvCache, "kvCache", "OPTION_INVALID") as LoadOptions["kvCache"];
+  const options = { ...read, kvCache };
+  checkLoadOptions(options);
+  return options;
+}
+
+function checkLoadOptions(options: LoadOptions): void {
   if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
     throw new GlimtError(
       "OPTION_INVALID",
-      `dtype is "${options.dtype}", expected ${WEIGHT_DTYPES.join(", ")}.`,
+      `dtype is ${shown(options.dtype)}, expected ${WEIGHT_DTYPES.join(", ")}.`,
     );
   }
   if (options.kvCache !== undefined) checkKvCacheSize(options.kvCache);
   const { encoderTokenBudgets: budgets = [] } = options;
   if (budgets !== "auto" && !Array.isArray(budgets)) {
-    throw new GlimtError("OPTION_INVALID", `encoderTokenBudgets is ${budgets}, expected a list or "auto".`);
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `encoderTokenBudgets is ${shown(budgets)}, expected a list or "auto".`,
+    );
   }
   checkThreads(engineOptions(options));
   checkCheckpointTimeout(options.checkpointTimeout);
@@ -86,7 +102,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   };
   for (const [name, value] of Object.entries(numbers)) {
     if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
-      throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a whole number from 1.`);
+      throw new GlimtError("OPTION_INVALID", `${name} is ${shown(value)}, expected a whole number from 1.`);
     }
   }
 }

@@ -4,7 +4,7 @@ import type { OpenFiles } from "../checkpoint/location.ts";
 import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import { GlimtError } from "../errors.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import { type AdapterAtLoad, type AdapterSource, checkAdapterSource } from "../serving/adapter-options.ts";
+import { type AdapterAtLoad, type AdapterSource, readAdapterSource } from "../serving/adapter-options.ts";
 import { type AdapterFacts, adapterFacts } from "../serving/adapters.ts";
 
 export interface MergedAtStart {
@@ -24,8 +24,7 @@ export async function openMerged(
   const separate: AdapterSource[] = [];
   if (!Array.isArray(sources)) throw new GlimtError("OPTION_INVALID", "adapters must be a list.");
   for (const source of sources as readonly AdapterAtLoad[]) {
-    checkAdapterSource(source, ["name", "location", "scale", "merge"]);
-    const { merge, ...rest } = source;
+    const { merge, ...rest } = readAdapterSource(source, ["name", "location", "scale", "merge"]);
     if (names.has(rest.name)) {
       throw new GlimtError("OPTION_INVALID", `adapters has two of the name "${rest.name}".`);
     }

@@ -4,10 +4,16 @@ import type { BackendName } from "../backends/backend.ts";
 import type { Aside } from "../checkpoint/names.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { readList, readOnce, readOptions, shown } from "../given.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { VideoSource } from "../media/video-source.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "../prompt/media-embeddings.ts";
-import { type Message, PROCESS_OPTION_NAMES, type ProcessOptions } from "../prompt/process-options.ts";
+import {
+  type Message,
+  PROCESS_OPTION_KINDS,
+  PROCESS_OPTION_NAMES,
+  type ProcessOptions,
+} from "../prompt/process-options.ts";
 import type { ProcessedInputs, ProcessedMedia } from "../prompt/processed-inputs.ts";
 import type { Processor } from "../prompt/processor.ts";
 import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "../prompt/prompt-inputs.ts";
@@ -20,6 +26,7 @@ import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "../serving
 import { generate } from "../serving/generate.ts";
 import {
   DEFAULT_MAX_TOKENS,
+  GENERATE_OPTION_KINDS,
   GENERATE_OPTION_NAMES,
   type GenerateOptions,
 } from "../serving/generation-options.ts";
@@ -27,7 +34,6 @@ import type { GeneratedPiece, GenerationResult } from "../serving/generation-res
 import type { ModelCore } from "../serving/model-core.ts";
 import { GenerationRequest } from "../serving/request.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
-import { rejectUnknownOptions } from "../unknown-options.ts";
 
 export interface ModelFacts {
   readonly dtype: WeightDType;
@@ -53,6 +59,7 @@ export interface LoadAdapterOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const OPTION_KINDS = { ...GENERATE_OPTION_KINDS, ...PROCESS_OPTION_KINDS };
 const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
 
 export class Model {
@@ -95,10 +102,10 @@ export class Model {
    * @throws CHECKPOINT_NOT_FOUND, ADAPTER_INVALID naming the key or the module that does not fit, CHECKPOINT_INVALID,
    * WEIGHTS_INVALID, OPTION_INVALID, OUT_OF_MEMORY, TIMED_OUT, ABORTED, DISPOSED; the model stays usable.
    */
-  async loadAdapter(source: AdapterSource, options: LoadAdapterOptions = {}): Promise<void> {
-    rejectUnknownOptions(options, ["signal"], "loadAdapter");
+  async loadAdapter(source: AdapterSource, options?: LoadAdapterOptions): Promise<void> {
+    const { signal } = readOptions(options, "loadAdapter", ["signal"]);
     this.#core.throwIfDisposed();
-    await this.#core.adapters.load(source, options.signal);
+    await this.#core.adapters.load(source, signal);
   }
 
   /** Frees an adapter; requests under way with it end first. @throws OPTION_INVALID when there is none of that name */
@@ -118,11 +125,12 @@ export class Model {
    *
    * @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes and counts that `process` would refuse
    */
-  plan(sizes: RequestSizes & { readonly maxTokens?: number }): RequestPlan {
+  plan(given: RequestSizes & { readonly maxTokens?: number }): RequestPlan {
+    const { maxTokens = DEFAULT_MAX_TOKENS, ...sizes } = readPlanned(given);
     const { parts } = this.#core;
     this.#core.throwIfDisposed();
     return planRequest(this.#processor.sizes.count(sizes), stagePrograms(parts), this.config, {
-      maxTokens: sizes.maxTokens ?? DEFAULT_MAX_TOKENS,
+      maxTokens,
       prefillChunk: parts.prefillChunk,
       pageSize: parts.pool.layout.pageSize,
       activationDType: parts.pool.layout.dtype,
@@ -155,9 +163,9 @@ export class Model {
    */
   async *generate(
     prompt: Prompt,
-    options: GenerateOptions & ProcessOptions = {},
+    given?: GenerateOptions & ProcessOptions,
   ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-    rejectUnknownOptions(options, ALL_OPTION_NAMES, "generate");
+    const options = readOptions(given, "generate", ALL_OPTION_NAMES, OPTION_KINDS);
     this.#core.throwIfDisposed();
     return yield* generate(this.#core, await this.#request(prompt, options), options);
   }
@@ -175,7 +183,7 @@ export class Model {
   }
 
   /** The whole answer at once. */
-  async complete(prompt: Prompt, options: GenerateOptions & ProcessOptions = {}): Promise<GenerationResult> {
+  async complete(prompt: Prompt, options?: GenerateOptions & ProcessOptions): Promise<GenerationResult> {
     const pieces = this.generate(prompt, options);
     for (;;) {
       const next = await pieces.next();
@@ -189,31 +197,25 @@ export class Model {
    *
    * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async encodeImages(
-    images: readonly ImageSource[],
-    options: EncodeOptions = {},
-  ): Promise<ImageEmbeddings[]> {
-    rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeImages");
-    requireList(images, "images");
+  async encodeImages(images: readonly ImageSource[], given?: EncodeOptions): Promise<ImageEmbeddings[]> {
+    const options = readOptions(given, "encodeImages", ENCODE_OPTION_NAMES);
+    const list = sourceList(images, "images");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
     const { sources, signal } = options;
-    for (const image of images) media.push(await this.#processor.readImage(image, { sources, signal }));
+    for (const image of list) media.push(await this.#processor.readImage(image, { sources, signal }));
     const features = await encodeMedia(this.#core, media, options);
     return media.map(({ gridThw }, index) => ({ embeddings: features[index] as Float32Array, gridThw }));
   }
 
   /** The features of each video with their timestamps, as `encodeImages`. @throws VIDEO_INVALID and what it throws */
-  async encodeVideos(
-    videos: readonly VideoSource[],
-    options: EncodeOptions = {},
-  ): Promise<VideoEmbeddings[]> {
-    rejectUnknownOptions(options, ENCODE_OPTION_NAMES, "encodeVideos");
-    requireList(videos, "videos");
+  async encodeVideos(videos: readonly VideoSource[], given?: EncodeOptions): Promise<VideoEmbeddings[]> {
+    const options = readOptions(given, "encodeVideos", ENCODE_OPTION_NAMES);
+    const list = sourceList(videos, "videos");
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
     const { sources, signal } = options;
-    for (const video of videos) media.push(await this.#processor.readVideo(video, { sources, signal }));
+    for (const video of list) media.push(await this.#processor.readVideo(video, { sources, signal }));
     const features = await encodeMedia(this.#core, media, options);
     return media.map(({ gridThw, labels }, index) => ({
       embeddings: features[index] as Float32Array,
@@ -233,12 +235,28 @@ export class Model {
 }
 
 function isTensors(prompt: Prompt): prompt is PromptInputs | EmbeddedPrompt {
-  const isObject = typeof prompt === "object" && prompt !== null;
-  return isObject && ("inputIds" in prompt || "promptEmbeddings" in prompt);
+  if (typeof prompt !== "object" || prompt === null) return false;
+  return readOnce("prompt", () => "inputIds" in prompt || "promptEmbeddings" in prompt);
 }
 
-function requireList(value: unknown, name: string): void {
-  if (!Array.isArray(value)) throw new GlimtError("INPUT_INVALID", `${name} must be a list.`);
+const PLANNED = ["images", "videos", "text", "textTokens", "maxTokens"];
+
+function readPlanned(given: RequestSizes & { readonly maxTokens?: number }) {
+  const read = readOptions(
+    given ?? (null as never),
+    "sizes",
+    PLANNED,
+    { maxTokens: "number" },
+    "INPUT_INVALID",
+  );
+  const { maxTokens = 1 } = read;
+  if (Number.isInteger(maxTokens) && maxTokens >= 1) return read;
+  throw new GlimtError("OPTION_INVALID", `maxTokens is ${maxTokens}, expected a whole number from 1.`);
+}
+
+function sourceList<T>(value: readonly T[], name: string): T[] {
+  if (readOnce(name, () => Array.isArray(value))) return readList(value, name);
+  throw new GlimtError("INPUT_INVALID", `${name} must be a list, found ${shown(value)}.`);
 }
 
 function processOptions(options: GenerateOptions & ProcessOptions): ProcessOptions {

@@ -1,5 +1,6 @@
 /** What `threads` may be for now: every kernel is written in parts that threads can share, but no backend starts any. */
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import type { EngineOptions } from "./backend.ts";
 
 /** @throws OPTION_INVALID for anything but 1, or nothing. */
@@ -9,5 +10,5 @@ export function checkThreads({ threads }: EngineOptions = {}): void {
     Number.isInteger(threads) && threads > 1
       ? "no backend runs on more than one thread yet; leave the option out, or pass 1"
       : "expected a whole number from 1";
-  throw new GlimtError("OPTION_INVALID", `threads is ${threads}: ${reason}.`);
+  throw new GlimtError("OPTION_INVALID", `threads is ${shown(threads)}: ${reason}.`);
 }

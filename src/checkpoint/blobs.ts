@@ -1,5 +1,6 @@
 /** A checkpoint the user picked in a browser, or built in memory: files by name. */
 import { GlimtError, throwIfAborted } from "../errors.ts";
+import { readOnce } from "../given.ts";
 import { fileError } from "./file-errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
 import { shownName } from "./shown.ts";
@@ -13,7 +14,7 @@ export function blobFiles(
   blobs: ReadonlyMap<string, Blob> | Iterable<File>,
   location = "the given files",
 ): CheckpointFiles {
-  const byName = blobsByName(blobs);
+  const byName = readOnce("The location", () => blobsByName(blobs), "OPTION_INVALID");
   const bytes = async (name: string, blob: Blob) => {
     try {
       return new Uint8Array(await blob.arrayBuffer());

@@ -4,6 +4,7 @@ import { parseModelConfig } from "../config/model-config.ts";
 import { checkProcessorFitsModel, parseProcessorConfig } from "../config/processor-config.ts";
 import type { GenerationDefaults, ModelConfig, ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { readOnce, readOptions, shown } from "../given.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { type StoredTensor, weightDType } from "./safetensors.ts";
@@ -32,10 +33,11 @@ export interface OpenOptions {
  * @throws CHECKPOINT_NOT_FOUND when there is no config.json or no weights; MODEL_UNSUPPORTED; CONFIG_INVALID naming
  * the key; CHECKPOINT_INVALID naming the file and tensor; ABORTED.
  */
-export async function openCheckpoint(
-  files: CheckpointFiles,
-  { signal }: OpenOptions = {},
-): Promise<Checkpoint> {
+export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptions): Promise<Checkpoint> {
+  const { signal } = readOptions(options, "openCheckpoint", ["signal"]);
+  if (typeof files !== "object" || readOnce("files", () => typeof files?.readAll) !== "function") {
+    throw new GlimtError("OPTION_INVALID", `files is ${shown(files)}, expected what openFiles gives.`);
+  }
   const json = (name: string) => readJson(files, name, signal);
   const configJson = await json("config.json");
   if (configJson === undefined) {

@@ -1,5 +1,8 @@
 /** What is in a checkpoint, as numbers: the data behind `glimt inspect`. Reads no weights. */
+
 import type { Family } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { readOnce, shown } from "../given.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -32,7 +35,15 @@ export interface TensorTotals<K extends string> extends Totals {
 
 export type Part = "vision" | "embedding" | "decoder" | "lm_head" | Exclude<Aside, "unknown"> | "other";
 
+/** @throws INPUT_INVALID for what is no checkpoint */
 export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescription {
+  const isOpen = readOnce("checkpoint", () => typeof checkpoint?.tensorDType === "function");
+  if (!isOpen) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `checkpoint is ${shown(checkpoint)}, expected what openCheckpoint gives.`,
+    );
+  }
   const { config, files, processor, tensors, weightFiles } = checkpoint;
   const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
   const dtypes = new Tally<StoredDType>();

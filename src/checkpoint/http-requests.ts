@@ -2,7 +2,9 @@
  * The one wrapper around fetch for checkpoints. It adds the caller's headers and keeps them with their origin, follows
  * redirects, gives up what stalls, tries again what failed in passing, and says what went wrong.
  */
+
 import { GlimtError, throwIfAborted } from "../errors.ts";
+import { shown } from "../given.ts";
 import { explainFailure } from "../http/failure.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
 import { Attempt, LONGEST_TIMER } from "./http-attempt.ts";
@@ -210,7 +212,7 @@ export function checkCheckpointTimeout(value: unknown): void {
   if (value === undefined || (typeof value === "number" && value >= 1 && value <= LONGEST_TIMER)) return;
   throw new GlimtError(
     "OPTION_INVALID",
-    `checkpointTimeout is ${String(value)}, expected milliseconds from 1 to ${LONGEST_TIMER}.`,
+    `checkpointTimeout is ${shown(value)}, expected milliseconds from 1 to ${LONGEST_TIMER}.`,
   );
 }
 

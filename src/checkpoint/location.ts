@@ -1,5 +1,6 @@
 /** Where a checkpoint or an adapter lies, and what opens it. */
 import { GlimtError } from "../errors.ts";
+import { readOnce } from "../given.ts";
 import { withoutCredentials } from "./address.ts";
 import type { CheckpointFiles } from "./files.ts";
 import type { HttpOptions } from "./http-requests.ts";
@@ -12,6 +13,12 @@ export type OpenFilesOptions = Pick<HttpOptions, "headers" | "checkpointTimeout"
 
 /** @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, OPTION_INVALID */
 export type OpenFiles = (location: ModelLocation, options?: OpenFilesOptions) => Promise<CheckpointFiles>;
+
+/** Text or a URL, not files by name. @throws OPTION_INVALID */
+export function isAddress(location: ModelLocation): location is string | URL {
+  const isUrl = () => location instanceof URL;
+  return typeof location === "string" || readOnce("The location", isUrl, "OPTION_INVALID");
+}
 
 /**
  * A location that is text and names another scheme than http, https and file.

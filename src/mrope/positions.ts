@@ -1,6 +1,7 @@
 /** M-RoPE: the time, height and width position of every prompt token, and how far decoding is shifted against them. */
 
 import { GlimtError } from "../errors.ts";
+import { copiedLists, readFields, readNumbers, shown } from "../given.ts";
 import { type GridThw, numMergedTokens } from "../processor/grid.ts";
 
 /** One Int32Array a rotary axis, each as long as the sequence. */
@@ -36,20 +37,26 @@ const MODALITY = ["text", "image", "video"] as const;
  * @param mmTokenTypeIds 0 text, 1 image, 2 video, one a token.
  * @throws INPUT_INVALID when tokens and grids do not match.
  */
-export function mropePositions(mmTokenTypeIds: ArrayLike<number>, options: MropeOptions): MropePositions {
+export function mropePositions(types: ArrayLike<number>, given: MropeOptions): MropePositions {
+  const mmTokenTypeIds = readNumbers(types, "mmTokenTypeIds");
+  const options = readFields(given, "mropePositions", OPTION_NAMES);
   const { spatialMergeSize } = options;
   const layout = options.videoLayout ?? "frames";
   if (layout !== "frames" && layout !== "block") {
-    throw new GlimtError("OPTION_INVALID", `videoLayout is "${layout}"; it must be "frames" or "block".`);
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `videoLayout is ${shown(layout)}; it must be "frames" or "block".`,
+    );
   }
   if (!Number.isInteger(spatialMergeSize) || spatialMergeSize < 1) {
     throw new GlimtError(
       "INPUT_INVALID",
-      `spatialMergeSize is ${spatialMergeSize}, expected a whole number from 1.`,
+      `spatialMergeSize is ${shown(spatialMergeSize)}, expected a whole number from 1.`,
     );
   }
-  const videoGrids = options.videoGridThw ?? [];
-  for (const grid of options.imageGridThw ?? []) {
+  const imageGrids = readGrids(options.imageGridThw, "imageGridThw");
+  const videoGrids = readGrids(options.videoGridThw, "videoGridThw");
+  for (const grid of imageGrids) {
     if (grid[0] !== 1) {
       throw new GlimtError(
         "INPUT_INVALID",
@@ -58,7 +65,7 @@ export function mropePositions(mmTokenTypeIds: ArrayLike<number>, options: Mrope
     }
   }
   const queues = {
-    1: gridQueue("image", options.imageGridThw ?? []),
+    1: gridQueue("image", imageGrids),
     2: gridQueue("video", layout === "frames" ? videoGrids.flatMap(splitFrames) : videoGrids),
   };
 
@@ -84,6 +91,22 @@ export function mropePositions(mmTokenTypeIds: ArrayLike<number>, options: Mrope
   queues[1].finish();
   queues[2].finish();
   return { positionIds, ropeDelta: position - length };
+}
+
+const OPTION_NAMES = ["imageGridThw", "videoGridThw", "spatialMergeSize", "videoLayout"] as const;
+
+function readGrids(given: unknown, name: string): GridThw[] {
+  const grids = copiedLists(given ?? [], name, 2);
+  const isGrid = (grid: unknown) =>
+    Array.isArray(grid) && grid.length === 3 && grid.every((side) => Number.isSafeInteger(side) && side >= 1);
+  if (!Array.isArray(grids))
+    throw new GlimtError("INPUT_INVALID", `${name} is ${shown(grids)}, expected a list.`);
+  const wrong = grids.findIndex((grid) => !isGrid(grid));
+  if (wrong < 0) return grids;
+  throw new GlimtError(
+    "INPUT_INVALID",
+    `${name}[${wrong}] is ${shown(grids[wrong])}, expected three whole numbers from 1: t, h and w.`,
+  );
 }
 
 /** Positions of text tokens start .. start+count-1 of a sequence whose prompt had this ropeDelta, for decoding. */

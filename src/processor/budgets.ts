@@ -1,15 +1,20 @@
 /** Largest inputs and token arithmetic, from the processor's configuration alone. */
+
 import type { ImageProcessorConfig } from "../config/types.ts";
-import { imageSize, type VisionSize } from "./sizes.ts";
+import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
+import { imageSize, readConfig, type VisionSize } from "./sizes.ts";
 import { MAX_ASPECT_RATIO } from "./smart-resize.ts";
 
 /** Rows that the vision tower's blocks work on for so many language tokens: mergeSize² patches make one token. */
 export function numEncoderTokens(languageTokens: number, mergeSize: number): number {
+  checkNumbers({ languageTokens, mergeSize });
   return languageTokens * mergeSize ** 2;
 }
 
 /** Rows that the merger gives the language model for so many rows of the vision tower. */
 export function numConnectorTokens(encoderTokens: number, mergeSize: number): number {
+  checkNumbers({ encoderTokens, mergeSize });
   return Math.floor(encoderTokens / mergeSize ** 2);
 }
 
@@ -24,7 +29,11 @@ export function imageSizeWithMostFeatures(
   config: ImageProcessorConfig,
   mostTokens = Number.POSITIVE_INFINITY,
 ): VisionSize {
-  const { maxPixels, temporalPatchSize, patchSize, mergeSize } = config;
+  const { maxPixels, temporalPatchSize, patchSize, mergeSize } = readConfig(config);
+  for (const [name, value] of Object.entries({ maxPixels, mostTokens })) {
+    if (typeof value === "number" && value >= 1) continue;
+    throw new GlimtError("INPUT_INVALID", `${name} is ${shown(value)}, expected a number from 1.`);
+  }
   const side = patchSize * mergeSize;
   const limit = Math.min(mostTokens, Math.floor(maxPixels / (temporalPatchSize * side ** 2)));
   for (let blocks = Math.max(1, Math.floor(limit)); blocks > 1; blocks--) {
@@ -40,4 +49,11 @@ function squarestDivisor(value: number): number {
     if (value % divisor === 0) return divisor;
   }
   return 1;
+}
+
+function checkNumbers(numbers: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(numbers)) {
+    if (typeof value === "number") continue;
+    throw new GlimtError("INPUT_INVALID", `${name} is ${shown(value)}, expected a number.`);
+  }
 }

@@ -1,6 +1,7 @@
 /** Antialiased bicubic resize of RGB bytes, equal to torchvision's or Pillow's in every byte. */
 
 import { GlimtError } from "../errors.ts";
+import { readOptions, shown } from "../given.ts";
 import { PixelArena } from "./pixels-module.ts";
 import { type ResampleWeights, type Rounding, resampleWeights } from "./resample-weights.ts";
 
@@ -26,9 +27,9 @@ export function resizeBicubic(
   height: number,
   outWidth: number,
   outHeight: number,
-  options: ResizeOptions = {},
+  options?: ResizeOptions,
 ): Uint8Array {
-  const rounding = options.rounding ?? "torchvision";
+  const { rounding = "torchvision" } = readOptions(options, "resizeBicubic", ["rounding"]);
   checkSizes({ width, height, outWidth, outHeight });
   checkFrame(rgb, { width, height });
   checkRounding(rounding);
@@ -168,13 +169,13 @@ function maxOf(values: Int32Array): number {
 function checkSizes(sizes: Record<string, number>): void {
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isInteger(size) || size < 1) {
-      throw new GlimtError("INPUT_INVALID", `${name} is ${size}; it must be a positive integer.`);
+      throw new GlimtError("INPUT_INVALID", `${name} is ${shown(size)}; it must be a positive integer.`);
     }
   }
 }
 
 function checkFrame(rgb: unknown, { width, height }: FrameSize): void {
-  if (!(rgb instanceof Uint8Array || rgb instanceof Uint8ClampedArray)) {
+  if (!ArrayBuffer.isView(rgb) || !(rgb instanceof Uint8Array || rgb instanceof Uint8ClampedArray)) {
     throw new GlimtError("INPUT_INVALID", "Pixels must be a Uint8Array or a Uint8ClampedArray, RGB.");
   }
   const expected = width * height * CHANNELS;
@@ -190,7 +191,7 @@ function checkRounding(rounding: string): void {
   if (rounding !== "torchvision" && rounding !== "pillow") {
     throw new GlimtError(
       "OPTION_INVALID",
-      `rounding is "${rounding}"; it must be "torchvision" or "pillow".`,
+      `rounding is ${shown(rounding)}; it must be "torchvision" or "pillow".`,
     );
   }
 }

@@ -2,6 +2,7 @@
 
 import type { ProcessorKind, VideoSamplingConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { readFields, shown } from "../given.ts";
 import { roundHalfToEven } from "./smart-resize.ts";
 
 export interface VideoTiming {
@@ -58,9 +59,14 @@ export function sampleVideoFrames(
   kind: ProcessorKind,
   timing: VideoTiming,
   requestedFps?: number,
-  options: SamplingOptions = {},
+  given?: SamplingOptions,
 ): SampledFrames {
-  const checked = checkTiming(timing);
+  const options = readFields(given ?? {}, "sampleVideoFrames", ["maxDuration", "temporalPatchSize"]);
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value === "number" && value > 0) continue;
+    throw new GlimtError("OPTION_INVALID", `${name} is ${shown(value)}, expected a number above 0.`);
+  }
+  const checked = checkTiming(readFields(timing, "timing", ["totalNumFrames", "fps", "duration"]));
   checkRequest(kind, requestedFps);
   const chosen =
     kind === "glm4v"
@@ -168,25 +174,28 @@ function oneDecimal(seconds: number): string {
 
 function checkRequest(kind: ProcessorKind, requestedFps: number | undefined): void {
   if (kind !== "glm4v" && kind !== "glm46v") {
-    throw new GlimtError("OPTION_INVALID", `kind is "${kind}", expected "glm4v" or "glm46v".`);
+    throw new GlimtError("OPTION_INVALID", `kind is ${shown(kind)}, expected "glm4v" or "glm46v".`);
   }
-  if (requestedFps !== undefined && !(requestedFps > 0 && Number.isFinite(requestedFps))) {
-    throw new GlimtError("OPTION_INVALID", `requestedFps is ${requestedFps}, expected a number above 0.`);
+  if (requestedFps !== undefined && !(Number.isFinite(requestedFps) && requestedFps > 0)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `requestedFps is ${shown(requestedFps)}, expected a number above 0.`,
+    );
   }
 }
 
 function checkTiming({ totalNumFrames, fps, duration }: VideoTiming): CheckedTiming {
   if (!Number.isInteger(totalNumFrames) || totalNumFrames < 1) {
-    throw new GlimtError("VIDEO_INVALID", `A video of ${totalNumFrames} frames can not be sampled.`);
+    throw new GlimtError("VIDEO_INVALID", `A video of ${shown(totalNumFrames)} frames can not be sampled.`);
   }
   if (typeof fps !== "number" || !(fps > 0 && Number.isFinite(fps))) {
     throw new GlimtError(
       "VIDEO_INVALID",
-      `Sampling needs the video's frames a second, but fps is ${fps}. Give metadata.fps, or switch sampling off.`,
+      `Sampling needs the video's frames a second, but fps is ${shown(fps)}. Give metadata.fps, or switch sampling off.`,
     );
   }
-  if (duration !== undefined && duration !== null && !(duration >= 0 && Number.isFinite(duration))) {
-    throw new GlimtError("VIDEO_INVALID", `The video's duration is ${duration}; it must be seconds.`);
+  if (duration !== undefined && duration !== null && !(Number.isFinite(duration) && duration >= 0)) {
+    throw new GlimtError("VIDEO_INVALID", `The video's duration is ${shown(duration)}; it must be seconds.`);
   }
   return { totalNumFrames, fps, duration };
 }

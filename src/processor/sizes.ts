@@ -1,6 +1,8 @@
 /** Grids and token counts of pictures and videos of a given size, without touching a pixel. */
 
 import type { ImageProcessorConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
+import { readFields, shown } from "../given.ts";
 import { type GridThw, numMergedTokens, numPatches } from "./grid.ts";
 import { smartResize } from "./smart-resize.ts";
 
@@ -16,7 +18,7 @@ export interface VisionSize {
 
 /** What an image of `width` x `height` becomes. Throws as smartResize does. */
 export function imageSize(width: number, height: number, config: ImageProcessorConfig): VisionSize {
-  return visionSize(config.temporalPatchSize, width, height, config);
+  return visionSize(readConfig(config).temporalPatchSize, width, height, config);
 }
 
 /**
@@ -29,7 +31,27 @@ export function videoSize(
   height: number,
   config: ImageProcessorConfig,
 ): VisionSize {
-  return visionSize(Math.max(numFrames, config.temporalPatchSize), width, height, config);
+  const { temporalPatchSize } = readConfig(config);
+  // What is no number is smartResize's to refuse.
+  const frames = typeof numFrames === "number" ? Math.max(numFrames, temporalPatchSize) : numFrames;
+  return visionSize(frames, width, height, config);
+}
+
+type SizeConfig = Pick<ImageProcessorConfig, (typeof CONFIG_FIELDS)[number]>;
+
+const CONFIG_FIELDS = ["patchSize", "temporalPatchSize", "mergeSize", "minPixels", "maxPixels"] as const;
+
+/** @throws INPUT_INVALID for what is no configuration */
+export function readConfig(given: ImageProcessorConfig): SizeConfig {
+  const config = readFields<SizeConfig>(given, "config", CONFIG_FIELDS);
+  for (const name of ["patchSize", "temporalPatchSize", "mergeSize"] as const) {
+    if (Number.isSafeInteger(config[name]) && config[name] >= 1) continue;
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `config.${name} is ${shown(config[name])}, expected a whole number from 1.`,
+    );
+  }
+  return config;
 }
 
 function visionSize(
@@ -38,7 +60,7 @@ function visionSize(
   height: number,
   config: ImageProcessorConfig,
 ): VisionSize {
-  const { patchSize, temporalPatchSize, mergeSize, minPixels, maxPixels } = config;
+  const { patchSize, temporalPatchSize, mergeSize, minPixels, maxPixels } = readConfig(config);
   const [resizedHeight, resizedWidth] = smartResize({
     numFrames,
     height,

@@ -1,6 +1,7 @@
 /** The size an image or video is resized to: sides are multiples of a factor, the area over all frames is within limits. */
 
 import { GlimtError } from "../errors.ts";
+import { readFields, shown } from "../given.ts";
 
 export interface SmartResizeOptions {
   /** Frames of the video; an image counts as temporalFactor frames. */
@@ -16,6 +17,15 @@ export interface SmartResizeOptions {
   readonly maxPixels: number;
 }
 
+const OPTION_NAMES = [
+  "numFrames",
+  "height",
+  "width",
+  "temporalFactor",
+  "factor",
+  "minPixels",
+  "maxPixels",
+] as const;
 export const MAX_ASPECT_RATIO = 200;
 
 /**
@@ -26,10 +36,12 @@ export const MAX_ASPECT_RATIO = 200;
  * sides were scaled up to the factor); VIDEO_INVALID for fewer frames than temporalFactor; INPUT_INVALID naming the
  * option that is no such number.
  */
-export function smartResize(options: SmartResizeOptions): [height: number, width: number] {
+export function smartResize(given: SmartResizeOptions): [height: number, width: number] {
+  const options = readFields(given, "smartResize", OPTION_NAMES);
   const { numFrames, temporalFactor, factor, minPixels, maxPixels } = options;
   checkSides(options.height, options.width);
-  if (numFrames < temporalFactor) {
+  const areNumbers = typeof numFrames === "number" && typeof temporalFactor === "number";
+  if (areNumbers && numFrames < temporalFactor) {
     throw new GlimtError(
       "VIDEO_INVALID",
       `${numFrames} frames are fewer than the ${temporalFactor} that one patch spans; repeat the last frame.`,
@@ -80,15 +92,18 @@ export function roundHalfToEven(value: number): number {
 
 function checkSides(height: number, width: number): void {
   if (!Number.isInteger(height) || !Number.isInteger(width) || height < 1 || width < 1) {
-    throw new GlimtError("IMAGE_INVALID", `A picture of ${width} x ${height} pixels has no usable size.`);
+    throw new GlimtError(
+      "IMAGE_INVALID",
+      `A picture of ${shown(width)} x ${shown(height)} pixels has no usable size.`,
+    );
   }
 }
 
 /** Counts are whole; a limit on pixels may be any number. Frames were compared with temporalFactor already. */
 function checkNumbers(numbers: Omit<SmartResizeOptions, "height" | "width">): void {
   const { minPixels, maxPixels, ...counts } = numbers;
-  const rules: [string, number, boolean, string][] = [
-    ...Object.entries(counts).map(([name, value]): [string, number, boolean, string] => [
+  const rules: [string, unknown, boolean, string][] = [
+    ...Object.entries(counts).map(([name, value]): [string, unknown, boolean, string] => [
       name,
       value,
       Number.isInteger(value) && value >= 1,
@@ -98,6 +113,6 @@ function checkNumbers(numbers: Omit<SmartResizeOptions, "height" | "width">): vo
     ["maxPixels", maxPixels, Number.isFinite(maxPixels) && maxPixels > 0, "a number above 0"],
   ];
   for (const [name, value, isValid, expected] of rules) {
-    if (!isValid) throw new GlimtError("INPUT_INVALID", `${name} is ${value}, expected ${expected}.`);
+    if (!isValid) throw new GlimtError("INPUT_INVALID", `${name} is ${shown(value)}, expected ${expected}.`);
   }
 }

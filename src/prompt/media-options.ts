@@ -1,6 +1,7 @@
 /** How pictures are read and resized: the caller's options over the checkpoint's limits. */
 import type { ImageProcessorConfig, ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { readOptions, shown } from "../given.ts";
 import type { MediaMode } from "../media/decode-image.ts";
 import { type SourceRule, type Sources, sourceRule } from "../media/sources/source-rule.ts";
 import type { Rounding } from "../processor/resample-weights.ts";
@@ -91,7 +92,7 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
   const limit =
     maxImagePixels === undefined ? maxPixels : Math.min(maxPixels, maxImagePixels * temporalPatchSize);
   return {
-    limits: resolveLimits(options.limits ?? {}),
+    limits: resolveLimits(options.limits),
     mode: media,
     rounding,
     maxDecodedPixels,
@@ -116,21 +117,22 @@ export function checkCounts(images: number, videos: number, limits: MediaLimits)
   }
 }
 
-function resolveLimits(limits: NonNullable<MediaOptions["limits"]>): MediaLimits {
+function resolveLimits(given: MediaOptions["limits"]): MediaLimits {
+  const limits = readOptions(given, "limits", ["images", "videos"]);
   const limit = (name: "images" | "videos") => {
     const value = limits[name] ?? Number.POSITIVE_INFINITY;
     if (value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && value >= 0)) return value;
-    throw new GlimtError("OPTION_INVALID", `limits.${name} is ${value}, expected a whole number from 0.`);
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `limits.${name} is ${shown(value)}, expected a whole number from 0.`,
+    );
   };
-  const known = ["images", "videos"];
-  const other = Object.keys(limits).find((name) => !known.includes(name));
-  if (other) throw new GlimtError("OPTION_INVALID", `limits has no "${other}"; it has ${known.join(", ")}.`);
   return { images: limit("images"), videos: limit("videos") };
 }
 
 function oneOf(name: string, value: string, allowed: readonly string[]): void {
   if (!allowed.includes(value)) {
-    throw new GlimtError("OPTION_INVALID", `${name} is "${value}", expected ${allowed.join(" or ")}.`);
+    throw new GlimtError("OPTION_INVALID", `${name} is ${shown(value)}, expected ${allowed.join(" or ")}.`);
   }
 }
 
@@ -142,7 +144,7 @@ function checkTimeout(name: string, value: unknown): void {
   if (typeof value === "number" && value >= 1 && value <= LONGEST_TIMEOUT) return;
   throw new GlimtError(
     "OPTION_INVALID",
-    `${name} is ${String(value)}, expected milliseconds from 1 to ${LONGEST_TIMEOUT}.`,
+    `${name} is ${shown(value)}, expected milliseconds from 1 to ${LONGEST_TIMEOUT}.`,
   );
 }
 
@@ -150,12 +152,12 @@ function checkUrl(name: string, value: unknown): void {
   if (value === undefined || value instanceof URL || (typeof value === "string" && value !== "")) return;
   throw new GlimtError(
     "OPTION_INVALID",
-    `${name} is ${String(value)}, expected an address: a string or a URL.`,
+    `${name} is ${shown(value)}, expected an address: a string or a URL.`,
   );
 }
 
 function atLeast(name: string, value: number | undefined, smallest: number): void {
-  if (value !== undefined && !(value >= smallest && Number.isFinite(value))) {
-    throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a number from ${smallest}.`);
+  if (value !== undefined && !(Number.isFinite(value) && value >= smallest)) {
+    throw new GlimtError("OPTION_INVALID", `${name} is ${shown(value)}, expected a number from ${smallest}.`);
   }
 }

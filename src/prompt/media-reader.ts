@@ -9,6 +9,7 @@ import { loadVideo } from "../media/video.ts";
 import { processImage } from "../processor/image.ts";
 import { processVideo } from "../processor/video.ts";
 import type { NormalisedChat } from "../text/messages.ts";
+import { heldSource } from "./held-source.ts";
 import type { MediaAccess } from "./media-access.ts";
 import {
   checkImageEmbeddings,
@@ -86,8 +87,9 @@ export class MediaReader {
     return this.#video(source, options, this.#decoding(options));
   }
 
-  async #image(source: PromptImage, decoding: DecodingRules): Promise<ProcessedMedia> {
+  async #image(given: PromptImage, decoding: DecodingRules): Promise<ProcessedMedia> {
     await turnWhenDue(decoding.signal);
+    const source = heldSource(given);
     if (isEmbedded(source)) {
       checkImageEmbeddings(source, this.#checkpoint.config);
       return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
@@ -100,12 +102,13 @@ export class MediaReader {
   }
 
   async #video(
-    source: PromptVideo,
+    asked: PromptVideo,
     options: Omit<ReadVideoOptions, keyof ReadOptions>,
     decoding: DecodingRules,
   ): Promise<ProcessedMedia> {
     const { signal } = decoding;
     await turnWhenDue(signal);
+    const source = heldSource(asked);
     if (isEmbedded(source)) {
       const given = source as VideoEmbeddings;
       checkVideoEmbeddings(given, this.#checkpoint.config);

@@ -1,5 +1,6 @@
 /** Messages with pictures, and what a caller may say about processing them. */
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
 import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
@@ -71,11 +72,18 @@ export const PROCESS_OPTION_NAMES: readonly (keyof ProcessOptions)[] = [
   "onProgress",
 ];
 
+/** Of the options for which the type says it all. */
+export const PROCESS_OPTION_KINDS = {
+  enableThinking: "boolean",
+  continueFinalMessage: "boolean",
+  templateVariables: "object",
+} as const;
+
 /** @throws OPTION_INVALID naming the option */
 export function checkProcessOptions({ specialTokensInText: mode }: ProcessOptions): void {
   if (mode === undefined || mode === "parse" || mode === "text") return;
   throw new GlimtError(
     "OPTION_INVALID",
-    `specialTokensInText is ${JSON.stringify(mode)}, expected "parse" or "text".`,
+    `specialTokensInText is ${shown(mode)}, expected "parse" or "text".`,
   );
 }

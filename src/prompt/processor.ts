@@ -1,6 +1,7 @@
 /** The processor: a conversation with pictures in, everything the model is given out. Runs no model. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GlimtError } from "../errors.ts";
+import { readOptions, readPlain } from "../given.ts";
 import {
   expandPlaceholders,
   mmTokenTypeIds,
@@ -8,11 +9,10 @@ import {
   type VideoPlaceholder,
 } from "../processor/placeholders.ts";
 import { type ChatTemplate, loadChatTemplate, type RenderOptions } from "../text/chat-template.ts";
-import { normaliseMessages, type TemplateMessage } from "../text/messages.ts";
+import { checkVideoChoices, normaliseMessages, type TemplateMessage } from "../text/messages.ts";
 import { asMarked, plainTexts, withoutMarks } from "../text/plain-text.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { readTools, withParsedCalls } from "../text/tool-data.ts";
-import { rejectUnknownOptions } from "../unknown-options.ts";
 import { contextOverflow } from "./context-overflow.ts";
 import { layOutPrompt } from "./layout.ts";
 import type { MediaAccess } from "./media-access.ts";
@@ -28,6 +28,7 @@ import { MediaReader } from "./media-reader.ts";
 import {
   checkProcessOptions,
   type Message,
+  PROCESS_OPTION_KINDS,
   PROCESS_OPTION_NAMES,
   type ProcessOptions,
   type PromptImage,
@@ -40,7 +41,7 @@ import {
   type ProcessedMedia,
 } from "./processed-inputs.ts";
 import { RequestSizer } from "./request-sizer.ts";
-import type { ReadOptions, ReadVideoOptions } from "./video-choices.ts";
+import { READ_VIDEO_OPTION_NAMES, type ReadOptions, type ReadVideoOptions } from "./video-choices.ts";
 
 export class Processor {
   readonly checkpoint: Checkpoint;
@@ -87,7 +88,7 @@ export class Processor {
    * @throws OPTION_INVALID, INPUT_INVALID, TEMPLATE_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID,
    * CODEC_UNAVAILABLE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, ABORTED
    */
-  process(messages: readonly Message[], options: ProcessOptions = {}): Promise<ProcessedInputs> {
+  process(messages: readonly Message[], options?: ProcessOptions): Promise<ProcessedInputs> {
     return this.processFor(messages, options, Number.POSITIVE_INFINITY);
   }
 
@@ -97,13 +98,19 @@ export class Processor {
    */
   async processFor(
     messages: readonly Message[],
-    options: ProcessOptions,
+    given: ProcessOptions | undefined,
     context: number,
   ): Promise<ProcessedInputs> {
-    rejectUnknownOptions(options, PROCESS_OPTION_NAMES, "process");
+    const read = readOptions(given, "process", PROCESS_OPTION_NAMES, PROCESS_OPTION_KINDS);
+    const plain = (name: "tools" | "templateVariables") => readPlain(read[name], name, "OPTION_INVALID");
+    const options = {
+      ...read,
+      tools: plain("tools") as ProcessOptions["tools"],
+      templateVariables: plain("templateVariables") as ProcessOptions["templateVariables"],
+    };
     checkProcessOptions(options);
     const start = performance.now();
-    const chat = normaliseMessages(messages);
+    const chat = normaliseMessages(messages, this.#template.source);
     checkCounts(chat.images.length, chat.videos.length, this.#limits);
     const { rendered, mark } = this.#render(withParsedCalls(chat.messages), options);
     const promptText = withoutMarks(rendered, mark);
@@ -164,7 +171,8 @@ export class Processor {
    * @throws IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT,
    * ABORTED
    */
-  readImage(source: PromptImage, options: ReadOptions = {}): Promise<ProcessedMedia> {
+  async readImage(source: PromptImage, given?: ReadOptions): Promise<ProcessedMedia> {
+    const options = readOptions(given, "readImage", ["sources", "signal"]);
     return this.#media.image(source, options);
   }
 
@@ -174,7 +182,9 @@ export class Processor {
    * @throws VIDEO_INVALID, CODEC_UNAVAILABLE, IMAGE_INVALID, IMAGE_TOO_LARGE, INPUT_INVALID, OPTION_INVALID,
    * SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, ABORTED
    */
-  readVideo(source: PromptVideo, options: ReadVideoOptions = {}): Promise<ProcessedMedia> {
+  async readVideo(source: PromptVideo, given?: ReadVideoOptions): Promise<ProcessedMedia> {
+    const options = readOptions(given, "readVideo", READ_VIDEO_OPTION_NAMES);
+    checkVideoChoices(options, (name) => name);
     return this.#media.video(source, options);
   }
 

@@ -1,13 +1,20 @@
 /** The tensors that a prompt may be given as, each described once, and what the decoder reads of them. */
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { copiedLists, isList, readFields, readOnce, shown } from "../given.ts";
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { mmTokenTypeIds } from "../processor/placeholders.ts";
 import { checkTensors, type KnownSize, type TensorSchema } from "../tensor/schema.ts";
 import { layOutPrompt, type PlacedMedia, type PromptLayout } from "./layout.ts";
 import { checkGrid } from "./media-embeddings.ts";
-import { patchElements, selectEncoderItems, type VisionItem } from "./vision-items.ts";
+import {
+  type EmbeddedItem,
+  type EncoderItem,
+  patchElements,
+  selectEncoderItems,
+  type VisionItem,
+} from "./vision-items.ts";
 
 /**
  * A prompt as token ids and tensors. What `process` returns is one; a caller may also make them, and leave out all
@@ -56,8 +63,53 @@ export interface DecoderPrompt {
 }
 
 /** @throws INPUT_INVALID naming the field, the dimension, what was expected and what was found. */
-export function decoderPrompt(prompt: PromptInputs | EmbeddedPrompt, config: ModelConfig): DecoderPrompt {
+export function decoderPrompt(given: PromptInputs | EmbeddedPrompt, config: ModelConfig): DecoderPrompt {
+  const prompt = readPrompt(given);
   return "promptEmbeddings" in prompt ? embeddedPrompt(prompt, config) : tokenPrompt(prompt, config);
+}
+
+const FIELDS = [
+  "visionItems",
+  "promptEmbeddings",
+  "inputIds",
+  "mmTokenTypeIds",
+  "positionIds",
+  "ropeDelta",
+  "imageGridThw",
+  "videoGridThw",
+  "pixelValues",
+  "pixelValuesVideos",
+  "imageEmbeddings",
+  "videoEmbeddings",
+] as const;
+const NESTED: readonly string[] = ["positionIds", "imageGridThw", "videoGridThw"];
+const WITH_ITEMS: readonly string[] = [
+  "pixelValues",
+  "pixelValuesVideos",
+  "imageEmbeddings",
+  "videoEmbeddings",
+];
+/** What `process` says beside them. */
+const OTHER_FIELDS = ["promptText", "milliseconds"];
+
+/** Each field read once, lists copied: what is checked is what is used. */
+function readPrompt(given: PromptInputs | EmbeddedPrompt): PromptInputs | EmbeddedPrompt {
+  const known: readonly string[] = [...FIELDS, ...OTHER_FIELDS];
+  const unknown = readOnce("prompt", () => Object.keys(given)).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new GlimtError("INPUT_INVALID", `A prompt has no ${shown(unknown)}; it has ${FIELDS.join(", ")}.`);
+  }
+  const prompt: Record<string, unknown> = {};
+  for (const name of FIELDS) {
+    // Joining the pixels of the items would cost a copy that nobody reads.
+    if (prompt.visionItems !== undefined && WITH_ITEMS.includes(name)) continue;
+    const value: unknown = readOnce(name, () => (given as unknown as Record<string, unknown>)[name]);
+    if (value === undefined || value === null) continue;
+    const isFlat = ArrayBuffer.isView(value) && !NESTED.includes(name);
+    prompt[name] =
+      isFlat || !isList(value, name) ? value : copiedLists(value, name, NESTED.includes(name) ? 2 : 1);
+  }
+  return prompt as unknown as PromptInputs | EmbeddedPrompt;
 }
 
 function embeddedPrompt(prompt: EmbeddedPrompt, { text }: ModelConfig): DecoderPrompt {
@@ -188,7 +240,8 @@ function checkedItems(
       `visionItems has ${items.length} items, expected ${media.length} (from imageGridThw and videoGridThw).`,
     );
   }
-  items.forEach((item, index) => {
+  const read = items.map((item, index) => readItem(item, `visionItems[${index}]`));
+  read.forEach((item, index) => {
     const { gridThw: grid, numFeatures } = media[index] as PlacedMedia;
     const complaint = itemComplaint(item, grid);
     if (complaint) throw new GlimtError("INPUT_INVALID", `visionItems[${index}]${complaint}.`);
@@ -207,18 +260,34 @@ function checkedItems(
       },
     );
   });
-  return [...items];
+  return read;
+}
+
+function readItem(item: VisionItem, name: string): VisionItem {
+  if (typeof item !== "object" || item === null) return item;
+  const fields = readFields(item as EmbeddedItem & EncoderItem, name, [
+    "embeddings",
+    "pixelValues",
+    "gridThw",
+  ]);
+  const gridThw = copiedLists(fields.gridThw, `${name}.gridThw`) as GridThw;
+  const isEmbedded = readOnce(name, () => "embeddings" in item);
+  return isEmbedded ? { embeddings: fields.embeddings } : { ...fields, gridThw };
 }
 
 /** What is wrong with an item beside the number of its values; null when nothing is. */
 function itemComplaint(item: VisionItem, grid: GridThw): string | null {
   if (typeof item !== "object" || item === null) {
-    return ` is ${String(item)}, expected an object with pixelValues or embeddings`;
+    return ` is ${shown(item)}, expected an object with pixelValues or embeddings`;
   }
   if ("embeddings" in item) return item.embeddings ? null : ".embeddings is missing";
   if (!item.pixelValues) return ".pixelValues is missing";
   // Another grid of as many patches may give fewer features than its tokens take.
-  const [found, expected] = [String(item.gridThw?.join(" x ")), grid.join(" x ")];
+  const given: unknown = item.gridThw;
+  const [found, expected] = [
+    Array.isArray(given) ? given.map(shown).join(" x ") : shown(given),
+    grid.join(" x "),
+  ];
   return found === expected ? null : `.gridThw is ${found}, expected ${expected}, the grid of its tokens`;
 }
 
@@ -228,7 +297,7 @@ function ropeDeltaOf(
 ): number {
   if (ropeDelta === undefined || ropeDelta === null) return deltaOf(positionIds);
   if (Number.isInteger(ropeDelta)) return ropeDelta;
-  throw new GlimtError("INPUT_INVALID", `ropeDelta is ${String(ropeDelta)}, expected a whole number.`);
+  throw new GlimtError("INPUT_INVALID", `ropeDelta is ${shown(ropeDelta)}, expected a whole number.`);
 }
 
 function deltaOf(positionIds: PositionIds): number {

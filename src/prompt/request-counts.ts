@@ -1,6 +1,7 @@
 /** What a request would be given, from the sizes of its pictures and videos: grids and tokens, without any pixel. */
 import type { ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { type Kind, readOptions } from "../given.ts";
 import { numEncoderTokens } from "../processor/budgets.ts";
 import { imageSize, type VisionSize, videoSize } from "../processor/sizes.ts";
 import { chooseFrames } from "../processor/video.ts";
@@ -55,9 +56,45 @@ export interface RequestCounts {
   readonly encoderTokens: number;
 }
 
+export type ReadSizes = Omit<RequestSizes, "images" | "videos"> & {
+  readonly images: readonly ImageDims[];
+  readonly videos: readonly VideoDims[];
+};
+
+const IMAGE_KINDS = { width: "number", height: "number" } as const;
+const VIDEO_KINDS = {
+  ...IMAGE_KINDS,
+  numFrames: "number",
+  fps: "number",
+  duration: "number",
+  sampleFrames: "boolean",
+  maxFrames: "number",
+  sampledFps: "number",
+} as const;
+const SIZES_KINDS = { images: "list", videos: "list", text: "string", textTokens: "number" } as const;
+
+/** A copy of what a caller says, each value read once. @throws INPUT_INVALID naming the place */
+export function readSizes(given: RequestSizes): ReadSizes {
+  const sizes = read(given, "sizes", SIZES_KINDS);
+  const { images = [], videos = [], textTokens = 0 } = sizes;
+  if (!Number.isInteger(textTokens) || textTokens < 0) {
+    throw new GlimtError("INPUT_INVALID", `textTokens is ${textTokens}, expected a whole number from 0.`);
+  }
+  return {
+    ...sizes,
+    images: images.map((image, index) => read(image, `images[${index}]`, IMAGE_KINDS)),
+    videos: videos.map((video, index) => read(video, `videos[${index}]`, VIDEO_KINDS)),
+  };
+}
+
+function read<T extends object>(given: T, what: string, kinds: Readonly<Record<string, Kind>>): T {
+  // What is nothing has no size.
+  return readOptions(given ?? (null as unknown as T), what, Object.keys(kinds), kinds, "INPUT_INVALID");
+}
+
 /** @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes that the processor would refuse */
 export function countMedia(
-  { images = [], videos = [] }: RequestSizes,
+  { images, videos }: Required<Pick<ReadSizes, "images" | "videos">>,
   processor: ProcessorConfig,
   rules: MediaRules,
 ): Pick<RequestCounts, "images" | "videos"> {

@@ -1,5 +1,7 @@
 /** Answers about requests by the sizes of their pictures: nothing is decoded and nothing runs. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { GlimtError } from "../errors.ts";
+import { readOptions, shown } from "../given.ts";
 import { imageSizeWithMostFeatures } from "../processor/budgets.ts";
 import type { GridThw } from "../processor/grid.ts";
 import { patchLength } from "../processor/image.ts";
@@ -11,8 +13,10 @@ import type { PromptInputs } from "./prompt-inputs.ts";
 import {
   countMedia,
   type ImageDims,
+  type ReadSizes,
   type RequestCounts,
   type RequestSizes,
+  readSizes,
   totals,
 } from "./request-counts.ts";
 
@@ -43,7 +47,8 @@ export class RequestSizer {
    *
    * @throws INPUT_INVALID, IMAGE_INVALID, VIDEO_INVALID for sizes and counts that `process` would refuse
    */
-  count(sizes: RequestSizes): RequestCounts {
+  count(given: RequestSizes): RequestCounts {
+    const sizes = readSizes(given);
     const { media, tokens } = this.#layOut(sizes);
     const { mergeSize } = this.#checkpoint.processor.image;
     return {
@@ -54,7 +59,8 @@ export class RequestSizer {
   }
 
   /** Inputs of these sizes with black pictures, for warm-up. Throws as `count`. */
-  dummyInputs(sizes: RequestSizes): PromptInputs {
+  dummyInputs(given: RequestSizes): PromptInputs {
+    const sizes = readSizes(given);
     const { media, tokens } = this.#layOut(sizes);
     const { inputIds, imageGridThw, videoGridThw } = tokens;
     const pixels = (items: readonly VisionSize[]) =>
@@ -73,6 +79,9 @@ export class RequestSizer {
 
   /** The image size that gives the most features, at most `mostTokens` (default: what the context leaves room for). */
   imageSizeWithMostFeatures(mostTokens?: number): VisionSize {
+    if (mostTokens !== undefined && typeof mostTokens !== "number") {
+      throw new GlimtError("INPUT_INVALID", `mostTokens is ${shown(mostTokens)}, expected a number.`);
+    }
     const { maxPositionEmbeddings } = this.#checkpoint.config.text;
     const around = this.count({ images: [{ width: 1, height: 1 }] });
     const room = maxPositionEmbeddings - 1 - (around.promptTokens - around.visionTokens);
@@ -83,7 +92,16 @@ export class RequestSizer {
    * Most frames of a video of this size, sampled at `fps` (default 2), whose prompt has at most `promptTokens` tokens
    * (default: all of the context but one). 0 when not even one temporal patch fits.
    */
-  mostVideoFrames(size: ImageDims, options: { promptTokens?: number; fps?: number } = {}): number {
+  mostVideoFrames(given: ImageDims, choices?: { promptTokens?: number; fps?: number }): number {
+    const size = readOptions(
+      given,
+      "size",
+      ["width", "height"],
+      { width: "number", height: "number" },
+      "INPUT_INVALID",
+    );
+    const kinds = { promptTokens: "number", fps: "number" } as const;
+    const options = readOptions(choices, "mostVideoFrames", Object.keys(kinds), kinds);
     const { config, processor } = this.#checkpoint;
     const { promptTokens = config.text.maxPositionEmbeddings - 1, fps = 2 } = options;
     const step = processor.video.temporalPatchSize;
@@ -100,8 +118,8 @@ export class RequestSizer {
     return 0;
   }
 
-  #layOut(sizes: RequestSizes) {
-    const { images = [], videos = [], text } = sizes;
+  #layOut(sizes: ReadSizes) {
+    const { images, videos, text } = sizes;
     checkCounts(images.length, videos.length, this.#rules.limits);
     const media = countMedia(sizes, this.#checkpoint.processor, this.#rules);
     const content = [

@@ -18,6 +18,16 @@ export interface ReadVideoOptions extends Choices, ReadOptions {
   readonly onProgress?: ((share: number) => void) | undefined;
 }
 
+export const READ_VIDEO_OPTION_NAMES: readonly (keyof ReadVideoOptions)[] = [
+  "metadata",
+  "fps",
+  "sampleFrames",
+  "maxFrames",
+  "sources",
+  "signal",
+  "onProgress",
+];
+
 /** What one call says of all its videos. */
 export interface SharedVideoOptions {
   readonly videoFps?: number | undefined;

@@ -1,6 +1,8 @@
 /** Picks the backend: the one named, or the best that probes well, with the reasons the better ones were refused. */
+
 import type { Backend, BackendName } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 
 export interface BackendChoice {
   readonly backend: Backend;
@@ -21,7 +23,7 @@ export async function chooseBackend(
     const known = ["auto", "cuda", "wasm", "reference"].includes(wanted);
     throw new GlimtError(
       known ? "BACKEND_UNAVAILABLE" : "OPTION_INVALID",
-      `The backend "${wanted}" is ${known ? "not part of this build" : "unknown"}; there is auto, ${names.join(", ")}.`,
+      `The backend ${shown(wanted)} is ${known ? "not part of this build" : "unknown"}; there is auto, ${names.join(", ")}.`,
     );
   }
   const refused: { backend: BackendName; reason: string }[] = [];

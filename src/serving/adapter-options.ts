@@ -2,7 +2,7 @@
 
 import type { ModelLocation } from "../checkpoint/location.ts";
 import { GlimtError } from "../errors.ts";
-import { rejectUnknownOptions } from "../unknown-options.ts";
+import { readList, readOptions, shown } from "../given.ts";
 
 export interface AdapterSource {
   /** What requests call it. */
@@ -21,12 +21,15 @@ export interface AdapterAtLoad extends AdapterSource {
 /** An adapter for a request: by name, at the strength it was loaded with or at another. */
 export type AdapterChoice = string | { readonly name: string; readonly scale?: number | undefined };
 
-/** @throws OPTION_INVALID */
-export function checkAdapterSource(source: AdapterSource, known: readonly string[]): void {
-  if (typeof source !== "object" || source === null) {
-    throw new GlimtError("OPTION_INVALID", `An adapter is { name, location }, found ${String(source)}.`);
+/** A copy of what a caller says, checked. @throws OPTION_INVALID */
+export function readAdapterSource<Source extends AdapterSource>(
+  given: Source,
+  known: readonly (keyof Source & string)[],
+): Source {
+  if (typeof given !== "object" || given === null) {
+    throw new GlimtError("OPTION_INVALID", `An adapter is { name, location }, found ${shown(given)}.`);
   }
-  rejectUnknownOptions(source, known, "an adapter");
+  const source = readOptions(given, "an adapter", known, { merge: "boolean" });
   const { name, location, scale = 1 } = source;
   if (typeof name !== "string" || name === "") {
     throw new GlimtError("OPTION_INVALID", "An adapter needs a name, by which requests ask for it.");
@@ -35,6 +38,7 @@ export function checkAdapterSource(source: AdapterSource, known: readonly string
     throw new GlimtError("OPTION_INVALID", `Adapter "${name}" needs a location: the directory it lies in.`);
   }
   checkScale(name, scale);
+  return source;
 }
 
 /** @throws OPTION_INVALID naming what is wrong with the list. */
@@ -43,12 +47,14 @@ export function adapterChoices(choices: readonly AdapterChoice[]): { name: strin
     throw new GlimtError("OPTION_INVALID", "adapters must be a list of names or of { name, scale }.");
   }
   const names = new Set<string>();
-  return choices.map((choice: AdapterChoice) => {
-    const { name, scale } = typeof choice === "string" ? { name: choice, scale: undefined } : (choice ?? {});
+  return readList(choices, "adapters", "OPTION_INVALID").map((choice: AdapterChoice) => {
+    const { name, scale } =
+      typeof choice === "object" && choice !== null
+        ? readOptions(choice, "an adapter", ["name", "scale"])
+        : { name: choice, scale: undefined };
     if (typeof name !== "string") {
       throw new GlimtError("OPTION_INVALID", "adapters must be a list of names or of { name, scale }.");
     }
-    if (typeof choice === "object") rejectUnknownOptions(choice, ["name", "scale"], `adapter "${name}"`);
     if (names.has(name)) throw new GlimtError("OPTION_INVALID", `adapters names "${name}" twice.`);
     names.add(name);
     if (scale === undefined) return { name };
@@ -59,5 +65,5 @@ export function adapterChoices(choices: readonly AdapterChoice[]): { name: strin
 
 function checkScale(name: string, scale: number): void {
   if (typeof scale === "number" && Number.isFinite(scale)) return;
-  throw new GlimtError("OPTION_INVALID", `Adapter "${name}": scale is ${scale}, expected a number.`);
+  throw new GlimtError("OPTION_INVALID", `Adapter "${name}": scale is ${shown(scale)}, expected a number.`);
 }

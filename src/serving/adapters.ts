@@ -8,6 +8,7 @@ import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import { type ModelPart, modelPart } from "../checkpoint/module-map.ts";
 import { linearModules } from "../compiler/passes/apply-adapters.ts";
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import { type AdaptedStages, AdaptedStagesOpener } from "../runtime/adapted-stages.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import { runnersOf, type StageRunners } from "../runtime/stage-runners.ts";
@@ -16,7 +17,7 @@ import {
   type AdapterChoice,
   type AdapterSource,
   adapterChoices,
-  checkAdapterSource,
+  readAdapterSource,
 } from "./adapter-options.ts";
 
 export interface AdapterFacts {
@@ -93,8 +94,8 @@ export class Adapters {
   }
 
   /** Checks the adapter against the model and brings its matrices onto the device. */
-  async load(source: AdapterSource, signal?: AbortSignal): Promise<void> {
-    checkAdapterSource(source, ["name", "location", "scale"]);
+  async load(given: AdapterSource, signal?: AbortSignal): Promise<void> {
+    const source = readAdapterSource(given, ["name", "location", "scale"]);
     const { name, location, scale = 1 } = source;
     if (this.#loaded.has(name) || this.#isMerged(name)) {
       throw new GlimtError("OPTION_INVALID", `An adapter "${name}" is there already; unload it first.`);
@@ -233,7 +234,7 @@ export class Adapters {
     const there = names.length === 0 ? "none is loaded" : `loaded are ${names.join(", ")}`;
     throw new GlimtError(
       "OPTION_INVALID",
-      `There is no adapter "${name}"; ${there}. Load it with loadAdapter.`,
+      `There is no adapter ${shown(name)}; ${there}. Load it with loadAdapter.`,
     );
   }
 

@@ -2,6 +2,7 @@
 
 import type { GenerationDefaults, TextConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import type { GenerateProgress } from "../prompt/progress.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
@@ -49,6 +50,9 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "onProgress",
 ];
 
+/** Numbers and lists have their own ranges. */
+export const GENERATE_OPTION_KINDS = { checkpointSampling: "boolean" } as const;
+
 export interface ResolvedGeneration {
   readonly maxTokens: number;
   readonly sampling: SamplingOptions;
@@ -64,7 +68,10 @@ export function resolveGeneration(
 ): ResolvedGeneration {
   const maxTokens = options.maxTokens ?? DEFAULT_MAX_TOKENS;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-    throw new GlimtError("OPTION_INVALID", `maxTokens is ${maxTokens}, expected a whole number from 1.`);
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `maxTokens is ${shown(maxTokens)}, expected a whole number from 1.`,
+    );
   }
   const sampled = options.checkpointSampling === true && defaults.doSample;
   const sampling: SamplingOptions = {

@@ -4,6 +4,7 @@
  */
 
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import type { SamplingRow } from "../runtime/sampling-rows.ts";
 import { SeenTokens } from "./seen-tokens.ts";
 
@@ -23,22 +24,29 @@ export interface SamplingOptions {
 
 /** @throws OPTION_INVALID naming the option. What counts is its value as a float32, which the op computes with. */
 export function validateSampling(options: SamplingOptions): void {
-  const [temperature, topP, penalty] = [
-    Math.fround(options.temperature),
-    Math.fround(options.topP),
-    Math.fround(options.repetitionPenalty),
+  const numbers = [options.temperature, options.topP, options.repetitionPenalty];
+  const [temperature, topP, penalty] = numbers.map((value) => Math.fround(numberOf(value))) as [
+    number,
+    number,
+    number,
   ];
+  const minP = numberOf(options.minP);
   const rules: [keyof SamplingOptions, boolean, string][] = [
     ["temperature", temperature >= 0 && Number.isFinite(temperature), "a number from 0"],
     ["topK", Number.isInteger(options.topK) && options.topK >= 0, "a whole number from 0"],
-    ["topP", topP > 0 && options.topP <= 1, "above 0 and at most 1"],
-    ["minP", options.minP >= 0 && options.minP <= 1, "from 0 to 1"],
+    ["topP", topP > 0 && numberOf(options.topP) <= 1, "above 0 and at most 1"],
+    ["minP", minP >= 0 && minP <= 1, "from 0 to 1"],
     ["repetitionPenalty", penalty > 0 && Number.isFinite(penalty), "above 0"],
     ["seed", Number.isInteger(options.seed) && options.seed >= 0, "a whole number from 0"],
   ];
   for (const [name, valid, expected] of rules) {
-    if (!valid) throw new GlimtError("OPTION_INVALID", `${name} is ${options[name]}, expected ${expected}.`);
+    if (!valid)
+      throw new GlimtError("OPTION_INVALID", `${name} is ${shown(options[name])}, expected ${expected}.`);
   }
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === "number" ? value : Number.NaN;
 }
 
 /** Use: `next` before each step of the decoder, `accept` with the token that it chose. */

@@ -3,6 +3,7 @@
  * error says which field and which dimension it was, what was expected and what was found.
  */
 import { GlimtError } from "../errors.ts";
+import { isList, shown } from "../given.ts";
 
 export interface TensorField {
   /** Dimensions by letter or number, e.g. "np cpp" or "n 3". */
@@ -58,7 +59,7 @@ class FieldCheck {
   }
 
   floats(value: unknown): void {
-    if (!(value instanceof Float32Array))
+    if (!(ArrayBuffer.isView(value) && value instanceof Float32Array))
       throw this.#wrong(`expected a Float32Array, found ${describe(value)}`);
     const [first, last] = this.#letters as [string, string];
     const [rows, columns] = [this.#sizeOf(first), this.#sizeOf(last)];
@@ -82,7 +83,7 @@ class FieldCheck {
   }
 
   integers(value: unknown): void {
-    if (!isList(value)) throw this.#wrong(`expected a list, found ${describe(value)}`);
+    if (!isList(value, this.#name)) throw this.#wrong(`expected a list, found ${describe(value)}`);
     const [first, inner] = this.#letters as [string, string | undefined];
     this.#dimension(first, value.length);
     if (inner === undefined) {
@@ -90,7 +91,9 @@ class FieldCheck {
       return;
     }
     Array.from(value as ArrayLike<unknown>).forEach((row, index) => {
-      if (!isList(row)) throw this.#wrong(`entry ${index} is ${describe(row)}, expected a list`);
+      if (!isList(row, this.#name)) {
+        throw this.#wrong(`entry ${index} is ${describe(row)}, expected a list`);
+      }
       this.#dimension(inner, row.length, `[${index}]`);
       this.#row(row as Row, `[${index}]`);
     });
@@ -104,7 +107,7 @@ class FieldCheck {
       const range = max === Number.POSITIVE_INFINITY ? `from ${min}` : `of ${min}..${max}`;
       throw new GlimtError(
         "INPUT_INVALID",
-        `${this.#name}${at}[${i}] is ${String(value)}, expected a whole number ${range}.`,
+        `${this.#name}${at}[${i}] is ${shown(value)}, expected a whole number ${range}.`,
       );
     }
   }
@@ -157,13 +160,14 @@ function isNumber(letter: string): boolean {
   return /^\d+$/.test(letter);
 }
 
-function isList(value: unknown): value is ArrayLike<unknown> {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
-}
-
+/** Its kind and length. */
 function describe(value: unknown): string {
-  if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value !== "object" || value === null) return typeof value;
-  const { length } = value as { length?: number };
-  return value.constructor.name + (typeof length === "number" ? ` of ${length}` : "");
+  try {
+    if (Array.isArray(value)) return `a list of ${value.length}`;
+    const { length } = value as { length?: unknown };
+    return value.constructor.name + (typeof length === "number" ? ` of ${length}` : "");
+  } catch {
+    return shown(value);
+  }
 }

@@ -3,6 +3,7 @@
  * business: the types are generic in it.
  */
 import { GlimtError } from "../errors.ts";
+import { readList, readOnce, readPlain, shown } from "../given.ts";
 
 export interface TextPart {
   readonly type: "text";
@@ -53,7 +54,10 @@ export type Part<Image, Video, Metadata = object> =
 /** Pictures and videos as model cards on Hugging Face write them: the source under `url`. */
 export type LinkedPart<Image, Video, Metadata = object> =
   | { readonly type: "image"; readonly url: Image }
-  | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata>);
+  | { readonly type: "image"; readonly path: Image }
+  | { readonly type: "image"; readonly base64: string }
+  | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata>)
+  | ({ readonly type: "video"; readonly path: Video } & VideoChoices<Metadata>);
 
 export interface ToolCall {
   readonly id?: string;
@@ -101,91 +105,197 @@ export interface NormalisedChat<Image, Video, Metadata = object> {
   readonly videos: readonly RequestedVideo<Video, Metadata>[];
 }
 
+/** Keys of a message that mean the same to all templates; others are taken where the template reads them. */
+const MESSAGE_KEYS = ["role", "content", "name", "reasoning_content", "tool_calls", "tool_call_id"];
+
+/** Where a part may hold its source: Hugging Face's spellings, and those of OpenAI and vLLM. */
+const SOURCE_KEYS = {
+  image: ["image", "url", "path", "base64"],
+  image_url: ["image_url"],
+  video: ["video", "url", "path"],
+  video_url: ["video_url"],
+} as const;
+const PART_TYPES = ["text", ...Object.keys(SOURCE_KEYS)];
+const CHOICE_KEYS = ["metadata", "fps", "sampleFrames", "maxFrames"] as const;
+
 /**
- * Checks a conversation and parts its media from its text. Content keeps its form (string or parts), since
- * templates ask for it. Of a source only a string is shown: templates test for the key, not for what it holds.
+ * Checks a conversation and parts its media from its text. Everything is read once and copied. Content keeps its form
+ * (string or parts), since templates ask for it; the answer of a tool is bare text where it is text alone. Of a source
+ * only a string is shown: templates test for the key, not for what it holds. A key that is null is not set.
+ *
+ * @param template its source: keys that it reads may stand in messages and parts
  * @throws INPUT_INVALID naming the place, e.g. `messages[1].content[0].type`.
  */
 export function normaliseMessages<Image, Video, Metadata = object>(
   messages: readonly ChatMessage<Image, Video, Metadata>[],
+  template = "",
 ): NormalisedChat<Image, Video, Metadata> {
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw invalid("messages", "a list of at least one message", messages);
-  }
-  const chat = new ChatReader<Image, Video, Metadata>();
+  const isList = readOnce("messages", () => Array.isArray(messages));
+  const list: readonly unknown[] = isList ? readList(messages, "messages") : [];
+  if (list.length === 0) throw invalid("messages", "a list of at least one message", messages);
+  const chat = new ChatReader<Image, Video, Metadata>(template);
   return {
-    messages: messages.map((message: ChatMessage<Image, Video, Metadata>, index) =>
-      chat.message(message, `messages[${index}]`),
-    ),
+    messages: list.map((message, index) => chat.message(message, `messages[${index}]`)),
     images: chat.images,
     videos: chat.videos,
   };
 }
 
+/** The fields of a message or part that are set, each read once. */
+type Fields = Readonly<Record<string, unknown>>;
+
 class ChatReader<Image, Video, Metadata> {
   readonly images: RequestedImage<Image>[] = [];
   readonly videos: RequestedVideo<Video, Metadata>[] = [];
+  /** What the template reads by name, as in `message.name` or `item["name"]`. */
+  readonly #templateKeys: ReadonlySet<string>;
 
-  message(message: ChatMessage<Image, Video, Metadata>, path: string): TemplateMessage {
-    if (!isObject(message)) throw invalid(path, "a message object", message);
-    const { role, content, tool_calls: toolCalls } = message;
+  constructor(template: string) {
+    const reads = /(?:\.|\[\s*["']|\bget\(\s*["'])([A-Za-z_]\w*)/g;
+    this.#templateKeys = new Set(Array.from(template.matchAll(reads), ([, key]) => key as string));
+  }
+
+  message(given: unknown, path: string): TemplateMessage {
+    const fields = fieldsOf(given, path, "a message object");
+    const { role, content: _, tool_calls: calls, ...others } = fields;
     if (typeof role !== "string" || role === "") throw invalid(`${path}.role`, "a role", role);
-    const onlyCalls = (content === null || content === undefined) && toolCalls;
-    if (typeof content === "string" || onlyCalls) return { ...message, content: content ?? null };
-    if (!Array.isArray(content)) throw invalid(`${path}.content`, "a string or a list of parts", content);
+    for (const key of Object.keys(others)) this.#checkKey(key, MESSAGE_KEYS, path, "A message");
+    // In the order given, which templates may print.
     return {
-      ...message,
-      content: content.map((part, index) => this.#part(part, `${path}.content[${index}]`)),
+      ...fields,
+      ...(readPlain(others, path) as Fields),
+      content: this.#content(fields, path),
+      ...(calls !== undefined && { tool_calls: toolCalls(calls, path) }),
     };
   }
 
-  #part(
-    part: Part<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata>,
-    path: string,
-  ): Record<string, unknown> {
-    if (!isObject(part)) throw invalid(path, "a part object", part);
-    switch (part.type) {
-      case "text":
-        if (typeof part.text !== "string") throw invalid(`${path}.text`, "a string", part.text);
-        return { type: "text", text: part.text };
-      case "image":
-        return "url" in part
-          ? this.#image(part.url, `${path}.url`)
-          : this.#image(part.image, `${path}.image`);
-      case "image_url":
-        return this.#image(held(part.image_url), `${path}.image_url`);
-      case "video":
-        return "url" in part
-          ? this.#video(part.url, part, path, "url")
-          : this.#video(part.video, part, path, "video");
-      case "video_url":
-        return this.#video(held(part.video_url), part, path, "video_url");
-      default:
-        throw invalid(
-          `${path}.type`,
-          '"text", "image", "image_url", "video" or "video_url"',
-          (part as Part<0, 0>).type,
-        );
+  #content({ role, content, tool_calls: calls }: Fields, message: string): unknown {
+    const path = `${message}.content`;
+    if (typeof content === "string") return content;
+    if (content === undefined && calls !== undefined) return null;
+    if (role === "tool" && isObject(content)) return this.#toolAnswer([content], path);
+    if (!isList(content, path)) throw invalid(path, "a string or a list of parts", content);
+    const parts: readonly unknown[] = readList(content as unknown[], path);
+    return role === "tool"
+      ? this.#toolAnswer(parts, path)
+      : parts.map((part, index) => this.#part(part, `${path}[${index}]`));
+  }
+
+  /** Texts are one text. `{ output }` is its text alone, or stays where the template reads it. */
+  #toolAnswer(parts: readonly unknown[], path: string): unknown {
+    const items = parts.map((part, index) => {
+      const at = `${path}[${index}]`;
+      if (typeof part === "string") return { type: "text", text: part };
+      const fields = fieldsOf(part, at, "a part object");
+      if (fields.type !== undefined || fields.output === undefined) return this.#part(fields, at);
+      for (const key of Object.keys(fields))
+        this.#checkKey(key, ["output", "name"], at, "An answer of a tool");
+      const plain = readPlain(fields, at) as Fields;
+      const isText =
+        typeof plain.output === "string" && !(parts.length > 1 && this.#templateKeys.has("output"));
+      return isText ? { type: "text", text: plain.output } : plain;
+    });
+    const isText = items.every((item) => item.type === "text");
+    return isText && items.length > 0 ? items.map(({ text }) => text).join("") : items;
+  }
+
+  #part(given: unknown, path: string): Record<string, unknown> {
+    const fields = fieldsOf(given, path, "a part object");
+    const { type } = fields;
+    if (type === "text") {
+      if (typeof fields.text !== "string") throw invalid(`${path}.text`, "a string", fields.text);
+      return { ...fields, ...this.#others(fields, ["text"], path) };
     }
+    if (type === "image" || type === "image_url") {
+      const { key, source } = this.#source<Image>(fields, SOURCE_KEYS[type], path, "an image");
+      this.images.push({ source, path: `${path}.${key}` });
+      return { ...this.#others(fields, SOURCE_KEYS[type], path), type: "image", image: sourceText(source) };
+    }
+    if (type === "video" || type === "video_url") {
+      const { key, source } = this.#source<Video>(fields, SOURCE_KEYS[type], path, "a video");
+      const { metadata, fps, sampleFrames, maxFrames } = fields as VideoChoices<Metadata>;
+      const choices = {
+        metadata: readPlain(metadata, `${path}.metadata`) as Metadata | undefined,
+        fps,
+        sampleFrames,
+        maxFrames,
+      };
+      checkVideoChoices(choices, (name) => `${path}.${name}`);
+      this.videos.push({ source, path: `${path}.${key}`, choices });
+      const known = [...SOURCE_KEYS[type], ...CHOICE_KEYS];
+      return { ...this.#others(fields, known, path), type: "video", video: sourceText(source) };
+    }
+    throw invalid(`${path}.type`, oneOf(PART_TYPES), type);
   }
 
-  #image(source: Image, path: string): Record<string, unknown> {
-    this.images.push({ source: present(source, path, "an image"), path });
-    return { type: "image", image: shown(source) };
+  /** Fields that the template reads beside those that are known. */
+  #others(fields: Fields, known: readonly string[], path: string): Fields {
+    const others = Object.entries(fields).filter(([key]) => key !== "type" && !known.includes(key));
+    for (const [key] of others)
+      this.#checkKey(key, ["type", ...known], path, `A part of type "${fields.type}"`);
+    return readPlain(Object.fromEntries(others), path) as Fields;
   }
 
-  #video(
-    source: Video,
-    { metadata, fps, sampleFrames, maxFrames }: VideoChoices<Metadata>,
-    part: string,
-    key: string,
-  ): Record<string, unknown> {
-    const path = `${part}.${key}`;
-    const choices = { metadata, fps, sampleFrames, maxFrames };
-    checkVideoChoices(choices, (name) => `${part}.${name}`);
-    this.videos.push({ source: present(source, path, "a video"), path, choices });
-    return { type: "video", video: shown(source) };
+  #source<Source>(fields: Fields, keys: readonly string[], path: string, expected: string) {
+    const [key = keys[0] as string, second] = keys.filter((name) => fields[name] !== undefined);
+    if (second !== undefined) {
+      throw new GlimtError("INPUT_INVALID", `${path} has both ${key} and ${second}; give one.`);
+    }
+    const value = fields[key];
+    const source = isUrlHolder(value) ? fieldsOf(value, `${path}.${key}`, expected).url : value;
+    if (source === undefined || source === "") throw invalid(`${path}.${key}`, expected, source);
+    return { key, source: source as Source };
   }
+
+  #checkKey(key: string, known: readonly string[], path: string, what: string): void {
+    if (known.includes(key)) return;
+    const isMedia = /^(image|video|audio)/.test(key);
+    if (!isMedia && this.#templateKeys.has(key)) return;
+    const advice = isMedia ? " Pictures and videos are parts of content." : "";
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `${path}.${key}: ${what} has ${known.join(", ")}, and what the chat template reads.${advice}`,
+    );
+  }
+}
+
+/** OpenAI's calls, or their functions alone. */
+function toolCalls(given: unknown, message: string): unknown {
+  const path = `${message}.tool_calls`;
+  if (!isList(given, path)) throw invalid(path, "a list of calls", given);
+  return readList(given as unknown[], path).map((item, index) => {
+    const at = `${path}[${index}]`;
+    const call = readPlain(fieldsOf(item, at, "a call"), at) as Fields;
+    const held = call.function as Fields | undefined;
+    const [called, place] = held === undefined ? [call, at] : [held, `${at}.function`];
+    if (!isObject(called)) throw invalid(place, "an object with a name", called);
+    if (typeof called.name !== "string")
+      throw invalid(`${place}.name`, "the name of a function", called.name);
+    return call;
+  });
+}
+
+/** What is set of an object: each key once, null and undefined left out. */
+function fieldsOf(given: unknown, path: string, expected: string): Fields {
+  if (typeof given !== "object" || given === null || isList(given, path))
+    throw invalid(path, expected, given);
+  return readOnce(path, () => {
+    const fields: Record<string, unknown> = {};
+    for (const key of Object.keys(given)) {
+      const value: unknown = (given as Fields)[key];
+      if (value !== undefined && value !== null) fields[key] = value;
+    }
+    return fields;
+  });
+}
+
+function isList(value: unknown, path: string): value is readonly unknown[] {
+  return readOnce(path, () => Array.isArray(value));
+}
+
+function oneOf(names: readonly string[]): string {
+  const quoted = names.map((name) => JSON.stringify(name));
+  return `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
 }
 
 /** @throws INPUT_INVALID naming the field by `nameOf`. */
@@ -208,36 +318,25 @@ export function checkVideoChoices(
   }
 }
 
-/** What OpenAI's `{ url }` holds, or the value itself. */
-function held<Source>(value: Source | { readonly url: Source }): Source {
-  return isUrlHolder(value) ? (value.url as Source) : (value as Source);
-}
-
 /** `{ url }` is a plain object; a URL or a Blob is a source itself. */
-function isUrlHolder(value: unknown): value is { url: unknown } {
-  return isObject(value) && Object.getPrototypeOf(value) === Object.prototype && "url" in value;
+function isUrlHolder(value: unknown): boolean {
+  return readOnce(
+    "a source",
+    () => isObject(value) && Object.getPrototypeOf(value) === Object.prototype && "url" in value,
+  );
 }
 
-function shown(source: unknown): string {
+function sourceText(source: unknown): string {
   return typeof source === "string" ? source : "";
 }
 
-function present<T>(value: T, path: string, expected: string): T {
-  if (value === undefined || value === null || value === "") throw invalid(path, expected, value);
-  return value;
-}
-
 function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !isList(value, "an object");
 }
 
 function invalid(path: string, expected: string, found: unknown): GlimtError {
-  return new GlimtError("INPUT_INVALID", `${path}: expected ${expected}, found ${describe(found)}.`);
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return "nothing";
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  return Array.isArray(value) ? `a list of ${value.length}` : typeof value;
+  return new GlimtError(
+    "INPUT_INVALID",
+    `${path}: expected ${expected}, found ${found === undefined || found === null ? "nothing" : shown(found)}.`,
+  );
 }

@@ -1,7 +1,9 @@
 /** Text to token ids and back, equal to Hugging Face's fast tokenizer on the same files. */
+
 import { absenceOf, type CheckpointFiles, readJson } from "../checkpoint/files.ts";
 import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
+import { readNumbers, readOptions, shown } from "../given.ts";
 import { lossyUtf8, tokenBytes } from "./byte-level.ts";
 import { Encoder } from "./encoding/encoder.ts";
 import { namedTokens, specialContents } from "./special-tokens.ts";
@@ -86,14 +88,16 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
     vocabSize: tokens.length,
     specialTokens,
     addedTokens: encoder.added.map(({ content }) => content),
-    encode(text, options = {}) {
+    encode(given, options = {}) {
+      const text = textOf(given);
       const encoding = steps(text, options);
       for (;;) {
         const { done, value } = encoding.next();
         if (done) return value;
       }
     },
-    async encodeWithTurns(text, { signal, ...options } = {}) {
+    async encodeWithTurns(given, { signal, ...options } = {}) {
+      const text = textOf(given);
       const encoding = steps(text, options);
       for (;;) {
         const { done, value } = encoding.next();
@@ -102,7 +106,11 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
       }
     },
     fewestTokens: (text) => Math.ceil(utf8Length(text) / encoder.longestToken),
-    decode(ids, { skipSpecialTokens = true } = {}) {
+    decode(given, options) {
+      const ids = readNumbers(given, "ids");
+      const { skipSpecialTokens = true } = readOptions(options, "decode", ["skipSpecialTokens"], {
+        skipSpecialTokens: "boolean",
+      });
       const decoder = lossyUtf8();
       const kept = skipSpecialTokens ? ids.filter((id) => !specialIds.has(id)) : ids;
       const pieces = kept.map((id) => decoder.decode(tokenizer.bytesOf(id), { stream: true }));
@@ -148,6 +156,11 @@ function asObject(value: unknown, file: string): Record<string, unknown> {
     return value as Record<string, unknown>;
   }
   throw new GlimtError("TOKENIZER_INVALID", `${file} is not a JSON object.`);
+}
+
+function textOf(given: unknown): string {
+  if (typeof given === "string") return given;
+  throw new GlimtError("INPUT_INVALID", `The tokenizer's text is ${shown(given)}, expected a string.`);
 }
 
 /** Without a copy of the text. */

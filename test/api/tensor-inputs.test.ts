@@ -314,7 +314,7 @@ const WRONG: [what: string, prompt: Prompt | Record<string, unknown>, message: R
   ],
   ["no ids", { inputIds: undefined }, /^inputIds is missing/],
   ["items that are no list", { ...own, visionItems: "two" }, /^visionItems must be a list/],
-  ["a shift that is no number", { ...own, ropeDelta: "1" }, /^ropeDelta is 1, expected a whole number/],
+  ["a shift that is no number", { ...own, ropeDelta: "1" }, /^ropeDelta is "1", expected a whole number/],
   [
     "a shift of embeddings that is none",
     { promptEmbeddings: float(3, HIDDEN), ropeDelta: Number.NaN },
