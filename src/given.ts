@@ -148,9 +148,6 @@ export function readFields<T extends object>(
   return Object.fromEntries(entries) as T;
 }
 
-/** Marks values of our own that a copy keeps as they are, such as numbers that were written with a point. */
-export const KEPT: unique symbol = Symbol("kept");
-
 /** Deeper nesting than any data has; templates and JSON walk it by recursion. */
 const DEEPEST = 200;
 
@@ -185,12 +182,9 @@ class PlainReader {
   }
 
   #copy(value: object, path: string): unknown {
-    if (KEPT in value) return value;
-    if (value instanceof Map) {
-      return new Map(
-        Array.from(value, ([key, item]) => [String(key), this.read(item, `${path}.${String(key)}`)]),
-      );
-    }
+    const kind = Object.prototype.toString.call(value).slice(8, -1);
+    if (kind !== "Object" && kind !== "Array")
+      throw this.#wrong(path, `is a ${kind}, which is no plain data`);
     if (Array.isArray(value)) {
       return Array.from(value, (item, index) => {
         if (item === undefined) throw this.#wrong(`${path}[${index}]`, "is undefined: the list has a hole");

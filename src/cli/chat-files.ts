@@ -36,11 +36,29 @@ async function readList(file: string, what: string): Promise<readonly ExactJson[
 }
 
 async function readText(file: string, what: string): Promise<string> {
-  return readFile(file, "utf8").catch((cause) => {
-    throw new GlimtError("INPUT_INVALID", `The ${what} file ${file} can not be read: ${cause.message}.`, {
-      cause,
-    });
+  const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    const reason = cause.code === "EISDIR" ? "it is a directory" : cause.message;
+    throw new GlimtError("INPUT_INVALID", `The ${what} file ${file} can not be read: ${reason}.`, { cause });
   });
+  const encoding = otherEncoding(bytes);
+  if (encoding) {
+    throw new GlimtError("INPUT_INVALID", `${file} can not be read: it is ${encoding}; save it as UTF-8.`);
+  }
+  try {
+    // A byte order mark, as editors put there, is no part of the text.
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new GlimtError("INPUT_INVALID", `${file} can not be read: it is no UTF-8.`, { cause });
+  }
+}
+
+/** By its mark, or by the zeros that JSON's first character has beside it. */
+function otherEncoding(bytes: Uint8Array): string | null {
+  const [a = 1, b = 1, c = 1, d = 1] = bytes;
+  if (a === 0 && b === 0) return "UTF-32";
+  if (a === 0xff && b === 0xfe) return c === 0 && d === 0 ? "UTF-32" : "UTF-16";
+  if (b === 0 && c === 0) return "UTF-32";
+  return (a === 0xfe && b === 0xff) || a === 0 || b === 0 ? "UTF-16" : null;
 }
 
 /** As plain data, but for the arguments of tool calls, which stay JSON text. */
@@ -67,7 +85,7 @@ function withResolvedPaths(parts: readonly unknown[], folder: string): NonNullab
   return parts.map((part) => {
     if (typeof part !== "object" || part === null) return part as MessagePart;
     const resolved: Record<string, unknown> = { ...part };
-    for (const key of ["image", "image_url", "video", "video_url", "url"]) {
+    for (const key of ["image", "image_url", "video", "video_url", "url", "path"]) {
       const source = resolved[key] as string | { url?: unknown } | null | undefined;
       if (typeof source === "string") resolved[key] = resolvedPath(source, folder);
       else if (typeof source?.url === "string") {

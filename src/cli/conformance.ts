@@ -1,4 +1,5 @@
 /** `glimt conformance`: does every backend compute what it should on this machine? */
+
 import { arch, cpus, platform, release } from "node:os";
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
@@ -10,6 +11,7 @@ import { htmlReport, type ReportColumn, textReport } from "../conformance/report
 import { OP_NAMES } from "../graph/ops.ts";
 import { backends } from "../index.ts";
 import { progressLine } from "./progress-line.ts";
+import { JSON_HELP } from "./report.ts";
 import { writeOutput } from "./write-output.ts";
 
 interface ConformanceFlags {
@@ -24,7 +26,7 @@ export function conformanceCommand(): Command {
     .description(
       "compare every backend that works here with the reference backend, op by op and on whole models",
     )
-    .option("--json", "print one JSON object")
+    .option("--json", JSON_HELP)
     .option("--html <file>", "write a report to attach to a bug")
     .option(
       "--cuda-addon <file>",

@@ -1,13 +1,15 @@
 /** `glimt inspect`: what is in a checkpoint, and what it needs in memory. */
+
 import { Command } from "commander";
 import { formatBytes } from "../compiler/print.ts";
 import { describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+import { JSON_HELP } from "./report.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
     .description("show what is in a checkpoint and what it needs in memory; reads no weights")
     .argument("<model>", "checkpoint directory, or the URL of one")
-    .option("--json", "print one JSON object")
+    .option("--json", JSON_HELP)
     .action(inspect);
 }
 

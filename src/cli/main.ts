@@ -2,43 +2,48 @@
 /** The `glimt` command. */
 import { Command } from "commander";
 import { description, version } from "../../package.json";
-import { GlimtError } from "../errors.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
+import { interruptedStatus, listenForInterruption } from "./interruption.ts";
 import { planCommand } from "./plan.ts";
 import { processCommand } from "./process.ts";
+import { reportError } from "./report.ts";
 import { runCommand } from "./run.ts";
+
+const commands = [
+  runCommand(),
+  processCommand(),
+  planCommand(),
+  graphCommand(),
+  inspectCommand(),
+  conformanceCommand(),
+];
+const json = process.argv.includes("--json");
+const trace = process.argv.includes("--trace");
 
 const program = new Command("glimt")
   .description(description)
   .version(version)
-  .option("--trace", "print the stack trace of an error")
-  .addCommand(runCommand())
-  .addCommand(processCommand())
-  .addCommand(planCommand())
-  .addCommand(graphCommand())
-  .addCommand(inspectCommand())
-  .addCommand(conformanceCommand());
-
-/** One line for a person, or the trace when asked; the exit code is never 0. */
-function report(error: unknown): void {
-  const known = error instanceof GlimtError;
-  const trace = program.opts<{ trace?: true }>().trace || process.argv.includes("--trace");
-  if (trace) console.error(error);
-  else if (known) console.error(`glimt: ${error.message} [${error.code}]`);
-  else console.error(`glimt: ${error instanceof Error ? error.message : error} (--trace shows where)`);
-  process.exitCode = 1;
+  .option("--trace", "print the stack trace of an error");
+for (const command of commands) program.addCommand(command);
+for (const command of [program, ...commands]) {
+  command.exitOverride().configureOutput({ outputError: (text, write) => (json ? undefined : write(text)) });
 }
 
 // A reader that went away (`glimt … | head`) is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+}
+listenForInterruption();
 
 try {
   await program.parseAsync();
 } catch (error) {
-  report(error);
+  process.exitCode = interruptedStatus() ?? reportError(error, { json, trace });
 }
+const interrupted = interruptedStatus();
+if (interrupted !== null) process.exit(interrupted);

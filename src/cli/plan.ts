@@ -1,4 +1,5 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
+
 import { Command, InvalidArgumentError } from "commander";
 import { compileCheckpoint } from "../api/compile-checkpoint.ts";
 import { resolveBudgets } from "../api/encoder-token-budgets.ts";
@@ -9,6 +10,7 @@ import { DEFAULT_PAGE_SIZE, stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
 import { backendsFor, type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
+import { JSON_HELP } from "./report.ts";
 
 interface PlanFlags extends LoadFlags {
   readonly image: readonly ImageDims[];
@@ -37,7 +39,7 @@ export function planCommand(): Command {
       "prompt tokens read in one go (default: the backend's, 512 or on CUDA 2048)",
       wholeNumber,
     )
-    .option("--json", "print one JSON object")
+    .option("--json", JSON_HELP)
     .action(plan);
 }
 

@@ -1,4 +1,5 @@
 /** `glimt process`: the processor alone, no weights read. */
+
 import { Command } from "commander";
 import { openProcessor } from "../index.ts";
 import {
@@ -9,6 +10,7 @@ import {
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
+import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 import { writeOutput } from "./write-output.ts";
 
@@ -23,7 +25,7 @@ interface ProcessFlags
 export function processCommand(): Command {
   return withMediaOptions(withSourceOptions(withPromptOptions(new Command("process"))))
     .description("show what a model would be given: prompt, token ids, grids, positions")
-    .option("--json", "print one JSON object")
+    .option("--json", JSON_HELP)
     .option("--pixels <out.f32>", "write pixelValues as little-endian float32 (images, then videos)")
     .action(show);
 }

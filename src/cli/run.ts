@@ -1,4 +1,5 @@
 /** `glimt run`: ask a model and stream what it says. */
+
 import { Command } from "commander";
 import { loadModelOn } from "../api/load-model.ts";
 import type {
@@ -11,6 +12,7 @@ import type {
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
 import { adapterSources } from "./adapter-flags.ts";
+import { interruptible } from "./interruption.ts";
 import { memoryLine } from "./memory-line.ts";
 import {
   backendsFor,
@@ -27,6 +29,7 @@ import {
   withPromptOptions,
 } from "./model-options.ts";
 import { progressLine } from "./progress-line.ts";
+import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 
 interface RunFlags extends PromptFlags, SourceFlags, LoadFlags {
@@ -64,7 +67,7 @@ export function runCommand(): Command {
       kvCacheSize,
     )
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
-    .option("--json", "print one JSON object when done")
+    .option("--json", JSON_HELP)
     .action(run);
 }
 
@@ -73,15 +76,14 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const asked = await processOptions(flags);
   const adapters = adapterSources(flags.adapter);
   const progress = progressLine(flags.json !== true);
-  const interrupted = new AbortController();
-  process.once("SIGINT", () => interrupted.abort());
+  const signal = interruptible();
   const platform = { ...nodeFiles, backends: backendsFor(flags) };
   const model = await loadModelOn(platform, location, {
     ...loadOptions(flags),
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
     adapters,
-    signal: interrupted.signal,
+    signal,
     onProgress: ({ loadedBytes, totalBytes, weight, memory }) => {
       const needs = weight === undefined ? memoryLine(memory) : null;
       if (needs) console.error(needs);
@@ -91,13 +93,13 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   try {
     const inputs = await model.process(messages, {
       ...asked,
-      signal: interrupted.signal,
+      signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),
     });
     const pieces = model.generate(inputs, {
       ...generateOptions(flags),
       adapters: adapters.map(({ name }) => name),
-      signal: interrupted.signal,
+      signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),
     });
     let next = await pieces.next();

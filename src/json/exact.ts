@@ -1,14 +1,9 @@
 /** JSON with nothing lost: 3.0 is not 3, whole numbers have all their digits, keys their order. */
-import { KEPT } from "../given.ts";
 import { type JsonShape, readJsonText } from "./reader.ts";
 
 /** A number that was written with a point or an exponent, or NaN or an infinity. */
 export class JsonFloat {
   readonly value: number;
-
-  get [KEPT](): true {
-    return true;
-  }
 
   constructor(value: number) {
     this.value = value;

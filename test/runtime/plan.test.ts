@@ -187,7 +187,7 @@ test("automatic budgets double up to the largest image; impossible ones are refu
   await model.dispose();
   for (const [budgets, message] of [
     [[64, 0], /^encoderTokenBudgets\[1\] is 0/],
-    ["all", /^encoderTokenBudgets is all, expected a list or "auto"/],
+    ["all", /^encoderTokenBudgets is "all", expected a list or "auto"/],
   ] as const) {
     const error = await failure(() => loadModel(directory, { encoderTokenBudgets: budgets as never }));
     assert.is(error.code, "OPTION_INVALID");
