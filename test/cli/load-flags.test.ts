@@ -24,6 +24,12 @@ test("times are handed on to loading", () => {
   assert.equal([decodeTimeout, checkpointTimeout], [5, 7]);
 });
 
+test("a time limit for decoding reaches the options", () => {
+  const flags = { backend: "auto", media: "default", rounding: "torchvision" } as const;
+  assert.is(loadOptions({ ...flags, decodeTimeout: 500 }).decodeTimeout, 500);
+  assert.is("decodeTimeout" in loadOptions(flags), false);
+});
+
 test("CUDA is as the flags say, and the only choice then", () => {
   const flags = { media: "default", rounding: "torchvision" } as const;
   assert.is(backendsFor({ ...flags, backend: "auto" }), backends);
