@@ -101,14 +101,32 @@ export function pixelChunks(chunks: readonly PngChunk[], header: Uint8Array): Ui
   const joined = concatBytes(chunks.map(({ type, data }) => (type === "IDAT" ? data : data.subarray(4))));
   if (isIntact) return [pngChunk("IDAT", joined), UNREAD_CHECKSUM];
   try {
-    checkedInflate(joined, pixelBytes(header));
+    // The decoder may fail at what follows the pixels: it gets them as they are.
+    return [pngChunk("IDAT", storedZlib(checkedInflate(joined, pixelBytes(header)))), UNREAD_CHECKSUM];
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const end = chunks.at(-1);
     const isCut = !end || end.whole.length < end.data.length + 12;
     throw new Unreadable(isCut ? "it is a truncated PNG file" : "its pixels are corrupt");
   }
-  return [pngChunk("IDAT", joined), UNREAD_CHECKSUM];
+}
+
+/** Bytes of a block that is stored as it is. */
+const MOST_STORED = 65535;
+
+/** A zlib stream that compresses nothing, up to its checksum. */
+function storedZlib(bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = [Uint8Array.of(0x78, 0x01)];
+  for (let at = 0; at < bytes.length; at += MOST_STORED) {
+    const block = bytes.subarray(at, at + MOST_STORED);
+    const isLast = at + MOST_STORED >= bytes.length;
+    const header = new Uint8Array(5);
+    header[0] = isLast ? 1 : 0;
+    viewOf(header).setUint16(1, block.length, true);
+    viewOf(header).setUint16(3, block.length ^ 0xffff, true);
+    parts.push(header, block);
+  }
+  return concatBytes(parts);
 }
 
 /** First column and row, and distances, of the seven passes of an interlaced picture. */

@@ -144,6 +144,11 @@ def files():
     yield "no end", png(8, RGB, end=b"")
     yield "no end, no checksum", png(8, RGB, end=b"")[:-4]
     yield "half an end", png(8, RGB)[:-9]
+    longer = zlib.compress(rows(values(8, RGB), 8) + bytes(50))
+    yield "data broken behind the pixels", start + chunk(b"IDAT", longer[:-12] + b"\xff" * 8, crc=1) + chunk(b"IEND")
+    plain = bytearray(zlib.compress(rows(values(8, RGB), 8), 0))
+    plain[60] ^= 1
+    yield "a damaged pixel", start + chunk(b"IDAT", bytes(plain), crc=1) + chunk(b"IEND")
     yield "trailing bytes", png(8, RGB) + b"trailing bytes" * 30
     yield "pixels in many chunks", start + b"".join(chunk(b"IDAT", raw[i : i + 3]) for i in range(0, len(raw), 3)) + chunk(b"IEND")
     yield "empty chunks of pixels", start + chunk(b"IDAT") + chunk(b"IDAT", raw) + chunk(b"IDAT") + chunk(b"IEND")
