@@ -1,9 +1,12 @@
 /** The attributes of Python's own types. */
 import { DICT_METHODS, LIST_METHODS, TUPLE_METHODS } from "./collection-methods.ts";
+import { Dict } from "./dict.ts";
 import type { FunctionTable } from "./functions.ts";
 import { FLOAT_METHODS, INT_METHODS } from "./number-methods.ts";
+import { isList, PyObject, Undefined, type Value } from "./py-object.ts";
+import { Markup, Tuple } from "./sequences.ts";
 import { STR_METHODS } from "./str-methods.ts";
-import { Dict, isList, Markup, numberOf, PyObject, Tuple, Undefined, type Value } from "./values.ts";
+import { numberOf } from "./values.ts";
 
 /** Attributes that every Python object has. Templates may touch none of them. */
 const OF_OBJECT = new Set(

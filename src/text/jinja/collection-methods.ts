@@ -1,8 +1,12 @@
 /** The methods of list, tuple and dict that do not change their object. */
+
+import { Dict, DictView } from "./dict.ts";
 import { type FunctionTable, functions, integer } from "./functions.ts";
 import { equal } from "./operators.ts";
+import { typeName, type Value } from "./py-object.ts";
+import { repr } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import { Dict, DictView, listOf, repr, typeName, type Value } from "./values.ts";
+import { listOf } from "./values.ts";
 
 const SEQUENCE_METHODS: FunctionTable = functions(
   [

@@ -1,4 +1,6 @@
 /** Statements as functions that write a template's text. */
+
+import { Namespace } from "./dict.ts";
 import { type Evaluate, ExpressionCompiler } from "./expression-compiler.ts";
 import { GLOBALS } from "./globals.ts";
 import type {
@@ -12,23 +14,13 @@ import type {
   Target,
 } from "./nodes.ts";
 import { LoopContext, Macro, type MacroShape } from "./objects.ts";
+import { typeName, Undefined, type Value } from "./py-object.ts";
+import { str } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
 import { type Access, type Activation, accessTo, type Context, type Frame, FunctionScope } from "./scopes.ts";
+import { PyIterator, Tuple } from "./sequences.ts";
 import { Symbols, type Variable } from "./symbols.ts";
-import {
-  each,
-  iteratorOf,
-  listOf,
-  Namespace,
-  PyIterator,
-  str,
-  Tuple,
-  textOf,
-  truthy,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { each, iteratorOf, listOf, textOf, truthy } from "./values.ts";
 import { namesInStatements, undeclared } from "./walk.ts";
 
 /** How a statement ended: as written, or by leaving the loop's turn or the loop. */

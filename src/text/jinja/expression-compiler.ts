@@ -1,22 +1,15 @@
 /** Expressions as functions of a call of the template. */
+
+import { Dict } from "./dict.ts";
 import { FILTERS, TESTS } from "./filters.ts";
 import type { CallArguments, Expr, Filter, SliceBounds } from "./nodes.ts";
 import { binary, compare, getAttribute, getItem, signed, slice } from "./operators.ts";
+import { type Keywords, PyObject, typeName, Undefined, type Value } from "./py-object.ts";
+import { str } from "./repr.ts";
 import { TemplateFailure } from "./runtime.ts";
 import { type Activation, accessTo, type Frame } from "./scopes.ts";
-import {
-  Dict,
-  each,
-  type Keywords,
-  PyObject,
-  str,
-  Tuple,
-  textOf,
-  truthy,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { Tuple } from "./sequences.ts";
+import { each, textOf, truthy } from "./values.ts";
 
 export type Evaluate = (activation: Activation) => Value;
 

@@ -1,23 +1,17 @@
 /** All filters and tests by name, and those filters that call others. */
+
+import { type Dict, hashOf } from "./dict.ts";
 import { type FunctionTable, functions } from "./functions.ts";
 import { lookUp } from "./lookups.ts";
 import { NUMBER_FILTERS } from "./number-filters.ts";
 import { TESTS as OWN_TESTS } from "./predicates.ts";
+import { type Keywords, Undefined, type Value } from "./py-object.ts";
+import { repr } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
 import { SEQUENCE_FILTERS } from "./sequence-filters.ts";
+import { PyIterator } from "./sequences.ts";
 import { TEXT_FILTERS } from "./text-filters.ts";
-import {
-  type Dict,
-  each,
-  hashOf,
-  type Keywords,
-  PyIterator,
-  repr,
-  textOf,
-  truthy,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { each, textOf, truthy } from "./values.ts";
 
 const CALLING_FILTERS = functions(
   [

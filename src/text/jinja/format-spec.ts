@@ -2,9 +2,11 @@
 import { exponential, fixed } from "./decimals.ts";
 import type { Num } from "./numbers.ts";
 import { toFloat } from "./numbers.ts";
+import { typeName, type Value } from "./py-object.ts";
+import { floatText, integerText, str } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
 import { between, lengthOf } from "./strings.ts";
-import { floatText, integerText, numberOf, str, textOf, typeName, type Value } from "./values.ts";
+import { numberOf, textOf } from "./values.ts";
 
 const SPEC =
   /^(?:(?<fill>.)?(?<align>[<>=^]))?(?<sign>[-+ ])?(?<noNegativeZero>z)?(?<alternate>#)?(?<zero>0)?(?<width>\d+)?(?<grouping>[_,])?(?:\.(?<precision>\d+))?(?<type>[a-zA-Z%])?$/su;

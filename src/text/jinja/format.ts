@@ -2,8 +2,11 @@
 import { formatValue } from "./format-spec.ts";
 import { escapeHtml, like } from "./markup.ts";
 import { getAttribute, getItem } from "./operators.ts";
+import type { Value } from "./py-object.ts";
+import { quoted, repr, str } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import { Markup, quoted, repr, str, textOf, type Value } from "./values.ts";
+import { Markup } from "./sequences.ts";
+import { textOf } from "./values.ts";
 
 /** A field's format may hold fields itself, and so may theirs. */
 const MAX_DEPTH = 2;

@@ -1,7 +1,8 @@
 /** What a caller gives as Python would have read it from JSON. */
 import { GlimtError } from "../../errors.ts";
 import { JsonFloat } from "../../json/exact.ts";
-import { Dict, type Value } from "./values.ts";
+import { Dict } from "./dict.ts";
+import type { Value } from "./py-object.ts";
 
 const MAX_DEPTH = 400;
 

@@ -1,17 +1,9 @@
 /** Functions of ours that a template calls: their parameters, bound as Python binds them. */
+
+import { Dict } from "./dict.ts";
+import { type Arguments, type Keywords, PyObject, typeName, Undefined, type Value } from "./py-object.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import {
-  type Arguments,
-  Dict,
-  type Keywords,
-  numberOf,
-  PyObject,
-  textOf,
-  truthy,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { numberOf, textOf, truthy } from "./values.ts";
 
 /**
  * Takes a value for each parameter, undefined where it is not given; for `*name` a list, for `**name` a Dict. (A

@@ -1,10 +1,13 @@
 /** The functions that every template has: Jinja's, and those that transformers adds. */
 import { dictOf } from "./collection-methods.ts";
+import { Dict, Namespace } from "./dict.ts";
 import { type FunctionTable, functions, integer, text } from "./functions.ts";
 import { Cycler, Joiner } from "./objects.ts";
+import type { Value } from "./py-object.ts";
+import { str } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
+import { Range } from "./sequences.ts";
 import { strftime } from "./strftime.ts";
-import { Dict, Namespace, Range, str, type Value } from "./values.ts";
 
 /** As in Jinja's sandbox. */
 const MAX_RANGE = 100_000;

@@ -3,8 +3,9 @@ import { isDigit } from "./letters.ts";
 import { like } from "./markup.ts";
 import { parseInteger } from "./numbers.ts";
 import { getItem } from "./operators.ts";
+import { Undefined, type Value } from "./py-object.ts";
 import type { Runtime } from "./runtime.ts";
-import { textOf, Undefined, type Value } from "./values.ts";
+import { textOf } from "./values.ts";
 
 export interface LookUpOptions {
   /** None: the item itself. */

@@ -1,6 +1,10 @@
 /** Text that is safe in HTML, as far as templates make it: `escape`, `safe` and what is joined to their results. */
+
+import type { Value } from "./py-object.ts";
+import { str } from "./repr.ts";
 import type { Runtime } from "./runtime.ts";
-import { Markup, str, textOf, type Value } from "./values.ts";
+import { Markup } from "./sequences.ts";
+import { textOf } from "./values.ts";
 
 const ESCAPES: Readonly<Record<string, string>> = {
   "&": "&amp;",

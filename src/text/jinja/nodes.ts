@@ -1,6 +1,6 @@
 /** The syntax tree of a template. */
 import type { BinaryOperator, Comparison } from "./operators.ts";
-import type { Value } from "./values.ts";
+import type { Value } from "./py-object.ts";
 
 /** What names in a target or a parameter list are for. */
 export type NameUse = "load" | "store" | "param";

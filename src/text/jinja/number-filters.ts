@@ -2,8 +2,9 @@
 import { type FunctionTable, functions, integer, text } from "./functions.ts";
 import { type Num, negate, parseFloatText, parseInteger, round, toFloat, truncate } from "./numbers.ts";
 import { binary } from "./operators.ts";
+import { typeName, Undefined, type Value } from "./py-object.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import { numberOf, textOf, typeName, Undefined, type Value } from "./values.ts";
+import { numberOf, textOf } from "./values.ts";
 
 export const NUMBER_FILTERS: FunctionTable = functions(
   ["abs x/", (_rt, value: Value) => absolute(value)],

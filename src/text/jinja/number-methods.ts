@@ -1,7 +1,9 @@
 /** The methods of int and float that make sense in a template. */
 import { type FunctionTable, functions } from "./functions.ts";
 import { bitLength, truncate } from "./numbers.ts";
-import { numberOf, Tuple, type Value } from "./values.ts";
+import type { Value } from "./py-object.ts";
+import { Tuple } from "./sequences.ts";
+import { numberOf } from "./values.ts";
 
 const whole = (value: Value) => numberOf(value) as bigint;
 const float = (value: Value) => numberOf(value) as number;

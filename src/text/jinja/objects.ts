@@ -1,20 +1,12 @@
 /** What templates are given beside Python's own types: macros, loops, and the helpers among the globals. */
 
+import { Dict } from "./dict.ts";
 import { NativeFunction, Signature } from "./functions.ts";
 import { equal } from "./operators.ts";
+import { type Arguments, type Keywords, PyObject, typeName, Undefined, type Value } from "./py-object.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import {
-  type Arguments,
-  Dict,
-  iteratorOf,
-  type Keywords,
-  lengthOfValue,
-  PyObject,
-  Tuple,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { Tuple } from "./sequences.ts";
+import { iteratorOf, lengthOfValue } from "./values.ts";
 
 export interface MacroShape {
   /** Null for the block of a call. */

@@ -1,26 +1,15 @@
 /** Operators, comparisons, subscripts and attributes with Python's rules, as Jinja's sandbox allows them. */
 import { attributeOf, changesItsObject } from "./attributes.ts";
+import { Dict, DictView } from "./dict.ts";
 import { joinMarkup, like } from "./markup.ts";
 import { divide, floorDivide, minus, modulo, type Num, negate, plus, power, times } from "./numbers.ts";
 import { formatPercent } from "./percent.ts";
+import { isList, PyObject, typeName, Undefined, type Value } from "./py-object.ts";
+import { repr } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
+import { Markup, Range, Tuple } from "./sequences.ts";
 import { between, compareText, isPlain, lengthOf } from "./strings.ts";
-import {
-  Dict,
-  DictView,
-  each,
-  isList,
-  Markup,
-  numberOf,
-  PyObject,
-  Range,
-  repr,
-  Tuple,
-  textOf,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { each, numberOf, textOf } from "./values.ts";
 
 export type BinaryOperator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
 export type Comparison = "==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "not in";

@@ -1,25 +1,16 @@
 /** `text % values`: printf-style formatting. */
+
+import { Dict } from "./dict.ts";
 import { ascii } from "./format.ts";
 import { floatDigits } from "./format-spec.ts";
 import { escapeHtml, like } from "./markup.ts";
 import { type Num, toFloat, truncate } from "./numbers.ts";
+import { isList, typeName, Undefined, type Value } from "./py-object.ts";
+import { integerText, repr, str } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
+import { Markup, Range, Tuple } from "./sequences.ts";
 import { between, lengthOf } from "./strings.ts";
-import {
-  Dict,
-  integerText,
-  isList,
-  Markup,
-  numberOf,
-  Range,
-  repr,
-  str,
-  Tuple,
-  textOf,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { numberOf, textOf } from "./values.ts";
 
 const FIELD =
   /%(?:\((?<key>[^()]*)\))?(?<flags>[-#0 +]*)(?<width>\d+|\*)?(?:\.(?<precision>\*|\d*))?[hlL]?(?<type>.)?/gsu;

@@ -1,22 +1,14 @@
 /** Jinja's tests: what may stand behind `is`. */
+
+import { Dict } from "./dict.ts";
 import { type FunctionTable, functions } from "./functions.ts";
 import { isLower, isUpper } from "./letters.ts";
 import { binary, type Comparison, compare, contains } from "./operators.ts";
+import { isList, PyObject, Undefined, type Value } from "./py-object.ts";
+import { str } from "./repr.ts";
 import type { Runtime } from "./runtime.ts";
-import {
-  Dict,
-  isList,
-  iteratorOf,
-  Markup,
-  numberOf,
-  PyObject,
-  Range,
-  str,
-  Tuple,
-  textOf,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { Markup, Range, Tuple } from "./sequences.ts";
+import { iteratorOf, numberOf, textOf } from "./values.ts";
 
 const compared =
   (operator: Comparison) =>

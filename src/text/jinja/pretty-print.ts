@@ -1,8 +1,12 @@
 /** Python's pprint.pformat: what is wider than 80 columns goes over several lines, dicts in the order of their keys. */
+
+import { Dict } from "./dict.ts";
 import { sorted } from "./operators.ts";
+import { isList, typeName, type Value } from "./py-object.ts";
+import { repr } from "./repr.ts";
 import type { Runtime } from "./runtime.ts";
+import { Tuple } from "./sequences.ts";
 import { lengthOf, SPACES, splitLines } from "./strings.ts";
-import { Dict, isList, repr, Tuple, typeName, type Value } from "./values.ts";
 
 const WIDTH = 80;
 

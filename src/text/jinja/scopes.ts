@@ -1,7 +1,8 @@
 /** Where variables live: the functions of a template while it is compiled, and their calls while it runs. */
+
+import type { Value } from "./py-object.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Symbols, Variable } from "./symbols.ts";
-import type { Value } from "./values.ts";
 
 /** The variables that a template was given, and those that it sets at its top, which its blocks see. */
 export interface Context {

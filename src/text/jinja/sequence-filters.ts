@@ -1,29 +1,15 @@
 /** Filters that take or make sequences and dicts. */
 import { attributeOf } from "./attributes.ts";
+import { Dict, DictView, hashOf } from "./dict.ts";
+import { dumpJson } from "./dump-json.ts";
 import { type FunctionTable, flag, functions, integer, text } from "./functions.ts";
-import { dumpJson } from "./json.ts";
 import { lookUp, lookUps } from "./lookups.ts";
 import { like } from "./markup.ts";
 import { binary, equal, getAttribute, missingFrom, ordered, sorted } from "./operators.ts";
+import { typeName, Undefined, type Value } from "./py-object.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import {
-  Dict,
-  DictView,
-  each,
-  Group,
-  hashOf,
-  iteratorOf,
-  lengthOfValue,
-  listOf,
-  PyIterator,
-  reversedOf,
-  Tuple,
-  textOf,
-  truthy,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { Group, PyIterator, Tuple } from "./sequences.ts";
+import { each, iteratorOf, lengthOfValue, listOf, reversedOf, textOf, truthy } from "./values.ts";
 
 const length = (_rt: Runtime, value: Value) => BigInt(lengthOfValue(value));
 

@@ -1,5 +1,6 @@
 /** The methods of str. Those of Markup escape what they take and give Markup. */
 
+import { Dict } from "./dict.ts";
 import { formatText } from "./format.ts";
 import { type FunctionTable, functions, integer, text, textOrNone } from "./functions.ts";
 import {
@@ -20,7 +21,9 @@ import {
   title,
 } from "./letters.ts";
 import { escapeHtml, like } from "./markup.ts";
+import { typeName, type Value } from "./py-object.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
+import { Markup, Tuple } from "./sequences.ts";
 import {
   between,
   isSpace,
@@ -33,7 +36,7 @@ import {
   splitSpaceFromRight,
   strip,
 } from "./strings.ts";
-import { Dict, each, Markup, numberOf, Tuple, textOf, typeName, type Value } from "./values.ts";
+import { each, numberOf, textOf } from "./values.ts";
 
 /** The text of `self`, which these methods always have. */
 function own(rt: Runtime, self: Value): string {

@@ -1,5 +1,6 @@
 /** Filters that make text. */
 import { fixed } from "./decimals.ts";
+import { Dict, DictView } from "./dict.ts";
 import { type FunctionTable, flag, functions, integer, text, textOrNone } from "./functions.ts";
 import { unescapeHtml } from "./html-entities.ts";
 import { capitalize } from "./letters.ts";
@@ -9,24 +10,13 @@ import { readFloat } from "./number-filters.ts";
 import { binary } from "./operators.ts";
 import { formatPercent } from "./percent.ts";
 import { prettyPrint } from "./pretty-print.ts";
+import { typeName, Undefined, type Value } from "./py-object.ts";
+import { str } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
+import { Markup, Tuple } from "./sequences.ts";
 import { joinedBy, replaced, STR_METHODS } from "./str-methods.ts";
 import { between, lengthOf, SPACES, splitLines, splitSpace } from "./strings.ts";
-import {
-  Dict,
-  DictView,
-  each,
-  iteratorOf,
-  lengthOfValue,
-  listOf,
-  Markup,
-  str,
-  Tuple,
-  textOf,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { each, iteratorOf, lengthOfValue, listOf, textOf } from "./values.ts";
 import { wrapLine } from "./word-wrap.ts";
 
 /** What a text may be too long by before `truncate` cuts it. */

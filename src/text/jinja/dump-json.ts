@@ -1,8 +1,12 @@
 /** `tojson` as transformers defines it: Python's json.dumps. */
 
+import { Dict } from "./dict.ts";
 import { sorted } from "./operators.ts";
+import { isList, typeName, type Value } from "./py-object.ts";
+import { floatText, integerText } from "./repr.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
-import { Dict, floatText, integerText, isList, Tuple, textOf, typeName, type Value } from "./values.ts";
+import { Tuple } from "./sequences.ts";
+import { textOf } from "./values.ts";
 
 export interface DumpOptions {
   readonly ensureAscii: boolean;
