@@ -13,6 +13,7 @@ export function startFrom(url: string | URL): StartThread {
 /** Starts it from its text, for where the file is not to be had. */
 export function startText(loadText: () => Promise<string>): StartThread {
   return async (events) => {
+    if (typeof Worker === "undefined") throw new Error("there are no workers here");
     const url = URL.createObjectURL(new Blob([await loadText()], { type: "text/javascript" }));
     const revoke = () => URL.revokeObjectURL(url);
     try {

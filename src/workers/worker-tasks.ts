@@ -123,6 +123,7 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
   }
 
   #hear(message: Ready | Answer, version: string): void {
+    if (this.#end) return;
     if (this.#started) {
       const { ready } = (message ?? {}) as Partial<Ready>;
       if (ready === version) this.#started.resolve();

@@ -213,6 +213,17 @@ test("what can not be loaded is passed over quickly, once", async () => {
   assert.ok(tries <= 2, `${tries} tries`);
 });
 
+test("a script that is no worker of ours is passed over, whatever it says", async () => {
+  const stranger = threads.startText(
+    async () => `import("node:worker_threads").then(({ parentPort }) => {
+      for (const message of ["hello", null, 7]) parentPort.postMessage(message);
+      setInterval(() => parentPort.postMessage("tick"), 1);
+    });`,
+  );
+  const pool = workers({ starts: [counted(stranger), fromText] });
+  assert.is(await pool.run("wait", 50, call), "waited");
+});
+
 test("a worker of another version is not used", async () => {
   const pool = workers({ version: "other", inline: async () => badTasks });
   const told = { isTold: false };
