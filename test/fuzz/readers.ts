@@ -62,7 +62,7 @@ const still = (pattern: RegExp, ...more: string[]): Reader => ({
 
 /** Opens it, and reads the last frame: decoded, or as the packets that a codec of the system's would be given. */
 const video = (pattern: RegExp, ...more: string[]): Reader => ({
-  seeds: files(pattern, "movies"),
+  seeds: files(pattern, "movies", "odd-movies"),
   words: words(...more),
   async read(bytes) {
     const { movie, animation } = await openVideoFile(bytes, "fuzzed", {
@@ -221,7 +221,7 @@ export const READERS: Readonly<Record<string, Reader>> = {
     "\xa3",
     "\x01\xff\xff\xff\xff\xff\xff\xff",
   ),
-  "mpeg-ts": video(/\.ts$/, "\x47"),
+  "mpeg-ts": video(/\.(mpegts|m2ts)$/, "\x47", "\0\0\x01\x67", "\0\0\x01\x65"),
   "data address": {
     seeds: words(
       "data:image/png;base64,iVBORw0KGgo=",
