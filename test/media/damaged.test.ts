@@ -98,9 +98,14 @@ test("an animation may end anywhere", async () => {
 });
 
 test("any bytes of a movie may be wrong, and it may end anywhere", async () => {
-  const movies = ["variable.mp4", "soundless.mkv", "vp8.webm"].map(
-    (file) => new Uint8Array(readFileSync(`${folder}/../movies/${file}`)),
-  );
+  const movies = [
+    "movies/variable.mp4",
+    "movies/soundless.mkv",
+    "movies/vp8.webm",
+    "odd-movies/edits.mp4",
+    "odd-movies/fragments.mp4",
+    "odd-movies/copied.mpegts",
+  ].map((file) => new Uint8Array(readFileSync(`${folder}/../${file}`)));
   const end = fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: share });
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...movies), damage, end, (file, changes, part) =>
