@@ -84,7 +84,7 @@ export function readOptions<T extends object>(
     throw wrong(`${what} has no option ${shown(key)}; it has ${names.join(", ")}.`);
   }
   const options: Record<string, unknown> = {};
-  for (const name of names) {
+  for (const name of new Set(names)) {
     const value: unknown = readOnce(name, () => given[name as keyof T], code);
     if (value === undefined || value === null) continue;
     const kind = kinds[name] ?? COMMON[name];

@@ -110,8 +110,8 @@ class Marker {
     if (typeof value === "string") return this.#text(value);
     if (Array.isArray(value)) return value.map((item) => this.all(item));
     if (value instanceof Map) return new Map(this.#entries(value));
-    const isPlain = typeof value === "object" && value !== null && !(Symbol.toStringTag in value);
-    return isPlain ? Object.fromEntries(this.#entries(Object.entries(value))) : value;
+    // Exact numbers of JSON are objects of a class.
+    return isPlainObject(value) ? Object.fromEntries(this.#entries(Object.entries(value))) : value;
   }
 
   #entries(entries: Iterable<[unknown, unknown]>): [string, unknown][] {
@@ -132,6 +132,12 @@ class Marker {
       return false;
     });
   }
+}
+
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function* stringsIn(value: unknown): Generator<string> {

@@ -382,4 +382,85 @@ test("functions of the processor", async () => {
   });
 });
 
+/** An object whose fields are what they were the first time they were read, and something else ever after. */
+function fickle<T extends object>(fields: T): T {
+  const read = new Set<PropertyKey>();
+  return new Proxy(fields, {
+    get(target, key) {
+      if (typeof key === "string" && key !== "length" && read.has(key)) return Symbol("changed");
+      read.add(key);
+      return Reflect.get(target, key);
+    },
+  });
+}
+
+test("what was checked is what is used: nothing is read twice", async () => {
+  const inputs = await model.process(asking({ type: "image", image: picture }));
+  const expected = await model.complete(inputs, one);
+  const { visionItems: _, ...plain } = { ...inputs, pixelValues: inputs.pixelValues };
+  const grid = inputs.imageGridThw[0] as [number, number, number];
+  const item = { pixelValues: inputs.pixelValues as Float32Array, gridThw: fickle([...grid]) as typeof grid };
+  for (const prompt of [
+    fickle({ ...plain }),
+    fickle({
+      ...plain,
+      inputIds: fickle([...inputs.inputIds]),
+      imageGridThw: [fickle([...grid]) as typeof grid],
+    }),
+    { ...inputs, visionItems: [fickle(item)] },
+    fickle([fickle({ role: "user", content: fickle([fickle({ type: "image", image: fickle(picture) })]) })]),
+  ]) {
+    const options = fickle({ ...one, stop: fickle(["never"]), stopTokenIds: fickle([3]) });
+    const { tokenIds } = await model.complete(prompt as Message[], options);
+    assert.equal(tokenIds, expected.tokenIds);
+  }
+  const [features] = await model.encodeImages([picture]);
+  const image = fickle({ ...features!, gridThw: fickle([...features!.gridThw]) as typeof grid });
+  const { tokenIds } = await model.complete(asking({ type: "image", image }), one);
+  assert.equal(tokenIds, expected.tokenIds);
+});
+
+test("an onProgress that throws stops the work with its error, and nothing stays taken", async () => {
+  const mine = new Error("enough");
+  const onProgress = () => {
+    throw mine;
+  };
+  const caught = async (work: () => Promise<unknown>) => {
+    try {
+      await work();
+    } catch (error) {
+      return error;
+    }
+    return null;
+  };
+  const asks = asking({ type: "image", image: picture });
+  await model.complete(asks, one);
+  const live = model.liveBytes;
+  assert.is(await caught(() => loadModel(MODEL, { backend: "wasm", onProgress })), mine);
+  assert.is(await caught(() => model.process(asks, { onProgress })), mine);
+  assert.is(await caught(() => model.complete(asks, { onProgress })), mine);
+  const inputs = await model.process(asks);
+  assert.is(await caught(() => model.complete(inputs, { onProgress })), mine);
+  assert.is(await caught(() => model.complete(question, { onProgress })), mine);
+  assert.is(await caught(() => model.encodeImages([picture], { onProgress })), mine);
+  assert.is(model.liveBytes, live);
+  assert.is((await model.complete(asks, one)).tokenIds.length, 1);
+});
+
+test("misspelt fields of a prompt and of sizes are refused by name", async () => {
+  const { inputIds } = await model.process(question);
+  assert.match(
+    await settle("prompt", () => model.complete({ inputIds, pixelvalues: null } as never), null),
+    /pixelvalues/,
+  );
+  assert.match(
+    await settle("plan", () => model.plan({ image: [] } as never), null),
+    /sizes has no option "image"/,
+  );
+  assert.match(
+    await settle("plan", () => model.plan({ images: [{ width: 1, hight: 1 } as never] }), null),
+    /hight/,
+  );
+});
+
 test.run();

@@ -125,6 +125,28 @@ test("the prompt is the text itself: nothing of the marks is left, and its ids a
   }
 });
 
+test("data of tools stays as it is written", async () => {
+  const tools = JSON.stringify([
+    { type: "function", function: { name: "f", x: [3.5, 1e3], y: "<|user|>" } },
+  ]).replace("3.5", "3.0");
+  const messages: Message[] = [
+    { role: "user", content: "Q" },
+    {
+      role: "assistant",
+      tool_calls: [{ function: { name: "f", arguments: '{"t": 3.0, "id": 12345678901234567890}' } }],
+    },
+    { role: "tool", content: "x" },
+  ];
+  const each = processors[3] as Processor;
+  const [parsed, plain] = [
+    await each.process(messages, { tools }),
+    await each.process(messages, { ...TEXT, tools }),
+  ];
+  assert.is(plain.promptText, parsed.promptText);
+  assert.match(plain.promptText, /3\.0.*3\.0.*12345678901234567890/s);
+  assert.is(control(parsed.inputIds).length, control(plain.inputIds).length + 1);
+});
+
 test("an assistant's earlier thinking is still told from its answer", async () => {
   const chat = (content: string): Message[] => [
     { role: "user", content: "Q" },
