@@ -29,7 +29,7 @@ export interface VideoFrames {
 }
 
 /**
- * An animated GIF, WebP or PNG, an MP4, QuickTime, WebM or Matroska file, the path of a directory of numbered frames,
+ * An animated GIF, WebP or PNG, an MP4, QuickTime, WebM, Matroska or MPEG-TS file, the path of a directory of numbered frames,
  * or frames with their metadata.
  */
 export type VideoSource = FileSource | VideoFrames;
