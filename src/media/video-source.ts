@@ -29,8 +29,8 @@ export interface VideoFrames {
 }
 
 /**
- * An animated GIF, WebP or PNG, an MP4, QuickTime, WebM, Matroska or MPEG-TS file, the path of a directory of numbered frames,
- * or frames with their metadata.
+ * An animated GIF, WebP or PNG, an MP4, QuickTime, WebM, Matroska or MPEG-TS file, the path of a directory of numbered
+ * frames, or frames with their metadata.
  */
 export type VideoSource = FileSource | VideoFrames;
 

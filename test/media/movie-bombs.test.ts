@@ -181,6 +181,7 @@ const refused: [name: string, file: Uint8Array][] = [
   ["500 trun of 5000 samples", withMore(fragments, ["moof", "traf"], many(500, run(5000)))],
   ["1001 traf", withMore(fragments, ["moof"], many(1001, box("traf")))],
   ["1001 trex", withMore(fragments, ["moov", "mvex"], many(1001, box("trex", u32(0, 9, 0, 0, 0, 0))))],
+  ["no ticks a second", timeless()],
   ["WebM: 255 laced frames in a byte", matroska(tracks, cluster(block(0x84, [255])))],
   [
     "WebM: 9000 laced frames",
@@ -209,6 +210,21 @@ const refused: [name: string, file: Uint8Array][] = [
   ],
 ];
 
+/** The boxes of the description of the only track, twice. */
+function describedTwice(): Uint8Array {
+  const [start, end] = find(plain, [...STBL, "stsd"]);
+  const entry = plain.subarray(start + 16, end);
+  return withTable("stsd", box("stsd", u32(0, 2), entry, entry));
+}
+
+/** Without ticks. */
+function timeless(): Uint8Array {
+  const file = plain.slice();
+  const [start] = find(file, ["moov", "trak", "mdia", "mdhd"]);
+  view(file).setUint32(start + 20, 0);
+  return file;
+}
+
 const plays: [name: string, file: Uint8Array, frames: number][] = [
   ["100000 equal tfra entries", join(fragments, mfra(100_000)), 16],
   ["sidx of 2^32 entries", join(fragments, box("sidx", u32(0, 1, 1, 0, 0, 0xffff))), 16],
@@ -224,6 +240,7 @@ const plays: [name: string, file: Uint8Array, frames: number][] = [
     16,
   ],
   ["100000 empty boxes", join(many(100_000, box("free")), plain.subarray(...find(plain, ["ftyp"]))), 0],
+  ["two descriptions of samples", describedTwice(), 16],
   ["every frame in one chunk", withTable("stsc", box("stsc", u32(0, 1, 1, 16, 1))), 16],
   ["WebM: an attachment with a number of 200 KB", withAttachment(200_000), 16],
 ];
@@ -287,6 +304,12 @@ test("a stream that claims to reorder more than its codec can is refused", () =>
   checkReordering({});
   assert.throws(() => checkReordering(track(17)), /reorder 17 frames/);
   assert.throws(() => checkReordering(track(Number.NaN)), /reorder NaN frames/);
+});
+
+test("frames that are all of one moment have no rate", async () => {
+  const movie = await openContainer(withTable("stts", box("stts", u32(0, 1, 16, 0))), "made by hand", {});
+  assert.is(movie.index.fps === undefined || Number.isFinite(movie.index.fps), true, String(movie.index.fps));
+  await movie.close();
 });
 
 test("a signal ends reading between two reads", async () => {

@@ -33,7 +33,8 @@ export interface ContainerOptions {
 export interface MovieIndex {
   readonly config: VideoDecoderConfig;
   readonly rotation: 0 | 90 | 180 | 270;
-  readonly fps: number;
+  /** Undefined where the file's times tell none. */
+  readonly fps: number | undefined;
   /** Packet of each frame that is shown, in that order. */
   readonly frames: Uint32Array;
   /** Of each packet, in the order of decoding: 1 where decoding may begin, and its place in the order of time. */
@@ -146,12 +147,13 @@ function indexOf({ list, rotation, resolution, inOrder, frames }: Reading): Movi
   order.forEach((packet, rank) => {
     ranks[packet] = rank;
   });
+  const fps = frameRate({ seconds, lastDuration, resolution });
   const { description, ...rest } = config;
   return {
     // A view of the file would be sent with the whole file.
     config: description ? { ...rest, description: new Uint8Array(description as Uint8Array) } : rest,
     rotation,
-    fps: frameRate({ seconds, lastDuration, resolution }),
+    fps: fps > 0 && Number.isFinite(fps) ? fps : undefined,
     frames: Uint32Array.from(frames),
     isKey: Uint8Array.from(times.isKey, Number),
     ranks,

@@ -52,6 +52,8 @@ export interface Edit {
   readonly mediaTime: number;
 }
 
+/** Each of its entries has boxes of its own. */
+const DESCRIPTION = "stsd";
 /** Where each box that is read stands; "" is the top of an index, of a fragment, or of a sample table read later. */
 const PARENTS: Readonly<Record<string, string>> = {
   ...each("", "mvhd trak mvex moof"),
@@ -60,12 +62,12 @@ const PARENTS: Readonly<Record<string, string>> = {
   ...each("mdia", "mdhd hdlr minf"),
   ...each("minf", "dinf stbl"),
   ...each("stbl", "stsd stts ctts stsz stz2 stss stsc stco co64"),
-  ...each("stsd", "avcC hvcC vpcC av1C colr pasp"),
+  ...each(DESCRIPTION, "avcC hvcC vpcC av1C colr pasp"),
   ...each("mvex", "trex"),
   ...each("moof", "traf"),
   ...each("traf", "tfhd tfdt trun"),
 };
-const REPEATED = ["trak", "trex", "moof", "traf", "trun", "colr"];
+const REPEATED = ["trak", "trex", "moof", "traf", "trun"];
 /** Looked for among all of their kind, so that few may be there. */
 const FEW = ["trak", "trex", "traf"];
 /** Known in other places too, where nothing of it is needed. */
@@ -114,7 +116,8 @@ export function guardMp4(demuxer: Mp4Demuxer, fileBytes: number): EditsOfTracks 
     if (box.end > slice.end) throw new Error(`its ${box.name} box reaches past the one around it`);
     const count = (place.seen.get(box.name) ?? 0) + 1;
     place.seen.set(box.name, count);
-    if (count > 1 && !REPEATED.includes(box.name)) throw new Error(`it has two ${box.name} boxes in one`);
+    if (count > 1 && place.name !== DESCRIPTION && !REPEATED.includes(box.name))
+      throw new Error(`it has two ${box.name} boxes in one`);
     if (count > MOST_TRACKS && FEW.includes(box.name))
       throw new Error(`it has over ${MOST_TRACKS} ${box.name} boxes`);
     if (box.name === "trun") {

@@ -50,6 +50,7 @@ export async function listPackets(
   let packet = await sink.getFirstPacket(options);
   for (; packet; packet = await sink.getNextPacket(packet, options)) {
     const { timestamp, duration, type, byteLength, sequenceNumber, data } = packet;
+    if (!Number.isFinite(timestamp)) throw new Error("the times of its frames make no sense");
     bytes += Math.max(1, byteLength - strippedBytes);
     if (sequence.length * fewestBytes > fileBytes)
       throw new Error("it lists more frames than it has room for");

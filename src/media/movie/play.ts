@@ -27,7 +27,7 @@ export async function playMovie(
   const numFrames = frames.length;
   return {
     numFrames,
-    metadata: { fps, totalNumFrames: numFrames, duration: numFrames / fps },
+    metadata: { fps, totalNumFrames: numFrames, duration: fps && numFrames / fps },
     frame: (index) => player.frame(index),
     close: async () => {
       player.stop();
