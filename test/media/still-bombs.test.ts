@@ -117,6 +117,17 @@ for (const [name, bytes] of bombs) {
   });
 }
 
+test("fax data that ends early is refused, where Pillow shows what lay in its memory", async () => {
+  for (const [name, length] of [
+    ["group 4, white is 0", 90],
+    ["drawing, group3", 200],
+  ] as const) {
+    const options = { mode: "default", maxDecodedPixels: undefined } as const;
+    const error = await decodeStill(tiff(name, { 279: length }), "cut", options).catch((error) => error);
+    assert.is(error.code, "IMAGE_INVALID", name);
+  }
+});
+
 test("texts of a PNG are not all decompressed", async () => {
   const bomb = pngChunk(
     "zTXt",

@@ -44,9 +44,9 @@ export const COMMON_CODES: Readonly<Record<number, string>> = Object.fromEntries
 
 /**
  * How a row goes on: under the change above, so many columns to its right (or left, below 0); past two changes above;
- * with two runs; or not at all.
+ * with two runs; in a way that nobody uses; or not at all.
  */
-export type Mode = number | "pass" | "runs" | "end";
+export type Mode = number | "pass" | "runs" | "extension" | "end";
 
 export const MODE_CODES: readonly (readonly [code: string, mode: Mode])[] = [
   ["1", 0],
@@ -58,5 +58,6 @@ export const MODE_CODES: readonly (readonly [code: string, mode: Mode])[] = [
   ["0000010", -3],
   ["0001", "pass"],
   ["001", "runs"],
+  ["0000001", "extension"],
   ["0000000", "end"],
 ];

@@ -9,7 +9,8 @@ const EOL_ZEROS = 11;
 const WHITE = 0;
 
 /**
- * Rows of one bit a pixel. What comes behind a code that means nothing is white up to the end of its row, as in libtiff.
+ * Rows of one bit a pixel. As in libtiff, what comes behind a code that means nothing is white up to the end of its row,
+ * and so is what is missing of the last row.
  *
  * @throws RangeError when the data ends before the last row
  */
@@ -21,10 +22,11 @@ export function decodeFax(data: Uint8Array, kind: FaxKind, width: number, height
   let above = new Uint32Array(width + 4).fill(width);
   let current = new Uint32Array(width + 4);
   for (let y = 0; y < height; y++) {
-    if (bits.isAtEnd) throw new RangeError("fax data is cut off");
     if (kind === "group 3" || kind === "group 3, two dimensions") bits.passEndOfLine();
     const isFlat = kind === "huffman" || kind === "group 3" || (kind !== "group 4" && bits.take(1) === 1);
     const count = isFlat ? readRuns(bits, width, current) : readChanges(bits, width, above, current);
+    const isEarly = bits.isCut || (kind === "group 4" && bits.isEnd);
+    if (isEarly && y < height - 1) throw new RangeError("fax data is cut off");
     current.fill(width, count);
     if (kind === "huffman") bits.alignToByte();
     for (let i = 0; i < count; i += 2)
@@ -51,7 +53,9 @@ function readChanges(bits: FaxBits, width: number, above: Uint32Array, changes: 
   let i = 0;
   while (row.column < width) {
     const mode = bits.mode();
-    if (mode === undefined || mode === "end") return row.broken();
+    if (mode === undefined) return row.broken();
+    // The rest has the present colour.
+    if (mode === "end" || mode === "extension") return row.count;
     // The change above that lies to the right and leaves the present colour; of the first pixel it may be above.
     i = Math.max(0, i - 2);
     if ((i & 1) !== row.colour) i++;
@@ -124,8 +128,14 @@ class FaxBits {
     this.#data = data;
   }
 
-  get isAtEnd(): boolean {
-    return this.#at >= this.#data.length * 8;
+  /** Whether more was asked for than there is. */
+  isCut = false;
+  /** Whether an end of line stood in place of a mode. */
+  isEnd = false;
+
+  #hasMore(): boolean {
+    if (this.#at >= this.#data.length * 8) this.isCut = true;
+    return !this.isCut;
   }
 
   /** The next bits, of which those behind the end are 0. */
@@ -146,22 +156,19 @@ class FaxBits {
     this.#at = (this.#at + 7) & ~7;
   }
 
-  /** Goes behind the next end of line; what comes before it is passed over. @throws RangeError when there is none */
+  /** Goes behind the next end of line; what comes before it is passed over. */
   passEndOfLine(): void {
-    let zeros = 0;
-    while (!this.isAtEnd) {
+    for (let zeros = 0; this.#hasMore(); ) {
       const bit = this.take(1);
       if (bit === 1 && zeros >= EOL_ZEROS) return;
       zeros = bit === 0 ? zeros + 1 : 0;
     }
-    throw new RangeError("fax data is cut off");
   }
 
-  /** A run of one colour, put together of its codes; undefined for a code that means none. */
+  /** A run of one colour, put together of its codes; undefined for a code that means none, and at the end. */
   run(colour: number): number | undefined {
     const codes = colour === WHITE ? WHITE_TABLE : BLACK_TABLE;
-    for (let sum = 0; ; ) {
-      if (this.isAtEnd) throw new RangeError("fax data is cut off");
+    for (let sum = 0; this.#hasMore(); ) {
       const entry = codes[this.#peek(13)] as number;
       if (entry === 0) return undefined;
       this.#at += entry & 15;
@@ -169,13 +176,15 @@ class FaxBits {
       sum += length;
       if (length < 64) return sum;
     }
+    return undefined;
   }
 
+  /** Undefined for a code that means none, which stays, and at the end. */
   mode(): Mode | undefined {
-    if (this.isAtEnd) throw new RangeError("fax data is cut off");
+    if (!this.#hasMore()) return undefined;
     const entry = MODE_TABLE[this.#peek(7)];
-    // A bit that means nothing is passed over.
-    this.#at += entry?.bits ?? 1;
+    this.#at += entry?.bits ?? 0;
+    this.isEnd = entry?.mode === "end";
     return entry?.mode;
   }
 }

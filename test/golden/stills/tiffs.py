@@ -335,6 +335,12 @@ def files():
     back = [bytes(int(f"{b:08b}"[::-1], 2) for b in strip) for strip in strips]
     yield "group 4, reversed", assemble(fax | {266: 2}, back)
     yield "group 4, no end of the picture", assemble(fax, [strips[0][:-3]])
+    tags, lines = parts(by_pillow(bilevel(), compression="group3"))
+    old = {256: 70, 257: 40, 259: GROUP3, 262: INVERTED, 278: 40}
+    damaged = bytearray(lines[0])
+    damaged[len(damaged) // 2] ^= 0x3C
+    yield "group 3, a damaged row", assemble(old, [bytes(damaged)])
+    yield "group 3, cut in the last row", assemble(old, [lines[0][:-3]])
     yield "group 4 of 8 bits", assemble(fax | {258: 8}, strips)
 
     for value in range(0, 10):
