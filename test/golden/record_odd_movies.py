@@ -150,6 +150,8 @@ def write_files():
     mux("fragments-moof-base.mp4", closed, {"movflags": "frag_keyframe+empty_moov+default_base_moof"})
     mux("one-fragment.mp4", closed, {"movflags": "empty_moov"})
     mux("fragments-delayed.mp4", closed, {"movflags": "frag_keyframe+delay_moov"})
+    mux("index-and-fragments.mp4", closed, {"movflags": "frag_keyframe"})
+    mux("quicktime.mov", closed)
     mux("fragments-cut.mp4", closed, {"movflags": "frag_keyframe+empty_moov"}, first=3)
     mux("two-videos.mp4", closed, videos=2)
     mux("sound-first.mp4", closed, sound="first")

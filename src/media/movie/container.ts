@@ -107,14 +107,14 @@ async function readTrack(
   name: string,
   options: Pick<ContainerOptions, "signal"> & { checkSize(size: Size): void },
 ): Promise<Reading> {
-  const { findings, checkTrack, listing, editsOf } = await guard(input, fileBytes);
+  const { findings, prepare, listing, editsOf } = await guard(input, fileBytes);
   const tracks = await input.getTracks();
   // The first, as PyAV's `streams.video[0]`.
   const track = tracks.find((track): track is InputVideoTrack => track.isVideoTrack());
   if (!track) throw findings.refusal ? refused(name, findings.refusal) : noVideo(name, tracks.length > 0);
   const codec = String((await track.getInternalCodecId()) ?? "an unknown one");
   if (ENCRYPTED.includes(codec)) throw refused(name, "encrypted");
-  checkTrack(track);
+  prepare(track);
   const [width, height] = [await track.getCodedWidth(), await track.getCodedHeight()];
   if (!(width > 0 && height > 0)) throw new Error("its pictures have no size");
   options.checkSize({ width, height });

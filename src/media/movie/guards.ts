@@ -1,7 +1,8 @@
 /** The guard of each container, and what it finds out. */
 
-import { type Input, MP4, MPEG_TS, QTFF } from "mediabunny";
+import { type Input, type InputVideoTrack, MP4, MPEG_TS, QTFF } from "mediabunny";
 import { guardMatroska, type MatroskaDemuxer } from "./matroska-guard.ts";
+import { continueWithFragments } from "./mp4-fragments.ts";
 import { FEWEST_BYTES_A_FRAME, guardMp4, type Mp4Demuxer } from "./mp4-guard.ts";
 import { checkReordering, guardMpegTs, type MpegTsDemuxer } from "./mpeg-ts-guard.ts";
 import type { TrackEdits } from "./shown-frames.ts";
@@ -18,8 +19,8 @@ export interface Findings {
 
 export interface Guarded {
   readonly findings: Findings;
-  /** @throws Error for a track that no codec makes. */
-  checkTrack(track: object): void;
+  /** Before its packets are read. @throws Error for a track that no codec makes. */
+  prepare(track: InputVideoTrack): void;
   /** Before each frame that is listed, and with false when they are. */
   listing(isListing: boolean): void;
   /** @param timescale ticks a second of the track. */
@@ -31,7 +32,7 @@ const FEWEST_BYTES_IN_MATROSKA = 6;
 const FEWEST_BYTES_IN_STREAM = 94;
 
 /** Their guards see everything themselves. */
-const UNCHECKED = { checkTrack: () => {}, listing: () => {} };
+const UNCHECKED = { prepare: () => {}, listing: () => {} };
 
 /** Before anything but the format is read. */
 export async function guard(input: Input, fileBytes: number): Promise<Guarded> {
@@ -44,6 +45,9 @@ export async function guard(input: Input, fileBytes: number): Promise<Guarded> {
     return {
       findings: findings(FEWEST_BYTES_A_FRAME),
       ...UNCHECKED,
+      prepare: (track) => {
+        if (mp4.isFragmented) continueWithFragments(track);
+      },
       editsOf: (track, timescale) => {
         const found = edits.get(track) ?? [];
         // Fragments come with the edit of their whole film, which only shifts them.
@@ -56,7 +60,7 @@ export async function guard(input: Input, fileBytes: number): Promise<Guarded> {
     const listing = guardMpegTs(demuxer as MpegTsDemuxer);
     return {
       findings: findings(FEWEST_BYTES_IN_STREAM),
-      checkTrack: checkReordering,
+      prepare: checkReordering,
       listing,
       editsOf: () => undefined,
     };
