@@ -56,14 +56,20 @@ async function conformance({ json, html, cudaAddon, backend: only }: Conformance
     ...Object.fromEntries(Object.entries(refused).map(([name, reason]) => [`not ${name}`, reason])),
   };
   const failed = columns.some(({ results, models }) => [...results, ...models].some(({ ok }) => !ok));
-  if (json) console.log(JSON.stringify({ facts, refused, ok: !failed, columns }));
-  else {
-    console.log(textReport(columns));
-    for (const [name, reason] of Object.entries(refused)) console.log(`${name} was not run: ${reason}`);
-  }
+  const writePage = async () => {
+    if (html !== undefined) await writeOutput("--html", html, htmlReport(columns, facts));
+  };
   if (failed) process.exitCode = 1;
+  if (json) {
+    // First: an error takes the place of the object.
+    await writePage();
+    console.log(JSON.stringify({ facts, refused, ok: !failed, columns }));
+    return;
+  }
+  console.log(textReport(columns));
+  for (const [name, reason] of Object.entries(refused)) console.log(`${name} was not run: ${reason}`);
   // Last: what was found is on the screen even when the page can not be written.
-  if (html !== undefined) await writeOutput("--html", html, htmlReport(columns, facts));
+  await writePage();
 }
 
 /** CUDA with its usual activations, and with those that are compared most strictly. */

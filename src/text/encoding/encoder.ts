@@ -155,7 +155,7 @@ function characters(bytes: Uint8Array): string {
 
 function wordsOf(vocab: unknown): Map<string, number> {
   const words = new Map(typeof vocab === "object" && vocab !== null ? Object.entries(vocab) : []);
-  const isValid = (id: unknown) => typeof id === "number" && Number.isInteger(id) && id >= 0;
+  const isValid = (id: unknown) => Number.isInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31;
   if (words.size > 0 && [...words.values()].every(isValid)) return words;
   throw new GlimtError("TOKENIZER_INVALID", "tokenizer.json: model.vocab must give each token an id.");
 }

@@ -20,17 +20,19 @@ export class MergeTable {
     this.#merged = new Int32Array(merges.length);
     for (const [rank, merge] of merges.entries()) {
       const parts: unknown = typeof merge === "string" ? merge.split(" ") : merge;
-      const [left, right] = Array.isArray(parts) && parts.length === 2 ? parts : [undefined, undefined];
-      const ids = [left, right, `${left}${right}`].map((token) => vocabulary.get(token));
-      if (ids.includes(undefined)) {
+      const [left, right] = (Array.isArray(parts) && parts.length === 2 ? parts : []) as [string, string];
+      const [leftId, rightId] = [vocabulary.get(left), vocabulary.get(right)];
+      const mergedId = vocabulary.get(`${left}${right}`);
+      if (leftId === undefined || rightId === undefined || mergedId === undefined) {
         throw new GlimtError(
           "TOKENIZER_INVALID",
           `tokenizer.json: model.merges[${rank}] is ${JSON.stringify(merge)}, expected two tokens of the vocabulary that join to a third.`,
         );
       }
-      const [leftId, rightId, mergedId] = ids as [number, number, number];
-      const slot = this.#slot(leftId, rightId);
-      this.#slots.set([leftId, rightId, rank], 3 * slot);
+      const slot = 3 * this.#slot(leftId, rightId);
+      this.#slots[slot] = leftId;
+      this.#slots[slot + 1] = rightId;
+      this.#slots[slot + 2] = rank;
       this.#merged[rank] = mergedId;
     }
   }
