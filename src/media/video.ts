@@ -29,7 +29,7 @@ export interface VideoOptions extends MediaOptions {
   readonly readFrameDirectory?:
     | ((path: string | URL, reading: Reading) => Promise<VideoFrames | null>)
     | undefined;
-  /** Milliseconds after which a movie decoder that gives no frame is given up; default a minute. */
+  /** Milliseconds after which a movie decoder that gives no frame is given up; default 20 seconds. */
   readonly stallMilliseconds?: number | undefined;
   /** What the caller knows better than the source, in either spelling; field by field. */
   readonly metadata?: VideoMetadata | VideoMetadataJson | undefined;
