@@ -25,6 +25,8 @@ const ABSENT = new Set([404, 410]);
 /** Without these there is nothing to load, so that a refusal is the answer. */
 const REQUIRED = new Set(["config.json", "tokenizer.json", "adapter_config.json"]);
 const LESS_THAN = 0x3c;
+/** Asked for to learn a size. Of one byte, "bytes=0-0", vite's server and its like send the whole file. */
+const SIZE_PROBE_BYTES = 2;
 /** What some servers say of a file that is not there: stores that may not be listed, and gateways. */
 const MAYBE_ABSENT = new Set([400, 403]);
 
@@ -65,7 +67,8 @@ class HttpFiles implements CheckpointFiles {
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | null> {
-    const total = await this.#ask(name, { range: () => [0, 1], signal }, async (answer) => {
+    const range = () => [0, SIZE_PROBE_BYTES] as const;
+    const total = await this.#ask(name, { range, signal }, async (answer) => {
       const { response } = answer;
       if (this.#isAbsent(name, response)) return null;
       // "Range not satisfiable" for the first byte: the file is empty.
@@ -83,10 +86,10 @@ class HttpFiles implements CheckpointFiles {
         }
         throw this.#ignoresRange(name);
       }
-      const byte = new Uint8Array(1);
-      await this.#fill(name, answer, byte, this.#versions.part(name, response, 0, 1));
+      const start = new Uint8Array(SIZE_PROBE_BYTES);
+      await this.#fill(name, answer, start, this.#versions.part(name, response, 0, SIZE_PROBE_BYTES));
       const isHtml = /^text\/html/i.test(response.headers.get("content-type") ?? "");
-      if (isHtml && byte[0] === LESS_THAN) return this.#isPage(name);
+      if (isHtml && start[0] === LESS_THAN) return this.#isPage(name);
       return this.#versions.total(name) ?? undefined;
     });
     return total === undefined ? this.#sizeByHead(name, signal) : total;

@@ -95,6 +95,19 @@ test("of a picked directory the outermost files count, and two of one name are r
 });
 test("web address", () => withServer(fileServer, (url) => contract(httpFiles(url, quick))));
 
+test("a server that takes a last byte of 0 for none, as vite's does", async () => {
+  const server: RequestListener = (request, response) => {
+    const [, first, last] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "") ?? [];
+    if (last !== "0") return fileServer(request, response);
+    request.headers.range = `bytes=${first}-${2 ** 40}`;
+    return fileServer(request, response);
+  };
+  await withServer(server, async (url) => {
+    assert.is(await httpFiles(url, quick).size("data.bin"), bytes.length);
+    assert.is(await httpFiles(url, quick).size("empty.bin"), 0);
+  });
+});
+
 test("a path that is no directory", async () => {
   assert.is((await failure(() => openDirectory(join(directory, "absent")))).code, "CHECKPOINT_NOT_FOUND");
   assert.is((await failure(() => openDirectory(join(directory, "data.bin")))).code, "CHECKPOINT_NOT_FOUND");
