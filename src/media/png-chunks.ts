@@ -14,6 +14,9 @@ export interface PngChunk {
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 
+/** Each costs more memory than its bytes; those of pixels usually have 8 KB and more. */
+const MOST_CHUNKS = 2 ** 19;
+
 /**
  * The chunks up to IEND, or to the end of the file.
  *
@@ -23,7 +26,9 @@ const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 export function* pngChunks(bytes: Uint8Array, need: "picture" | "whole"): Generator<PngChunk> {
   const view = viewOf(bytes);
   let hasPixels = false;
+  let count = 0;
   for (let at = SIGNATURE.length; at + 8 <= bytes.length; ) {
+    if (++count > MOST_CHUNKS) throw new Unreadable(`it has more than ${MOST_CHUNKS} chunks`);
     const type = ascii(bytes, at + 4, at + 8);
     if (!/^\w{4}$/.test(type)) {
       if (hasPixels && need === "picture") return;

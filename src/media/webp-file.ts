@@ -1,5 +1,6 @@
 /** The chunks of a WebP file, taken and refused as libwebp's demuxer does, through which Pillow reads. */
 
+import { MOST_FRAMES } from "./animation/animation.ts";
 import { ascii, concatBytes, uint24, viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
 
@@ -109,6 +110,7 @@ class WebpReader {
         if (!hasControl) throw new Unreadable("its frames come too early");
         const frame = this.#readFrame();
         if (isAnimation && frame) frames.push(frame);
+        if (frames.length > MOST_FRAMES) throw new Unreadable(`it has more than ${MOST_FRAMES} frames`);
       } else {
         const chunk = this.#next();
         if (type === "VP8X") throw new Unreadable("it has two headers");

@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodeStill } from "../../src/media/decode-still.ts";
 import { pngChunk } from "../../src/media/png-chunks.ts";
+import { openVideoFile } from "../../src/media/video-file.ts";
 
 const SIDE = 9000;
 const MOST_SECONDS = 5;
@@ -87,6 +88,17 @@ function overlappingStrips(): Uint8Array {
   return bytes;
 }
 
+/** A hundred thousand and more of what is small. */
+function repeated(start: Uint8Array, part: Uint8Array, times: number): Uint8Array {
+  const bytes = new Uint8Array(start.length + part.length * times);
+  bytes.set(start);
+  for (let i = 0; i < times; i++) bytes.set(part, start.length + part.length * i);
+  return bytes;
+}
+
+const gif = still("gif", "gif87a");
+const frame = Uint8Array.of(0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 0);
+
 const large = { 256: SIDE, 257: SIDE, 278: SIDE };
 const bombs: readonly [name: string, bytes: Uint8Array][] = [
   ["a PNG of a row", png(deflateSync(new Uint8Array(3 * SIDE)))],
@@ -100,6 +112,10 @@ const bombs: readonly [name: string, bytes: Uint8Array][] = [
   ["a TIFF of huge tiles", tiff("LZW, tiles", { 322: 60_000, 323: 60_000 })],
   ["a TIFF of small tiles", tiff("LZW, tiles", { 256: SIDE, 257: SIDE, 322: 1, 323: 1 })],
   ["a TIFF of strips that lie on one another", overlappingStrips()],
+  [
+    "a PNG of many chunks",
+    repeated(still("png", "no end").subarray(0, 33), pngChunk("abCd", new Uint8Array(0)), 600_000),
+  ],
   ["a BMP", bmp("24 bits")],
   ["a BMP with a palette", bmp("8 bits")],
 ];
@@ -116,6 +132,15 @@ for (const [name, bytes] of bombs) {
     assert.ok(taken < MOST_BYTES, `${taken} bytes`);
   });
 }
+
+test("a GIF of many frames is refused as a video", async () => {
+  const bytes = repeated(gif.subarray(0, 13 + 48), frame, 100_000);
+  const error = await openVideoFile(bytes, "bomb", { mode: "default", maxDecodedPixels: undefined }).catch(
+    (error) => error,
+  );
+  assert.is(error.code, "VIDEO_INVALID");
+  assert.match(error.message, /more than 65536 frames/);
+});
 
 test("fax data that ends early is refused, where Pillow shows what lay in its memory", async () => {
   for (const [name, length] of [

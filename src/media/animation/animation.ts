@@ -24,6 +24,9 @@ export interface Animation {
   readonly frames: readonly AnimationFrame[];
 }
 
+/** Files of use have a few thousand; each costs far more memory than its bytes. */
+export const MOST_FRAMES = 2 ** 16;
+
 /** Times up to this are a way to say "unset": viewers show such frames for DEFAULT_SECONDS. */
 const UNSET_SECONDS = 0.01;
 const DEFAULT_SECONDS = 0.1;

@@ -1,7 +1,7 @@
 /** GIF, still or animated: frames as FFmpeg shows them, the first one alone as Pillow does. */
 
 import { Unreadable } from "../codecs/unreadable.ts";
-import { type Animation, type AnimationFrame, shownSeconds } from "./animation.ts";
+import { type Animation, type AnimationFrame, MOST_FRAMES, shownSeconds } from "./animation.ts";
 import { type GifFrame, gifFrames, gifScreen } from "./gif-blocks.ts";
 import { checkGifData, drawGifFrame } from "./gif-lzw.ts";
 
@@ -14,7 +14,10 @@ const DISPOSE: Readonly<Record<number, AnimationFrame["dispose"]>> = { 2: "clear
  */
 export function readGif(bytes: Uint8Array): Animation {
   const screen = gifScreen(bytes);
-  const frames = [...gifFrames(bytes, screen)];
+  const frames: GifFrame[] = [];
+  for (const frame of gifFrames(bytes, screen)) {
+    if (frames.push(frame) > MOST_FRAMES) throw new Unreadable(`it has more than ${MOST_FRAMES} frames`);
+  }
   return {
     width: frames.reduce((most, { x, width }) => Math.max(most, x + width), screen.width),
     height: frames.reduce((most, { y, height }) => Math.max(most, y + height), screen.height),

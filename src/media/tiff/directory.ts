@@ -16,8 +16,8 @@ interface Entry {
   readonly at: number;
 }
 
-/** Strips of one row of a picture of a hundred million pixels are fewer by far. */
-export const MOST_VALUES = 2 ** 20;
+/** Tiles of 64 x 64, and strips of a row, of a picture of a hundred million pixels are fewer. */
+export const MOST_VALUES = 2 ** 17;
 
 type Read = (view: DataView, at: number, littleEndian: boolean) => number;
 
