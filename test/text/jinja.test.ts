@@ -123,6 +123,17 @@ const BOMBS: readonly string[] = [
   "{{ [1]|batch(99999999999, 0)|list }}",
   "{{ ('a ' * 1000000)|wordwrap(1) }}{% for a in range(999) %}{{ ('a ' * 1000000)|wordwrap(1)|length }}{% endfor %}",
   "{{ '1' * 5000 }}{{ ('1' * 5000)|int }}{{ 10 ** 5000 }}",
+  "{{ ('a' * 60000000).find('a' * 10000000 ~ 'b' ~ 'a' * 10000000) }}",
+  "{{ ('a' * 60000000)|replace('a' * 10000000 ~ 'b' ~ 'a' * 10000000, '') }}",
+  "{{ ('a' * 10000000 ~ 'b' ~ 'a' * 10000000) in ('a' * 60000000) }}",
+  "{% set a = 'a' * 60000000 %}{% set b = ('a' * 60000000).strip('b') %}{% for i in range(99999) %}{{ a == b }}{{ a < b }}{% endfor %}",
+  "{% set a = 'a' * 60000000 %}{% for i in range(99999) %}{{ {a ~ i: 1}[a ~ i] }}{% endfor %}",
+  "{% set a = '\n' * 60000000 %}{% for i in range(99999) %}{% set b = a|tojson %}{% endfor %}",
+  "{% set a = '<' * 30000000 %}{% for i in range(99999) %}{% set b = a|e %}{% set c = [a]|string %}{% endfor %}",
+  "{% set a = 'aB' * 30000000 %}{% for i in range(99999) %}{{ a.title()[0] }}{{ a.istitle() }}{{ a.isalnum() }}{{ a|title|first }}{% endfor %}",
+  "{% set a = ' ' * 60000000 %}{% for i in range(99999) %}{{ a.strip() }}{{ a|trim(' ') }}{{ a.split() }}{% endfor %}",
+  "{% set a = 'ab' * 30000000 %}{% for i in range(99999) %}{{ a|last }}{{ (a|reverse)[0] }}{{ a|wordcount }}{% endfor %}",
+  "{{ x }}".repeat(200_000),
   `{{ ${"(".repeat(100_000)} }}`,
   `{{ ${"[".repeat(5000)}${"]".repeat(5000)} }}`,
   `{{ ${"not ".repeat(100_000)}1 }}`,
@@ -185,7 +196,7 @@ test("values of JavaScript: whole numbers are ints, Maps keep their order, undef
   assert.is(print({ ["__proto__"]: 1 }), "{'__proto__': 1}");
   const loop: unknown[] = [];
   loop.push(loop);
-  for (const wrong of [() => 1, Symbol("x"), { f: () => 1 }, loop]) {
+  for (const wrong of [() => 1, Symbol("x"), { f: () => 1 }, loop, new Map([[Symbol("k"), 1]])]) {
     assert.throws(
       () => print(wrong),
       (error: GlimtError) => error.code === "INPUT_INVALID",

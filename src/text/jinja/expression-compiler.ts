@@ -112,7 +112,11 @@ export class ExpressionCompiler {
     const compiled = pairs.map((pair) => this.#all(pair, frame) as [Evaluate, Evaluate]);
     return (a) => {
       const dict = new Dict();
-      for (const [key, value] of compiled) dict.set(key(a), value(a));
+      for (const [keyOf, valueAt] of compiled) {
+        const key = keyOf(a);
+        if (typeof key === "string") a.rt.hashed(key);
+        dict.set(key, valueAt(a));
+      }
       return dict;
     };
   }
@@ -135,7 +139,7 @@ export class ExpressionCompiler {
       let text = "";
       for (const part of compiled) {
         text += str(part(a), a.rt);
-        a.rt.checkLength(text.length);
+        a.rt.joined(text.length);
       }
       return text;
     };

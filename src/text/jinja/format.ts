@@ -61,7 +61,7 @@ class Formatter {
         result += this.#field(pattern.slice(at + 1, end), depth);
         at = end + 1;
       }
-      this.#rt.checkLength(result.length);
+      this.#rt.joined(result.length);
       this.#rt.charge(1);
     }
     return this.#rt.text(result);

@@ -40,10 +40,14 @@ export function fromJson(value: unknown, path: string, depth = 0): Value {
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
     return fromJson((value as { toJSON(): unknown }).toJSON(), path, depth + 1);
   }
-  const entries = value instanceof Map ? value.entries() : Object.entries(value);
+  const entries: Iterable<[unknown, unknown]> =
+    value instanceof Map ? value.entries() : Object.entries(value);
   const dict = new Dict();
   for (const [key, item] of entries) {
-    if (item !== undefined) dict.set(String(key), fromJson(item, `${path}.${key}`, depth + 1));
+    if (typeof key !== "string") {
+      throw new GlimtError("INPUT_INVALID", `${path}: the keys of a Map for a chat template are texts.`);
+    }
+    if (item !== undefined) dict.set(key, fromJson(item, `${path}.${key}`, depth + 1));
   }
   return dict;
 }

@@ -1,6 +1,7 @@
 /** Ways through items that Python has. */
 import type { Value } from "./py-object.ts";
 import type { Runtime } from "./runtime.ts";
+import { characterBefore } from "./strings.ts";
 
 export function characters(text: string, rt: Runtime): Iterator<Value> {
   rt.chargeText(text.length);
@@ -16,4 +17,12 @@ export function* mapped<From>(
   map: (item: From) => Value,
 ): Generator<Value, void, undefined> {
   for (const item of items) yield map(item);
+}
+
+export function* charactersBackwards(text: string): Generator<Value, void, undefined> {
+  for (let end = text.length; end > 0; ) {
+    const character = characterBefore(text, end);
+    yield character;
+    end -= character.length;
+  }
 }

@@ -16,7 +16,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 export function escapeHtml(value: Value, rt: Runtime): string {
   if (value instanceof Markup) return value.text;
-  return rt.text(str(value, rt).replace(/[&<>'"]/g, (character) => ESCAPES[character] as string));
+  return rt.text(
+    rt.characters(str(value, rt)).replace(/[&<>'"]/g, (character) => ESCAPES[character] as string),
+  );
 }
 
 /** A text as one that is safe where the value it comes from was. */

@@ -57,7 +57,7 @@ function concatenated(a: Value, b: Value, rt: Runtime): Value | undefined {
 }
 
 function joined(a: string, b: string, rt: Runtime): string {
-  rt.checkLength(a.length + b.length);
+  rt.joined(a.length + b.length);
   return a + b;
 }
 
@@ -115,7 +115,7 @@ export function equal(a: Value, b: Value, rt: Runtime): boolean {
   // biome-ignore lint/suspicious/noDoubleEquals: a bigint equals a float of its value only so
   if (left !== undefined && right !== undefined) return left == right;
   const text = textOf(a);
-  if (text !== undefined) return text === textOf(b);
+  if (text !== undefined) return equalText(text, textOf(b), rt);
   if (isList(a)) return isList(b) && equalItems(a, b, rt);
   if (a instanceof Tuple) return b instanceof Tuple && equalItems(a.items, b.items, rt);
   if (a instanceof Dict) return b instanceof Dict && equalDicts(a, b, rt);
@@ -123,6 +123,12 @@ export function equal(a: Value, b: Value, rt: Runtime): boolean {
   if (a instanceof Range) return b instanceof Range && equalRanges(a, b);
   if (a instanceof DictView) return b instanceof DictView && equalViews(a, b, rt);
   return false;
+}
+
+function equalText(a: string, b: string | undefined, rt: Runtime): boolean {
+  if (a.length !== b?.length) return false;
+  rt.charge(Math.floor(a.length / 64));
+  return a === b;
 }
 
 function equalItems(a: readonly Value[], b: readonly Value[], rt: Runtime): boolean {
@@ -162,7 +168,10 @@ export function ordered(operator: "<" | "<=" | ">" | ">=", a: Value, b: Value, r
   const [left, right] = [numberOf(a), numberOf(b)];
   if (left !== undefined && right !== undefined) return holds(operator, left, right);
   const [text, other] = [textOf(a), textOf(b)];
-  if (text !== undefined && other !== undefined) return holds(operator, compareText(text, other), 0);
+  if (text !== undefined && other !== undefined) {
+    rt.charge(Math.floor(Math.min(text.length, other.length) / 16));
+    return holds(operator, compareText(text, other), 0);
+  }
   failIfUndefined(a);
   failIfUndefined(b);
   if (isList(a) && isList(b)) return orderedItems(operator, a, b, rt);
@@ -228,7 +237,7 @@ export function contains(container: Value, item: Value, rt: Runtime): boolean {
     if (part === undefined) {
       throw new TemplateFailure(`'in <string>' requires string as left operand, not ${typeName(item)}`);
     }
-    rt.chargeText(text.length);
+    rt.search(text, part);
     return text.includes(part);
   }
   if (container instanceof PyObject) {
@@ -267,9 +276,10 @@ export function getAttribute(value: Value, name: string, rt: Runtime): Value {
 
 /** `value[key]`: an item, else an attribute, else undefined. */
 export function getItem(value: Value, key: Value, rt: Runtime): Value {
+  const name = textOf(key);
+  if (name !== undefined) rt.hashed(name);
   const item = itemOf(value, key, rt);
   if (item !== undefined) return item;
-  const name = textOf(key);
   const found = name === undefined ? undefined : attributeOf(value, name);
   return found === undefined ? missingFrom(value, key, rt) : allowed(value, name as string, found);
 }

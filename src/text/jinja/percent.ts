@@ -54,7 +54,7 @@ export function formatPercent(self: Value, pattern: string, values: Value, rt: R
       type === "%"
         ? "%"
         : formatField(given === undefined ? next() : given, field, self instanceof Markup, rt);
-    rt.checkLength(result.length);
+    rt.joined(result.length);
   }
   if (taken < args.length && !isMapping(values)) {
     throw new TemplateFailure("not all arguments converted during string formatting");

@@ -12,7 +12,7 @@ export function str(value: Value, rt: Runtime): string {
 export function repr(value: Value, rt: Runtime): string {
   switch (typeof value) {
     case "string":
-      return rt.text(quoted(value));
+      return rt.text(quoted(rt.characters(value)));
     case "boolean":
       return value ? "True" : "False";
     case "bigint":

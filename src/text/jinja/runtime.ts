@@ -16,6 +16,7 @@ export class TemplateFailure extends Error {
 const MAX_STEPS = 10_000_000;
 /** Characters that count as one step where text is copied or searched. */
 const CHARACTERS_A_STEP = 64;
+const COPIED_CHARACTERS_A_STEP = 2048;
 /** Characters of any one text, and of all that is written. */
 const MAX_TEXT = 64 * 1024 * 1024;
 /** Macros and recursive loops inside each other; Python ends a little below this. */
@@ -44,13 +45,31 @@ export class Runtime {
 
   /** To be called before a text of this length is made. */
   chargeText(length: number): void {
-    this.checkLength(length);
+    this.joined(length);
     this.charge(1 + Math.floor(length / CHARACTERS_A_STEP));
   }
 
-  /** For a text that is joined of others, which copies nothing before somebody reads it. */
-  checkLength(length: number): void {
+  /** For a text that is joined of others: it is copied once, when somebody reads it. */
+  joined(length: number): void {
     if (length > MAX_TEXT) throw new TemplateFailure(`a text grows beyond ${MAX_TEXT} characters`);
+    this.charge(Math.floor(length / COPIED_CHARACTERS_A_STEP));
+  }
+
+  /** For a text that is gone through character by character. */
+  characters(text: string): string {
+    this.charge(Math.floor(text.length / 4));
+    return text;
+  }
+
+  /** For a text that is a key. */
+  hashed(text: string): void {
+    this.charge(Math.floor(text.length / 256));
+  }
+
+  /** Before `part` is looked for in a text; the worst of parts are looked for at every place anew. */
+  search(text: string, part: string): void {
+    this.chargeText(text.length);
+    if (part.length <= text.length) this.charge(Math.floor((text.length / 64) * (part.length / 128)));
   }
 
   write(out: string[], text: string): void {

@@ -65,7 +65,7 @@ export const SEQUENCE_FILTERS: FunctionTable = functions(
     "reverse value",
     (rt, value: Value) => {
       const whole = textOf(value);
-      if (whole !== undefined) return like(value, Array.from(rt.text(whole)).reverse().join(""));
+      if (whole !== undefined) return like(value, Array.from(rt.characters(whole)).reverse().join(""));
       const items = reversedOf(value, rt);
       return items === undefined
         ? listOf(value, rt).reverse()

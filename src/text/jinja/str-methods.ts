@@ -49,15 +49,25 @@ const changed =
   (rt: Runtime, self: Value): Value =>
     like(self, rt.text(change(own(rt, self))));
 
+/** The same where each character is looked at. */
+const rewritten =
+  (change: (text: string) => string) =>
+  (rt: Runtime, self: Value): Value =>
+    like(self, rt.text(change(rt.characters(own(rt, self)))));
+
 const asked =
   (ask: (text: string) => boolean) =>
   (rt: Runtime, self: Value): Value =>
-    ask(own(rt, self));
+    ask(rt.characters(own(rt, self)));
 
 const stripped =
   (sides: "left" | "right" | "both") =>
-  (rt: Runtime, self: Value, chars?: Value): Value =>
-    like(self, strip(own(rt, self), textOrNone(chars, "strip arg"), sides));
+  (rt: Runtime, self: Value, chars?: Value): Value => {
+    const whole = own(rt, self);
+    const kept = strip(whole, textOrNone(chars, "strip arg"), sides);
+    rt.charge(Math.floor((whole.length - kept.length) / 8));
+    return like(self, kept);
+  };
 
 /** The text given to a method of `self`: escaped where that is Markup. */
 function added(rt: Runtime, self: Value, value: Value, what: string): string {
@@ -74,7 +84,9 @@ const separated =
     const by = textOrNone(separator, "separator");
     if (by === "") throw new TemplateFailure("empty separator");
     const limit = integer(max);
-    const parts = by === null ? bySpace(own(rt, self), limit) : bySeparator(own(rt, self), by, limit);
+    const whole = own(rt, self);
+    if (by !== null) rt.search(whole, by);
+    const parts = by === null ? bySpace(whole, limit) : bySeparator(whole, by, limit);
     rt.charge(2 * parts.length);
     return parts.map((part) => like(self, part));
   };
@@ -84,6 +96,7 @@ const parted =
   (rt: Runtime, self: Value, separator: Value): Value => {
     const [whole, by] = [own(rt, self), text(separator, "separator")];
     if (by === "") throw new TemplateFailure("empty separator");
+    rt.search(whole, by);
     const at = isLast ? whole.lastIndexOf(by) : whole.indexOf(by);
     const parts =
       at >= 0
@@ -137,6 +150,7 @@ const found =
     const needle = text(sought, "the substring");
     const whole = own(rt, self);
     const { part: within, from } = part(whole, start, stop);
+    rt.search(within, needle);
     const at = isLast ? within.lastIndexOf(needle) : within.indexOf(needle);
     if (at >= 0 && isWithin(whole, from)) return BigInt(from + lengthOf(within.slice(0, at)));
     if (isRequired) throw new TemplateFailure("substring not found");
@@ -159,11 +173,11 @@ const edged =
 
 export const STR_METHODS: FunctionTable = functions(
   ["capitalize self/", changed(capitalize)],
-  ["casefold self/", changed(caseFold)],
+  ["casefold self/", rewritten(caseFold)],
   ["lower self/", changed((whole) => whole.toLowerCase())],
   ["upper self/", changed((whole) => whole.toUpperCase())],
-  ["swapcase self/", changed(swapCase)],
-  ["title self/", changed(title)],
+  ["swapcase self/", rewritten(swapCase)],
+  ["title self/", rewritten(title)],
   ["isalnum self/", asked(isAlnum)],
   ["isalpha self/", asked(isAlpha)],
   ["isascii self/", asked(isAscii)],
@@ -203,6 +217,7 @@ export const STR_METHODS: FunctionTable = functions(
       const whole = own(rt, self);
       const { part: within, from } = part(whole, start, stop);
       const needle = text(sought, "the substring");
+      rt.search(within, needle);
       if (!isWithin(whole, from)) return 0n;
       return BigInt(needle === "" ? lengthOf(within) + 1 : within.split(needle).length - 1);
     },
@@ -276,6 +291,8 @@ export const STR_METHODS: FunctionTable = functions(
 
 /** With a bound on what comes out before it is made. */
 export function replaced(rt: Runtime, whole: string, old: string, by: string, count: number): string {
+  rt.search(whole, old);
+  if (old === "") rt.charge(whole.length);
   const places = old === "" ? whole.length + 1 : by.length <= old.length ? 0 : whole.split(old).length - 1;
   const times = count < 0 ? places : Math.min(places, count);
   rt.chargeText(whole.length + times * by.length);
@@ -292,6 +309,7 @@ export function joinedBy(rt: Runtime, separator: string, parts: readonly string[
 function expandTabs(rt: Runtime, whole: string, size: number): string {
   const tabs = whole.split("\t").length - 1;
   rt.chargeText(whole.length + tabs * Math.max(0, size));
+  rt.characters(whole);
   let [result, column] = ["", 0];
   for (const character of whole) {
     if (character === "\t") {
@@ -319,7 +337,7 @@ function translate(rt: Runtime, self: Value, table: Value): Value {
       result +=
         number === undefined ? text(code, "a character's replacement") : String.fromCodePoint(Number(number));
     }
-    rt.checkLength(result.length);
+    rt.joined(result.length);
   }
   return like(self, result);
 }

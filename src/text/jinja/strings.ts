@@ -3,12 +3,15 @@
 const SURROGATE = /[\ud800-\udfff]/;
 /** What Python's str.isspace takes, and `\s` of its regular expressions. */
 export const SPACES = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const SPACE = new RegExp(`[${SPACES}]`);
+const OTHER_SPACES =
+  "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python ends lines at these too
 const LINE_END = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g;
 
 export function isSpace(character: string): boolean {
-  return SPACE.test(character);
+  const code = character.charCodeAt(0);
+  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
+  return OTHER_SPACES.includes(character);
 }
 
 /** Whether places in the text are places of code points. */
@@ -67,7 +70,8 @@ function characterAt(text: string, at: number): string {
   return String.fromCodePoint(text.codePointAt(at) as number);
 }
 
-function characterBefore(text: string, end: number): string {
+/** The character that ends at a place. */
+export function characterBefore(text: string, end: number): string {
   const pair = text.slice(Math.max(0, end - 2), end);
   return (pair.codePointAt(0) as number) > 0xffff ? pair : text.charAt(end - 1);
 }

@@ -8,11 +8,20 @@ import { fromJson } from "./from-json.ts";
 import { parseTemplate } from "./parser.ts";
 import { Runtime, TemplateFailure } from "./runtime.ts";
 
+/** Many times what any checkpoint has. */
+const MAX_SOURCE = 1024 * 1024;
+
 export class Template {
   readonly #compiled: CompiledTemplate;
 
   /** @throws TEMPLATE_INVALID naming the line, when it is no Jinja */
   constructor(source: string) {
+    if (source.length > MAX_SOURCE) {
+      throw new GlimtError(
+        "TEMPLATE_INVALID",
+        `The chat template has ${source.length} characters; more than ${MAX_SOURCE} are not read.`,
+      );
+    }
     this.#compiled = told(
       () => compileTemplate(parseTemplate(source)),
       () => undefined,

@@ -44,7 +44,7 @@ export const TEXT_FILTERS: FunctionTable = functions(
   ["upper s", method("upper")],
   ["trim value chars?", method("strip")],
   ["string value", (rt, value: Value) => soft(value, rt)],
-  ["title s", (rt, value: Value) => rt.text(title(softText(value, rt)))],
+  ["title s", (rt, value: Value) => rt.text(title(rt.characters(softText(value, rt))))],
   [
     "format value *args **kwargs",
     (rt, value: Value, args: Value, keywords: Value) => {
@@ -104,7 +104,10 @@ export const TEXT_FILTERS: FunctionTable = functions(
       return joinedBy(rt, joint, lines);
     },
   ],
-  ["wordcount s", (rt, value: Value) => BigInt(softText(value, rt).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0)],
+  [
+    "wordcount s",
+    (rt, value: Value) => BigInt(rt.characters(softText(value, rt)).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
+  ],
   [
     "join value d? attribute?",
     (rt, value: Value, separator: Value = "", attribute: Value = null) => {
@@ -142,6 +145,7 @@ function indention(width: Value): string {
 
 function indent(rt: Runtime, whole: string, by: string, first: boolean, blank: boolean): string {
   const lines = splitLines(rt.text(whole));
+  rt.charge(lines.length);
   rt.chargeText(whole.length + by.length * lines.length);
   const indented = lines.map((line, index) => (index > 0 && (blank || line !== "") ? by + line : line));
   return (first ? by : "") + indented.join("\n");

@@ -1,5 +1,5 @@
 /** What can be asked of any value. */
-import { backwards, characters } from "./iteration.ts";
+import { backwards, characters, charactersBackwards } from "./iteration.ts";
 import { isList, PyObject, typeName, type Value } from "./py-object.ts";
 import { type Runtime, TemplateFailure } from "./runtime.ts";
 import { Markup, Tuple } from "./sequences.ts";
@@ -69,7 +69,7 @@ export function lengthOfValue(value: Value): number {
 }
 
 export function reversedOf(value: Value, rt: Runtime): Iterator<Value> | undefined {
-  if (typeof value === "string") return backwards(Array.from(rt.text(value)));
+  if (typeof value === "string") return charactersBackwards(value);
   if (isList(value)) return backwards(value);
   return value instanceof PyObject ? value.reversed(rt) : undefined;
 }
