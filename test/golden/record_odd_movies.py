@@ -179,6 +179,13 @@ def write_files():
     key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb", "encryption_kid": "a7e61c373e219033c21091fa607bf3b8"}
     mux("encrypted.mp4", closed, key)
     mux("mpeg4.mp4", packets("mpeg4", {"g": "8"}))
+    mux("mpeg2.mpegts", packets("mpeg2video", {"g": "8", "q": "20"}))
+    with av.open(str(DATA / "sound-only.mpegts"), "w", format="mpegts") as container:
+        audio = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+        frame.rate, frame.pts = 8000, 0
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
 
 
 def blocks(frame):
@@ -190,6 +197,8 @@ def blocks(frame):
 
 def movie(path):
     with av.open(str(path)) as container:
+        if not container.streams.video:
+            return {"error": "no video"}
         try:
             frames = list(container.decode(video=0))
         except av.error.InvalidDataError as error:

@@ -22,7 +22,8 @@ const movies = ["movies", "odd-movies"].flatMap((folder) =>
   readdirSync(`${root}/${folder}`)
     .filter(
       (file) =>
-        /\.(mp4|mkv|webm|m2ts|mpegts)$/.test(file) && !/sound-only|mpeg4|open-gop-cut|encrypted/.test(file),
+        /\.(mp4|mkv|webm|m2ts|mpegts)$/.test(file) &&
+        !/sound-only|mpeg2|mpeg4|open-gop-cut|encrypted/.test(file),
     )
     .map((file) => `${folder}/${file}`),
 );

@@ -32,7 +32,9 @@ const refused: Record<string, RegExp> = {
   "edit-of-no-length.mp4": /shows none of its frames: its edit list is empty/,
   "encrypted.mp4": /its video is encrypted, which is not read; store it again without that/,
   "mpeg4.mp4": /its codec \(mp4v\) can not be decoded here; convert it to H\.264 or VP9/,
+  "mpeg2.mpegts": /its codec \(MPEG-2 video\) can not be decoded here; convert it/,
   "open-gop-cut.mpegts": /truncated or corrupt/,
+  "sound-only.mpegts": /has no video track, only sound; give a file with pictures/,
 };
 
 for (const [file, expected] of Object.entries(recorded)) {

@@ -14,12 +14,12 @@ import {
   QTFF,
   WEBM,
 } from "mediabunny";
-import { throwIfAborted } from "../../errors.ts";
+import { type GlimtError, throwIfAborted } from "../../errors.ts";
 import { checkPixels } from "../check-pixels.ts";
 import { frameRate } from "../frame-rate.ts";
 import { describedSizes, type Size } from "./coded-size.ts";
 import { guardedSource, ReadBudget } from "./guarded-source.ts";
-import { guard } from "./guards.ts";
+import { type Findings, guard } from "./guards.ts";
 import { listPackets, type PacketList, PacketReader } from "./packets.ts";
 import { damaged, noKeyFrame, nothingShown, noVideo, refused, undecodable } from "./refusals.ts";
 import { editedFrames, framesInOrder } from "./shown-frames.ts";
@@ -111,7 +111,7 @@ async function readTrack(
   const tracks = await input.getTracks();
   // The first, as PyAV's `streams.video[0]`.
   const track = tracks.find((track): track is InputVideoTrack => track.isVideoTrack());
-  if (!track) throw findings.refusal ? refused(name, findings.refusal) : noVideo(name, tracks.length > 0);
+  if (!track) throw withoutVideo(name, tracks.length > 0, findings);
   const codec = String((await track.getInternalCodecId()) ?? "an unknown one");
   if (ENCRYPTED.includes(codec)) throw refused(name, "encrypted");
   prepare(track);
@@ -132,6 +132,12 @@ async function readTrack(
   const frames = edits ? editedFrames(inOrder, times.seconds, edits) : inOrder;
   if (frames.length === 0) throw nothingShown(name);
   return { list, rotation: await track.getRotation(), resolution, inOrder, frames };
+}
+
+function withoutVideo(name: string, hasTracks: boolean, findings: Findings): GlimtError {
+  if (findings.refusal) return refused(name, findings.refusal);
+  if (findings.otherCodec) return undecodable(name, findings.otherCodec);
+  return noVideo(name, hasTracks || findings.hasSound === true);
 }
 
 /** What MP4 and QuickTime call a track that needs a key. */

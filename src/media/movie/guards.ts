@@ -13,6 +13,10 @@ export interface Findings {
   readonly fewestBytes: number;
   /** Why there may be no video to be found; completes "its video is ...". */
   refusal?: string | undefined;
+  /** There is sound, which is not read. */
+  hasSound?: boolean | undefined;
+  /** A video that is there and not read. */
+  otherCodec?: string | undefined;
   /** Bytes that are put before each frame and are not in the file. */
   strippedBytes: number;
 }
@@ -57,13 +61,9 @@ export async function guard(input: Input, fileBytes: number): Promise<Guarded> {
     };
   }
   if (format === MPEG_TS) {
-    const listing = guardMpegTs(demuxer as MpegTsDemuxer);
-    return {
-      findings: findings(FEWEST_BYTES_IN_STREAM),
-      prepare: checkReordering,
-      listing,
-      editsOf: () => undefined,
-    };
+    const stream = findings(FEWEST_BYTES_IN_STREAM);
+    const listing = guardMpegTs(demuxer as MpegTsDemuxer, stream);
+    return { findings: stream, prepare: checkReordering, listing, editsOf: () => undefined };
   }
   const matroska = findings(FEWEST_BYTES_IN_MATROSKA);
   guardMatroska(demuxer as MatroskaDemuxer, fileBytes, matroska);
