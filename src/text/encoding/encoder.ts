@@ -14,6 +14,9 @@ type Json = Readonly<Record<string, unknown>>;
 const WORDS_A_STEP = 2048;
 const CANDIDATES_A_STEP = 1 << 14;
 
+const MOST_KNOWN_WORDS = 1 << 14;
+const LONGEST_KNOWN_WORD = 64;
+
 export interface EncodeOptions {
   /** Add what the tokenizer puts around a text. */
   readonly addSpecialTokens: boolean;
@@ -40,6 +43,8 @@ export class Encoder {
   readonly #cut: PreTokenizer;
   readonly #around: { readonly before: readonly number[]; readonly after: readonly number[] };
   readonly #utf8 = new TextEncoder();
+  /** Ids of words that came before: text repeats itself. */
+  readonly #known = new Map<string, readonly number[]>();
 
   /** Of parsed tokenizer.json and tokenizer_config.json. @throws TOKENIZER_INVALID */
   constructor(tokenizer: Json, config: Json) {
@@ -117,6 +122,19 @@ export class Encoder {
   }
 
   *#word(word: string, ids: number[]): Generator<void> {
+    const known = this.#known.get(word);
+    if (known !== undefined) {
+      for (const id of known) ids.push(id);
+      return;
+    }
+    const start = ids.length;
+    yield* this.#newWord(word, ids);
+    if (word.length > LONGEST_KNOWN_WORD) return;
+    if (this.#known.size === MOST_KNOWN_WORDS) this.#known.clear();
+    this.#known.set(word, ids.slice(start));
+  }
+
+  *#newWord(word: string, ids: number[]): Generator<void> {
     const bytes = this.#utf8.encode(word);
     if (this.#ignoreMerges && bytes.length <= this.#longestWord) {
       const whole = this.#words.get(characters(bytes));
