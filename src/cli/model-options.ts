@@ -43,7 +43,12 @@ export function withPromptOptions(command: Command): Command {
   return command
     .argument("<model>", "checkpoint directory, or the URL of one")
     .argument("[prompt]", "what to ask")
-    .option("--image <file>", "a picture (PNG, JPEG, WebP, GIF; file or URL); may be repeated", collect, [])
+    .option(
+      "--image <file>",
+      "a picture (PNG, JPEG, WebP, GIF, TIFF, BMP; file or URL); may be repeated",
+      collect,
+      [],
+    )
     .option(
       "--video <file|dir>",
       "a video (MP4, WebM, animated GIF, WebP or PNG; file or URL), or a directory of frames; may be repeated",

@@ -201,7 +201,9 @@ function listPieces(fileBytes: number, directory: TiffDirectory, grid: Grid): Pi
   const isPlain = compression === "none";
   // Of several plain pieces that cover the picture Pillow takes the last.
   const offsets = isPlain && perPlane === 1 && planes === 1 && pieceHeight === height ? all.slice(-1) : all;
-  if (!isPlain && (offsets.length < perPlane * planes || counts.length < perPlane * planes)) {
+  // A single piece needs no length: it ends where its pixels do.
+  const isOne = perPlane * planes === 1;
+  if (!isPlain && (offsets.length < perPlane * planes || (counts.length < perPlane * planes && !isOne))) {
     throw new RangeError("pieces are missing");
   }
   const pieces = offsets.slice(0, perPlane * planes).map((start, i): Piece => {
@@ -214,7 +216,7 @@ function listPieces(fileBytes: number, directory: TiffDirectory, grid: Grid): Pi
       height: isTiled ? pieceHeight : Math.min(pieceHeight, height - y),
       plane: Math.floor(i / perPlane),
       start,
-      end: isPlain ? fileBytes : start + (counts[i] as number),
+      end: isPlain || counts[i] === undefined ? fileBytes : start + counts[i],
     };
   });
   if (pieces.some(({ end }) => end > fileBytes)) throw new RangeError("a piece lies outside");

@@ -380,6 +380,10 @@ def files():
     yield "sizes as 32 bits", tiff(RGB, 8, 3, more={256: (LONG, WIDTH), 257: (LONG, HEIGHT), 259: (LONG, 1)})
     yield "places as 16 bits", tiff(RGB, 8, 3, more={273: (SHORT, [8])})
     yield "no byte counts", tiff(RGB, 8, 3, more={}).replace(struct.pack("<HH", 279, LONG), struct.pack("<HH", 280, LONG))
+    for coder in (LZW, DEFLATE, PACKBITS):
+        for rows in (100, 4):
+            made = tiff(RGB, 8, 3, coder=coder, rows_per_strip=rows)
+            yield f"no byte counts, {names[coder]}, strips of {rows}", made.replace(struct.pack("<HH", 279, LONG), struct.pack("<HH", 280, LONG))
     yield "too few strips", tiff(RGB, 8, 3, rows_per_strip=3, more={273: (LONG, [8]), 279: (LONG, [99])})
     yield "too few LZW strips", tiff(RGB, 8, 3, coder=LZW, rows_per_strip=3, more={273: (LONG, [8]), 279: (LONG, [99])})
     yield "a strip outside", tiff(RGB, 8, 3, more={273: (LONG, [90000])})
