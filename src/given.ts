@@ -192,6 +192,7 @@ class PlainReader {
       );
     }
     const kind = Object.prototype.toString.call(value).slice(8, -1);
+    if (kind === "Map") return this.#copyMap(value as Map<unknown, unknown>, path);
     if (kind !== "Object" && kind !== "Array")
       throw this.#wrong(path, `is a ${kind}, which is no plain data`);
     if (Array.isArray(value)) {
@@ -213,6 +214,16 @@ class PlainReader {
         });
     }
     return copy;
+  }
+
+  /** Objects whose keys keep their order, numbers among them too. */
+  #copyMap(map: ReadonlyMap<unknown, unknown>, path: string): Map<string, unknown> {
+    return new Map(
+      Array.from(map, ([key, item]) => {
+        if (typeof key !== "string") throw this.#wrong(path, `has the key ${shown(key)}, which is no text`);
+        return [key, this.read(item, `${path}.${key}`)];
+      }),
+    );
   }
 
   #wrong(path: string, what: string): GlimtError {

@@ -123,7 +123,8 @@ test("calls in OpenAI's shape and flat ones are taken, others refused by place",
   const cyclic: Record<string, unknown> = {};
   cyclic.x = cyclic;
   assert.match(calls([{ name: "f", arguments: cyclic }]), /arguments\.x holds itself/);
-  assert.match(calls([{ name: "f", arguments: new Map() }]), /arguments is a Map, which is no plain data/);
+  assert.match(calls([{ name: "f", arguments: new Set() }]), /arguments is a Set, which is no plain data/);
+  assert.match(calls([{ name: "f", arguments: new Map([[3, 1]]) }]), /has the key 3, which is no text/);
   assert.match(calls([{ name: "f", arguments: { x: new Array(2) } }]), /arguments\.x\[0\] is undefined/);
 });
 
