@@ -281,10 +281,11 @@ export const READERS: Readonly<Record<string, Reader>> = {
   "chat template": {
     seeds: files(/\.jinja$/, "."),
     words: TEMPLATE_WORDS,
-    read: (bytes) =>
-      new ChatTemplate(text.decode(bytes)).render(normaliseMessages(CHAT).messages, {
-        tools: [{ name: "look" }],
-      }),
+    read: (bytes) => {
+      const source = text.decode(bytes);
+      const tools = source.includes("tools") ? [{ name: "look" }] : [];
+      new ChatTemplate(source).render(normaliseMessages(CHAT).messages, { tools });
+    },
   },
   messages: {
     seeds: [utf8.encode(JSON.stringify(CHAT))],

@@ -83,6 +83,7 @@ function repeated(a: Value, b: Value, rt: Runtime): Value | undefined {
 
 function repeatedBy(sequence: Value, count: Value, rt: Runtime): Value | undefined {
   const times = Math.max(0, Number(numberOf(count)));
+  if (times >= 2 ** 63) throw new TemplateFailure("cannot fit 'int' into an index-sized integer");
   const text = textOf(sequence);
   if (text !== undefined) {
     if (text === "") return sequence;
