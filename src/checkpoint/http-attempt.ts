@@ -16,10 +16,13 @@ export class Attempt {
   readonly #ended: Promise<never>;
   #fail!: (error: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What is asked, as far as redirects have led. */
+  url: URL;
   readonly #whole: ReturnType<typeof setTimeout>;
 
   /** `idle` milliseconds without a byte of `what` end it. */
-  constructor(what: string, idle: number, caller: AbortSignal | undefined) {
+  constructor(what: string, url: URL, idle: number, caller: AbortSignal | undefined) {
+    this.url = url;
     this.#what = what;
     this.#idle = idle;
     this.#caller = caller;

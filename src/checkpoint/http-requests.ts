@@ -46,6 +46,8 @@ const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
 const DEFAULT_TIMEOUT = 30_000;
+/** Bytes that make up for the tries it took to get them. */
+const GOOD_PART = 1 << 16;
 /** A server that asks for more patience than this is not waited for. */
 const MOST_RETRY_AFTER = 60_000;
 
@@ -90,9 +92,12 @@ export class HttpRequests {
   /** Sends a request and hands the answer to `use`; both are tried again when they fail in passing. */
   async ask<T>(name: string, options: RequestOptions, use: (answer: Answer) => Promise<T>): Promise<T> {
     const { signal } = options;
+    const url = fileUrl(this.#base, name);
+    const position = () => options.range?.()[0] ?? 0;
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
-      const current = new Attempt(`${this.#base.shown}/${name}`, this.#idle, signal);
+      const before = position();
+      const current = new Attempt(`${this.#base.shown}/${name}`, url, this.#idle, signal);
       let wait = this.#retryDelay * 2 ** attempt;
       try {
         const response = await this.#fetch(name, options, current);
@@ -106,10 +111,12 @@ export class HttpRequests {
       } catch (error) {
         throwIfAborted(signal);
         if (error instanceof GlimtError) throw error;
-        const { reason, passing, mayBeHidden } = explainFailure(error, this.#base.url, "Range");
+        const { reason, passing, mayBeHidden } = explainFailure(error, current.url, "Range");
         if (mayBeHidden && (await this.#answersUnseen(name, current))) {
           throw new HiddenAnswer(`${this.#base.shown}/${name}`);
         }
+        // Connections that are cut again and again still bring the file, as long as each brings a good part.
+        if (position() >= before + GOOD_PART) attempt = 0;
         if (attempt >= this.#retries || !passing) throw this.#failed(name, attempt + 1, reason, error);
       } finally {
         current.close();
@@ -126,11 +133,10 @@ export class HttpRequests {
     if (first !== undefined && end !== undefined) headers.set("range", `bytes=${first}-${end - 1}`);
     const validator = ifRange?.();
     if (validator) headers.set("if-range", validator);
-    let url = fileUrl(this.#base, name);
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
       const redirect = this.#followsItself ? "follow" : "manual";
       const init: RequestInit = { method, headers, redirect, signal: attempt.signal };
-      const response = await attempt.until(this.#send(url, init));
+      const response = await attempt.until(this.#send(attempt.url, init));
       attempt.heard();
       this.#requireCommit(response);
       if (response.type === "opaqueredirect") {
@@ -138,9 +144,9 @@ export class HttpRequests {
         continue;
       }
       if (!REDIRECTS.has(response.status)) return response;
-      const next = this.#target(name, response, url);
-      if (next.origin !== url.origin) for (const [key] of this.#headers) headers.delete(key);
-      url = next;
+      const next = this.#target(name, response, attempt.url);
+      if (next.origin !== attempt.url.origin) for (const [key] of this.#headers) headers.delete(key);
+      attempt.url = next;
     }
     throw this.#refused(name, `it redirects more than ${MOST_REDIRECTS} times`);
   }

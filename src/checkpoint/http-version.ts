@@ -42,14 +42,14 @@ export class FileVersions {
   }
 
   /**
-   * How many of the bytes [first, end) that were asked for a 206 brings: those from `first` on. Null when it does not
-   * say, and may bring fewer.
+   * How many of the bytes [first, end) that were asked for a 206 brings: those from `first` on. Null when that is hidden
+   * (CORS), and may be fewer.
    *
    * @throws CHECKPOINT_INVALID when it brings others, or bytes of another file than those before
    */
   part(name: string, response: Response, first: number, end: number): number | null {
-    const coding = response.headers.get("content-encoding") ?? "identity";
-    if (coding !== "identity") {
+    const coding = response.headers.get("content-encoding") ?? "";
+    if (!/^\s*(identity)?\s*$/i.test(coding)) {
       throw this.#wrong(name, `a part of the file comes compressed (Content-Encoding: ${coding})`);
     }
     const type = response.headers.get("content-type") ?? "";
@@ -60,6 +60,9 @@ export class FileVersions {
     const range = text === null ? null : parseContentRange(text);
     const isAsked =
       range?.first === first && first < range.end && range.end <= Math.min(end, range.total ?? end);
+    if (text === null && response.type !== "cors") {
+      throw this.#wrong(name, "status 206 comes without a Content-Range, so that it may be any part");
+    }
     if (text !== null && !isAsked) {
       throw this.#wrong(name, `bytes ${first} to ${end - 1} were asked for, "${text}" comes`);
     }

@@ -56,9 +56,7 @@ export function explainFailure(error: unknown, url: URL, header?: string): Reque
   }
   const messages = new Set([first?.message, last?.message].filter((message) => message));
   const reason = [...messages].join(": ") || String(error);
-  // What is asked for may be a signature.
-  const shown = url.search === "" ? reason : reason.replaceAll(url.search, "");
-  return { reason: oneLine(shown), passing: true };
+  return { reason: oneLine(reason), passing: true };
 }
 
 function codeIn(message: string): string | undefined {
@@ -67,10 +65,10 @@ function codeIn(message: string): string | undefined {
 
 const MOST_SHOWN = 200;
 
-/** Short, and without passwords in addresses. */
+/** Short, and without passwords in addresses, nor what is asked for in them, which may be a signature. */
 function oneLine(message: string): string {
   const line = message.slice(0, 4 * MOST_SHOWN).replace(/\s+/g, " ");
-  const safe = line.replace(/:\/\/[^\s/?#]*@/g, "://");
+  const safe = line.replace(/:\/\/[^\s/?#]*@/g, "://").replace(/(:\/\/[^\s?()]*)\?[^\s()]*/g, "$1");
   return safe.length > MOST_SHOWN ? `${safe.slice(0, MOST_SHOWN)}...` : safe;
 }
 

@@ -36,6 +36,8 @@ const WRONG_PARTS: Record<string, Answer> = {
   "no bytes": (response, first, last) => send(response, 206, range(first, last), new Uint8Array(0)),
   "bytes past the end of the file": (response, first, last) =>
     send(response, 206, range(first, last, last - 50), bytes.subarray(first, last + 1)),
+  "no Content-Range, though nothing hides it": (response, first, last) =>
+    send(response, 206, {}, bytes.subarray(first, last + 1)),
   "a Content-Range that is none": (response, first, last) =>
     send(response, 206, { "content-range": "bytes" }, bytes.subarray(first, last + 1)),
   "a Content-Range of other units": (response, first, last) =>

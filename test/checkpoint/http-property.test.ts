@@ -60,10 +60,12 @@ test("a read gives the right bytes or an error, and ends", async () => {
           const range = `bytes ${first + said.first}-${last + said.last}/${TOTAL + said.total}`;
           const body = bytes.slice(Math.max(0, first + sent.first), Math.max(0, last + sent.last + 1));
           const bodiless = [204, 304].includes(status);
-          return new Response(bodiless ? null : (inPieces(body, sent.pieces) as BodyInit), {
+          const response = new Response(bodiless ? null : (inPieces(body, sent.pieces) as BodyInit), {
             status,
             headers: { ...(said.hidden ? {} : { "content-range": range }), ...headers },
           });
+          // Where a page of another origin is not shown the header.
+          return Object.defineProperty(response, "type", { value: said.hidden ? "cors" : "basic" });
         };
         const files = httpFiles("https://host.test/", { fetch: send, retries: 2, retryDelay: 0 });
         const into = new Uint8Array(length + 20).fill(255);

@@ -69,6 +69,50 @@ test("a name and password in the address a redirect leads to are not used", asyn
   assert.is(request?.authorization, null);
 });
 
+test("of a redirect to a server that is not there, that one is named", async () => {
+  const gone = await withServer(
+    () => {},
+    async (url) => url,
+  );
+  await withServer(
+    (_, response) => response.writeHead(302, { location: `${gone}/x?signature=s3cret` }).end(),
+    async (url) => {
+      const { message } = await failure(() => httpFiles(url, quick).readAll("config.json"));
+      assert.match(message, `${new URL(gone).host} refuses the connection`);
+      assert.not.match(message, "s3cret");
+    },
+  );
+});
+
+test("parts that say they are not compressed are taken; an answer without content is no file", async () => {
+  for (const coding of ["Identity", " identity ", ""]) {
+    await withServer(
+      (request, response) => {
+        if (nameOf(request) === "generation_config.json") return void response.writeHead(204).end();
+        serve(config, request, response, { headers: { "content-encoding": coding } });
+      },
+      async (url) => {
+        const files = httpFiles(url, quick);
+        assert.is(await files.size("config.json"), 2);
+        await files.readInto("config.json", 0, new Uint8Array(2));
+        assert.is(await files.readAll("generation_config.json"), null);
+      },
+    );
+  }
+});
+
+test("a status that answers no such request is said", async () => {
+  await withServer(
+    (_, response) => response.writeHead(304).end(),
+    async (url) => {
+      const files = httpFiles(url, quick);
+      for (const read of [files.size("a"), files.readAll("a"), files.readInto("a", 0, new Uint8Array(1))]) {
+        assert.match((await failure(() => read)).message, "the server answered with status 304");
+      }
+    },
+  );
+});
+
 test("redirects that lead nowhere end", async () => {
   for (const location of [undefined, "file:///etc/passwd", "data:,x", "http://"]) {
     await withServer(

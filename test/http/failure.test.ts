@@ -45,6 +45,11 @@ const FAILURES: readonly (readonly [error: unknown, says: string | RegExp, passi
   [new TypeError(`fetch failed\n${"x".repeat(500)}`), /^fetch failed x{1,200}\.\.\.$/, true],
   [denos("received corrupt message of type InvalidContentType"), "is it https", false],
   [new TypeError(`error sending request for url (${url}): reset`), /config\.json\): reset$/, true],
+  [
+    new TypeError("error sending request for url (https://cdn.test/x?signature=s3cret): reset"),
+    /url \(https:\/\/cdn\.test\/x\): reset$/,
+    true,
+  ],
   [nodes("ECONNRESET", "other side closed"), "fetch failed: other side closed", true],
   [new TypeError("Failed to fetch"), "CORS", true],
   [new TypeError("NetworkError when attempting to fetch resource."), "CORS", true],

@@ -116,13 +116,18 @@ export function shownAddress(source: string | URL): string {
     } catch {}
   }
   // Of an address that can not be taken apart nothing is shown that could be a password.
-  const mayHoldPassword = isWeb || (scheme !== "file" && text.slice(0, 100).includes("://"));
-  return cut(mayHoldPassword ? text.replace(/^(\s*[^:]*:[\\/]*)[\s\S]*@/, "$1") : text);
+  const mayHoldPassword = isWeb || (scheme !== "file" && /^\s*[\\/]{2}|:\/\//.test(text.slice(0, 100)));
+  return cut(mayHoldPassword ? text.replace(/^(\s*(?:[^:/\\]*:)?[\\/]*)[\s\S]*@/, "$1") : text);
 }
 
 /** A text on one line; of one that is longer than is shown, or of `length` letters, the start. */
 export function cut(text: string, length = 0): string {
   const whole = Math.max(text.length, length);
   const shown = whole > LONGEST_SHOWN ? `${text.slice(0, 60)}... (${whole} characters)` : text;
-  return shown.replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return visible(shown);
+}
+
+/** What others wrote, without letters that do something where it is shown, as in a terminal. */
+export function visible(text: string): string {
+  return text.replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

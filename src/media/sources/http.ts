@@ -28,12 +28,12 @@ export async function readHttp(
   reading: Reading,
   requestPublic: RequestPublic | undefined,
 ): Promise<Uint8Array> {
-  const answer = await follow(url, authorization, reading, requestPublic);
+  const { answer, from } = await follow(url, authorization, reading, requestPublic);
   if (answer.status < 200 || answer.status > 299) {
     await answer.body?.cancel();
     throw new Error(`the server answered ${answer.status} ${answer.statusText}`.trim());
   }
-  return explained(url, () => readBody(answer, reading));
+  return explained(from, () => readBody(answer, reading));
 }
 
 /** What went wrong between here and the host of `url`, in words. */
@@ -46,13 +46,13 @@ async function explained<T>(url: URL, task: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The last answer, when every address on the way may be read. */
+/** The last answer and who gave it, when every address on the way may be read. */
 async function follow(
   first: URL,
   authorization: string | null,
   reading: Reading,
   requestPublic: RequestPublic | undefined,
-): Promise<HttpAnswer> {
+): Promise<{ readonly answer: HttpAnswer; readonly from: URL }> {
   let url = first;
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const headers =
@@ -61,7 +61,7 @@ async function follow(
     const answer = await explained(url, () => ask(url, request, reading, requestPublic));
     reading.progress();
     const location = REDIRECTS.includes(answer.status) ? answer.headers.get("location") : null;
-    if (location === null) return answer;
+    if (location === null) return { answer, from: url };
     await answer.body?.cancel();
     url = nextAddress(location, url, reading.what);
   }

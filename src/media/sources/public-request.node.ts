@@ -13,12 +13,13 @@ const CONNECT_TIMEOUT = 5000;
 /** Lookups hold threads that files are read with, as long as a stranger's DNS server wants: some stay free. */
 const MOST_LOOKUPS = 2;
 
-const DECODERS: Readonly<Record<string, () => Transform>> = {
-  gzip: createGunzip,
-  "x-gzip": createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-};
+/** A Map, since a server may name anything: "constructor" is no encoding. */
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ["gzip", createGunzip],
+  ["x-gzip", createGunzip],
+  ["deflate", createInflate],
+  ["br", createBrotliDecompress],
+]);
 
 /** The addresses of a host; throws for a name that has none. */
 export type Resolve = (hostname: string, signal: AbortSignal) => Promise<readonly string[]>;
@@ -95,7 +96,7 @@ function answerOf(message: IncomingMessage): HttpAnswer {
     if (value !== undefined) headers.set(name, String(value));
   }
   const encoding = (message.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  const decoder = DECODERS[encoding]?.();
+  const decoder = DECODERS.get(encoding)?.();
   if (!decoder && encoding !== "identity" && encoding !== "") {
     message.on("error", () => {}).destroy();
     throw new Error(

@@ -1,4 +1,5 @@
 /** Why a source could not be read, in a few words. */
+import { visible } from "./address.ts";
 
 /** What file systems say by code, in words for who gave the source. */
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -26,10 +27,7 @@ export function reasonOf(thrown: unknown): string {
   }
   const meaning = MEANINGS[String(code)];
   if (meaning !== undefined) return `${code}: ${meaning}`;
-  const line = text
-    .slice(0, 4 * LONGEST)
-    .replace(/\s+/g, " ")
-    .trim()
-    .replace(/\.$/, "");
+  const spaced = text.slice(0, 4 * LONGEST).replace(/\s+/g, " ");
+  const line = visible(spaced.trim().replace(/\.$/, ""));
   return line.length > LONGEST ? `${line.slice(0, LONGEST)}...` : line;
 }

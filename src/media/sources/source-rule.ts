@@ -1,5 +1,6 @@
 /** Where pictures and videos may be read from: the option `sources`. */
 import { GlimtError } from "../../errors.ts";
+import { readPlain, shown } from "../../given.ts";
 
 /**
  * "any": everything. "inline": only what is given as itself: bytes, Blobs, data: URLs, pixels, features. A list: that,
@@ -62,13 +63,15 @@ export function sourceRule(sources: Sources): SourceRule {
       },
     };
   }
-  if (typeof sources !== "object" || sources === null || Array.isArray(sources)) {
-    const found = typeof sources === "string" ? `"${sources}"` : sources === null ? "null" : typeof sources;
-    throw invalid(`sources is ${found}, expected "any", "inline", { folders, hosts } or a function.`);
+  const list = typeof sources === "object" ? readPlain(sources, "sources", "OPTION_INVALID") : sources;
+  if (typeof list !== "object" || list === null || Array.isArray(list)) {
+    throw invalid(
+      `sources is ${shown(sources)}, expected "any", "inline", { folders, hosts } or a function.`,
+    );
   }
-  const other = Object.keys(sources).find((key) => key !== "folders" && key !== "hosts");
-  if (other !== undefined) throw invalid(`sources has no "${other}"; it has folders, hosts.`);
-  const { folders, hosts } = sources;
+  const other = Object.keys(list).find((key) => key !== "folders" && key !== "hosts");
+  if (other !== undefined) throw invalid(`sources has no ${shown(other)}; it has folders, hosts.`);
+  const { folders, hosts } = list as SourceList;
   return {
     type: "list",
     folders: texts("folders", folders).map(folder),
@@ -99,16 +102,14 @@ export async function allows(rule: SourceRule, source: SourceDescription): Promi
 
 function texts(name: string, given: readonly string[] | undefined): readonly string[] {
   if (given === undefined) return [];
-  if (Array.isArray(given)) {
-    const list = [...given];
-    if (list.every((text) => typeof text === "string" && text !== "")) return list;
-  }
+  if (Array.isArray(given) && given.every((text) => typeof text === "string" && text !== "")) return given;
   throw invalid(`sources.${name} must be a list of texts that are not empty.`);
 }
 
 function folder(path: string): string {
   if (/^[a-z][a-z\d+.-]+:/i.test(path))
-    throw invalid(`sources.folders: "${path}" is an address; give a path.`);
+    throw invalid(`sources.folders: ${shown(path)} is an address; give a path.`);
+  if (path.includes("\0")) throw invalid(`sources.folders: ${shown(path)} holds a letter that no path may.`);
   return path;
 }
 
@@ -119,7 +120,7 @@ function hostPattern(text: string): HostPattern {
   const url = parsed(`http://${host}`);
   // What a URL keeps elsewhere than in its host, and other stars, are no host.
   if (!url || /[*/\\?#@\s]/.test(host) || url.hostname === "") {
-    throw invalid(`sources.hosts: "${text}" is no host; give a name, "*.example.org" or "public".`);
+    throw invalid(`sources.hosts: ${shown(text)} is no host; give a name, "*.example.org" or "public".`);
   }
   const name = url.hostname.replace(/\.+$/, "");
   return { name, below, port: /:\d+$/.exec(host.replace(/^\[.*\]/, "")) ? url.port || "80" : "" };

@@ -83,6 +83,7 @@ const BAD: readonly [
     "ftp://bob:s3cret@host/a.png",
     /ftp:\/\/host\/a\.png can not be read: .* no ftp: ones/,
   ],
+  ["an address without its scheme", "//bob:s3cret@host/a.png", /^Image \/\/host\/a\.png can not be read/],
   ["a file that holds more than it says", "/proc/self/status", /holds more than the 0 bytes it says/],
   ["memory", "/proc/self/mem", /can not be read/],
   [

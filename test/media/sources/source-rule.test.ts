@@ -45,9 +45,9 @@ test("what is exported for strangers is inline and public hosts", async () => {
 const BAD: readonly [sources: unknown, message: RegExp][] = [
   ["all", /sources is "all", expected "any", "inline", { folders, hosts } or a function/],
   [null, /sources is null/],
-  [7, /sources is number/],
-  [Symbol("x"), /sources is symbol/],
-  [["/data"], /sources is object/],
+  [7, /sources is 7/],
+  [Symbol("x"), /sources is Symbol\(x\)/],
+  [["/data"], /sources is a list of 1/],
   [{ folder: ["/data"] }, /sources has no "folder"; it has folders, hosts/],
   [{ folders: "/data" }, /sources\.folders must be a list/],
   [{ folders: [""] }, /sources\.folders must be a list/],
@@ -58,6 +58,7 @@ const BAD: readonly [sources: unknown, message: RegExp][] = [
   [{ hosts: ["https://example.org"] }, /is no host/],
   [{ hosts: ["example.org/a"] }, /is no host/],
   [{ hosts: ["me@example.org"] }, /is no host/],
+  [{ folders: ["/data\0/x"] }, /holds a letter that no path may/],
 ];
 for (const [sources, message] of BAD) {
   test(`sources ${typeof sources === "symbol" ? "Symbol" : JSON.stringify(sources)} is refused`, () => {
@@ -71,6 +72,29 @@ for (const [sources, message] of BAD) {
     assert.unreachable("no error");
   });
 }
+
+test("lists that throw, and what is no plain object, are refused with a code", () => {
+  const throws = () => {
+    throw new Error("of the caller's");
+  };
+  const odd: object[] = [
+    Object.defineProperty({}, "hosts", { enumerable: true, get: throws }),
+    new Proxy({}, { ownKeys: throws }),
+    { hosts: new Proxy([], { get: throws }) },
+    new Map([["hosts", ["public"]]]),
+    new Set(["public"]),
+    new URL("https://example.org/"),
+  ];
+  for (const sources of odd) {
+    try {
+      sourceRule(sources as Sources);
+    } catch (error) {
+      assert.is((error as GlimtError).code, "OPTION_INVALID", String(error));
+      continue;
+    }
+    assert.unreachable("no error");
+  }
+});
 
 test("a list that is changed later changes nothing", async () => {
   const hosts = ["example.org"];
