@@ -152,8 +152,8 @@ export function readFields<T extends object>(
 const DEEPEST = 200;
 
 /**
- * A copy of plain data: texts, numbers, booleans, null, lists, objects and Maps of them. What is undefined in an object is not
- * set. @throws naming the place, e.g. `messages[0].tool_calls[1].function`
+ * A copy of plain data: texts, numbers, booleans, null, lists, objects and Maps of them. What is undefined in an object
+ * is not set. @throws naming the place, e.g. `messages[0].tool_calls[1].function`
  */
 export function readPlain(value: unknown, path: string, code: ErrorCode = "INPUT_INVALID"): unknown {
   return new PlainReader(code).read(value, path);
@@ -182,15 +182,6 @@ class PlainReader {
   }
 
   #copy(value: object, path: string): unknown {
-    if (value instanceof Map) {
-      // In its order, which an object does not keep of keys that are numbers.
-      return new Map(
-        Array.from(value, ([key, item]) => {
-          if (typeof key !== "string") throw this.#wrong(path, `has the key ${shown(key)}, which is no text`);
-          return [key, this.read(item, `${path}.${key}`)];
-        }),
-      );
-    }
     const kind = Object.prototype.toString.call(value).slice(8, -1);
     if (kind === "Map") return this.#copyMap(value as Map<unknown, unknown>, path);
     if (kind !== "Object" && kind !== "Array")
