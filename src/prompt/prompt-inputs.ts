@@ -105,7 +105,7 @@ function readPrompt(given: PromptInputs | EmbeddedPrompt): PromptInputs | Embedd
     if (prompt.visionItems !== undefined && WITH_ITEMS.includes(name)) continue;
     const value: unknown = readOnce(name, () => (given as unknown as Record<string, unknown>)[name]);
     if (value === undefined || value === null) continue;
-    const isFlat = ArrayBuffer.isView(value) && !NESTED.includes(name);
+    const isFlat = WITH_ITEMS.includes(name) || name === "promptEmbeddings";
     prompt[name] =
       isFlat || !isList(value, name) ? value : copiedLists(value, name, NESTED.includes(name) ? 2 : 1);
   }

@@ -61,6 +61,7 @@ class FieldCheck {
   floats(value: unknown): void {
     if (!(ArrayBuffer.isView(value) && value instanceof Float32Array))
       throw this.#wrong(`expected a Float32Array, found ${describe(value)}`);
+    if (isDetached(value.buffer)) throw this.#wrong("its buffer was given away (transferred)");
     const [first, last] = this.#letters as [string, string];
     const [rows, columns] = [this.#sizeOf(first), this.#sizeOf(last)];
     if (columns === undefined) throw new Error(`${this.#name}: the schema needs the size of ${last}.`);
@@ -158,6 +159,15 @@ function alternatives(
 
 function isNumber(letter: string): boolean {
   return /^\d+$/.test(letter);
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Its kind and length. */

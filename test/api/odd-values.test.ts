@@ -447,6 +447,20 @@ test("an onProgress that throws stops the work with its error, and nothing stays
   assert.is((await model.complete(asks, one)).tokenIds.length, 1);
 });
 
+test("tensors whose buffer was given away are refused as such", async () => {
+  const floats = detached((buffer) => new Float32Array(buffer));
+  for (const prompt of [
+    { promptEmbeddings: floats },
+    { inputIds: [1], pixelValues: floats, imageGridThw: [[1, 2, 2]] },
+    asking({ type: "image", image: { embeddings: floats, gridThw: [1, 2, 2] } }),
+  ]) {
+    const message = await settle("detached", () => model.complete(prompt as never), null);
+    assert.match(message, /given away|tokens for 0 image grids/);
+  }
+  const ids = detached((buffer) => new Int32Array(buffer));
+  assert.match(await settle("detached", () => model.complete({ inputIds: ids } as never), null), /inputIds/);
+});
+
 test("misspelt fields of a prompt and of sizes are refused by name", async () => {
   const { inputIds } = await model.process(question);
   assert.match(
