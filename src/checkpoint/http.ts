@@ -25,6 +25,8 @@ export interface HttpFilesOptions extends HttpOptions {
 const ABSENT = new Set([204, 404, 410]);
 /** Without these there is nothing to load, so that a refusal is the answer. */
 const REQUIRED = new Set(["config.json", "tokenizer.json", "adapter_config.json"]);
+/** How a checkpoint's files end. */
+const FILE = /\.(json|jinja|safetensors|bin)$/i;
 const LESS_THAN = 0x3c;
 /** Asked for to learn a size. Of one byte, "bytes=0-0", vite's server and its like send the whole file. */
 const SIZE_PROBE_BYTES = 2;
@@ -63,7 +65,10 @@ class HttpFiles implements CheckpointFiles {
 
   absence(name: string): string | null {
     const found = this.#absences.get(name) ?? null;
-    if (found !== null || this.#repository === undefined) return found;
+    if (found !== null) return found;
+    if (FILE.test(this.location))
+      return "That is the address of a file: give that of the directory it lies in.";
+    if (this.#repository === undefined) return null;
     return `If it is a model on Hugging Face, give the address of its files: ${filesAddress(this.#repository)}`;
   }
 

@@ -19,9 +19,14 @@ export function parseGenerationConfig(json: unknown, modelConfigJson: unknown): 
     doSample: own?.has("do_sample") ? own.boolean("do_sample") : false,
     temperature: number("temperature"),
     topP: number("top_p"),
-    topK: own?.has("top_k") ? own.naturalNumber("top_k") : null,
+    topK: own?.has("top_k") ? topK(own) : null,
     repetitionPenalty: number("repetition_penalty"),
   });
+}
+
+/** Other engines write -1 for no limit; transformers looks at it only where it samples. */
+function topK(own: JsonSection): number {
+  return own.get("top_k") === -1 ? 0 : own.naturalNumber("top_k");
 }
 
 /** An empty list names none; no token is -1, which says the same. */

@@ -198,7 +198,9 @@ function parseTie(root: JsonSection, text: JsonSection): boolean {
 }
 
 function requireSilu(section: JsonSection): void {
-  if (section.string("hidden_act") !== "silu") throw section.invalid("hidden_act", '"silu"');
+  // transformers knows it by both names.
+  if (!["silu", "swish"].includes(section.string("hidden_act")))
+    throw section.invalid("hidden_act", '"silu"');
 }
 
 function rejectQuantised(root: JsonSection): void {

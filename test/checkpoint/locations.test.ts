@@ -117,6 +117,20 @@ for (const [entry, open] of Object.entries({ node: node.openFiles, edge: edge.op
   }
 }
 
+test("the address of a checkpoint's file in place of that of its directory", async () => {
+  await withServer(
+    (_, response) => response.writeHead(404).end(),
+    async (url) => {
+      for (const file of ["config.json", "model.safetensors?download=true"]) {
+        const files = await node.openFiles(`${url}/resolve/main/${file}`);
+        const error = await failure(() => edge.openCheckpoint(files));
+        assert.is(error.code, "CHECKPOINT_NOT_FOUND");
+        assert.match(error.message, "give that of the directory it lies in");
+      }
+    },
+  );
+});
+
 test("Node: file addresses that name no local path", async () => {
   for (const address of ["file://host/share", "file:///a%2Fb", "file:///%00"]) {
     const error = await failure(() => node.openFiles(address));

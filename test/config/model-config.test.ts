@@ -244,6 +244,12 @@ for (const [path, value, expected] of [
   });
 }
 
+test("silu by its other name", () => {
+  for (const path of ["text_config.hidden_act", "vision_config.hidden_act"]) {
+    assert.equal(parseModelConfig(withValue(glm4v, path, "swish")), parseModelConfig(glm4v));
+  }
+});
+
 test("counts that no model has are refused before anything is built from them", () => {
   for (const [json, path] of [
     [glm4v, "text_config.num_hidden_layers"],

@@ -129,6 +129,8 @@ test("generation: ids from its own file, else from config.json; absent keys are 
   assert.equal(parseGenerationConfig({ eos_token_id: [] }, glm4v).eosTokenIds, []);
   assert.equal(parseGenerationConfig({ eos_token_id: [-1, 7] }, glm4v).eosTokenIds, [7]);
   assert.is(failure(() => parseGenerationConfig({ eos_token_id: "x" }, glm4v)).code, "CONFIG_INVALID");
+  assert.is(parseGenerationConfig({ top_k: -1 }, glm4v).topK, 0);
+  assert.is(failure(() => parseGenerationConfig({ top_k: -2 }, glm4v)).code, "CONFIG_INVALID");
   assert.is(failure(() => parseGenerationConfig({ temperature: -1 }, glm4v)).code, "CONFIG_INVALID");
 });
 
