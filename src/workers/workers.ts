@@ -61,15 +61,20 @@ export class Workers<T extends TaskTable> {
   /** A worker for several tasks one after another, when one is free. @throws ABORTED; errors.died when none starts */
   async lease({ signal, errors }: Pick<CallOptions, "signal" | "errors">): Promise<Lease<T>> {
     await this.#turn(signal);
-    let host: TaskHost<T>;
+    const starting = this.#host();
     try {
-      host = await this.#host(signal);
+      return this.#leaseOf(await unlessAborted(starting, signal));
     } catch (error) {
-      this.#free();
+      // A start that is given up goes on, and keeps its turn, or many of them would be under way at a time.
+      starting
+        .then((host) => this.#rest(host))
+        .then(
+          () => this.#free(),
+          () => this.#free(),
+        );
       throwIfAborted(signal);
       throw errors.died("no worker could be started", error);
     }
-    return this.#leaseOf(host);
   }
 
   #leaseOf(host: TaskHost<T>): Lease<T> {
@@ -135,27 +140,13 @@ export class Workers<T extends TaskTable> {
     else this.#taken -= 1;
   }
 
-  async #host(signal: AbortSignal | undefined): Promise<TaskHost<T>> {
+  /** One that rests, or a new one. */
+  async #host(): Promise<TaskHost<T>> {
     for (let rested = this.#idle.pop(); rested; rested = this.#idle.pop()) {
       clearTimeout(rested.timer);
       if (!rested.host.isEnded) return rested.host;
     }
-    const starting = this.#start();
-    if (!signal) return starting;
-    let leave = () => {};
-    const left = new Promise<never>((_, reject) => {
-      leave = () => reject(abortError(signal));
-      signal.addEventListener("abort", leave, { once: true });
-    });
-    try {
-      return await Promise.race([starting, left]);
-    } catch (error) {
-      // Whoever comes next may have it.
-      if (signal.aborted) starting.then((host) => this.#rest(host)).catch(() => {});
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", leave);
-    }
+    return this.#start();
   }
 
   async #start(): Promise<TaskHost<T>> {
@@ -184,6 +175,21 @@ export class Workers<T extends TaskTable> {
       }),
     };
     this.#idle.push(rested);
+  }
+}
+
+/** @throws ABORTED */
+async function unlessAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return task;
+  let leave = () => {};
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(abortError(signal));
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    return await Promise.race([task, left]);
+  } finally {
+    signal.removeEventListener("abort", leave);
   }
 }
 

@@ -158,6 +158,21 @@ test("fifty aborted tasks leave no thread", async () => {
   await allEnded();
 });
 
+test("calls that are given up while their worker starts leave no more workers than others do", async () => {
+  const pool = workers();
+  await allEnded();
+  mostLive = 0;
+  for (let i = 0; i < 20; i++) {
+    const controller = new AbortController();
+    const left = failure(pool.run("wait", 0, { ...call, signal: controller.signal }));
+    await pause(2);
+    controller.abort();
+    assert.is((await left).code, "ABORTED");
+  }
+  assert.ok(mostLive <= 2, `${mostLive} workers`);
+  assert.is(await pool.run("wait", 0, call), "waited");
+});
+
 test("tasks take turns over few workers, and may leave the queue", async () => {
   await allEnded();
   mostLive = 0;
