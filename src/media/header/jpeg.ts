@@ -39,16 +39,20 @@ export function parseJpeg(bytes: Uint8Array, fail: Fail): Parsed {
       const problem = unsupported(marker, view.getUint8(body), view.getUint8(body + 5));
       if (problem)
         fail(`is a JPEG ${problem}, which is not supported; save it anew with 8-bit samples in RGB`);
-    } else if (marker === 0xe1 && ascii(bytes, body, body + EXIF.length) === EXIF) {
-      exif.push(bytes.subarray(body + EXIF.length, end));
-    } else if (marker === 0xe1 && ascii(bytes, body, body + XMP.length) === XMP) {
-      xmp = bytes.subarray(body + XMP.length, end);
+    } else if (marker === 0xe1) {
+      const segment = bytes.subarray(body, end);
+      if (beginsWith(segment, EXIF)) exif.push(segment.subarray(EXIF.length));
+      else if (beginsWith(segment, XMP)) xmp = segment.subarray(XMP.length);
     }
     at = end;
     if (marker !== 0xda) continue;
     if (!size) return fail("is a JPEG file without a frame");
     return { ...size, exif: exif.length > 0 ? concatBytes(exif) : undefined, xmp };
   }
+}
+
+function beginsWith(segment: Uint8Array, text: string): boolean {
+  return segment.length >= text.length && ascii(segment, 0, text.length) === text;
 }
 
 /** Of the markers from 0xc0 on, those without a length are JPG, restarts, start and end of image, and extensions. */

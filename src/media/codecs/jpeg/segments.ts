@@ -1,5 +1,6 @@
 /** The segments between a JPEG file's scans. */
 
+import { ascii } from "../../bytes.ts";
 import { Unreadable } from "../unreadable.ts";
 import type { ColourSpace } from "./colour.ts";
 import { type Frame, frameKind, readFrame, readScan, type Scan } from "./frame.ts";
@@ -97,9 +98,8 @@ export class SegmentReader {
     const { stream } = this;
     const length = Math.max(0, stream.word() - 2);
     const data = stream.bytes.subarray(stream.position, stream.position + length);
-    const text = String.fromCharCode(...data.subarray(0, 5));
-    if (marker === 0xe0 && length >= 14 && text === "JFIF\0") this.hasJfif = true;
-    if (marker === 0xee && length >= 12 && text === "Adobe") this.adobeTransform = data[11];
+    if (marker === 0xe0 && length >= 14 && ascii(data, 0, 5) === "JFIF\0") this.hasJfif = true;
+    if (marker === 0xee && length >= 12 && ascii(data, 0, 5) === "Adobe") this.adobeTransform = data[11];
     stream.position += length;
   }
 
