@@ -4,6 +4,7 @@ import { throwIfAborted } from "../errors.ts";
 import { InlineTasks } from "./inline-tasks.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
 import type { StartThread } from "./thread.ts";
+import { Turns } from "./turns.ts";
 import { abortError } from "./watch.ts";
 import { startWorker } from "./worker-tasks.ts";
 
@@ -14,7 +15,7 @@ export interface WorkersOptions<T extends TaskTable> {
   readonly version: string;
   /** The same tasks, for this thread: used where no worker can be started. */
   readonly inline: () => Promise<T>;
-  /** Workers at a time; further callers wait. Default 2. */
+  /** Workers at a time for single tasks, and as many for leases; further callers wait. Default 2. */
   readonly most?: number;
   /** Milliseconds after which a worker that nobody asks for ends. Default 2 seconds. */
   readonly idle?: number;
@@ -35,13 +36,16 @@ export class Workers<T extends TaskTable> {
   #starts: readonly StartThread[];
   /** A start that has worked; its failures are the caller's to know. */
   #proven: StartThread | undefined;
-  #taken = 0;
-  readonly #queue: (() => void)[] = [];
+  readonly #tasks: Turns;
+  /** Apart, so that a task does not wait until somebody is through with a worker of his own. */
+  readonly #leases: Turns;
   readonly #idle: { readonly host: TaskHost<T>; readonly timer: Timer }[] = [];
 
   constructor(options: WorkersOptions<T>) {
     this.#options = { ...DEFAULTS, ...options };
     this.#starts = options.starts;
+    this.#tasks = new Turns(this.#options.most);
+    this.#leases = new Turns(this.#options.most);
   }
 
   /** One task, when a worker is free for it. Rejects as TaskHost.call does. */
@@ -50,7 +54,7 @@ export class Workers<T extends TaskTable> {
     input: TaskInput<T, Name>,
     options: CallOptions,
   ): Promise<TaskResult<T, Name>> {
-    const lease = await this.lease(options);
+    const lease = await this.#lease(this.#tasks, options);
     try {
       return await lease.call(name, input, options);
     } finally {
@@ -59,25 +63,29 @@ export class Workers<T extends TaskTable> {
   }
 
   /** A worker for several tasks one after another, when one is free. @throws ABORTED; errors.died when none starts */
-  async lease({ signal, errors }: Pick<CallOptions, "signal" | "errors">): Promise<Lease<T>> {
-    await this.#turn(signal);
+  lease(options: Pick<CallOptions, "signal" | "errors">): Promise<Lease<T>> {
+    return this.#lease(this.#leases, options);
+  }
+
+  async #lease(turns: Turns, { signal, errors }: Pick<CallOptions, "signal" | "errors">): Promise<Lease<T>> {
+    await turns.take(signal);
     const starting = this.#host();
     try {
-      return this.#leaseOf(await unlessAborted(starting, signal));
+      return this.#leaseOf(await unlessAborted(starting, signal), turns);
     } catch (error) {
       // A start that is given up goes on, and keeps its turn, or many of them would be under way at a time.
       starting
         .then((host) => this.#rest(host))
         .then(
-          () => this.#free(),
-          () => this.#free(),
+          () => turns.free(),
+          () => turns.free(),
         );
       throwIfAborted(signal);
       throw errors.died("no worker could be started", error);
     }
   }
 
-  #leaseOf(host: TaskHost<T>): Lease<T> {
+  #leaseOf(host: TaskHost<T>, turns: Turns): Lease<T> {
     let running = 0;
     let isReleased = false;
     let timer: Timer;
@@ -87,7 +95,7 @@ export class Workers<T extends TaskTable> {
       clearTimeout(timer);
       if (keep && !host.isEnded) this.#rest(host);
       else host.end("it was released");
-      this.#free();
+      turns.free();
     };
     const forget = () => {
       timer = later(this.#options.forgotten, () => {
@@ -110,34 +118,6 @@ export class Workers<T extends TaskTable> {
       },
       release: () => giveBack(running === 0),
     };
-  }
-
-  /** Waits until fewer than `most` are taken, and takes one. */
-  async #turn(signal: AbortSignal | undefined): Promise<void> {
-    throwIfAborted(signal);
-    if (this.#taken < this.#options.most) {
-      this.#taken += 1;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const next = () => {
-        signal?.removeEventListener("abort", leave);
-        resolve();
-      };
-      const leave = () => {
-        this.#queue.splice(this.#queue.indexOf(next), 1);
-        reject(abortError(signal));
-      };
-      signal?.addEventListener("abort", leave, { once: true });
-      this.#queue.push(next);
-    });
-  }
-
-  /** The next in the queue takes over what was taken. */
-  #free(): void {
-    const next = this.#queue.shift();
-    if (next) next();
-    else this.#taken -= 1;
   }
 
   /** One that rests, or a new one. */
