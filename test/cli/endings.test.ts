@@ -1,6 +1,6 @@
 /** How the command ends when it is stopped, when nobody reads on, and when something is wrong under `--json`. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -11,7 +11,15 @@ const DEMO = "examples/demo/checkpoint";
 const folder = mkdtempSync(join(tmpdir(), "glimt-endings-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-const LONG = ["run", DEMO, "Hello?", "--backend", "wasm", "--max-tokens", "4000", "--temperature", "5"];
+/** The demo, which no token that it says ends. */
+const ENDLESS = join(folder, "endless");
+cpSync(DEMO, ENDLESS, { recursive: true });
+const generation = join(ENDLESS, "generation_config.json");
+writeFileSync(
+  generation,
+  JSON.stringify({ ...JSON.parse(readFileSync(generation, "utf8")), eos_token_id: 0 }),
+);
+const LONG = ["run", ENDLESS, "Hello?", "--backend", "wasm", "--max-tokens", "4000"];
 
 /** Runs until it says something, then gets `signals`. */
 function stopped(args: readonly string[], ...signals: NodeJS.Signals[]) {
