@@ -81,7 +81,7 @@ export function readOptions<T extends object>(
   const keys = readOnce(what, () => [...Object.keys(given), ...Object.getOwnPropertySymbols(given)], code);
   for (const key of keys) {
     if (typeof key === "string" && names.includes(key)) continue;
-    throw wrong(`${what} has no option ${shown(key)}; it has ${names.join(", ")}.`);
+    throw wrong(`${what} has no option ${shown(key)}; it has ${[...new Set(names)].join(", ")}.`);
   }
   const options: Record<string, unknown> = {};
   for (const name of new Set(names)) {

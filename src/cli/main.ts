@@ -28,17 +28,29 @@ const program = new Command("glimt")
   .option("--trace", "print the stack trace of an error");
 for (const command of commands) program.addCommand(command);
 for (const command of [program, ...commands]) {
-  command.exitOverride().configureOutput({ outputError: (text, write) => (json ? undefined : write(text)) });
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => (json ? undefined : write(`${text}${seeHelp(command)}`)),
+  });
+  for (const option of command.options) {
+    // In help, in place of "[]".
+    if (Array.isArray(option.defaultValue)) option.default(option.defaultValue, "none");
+  }
 }
 
 // A reader that went away (`glimt … | head`) is no failure.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
-    throw error;
+    // A full disk. Nothing more can be said on stdout.
+    process.exit(stream === process.stdout ? reportError(error, { json: false, trace }) : 1);
   });
 }
 listenForInterruption();
+
+/** Behind an error of usage. */
+function seeHelp(command: Command): string {
+  return `See ${command === program ? "glimt" : `glimt ${command.name()}`} --help.\n`;
+}
 
 try {
   await program.parseAsync();

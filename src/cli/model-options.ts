@@ -32,7 +32,6 @@ export interface LoadFlags {
   readonly media: NonNullable<LoadOptions["media"]>;
   readonly rounding: NonNullable<LoadOptions["rounding"]>;
   readonly maxImagePixels?: number;
-  readonly decodeTimeout?: number;
   readonly checkpointTimeout?: number;
   readonly threads?: number;
   readonly activations?: NonNullable<CudaOptions["activations"]>;
@@ -51,7 +50,7 @@ export function withPromptOptions(command: Command): Command {
     )
     .option(
       "--video <file|dir>",
-      "a video (MP4, WebM, animated GIF, WebP or PNG; file or URL), or a directory of frames; may be repeated",
+      "a video (MP4, MOV, WebM, MKV, MPEG-TS, animated GIF, WebP or PNG; file or URL), or a directory of frames; may be repeated",
       collect,
       [],
     )
@@ -117,11 +116,6 @@ export function withMediaOptions(command: Command): Command {
     )
     .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
     .option(
-      "--decode-timeout <ms>",
-      "give a picture or a frame up that takes longer to decode, or a video that takes longer to open (default: 30000)",
-      wholeNumber,
-    )
-    .option(
       "--checkpoint-timeout <ms>",
       "give a server of the checkpoint up that sends nothing for so long (default: 30000)",
       wholeNumber,
@@ -130,7 +124,7 @@ export function withMediaOptions(command: Command): Command {
 
 /** Flags that were given, in the shape loadModel takes. */
 export function loadOptions(flags: LoadFlags): LoadOptions {
-  const { backend, dtype, media, rounding, maxImagePixels, decodeTimeout, threads } = flags;
+  const { backend, dtype, media, rounding, maxImagePixels, threads } = flags;
   const { checkpointTimeout } = flags;
   return {
     backend,
@@ -138,7 +132,6 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     rounding,
     ...(dtype === undefined ? {} : { dtype }),
     ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
-    ...(decodeTimeout === undefined ? {} : { decodeTimeout }),
     ...(checkpointTimeout === undefined ? {} : { checkpointTimeout }),
     ...(threads === undefined ? {} : { threads }),
   };
@@ -190,7 +183,8 @@ export async function conversation(prompt: string | undefined, flags: PromptFlag
 
 export function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("It must be a whole number.");
+  if (text.trim() === "" || !Number.isInteger(value) || value < 0)
+    throw new InvalidArgumentError("It must be a whole number.");
   return value;
 }
 

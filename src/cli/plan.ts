@@ -44,13 +44,12 @@ export function planCommand(): Command {
 }
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, decodeTimeout, checkpointTimeout } = flags;
+  const { media, rounding, maxImagePixels, checkpointTimeout } = flags;
   const { image: images, video: videos, maxTokens } = flags;
   const processor = await openProcessor(location, {
     media,
     rounding,
     maxImagePixels,
-    decodeTimeout,
     checkpointTimeout,
   });
   const { checkpoint } = processor;

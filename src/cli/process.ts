@@ -17,7 +17,7 @@ import { writeOutput } from "./write-output.ts";
 interface ProcessFlags
   extends PromptFlags,
     SourceFlags,
-    Pick<LoadFlags, "media" | "rounding" | "maxImagePixels" | "decodeTimeout" | "checkpointTimeout"> {
+    Pick<LoadFlags, "media" | "rounding" | "maxImagePixels" | "checkpointTimeout"> {
   readonly json?: true;
   readonly pixels?: string;
 }
@@ -31,12 +31,11 @@ export function processCommand(): Command {
 }
 
 async function show(location: string, prompt: string | undefined, flags: ProcessFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, decodeTimeout, checkpointTimeout } = flags;
+  const { media, rounding, maxImagePixels, checkpointTimeout } = flags;
   const processor = await openProcessor(location, {
     media,
     rounding,
     maxImagePixels,
-    decodeTimeout,
     checkpointTimeout,
     ...sourceOptions(flags),
   });

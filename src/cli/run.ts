@@ -51,7 +51,7 @@ interface RunFlags extends PromptFlags, SourceFlags, LoadFlags {
 export function runCommand(): Command {
   return withLoadOptions(withSourceOptions(withPromptOptions(new Command("run"))))
     .description("ask a model about pictures and stream its answer")
-    .option("--max-tokens <n>", "most new tokens", wholeNumber)
+    .option("--max-tokens <n>", "most new tokens (default: 2048, or what the context leaves)", wholeNumber)
     .option("--temperature <t>", "0 takes the most probable token (default)", decimal)
     .option("--top-k <n>", "sample from the n most probable tokens", wholeNumber)
     .option("--top-p <p>", "sample from the most probable tokens that reach p", decimal)

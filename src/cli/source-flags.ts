@@ -1,4 +1,4 @@
-/** Flags that say where pictures and videos may be read from, and how long and how much. */
+/** Flags that say where pictures and videos may be read from, and how much of them, and how long reading may take. */
 import { type Command, Option } from "commander";
 import { type MediaOptions, PUBLIC_SOURCES, type Sources } from "../index.ts";
 import { wholeNumber } from "./model-options.ts";
@@ -7,6 +7,7 @@ export interface SourceFlags {
   readonly sources?: keyof typeof RULES;
   readonly maxSourceBytes?: number;
   readonly sourceTimeout?: number;
+  readonly decodeTimeout?: number;
 }
 
 const RULES = { any: "any", inline: "inline", public: PUBLIC_SOURCES } as const satisfies Record<
@@ -19,17 +20,27 @@ export function withSourceOptions(command: Command): Command {
     .addOption(
       new Option(
         "--sources <rule>",
-        "where pictures and videos may be read from: inline: only data in the messages; public: that and public hosts",
+        "where pictures and videos may be read from: any (default); inline: only data in the messages; public: that and public hosts",
       ).choices(Object.keys(RULES)),
     )
-    .option("--max-source-bytes <n>", "refuse pictures and videos of more bytes", wholeNumber)
+    .option(
+      "--max-source-bytes <n>",
+      "refuse pictures and videos of more bytes (default: 536870912, 512 MiB)",
+      wholeNumber,
+    )
     .option(
       "--source-timeout <ms>",
-      "give up a picture or video that sends nothing for so long",
+      "give a picture or video up that sends nothing for so long (default: 60000)",
+      wholeNumber,
+    )
+    .option(
+      "--decode-timeout <ms>",
+      "give a picture or a frame up that takes longer to decode, or a video that takes longer to open (default: 30000)",
       wholeNumber,
     );
 }
 
-export function sourceOptions({ sources, maxSourceBytes, sourceTimeout }: SourceFlags): MediaOptions {
-  return { sources: sources && RULES[sources], maxSourceBytes, sourceTimeout };
+export function sourceOptions(flags: SourceFlags): MediaOptions {
+  const { sources, maxSourceBytes, sourceTimeout, decodeTimeout } = flags;
+  return { sources: sources && RULES[sources], maxSourceBytes, sourceTimeout, decodeTimeout };
 }

@@ -24,7 +24,7 @@ async function load(): Promise<void> {
   } catch (cause) {
     throw new GlimtError(
       "CODEC_UNAVAILABLE",
-      `MP4 and WebM files need the package ${PACKAGE}, which can not be loaded: npm install ${PACKAGE}. ` +
+      `MP4, WebM and MPEG-TS files need the package ${PACKAGE}, which can not be loaded: npm install ${PACKAGE}. ` +
         "A directory of frames, an animated GIF, WebP or PNG, or { frames: [...], metadata } need no package.",
       { cause },
     );

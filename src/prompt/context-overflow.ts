@@ -8,10 +8,10 @@ export function contextOverflow(
 ): GlimtError {
   const advice =
     visionTokens > 0
-      ? ` ${visionTokens} of them stand for pictures: lower maxImagePixels or send fewer.`
-      : "";
+      ? `${visionTokens} of them stand for pictures: lower maxImagePixels, of videos maxFrames, or send fewer.`
+      : "Shorten the text, or leave out earlier messages.";
   return new GlimtError(
     "CONTEXT_OVERFLOW",
-    `The prompt has ${promptTokens} tokens and leaves no room in the context of ${context}.${advice}`,
+    `The prompt has ${promptTokens} tokens and leaves no room in the context of ${context}. ${advice}`,
   );
 }

@@ -112,7 +112,7 @@ export function checkCounts(images: number, videos: number, limits: MediaLimits)
     if (found <= limits[name]) continue;
     throw new GlimtError(
       "INPUT_INVALID",
-      `The prompt has ${found} ${name}, but limits.${name} is ${limits[name]}; send fewer, or raise the option.`,
+      `The prompt has ${found} ${found === 1 ? name.slice(0, -1) : name}, but limits.${name} is ${limits[name]}; send fewer, or raise the option.`,
     );
   }
 }

@@ -33,5 +33,7 @@ export async function chooseBackend(
     if (!probe.isAbsent || wanted !== "auto") refused.push({ backend: backend.name, reason: probe.reason });
   }
   const reasons = refused.map(({ backend, reason }) => `${backend}: ${reason}`);
-  throw new GlimtError("BACKEND_UNAVAILABLE", `No backend can run here. ${reasons.join(" ")}`);
+  const problem =
+    wanted === "auto" ? "No backend can run here." : "The backend that was asked for can not run here.";
+  throw new GlimtError("BACKEND_UNAVAILABLE", `${problem} ${reasons.join(" ")}`);
 }

@@ -472,6 +472,10 @@ test("misspelt fields of a prompt and of sizes are refused by name", async () =>
     /sizes has no option "image"/,
   );
   assert.match(
+    await settle("generate", () => model.complete(question, { max_tokens: 1 } as never), null),
+    /^((?!signal).)*maxTokens((?!signal).)*signal((?!signal).)*$/,
+  );
+  assert.match(
     await settle("plan", () => model.plan({ images: [{ width: 1, hight: 1 } as never] }), null),
     /hight/,
   );

@@ -252,8 +252,9 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
       /--pixels.*x\.f32.*\[OPTION_INVALID\]/,
     ],
     [["graph", model, "--stage", "assembly"], /--stage.*assembly.*program/],
-    [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate/],
-    [["frobnicate"], /unknown command/],
+    [["run", model, "Hi", "--seed", ""], /--seed.*It must be a whole number/],
+    [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate.*\nSee glimt run --help\.\n/],
+    [["frobnicate"], /unknown command.*\nSee glimt --help\.\n/],
   ];
   for (const [args, message] of cases) {
     const { status, stdout, stderr } = glimt(...args);
@@ -290,6 +291,8 @@ test("conformance --backend judges that one alone", () => {
 test("help and version need no model", () => {
   assert.match(glimt("--help").stdout, /run.*process.*graph.*inspect/s);
   assert.match(glimt("run", "--help").stdout, /--image.*--temperature/s);
+  for (const command of ["run", "process", "plan"]) assert.not.match(glimt(command, "--help").stdout, /\[\]/);
+  assert.not.match(glimt("plan", "--help").stdout, /--decode-timeout/);
   assert.match(glimt("--version").stdout, /^\d+\.\d+\.\d+\n$/);
 });
 

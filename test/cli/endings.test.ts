@@ -1,6 +1,16 @@
 /** How the command ends when it is stopped, when nobody reads on, and when something is wrong under `--json`. */
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -62,6 +72,25 @@ test("a reader that goes away ends it quietly", async () => {
   const status = await new Promise((resolve) => child.on("close", resolve));
   assert.equal([status, stderr], [0, ""]);
 });
+
+for (const args of [
+  ["inspect", DEMO],
+  ["run", DEMO, "Hi", "--max-tokens", "2"],
+  ["run", DEMO, "Hi", "--max-tokens", "2", "--json"],
+]) {
+  test(`${args[0]} ${args.at(-1)} to a full disk ends with an error line`, () => {
+    if (!existsSync("/dev/full")) return;
+    const full = openSync("/dev/full", "w");
+    const { status, stderr } = spawnSync(process.execPath, [CLI, ...args], {
+      encoding: "utf8",
+      stdio: ["ignore", full, "pipe"],
+    });
+    closeSync(full);
+    assert.is(status, 1);
+    assert.match(stderr, /^glimt: .*no space left.*\[ENOSPC\]/s);
+    assert.not.match(stderr, /\n {4}at /);
+  });
+}
 
 function glimt(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: "utf8" });

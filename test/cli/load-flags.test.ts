@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { memoryLine } from "../../src/cli/memory-line.ts";
 import { backendsFor, kvCacheSize, loadOptions } from "../../src/cli/model-options.ts";
+import { sourceOptions } from "../../src/cli/source-flags.ts";
 import { backends } from "../../src/index.ts";
 
 test("a KV cache is a size or a share", () => {
@@ -16,18 +17,8 @@ test("a KV cache is a size or a share", () => {
 
 test("times are handed on to loading", () => {
   const flags = { backend: "auto", media: "default", rounding: "torchvision" } as const;
-  const { decodeTimeout, checkpointTimeout } = loadOptions({
-    ...flags,
-    decodeTimeout: 5,
-    checkpointTimeout: 7,
-  });
-  assert.equal([decodeTimeout, checkpointTimeout], [5, 7]);
-});
-
-test("a time limit for decoding reaches the options", () => {
-  const flags = { backend: "auto", media: "default", rounding: "torchvision" } as const;
-  assert.is(loadOptions({ ...flags, decodeTimeout: 500 }).decodeTimeout, 500);
-  assert.is("decodeTimeout" in loadOptions(flags), false);
+  assert.is(loadOptions({ ...flags, checkpointTimeout: 7 }).checkpointTimeout, 7);
+  assert.is(sourceOptions({ decodeTimeout: 5 }).decodeTimeout, 5);
 });
 
 test("CUDA is as the flags say, and the only choice then", () => {

@@ -248,7 +248,7 @@ test("limits on images and videos are held, and named when they are passed", asy
   const video = { videos: [{ ...image, numFrames: 2 }] };
   for (const [sizes, message] of [
     [two, /^The prompt has 2 images, but limits\.images is 1/],
-    [video, /^The prompt has 1 videos, but limits\.videos is 0/],
+    [video, /^The prompt has 1 video, but limits\.videos is 0/],
   ] as const) {
     for (const call of [() => processor.process(conversation(sizes)), () => processor.sizes.count(sizes)]) {
       const error = await failure(call);

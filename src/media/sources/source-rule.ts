@@ -64,9 +64,9 @@ export function sourceRule(sources: Sources): SourceRule {
     };
   }
   const list = typeof sources === "object" ? readPlain(sources, "sources", "OPTION_INVALID") : sources;
-  if (typeof list !== "object" || list === null || Array.isArray(list)) {
+  if (typeof list !== "object" || list === null || Array.isArray(list) || list instanceof Map) {
     throw invalid(
-      `sources is ${shown(sources)}, expected "any", "inline", { folders, hosts } or a function.`,
+      `sources is ${shown(sources)}, expected "any", "inline", PUBLIC_SOURCES, { folders, hosts } or a function.`,
     );
   }
   const other = Object.keys(list).find((key) => key !== "folders" && key !== "hosts");

@@ -43,7 +43,7 @@ test("what is exported for strangers is inline and public hosts", async () => {
 });
 
 const BAD: readonly [sources: unknown, message: RegExp][] = [
-  ["all", /sources is "all", expected "any", "inline", { folders, hosts } or a function/],
+  ["all", /sources is "all", expected "any", "inline", PUBLIC_SOURCES, { folders, hosts } or a function/],
   [null, /sources is null/],
   [7, /sources is 7/],
   [Symbol("x"), /sources is Symbol\(x\)/],
