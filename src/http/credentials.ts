@@ -7,7 +7,7 @@ export function takeCredentials(url: URL): string | null {
   url.password = "";
   if (username === "" && password === "") return null;
   const bytes = new TextEncoder().encode(`${decoded(username)}:${decoded(password)}`);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+  return `Basic ${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))}`;
 }
 
 function decoded(text: string): string {

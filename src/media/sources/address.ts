@@ -117,7 +117,14 @@ export function shownAddress(source: string | URL): string {
   }
   // Of an address that can not be taken apart nothing is shown that could be a password.
   const mayHoldPassword = isWeb || (scheme !== "file" && /^\s*[\\/]{2}|:\/\//.test(text.slice(0, 100)));
-  return cut(mayHoldPassword ? text.replace(/^(\s*(?:[^:/\\]*:)?[\\/]*)[\s\S]*@/, "$1") : text);
+  return cut(mayHoldPassword ? withoutUser(text) : text);
+}
+
+/** By hand: a regular expression that looks for the last @ can be kept busy for hours by a text of slashes. */
+function withoutUser(text: string): string {
+  const start = /^\s*(?:[^:/\\]*:)?[\\/]*/.exec(text.slice(0, LONGEST_SHOWN))?.[0] ?? "";
+  const at = text.lastIndexOf("@");
+  return at < start.length ? text : start + text.slice(at + 1);
 }
 
 /** A text on one line; of one that is longer than is shown, or of `length` letters, the start. */

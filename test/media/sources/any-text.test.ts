@@ -10,6 +10,7 @@ import { readSource } from "../../../src/media/source.ts";
 import type { Reading } from "../../../src/media/sources/reading.ts";
 import { sourceRule } from "../../../src/media/sources/source-rule.ts";
 import { fc } from "../../property.ts";
+import { failure } from "./failure.ts";
 
 const pieces = fc.constantFrom(
   ..."http: https: data: file: blob: ftp: // / \\ ? # @ : bob:s3cret@ localhost 127.0.0.1 [::1] a.png .. ".split(
@@ -108,5 +109,23 @@ function isFileIn(path: string, folder: string): boolean {
     return false;
   }
 }
+
+test("texts of a million slashes, spaces or colons are refused at once", async () => {
+  for (const start of ["ftp:", "ftp://", "//", "http:", "http://u:", ""]) {
+    for (const letter of ["/", "\\", " ", ":", "@"]) {
+      const began = performance.now();
+      const error = await failure(readSource(start + letter.repeat(1e6), { sources: sourceRule("inline") }));
+      assert.ok(["IMAGE_INVALID", "SOURCE_REFUSED"].includes(error.code), error.code);
+      assert.ok(error.message.length < 400, error.message);
+      assert.ok(performance.now() - began < 2000, `${start}${letter}: ${performance.now() - began} ms`);
+    }
+  }
+});
+
+test("a password of a hundred thousand letters", async () => {
+  const address = `http://bob:${"p".repeat(2e5)}@127.0.0.1/a.png`;
+  const { code } = await failure(readSource(address, { sources: sourceRule("inline") }));
+  assert.is(code, "SOURCE_REFUSED");
+});
 
 test.run();
