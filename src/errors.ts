@@ -29,8 +29,10 @@ export const ERROR_CODES = [
   "WEIGHTS_INVALID",
 ] as const;
 
+/** What each of them means, and whose fault it mostly is: docs/errors.md. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** `code` is stable; `message` names what was wrong and what to change; `cause` may hold what was behind it. */
 export class GlimtError extends Error {
   readonly code: ErrorCode;
 

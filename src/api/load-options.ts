@@ -18,7 +18,7 @@ export interface LoadOptions extends MediaOptions {
    * (default 30000); ten times as many for a whole answer (a small file, or up to 4 MiB of weights).
    */
   readonly checkpointTimeout?: HttpOptions["checkpointTimeout"];
-  /** "auto" takes the best that works here. */
+  /** "auto", the default, takes the best that works here; why not a better one: `model.refusedBackends`. */
   readonly backend?: BackendName | "auto" | undefined;
   /** Storage of the weights; default: as in the checkpoint. */
   readonly dtype?: WeightDType | undefined;
@@ -39,7 +39,9 @@ export interface LoadOptions extends MediaOptions {
   readonly kvCache?: KvCacheSize | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly AdapterAtLoad[] | undefined;
+  /** Told of bytes loaded; and before the first, of what loading takes of a GPU. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Ends loading with ABORTED, and frees what was loaded. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -7,9 +7,9 @@ import { openCheckpoint, openFiles } from "../index.ts";
 import { modelStages, type StageName } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
-import { wholeNumber } from "./model-options.ts";
+import { checkpointTimeoutOption, type LoadFlags, wholeNumber } from "./model-options.ts";
 
-interface GraphFlags {
+interface GraphFlags extends Pick<LoadFlags, "checkpointTimeout"> {
   readonly tokens: number;
   readonly patches: number;
   readonly context: number;
@@ -28,11 +28,13 @@ export function graphCommand(): Command {
         .choices(["model", "graph", "program"])
         .default("program"),
     )
+    .addOption(checkpointTimeoutOption())
     .action(show);
 }
 
-async function show(location: string, { tokens, patches, context, stage }: GraphFlags): Promise<void> {
-  const checkpoint = await openCheckpoint(await openFiles(location));
+async function show(location: string, flags: GraphFlags): Promise<void> {
+  const { tokens, patches, context, stage, checkpointTimeout } = flags;
+  const checkpoint = await openCheckpoint(await openFiles(location, { checkpointTimeout }));
   const options = {
     activationDType: "f32",
     weightDType: storedWeightDType(checkpoint, undefined),

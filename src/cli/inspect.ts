@@ -3,18 +3,24 @@
 import { Command } from "commander";
 import { formatBytes } from "../compiler/print.ts";
 import { describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+import { checkpointTimeoutOption, type LoadFlags } from "./model-options.ts";
 import { JSON_HELP } from "./report.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
     .description("show what is in a checkpoint and what it needs in memory; reads no weights")
     .argument("<model>", "checkpoint directory, or the URL of one")
+    .addOption(checkpointTimeoutOption())
     .option("--json", JSON_HELP)
     .action(inspect);
 }
 
-async function inspect(location: string, { json }: { json?: true }): Promise<void> {
-  const checkpoint = await openCheckpoint(await openFiles(location));
+interface InspectFlags extends Pick<LoadFlags, "checkpointTimeout"> {
+  readonly json?: true;
+}
+
+async function inspect(location: string, { json, checkpointTimeout }: InspectFlags): Promise<void> {
+  const checkpoint = await openCheckpoint(await openFiles(location, { checkpointTimeout }));
   const found = describeCheckpoint(checkpoint);
   const { vision, text } = checkpoint.config;
   const kvBytesPerToken = found.kvBytesPerToken("f32");

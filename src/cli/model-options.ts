@@ -115,11 +115,15 @@ export function withMediaOptions(command: Command): Command {
         .default("torchvision"),
     )
     .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
-    .option(
-      "--checkpoint-timeout <ms>",
-      "give a server of the checkpoint up that sends nothing for so long (default: 30000)",
-      wholeNumber,
-    );
+    .addOption(checkpointTimeoutOption());
+}
+
+/** Of all commands that open a checkpoint. */
+export function checkpointTimeoutOption(): Option {
+  return new Option(
+    "--checkpoint-timeout <ms>",
+    "give a server of the checkpoint up that sends nothing for so long (default: 30000)",
+  ).argParser(wholeNumber);
 }
 
 /** Flags that were given, in the shape loadModel takes. */

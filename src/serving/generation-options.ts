@@ -13,8 +13,11 @@ export interface GenerateOptions {
   readonly maxTokens?: number | undefined;
   /** 0, the default, always takes the most probable token. */
   readonly temperature?: number | undefined;
+  /** Choose among the k most probable tokens, and those as probable as the last of them; 0, the default: among all. */
   readonly topK?: number | undefined;
+  /** Choose among the fewest most probable tokens whose probabilities reach p; above 0 to 1, the default: among all. */
   readonly topP?: number | undefined;
+  /** Drop tokens less probable than this times the most probable one; 0 (the default) to 1. */
   readonly minP?: number | undefined;
   /** Default: the checkpoint's, which holds for greedy decoding too, or 1 (off). */
   readonly repetitionPenalty?: number | undefined;
@@ -28,7 +31,9 @@ export interface GenerateOptions {
   readonly stopTokenIds?: readonly number[] | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
+  /** Ends the generation with ABORTED. */
   readonly signal?: AbortSignal | undefined;
+  /** Told how far reading pictures, encoding them and reading the prompt are; what it throws ends the generation. */
   readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
 

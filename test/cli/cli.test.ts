@@ -251,6 +251,8 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
       ["process", model, "Hi", "--pixels", join(folder, "no", "x.f32")],
       /--pixels.*x\.f32.*\[OPTION_INVALID\]/,
     ],
+    [["inspect", "http://127.0.0.1:9/m", "--checkpoint-timeout", "0"], /checkpointTimeout is 0/],
+    [["graph", "http://127.0.0.1:9/m", "--checkpoint-timeout", "0"], /checkpointTimeout is 0/],
     [["graph", model, "--stage", "assembly"], /--stage.*assembly.*program/],
     [["run", model, "Hi", "--seed", ""], /--seed.*It must be a whole number/],
     [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate.*\nSee glimt run --help\.\n/],
