@@ -21,7 +21,6 @@ type Still = { readonly name: string; readonly file: string } & Record<MediaMode
 const REFUSED: Readonly<Record<string, RegExp>> = {
   CIELab: /TIFF file that can not be read: its pixels \(CIELab\)/,
   "predicted fractions": /predictor \(3, of 32 bits\)/,
-  "Pillow's CMYK JPEG": /JPEG data has 4 samples/,
   "Pillow's YCbCr, LZW": /YCbCr pixels are not JPEG/,
   "Pillow's Zstandard": /compression \(Zstandard\) is not read/,
   "Pillow's LZMA": /compression \(LZMA\)/,

@@ -2,7 +2,9 @@
 
 import { decodeJpeg } from "./jpeg/decode.ts";
 
+export { decodeJpegSamples } from "./jpeg/decode.ts";
+
 /** Encoded bytes to RGB. */
 export async function decode(bytes: Uint8Array): Promise<Uint8Array> {
-  return decodeJpeg(bytes).data;
+  return decodeJpeg(bytes);
 }

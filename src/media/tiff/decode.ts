@@ -89,8 +89,7 @@ async function decompress(
   const { compression, isReversed, pixels, faxOptions } = layout;
   const given = bytes.subarray(piece.start, piece.end);
   if (compression === "jpeg") {
-    const rgb = await decodeJpegPiece(given, layout.jpegTables, jpegSize(piece, layout), pixels.kind);
-    return pixels.stored === 3 ? rgb : firstOfThree(rgb);
+    return decodeJpegPiece(given, layout.jpegTables, jpegSize(piece, layout), pixels);
   }
   if (compression === "none") {
     return isReversed ? reversedBits(given, size) : given.slice(0, size);
@@ -101,11 +100,6 @@ async function decompress(
   if (compression === "deflate") return checkedInflate(data, size);
   const isFlat = compression !== "group 3" || (faxOptions & 1) === 0;
   return decodeFax(data, isFlat ? compression : "group 3, two dimensions", piece.width, piece.height);
-}
-
-/** Grey from RGB. */
-function firstOfThree(rgb: Uint8Array): Uint8Array {
-  return Uint8Array.from({ length: rgb.length / 3 }, (_, i) => rgb[i * 3] as number);
 }
 
 /** Value of 0 to 255 of each stored one, or of any number; palettes' indices stay as they are. */

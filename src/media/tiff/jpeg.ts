@@ -14,13 +14,13 @@ export interface JpegPieceSize {
   readonly most: number;
 }
 
-/** Says how colours are coded, whatever else the data says: 0 is RGB, 1 YCbCr. */
+/** Says how colours are coded, whatever else the data says: 0 is RGB or CMYK, 1 YCbCr. */
 function colourMarker(transform: number): Uint8Array {
   return Uint8Array.of(0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, transform);
 }
 
 /**
- * RGB of a piece, from its top.
+ * Samples of a piece, from its top: grey, RGB or CMYK.
  *
  * @throws as checkJpegPiece, and Unreadable for corrupt data
  */
@@ -28,17 +28,18 @@ export async function decodeJpegPiece(
   data: Uint8Array,
   tables: Uint8Array | undefined,
   size: JpegPieceSize,
-  kind: PixelKind["kind"],
+  { kind, stored }: PixelKind,
 ): Promise<Uint8Array> {
   const own = checkJpegPiece(data, size);
   const { width, height } = own;
   const shared = tables ? readSegments(tables).kept : [];
   const colours = kind === "grey" ? [] : [colourMarker(kind === "ycbcr" ? 1 : 0)];
   const file = concatBytes([START, ...shared, ...colours, ...own.kept, own.rest]);
-  const { decode } = await import("../codecs/jpeg.ts");
-  const rgb = await decode(file);
-  if (rgb.length !== width * height * 3) throw new Unreadable("a JPEG piece is of another size");
-  return rgb.subarray(0, size.width * size.height * 3);
+  const { decodeJpegSamples } = await import("../codecs/jpeg.ts");
+  const samples = decodeJpegSamples(file);
+  if (samples.length !== width * height * stored)
+    throw new Unreadable("a JPEG piece is of another size or kind");
+  return samples.subarray(0, size.width * size.height * stored);
 }
 
 /** Looks at the header alone. @throws RangeError for one that is cut off, Unreadable for another size */

@@ -139,8 +139,9 @@ export function tiffLayout(bytes: Uint8Array): TiffLayout {
     throw new Unreadable("its YCbCr pixels are not JPEG");
   const isPlanar = one(TAG.planar, 1) === 2 && pixels.stored > 1;
   if (isPlanar && (pixels.bits < 8 || compression === "jpeg")) throw new Unreadable("its samples lie apart");
-  const isJpegKind = ["grey", "rgb", "ycbcr"].includes(pixels.kind) && pixels.bits === 8;
-  if (compression === "jpeg" && (!isJpegKind || ![1, 3].includes(pixels.stored))) {
+  const jpegSamples: Partial<Record<PixelKind["kind"], number>> = { grey: 1, rgb: 3, ycbcr: 3, cmyk: 4 };
+  const isJpegKind = pixels.stored === jpegSamples[pixels.kind] && pixels.bits === 8;
+  if (compression === "jpeg" && !isJpegKind) {
     throw new Unreadable(`its JPEG data has ${pixels.stored} samples of ${pixels.bits} bits`);
   }
   const predictor = one(TAG.predictor, 1);

@@ -11,7 +11,7 @@
 
 import { Unreadable } from "../unreadable.ts";
 import { ArithmeticDecoder } from "./arithmetic.ts";
-import { writeRgb } from "./colour.ts";
+import { type ColourSpace, writeRgb } from "./colour.ts";
 import type { EntropyDecoder } from "./entropy.ts";
 import { checkProgression, type Frame, keepQuantization, type Scan } from "./frame.ts";
 import { SequentialHuffman } from "./huffman.ts";
@@ -42,15 +42,49 @@ const BLOCKS_PER_BYTE = 64;
 /** What follows the only scan counts as far as Pillow has read the file by then, which it does in such pieces. */
 const PIECE = 65536;
 
-export interface DecodedJpeg {
-  /** u8 [height, width, 3] */
-  readonly data: Uint8Array;
+interface Components {
   readonly width: number;
   readonly height: number;
+  readonly space: ColourSpace;
+  /** The samples of one component in row y, as many as the picture is wide. */
+  readonly rows: readonly ((y: number) => Uint8ClampedArray)[];
 }
 
-/** @throws Unreadable for a file that is truncated, corrupt or of a kind that Pillow does not read */
-export function decodeJpeg(bytes: Uint8Array): DecodedJpeg {
+/**
+ * RGB, u8 [height, width, 3].
+ *
+ * @throws Unreadable for a file that is truncated, corrupt or of a kind that Pillow does not read
+ */
+export function decodeJpeg(bytes: Uint8Array): Uint8Array {
+  return rgbOf(decodeComponents(bytes));
+}
+
+/** As above, but shades of grey and CMYK as they are stored: u8 [height, width, 1 or 4]. */
+export function decodeJpegSamples(bytes: Uint8Array): Uint8Array {
+  const components = decodeComponents(bytes);
+  const { width, height, space, rows } = components;
+  if (space !== "grey" && space !== "cmyk") return rgbOf(components);
+  const data = new Uint8Array(width * height * rows.length);
+  for (let y = 0; y < height; y++) {
+    rows.forEach((row, component) => {
+      const samples = row(y);
+      let to = y * width * rows.length + component;
+      for (let x = 0; x < width; x++, to += rows.length) data[to] = samples[x] as number;
+    });
+  }
+  return data;
+}
+
+function rgbOf({ width, height, space, rows }: Components): Uint8Array {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const samples = rows.map((row) => row(y));
+    writeRgb(space, samples, width, data, y * width * 3);
+  }
+  return data;
+}
+
+function decodeComponents(bytes: Uint8Array): Components {
   const reader = new SegmentReader(bytes);
   const scan = reader.nextScan();
   const { frame } = reader;
@@ -63,14 +97,7 @@ export function decodeJpeg(bytes: Uint8Array): DecodedJpeg {
   else if (frame.process === "progressive" || scan.components.length < planes.length)
     readScans(reader, frame, scan, planes);
   else readOnlyScan(reader, frame, scan, planes);
-
-  const { width, height } = frame;
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    const samples = rows.map((row) => row(y));
-    writeRgb(space, samples, width, data, y * width * 3);
-  }
-  return { data, width, height };
+  return { width: frame.width, height: frame.height, space, rows };
 }
 
 /** Transforms each block as it comes. */
