@@ -5,7 +5,13 @@ import { ascii } from "./bytes.ts";
 /** "mp4": ISO base media and QuickTime; "webm": Matroska too; "ts": MPEG transport stream, also of Blu-rays. */
 export type MovieFormat = "mp4" | "webm" | "ts";
 
-const ISO_PICTURES = ["avif", "avis", "heic", "heix", "hevc", "heim", "mif1", "msf1"];
+/** Brands of ISO base media files that are no movies. */
+export const ISO_PICTURES = {
+  avif: ["avif", "avis"],
+  heic: ["heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1"],
+  raw: ["crx "],
+} as const;
+const ISO_PICTURE_BRANDS: readonly string[] = Object.values(ISO_PICTURES).flat();
 /** First boxes of QuickTime files older than `ftyp`, and of files in fragments. */
 const QUICKTIME_BOXES = ["moov", "mdat", "wide", "free", "skip", "moof", "styp", "sidx"];
 
@@ -20,7 +26,7 @@ const SYNC = 0x47;
 export function movieKind(bytes: Uint8Array): MovieFormat | undefined {
   if (ascii(bytes, 0, 4) === "\x1aE\xdf\xa3") return "webm";
   const box = ascii(bytes, 4, 8);
-  if (box === "ftyp") return ISO_PICTURES.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";
+  if (box === "ftyp") return ISO_PICTURE_BRANDS.includes(ascii(bytes, 8, 12)) ? undefined : "mp4";
   if (QUICKTIME_BOXES.includes(box)) return "mp4";
   const isStream = TRANSPORT_STREAMS.some(
     ([at, length]) => bytes[at] === SYNC && bytes[at + length] === SYNC,

@@ -1,7 +1,7 @@
 /** What a file is that glimt reads no pixels from, and what to do about it. */
 
 import { ascii } from "./bytes.ts";
-import { otherMovie } from "./movie-kind.ts";
+import { ISO_PICTURES, otherMovie } from "./movie-kind.ts";
 
 interface OtherKind {
   /** As in "Image x is ...". */
@@ -10,6 +10,7 @@ interface OtherKind {
 }
 
 const CONVERT = "convert it first";
+const RAW: OtherKind = { name: "a raw picture of a camera", advice: "develop it first" };
 
 /** Known by their first bytes. */
 const SIGNATURES: readonly [at: number, signature: string, kind: OtherKind][] = [
@@ -30,7 +31,7 @@ const SIGNATURES: readonly [at: number, signature: string, kind: OtherKind][] = 
   [0, "qoif", { name: "a QOI picture", advice: CONVERT }],
   [0, "SIMPLE  =", { name: "a FITS file", advice: CONVERT }],
   [128, "DICM", { name: "a DICOM file", advice: "export its pictures" }],
-  [0, "FUJIFILM", { name: "a raw picture of a camera", advice: "develop it first" }],
+  [0, "FUJIFILM", RAW],
   [0, "\xd7\xcd\xc6\x9a", { name: "a Windows metafile", advice: CONVERT }],
   [40, " EMF", { name: "a Windows metafile", advice: CONVERT }],
   [0, "gimp xcf", { name: "a GIMP document", advice: "export it as a picture" }],
@@ -42,10 +43,10 @@ const SIGNATURES: readonly [at: number, signature: string, kind: OtherKind][] = 
     { name: "a Git LFS pointer", advice: "fetch the file itself with `git lfs pull`" },
   ],
 ];
-/** Brands of ISO base media files. */
 const ISO_KINDS: readonly [brands: readonly string[], kind: OtherKind][] = [
-  [["avif", "avis"], { name: "an AVIF picture", advice: CONVERT }],
-  [["heic", "heix", "hevc", "heim", "mif1", "msf1"], { name: "a HEIC picture", advice: CONVERT }],
+  [ISO_PICTURES.avif, { name: "an AVIF picture", advice: CONVERT }],
+  [ISO_PICTURES.heic, { name: "a HEIC picture", advice: CONVERT }],
+  [ISO_PICTURES.raw, RAW],
 ];
 const TGA_END = "TRUEVISION-XFILE.\0";
 /** How base64 of pictures begins. */

@@ -9,6 +9,9 @@ const zeros = (count: number) => "\0".repeat(count);
 const others: readonly [name: string, content: string, message: RegExp][] = [
   ["AVIF", "\0\0\0\x20ftypavif\0\0\0\0avifmif1miaf", /an AVIF picture \(convert it first\)/],
   ["AVIF under another brand", "\0\0\0\x20ftypmif1\0\0\0\0mif1avifmiaf", /an AVIF picture/],
+  ["HEIC of 10 bits, several pictures", "\0\0\0\x18ftyphevx\0\0\0\0msf1hevx", /a HEIC picture/],
+  ["HEIC of layers", "\0\0\0\x14ftypheis\0\0\0\0heis", /a HEIC picture/],
+  ["Canon raw", "\0\0\0\x18ftypcrx \0\0\0\x01crx isom", /a raw picture of a camera \(develop it first\)/],
   ["HEIC", "\0\0\0\x18ftypheic\0\0\0\0mif1heic", /a HEIC picture \(convert it first\)/],
   ["JPEG XL", "\0\0\0\x0cJXL \r\n\x87\n", /a JPEG XL picture/],
   ["bare JPEG XL", "\xff\x0a\xfa\x1f\x41\x91", /a JPEG XL picture/],
