@@ -38,6 +38,8 @@ export interface GenerateOptions {
 }
 
 export const DEFAULT_MAX_TOKENS = 2048;
+/** What transformers samples from where a file that samples names no top_k. */
+const TRANSFORMERS_TOP_K = 50;
 
 export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "maxTokens",
@@ -81,7 +83,7 @@ export function resolveGeneration(
   const sampled = options.checkpointSampling === true && defaults.doSample;
   const sampling: SamplingOptions = {
     temperature: options.temperature ?? (sampled ? (defaults.temperature ?? 1) : 0),
-    topK: options.topK ?? (sampled ? (defaults.topK ?? 0) : 0),
+    topK: options.topK ?? (sampled ? (defaults.topK ?? TRANSFORMERS_TOP_K) : 0),
     topP: options.topP ?? (sampled ? (defaults.topP ?? 1) : 1),
     minP: options.minP ?? 0,
     // Hugging Face applies it to greedy decoding too.
