@@ -1,6 +1,6 @@
 /** A checkpoint the user picked in a browser, or built in memory: files by name. */
 import { GlimtError, throwIfAborted } from "../errors.ts";
-import { readOnce } from "../given.ts";
+import { readOnce, shown } from "../given.ts";
 import { fileError } from "./file-errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
 import { shownName } from "./shown.ts";
@@ -83,6 +83,5 @@ function depthOf(blob: Blob): number {
 }
 
 function describe(entry: unknown): string {
-  if (!Array.isArray(entry)) return entry === null ? "null" : typeof entry;
-  return `${typeof entry[0]} -> ${typeof entry[1]}`;
+  return Array.isArray(entry) ? `${shown(entry[1])} by the name of ${shown(entry[0])}` : shown(entry);
 }

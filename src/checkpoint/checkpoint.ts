@@ -43,7 +43,7 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
   if (configJson === undefined) {
     throw new GlimtError(
       "CHECKPOINT_NOT_FOUND",
-      `${files.location} has no config.json: it is not a Hugging Face checkpoint.${absenceOf(files, "config.json")}`,
+      `There is no config.json in ${files.location}: it is not a Hugging Face checkpoint.${absenceOf(files, "config.json")}`,
     );
   }
   const parsed = parseModelConfig(configJson);

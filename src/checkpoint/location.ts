@@ -17,6 +17,10 @@ export type OpenFiles = (location: ModelLocation, options?: OpenFilesOptions) =>
 /** Text or a URL, not files by name. @throws OPTION_INVALID */
 export function isAddress(location: ModelLocation): location is string | URL {
   const isUrl = () => location instanceof URL;
+  if (typeof location === "string" && location.trim() === "") {
+    // Mostly a variable that was not set.
+    throw new GlimtError("OPTION_INVALID", "The location is empty: give a directory, or the address of one.");
+  }
   return typeof location === "string" || readOnce("The location", isUrl, "OPTION_INVALID");
 }
 

@@ -10,6 +10,7 @@ import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { type CheckpointFiles, readJson } from "../../src/checkpoint/files.ts";
 import { type HttpOptions, httpFiles } from "../../src/checkpoint/http.ts";
+import { openFiles } from "../../src/node-files.ts";
 import { failure } from "./fixtures.ts";
 
 const bytes = Uint8Array.from({ length: 100_000 }, (_, index) => (index * 7) % 251);
@@ -77,6 +78,19 @@ test("directory", async () => contract(await openDirectory(directory)));
 test("blobs", () =>
   contract(blobFiles(new Map(Object.entries(contents).map(([k, v]) => [k, new Blob([v])])))));
 test("picked files", () => contract(blobFiles(Object.entries(contents).map(([k, v]) => new File([v], k)))));
+test("what is no location is said", async () => {
+  for (const [location, message] of [
+    ["", /location is empty/],
+    [" ", /location is empty/],
+    [new Map([["config.json", "{}"]]), /found "\{\}" by the name of "config\.json"/],
+    [[null], /found null/],
+  ] as const) {
+    const error = await failure(() => openFiles(location as never));
+    assert.is(error.code, "OPTION_INVALID");
+    assert.match(error.message, message);
+  }
+});
+
 test("of a picked directory the outermost files count, and two of one name are refused", async () => {
   const file = (path: string) =>
     Object.defineProperty(new File([path], path.split("/").at(-1) as string), "webkitRelativePath", {
