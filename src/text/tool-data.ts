@@ -1,5 +1,6 @@
 /** Tools and their calls as templates take them, with nothing of their JSON lost. */
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import { parseExactJson } from "../json/exact.ts";
 import type { TemplateMessage } from "./messages.ts";
 
@@ -8,7 +9,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /**
  * The messages with `arguments` of tool calls as objects, where they are JSON text: OpenAI's API gives them so. No text,
  * and "null", are no arguments.
- * @throws INPUT_INVALID naming the place, when a text is no JSON object
+ * @throws INPUT_INVALID naming the place, when they are neither an object nor JSON text of one
  */
 export function withParsedCalls(messages: readonly TemplateMessage[]): readonly TemplateMessage[] {
   return messages.map((message, index) => {
@@ -31,12 +32,17 @@ function parsedArguments(called: Fields, path: string): Fields {
   if (!("arguments" in called)) return called;
   const { arguments: given } = called;
   if (given === null || given === undefined) return { ...called, arguments: new Map() };
-  if (typeof given !== "string") return called;
   const name = `${path}.arguments`;
+  if (isFields(given) || given instanceof Map) return called;
+  if (typeof given !== "string") throw noObject(name, given);
   const parsed = given.trim() === "" ? null : parsedText(given, name, "INPUT_INVALID");
   if (parsed === null) return { ...called, arguments: new Map() };
   if (parsed instanceof Map) return { ...called, arguments: parsed };
-  throw new GlimtError("INPUT_INVALID", `${name}: expected a JSON object, found ${shown(given)}.`);
+  throw noObject(name, given);
+}
+
+function noObject(name: string, given: unknown): GlimtError {
+  return new GlimtError("INPUT_INVALID", `${name}: expected a JSON object, found ${shown(given)}.`);
 }
 
 /**
@@ -66,10 +72,6 @@ function parsedText(text: string, name: string, code: "INPUT_INVALID" | "OPTION_
       cause,
     });
   }
-}
-
-function shown(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
 function isFields(value: unknown): value is Fields {

@@ -115,6 +115,17 @@ for (const [given, expected] of [
   });
 }
 
+for (const given of [3, 3n, true, [], [1]]) {
+  test(`arguments that are no object and no text: ${typeof given} ${given}`, async () => {
+    const error = await failure(promptOf(chat(given as never, "{}")));
+    assert.is(error.code, "INPUT_INVALID");
+    assert.match(
+      error.message,
+      /^messages\[1\]\.tool_calls\[0\]\.function\.arguments: expected a JSON object, found/,
+    );
+  });
+}
+
 test("tools that are none", async () => {
   for (const tools of ["{}", "[1]", "nope", [null], "null"] as unknown as string[]) {
     const error = await failure(promptOf(chat("{}", "{}"), { tools }));
