@@ -4,7 +4,7 @@ import { GlimtError } from "../errors.ts";
 import type { MediaNoun } from "./source.ts";
 
 /** 400 MB of RGBA. */
-export const DEFAULT_MAX_DECODED_PIXELS = 100_000_000;
+const DEFAULT_MAX_DECODED_PIXELS = 100_000_000;
 
 /** @throws IMAGE_TOO_LARGE naming the source and the limit. */
 export function checkPixels(
