@@ -18,7 +18,7 @@ for (const [width, height] of [
     data: Uint8Array.from(noise(width * height * 3), (value) => 128 + 127 * value),
   };
   const before = bufferBytes();
-  const { pixelValues } = processImage(image, config);
+  const { pixelValues } = await processImage(image, config);
   const beside = (bufferBytes() - before - pixelValues.byteLength) / 1e6;
   console.log(row(name, 1000 * (await fastest(name, () => processImage(image, config), 3)), beside));
 }

@@ -18,19 +18,24 @@ export interface ProcessedPixels {
 export interface PixelOptions {
   /** Which of the reference's two processor backends to equal bit for bit; default "torchvision". */
   readonly rounding?: Rounding;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** @throws IMAGE_INVALID for a size that smartResize refuses. */
-export function processImage(
+/** @throws IMAGE_INVALID for a size that smartResize refuses; ABORTED. */
+export async function processImage(
   image: RgbImage,
   config: ImageProcessorConfig,
   options: PixelOptions = {},
-): ProcessedPixels {
+): Promise<ProcessedPixels> {
   const rounding = options.rounding ?? "torchvision";
   const { resizedWidth, resizedHeight, gridThw, numPatches } = imageSize(image.width, image.height, config);
   const pixelValues = new Float32Array(numPatches * patchLength(config));
   const resized = { width: resizedWidth, height: resizedHeight };
-  new Patchifier(image, resized, config, rounding).writePicture(image.data, pixelValues);
+  await new Patchifier(image, resized, config, rounding).writePicture(
+    image.data,
+    pixelValues,
+    options.signal,
+  );
   return { pixelValues, gridThw, resizedWidth, resizedHeight };
 }
 

@@ -1,6 +1,7 @@
 /** Frames to rows of pixelValues: resized, normalised, cut into patches, in the merge-block order of the checkpoints. */
 
 import type { ImageProcessorConfig } from "../config/types.ts";
+import { turnWhenDue } from "../event-loop.ts";
 import { normaliseTable } from "./normalise.ts";
 import { PixelArena } from "./pixels-module.ts";
 import type { Rounding } from "./resample-weights.ts";
@@ -42,23 +43,35 @@ export class Patchifier {
    *
    * @param frame u8 [height, width, 3].
    * @param out f32 [height/patch * width/patch, 3 * temporalPatchSize * patch * patch] of the size resized to, each row
-   * [channel, frame, y, x].
+   * [channel, frame, y, x]. Huge pictures take a while: turns of the event loop are taken. @throws ABORTED
    */
-  writePicture(frame: Uint8Array | Uint8ClampedArray, out: Float32Array): void {
+  async writePicture(
+    frame: Uint8Array | Uint8ClampedArray,
+    out: Float32Array,
+    signal?: AbortSignal,
+  ): Promise<void> {
     this.#pixels ??= this.#arena.allocate(this.#bandRows * this.#rowBytes);
     this.#resizer.begin(frame);
     for (let band = 0; band < this.#numBands; band++) {
+      await turnWhenDue(signal);
       this.#resizer.nextRows(this.#bandRows, this.#pixels);
       this.#writeBand(band, this.#pixels, 0, out);
     }
   }
 
-  /** Resizes a frame and keeps it as number `index` of the temporal patch that `writeFrames` writes. Add them in order. */
-  addFrame(index: number, frame: Uint8Array | Uint8ClampedArray): void {
+  /**
+   * Resizes a frame, with turns, and keeps it as number `index` of the temporal patch that `writeFrames` writes. Add them
+   * in order, one after the other. @throws ABORTED
+   */
+  async addFrame(index: number, frame: Uint8Array | Uint8ClampedArray, signal?: AbortSignal): Promise<void> {
     const { temporalPatchSize } = this.#config;
     this.#pixels ??= this.#arena.allocate(temporalPatchSize * this.#frameBytes);
     this.#resizer.begin(frame);
-    this.#resizer.nextRows(this.#to.height, this.#pixels + index * this.#frameBytes);
+    let address = this.#pixels + index * this.#frameBytes;
+    for (let band = 0; band < this.#numBands; band++, address += this.#bandRows * this.#rowBytes) {
+      await turnWhenDue(signal);
+      this.#resizer.nextRows(this.#bandRows, address);
+    }
   }
 
   /** The patches of the frames that were added, as `writePicture` writes a picture's. */

@@ -68,7 +68,7 @@ export async function processVideo(
     for (let frame = 0; frame < temporalPatchSize; frame++) {
       const index = Math.min(step * temporalPatchSize + frame, positions.length - 1);
       const { data } = await frameAt(positions[index] as number);
-      patchifier.addFrame(frame, data);
+      await patchifier.addFrame(frame, data, options.signal);
     }
     patchifier.writeFrames(pixelValues.subarray(step * floatsPerStep, (step + 1) * floatsPerStep));
     options.onProgress?.(Math.min((step + 1) * temporalPatchSize, positions.length), positions.length);

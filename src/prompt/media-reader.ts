@@ -95,8 +95,9 @@ export class MediaReader {
       return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
     }
     const picture = await decodeImage(source, decoding);
-    const { pixelValues, gridThw } = processImage(picture, this.#rules.image, {
+    const { pixelValues, gridThw } = await processImage(picture, this.#rules.image, {
       rounding: this.#rules.rounding,
+      signal: decoding.signal,
     });
     return { pixelValues, gridThw, labels: [] };
   }

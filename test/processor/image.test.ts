@@ -28,10 +28,10 @@ for (const [index, rounding] of [
 }
 
 for (const { seed, height, width, patchSize, mergeSize, gridThw, ...expected } of golden.images) {
-  test(`pixel values equal transformers': ${width} x ${height}, patch ${patchSize}, merge ${mergeSize}`, () => {
+  test(`pixel values equal transformers': ${width} x ${height}, patch ${patchSize}, merge ${mergeSize}`, async () => {
     const image = { data: noise(seed, height, width), width, height };
     for (const rounding of ["torchvision", "pillow"] as const) {
-      const found = processImage(image, processorConfig(patchSize, mergeSize), { rounding });
+      const found = await processImage(image, processorConfig(patchSize, mergeSize), { rounding });
       assert.equal(found.gridThw, gridThw);
       assert.is(checksum(found.pixelValues), expected[rounding], rounding);
     }

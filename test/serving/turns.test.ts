@@ -77,6 +77,18 @@ test("pictures and frames that are decoded already, a hundred of them, leave the
   assert.ok(await leavesTheThread(() => processor.process(chat([video]))));
 });
 
+test("a huge picture is resized with turns", async () => {
+  const processor = await openProcessor(DEMO);
+  const [width, height] = [9000, 9000];
+  const image: RawImage = { data: new Uint8Array(3 * width * height).fill(90), width, height };
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
+  await processor.process([{ role: "user", content: [{ type: "image", image }] }]);
+  clearInterval(timer);
+  // Some hundred milliseconds of work, with a turn every 20.
+  assert.ok(ticks >= 5, `${ticks} ticks`);
+});
+
 test("a model is loaded from memory with turns between its weights, and stopped by a timer", async () => {
   const files = new Map(
     readdirSync(DEMO).map((name) => [name, new Blob([readFileSync(join(DEMO, name))])] as const),
