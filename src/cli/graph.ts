@@ -7,9 +7,10 @@ import { openCheckpoint, openFiles } from "../index.ts";
 import { modelStages, type StageName } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
-import { checkpointTimeoutOption, type LoadFlags, wholeNumber } from "./model-options.ts";
+import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
+import { wholeNumber } from "./model-options.ts";
 
-interface GraphFlags extends Pick<LoadFlags, "checkpointTimeout"> {
+interface GraphFlags extends CheckpointFlags {
   readonly tokens: number;
   readonly patches: number;
   readonly context: number;
@@ -17,7 +18,7 @@ interface GraphFlags extends Pick<LoadFlags, "checkpointTimeout"> {
 }
 
 export function graphCommand(): Command {
-  return new Command("graph")
+  return withCheckpointOptions(new Command("graph"))
     .description("print a model's programs: ops, shapes, buffers, bytes")
     .argument("<model>", "checkpoint directory, or the URL of one")
     .option("--tokens <n>", "tokens in a decoder step, for the byte counts", wholeNumber, 512)
@@ -28,13 +29,12 @@ export function graphCommand(): Command {
         .choices(["model", "graph", "program"])
         .default("program"),
     )
-    .addOption(checkpointTimeoutOption())
     .action(show);
 }
 
 async function show(location: string, flags: GraphFlags): Promise<void> {
-  const { tokens, patches, context, stage, checkpointTimeout } = flags;
-  const checkpoint = await openCheckpoint(await openFiles(location, { checkpointTimeout }));
+  const { tokens, patches, context, stage } = flags;
+  const checkpoint = await openCheckpoint(await openFiles(location, checkpointOptions(flags)));
   const options = {
     activationDType: "f32",
     weightDType: storedWeightDType(checkpoint, undefined),

@@ -3,28 +3,27 @@
 import { Command } from "commander";
 import { formatBytes } from "../compiler/print.ts";
 import { describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
-import { checkpointTimeoutOption, type LoadFlags } from "./model-options.ts";
+import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import { JSON_HELP } from "./report.ts";
 
 export function inspectCommand(): Command {
-  return new Command("inspect")
+  return withCheckpointOptions(new Command("inspect"))
     .description("show what is in a checkpoint and what it needs in memory; reads no weights")
     .argument("<model>", "checkpoint directory, or the URL of one")
-    .addOption(checkpointTimeoutOption())
     .option("--json", JSON_HELP)
     .action(inspect);
 }
 
-interface InspectFlags extends Pick<LoadFlags, "checkpointTimeout"> {
+interface InspectFlags extends CheckpointFlags {
   readonly json?: true;
 }
 
-async function inspect(location: string, { json, checkpointTimeout }: InspectFlags): Promise<void> {
-  const checkpoint = await openCheckpoint(await openFiles(location, { checkpointTimeout }));
+async function inspect(location: string, flags: InspectFlags): Promise<void> {
+  const checkpoint = await openCheckpoint(await openFiles(location, checkpointOptions(flags)));
   const found = describeCheckpoint(checkpoint);
   const { vision, text } = checkpoint.config;
   const kvBytesPerToken = found.kvBytesPerToken("f32");
-  if (json) {
+  if (flags.json) {
     const { kvBytesPerToken: _, ...facts } = found;
     console.log(JSON.stringify({ ...facts, kvBytesPerToken, config: checkpoint.config }));
     return;

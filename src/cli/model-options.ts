@@ -7,11 +7,13 @@ import {
   backends,
   type KvCacheSize,
   type LoadOptions,
+  type MediaOptions,
   type Message,
   type MessagePart,
   type ProcessOptions,
 } from "../index.ts";
 import { readMessages, readToolsFile } from "./chat-files.ts";
+import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
@@ -26,14 +28,16 @@ export interface PromptFlags {
   readonly specialTokensInText?: NonNullable<ProcessOptions["specialTokensInText"]>;
 }
 
-export interface LoadFlags {
-  readonly backend: NonNullable<LoadOptions["backend"]>;
-  readonly dtype?: NonNullable<LoadOptions["dtype"]>;
+export interface MediaFlags {
   readonly media: NonNullable<LoadOptions["media"]>;
   readonly rounding: NonNullable<LoadOptions["rounding"]>;
+  readonly maxDecodedPixels?: number;
+}
+
+export interface LoadFlags extends CheckpointFlags {
+  readonly backend: NonNullable<LoadOptions["backend"]>;
+  readonly dtype?: NonNullable<LoadOptions["dtype"]>;
   readonly maxImagePixels?: number;
-  readonly checkpointTimeout?: number;
-  readonly threads?: number;
   readonly activations?: NonNullable<CudaOptions["activations"]>;
   readonly device?: number;
 }
@@ -75,7 +79,8 @@ export function withPromptOptions(command: Command): Command {
 }
 
 export function withLoadOptions(command: Command): Command {
-  return withMediaOptions(command)
+  return withCheckpointOptions(command)
+    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
     .addOption(
       new Option("--backend <name>", "where to run")
         .choices(["auto", "wasm", "cuda", "reference"])
@@ -88,7 +93,6 @@ export function withLoadOptions(command: Command): Command {
         "f16",
       ]),
     )
-    .option("--threads <n>", "threads of a CPU backend (no backend has more than one yet)", wholeNumber)
     .addOption(
       new Option(
         "--activations <type>",
@@ -98,7 +102,7 @@ export function withLoadOptions(command: Command): Command {
     .option("--device <n>", "which GPU, as nvidia-smi counts them (default: 0)", wholeNumber);
 }
 
-/** Flags of whatever opens a checkpoint and looks at pictures. */
+/** Flags of whatever looks at pictures. */
 export function withMediaOptions(command: Command): Command {
   return command
     .addOption(
@@ -114,31 +118,21 @@ export function withMediaOptions(command: Command): Command {
         .choices(["torchvision", "pillow"])
         .default("torchvision"),
     )
-    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
-    .addOption(checkpointTimeoutOption());
-}
-
-/** Of all commands that open a checkpoint. */
-export function checkpointTimeoutOption(): Option {
-  return new Option(
-    "--checkpoint-timeout <ms>",
-    "give a server of the checkpoint up that sends nothing for so long (default: 30000)",
-  ).argParser(wholeNumber);
+    .option(
+      "--max-decoded-pixels <n>",
+      "refuse pictures and frames of more pixels (default: 100000000)",
+      wholeNumber,
+    );
 }
 
 /** Flags that were given, in the shape loadModel takes. */
-export function loadOptions(flags: LoadFlags): LoadOptions {
-  const { backend, dtype, media, rounding, maxImagePixels, threads } = flags;
-  const { checkpointTimeout } = flags;
-  return {
-    backend,
-    media,
-    rounding,
-    ...(dtype === undefined ? {} : { dtype }),
-    ...(maxImagePixels === undefined ? {} : { maxImagePixels }),
-    ...(checkpointTimeout === undefined ? {} : { checkpointTimeout }),
-    ...(threads === undefined ? {} : { threads }),
-  };
+export function loadOptions(flags: LoadFlags & MediaFlags): LoadOptions {
+  const { backend, dtype, maxImagePixels } = flags;
+  return { backend, dtype, maxImagePixels, ...checkpointOptions(flags), ...mediaOptions(flags) };
+}
+
+export function mediaOptions({ media, rounding, maxDecodedPixels }: MediaFlags): MediaOptions {
+  return { media, rounding, maxDecodedPixels };
 }
 
 /** The backends to choose from, CUDA as the flags want it. @throws OPTION_INVALID */

@@ -9,6 +9,7 @@ import { chooseBackend } from "../runtime/choose-backend.ts";
 import { DEFAULT_PAGE_SIZE, stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
+import { checkpointOptions } from "./checkpoint-flags.ts";
 import { backendsFor, type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
 import { JSON_HELP } from "./report.ts";
 
@@ -44,14 +45,9 @@ export function planCommand(): Command {
 }
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, checkpointTimeout } = flags;
+  const { maxImagePixels } = flags;
   const { image: images, video: videos, maxTokens } = flags;
-  const processor = await openProcessor(location, {
-    media,
-    rounding,
-    maxImagePixels,
-    checkpointTimeout,
-  });
+  const processor = await openProcessor(location, { maxImagePixels, ...checkpointOptions(flags) });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   const compiled = compileCheckpoint(backend, checkpoint, flags.dtype);

@@ -2,11 +2,15 @@
 
 import { Command } from "commander";
 import { openProcessor } from "../index.ts";
+import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import {
   conversation,
   type LoadFlags,
+  type MediaFlags,
+  mediaOptions,
   type PromptFlags,
   processOptions,
+  wholeNumber,
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
@@ -17,26 +21,27 @@ import { writeOutput } from "./write-output.ts";
 interface ProcessFlags
   extends PromptFlags,
     SourceFlags,
-    Pick<LoadFlags, "media" | "rounding" | "maxImagePixels" | "checkpointTimeout"> {
+    MediaFlags,
+    CheckpointFlags,
+    Pick<LoadFlags, "maxImagePixels"> {
   readonly json?: true;
   readonly pixels?: string;
 }
 
 export function processCommand(): Command {
-  return withMediaOptions(withSourceOptions(withPromptOptions(new Command("process"))))
+  return withCheckpointOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("process")))))
     .description("show what a model would be given: prompt, token ids, grids, positions")
+    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
     .option("--json", JSON_HELP)
     .option("--pixels <out.f32>", "write pixelValues as little-endian float32 (images, then videos)")
     .action(show);
 }
 
 async function show(location: string, prompt: string | undefined, flags: ProcessFlags): Promise<void> {
-  const { media, rounding, maxImagePixels, checkpointTimeout } = flags;
   const processor = await openProcessor(location, {
-    media,
-    rounding,
-    maxImagePixels,
-    checkpointTimeout,
+    maxImagePixels: flags.maxImagePixels,
+    ...checkpointOptions(flags),
+    ...mediaOptions(flags),
     ...sourceOptions(flags),
   });
   const inputs = await processor.process(await conversation(prompt, flags), await processOptions(flags));

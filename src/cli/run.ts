@@ -22,17 +22,19 @@ import {
   kvCacheSize,
   type LoadFlags,
   loadOptions,
+  type MediaFlags,
   type PromptFlags,
   processOptions,
   wholeNumber,
   withLoadOptions,
+  withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
 import { progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 
-interface RunFlags extends PromptFlags, SourceFlags, LoadFlags {
+interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags {
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
@@ -49,7 +51,7 @@ interface RunFlags extends PromptFlags, SourceFlags, LoadFlags {
 }
 
 export function runCommand(): Command {
-  return withLoadOptions(withSourceOptions(withPromptOptions(new Command("run"))))
+  return withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run")))))
     .description("ask a model about pictures and stream its answer")
     .option("--max-tokens <n>", "most new tokens (default: 2048, or what the context leaves)", wholeNumber)
     .option("--temperature <t>", "0 takes the most probable token (default)", decimal)

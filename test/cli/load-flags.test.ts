@@ -1,6 +1,12 @@
 /** `--kv-cache`, `--activations`, `--device`, and what loading takes of a GPU. */
+import { Command } from "commander";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import {
+  type CheckpointFlags,
+  checkpointOptions,
+  withCheckpointOptions,
+} from "../../src/cli/checkpoint-flags.ts";
 import { memoryLine } from "../../src/cli/memory-line.ts";
 import { backendsFor, kvCacheSize, loadOptions } from "../../src/cli/model-options.ts";
 import { sourceOptions } from "../../src/cli/source-flags.ts";
@@ -19,6 +25,21 @@ test("times are handed on to loading", () => {
   const flags = { backend: "auto", media: "default", rounding: "torchvision" } as const;
   assert.is(loadOptions({ ...flags, checkpointTimeout: 7 }).checkpointTimeout, 7);
   assert.is(sourceOptions({ decodeTimeout: 5 }).decodeTimeout, 5);
+});
+
+test("headers are sent to the checkpoint's server, and a wrong one is not shown", async () => {
+  const parse = (...args: string[]) =>
+    withCheckpointOptions(new Command()).exitOverride().parse(args, { from: "user" }).opts<CheckpointFlags>();
+  const flags = parse("--header", "Authorization: Bearer a:b", "--header", "X-Key:1");
+  assert.equal(checkpointOptions(flags).headers, { Authorization: "Bearer a:b", "X-Key": "1" });
+  assert.is(checkpointOptions(parse()).headers, undefined);
+  try {
+    parse("--header", "hf_secret");
+    assert.unreachable();
+  } catch (error) {
+    assert.match(String(error), /--header has a name/);
+    assert.not.match(String(error), /hf_secret/);
+  }
 });
 
 test("CUDA is as the flags say, and the only choice then", () => {
