@@ -6,7 +6,8 @@ import type { Model } from "./api/model.ts";
 import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts";
 import type { Platform } from "./api/platform.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
-import { wasmBackend } from "./backends/wasm/backend.ts";
+import { createWasmBackend } from "./backends/wasm/backend.ts";
+import type { KernelTasks } from "./backends/wasm/kernel-tasks.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { httpFiles } from "./checkpoint/http.ts";
@@ -22,15 +23,26 @@ import { readOptions } from "./given.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import type { Processor } from "./prompt/processor.ts";
 import * as threads from "./workers/web-threads.ts";
+import { startFirstWorker } from "./workers/worker-tasks.ts";
 
 export * from "./public-api.ts";
+
+const workerText = async () => (await import("./worker.ts?text")).default;
+/** Pages share the machine with others, and phones have slow cores among theirs. */
+const MOST_THREADS = 4;
+
+const wasmBackend = createWasmBackend({
+  startWorker: () =>
+    startFirstWorker<KernelTasks>([threads.startOwnFile, threads.startText(workerText)], GLIMT_VERSION),
+  defaultThreads: () => Math.min(MOST_THREADS, globalThis.navigator?.hardwareConcurrency ?? 1),
+});
 
 const platform: Platform = {
   backends: [wasmBackend, referenceBackend],
   openFiles,
   mediaWorkers: sharedWorkers({
     threads,
-    workerText: async () => (await import("./worker.ts?text")).default,
+    workerText,
     version: GLIMT_VERSION,
   }),
 };

@@ -8,9 +8,8 @@ import type { Platform } from "./api/platform.ts";
 import type { Backend } from "./backends/backend.ts";
 import { cudaBackend } from "./backends/cuda/backend.node.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
-import { wasmBackend } from "./backends/wasm/backend.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
-import { nodeFiles } from "./node-files.ts";
+import { nodeFiles, wasmBackend } from "./node-files.ts";
 import type { Processor } from "./prompt/processor.ts";
 
 export { openFiles } from "./node-files.ts";

@@ -2,6 +2,8 @@
 
 import { fileURLToPath } from "node:url";
 import type { Platform } from "./api/platform.ts";
+import { createWasmBackend } from "./backends/wasm/backend.ts";
+import type { KernelTasks } from "./backends/wasm/kernel-tasks.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
@@ -18,7 +20,19 @@ import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
+import { availableCores } from "./workers/cores.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
+import { startFirstWorker } from "./workers/worker-tasks.ts";
+
+const workerText = async () => (await import("./worker.ts?text")).default;
+/** Threads beyond this many bring little: memory is what they wait for. */
+const MOST_THREADS = 8;
+
+export const wasmBackend = createWasmBackend({
+  startWorker: () =>
+    startFirstWorker<KernelTasks>([threads.startOwnFile, threads.startText(workerText)], GLIMT_VERSION),
+  defaultThreads: () => Math.min(MOST_THREADS, availableCores()),
+});
 
 export const nodeFiles: Omit<Platform, "backends"> = {
   openFiles,
@@ -27,7 +41,7 @@ export const nodeFiles: Omit<Platform, "backends"> = {
   loadWebCodecs,
   mediaWorkers: sharedWorkers({
     threads,
-    workerText: async () => (await import("./worker.ts?text")).default,
+    workerText,
     version: GLIMT_VERSION,
   }),
   requestPublic,

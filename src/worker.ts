@@ -3,10 +3,11 @@
  * it loads as a module and as a classic script, under whatever name a bundler gives it.
  */
 
+import { kernelTasks } from "./backends/wasm/kernel-tasks.ts";
 import { mediaTasks } from "./media/tasks.ts";
 import { limitCollections } from "./workers/limit-collections.ts";
 import { ownPort } from "./workers/port.ts";
 import { serveTasks } from "./workers/serve.ts";
 
 limitCollections();
-ownPort().then((port) => serveTasks(port, mediaTasks(), GLIMT_VERSION));
+ownPort().then((port) => serveTasks(port, { ...mediaTasks(), ...kernelTasks() }, GLIMT_VERSION));

@@ -1,6 +1,5 @@
 /** What a caller may say about loading a model, checked. */
 import type { BackendName, EngineOptions } from "../backends/backend.ts";
-import { checkThreads } from "../backends/check-threads.ts";
 import { checkCheckpointTimeout, type HttpOptions } from "../checkpoint/http-requests.ts";
 import { GlimtError } from "../errors.ts";
 import { type Kind, readOptions, readPlain, shown } from "../given.ts";
@@ -22,7 +21,7 @@ export interface LoadOptions extends MediaOptions {
   readonly backend?: BackendName | "auto" | undefined;
   /** Storage of the weights; default: as in the checkpoint. */
   readonly dtype?: WeightDType | undefined;
-  /** Threads of a CPU backend; no backend has more than one yet, so that a larger number is OPTION_INVALID. */
+  /** Threads of the WebAssembly backend. Default: the processor's cores, at most 8, in browsers 4; 1 where none can be had. */
   readonly threads?: number | undefined;
   /**
    * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
@@ -91,10 +90,10 @@ function checkLoadOptions(options: LoadOptions): void {
       `encoderTokenBudgets is ${shown(budgets)}, expected a list or "auto".`,
     );
   }
-  checkThreads(engineOptions(options));
   checkCheckpointTimeout(options.checkpointTimeout);
   const numbers = {
     prefillChunk: options.prefillChunk,
+    threads: options.threads,
     ...Object.fromEntries(
       [...(budgets === "auto" ? [] : budgets)].map((value, index) => [
         `encoderTokenBudgets[${index}]`,

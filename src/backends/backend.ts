@@ -23,7 +23,7 @@ export type Probe =
     };
 
 export interface EngineOptions {
-  /** Threads of a CPU backend; no backend has more than one yet. */
+  /** Threads of the WebAssembly backend; default: as many as the environment finds sensible. */
   readonly threads?: number;
 }
 
@@ -41,7 +41,7 @@ export interface Backend {
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */
   readonly weightLayout: ChooseLayout;
   probe(): Promise<Probe>;
-  /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for more than one thread. */
+  /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for threads that can not be. */
   open(options?: EngineOptions): Promise<Engine>;
 }
 

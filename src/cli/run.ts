@@ -35,6 +35,7 @@ import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 
 interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags {
+  readonly threads?: number;
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
@@ -68,6 +69,7 @@ export function runCommand(): Command {
       "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
       kvCacheSize,
     )
+    .option("--threads <n>", "threads of the wasm backend (default: one)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", JSON_HELP)
     .action(run);
@@ -82,6 +84,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const platform = { ...nodeFiles, backends: backendsFor(flags) };
   const model = await loadModelOn(platform, location, {
     ...loadOptions(flags),
+    threads: flags.threads,
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
     adapters,

@@ -17,6 +17,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds after which the task is ended. Default: none. */
   readonly timeout?: number | undefined;
+  /** Whether the process waits for the answer; default: it does. */
+  readonly keepsAlive?: boolean;
   /** Errors of the caller's own, which know what was worked on. */
   readonly errors: CallErrors;
 }

@@ -13,6 +13,7 @@ interface Pending {
   resolve(result: unknown): void;
   reject(error: unknown): void;
   died(reason: string, cause: unknown): void;
+  readonly keepsAlive: boolean;
 }
 
 /**
@@ -27,6 +28,22 @@ export async function startWorker<T extends TaskTable>(
   const worker = new WorkerTasks<T>();
   await worker.start(start, version);
   return worker;
+}
+
+/** Starts a worker in the first way that works. @throws what the last one throws */
+export async function startFirstWorker<T extends TaskTable>(
+  starts: readonly StartThread[],
+  version: string,
+): Promise<TaskHost<T>> {
+  let last: unknown;
+  for (const start of starts) {
+    try {
+      return await startWorker<T>(start, version);
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
 }
 
 class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
@@ -76,7 +93,7 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
     input: TaskInput<T, Name>,
     options: CallOptions,
   ): Promise<TaskResult<T, Name>> {
-    const { signal, timeout, errors } = options;
+    const { signal, timeout, errors, keepsAlive = true } = options;
     if (signal?.aborted) return Promise.reject(abortError(signal));
     if (this.#end) return Promise.reject(errors.died(this.#end.reason, this.#end.cause));
     return new Promise((resolve, reject) => {
@@ -84,7 +101,7 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
       const settle = () => {
         stopWatch();
         this.#pending.delete(id);
-        if (this.#pending.size === 0) this.#thread?.keepAlive(false);
+        if (![...this.#pending.values()].some(({ keepsAlive }) => keepsAlive)) this.#thread?.keepAlive(false);
       };
       const stopWatch = watch(signal, timeout, errors.late, (error) => {
         settle();
@@ -104,8 +121,9 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
           settle();
           reject(errors.died(reason, cause));
         },
+        keepsAlive,
       });
-      this.#thread?.keepAlive(true);
+      if (keepsAlive) this.#thread?.keepAlive(true);
       try {
         this.#thread?.post({ id, name, input } satisfies Call, options.transfer ?? []);
       } catch (error) {

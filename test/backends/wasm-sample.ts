@@ -1,7 +1,7 @@
 /** Small programs that the tests of the WebAssembly backend run. */
 import type { DeviceWeight, Engine } from "../../src/backends/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { instantiateKernels, type KernelExports } from "../../src/backends/wasm/kernels.ts";
+import { instantiateKernels, type Kernels } from "../../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../../src/backends/wasm/variants.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
@@ -12,8 +12,8 @@ import { weightLayouts } from "../../src/program/weights.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 /** An instance of the module that this host runs. */
-export function chosenKernels(): Promise<KernelExports> {
-  const choice = chooseVariant();
+export function chosenKernels(): Promise<Kernels> {
+  const choice = chooseVariant(false);
   if ("reason" in choice) throw new Error(choice.reason);
   return instantiateKernels(choice.variant);
 }

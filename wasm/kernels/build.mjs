@@ -4,12 +4,13 @@
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { basename, delimiter, dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { findToolchain } from "./toolchain.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
@@ -18,7 +19,14 @@ const root = join(here, "../..");
  * The variants of the module by name, with what the compiler may use for them. src/backends/wasm/variants.ts says which
  * hosts run each; a test holds the two lists together.
  */
-export const VARIANTS = { simd: ["-msimd128"] };
+export const VARIANTS = {
+  relaxed: ["-msimd128", "-mrelaxed-simd"],
+  simd: ["-msimd128"],
+};
+
+/** Each variant with threads is a module of its own: one that imports shared memory can not start without it. */
+const THREADS = ["-matomics"];
+for (const [name, flags] of Object.entries(VARIANTS)) VARIANTS[`${name}-threads`] = [...flags, ...THREADS];
 
 /** Modules that tests load: a variant in which some sources stand in for others. */
 const TEST_MODULES = {
@@ -39,27 +47,32 @@ const COMPILE_FLAGS = [
   "-fno-math-errno",
   // The same rounding whatever the compiler would like to fuse.
   "-ffp-contract=off",
+  // Every host with SIMD has it, and no library has to copy memory.
+  "-mbulk-memory",
   "-Wall",
   "-Wextra",
   `-I${relative(root, here)}`,
   "-Isrc/program/cpp",
 ];
 
-// Exported functions are those marked EMSCRIPTEN_KEEPALIVE. The only import left is
-// env.emscripten_notify_memory_growth; `_initialize` runs the constructors.
+// Exported functions are those marked EMSCRIPTEN_KEEPALIVE. There is no library: nothing is imported but shared memory.
 const LINK_FLAGS = [
-  "-O3",
   "--no-entry",
-  "-sSTANDALONE_WASM",
-  "-sALLOW_MEMORY_GROWTH",
-  "-sMAXIMUM_MEMORY=4GB",
-  // The name newer versions still accept; their own default of 64 KiB is too small for tiles on the stack.
-  "-sTOTAL_STACK=1MB",
+  "--strip-debug",
+  "--gc-sections",
+  `--initial-memory=${16 << 20}`,
+  `--max-memory=${2 ** 32}`,
+  // The default of 64 KiB is too small for tiles on the stack.
+  "-z",
+  `stack-size=${1 << 20}`,
+  // Each thread has a stack of its own.
+  "--export=__stack_pointer",
 ];
+const SHARE_MEMORY = ["--shared-memory", "--import-memory"];
 
 /** Builds one of MODULES in `outDir` unless it is fresh. @returns whether anything was built. */
 export async function buildKernels(outDir, fileName) {
-  const compiler = findCompiler();
+  const compiler = findToolchain(await folderOf(outDir));
   const { variant, replace } = MODULES[fileName];
   const objectDir = join(outDir, variant);
   await mkdir(objectDir, { recursive: true });
@@ -73,10 +86,11 @@ export async function buildKernels(outDir, fileName) {
   );
 
   const target = join(outDir, fileName);
-  const key = digest([compiler.id, LINK_FLAGS.join(" "), ...objects.map((object) => object.key)]);
+  const linking = [...LINK_FLAGS, ...(VARIANTS[variant].includes("-matomics") ? SHARE_MEMORY : [])];
+  const key = digest([compiler.id, linking.join(" "), ...objects.map((object) => object.key)]);
   if (existsSync(target) && (await readStamp(target))?.key === key) return false;
   await replacing(target, ".wasm", (partial) =>
-    run(compiler.path, [...objects.map((object) => object.path), ...LINK_FLAGS, "-o", partial]),
+    run(compiler.linker, [...objects.map((object) => object.path), ...linking, "-o", partial], {}),
   );
   await writeStamp(target, { key });
   return true;
@@ -93,7 +107,7 @@ async function compile(compiler, flags, source, objectDir) {
   await replacing(path, ".o", async (partial) => {
     const list = `${partial}.d`;
     const from = relative(root, source);
-    await run(compiler.path, [...flags, "-MMD", "-MF", list, "-c", from, "-o", partial]);
+    await run(compiler.path, [...flags, "-MMD", "-MF", list, "-c", from, "-o", partial], compiler.env);
     dependencies = dependenciesIn(await readFile(list, "utf8"));
     await rm(list);
   });
@@ -110,22 +124,16 @@ function dependenciesIn(rule) {
   );
 }
 
-/** @returns the path of emcc and what changes when another version is installed there. */
-function findCompiler() {
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-    const path = join(folder, "emcc");
-    if (!existsSync(path)) continue;
-    const { mtimeMs, size } = statSync(realpathSync(path));
-    return { path, id: `${path} ${mtimeMs} ${size}` };
-  }
-  throw new Error(
-    "The kernels need Emscripten, and there is no `emcc` on the PATH. On Debian: apt-get install --no-install-recommends emscripten",
-  );
+async function folderOf(outDir) {
+  const folder = join(outDir, "toolchain");
+  await mkdir(folder, { recursive: true });
+  return folder;
 }
 
-async function run(command, args) {
+async function run(command, args, env) {
   try {
-    const { stderr } = await promisify(execFile)(command, args, { cwd: root, maxBuffer: 1 << 26 });
+    const options = { cwd: root, maxBuffer: 1 << 26, env: { ...process.env, ...env } };
+    const { stderr } = await promisify(execFile)(command, args, options);
     process.stderr.write(stderr);
   } catch (error) {
     throw new Error(`${basename(command)} failed:\n${error.stderr || error.message}`);

@@ -2,8 +2,6 @@
 // gelu: y = x/2 (1 + erf(x / sqrt 2)), computed as x/2 erfc(-x / sqrt 2), which does not cancel for negative x.
 #include "elementwise.h"
 
-#include <math.h>
-
 #include "kernel.h"
 
 namespace glimt {
@@ -32,11 +30,17 @@ void runSwiglu(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   }
 }
 
+f32x4 gelu(f32x4 x) {
+  return mul(mul(splat(&kErfc.half), x), erfc(mul(splat(&kErfc.minusRootHalf), x)));
+}
+
 void runGelu(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   for (uint32_t r = first; r < last; r++) {
     const float* x = call.in[0].row(r);
     float* y = call.out[0].row(r);
-    for (uint32_t c = 0; c < call.out[0].cols; c++) y[c] = 0.5f * x[c] * erfcf(-0.70710678f * x[c]);
+    uint32_t c = 0, cols = call.out[0].cols;
+    for (; c + 4 <= cols; c += 4) store(y + c, gelu(load(x + c)));
+    if (c < cols) storePart(y + c, gelu(loadPart(x + c, cols - c)), cols - c);
   }
 }
 

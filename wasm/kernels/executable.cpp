@@ -3,9 +3,7 @@
 // the buffer bound to it, and kernels check their index operands, so that no input can reach outside.
 #include "executable.h"
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "memory.h"
 #include "weights.h"
 
 namespace glimt {
@@ -22,7 +20,7 @@ bool malformed(Fault& fault) { return fail(fault, FaultCode::malformed); }
 
 template <class T>
 bool allocate(T*& table, uint32_t count, Fault& fault) {
-  table = (T*)calloc(count ? count : 1, sizeof(T));
+  table = (T*)allocateZeros((uint64_t)count * sizeof(T));
   return table || fail(fault, FaultCode::memory);
 }
 
@@ -200,14 +198,14 @@ void endPhase(Executable& executable, const Instruction& instruction) {
 }  // namespace
 
 Executable* decode(const uint8_t* bytes, uint32_t length, Fault& fault) {
-  Executable* executable = (Executable*)calloc(1, sizeof(Executable));
-  if (executable) executable->bytes = (uint8_t*)malloc(length ? length : 1);
+  Executable* executable = (Executable*)allocateZeros(sizeof(Executable));
+  if (executable) executable->bytes = (uint8_t*)allocate(length);
   if (!executable || !executable->bytes) {
     release(executable);
     fail(fault, FaultCode::memory);
     return nullptr;
   }
-  memcpy(executable->bytes, bytes, length);
+  __builtin_memcpy(executable->bytes, bytes, length);
   if (decodeInto(*executable, length, fault)) return executable;
   release(executable);
   return nullptr;
@@ -217,8 +215,8 @@ void release(Executable* executable) {
   if (!executable) return;
   void* tables[] = {executable->bytes,    executable->symbols,      executable->bindings,           executable->operands,
                     executable->slotBytes, executable->instructions, executable->instructionOperands};
-  for (void* table : tables) free(table);
-  free(executable);
+  for (void* table : tables) giveBack(table);
+  giveBack(executable);
 }
 
 bool plan(Executable& executable, uint32_t workers, double& arenaBytes) {
@@ -270,7 +268,10 @@ Progress run(Executable& executable, double budget) {
     uint32_t left = executable.work.parts - executable.part;
     double affordable = executable.work.cost > 0 ? budget / executable.work.cost : left;
     uint32_t count = affordable >= left ? left : affordable < 1 ? 1 : (uint32_t)affordable;
-    if (left) runParts(executable, executable.part, executable.part + count);
+    if (left && !runParts(executable, executable.part, executable.part + count)) {
+      fail(executable.fault, FaultCode::thread);
+      return Progress::failed;
+    }
     budget -= count * executable.work.cost;
     executable.part += count;
     if (executable.part == executable.work.parts) endPhase(executable, instruction);

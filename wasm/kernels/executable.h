@@ -15,6 +15,8 @@ enum class FaultCode : int32_t {
   // details: instruction, input, value, lowest and highest allowed.
   index = 4,
   memory = 5,
+  // A thread took parts of the run and did not come back.
+  thread = 6,
 };
 
 struct Fault {
@@ -81,7 +83,7 @@ Progress run(Executable& executable, double budget);
 // The share of the program that is done, by instructions.
 double share(const Executable& executable);
 
-// Runs parts first .. last - 1 of the phase that the executable stands at (parts.cpp).
-void runParts(const Executable& executable, uint32_t first, uint32_t last);
+// Runs parts first .. last - 1 of the phase that the executable stands at (parts.cpp). False when a thread is lost.
+bool runParts(const Executable& executable, uint32_t first, uint32_t last);
 
 }  // namespace glimt

@@ -1,18 +1,18 @@
 // The functions JavaScript calls (src/backends/wasm/kernels.ts declares their types). Sizes that may pass 2^32 are
 // doubles.
 #include <emscripten.h>
-#include <stdlib.h>
 
 #include "executable.h"
+#include "memory.h"
 #include "weights.h"
 
 using namespace glimt;
 
 extern "C" {
 
-EMSCRIPTEN_KEEPALIVE void* glimt_allocate(uint32_t bytes) { return aligned_alloc(64, bytes); }
+EMSCRIPTEN_KEEPALIVE void* glimt_allocate(uint32_t bytes) { return allocate(bytes); }
 
-EMSCRIPTEN_KEEPALIVE void glimt_free(void* memory) { free(memory); }
+EMSCRIPTEN_KEEPALIVE void glimt_free(void* memory) { giveBack(memory); }
 
 // Null with `fault` filled in when the bytes can not be run.
 EMSCRIPTEN_KEEPALIVE Executable* glimt_decode(const uint8_t* bytes, uint32_t length, Fault* fault) {

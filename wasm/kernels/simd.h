@@ -83,6 +83,31 @@ inline f32x4 exp(f32x4 x) {
   return wasm_v128_andnot(scaled, wasm_f32x4_lt(x, lowest));
 }
 
+struct ErfcConstants {
+  float one, two, half, minusRootHalf, t[7], p[9], r[8];
+};
+extern const ErfcConstants kErfc;
+
+template <uint32_t N>
+inline f32x4 polynomial(const float (&factors)[N], f32x4 x) {
+  f32x4 sum = splat(factors);
+  for (uint32_t i = 1; i < N; i++) sum = madd(sum, x, splat(factors + i));
+  return sum;
+}
+
+// The complementary error function by Cephes' polynomials: 1 - x T(x^2) below 1, else e^(-x^2) q P(q^2) with q = 1/x, and R
+// for P from 2 on; erfc(-x) = 2 - erfc(x). Relative error below 1e-6 for x < 3, 6e-6 further out.
+inline f32x4 erfc(f32x4 x) {
+  f32x4 z = wasm_f32x4_abs(x), one = splat(&kErfc.one), two = splat(&kErfc.two), square = mul(x, x);
+  f32x4 near = sub(one, mul(x, polynomial(kErfc.t, square)));
+  f32x4 q = wasm_f32x4_div(one, larger(z, one)), y = mul(q, q);
+  f32x4 factor = wasm_v128_bitselect(polynomial(kErfc.p, y), polynomial(kErfc.r, y), wasm_f32x4_lt(z, two));
+  f32x4 tail = mul(mul(exp(wasm_f32x4_neg(square)), q), factor);
+  f32x4 far = wasm_v128_bitselect(sub(two, tail), tail, wasm_f32x4_lt(x, zero()));
+  // A NaN is near: it stays.
+  return wasm_v128_bitselect(far, near, wasm_f32x4_ge(z, one));
+}
+
 inline f32x4 sigmoid(f32x4 x) {
   f32x4 one = splat(&kExp.one);
   return wasm_f32x4_div(one, add(one, exp(wasm_f32x4_neg(x))));

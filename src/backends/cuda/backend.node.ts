@@ -83,7 +83,7 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
       return "reason" in result ? result : { ok: true, description: describeDevice(result.found.device) };
     },
     async open(options) {
-      checkThreads(options);
+      checkThreads("cuda", options);
       const result = await find();
       if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
       const handle = await nativeLater(() => result.addon.openEngine(device, cublas ? 1 : 0));

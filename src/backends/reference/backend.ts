@@ -22,7 +22,7 @@ export function createReferenceBackend(activationDType: Exclude<DType, "i32">): 
     weightLayout: () => "plain",
     probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
     async open(options) {
-      checkThreads(options);
+      checkThreads("reference", options);
       return new ReferenceEngine(backend);
     },
   };

@@ -1,35 +1,78 @@
-/** The WebAssembly backend: C++ kernels with SIMD, one thread, f32 activations. Node, browsers and workers. */
+/** The WebAssembly backend: C++ kernels with SIMD, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
-import type { Backend, Probe } from "../backend.ts";
-import { checkThreads } from "../check-threads.ts";
+import type { Backend, EngineOptions, Probe } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
+import { Crew, type StartKernelWorker } from "./crew.ts";
 import { WasmEngine } from "./engine.ts";
-import { instantiateKernels } from "./kernels.ts";
-import { chooseVariant } from "./variants.ts";
+import { compileKernels, instantiateKernels } from "./kernels.ts";
+import { chooseVariant, noSharedMemory } from "./variants.ts";
 
-export const wasmBackend: Backend = {
-  name: "wasm",
-  activationDType: "f32",
-  prefillChunk: 512,
-  supports({ op, activation }) {
-    if (activation !== "f32")
-      return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
-    return COMPOSED_OPS.has(op)
-      ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
-      : { ok: true };
-  },
-  weightLayout: (_format, uses) => (uses.has("matrix") ? "tiles8" : "plain"),
-  probe: async (): Promise<Probe> => {
-    const choice = chooseVariant();
-    if ("reason" in choice) return { ok: false, reason: choice.reason };
-    return { ok: true, description: `WebAssembly ${choice.variant.description}, one thread` };
-  },
-  async open(options) {
-    checkThreads(options);
-    const choice = chooseVariant();
-    if ("reason" in choice) {
-      throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);
+/** What an environment has for threads. */
+export interface WasmThreads {
+  readonly startWorker: StartKernelWorker;
+  /** How many threads to use where nobody says. */
+  defaultThreads(): number;
+}
+
+const MOST_THREADS = 64;
+
+/** @param environment Without one, programs run on the caller's thread alone. */
+export function createWasmBackend(environment?: WasmThreads): Backend {
+  let crew: Crew | undefined;
+
+  /** @throws OPTION_INVALID */
+  function threadsOf({ threads }: EngineOptions): number {
+    const wanted = threads ?? (noSharedMemory() ? 1 : (environment?.defaultThreads() ?? 1));
+    if (!Number.isInteger(wanted) || wanted < 1 || wanted > MOST_THREADS) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        `threads is ${String(threads)}, expected a whole number from 1 to ${MOST_THREADS}.`,
+      );
     }
-    return new WasmEngine(wasmBackend, await instantiateKernels(choice.variant));
-  },
-};
+    const reason = environment ? noSharedMemory() : "this environment starts no threads";
+    if (wanted > 1 && reason) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        `threads is ${wanted}, but ${reason}; leave the option out, or pass 1.`,
+      );
+    }
+    return wanted;
+  }
+
+  const backend: Backend = {
+    name: "wasm",
+    activationDType: "f32",
+    prefillChunk: 512,
+    supports({ op, activation }) {
+      if (activation !== "f32")
+        return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
+      return COMPOSED_OPS.has(op)
+        ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
+        : { ok: true };
+    },
+    weightLayout: (_format, uses) => (uses.has("matrix") ? "tiles8" : "plain"),
+    probe: async (): Promise<Probe> => {
+      const threads = threadsOf({});
+      const choice = chooseVariant(threads > 1);
+      if ("reason" in choice) return { ok: false, reason: choice.reason };
+      const many = threads > 1 ? `${threads} threads` : "one thread";
+      return { ok: true, description: `WebAssembly ${choice.variant.description}, ${many}` };
+    },
+    async open(options = {}) {
+      const threads = threadsOf(options);
+      const choice = chooseVariant(threads > 1);
+      if ("reason" in choice) {
+        throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);
+      }
+      const kernels = await instantiateKernels(choice.variant);
+      if (threads === 1 || !environment) return new WasmEngine(backend, kernels);
+      crew ??= new Crew(environment.startWorker);
+      const pass = await crew.join(await compileKernels(choice.variant), kernels, threads - 1);
+      return new WasmEngine(backend, kernels, pass);
+    },
+  };
+  return backend;
+}
+
+/** On one thread. */
+export const wasmBackend: Backend = createWasmBackend();

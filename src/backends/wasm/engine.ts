@@ -21,8 +21,9 @@ import { checkCopy } from "../check-copy.ts";
 import { checkSupport } from "../check-support.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
 import { checkWeightLayouts } from "../weight-layouts.ts";
+import type { CrewPass } from "./crew.ts";
 import { WasmExecutable } from "./executable.ts";
-import type { KernelExports } from "./kernels.ts";
+import type { Kernels } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor, type WasmWeight } from "./memory.ts";
 import { SliceBudget } from "./slices.ts";
 import { uploadWeight } from "./upload.ts";
@@ -32,7 +33,7 @@ const ARENA_STEP = 1 << 20;
 
 /** What goes away with `dispose`. */
 interface Live {
-  readonly kernels: KernelExports;
+  readonly kernels: Kernels;
   readonly memory: WasmMemory;
   /** Temporaries, workspace and host arrays of a run; kept between runs. */
   arena: Block | null;
@@ -42,10 +43,13 @@ export class WasmEngine implements Engine {
   readonly backend: Backend;
   readonly #budget = new SliceBudget();
   #live: Live | null;
+  readonly #crew: CrewPass | undefined;
   #running = false;
 
-  constructor(backend: Backend, kernels: KernelExports) {
+  /** @param crew Threads that take part, where the kernels are for several. */
+  constructor(backend: Backend, kernels: Kernels, crew?: CrewPass) {
     this.backend = backend;
+    this.#crew = crew;
     this.#live = { kernels, memory: new WasmMemory(kernels), arena: null };
   }
 
@@ -153,10 +157,12 @@ export class WasmEngine implements Engine {
 
   /** Drops the module's memory as a whole. */
   dispose(): void {
+    if (this.#live) this.#crew?.leave();
     this.#live = null;
   }
 
   #runSlice(executable: WasmExecutable, { symbols }: RunBindings): boolean {
+    this.#crew?.begin();
     const began = performance.now();
     const done = executable.runSlice(this.#budget.operations, symbols);
     if (!done) this.#budget.learn(performance.now() - began);

@@ -11,16 +11,14 @@ import { storageBytes } from "../../tensor/storage.ts";
 import type { Binding, DeviceWeight, Executable, Residents, RunBindings } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkResidents } from "../check-residents.ts";
-import type { KernelExports, Pointer } from "./kernels.ts";
+import type { Kernels, Pointer } from "./kernels.ts";
 import type { Block, WasmMemory, WasmWeight } from "./memory.ts";
 
 /** Mirrors FaultCode in wasm/kernels/executable.h; a test compares them. */
-export const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
+export const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5, thread: 6 } as const;
 /** Its code and five details. */
 const FAULT_WORDS = 6;
 const FAULT_BYTES = 4 * FAULT_WORDS;
-/** That run a program's parts: this thread. */
-const WORKERS = 1;
 const HIGHEST_SYMBOL = 2 ** 31 - 1;
 
 /** A host array that takes part in a run: copied into the arena before it, or out of it afterwards. */
@@ -33,13 +31,13 @@ interface BoundArray {
 }
 
 /** Frees the decoded program of an executable that nobody holds any more, unless its engine went first. */
-const forgotten = new FinalizationRegistry<{ kernels: WeakRef<KernelExports>; pointer: Pointer }>(
+const forgotten = new FinalizationRegistry<{ kernels: WeakRef<Kernels>; pointer: Pointer }>(
   ({ kernels, pointer }) => kernels.deref()?.glimt_release(pointer),
 );
 
 export class WasmExecutable implements Executable {
   readonly program: VerifiedProgram;
-  readonly #kernels: KernelExports;
+  readonly #kernels: Kernels;
   readonly #memory: WasmMemory;
   readonly #pointer: Pointer;
   readonly #weights: readonly WasmWeight[];
@@ -49,7 +47,7 @@ export class WasmExecutable implements Executable {
   constructor(
     program: VerifiedProgram,
     weights: ReadonlyMap<string, DeviceWeight>,
-    kernels: KernelExports,
+    kernels: Kernels,
     memory: WasmMemory,
   ) {
     this.program = program;
@@ -97,7 +95,7 @@ export class WasmExecutable implements Executable {
       }
       this.#kernels.glimt_set_symbol(this.#pointer, index, value);
     });
-    const bytes = this.#kernels.glimt_plan(this.#pointer, WORKERS);
+    const bytes = this.#kernels.glimt_plan(this.#pointer, this.#kernels.threads);
     if (bytes < 0) throw this.#fault(symbols);
     return bytes;
   }
@@ -214,6 +212,11 @@ export class WasmExecutable implements Executable {
       }
       case FAULT.memory:
         return new GlimtError("OUT_OF_MEMORY", `${name}: no memory is left for the program's tables.`);
+      case FAULT.thread:
+        return new GlimtError(
+          "DEVICE_FAILED",
+          `${name}: a thread of the run was lost; load the model again.`,
+        );
       default:
         return new GlimtError(
           "PROGRAM_INVALID",

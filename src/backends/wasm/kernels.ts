@@ -7,8 +7,10 @@ export type Pointer = number;
 
 /** What wasm/kernels/exports.cpp exports. Pointers come back signed: use `>>> 0`. */
 export interface KernelExports {
-  readonly memory: WebAssembly.Memory;
   _initialize(): void;
+  readonly __stack_pointer: WebAssembly.Global<"i32">;
+  /** Of modules for several threads: takes part in runs until there was nothing to do for `patience` looks. */
+  glimt_serve?(worker: number, patience: number): void;
   glimt_allocate(bytes: number): Pointer;
   glimt_free(memory: Pointer): void;
   /** 0 when the bytes can not be run: `fault` receives why. */
@@ -47,10 +49,20 @@ export interface KernelExports {
   glimt_peak_read(memory: Pointer, bytes: number): number;
 }
 
+/** An instance of the module. */
+export interface Kernels extends KernelExports {
+  readonly memory: WebAssembly.Memory;
+  /** That run the parts of programs; a number that only grows. */
+  threads: number;
+}
+
+/** Limits of the memory that threads share, in pages of 64 KiB, as wasm/kernels/build.mjs has them for the module. */
+const SHARED_MEMORY = { initial: 256, maximum: 65536, shared: true };
+
 const compiled = new Map<Variant, Promise<WebAssembly.Module>>();
 
-/** A fresh instance of a variant, which is loaded and compiled once. */
-export async function instantiateKernels(variant: Variant): Promise<KernelExports> {
+/** A variant, which is loaded and compiled once. */
+export function compileKernels(variant: Variant): Promise<WebAssembly.Module> {
   let module = compiled.get(variant);
   if (!module) {
     module = variant.load().then(compileWasm);
@@ -58,11 +70,15 @@ export async function instantiateKernels(variant: Variant): Promise<KernelExport
     // What went wrong may go well the next time, as loading a chunk over a network.
     module.catch(() => compiled.delete(variant));
   }
-  const instance = await WebAssembly.instantiate(await module, {
-    // Views are made anew at each use, so growth needs no notice.
-    env: { emscripten_notify_memory_growth: () => {} },
-  });
-  const exports = instance.exports as unknown as KernelExports;
-  exports._initialize();
-  return exports;
+  return module;
+}
+
+/** A fresh instance with a memory of its own. */
+export async function instantiateKernels(variant: Variant): Promise<Kernels> {
+  const shared = variant.threads ? { memory: new WebAssembly.Memory(SHARED_MEMORY) } : undefined;
+  const module = await compileKernels(variant);
+  const { exports } = await WebAssembly.instantiate(module, shared ? { env: shared } : {});
+  const kernels = { ...exports, ...shared, threads: 1 } as unknown as Kernels;
+  kernels._initialize();
+  return kernels;
 }

@@ -4,7 +4,7 @@ import type { DType, HostArray } from "../../tensor/dtype.ts";
 import { storageBytes, type WeightFormat, type WeightLayout } from "../../tensor/storage.ts";
 import type { DeviceTensor, DeviceWeight } from "../backend.ts";
 import { notOwned, notTensor } from "../not-owned.ts";
-import type { KernelExports, Pointer } from "./kernels.ts";
+import type { Kernels, Pointer } from "./kernels.ts";
 
 /** Every block starts at a multiple of this. */
 const ALIGNMENT = 64;
@@ -50,11 +50,11 @@ export class WasmWeight implements DeviceWeight, Block {
 }
 
 export class WasmMemory {
-  readonly #kernels: KernelExports;
+  readonly #kernels: Kernels;
   readonly #owned = new Set<DeviceTensor | DeviceWeight>();
   #liveBytes = 0;
 
-  constructor(kernels: KernelExports) {
+  constructor(kernels: Kernels) {
     this.#kernels = kernels;
   }
 

@@ -3,7 +3,7 @@ import { turnWhenDue } from "../../event-loop.ts";
 import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
-import type { KernelExports } from "./kernels.ts";
+import type { Kernels } from "./kernels.ts";
 import type { WasmMemory, WasmWeight } from "./memory.ts";
 
 /** Bytes of staging: large enough for sequential reads, small beside any model. */
@@ -14,7 +14,7 @@ const STAGING_BYTES = 4 << 20;
  * @throws OUT_OF_MEMORY, WEIGHTS_INVALID when a value is NaN or infinite as stored.
  */
 export async function uploadWeight(
-  kernels: KernelExports,
+  kernels: Kernels,
   memory: WasmMemory,
   source: WeightRows,
   layout: WeightLayout,
@@ -35,7 +35,7 @@ export async function uploadWeight(
 
 /** Returns how many values are not finite. */
 async function readInPlace(
-  kernels: KernelExports,
+  kernels: Kernels,
   memory: WasmMemory,
   source: WeightRows,
   weight: WasmWeight,
@@ -46,7 +46,7 @@ async function readInPlace(
 }
 
 async function readStaged(
-  kernels: KernelExports,
+  kernels: Kernels,
   memory: WasmMemory,
   source: WeightRows,
   weight: WasmWeight,

@@ -1,0 +1,67 @@
+/** What a worker does for the kernels: it runs parts of phases in the memory that engines share with it. */
+import type { KernelExports, Pointer } from "./kernels.ts";
+
+/** Words that a crew and its workers share. */
+export const CONTROL = {
+  /** Grows with everything that is to be noticed; sleepers wait for it to change. */
+  bell: 0,
+  /** Workers that sleep, or are about to. */
+  sleepers: 1,
+  /** Whose memory is run on. */
+  engine: 2,
+  /** Not 0: there are messages. */
+  mail: 3,
+} as const;
+export const CONTROL_WORDS = 4;
+
+/**
+ * Looks for a job before a thread sleeps: some hundred microseconds, more than lies between two steps of a model, as waking
+ * up takes long beside a part.
+ */
+const PATIENCE = 300_000;
+
+interface Joined {
+  readonly exports: KernelExports;
+  readonly worker: number;
+}
+
+export interface JoinInput {
+  readonly engine: number;
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Its number, from 1. */
+  readonly worker: number;
+  /** The end of the memory that is its stack. */
+  readonly stackTop: Pointer;
+}
+
+export type KernelTasks = ReturnType<typeof kernelTasks>;
+
+export function kernelTasks() {
+  const engines = new Map<number, Joined>();
+  return {
+    async joinKernels({ engine, module, memory, worker, stackTop }: JoinInput): Promise<void> {
+      const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+      const kernels = exports as unknown as KernelExports;
+      kernels.__stack_pointer.value = stackTop;
+      engines.set(engine, { exports: kernels, worker });
+    },
+
+    async leaveKernels({ engine }: { engine: number }): Promise<void> {
+      engines.delete(engine);
+    },
+
+    /** Holds the thread until there are messages. */
+    async serveKernels({ control }: { control: Int32Array<SharedArrayBuffer> }): Promise<void> {
+      for (;;) {
+        const bell = Atomics.load(control, CONTROL.bell);
+        if (Atomics.load(control, CONTROL.mail) !== 0) return;
+        const joined = engines.get(Atomics.load(control, CONTROL.engine));
+        joined?.exports.glimt_serve?.(joined.worker, PATIENCE);
+        Atomics.add(control, CONTROL.sleepers, 1);
+        Atomics.wait(control, CONTROL.bell, bell);
+        Atomics.sub(control, CONTROL.sleepers, 1);
+      }
+    },
+  };
+}
