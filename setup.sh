@@ -10,15 +10,22 @@ if [ "$node_major" -lt 20 ]; then
   exit 1
 fi
 
-if ! command -v emcc >/dev/null; then
-  install="apt-get install -y --no-install-recommends emscripten"
+# Debian's Emscripten has a clang too old for relaxed SIMD and threads; a newer one beside it does that work.
+missing=()
+command -v emcc >/dev/null || missing+=(emscripten)
+if ! command -v emcc >/dev/null || [ "$(emcc -dM -E -x c /dev/null | sed -n 's/.*__clang_major__ //p')" -lt 17 ]; then
+  command -v clang-19 >/dev/null || missing+=(clang-19 llvm-19)
+  command -v wasm-ld-19 >/dev/null || missing+=(lld-19)
+fi
+if [ ${#missing[@]} != 0 ]; then
+  install="apt-get install -y --no-install-recommends ${missing[*]}"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing Emscripten from Debian (about a minute)"
+    echo "Installing ${missing[*]} from Debian (a minute or two)"
     log=$(mktemp)
     { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
     rm "$log"
   else
-    echo "The compiler of the WebAssembly kernels, Emscripten, is missing. On Debian or Ubuntu:" >&2
+    echo "The compilers of the WebAssembly kernels are missing. On Debian or Ubuntu:" >&2
     echo "  sudo $install" >&2
     echo "elsewhere see https://emscripten.org/docs/getting_started/downloads.html; then run setup.sh again." >&2
     exit 1
