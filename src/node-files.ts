@@ -29,8 +29,14 @@ const workerText = async () => (await import("./worker.ts?text")).default;
 const MOST_THREADS = 8;
 
 export const wasmBackend = createWasmBackend({
-  startWorker: () =>
-    startFirstWorker<KernelTasks>([threads.startOwnFile, threads.startText(workerText)], GLIMT_VERSION),
+  startWorker: (workerUrl) =>
+    startFirstWorker<KernelTasks>(
+      [
+        workerUrl === undefined ? threads.startOwnFile : threads.startFrom(workerUrl),
+        threads.startText(workerText),
+      ],
+      GLIMT_VERSION,
+    ),
   defaultThreads: () => Math.min(MOST_THREADS, availableCores()),
 });
 

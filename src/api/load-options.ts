@@ -109,6 +109,9 @@ function checkLoadOptions(options: LoadOptions): void {
 }
 
 /** What of them is for the engine. */
-export function engineOptions({ threads }: LoadOptions): EngineOptions {
-  return threads === undefined ? {} : { threads };
+export function engineOptions({ threads, workerUrl }: LoadOptions): EngineOptions {
+  return {
+    ...(threads === undefined ? {} : { threads }),
+    ...(workerUrl === undefined ? {} : { workerUrl }),
+  };
 }

@@ -25,6 +25,8 @@ export type Probe =
 export interface EngineOptions {
   /** Threads of the WebAssembly backend; default: as many as the environment finds sensible. */
   readonly threads?: number;
+  /** Where a copy of the package's worker lies, for backends that start some. */
+  readonly workerUrl?: string | URL;
 }
 
 /** Never throws on import; asks nothing of the machine before `probe` or `open`. */

@@ -9,7 +9,8 @@ import { chooseVariant, noSharedMemory } from "./variants.ts";
 
 /** What an environment has for threads. */
 export interface WasmThreads {
-  readonly startWorker: StartKernelWorker;
+  /** @param workerUrl where a copy of the worker lies, when it is not beside the SDK's own files. */
+  startWorker(workerUrl?: string | URL): ReturnType<StartKernelWorker>;
   /** How many threads to use where nobody says. */
   defaultThreads(): number;
 }
@@ -18,7 +19,15 @@ const MOST_THREADS = 64;
 
 /** @param environment Without one, programs run on the caller's thread alone. */
 export function createWasmBackend(environment?: WasmThreads): Backend {
-  let crew: Crew | undefined;
+  /** By the place of their worker. */
+  const crews = new Map<string | undefined, Crew>();
+
+  function crewOf({ startWorker }: WasmThreads, workerUrl: string | URL | undefined): Crew {
+    const place = workerUrl?.toString();
+    const crew = crews.get(place) ?? new Crew(() => startWorker(workerUrl));
+    crews.set(place, crew);
+    return crew;
+  }
 
   /** @throws OPTION_INVALID */
   function threadsOf({ threads }: EngineOptions): number {
@@ -66,7 +75,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
       }
       const kernels = await instantiateKernels(choice.variant);
       if (threads === 1 || !environment) return new WasmEngine(backend, kernels);
-      crew ??= new Crew(environment.startWorker);
+      const crew = crewOf(environment, options.workerUrl);
       const pass = await crew.join(await compileKernels(choice.variant), kernels, threads - 1);
       return new WasmEngine(backend, kernels, pass);
     },
