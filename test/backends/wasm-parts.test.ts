@@ -4,34 +4,13 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import adverseBytes from "../../build/wasm/kernels.adverse.test.wasm";
-import type { Engine } from "../../src/backends/backend.ts";
-import { wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { WasmEngine } from "../../src/backends/wasm/engine.ts";
-import { instantiateKernels, type Kernels } from "../../src/backends/wasm/kernels.ts";
-import { VARIANTS, type Variant } from "../../src/backends/wasm/variants.ts";
 import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { fixed, normal } from "../../src/conformance/operands.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
 import { symbolDim } from "../../src/tensor/dims.ts";
-
-const ADVERSE: Variant = {
-  ...(VARIANTS.find(({ name }) => name === "simd") as Variant),
-  name: "adverse",
-  load: async () => adverseBytes,
-};
-const ORDERS = ["reversed", "shuffled"] as const;
-
-/** Runs parts in an unusual order, cut for `workers`. */
-async function adverseEngine(order: (typeof ORDERS)[number], workers: number): Promise<Engine> {
-  const kernels = (await instantiateKernels(ADVERSE)) as Kernels & {
-    glimt_shuffle_parts(yes: number): void;
-  };
-  kernels.glimt_shuffle_parts(order === "shuffled" ? 1 : 0);
-  return new WasmEngine(wasmBackend, { ...kernels, threads: workers });
-}
+import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
 
 const [F, PAGES] = [symbolDim("f"), symbolDim("pages")];
 const times = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -86,7 +65,7 @@ const MORE: readonly OpCase[] = [
 ];
 
 test("parts in any order, cut for any number of workers: all cases have the usual bits", async () => {
-  const usual = await wasmBackend.open();
+  const usual = await usualEngine();
   const adverse = [await adverseEngine("reversed", 2), await adverseEngine("shuffled", 7)];
   for (const example of [...MORE, ...OP_NAMES.flatMap((op) => OP_CASES[op]())]) {
     const { outputs } = await runCase(usual, example, "f32");

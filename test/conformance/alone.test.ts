@@ -1,10 +1,7 @@
-/**
- * A row's result does not depend on the rows beside it: batching, prefix caches and speculation rest on that. The table
- * says for which ops a backend can not promise it yet.
- */
+/** A row's result does not depend on the rows beside it: batching, prefix caches and speculation rest on that. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend, BackendName } from "../../src/backends/backend.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { caseName, type OpCase } from "../../src/conformance/case.ts";
@@ -13,12 +10,6 @@ import { type CaseRun, runCase } from "../../src/conformance/harness.ts";
 import { OP_NAMES, type OpName } from "../../src/graph/ops.ts";
 import { chosen, definitionOf, partsAlone } from "./chosen-rows.ts";
 
-/** Ops whose rows have other bits beside others than alone. */
-const VARIES: { readonly [K in BackendName]?: readonly OpName[] } = {
-  reference: [],
-  // A product of few rows (kGemvRows) sums in another order than one of many, and so do attention and experts.
-  wasm: ["linear", "linear_bias", "attention_paged", "linear_swiglu", "experts"],
-};
 /** Moves rows or writes to a state, so that no row of its result is computed. */
 const NO_ROWS: readonly OpName[] = ["merge_rows", "kv_write", "scatter_rows"];
 /** Writes what it reads; the ops that it is made of are here. */
@@ -33,10 +24,9 @@ const MOST_QUERIES = 40;
 
 for (const backend of [referenceBackend, wasmBackend]) {
   for (const op of OP_NAMES.filter((name) => ![...NO_ROWS, ...COMPOSED].includes(name))) {
-    const varies = VARIES[backend.name]?.includes(op) ?? false;
-    test(`${backend.name} ${op}: a row ${varies ? "still depends" : "does not depend"} on those beside it`, async () => {
+    test(`${backend.name} ${op}: a row does not depend on those beside it`, async () => {
       const differences = await differencesOf(backend, op);
-      assert.is(differences.length > 0, varies, differences.slice(0, 5).join("\n"));
+      assert.is(differences.length, 0, differences.slice(0, 5).join("\n"));
     });
   }
 }

@@ -24,12 +24,13 @@ Sight sightOf(const QueryBlock& block, uint32_t tile) {
   return sight;
 }
 
-// scores [keys rounded up to 4][8] = K q for one tile of queries [headDim][8].
-void scoreTile(const float* keys, const float* queries, uint32_t count, uint32_t headDim, float* scores) {
-  for (uint32_t j = 0; j < count; j += 4) {
-    Tile tile = zeroTile();
-    accumulate(tile, keys + (size_t)j * headDim, queries, headDim);
-    storeTile(tile, scores + (size_t)j * kLanes, kLanes);
+// y [rows][8] from `start`, or added to what is there: panels [k][..] of all rows, one behind another, times w [k][8].
+void multiplyTile(const float* panels, uint32_t rows, const float* w, uint32_t k, const float* start, float* y) {
+  Panels cut(rows);
+  for (uint32_t panel = 0; panel < cut.count; panel++) {
+    uint32_t first = cut.first(panel);
+    TileProduct product = tileProduct(DType::f32, cut.rows(panel), 1);
+    product(panels + (size_t)first * k, (const uint8_t*)w, 0, k, start, y + (size_t)first * kLanes, kLanes);
   }
 }
 
@@ -49,92 +50,92 @@ void maskTile(const QueryBlock& block, uint32_t tile, uint32_t firstKey, uint32_
   }
 }
 
-// Turns scores into weights relative to the new maximum; returns exp(old maximum - new maximum).
-void softmaxTile(float* scores, uint32_t count, float* largest, float* sums, f32x4& fade0, f32x4& fade1) {
-  f32x4 old0 = load(largest), old1 = load(largest + 4), max0 = old0, max1 = old1;
-  for (uint32_t j = 0; j < count; j++) {
-    max0 = larger(max0, load(scores + j * kLanes));
-    max1 = larger(max1, load(scores + j * kLanes + 4));
+// Turns the scores of four lanes into weights relative to the new maximum; returns exp(old maximum - new maximum).
+f32x4 softmaxLanes(float* scores, uint32_t count, float* largest, float* sums) {
+  f32x4 old = load(largest), max = old;
+  for (uint32_t j = 0; j < count; j++) max = larger(max, load(scores + j * kLanes));
+  f32x4 sum[4] = {zero(), zero(), zero(), zero()};
+  auto weigh = [&](uint32_t j) {
+    f32x4 p = exp(sub(load(scores + j * kLanes), max));
+    store(scores + j * kLanes, p);
+    return p;
+  };
+  uint32_t j = 0;
+  for (; j + 4 <= count; j += 4) {
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++) sum[i] = add(sum[i], weigh(j + i));
   }
-  f32x4 sum0 = zero(), sum1 = zero();
-  for (uint32_t j = 0; j < count; j++) {
-    float* at = scores + j * kLanes;
-    f32x4 p0 = exp(sub(load(at), max0)), p1 = exp(sub(load(at + 4), max1));
-    store(at, p0);
-    store(at + 4, p1);
-    sum0 = add(sum0, p0);
-    sum1 = add(sum1, p1);
-  }
-  fade0 = exp(sub(old0, max0));
-  fade1 = exp(sub(old1, max1));
-  store(largest, max0);
-  store(largest + 4, max1);
-  store(sums, add(mul(load(sums), fade0), sum0));
-  store(sums + 4, add(mul(load(sums + 4), fade1), sum1));
-}
-
-// outputs [headDim rounded up to 4][8] = outputs * fade + Vᵀ weights.
-void outputTile(const float* values, const float* weights, uint32_t count, uint32_t padded, f32x4 fade0, f32x4 fade1,
-                float* outputs) {
-  for (uint32_t c = 0; c < padded; c += 4, outputs += 4 * kLanes, values += 4 * kKeyBlock) {
-    Tile tile;
-    loadTile(tile, outputs, kLanes);
-    tile.c00 = mul(tile.c00, fade0), tile.c01 = mul(tile.c01, fade1);
-    tile.c10 = mul(tile.c10, fade0), tile.c11 = mul(tile.c11, fade1);
-    tile.c20 = mul(tile.c20, fade0), tile.c21 = mul(tile.c21, fade1);
-    tile.c30 = mul(tile.c30, fade0), tile.c31 = mul(tile.c31, fade1);
-    accumulate(tile, values, weights, count);
-    storeTile(tile, outputs, kLanes);
-  }
+  for (uint32_t i = 0; j + i < count; i++) sum[i] = add(sum[i], weigh(j + i));
+  f32x4 fade = exp(sub(old, max));
+  store(largest, max);
+  store(sums, add(mul(load(sums), fade), add(add(sum[0], sum[1]), add(sum[2], sum[3]))));
+  return fade;
 }
 
 }  // namespace
 
 void packQueries(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch) {
   uint32_t rows = tiles(block) * kLanes;
-  size_t padded = AttentionScratch::padded(headDim);
   for (uint32_t r = 0; r < rows; r++) {
     float* tile = scratch.queries + (size_t)(r / kLanes) * headDim * kLanes + r % kLanes;
-    const float* from = r < block.rows ? block.q[r] : scratch.nothing;
-    for (uint32_t d = 0; d < headDim; d++) tile[d * kLanes] = from[d] * scale;
+    for (uint32_t d = 0; d < headDim; d++) tile[d * kLanes] = r < block.rows ? block.q[r][d] * scale : 0;
     scratch.largest[r] = -FLT_MAX;
     scratch.sums[r] = 0;
   }
-  for (size_t i = 0; i < padded * rows; i++) scratch.outputs[i] = 0;
+  for (size_t i = 0; i < (size_t)headDim * rows; i++) scratch.outputs[i] = 0;
 }
 
-void packKeys(const float* const* rows, uint32_t group, uint32_t headDim, const AttentionScratch& scratch) {
-  interleave4(rows[0], rows[1], rows[2], rows[3], headDim, scratch.keys + (size_t)group * headDim * 4);
+void packKeys(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed) {
+  Panels cut(keys);
+  for (uint32_t panel = 0; panel < cut.count; panel++) {
+    uint32_t first = cut.first(panel);
+    packPanel(rows + first, cut.rows(panel), headDim, packed + (size_t)first * headDim);
+  }
 }
 
-void packValues(const float* const* rows, uint32_t group, uint32_t headDim, const AttentionScratch& scratch) {
-  for (uint32_t i = 0; i < 4; i++) {
-    float* to = scratch.values + (size_t)(group * 4 + i) * 4;
-    uint32_t d = 0;
-    for (; d + 4 <= headDim; d += 4, to += 4 * kKeyBlock) store(to, load(rows[i] + d));
-    if (d < headDim) store(to, loadPart(rows[i] + d, headDim - d));
+// Panels of dimensions: [keys][dimensions] each.
+void packValues(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed) {
+  Panels cut(headDim);
+  for (uint32_t panel = 0; panel < cut.count; panel++) {
+    uint32_t first = cut.first(panel), count = cut.rows(panel);
+    float* to = packed + (size_t)first * keys;
+    for (uint32_t j = 0; j < keys; j++, to += count) {
+      const float* from = rows[j] + first;
+      if (count < 4) {
+        for (uint32_t d = 0; d < count; d++) to[d] = from[d];
+      } else {
+        // The second four overlap the first.
+        store(to, load(from));
+        store(to + count - 4, load(from + count - 4));
+      }
+    }
   }
 }
 
 void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim,
                     const AttentionScratch& scratch) {
-  uint32_t padded = AttentionScratch::padded(headDim), count = (keys + 3) / 4 * 4;
+  alignas(16) const float zeros[kLanes] = {};
+  float* scores = scratch.scores;
   for (uint32_t tile = 0; tile < tiles(block); tile++) {
     Sight sight = sightOf(block, tile);
     if (sight.some <= firstKey) continue;
-    scoreTile(scratch.keys, scratch.queries + (size_t)tile * headDim * kLanes, count, headDim, scratch.scores);
-    if (sight.all < firstKey + count) maskTile(block, tile, firstKey, count, scratch.scores);
-    f32x4 fade0, fade1;
-    softmaxTile(scratch.scores, count, scratch.largest + tile * kLanes, scratch.sums + tile * kLanes, fade0, fade1);
-    outputTile(scratch.values, scratch.scores, count, padded, fade0, fade1,
-               scratch.outputs + (size_t)tile * padded * kLanes);
+    multiplyTile(scratch.keys, keys, scratch.queries + (size_t)tile * headDim * kLanes, headDim, zeros, scores);
+    if (sight.all < firstKey + keys) maskTile(block, tile, firstKey, keys, scores);
+    float *largest = scratch.largest + tile * kLanes, *sums = scratch.sums + tile * kLanes;
+    f32x4 fade0 = softmaxLanes(scores, keys, largest, sums);
+    f32x4 fade1 = softmaxLanes(scores + 4, keys, largest + 4, sums + 4);
+    float* outputs = scratch.outputs + (size_t)tile * headDim * kLanes;
+    for (uint32_t d = 0; d < headDim; d++) {
+      float* at = outputs + d * kLanes;
+      store(at, mul(load(at), fade0)), store(at + 4, mul(load(at + 4), fade1));
+    }
+    multiplyTile(scratch.values, headDim, scores, keys, nullptr, outputs);
   }
 }
 
 void writeOutputs(const QueryBlock& block, uint32_t headDim, const AttentionScratch& scratch) {
-  size_t padded = AttentionScratch::padded(headDim);
   for (uint32_t r = 0; r < block.rows; r++) {
-    const float* tile = scratch.outputs + (r / kLanes) * padded * kLanes + r % kLanes;
+    const float* tile = scratch.outputs + (size_t)(r / kLanes) * headDim * kLanes + r % kLanes;
     float whole = scratch.sums[r];
     for (uint32_t d = 0; d < headDim; d++) block.y[r][d] = tile[d * kLanes] / whole;
   }

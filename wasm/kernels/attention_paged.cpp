@@ -4,8 +4,8 @@
 //
 // The numHeads / numKvHeads query heads of one key/value head are rows of the same block, token by token, so that
 // a packed block of keys serves all of them. A sequence of few rows (decoding) reads the cache directly instead, page
-// by page and within a page head by head, which is the order it lies in: for every key s = scale q·k, the running
-// maximum and sum as in attention.h, O += p v for four keys at a time.
+// by page and within a page head by head, which is the order it lies in: the scores of a block of keys, their weights,
+// and the sums of their values, in the order of attention.h.
 //
 // A part is up to 128 such rows of a sequence and head. Of a sequence that is read directly it is some of the heads:
 // all, unless workers would be without work, since single heads of a long context are read at 4/5 of the speed.
@@ -85,15 +85,34 @@ Work work(const Call& call) {
   return {parts, parts ? 4.0 * pairs * attrs.numKvHeads * attrs.headDim / parts : 0};
 }
 
-// What a row read directly has seen so far.
-struct Running {
+// A row of a sequence: its query and output, and the keys it sees.
+struct Row {
+  const float* q;
+  float* y;
+  uint32_t visible;
+};
+
+// A row that is read directly: its scaled query, what it has seen so far, and the scores or weights of a block of keys.
+struct DirectRow {
+  Row row;
+  float *q, *sums, *weights;
   float largest, sum;
 };
 
+// Keys that are scored at a time; as many too much of `weights` are written.
+constexpr uint32_t kScoredKeys = 16;
+
+// Bytes of a row; queries and sums are padded to whole vectors.
+uint64_t directBytes(uint32_t headDim) {
+  uint64_t padded = (headDim + 3) / 4 * 4;
+  return sizeof(DirectRow) + sizeof(float) * (2 * padded + kKeyBlock + kScoredKeys);
+}
+
 Workspace workspace(const Call& call) {
-  uint64_t running = (uint64_t)sizeof(Running) * kDirectRows * call.attrs<Attrs>().numKvHeads;
-  uint64_t blocked = AttentionScratch::bytes(call.attrs<Attrs>().headDim);
-  return {0, running > blocked ? running : blocked};
+  uint32_t headDim = call.attrs<Attrs>().headDim;
+  uint64_t direct = directBytes(headDim) * kDirectRows * call.attrs<Attrs>().numKvHeads;
+  uint64_t blocked = AttentionScratch::bytes(headDim);
+  return {0, direct > blocked ? direct : blocked};
 }
 
 bool check(const Call& call, BadIndex& bad) {
@@ -113,82 +132,6 @@ bool check(const Call& call, BadIndex& bad) {
   return true;
 }
 
-// The products of a with four rows.
-f32x4 dotFour(const float* a, const float* const* rows, uint32_t count) {
-  f32x4 s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero(), t0 = zero(), t1 = zero(), t2 = zero(), t3 = zero();
-  uint32_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    f32x4 low = load(a + i), high = load(a + i + 4);
-    s0 = madd(low, load(rows[0] + i), s0), t0 = madd(high, load(rows[0] + i + 4), t0);
-    s1 = madd(low, load(rows[1] + i), s1), t1 = madd(high, load(rows[1] + i + 4), t1);
-    s2 = madd(low, load(rows[2] + i), s2), t2 = madd(high, load(rows[2] + i + 4), t2);
-    s3 = madd(low, load(rows[3] + i), s3), t3 = madd(high, load(rows[3] + i + 4), t3);
-  }
-  s0 = add(s0, t0), s1 = add(s1, t1), s2 = add(s2, t2), s3 = add(s3, t3);
-  transpose(s0, s1, s2, s3);
-  f32x4 sums = add(add(s0, s1), add(s2, s3));
-  for (; i < count; i++) {
-    f32x4 column = wasm_f32x4_make(rows[0][i], rows[1][i], rows[2][i], rows[3][i]);
-    sums = madd(splat(a + i), column, sums);
-  }
-  return sums;
-}
-
-// out += p[0] v[0] + .. + p[3] v[3]
-void addFour(float* out, const float* p, const float* const* v, uint32_t count) {
-  f32x4 p0 = splat(p), p1 = splat(p + 1), p2 = splat(p + 2), p3 = splat(p + 3);
-  uint32_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    f32x4 low = madd(p0, load(v[0] + i), madd(p1, load(v[1] + i), load(out + i)));
-    store(out + i, madd(p2, load(v[2] + i), madd(p3, load(v[3] + i), low)));
-  }
-  for (; i < count; i++) out[i] += p[0] * v[0][i] + p[1] * v[1][i] + p[2] * v[2][i] + p[3] * v[3][i];
-}
-
-// Rows j .. j + 3 of [count, headDim]; the first of them stands in for those past the end.
-struct Four {
-  const float* rows[4];
-
-  Four(const float* base, uint32_t j, uint32_t count, uint32_t headDim) {
-    for (uint32_t i = 0; i < 4; i++) rows[i] = base + (size_t)(j + i < count ? j + i : j) * headDim;
-  }
-};
-
-// One row against `count` (at most kDirectKeys) consecutive keys and their values, [count, headDim] each.
-void attendKeys(const float* q, float* y, const float* keys, const float* values, uint32_t count, uint32_t headDim,
-                float scale, Running& running) {
-  alignas(16) float weights[kDirectKeys];
-  for (uint32_t j = 0; j < count; j += 4) {
-    store(weights + j, mul(dotFour(q, Four(keys, j, count, headDim).rows, headDim), splat(scale)));
-  }
-  float top = running.largest;
-  for (uint32_t j = 0; j < count; j++) {
-    // Written so that a NaN stays.
-    if (!(weights[j] <= top)) top = weights[j];
-  }
-  // Places past the end have weight 0.
-  for (uint32_t j = count; j % 4; j++) weights[j] = -INFINITY;
-  f32x4 total = zero();
-  for (uint32_t j = 0; j < count; j += 4) {
-    f32x4 p = exp(sub(load(weights + j), splat(top)));
-    store(weights + j, p);
-    total = add(total, p);
-  }
-  f32x4 fade = exp(splat(running.largest - top));
-  mapRow(y, y, y, headDim, [=](f32x4 value, f32x4) { return mul(value, fade); });
-  for (uint32_t j = 0; j < count; j += 4) {
-    addFour(y, weights + j, Four(values, j, count, headDim).rows, headDim);
-  }
-  running = {top, running.sum * wasm_f32x4_extract_lane(fade, 0) + sumLanes(total)};
-}
-
-// A row of a sequence: its query and output, and the keys it sees.
-struct Row {
-  const float* q;
-  float* y;
-  uint32_t visible;
-};
-
 Row rowOf(const Call& call, const Sequence& sequence, uint32_t kvHead, uint32_t index) {
   uint32_t token = index / sequence.group, head = kvHead * sequence.group + index % sequence.group;
   size_t column = (size_t)head * call.attrs<Attrs>().headDim;
@@ -203,34 +146,144 @@ void touch(const float* memory, uint32_t count) {
   for (uint32_t i = 0; i < count; i += 16) (void)*(const volatile float*)(memory + i);
 }
 
-// The rows of key/value heads firstHead .. lastHead - 1; `running` is indexed by head and row.
-void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, uint32_t firstHead, uint32_t lastHead,
-                  Running* running) {
-  const Attrs& attrs = call.attrs<Attrs>();
-  uint32_t firstRow = firstHead * sequence.rows, lastRow = lastHead * sequence.rows, headDim = attrs.headDim;
-  for (uint32_t i = firstRow; i < lastRow; i++) {
-    running[i] = {-FLT_MAX, 0};
-    __builtin_memset(rowOf(call, sequence, i / sequence.rows, i % sequence.rows).y, 0, headDim * sizeof(float));
-  }
-  for (uint32_t first = 0; first < sequence.context;) {
-    uint32_t toPageEnd = attrs.pageSize - first % attrs.pageSize;
-    uint32_t keys = toPageEnd < kDirectKeys ? toPageEnd : kDirectKeys;
-    for (uint32_t i = firstRow; i < lastRow; i++) {
-      Row row = rowOf(call, sequence, i / sequence.rows, i % sequence.rows);
-      if (row.visible <= first) continue;
-      PagedHead head = pagedHead(call, s, i / sequence.rows);
-      uint32_t count = row.visible - first < keys ? row.visible - first : keys;
-      if (i % sequence.rows == 0) {
-        touch(head.key(first), count * headDim);
-        touch(head.value(first), count * headDim);
+// Calls f(d, get) for every four dimensions, where get(row) gives those of a row, zeros past its end.
+template <class F>
+void forFour(uint32_t headDim, F f) {
+  uint32_t d = 0;
+  for (; d + 4 <= headDim; d += 4) f(d, [=](const float* row) { return load(row + d); });
+  if (d < headDim) f(d, [=](const float* row) { return loadPart(row + d, headDim - d); });
+}
+
+// The weights of R rows from `at` on receive their scores with keys [count, headDim].
+template <uint32_t R>
+void scoreKeys(const DirectRow* rows, uint32_t at, const float* keys, uint32_t count, uint32_t headDim) {
+  for (uint32_t j = 0; j < count; j += kScoredKeys) {
+    const float* k[kScoredKeys];
+    // The first stands in for those past the end.
+    for (uint32_t i = 0; i < kScoredKeys; i++) k[i] = keys + (size_t)(j + i < count ? j + i : j) * headDim;
+    f32x4 s[R][4];
+#pragma unroll
+    for (uint32_t r = 0; r < R; r++) s[r][0] = s[r][1] = s[r][2] = s[r][3] = zero();
+    forFour(headDim, [&](uint32_t d, auto get) {
+#pragma unroll
+      for (uint32_t g = 0; g < 4; g++) {
+        f32x4 v[4] = {get(k[4 * g]), get(k[4 * g + 1]), get(k[4 * g + 2]), get(k[4 * g + 3])};
+        transpose(v[0], v[1], v[2], v[3]);
+#pragma unroll
+        for (uint32_t r = 0; r < R; r++) {
+#pragma unroll
+          for (uint32_t i = 0; i < 4; i++) s[r][g] = madd(splat(rows[r].q + d + i), v[i], s[r][g]);
+        }
       }
-      attendKeys(row.q, row.y, head.key(first), head.value(first), count, headDim, attrs.scale, running[i]);
+    });
+#pragma unroll
+    for (uint32_t r = 0; r < R; r++) {
+#pragma unroll
+      for (uint32_t g = 0; g < 4; g++) store(rows[r].weights + at + j + 4 * g, s[r][g]);
     }
-    first += keys;
   }
-  for (uint32_t i = firstRow; i < lastRow; i++) {
-    float* y = rowOf(call, sequence, i / sequence.rows, i % sequence.rows).y;
-    for (uint32_t d = 0; d < headDim; d++) y[d] /= running[i].sum;
+}
+
+// The sums of R rows += their weights from `at` on times values [count, headDim].
+template <uint32_t R>
+void addValues(const DirectRow* rows, uint32_t at, const float* values, uint32_t count, uint32_t headDim) {
+  for (uint32_t j = 0; j < count; j += 4) {
+    const float* v[4];
+    f32x4 p[R][4];
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++) {
+      bool there = j + i < count;
+      v[i] = values + (size_t)(there ? j + i : j) * headDim;
+#pragma unroll
+      for (uint32_t r = 0; r < R; r++) p[r][i] = splat(there ? rows[r].weights[at + j + i] : 0.0f);
+    }
+    forFour(headDim, [&](uint32_t d, auto get) {
+      f32x4 v0 = get(v[0]), v1 = get(v[1]), v2 = get(v[2]), v3 = get(v[3]);
+#pragma unroll
+      for (uint32_t r = 0; r < R; r++) {
+        float* sums = rows[r].sums + d;
+        store(sums, madd(p[r][3], v3, madd(p[r][2], v2, madd(p[r][1], v1, madd(p[r][0], v0, load(sums))))));
+      }
+    });
+  }
+}
+
+// Two rows share what is read.
+void scoreRows(const DirectRow* rows, uint32_t count, uint32_t at, const float* keys, uint32_t keyCount,
+               uint32_t headDim) {
+  for (uint32_t r = 0; r < count; r += 2) {
+    (count - r > 1 ? scoreKeys<2> : scoreKeys<1>)(rows + r, at, keys, keyCount, headDim);
+  }
+}
+
+void addRows(const DirectRow* rows, uint32_t count, uint32_t at, const float* values, uint32_t keyCount,
+             uint32_t headDim) {
+  for (uint32_t r = 0; r < count; r += 2) {
+    (count - r > 1 ? addValues<2> : addValues<1>)(rows + r, at, values, keyCount, headDim);
+  }
+}
+
+// Scores become weights relative to the new maximum, as in attention.cpp; the row sees `seen` of the `keys` of the block.
+void weighKeys(DirectRow& row, uint32_t seen, uint32_t keys, uint32_t headDim) {
+  float* weights = row.weights;
+  for (uint32_t j = seen; j % 4; j++) weights[j] = -INFINITY;
+  alignas(16) float tops[4];
+  f32x4 max = splat(row.largest);
+  for (uint32_t j = 0; j < seen; j += 4) max = larger(max, load(weights + j));
+  store(tops, max);
+  float top = tops[0];
+  for (uint32_t i = 1; i < 4; i++) top = top < tops[i] ? tops[i] : top;
+  f32x4 sum = zero();
+  for (uint32_t j = 0; j < seen; j += 4) {
+    f32x4 p = exp(sub(load(weights + j), splat(top)));
+    store(weights + j, p);
+    sum = add(sum, p);
+  }
+  for (uint32_t j = (seen + 3) / 4 * 4; j < keys; j++) weights[j] = 0;
+  f32x4 fade = exp(splat(row.largest - top));
+  for (uint32_t d = 0; d < headDim; d += 4) store(row.sums + d, mul(load(row.sums + d), fade));
+  store(tops, sum);
+  row.largest = top;
+  row.sum = row.sum * wasm_f32x4_extract_lane(fade, 0) + ((tops[0] + tops[1]) + (tops[2] + tops[3]));
+}
+
+// The rows of key/value heads firstHead .. lastHead - 1.
+void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, uint32_t firstHead, uint32_t lastHead,
+                  uint8_t* own) {
+  const Attrs& attrs = call.attrs<Attrs>();
+  uint32_t headDim = attrs.headDim, padded = (headDim + 3) / 4 * 4, count = (lastHead - firstHead) * sequence.rows;
+  DirectRow* rows = (DirectRow*)own;
+  float* floats = (float*)(rows + count);
+  for (uint32_t i = 0; i < count; i++, floats += 2 * padded + kKeyBlock + kScoredKeys) {
+    Row row = rowOf(call, sequence, firstHead + i / sequence.rows, i % sequence.rows);
+    rows[i] = {row, floats, floats + padded, floats + 2 * padded, -FLT_MAX, 0};
+    for (uint32_t d = 0; d < padded; d++) rows[i].q[d] = d < headDim ? row.q[d] * attrs.scale : 0, rows[i].sums[d] = 0;
+  }
+  // Calls f(rows of a head, where keys or values begin, place in the block, keys), page by page.
+  auto forPieces = [&](uint32_t first, uint32_t keys, bool ofValues, auto f) {
+    for (uint32_t at = 0, piece; at < keys; at += piece) {
+      piece = attrs.pageSize - (first + at) % attrs.pageSize;
+      piece = piece < kDirectKeys ? piece : kDirectKeys;
+      piece = piece < keys - at ? piece : keys - at;
+      for (uint32_t h = firstHead; h < lastHead; h++) {
+        PagedHead head = pagedHead(call, s, h);
+        const float* from = ofValues ? head.value(first + at) : head.key(first + at);
+        touch(from, piece * headDim);
+        f(rows + (h - firstHead) * sequence.rows, sequence.rows, at, from, piece, headDim);
+      }
+    }
+  };
+  for (uint32_t first = 0; first < sequence.context; first += kKeyBlock) {
+    uint32_t keys = sequence.context - first < kKeyBlock ? sequence.context - first : kKeyBlock;
+    forPieces(first, keys, false, scoreRows);
+    for (uint32_t i = 0; i < count; i++) {
+      uint32_t visible = rows[i].row.visible > first ? rows[i].row.visible - first : 0;
+      weighKeys(rows[i], visible < keys ? visible : keys, keys, headDim);
+    }
+    forPieces(first, keys, true, addRows);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t d = 0; d < headDim; d++) rows[i].row.y[d] = rows[i].sums[d] / rows[i].sum;
   }
 }
 
@@ -260,7 +313,7 @@ void run(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) 
       if (part < firstPart) continue;
       if (sequence.direct) {
         uint32_t first = local * sequence.kvHeads, end = first + sequence.kvHeads;
-        attendDirect(call, s, sequence, first, end < numKvHeads ? end : numKvHeads, (Running*)own);
+        attendDirect(call, s, sequence, first, end < numKvHeads ? end : numKvHeads, own);
       } else {
         attendBlock(call, s, sequence, local / sequence.blocks, local % sequence.blocks * kQueryRows,
                     AttentionScratch(own, call.attrs<Attrs>().headDim));

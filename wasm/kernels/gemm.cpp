@@ -1,125 +1,117 @@
-// GEMM: y[m, n] = x[m, k] wᵀ + bias with w in tiles of 8 rows (weights.h).
+// y[m, n] = x[m, k] wᵀ + bias with w in tiles of 8 rows (weights.h).
 //
-// For each slice of up to 384 columns of k: a block of up to 96 rows of x is interleaved into panels [k][4], then
-// every tile of w (widened to f32 once a block when it is bf16 or f16) meets every panel in a 4 x 8 register tile.
-// The panel block stays in L2, the tile of w and one panel in L1; partial sums rest in y between slices of k.
+// A block of up to 96 rows of x is interleaved into panels [k][6], slice by slice of k; then every tile of w meets every
+// panel in registers (tile.h). Partial sums rest in y between slices of k.
+// Many rows are bound by arithmetic: slices are short, so that a tile of w and a panel stay in L1 and the panels in L2, and
+// a tile is widened to f32 once for all panels. Few rows, one or two panels, are bound by reading w: tiles are widened in
+// registers, and one panel has as long slices as L1 has room for, so that w is read in long runs; one or two rows meet
+// several tiles at once, since the sums of one would wait for each other.
 #include "gemm.h"
 
-#include <string.h>
-
-#include "weights.h"
+#include "tile.h"
 
 namespace glimt {
 namespace {
 
 constexpr uint32_t kDepth = 384;
-constexpr uint32_t kPanelRows = 4;
-constexpr uint32_t kTile = kTileRows;
+// Of the only panel.
+constexpr uint32_t kPanelFloats = 6144;
+// Up to which a tile is widened each time.
+constexpr uint32_t kFewPanels = 2;
 // Least columns of a part that is cut for a slice, and for workers.
 constexpr uint32_t kSliceColumns = 256, kSplitColumns = 64;
 
-alignas(16) const float kZeros[kDepth] = {};
-
 uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-// Panels [ceil(rows/4)][depth][4] of x's rows from `first`; rows past the end are zeros.
-void packPanels(const Rows& x, uint32_t first, uint32_t rows, uint32_t k0, uint32_t depth, float* panels) {
-  for (uint32_t r = 0; r < rows; r += kPanelRows, panels += (size_t)depth * kPanelRows) {
-    const float* from[kPanelRows];
-    for (uint32_t i = 0; i < kPanelRows; i++) from[i] = r + i < rows ? x.row(first + r + i) + k0 : kZeros;
-    interleave4(from[0], from[1], from[2], from[3], depth, panels);
-  }
-}
-
-// Columns [low, high) of the tile are in y; the others, and rows past `rows`, are computed and dropped.
-struct Edge {
-  uint32_t rows, low, high;
-};
-
-void moveEdge(float* tile, float* y, size_t stride, Edge edge, bool intoTile) {
-  for (uint32_t r = 0; r < edge.rows; r++) {
-    for (uint32_t c = edge.low; c < edge.high; c++) {
-      float& inTile = tile[r * kTile + c];
-      float& inY = y[r * stride + c - edge.low];
+// Columns [low, high) of a tile are in y, which begins with `low`; the others are computed and dropped.
+void moveEdge(float* tile, float* y, size_t stride, uint32_t rows, uint32_t low, uint32_t high, bool intoTile) {
+  for (uint32_t r = 0; r < rows; r++) {
+    for (uint32_t c = low; c < high; c++) {
+      float& inTile = tile[r * kTileRows + c];
+      float& inY = y[r * stride + c - low];
       if (intoTile) inTile = inY;
       else inY = inTile;
     }
   }
 }
 
-// One tile of w against one panel. `y` points at the tile's first wanted column; `start` holds what the sums begin
-// with in the first slice of k (the bias, 8 lanes), null in later ones, which go on from y.
-void tileProduct(const float* panel, const float* w, uint32_t depth, const float* start, float* y, size_t stride,
-                 Edge edge) {
-  bool whole = edge.rows == kPanelRows && edge.low == 0 && edge.high == kTile;
-  alignas(16) float temporary[kPanelRows * kTile] = {};
-  Tile tile;
-  if (start) {
-    f32x4 s0 = load(start), s1 = load(start + 4);
-    tile = {s0, s1, s0, s1, s0, s1, s0, s1};
-  } else if (whole) {
-    loadTile(tile, y, stride);
-  } else {
-    moveEdge(temporary, y, stride, edge, true);
-    loadTile(tile, temporary, kTile);
-  }
-  accumulate(tile, panel, w, depth);
-  if (whole) {
-    storeTile(tile, y, stride);
-  } else {
-    storeTile(tile, temporary, kTile);
-    moveEdge(temporary, y, stride, edge, false);
-  }
-}
+// A slice of k of a block of rows of x, whose panels lie one behind another, [depth][rows] each.
+struct Slice {
+  uint32_t firstRow, k0, depth;
+  Panels panels;
+  float* packed;
+};
 
-// The bias of a tile's 8 rows; zero where there is none.
-void tileStart(const Product& p, uint32_t tileRow, float* start) {
-  for (uint32_t c = 0; c < kTile; c++) {
+// What the sums of tiles begin with: the bias, zero where there is none.
+void startOf(const Product& p, uint32_t tileRow, uint32_t tiles, float* start) {
+  for (uint32_t c = 0; c < tiles * kTileRows; c++) {
     uint32_t row = tileRow + c;
     start[c] = p.bias && row >= p.firstRow && row < p.lastRow ? p.bias[row - p.firstRow] : 0.0f;
   }
 }
 
-void multiplySlice(const Product& p, uint32_t firstRow, uint32_t rows, uint32_t k0, uint32_t depth, float* panels,
-                   float* widened) {
-  packPanels(p.x, firstRow, rows, k0, depth, panels);
-  for (uint32_t tileRow = p.firstRow / kTile * kTile; tileRow < p.lastRow; tileRow += kTile) {
-    const float* w = widenTile(p.w, tileRow, k0, depth, widened);
-    alignas(16) float start[kTile];
-    if (k0 == 0) tileStart(p, tileRow, start);
-    uint32_t low = p.firstRow > tileRow ? p.firstRow - tileRow : 0;
-    uint32_t high = least(p.lastRow - tileRow, kTile);
-    float* y = p.y + firstRow * p.yStride + (tileRow + low - p.firstRow);
-    for (uint32_t r = 0; r < rows; r += kPanelRows, y += kPanelRows * p.yStride) {
-      Edge edge = {least(rows - r, kPanelRows), low, high};
-      tileProduct(panels + (size_t)r * depth, w, depth, k0 == 0 ? start : nullptr, y, p.yStride, edge);
+// All panels against `tiles` tiles of w from row `tileRow` on; more than one are whole.
+void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t tiles, float* widened) {
+  DType dtype = p.w.dtype;
+  size_t columnBytes = kTileRows * elementBytes(dtype), tileBytes = p.w.cols * columnBytes;
+  const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
+  if (dtype != DType::f32 && s.panels.count > kFewPanels) {
+    widen(w, dtype, (size_t)s.depth * kTileRows, widened);
+    w = (const uint8_t*)widened, dtype = DType::f32;
+  }
+  alignas(16) float starts[kMostTiles * kTileRows];
+  const float* start = s.k0 == 0 ? starts : nullptr;
+  if (start) startOf(p, tileRow, tiles, starts);
+  uint32_t low = p.firstRow > tileRow ? p.firstRow - tileRow : 0, high = least(p.lastRow - tileRow, kTileRows);
+  for (uint32_t panel = 0; panel < s.panels.count; panel++) {
+    uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
+    const float* packed = s.packed + (size_t)first * s.depth;
+    float* y = p.y + (s.firstRow + first) * p.yStride + (tileRow + low - p.firstRow);
+    TileProduct product = tileProduct(dtype, rows, tiles);
+    if (high - low == kTileRows) {
+      product(packed, w, tileBytes, s.depth, start, y, p.yStride);
+    } else {
+      alignas(16) float edge[kPanelRows * kTileRows] = {};
+      moveEdge(edge, y, p.yStride, rows, low, high, true);
+      product(packed, w, tileBytes, s.depth, start, edge, kTileRows);
+      moveEdge(edge, y, p.yStride, rows, low, high, false);
     }
+  }
+}
+
+void multiplySlice(const Product& p, const Slice& s, float* widened) {
+  for (uint32_t panel = 0; panel < s.panels.count; panel++) {
+    uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
+    const float* from[kPanelRows];
+    for (uint32_t r = 0; r < rows; r++) from[r] = p.x.row(s.firstRow + first + r) + s.k0;
+    packPanel(from, rows, s.depth, s.packed + (size_t)first * s.depth);
+  }
+  uint32_t most = tilesAtOnce(s.panels.height);
+  for (uint32_t tileRow = p.firstRow / kTileRows * kTileRows, tiles; tileRow < p.lastRow; tileRow += tiles * kTileRows) {
+    tiles = tileRow >= p.firstRow && tileRow + most * kTileRows <= p.lastRow ? most : 1;
+    multiplyPanels(p, s, tileRow, tiles, widened);
   }
 }
 
 }  // namespace
 
-void interleave4(const float* a, const float* b, const float* c, const float* d, uint32_t k, float* out) {
-  uint32_t i = 0;
-  for (; i + 4 <= k; i += 4, out += 16) {
-    f32x4 v0 = load(a + i), v1 = load(b + i), v2 = load(c + i), v3 = load(d + i);
-    transpose(v0, v1, v2, v3);
-    store(out, v0), store(out + 4, v1), store(out + 8, v2), store(out + 12, v3);
-  }
-  for (; i < k; i++, out += 4) out[0] = a[i], out[1] = b[i], out[2] = c[i], out[3] = d[i];
-}
+size_t multiplyScratch() { return sizeof(float) * (kDepth * (kBlockRows + kTileRows) + kPanelSlack); }
 
-size_t multiplyScratch() { return sizeof(float) * kDepth * (kBlockRows + kTile); }
-
-void gemm(const Product& p, float* scratch) {
-  uint32_t k = p.w.cols, slices = (k + kDepth - 1) / kDepth;
-  // Slices of equal length, in whole groups of 8 so that tiles of w keep their alignment.
-  uint32_t depth = slices ? ((k + slices - 1) / slices + 7) / 8 * 8 : 0;
-  float* widened = scratch;
-  float* panels = scratch + kDepth * kTile;
+void multiply(const Product& p, uint8_t* scratch) {
+  float* widened = (float*)scratch;
+  float* packed = widened + kDepth * kTileRows;
+  uint32_t k = p.w.cols;
   for (uint32_t row = 0; row < p.m; row += kBlockRows) {
     uint32_t rows = least(p.m - row, kBlockRows);
-    for (uint32_t k0 = 0; k0 < k; k0 += depth) multiplySlice(p, row, rows, k0, least(k - k0, depth), panels, widened);
+    Panels panels(rows);
+    uint32_t most = panels.count == 1 ? kPanelFloats / rows : kDepth;
+    // Slices of equal length.
+    uint32_t slices = (k + most - 1) / most, depth = slices ? (k + slices - 1) / slices : 0;
+    uint32_t k0 = 0;
+    do {
+      multiplySlice(p, {row, k0, least(k - k0, depth), panels, packed}, widened);
+      k0 += depth;
+    } while (k0 < k);
   }
 }
 
@@ -130,12 +122,9 @@ uint32_t columnsOfPart(const Call& call, uint32_t m, uint32_t n, uint32_t k, uin
   // Packing more often is better than workers without work.
   uint32_t ranges = (sharedParts(call) + times - 1) / times, splitColumns = (n + ranges - 1) / ranges;
   if (splitColumns < kSplitColumns) splitColumns = kSplitColumns;
-  return (least(columns, splitColumns) + kTile - 1) / kTile * kTile;
-}
-
-void multiply(const Product& product, uint8_t* scratch) {
-  if (product.m <= kGemvRows) gemv(product);
-  else gemm(product, (float*)scratch);
+  // Whole tiles, as many as meet few rows at once.
+  uint32_t unit = kMostTiles * kTileRows;
+  return (least(columns, splitColumns) + unit - 1) / unit * unit;
 }
 
 }  // namespace glimt

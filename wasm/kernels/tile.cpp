@@ -1,0 +1,97 @@
+// The register tile of tile.h, for each type of weight: values are widened in registers.
+#include "tile.h"
+
+namespace glimt {
+namespace {
+
+// 8 values of w.
+template <DType dtype>
+void loadStep(const uint8_t* w, f32x4& low, f32x4& high) {
+  if (dtype == DType::bf16) {
+    widenBf16(wasm_v128_load(w), low, high);
+  } else if (dtype == DType::f16) {
+    widenF16(wasm_v128_load(w), low, high);
+  } else {
+    low = load((const float*)w);
+    high = load((const float*)w + 4);
+  }
+}
+
+template <DType dtype, uint32_t R, uint32_t T>
+void multiplyTiles(const float* panel, const uint8_t* w, size_t tileBytes, uint32_t k, const float* start, float* y,
+                   size_t stride) {
+  constexpr size_t kStep = kTileRows * elementBytes(dtype);
+  f32x4 sums[T][R][2];
+#pragma unroll
+  for (uint32_t t = 0; t < T; t++) {
+#pragma unroll
+    for (uint32_t r = 0; r < R; r++) {
+      const float* from = (start ? start : y + r * stride) + t * kTileRows;
+      sums[t][r][0] = load(from), sums[t][r][1] = load(from + 4);
+    }
+  }
+  for (; k; k--, panel += R, w += kStep) {
+#pragma unroll
+    for (uint32_t t = 0; t < T; t++) {
+      f32x4 low, high;
+      loadStep<dtype>(w + t * tileBytes, low, high);
+#pragma unroll
+      for (uint32_t r = 0; r < R; r++) {
+        f32x4 x = splat(panel + r);
+        sums[t][r][0] = madd(x, low, sums[t][r][0]);
+        sums[t][r][1] = madd(x, high, sums[t][r][1]);
+      }
+    }
+  }
+#pragma unroll
+  for (uint32_t t = 0; t < T; t++) {
+#pragma unroll
+    for (uint32_t r = 0; r < R; r++) {
+      float* to = y + r * stride + t * kTileRows;
+      store(to, sums[t][r][0]), store(to + 4, sums[t][r][1]);
+    }
+  }
+}
+
+template <DType dtype>
+TileProduct productOf(uint32_t rows, uint32_t tiles) {
+  if (tiles > 1) return rows == 1 ? multiplyTiles<dtype, 1, tilesAtOnce(1)> : multiplyTiles<dtype, 2, tilesAtOnce(2)>;
+  constexpr TileProduct single[kPanelRows] = {
+      multiplyTiles<dtype, 1, 1>, multiplyTiles<dtype, 2, 1>, multiplyTiles<dtype, 3, 1>,
+      multiplyTiles<dtype, 4, 1>, multiplyTiles<dtype, 5, 1>, multiplyTiles<dtype, 6, 1>,
+  };
+  return single[rows - 1];
+}
+
+}  // namespace
+
+TileProduct tileProduct(DType dtype, uint32_t rows, uint32_t tiles) {
+  if (dtype == DType::bf16) return productOf<DType::bf16>(rows, tiles);
+  if (dtype == DType::f16) return productOf<DType::f16>(rows, tiles);
+  return productOf<DType::f32>(rows, tiles);
+}
+
+void packPanel(const float* const* rows, uint32_t count, uint32_t k, float* panel) {
+  constexpr uint32_t kGroups = (kPanelRows + 3) / 4;
+  const float* from[4 * kGroups];
+  // The last row stands in for those past the end.
+  for (uint32_t r = 0; r < 4 * kGroups; r++) from[r] = rows[r < count ? r : count - 1];
+  uint32_t i = 0;
+  for (; i + 4 <= k; i += 4) {
+    f32x4 v[kGroups][4];
+    for (uint32_t g = 0; g < kGroups; g++) {
+      for (uint32_t j = 0; j < 4; j++) v[g][j] = load(from[4 * g + j] + i);
+      transpose(v[g][0], v[g][1], v[g][2], v[g][3]);
+    }
+    // What a store writes too much, a later one overwrites.
+    for (uint32_t j = 0; j < 4; j++, panel += count) {
+      store(panel, v[0][j]);
+      if (count > 4) store(panel + 4, v[1][j]);
+    }
+  }
+  for (; i < k; i++) {
+    for (uint32_t r = 0; r < count; r++) *panel++ = from[r][i];
+  }
+}
+
+}  // namespace glimt
