@@ -3,6 +3,8 @@
 
 #include <float.h>
 
+#include "elementwise.h"
+
 namespace glimt {
 namespace {
 
@@ -24,13 +26,24 @@ Sight sightOf(const QueryBlock& block, uint32_t tile) {
   return sight;
 }
 
-// y [rows][8] from `start`, or added to what is there: panels [k][..] of all rows, one behind another, times w [k][8].
-void multiplyTile(const float* panels, uint32_t rows, const float* w, uint32_t k, const float* start, float* y) {
-  Panels cut(rows);
-  for (uint32_t panel = 0; panel < cut.count; panel++) {
-    uint32_t first = cut.first(panel);
-    TileProduct product = tileProduct(DType::f32, cut.rows(panel), 1);
-    product(panels + (size_t)first * k, (const uint8_t*)w, 0, k, start, y + (size_t)first * kLanes, kLanes);
+// scores [keys][8] = K q: panels of all keys against queries [headDim][8].
+void scoreTile(const float* keys, uint32_t count, const float* queries, uint32_t headDim, float* scores) {
+  alignas(16) static const float zeros[kLanes] = {};
+  Panels panels(count);
+  for (uint32_t panel = 0; panel < panels.count; panel++) {
+    uint32_t first = panels.first(panel), rows = panels.rows(panel);
+    tileProduct(DType::f32, rows, 1)(keys + (size_t)first * headDim, rows, (const uint8_t*)queries, 0, headDim, zeros,
+                                     scores + (size_t)first * kLanes, kLanes);
+  }
+}
+
+// outputs [headDim][8] += Vᵀ P: values [keys][headDim] are panels as they lie.
+void outputTile(const float* values, uint32_t count, const float* weights, uint32_t headDim, float* outputs) {
+  Panels panels(headDim);
+  for (uint32_t panel = 0; panel < panels.count; panel++) {
+    uint32_t first = panels.first(panel);
+    tileProduct(DType::f32, panels.rows(panel), 1)(values + first, headDim, (const uint8_t*)weights, 0, count, nullptr,
+                                                   outputs + (size_t)first * kLanes, kLanes);
   }
 }
 
@@ -52,37 +65,47 @@ void maskTile(const QueryBlock& block, uint32_t tile, uint32_t firstKey, uint32_
 
 // Turns the scores of four lanes into weights relative to the new maximum; returns exp(old maximum - new maximum).
 f32x4 softmaxLanes(float* scores, uint32_t count, float* largest, float* sums) {
-  f32x4 old = load(largest), max = old;
-  for (uint32_t j = 0; j < count; j++) max = larger(max, load(scores + j * kLanes));
-  f32x4 sum[4] = {zero(), zero(), zero(), zero()};
-  auto weigh = [&](uint32_t j) {
-    f32x4 p = exp(sub(load(scores + j * kLanes), max));
-    store(scores + j * kLanes, p);
-    return p;
-  };
-  uint32_t j = 0;
-  for (; j + 4 <= count; j += 4) {
-#pragma unroll
-    for (uint32_t i = 0; i < 4; i++) sum[i] = add(sum[i], weigh(j + i));
+  // Places past the end, to a multiple of four, are there, and have weight 0.
+  for (uint32_t j = count; j % 4; j++) store(scores + j * kLanes, splat(-INFINITY));
+  f32x4 old = load(largest), max0 = old, max1 = old, max2 = old, max3 = old;
+  for (uint32_t j = 0; j < count; j += 4) {
+    const float* at = scores + j * kLanes;
+    max0 = larger(max0, load(at)), max1 = larger(max1, load(at + kLanes));
+    max2 = larger(max2, load(at + 2 * kLanes)), max3 = larger(max3, load(at + 3 * kLanes));
   }
-  for (uint32_t i = 0; j + i < count; i++) sum[i] = add(sum[i], weigh(j + i));
+  f32x4 max = larger(larger(max0, max1), larger(max2, max3));
+  f32x4 sum0 = zero(), sum1 = zero(), sum2 = zero(), sum3 = zero();
+  for (uint32_t j = 0; j < count; j += 4) {
+    float* at = scores + j * kLanes;
+    f32x4 p[4] = {sub(load(at), max), sub(load(at + kLanes), max), sub(load(at + 2 * kLanes), max),
+                  sub(load(at + 3 * kLanes), max)};
+    expEach(p);
+    store(at, p[0]), store(at + kLanes, p[1]), store(at + 2 * kLanes, p[2]), store(at + 3 * kLanes, p[3]);
+    sum0 = add(sum0, p[0]), sum1 = add(sum1, p[1]), sum2 = add(sum2, p[2]), sum3 = add(sum3, p[3]);
+  }
   f32x4 fade = exp(sub(old, max));
   store(largest, max);
-  store(sums, add(mul(load(sums), fade), add(add(sum[0], sum[1]), add(sum[2], sum[3]))));
+  store(sums, add(mul(load(sums), fade), add(add(sum0, sum1), add(sum2, sum3))));
   return fade;
 }
 
 }  // namespace
 
 void packQueries(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch) {
-  uint32_t rows = tiles(block) * kLanes;
-  for (uint32_t r = 0; r < rows; r++) {
-    float* tile = scratch.queries + (size_t)(r / kLanes) * headDim * kLanes + r % kLanes;
-    for (uint32_t d = 0; d < headDim; d++) tile[d * kLanes] = r < block.rows ? block.q[r][d] * scale : 0;
-    scratch.largest[r] = -FLT_MAX;
-    scratch.sums[r] = 0;
+  for (uint32_t tile = 0; tile < tiles(block); tile++) {
+    const float* rows[kLanes];
+    // The last row stands in for those past the end.
+    for (uint32_t lane = 0; lane < kLanes; lane++) {
+      rows[lane] = block.q[tile * kLanes + lane < block.rows ? tile * kLanes + lane : block.rows - 1];
+    }
+    packPanel(rows, kLanes, headDim, scratch.queries + (size_t)tile * headDim * kLanes);
   }
-  for (size_t i = 0; i < (size_t)headDim * rows; i++) scratch.outputs[i] = 0;
+  size_t count = (size_t)tiles(block) * headDim * kLanes;
+  for (size_t i = 0; i < count; i += 4) {
+    store(scratch.queries + i, mul(load(scratch.queries + i), splat(scale)));
+    store(scratch.outputs + i, zero());
+  }
+  for (uint32_t r = 0; r < tiles(block) * kLanes; r++) scratch.largest[r] = -FLT_MAX, scratch.sums[r] = 0;
 }
 
 void packKeys(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed) {
@@ -93,33 +116,17 @@ void packKeys(const float* const* rows, uint32_t keys, uint32_t headDim, float* 
   }
 }
 
-// Panels of dimensions: [keys][dimensions] each.
 void packValues(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed) {
-  Panels cut(headDim);
-  for (uint32_t panel = 0; panel < cut.count; panel++) {
-    uint32_t first = cut.first(panel), count = cut.rows(panel);
-    float* to = packed + (size_t)first * keys;
-    for (uint32_t j = 0; j < keys; j++, to += count) {
-      const float* from = rows[j] + first;
-      if (count < 4) {
-        for (uint32_t d = 0; d < count; d++) to[d] = from[d];
-      } else {
-        // The second four overlap the first.
-        store(to, load(from));
-        store(to + count - 4, load(from + count - 4));
-      }
-    }
-  }
+  for (uint32_t j = 0; j < keys; j++) mapRow(rows[j], rows[j], packed + (size_t)j * headDim, headDim, [](f32x4 v, f32x4) { return v; });
 }
 
 void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim,
                     const AttentionScratch& scratch) {
-  alignas(16) const float zeros[kLanes] = {};
   float* scores = scratch.scores;
   for (uint32_t tile = 0; tile < tiles(block); tile++) {
     Sight sight = sightOf(block, tile);
     if (sight.some <= firstKey) continue;
-    multiplyTile(scratch.keys, keys, scratch.queries + (size_t)tile * headDim * kLanes, headDim, zeros, scores);
+    scoreTile(scratch.keys, keys, scratch.queries + (size_t)tile * headDim * kLanes, headDim, scores);
     if (sight.all < firstKey + keys) maskTile(block, tile, firstKey, keys, scores);
     float *largest = scratch.largest + tile * kLanes, *sums = scratch.sums + tile * kLanes;
     f32x4 fade0 = softmaxLanes(scores, keys, largest, sums);
@@ -129,15 +136,25 @@ void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, u
       float* at = outputs + d * kLanes;
       store(at, mul(load(at), fade0)), store(at + 4, mul(load(at + 4), fade1));
     }
-    multiplyTile(scratch.values, headDim, scores, keys, nullptr, outputs);
+    outputTile(scratch.values, keys, scores, headDim, outputs);
   }
 }
 
 void writeOutputs(const QueryBlock& block, uint32_t headDim, const AttentionScratch& scratch) {
-  for (uint32_t r = 0; r < block.rows; r++) {
-    const float* tile = scratch.outputs + (size_t)(r / kLanes) * headDim * kLanes + r % kLanes;
-    float whole = scratch.sums[r];
-    for (uint32_t d = 0; d < headDim; d++) block.y[r][d] = tile[d * kLanes] / whole;
+  for (uint32_t first = 0; first < block.rows; first += 4) {
+    uint32_t rows = block.rows - first < 4 ? block.rows - first : 4;
+    const float* from = scratch.outputs + (size_t)(first / kLanes) * headDim * kLanes + first % kLanes;
+    f32x4 whole = load(scratch.sums + first);
+    for (uint32_t d = 0; d < headDim; d += 4) {
+      f32x4 v[4];
+      uint32_t dims = headDim - d < 4 ? headDim - d : 4;
+      for (uint32_t i = 0; i < 4; i++) v[i] = i < dims ? wasm_f32x4_div(load(from + (d + i) * kLanes), whole) : zero();
+      transpose(v[0], v[1], v[2], v[3]);
+      for (uint32_t r = 0; r < rows; r++) {
+        if (dims == 4) store(block.y[first + r] + d, v[r]);
+        else storePart(block.y[first + r] + d, v[r], dims);
+      }
+    }
   }
 }
 

@@ -17,7 +17,7 @@
 
 namespace glimt {
 
-constexpr uint32_t kQueryRows = 128;
+constexpr uint32_t kQueryRows = 192;
 constexpr uint32_t kKeyBlock = 96;
 constexpr uint32_t kLanes = kTileRows;
 
@@ -35,15 +35,15 @@ struct AttentionScratch {
 
   static uint64_t bytes(uint32_t headDim) {
     uint64_t d = headDim;
-    return sizeof(float) * (2 * kQueryRows * d + 2 * (kKeyBlock * d + kPanelSlack) + kKeyBlock * kLanes + 2 * kQueryRows);
+    return sizeof(float) * (2 * kQueryRows * d + 2 * kPanelSlack + 2 * kKeyBlock * d + kKeyBlock * kLanes + 2 * kQueryRows);
   }
   AttentionScratch(uint8_t* memory, uint32_t headDim) {
     size_t d = headDim;
     queries = (float*)memory;
-    outputs = queries + kQueryRows * d;
+    outputs = queries + kQueryRows * d + kPanelSlack;
     keys = outputs + kQueryRows * d;
     values = keys + kKeyBlock * d + kPanelSlack;
-    scores = values + kKeyBlock * d + kPanelSlack;
+    scores = values + kKeyBlock * d;
     largest = scores + kKeyBlock * kLanes;
     sums = largest + kQueryRows;
   }

@@ -7,7 +7,7 @@
 // by page and within a page head by head, which is the order it lies in: the scores of a block of keys, their weights,
 // and the sums of their values, in the order of attention.h.
 //
-// A part is up to 128 such rows of a sequence and head. Of a sequence that is read directly it is some of the heads:
+// A part is up to 192 such rows of a sequence and head. Of a sequence that is read directly it is some of the heads:
 // all, unless workers would be without work, since single heads of a long context are read at 4/5 of the speed.
 #include <float.h>
 #include <math.h>
@@ -142,8 +142,8 @@ Row rowOf(const Call& call, const Sequence& sequence, uint32_t kvHead, uint32_t 
 
 // Asks for all cache lines of `count` floats at once. A cache larger than L3 is read 2.5 times faster for it: the kernel
 // itself is too long for the processor to look ahead past the start of the next 4 KiB.
-void touch(const float* memory, uint32_t count) {
-  for (uint32_t i = 0; i < count; i += 16) (void)*(const volatile float*)(memory + i);
+void touchAll(const float* memory, uint32_t count) {
+  for (uint32_t i = 0; i < count; i += 16) touch(memory + i);
 }
 
 // Calls f(d, get) for every four dimensions, where get(row) gives those of a row, zeros past its end.
@@ -268,7 +268,7 @@ void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, uint32
       for (uint32_t h = firstHead; h < lastHead; h++) {
         PagedHead head = pagedHead(call, s, h);
         const float* from = ofValues ? head.value(first + at) : head.key(first + at);
-        touch(from, piece * headDim);
+        touchAll(from, piece * headDim);
         f(rows + (h - firstHead) * sequence.rows, sequence.rows, at, from, piece, headDim);
       }
     }

@@ -1,5 +1,5 @@
 // attention_varlen: full attention inside each run of rows cuSeqlens[i] .. cuSeqlens[i+1].
-// q, k, v, y [m, numHeads * headDim]. A part is one head of up to 128 query rows of one run.
+// q, k, v, y [m, numHeads * headDim]. A part is one head of up to 192 query rows of one run.
 #include "attention.h"
 #include "kernel.h"
 

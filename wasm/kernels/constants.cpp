@@ -9,7 +9,7 @@ const ExpConstants kExp = {
     1.6666665459e-1f, 5.0000001201e-1f, 1.0f,
 };
 
-const HalfConstants kHalf = {0x8fff8fffu, 0x1p112f};
+const HalfConstants kHalf = {__builtin_bit_cast(float, 0x8fff8fffu), 0x1p112f};
 
 // Cephes, ndtrf.c.
 const ErfcConstants kErfc = {

@@ -69,11 +69,11 @@ void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t
     float* y = p.y + (s.firstRow + first) * p.yStride + (tileRow + low - p.firstRow);
     TileProduct product = tileProduct(dtype, rows, tiles);
     if (high - low == kTileRows) {
-      product(packed, w, tileBytes, s.depth, start, y, p.yStride);
+      product(packed, rows, w, tileBytes, s.depth, start, y, p.yStride);
     } else {
       alignas(16) float edge[kPanelRows * kTileRows] = {};
       moveEdge(edge, y, p.yStride, rows, low, high, true);
-      product(packed, w, tileBytes, s.depth, start, edge, kTileRows);
+      product(packed, rows, w, tileBytes, s.depth, start, edge, kTileRows);
       moveEdge(edge, y, p.yStride, rows, low, high, false);
     }
   }

@@ -1,7 +1,7 @@
 // linear: y = x wᵀ, and linear_bias: y = x wᵀ + bias. x [m, k], w [n, k] in tiles, y [m, n].
 // A part is a block of rows of x against a range of rows of w.
 #include "gemm.h"
-#include "weights.h"
+#include "tile.h"
 
 namespace glimt {
 namespace {
@@ -13,7 +13,10 @@ struct Split {
 Split split(const Call& call) {
   uint32_t m = call.in[0].rows, n = call.in[1].rows, k = call.in[1].cols;
   if (m == 0 || n == 0) return {1, 0, 1, 0};
-  uint32_t blockRows = m < kBlockRows ? m : kBlockRows, rowBlocks = (m + blockRows - 1) / blockRows;
+  // Blocks of equal length, in whole panels.
+  uint32_t fewest = (m + kBlockRows - 1) / kBlockRows, even = (m + fewest - 1) / fewest;
+  uint32_t blockRows = fewest == 1 ? m : (even + kPanelRows - 1) / kPanelRows * kPanelRows;
+  uint32_t rowBlocks = (m + blockRows - 1) / blockRows;
   uint32_t columns = columnsOfPart(call, blockRows, n, k, rowBlocks);
   return {blockRows, rowBlocks, columns, (n + columns - 1) / columns};
 }

@@ -30,6 +30,18 @@ inline f32x4 madd(f32x4 a, f32x4 b, f32x4 c) {
 #endif
 }
 
+// c - a * b
+inline f32x4 nmadd(f32x4 a, f32x4 b, f32x4 c) {
+#ifdef __wasm_relaxed_simd__
+  return wasm_f32x4_relaxed_nmadd(a, b, c);
+#else
+  return wasm_f32x4_sub(c, wasm_f32x4_mul(a, b));
+#endif
+}
+
+// Asks for the cache line at p, which is wanted soon.
+inline void touch(const float* p) { (void)*(const volatile float*)p; }
+
 inline float sumLanes(f32x4 v) {
   f32x4 pairs = add(v, wasm_i32x4_shuffle(v, v, 2, 3, 2, 3));
   return wasm_f32x4_extract_lane(pairs, 0) + wasm_f32x4_extract_lane(pairs, 1);
@@ -58,38 +70,67 @@ inline void transpose(f32x4& a, f32x4& b, f32x4& c, f32x4& d) {
   d = wasm_i32x4_shuffle(ab1, cd1, 2, 3, 6, 7);
 }
 
-// Kept in memory of another translation unit: V8 rebuilds a v128.const at each use inside a loop.
+// A value in all four lanes, in memory of another translation unit: V8 rebuilds a v128.const at each use inside a loop, and
+// clang would load neighbouring single values as one vector, of which each use is a shuffle.
+struct alignas(16) Constant {
+  float lanes[4];
+
+  constexpr Constant(float x) : lanes{x, x, x, x} {}
+};
+inline f32x4 splat(const Constant* constant) { return load(constant->lanes); }
+
 struct ExpConstants {
-  float lowest, highest, log2e, rounder, ln2High, ln2Low, p0, p1, p2, p3, p4, p5, one;
+  Constant lowest, highest, log2e, rounder, ln2High, ln2Low, p0, p1, p2, p3, p4, p5, one;
 };
 extern const ExpConstants kExp;
 
 // e^x = 2^n e^r with n = round(x log2 e), r = x - n ln 2 in two pieces, e^r by Cephes' polynomial of degree 7:
-// relative error below 2e-7. Below -86 the result is 0, above 88 it is e^88; NaN stays NaN.
-inline f32x4 exp(f32x4 x) {
+// relative error below 2e-7. Below -86 the result is 0, above 88 it is e^88; NaN stays NaN. Several vectors at once share
+// the loads of constants, and none waits for the steps of another.
+template <uint32_t N>
+inline void expEach(f32x4 (&x)[N]) {
+  f32x4 shifted[N], r[N], p[N];
   f32x4 lowest = splat(&kExp.lowest);
-  f32x4 clamped = wasm_f32x4_pmin(wasm_f32x4_pmax(x, lowest), splat(&kExp.highest));
-  f32x4 rounder = splat(&kExp.rounder);
-  f32x4 shifted = add(mul(clamped, splat(&kExp.log2e)), rounder);
-  f32x4 n = sub(shifted, rounder);
-  f32x4 r = sub(sub(clamped, mul(n, splat(&kExp.ln2High))), mul(n, splat(&kExp.ln2Low)));
-  f32x4 p = madd(splat(&kExp.p0), r, splat(&kExp.p1));
-  p = madd(p, r, splat(&kExp.p2));
-  p = madd(p, r, splat(&kExp.p3));
-  p = madd(p, r, splat(&kExp.p4));
-  p = madd(p, r, splat(&kExp.p5));
-  p = add(madd(p, mul(r, r), r), splat(&kExp.one));
-  f32x4 scaled = wasm_i32x4_add(p, wasm_i32x4_shl(shifted, 23));
-  return wasm_v128_andnot(scaled, wasm_f32x4_lt(x, lowest));
+  auto each = [](auto step) {
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++) step(i);
+  };
+  auto addTerm = [&](const Constant* term) {
+    f32x4 factor = splat(term);
+    each([&](uint32_t i) { p[i] = madd(p[i], r[i], factor); });
+  };
+  f32x4 highest = splat(&kExp.highest), log2e = splat(&kExp.log2e), rounder = splat(&kExp.rounder);
+  each([&](uint32_t i) {
+    r[i] = wasm_f32x4_pmin(wasm_f32x4_pmax(x[i], lowest), highest);
+    shifted[i] = madd(r[i], log2e, rounder);
+  });
+  f32x4 ln2High = splat(&kExp.ln2High), ln2Low = splat(&kExp.ln2Low), p0 = splat(&kExp.p0);
+  each([&](uint32_t i) {
+    f32x4 n = sub(shifted[i], rounder);
+    r[i] = nmadd(n, ln2Low, nmadd(n, ln2High, r[i]));
+    p[i] = p0;
+  });
+  addTerm(&kExp.p1), addTerm(&kExp.p2), addTerm(&kExp.p3), addTerm(&kExp.p4), addTerm(&kExp.p5);
+  f32x4 one = splat(&kExp.one);
+  each([&](uint32_t i) {
+    p[i] = add(madd(p[i], mul(r[i], r[i]), r[i]), one);
+    x[i] = wasm_v128_andnot(wasm_i32x4_add(p[i], wasm_i32x4_shl(shifted[i], 23)), wasm_f32x4_lt(x[i], lowest));
+  });
+}
+
+inline f32x4 exp(f32x4 x) {
+  f32x4 one[1] = {x};
+  expEach(one);
+  return one[0];
 }
 
 struct ErfcConstants {
-  float one, two, half, minusRootHalf, t[7], p[9], r[8];
+  Constant one, two, half, minusRootHalf, t[7], p[9], r[8];
 };
 extern const ErfcConstants kErfc;
 
 template <uint32_t N>
-inline f32x4 polynomial(const float (&factors)[N], f32x4 x) {
+inline f32x4 polynomial(const Constant (&factors)[N], f32x4 x) {
   f32x4 sum = splat(factors);
   for (uint32_t i = 1; i < N; i++) sum = madd(sum, x, splat(factors + i));
   return sum;
@@ -120,15 +161,14 @@ inline void widenBf16(v128_t packed, f32x4& low, f32x4& high) {
 }
 
 struct HalfConstants {
-  uint32_t signAndMagnitude;
-  float rebias;
+  Constant signAndMagnitude, rebias;
 };
 extern const HalfConstants kHalf;
 
 // Eight finite IEEE halves, widened. Shifted right by 3 with the sign kept, exponent and fraction lie where f32 has its
 // own; times 2^112 the exponent's bias is right too. Exact: a subnormal half passes through as a subnormal f32.
 inline void widenF16(v128_t packed, f32x4& low, f32x4& high) {
-  v128_t upper = wasm_v128_and(wasm_i16x8_shr(packed, 3), splat((const float*)&kHalf.signAndMagnitude));
+  v128_t upper = wasm_v128_and(wasm_i16x8_shr(packed, 3), splat(&kHalf.signAndMagnitude));
   v128_t lower = wasm_i16x8_shl(packed, 13);
   f32x4 rebias = splat(&kHalf.rebias);
   low = mul(wasm_i16x8_shuffle(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11), rebias);

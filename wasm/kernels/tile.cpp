@@ -18,8 +18,8 @@ void loadStep(const uint8_t* w, f32x4& low, f32x4& high) {
 }
 
 template <DType dtype, uint32_t R, uint32_t T>
-void multiplyTiles(const float* panel, const uint8_t* w, size_t tileBytes, uint32_t k, const float* start, float* y,
-                   size_t stride) {
+void multiplyTiles(const float* panel, size_t step, const uint8_t* w, size_t tileBytes, uint32_t k, const float* start,
+                   float* y, size_t stride) {
   constexpr size_t kStep = kTileRows * elementBytes(dtype);
   f32x4 sums[T][R][2];
 #pragma unroll
@@ -30,7 +30,7 @@ void multiplyTiles(const float* panel, const uint8_t* w, size_t tileBytes, uint3
       sums[t][r][0] = load(from), sums[t][r][1] = load(from + 4);
     }
   }
-  for (; k; k--, panel += R, w += kStep) {
+  for (; k; k--, panel += step, w += kStep) {
 #pragma unroll
     for (uint32_t t = 0; t < T; t++) {
       f32x4 low, high;
@@ -72,7 +72,7 @@ TileProduct tileProduct(DType dtype, uint32_t rows, uint32_t tiles) {
 }
 
 void packPanel(const float* const* rows, uint32_t count, uint32_t k, float* panel) {
-  constexpr uint32_t kGroups = (kPanelRows + 3) / 4;
+  constexpr uint32_t kGroups = 2;
   const float* from[4 * kGroups];
   // The last row stands in for those past the end.
   for (uint32_t r = 0; r < 4 * kGroups; r++) from[r] = rows[r < count ? r : count - 1];
