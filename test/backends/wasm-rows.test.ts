@@ -83,7 +83,13 @@ const picks = fc.oneof(
 
 property(
   "linear_bias",
-  fc.record({ m: size(130), n: size(150), k: size(900), weight: fc.constantFrom(...WEIGHT_DTYPES), picks }),
+  fc.record({
+    m: fc.oneof(size(20), size(130)),
+    n: size(150),
+    k: size(900),
+    weight: fc.constantFrom(...WEIGHT_DTYPES),
+    picks,
+  }),
   async (all, some, { m, n, k, weight, picks }) => {
     const operands = { x: normal([M, k]), w: normal([n, k]), bias: normal([n]) };
     const item = opCase("linear_bias", { fields: { m, n, k }, symbols: { m }, weight, operands });

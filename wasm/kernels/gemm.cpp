@@ -3,8 +3,8 @@
 // A block of up to 96 rows of x is interleaved into panels [k][6], slice by slice of k; then every tile of w meets every
 // panel in registers (tile.h). Partial sums rest in y between slices of k.
 // Many rows are bound by arithmetic: slices are short, so that a tile of w and a panel stay in L1 and the panels in L2, and
-// a tile is widened to f32 once for all panels. Few rows, one or two panels, are bound by reading w: tiles are widened in
-// registers, and one panel has as long slices as L1 has room for, so that w is read in long runs; one or two rows meet
+// a tile is widened to f32 once for all panels. Few rows are bound by reading w: tiles are widened in registers, and a
+// panel that is the only one has as long slices as L1 has room for, so that w is read in long runs. One or two rows meet
 // several tiles at once, since the sums of one would wait for each other.
 #include "gemm.h"
 
@@ -16,8 +16,8 @@ namespace {
 constexpr uint32_t kDepth = 384;
 // Of the only panel.
 constexpr uint32_t kPanelFloats = 6144;
-// Up to which a tile is widened each time.
-constexpr uint32_t kFewPanels = 2;
+// Rows up to which a tile is widened in registers, for each panel.
+constexpr uint32_t kFewRows = 16;
 // Least columns of a part that is cut for a slice, and for workers.
 constexpr uint32_t kSliceColumns = 256, kSplitColumns = 64;
 
@@ -37,7 +37,7 @@ void moveEdge(float* tile, float* y, size_t stride, uint32_t rows, uint32_t low,
 
 // A slice of k of a block of rows of x, whose panels lie one behind another, [depth][rows] each.
 struct Slice {
-  uint32_t firstRow, k0, depth;
+  uint32_t firstRow, rows, k0, depth;
   Panels panels;
   float* packed;
 };
@@ -55,7 +55,7 @@ void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t
   DType dtype = p.w.dtype;
   size_t columnBytes = kTileRows * elementBytes(dtype), tileBytes = p.w.cols * columnBytes;
   const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
-  if (dtype != DType::f32 && s.panels.count > kFewPanels) {
+  if (dtype != DType::f32 && s.rows > kFewRows) {
     widen(w, dtype, (size_t)s.depth * kTileRows, widened);
     w = (const uint8_t*)widened, dtype = DType::f32;
   }
@@ -86,7 +86,7 @@ void multiplySlice(const Product& p, const Slice& s, float* widened) {
     for (uint32_t r = 0; r < rows; r++) from[r] = p.x.row(s.firstRow + first + r) + s.k0;
     packPanel(from, rows, s.depth, s.packed + (size_t)first * s.depth);
   }
-  uint32_t most = tilesAtOnce(s.panels.height);
+  uint32_t most = s.panels.count == 1 ? tilesAtOnce(s.rows) : 1;
   for (uint32_t tileRow = p.firstRow / kTileRows * kTileRows, tiles; tileRow < p.lastRow; tileRow += tiles * kTileRows) {
     tiles = tileRow >= p.firstRow && tileRow + most * kTileRows <= p.lastRow ? most : 1;
     multiplyPanels(p, s, tileRow, tiles, widened);
@@ -103,13 +103,13 @@ void multiply(const Product& p, uint8_t* scratch) {
   uint32_t k = p.w.cols;
   for (uint32_t row = 0; row < p.m; row += kBlockRows) {
     uint32_t rows = least(p.m - row, kBlockRows);
-    Panels panels(rows);
+    Panels panels(rows, p.w.dtype != DType::f32 && rows <= kFewRows ? kWideningRows : kPanelRows);
     uint32_t most = panels.count == 1 ? kPanelFloats / rows : kDepth;
     // Slices of equal length.
     uint32_t slices = (k + most - 1) / most, depth = slices ? (k + slices - 1) / slices : 0;
     uint32_t k0 = 0;
     do {
-      multiplySlice(p, {row, k0, least(k - k0, depth), panels, packed}, widened);
+      multiplySlice(p, {row, rows, k0, least(k - k0, depth), panels, packed}, widened);
       k0 += depth;
     } while (k0 < k);
   }

@@ -6,8 +6,9 @@
 
 namespace glimt {
 
-// Of a panel: 12 sums, a step of w and a value of x are the 15 registers that V8 has for vectors.
-constexpr uint32_t kPanelRows = 6;
+// Of a panel: 12 sums, a step of w and a value of x are the 15 registers that V8 has for vectors. Widening a step takes
+// some of them.
+constexpr uint32_t kPanelRows = 6, kWideningRows = 5;
 // Tiles at most that meet a panel side by side.
 constexpr uint32_t kMostTiles = 4;
 
@@ -16,8 +17,8 @@ constexpr uint32_t kMostTiles = 4;
 struct Panels {
   uint32_t count, height, higher;
 
-  explicit Panels(uint32_t rows) {
-    count = (rows + kPanelRows - 1) / kPanelRows;
+  explicit Panels(uint32_t rows, uint32_t highest = kPanelRows) {
+    count = (rows + highest - 1) / highest;
     height = count ? rows / count : 0;
     higher = rows - count * height;
   }
