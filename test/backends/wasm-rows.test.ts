@@ -8,10 +8,12 @@ import * as assert from "uvu/assert";
 import type { Engine } from "../../src/backends/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
 import type { KernelTasks } from "../../src/backends/wasm/kernel-tasks.ts";
-import { M, type OpCase, opCase, T, WEIGHT_DTYPES } from "../../src/conformance/case.ts";
+import { caseName, M, type OpCase, opCase, T, WEIGHT_DTYPES } from "../../src/conformance/case.ts";
+import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { each, fixed, normal } from "../../src/conformance/operands.ts";
 import { Random } from "../../src/conformance/random.ts";
+import { OP_NAMES } from "../../src/graph/ops.ts";
 import { startText } from "../../src/workers/node-threads.node.ts";
 import { startWorker } from "../../src/workers/worker-tasks.ts";
 import { choose, chosen, definitionOf } from "../conformance/chosen-rows.ts";
@@ -74,6 +76,18 @@ async function holdsForRows(
   const found = await result(some, choose(item, definitionOf(item.op).rowwise ?? [], rows));
   assertSame(found, expected, `rows ${rows.join()} of ${count}`);
 }
+
+test("all cases: two threads have the bits of one", async () => {
+  const [one, two] = [await wasmBackend.open(), await threaded.open({ threads: 2 })];
+  for (const item of OP_NAMES.flatMap((op) => OP_CASES[op]())) {
+    const expected = (await runCase(one, item, "f32")).outputs;
+    const found = (await runCase(two, item, "f32")).outputs;
+    for (const [name, values] of Object.entries(expected)) {
+      assertSame(found[name] ?? [], Array.from(values), `${caseName(item)}: ${name}`);
+    }
+  }
+  for (const engine of [one, two]) engine.dispose();
+});
 
 const size = (max: number) => fc.integer({ min: 1, max });
 /** Few rows take other ways through the kernels than many. */
