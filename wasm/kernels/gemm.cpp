@@ -3,9 +3,9 @@
 // A block of up to 96 rows of x is interleaved into panels [k][6], slice by slice of k; then every tile of w meets every
 // panel in registers (tile.h). Partial sums rest in y between slices of k.
 // Many rows are bound by arithmetic: slices are short, so that a tile of w and a panel stay in L1 and the panels in L2, and
-// a tile is widened to f32 once for all panels. Few rows are bound by reading w: tiles are widened in registers, and a
-// panel that is the only one has as long slices as L1 has room for, so that w is read in long runs. One or two rows meet
-// several tiles at once, since the sums of one would wait for each other.
+// a tile is widened to f32 once for all panels. Few rows are bound by reading w: tiles are widened in registers, and slices
+// are long, so that w is read in long runs. One or two rows meet several tiles at once, since the sums of one would wait
+// for each other.
 #include "gemm.h"
 
 #include "tile.h"
@@ -14,9 +14,9 @@ namespace glimt {
 namespace {
 
 constexpr uint32_t kDepth = 384;
-// Of the only panel.
-constexpr uint32_t kPanelFloats = 6144;
-// Rows up to which a tile is widened in registers, for each panel.
+// Of the panels of a slice.
+constexpr uint32_t kBlockFloats = kDepth * kBlockRows;
+// Rows up to which slices are as long as there is memory for, and a tile is widened in registers, for each panel.
 constexpr uint32_t kFewRows = 16;
 // Least columns of a part that is cut for a slice, and for workers.
 constexpr uint32_t kSliceColumns = 256, kSplitColumns = 64;
@@ -95,7 +95,7 @@ void multiplySlice(const Product& p, const Slice& s, float* widened) {
 
 }  // namespace
 
-size_t multiplyScratch() { return sizeof(float) * (kDepth * (kBlockRows + kTileRows) + kPanelSlack); }
+size_t multiplyScratch() { return sizeof(float) * (kDepth * kTileRows + kBlockFloats + kPanelSlack); }
 
 void multiply(const Product& p, uint8_t* scratch) {
   float* widened = (float*)scratch;
@@ -104,7 +104,7 @@ void multiply(const Product& p, uint8_t* scratch) {
   for (uint32_t row = 0; row < p.m; row += kBlockRows) {
     uint32_t rows = least(p.m - row, kBlockRows);
     Panels panels(rows, p.w.dtype != DType::f32 && rows <= kFewRows ? kWideningRows : kPanelRows);
-    uint32_t most = panels.count == 1 ? kPanelFloats / rows : kDepth;
+    uint32_t most = rows <= kFewRows ? kBlockFloats / rows : kDepth;
     // Slices of equal length.
     uint32_t slices = (k + most - 1) / most, depth = slices ? (k + slices - 1) / slices : 0;
     uint32_t k0 = 0;
