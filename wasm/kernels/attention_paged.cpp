@@ -265,14 +265,10 @@ void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, uint32
       piece = attrs.pageSize - (first + at) % attrs.pageSize;
       piece = piece < kDirectKeys ? piece : kDirectKeys;
       piece = piece < keys - at ? piece : keys - at;
-      // All heads at once: such a run is long enough for the processor to look far ahead.
-      for (uint32_t h = firstHead; h < lastHead; h++) {
-        PagedHead head = pagedHead(call, s, h);
-        touchAll(ofValues ? head.value(first + at) : head.key(first + at), piece * headDim);
-      }
       for (uint32_t h = firstHead; h < lastHead; h++) {
         PagedHead head = pagedHead(call, s, h);
         const float* from = ofValues ? head.value(first + at) : head.key(first + at);
+        touchAll(from, piece * headDim);
         f(rows + (h - firstHead) * sequence.rows, sequence.rows, at, from, piece, headDim);
       }
     }
