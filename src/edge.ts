@@ -28,8 +28,6 @@ import { startFirstWorker } from "./workers/worker-tasks.ts";
 export * from "./public-api.ts";
 
 const workerText = async () => (await import("./worker.ts?text")).default;
-/** Pages share the machine with others, and phones have slow cores among theirs. */
-const MOST_THREADS = 4;
 
 const wasmBackend = createWasmBackend({
   startWorker: (workerUrl) =>
@@ -40,7 +38,6 @@ const wasmBackend = createWasmBackend({
       ],
       GLIMT_VERSION,
     ),
-  defaultThreads: () => Math.min(MOST_THREADS, globalThis.navigator?.hardwareConcurrency ?? 1),
 });
 
 const platform: Platform = {

@@ -20,13 +20,10 @@ import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
-import { availableCores } from "./workers/cores.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
 import { startFirstWorker } from "./workers/worker-tasks.ts";
 
 const workerText = async () => (await import("./worker.ts?text")).default;
-/** Threads beyond this many bring little: memory is what they wait for. */
-const MOST_THREADS = 8;
 
 export const wasmBackend = createWasmBackend({
   startWorker: (workerUrl) =>
@@ -37,7 +34,6 @@ export const wasmBackend = createWasmBackend({
       ],
       GLIMT_VERSION,
     ),
-  defaultThreads: () => Math.min(MOST_THREADS, availableCores()),
 });
 
 export const nodeFiles: Omit<Platform, "backends"> = {

@@ -21,7 +21,7 @@ export interface LoadOptions extends MediaOptions {
   readonly backend?: BackendName | "auto" | undefined;
   /** Storage of the weights; default: as in the checkpoint. */
   readonly dtype?: WeightDType | undefined;
-  /** Threads of the WebAssembly backend. Default: the processor's cores, at most 8, in browsers 4; 1 where none can be had. */
+  /** Threads of the WebAssembly backend, which share its memory; default 1. Results are the same to the bit. */
   readonly threads?: number | undefined;
   /**
    * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do

@@ -23,7 +23,7 @@ export type Probe =
     };
 
 export interface EngineOptions {
-  /** Threads of the WebAssembly backend; default: as many as the environment finds sensible. */
+  /** Threads of the WebAssembly backend; default 1. */
   readonly threads?: number;
   /** Where a copy of the package's worker lies, for backends that start some. */
   readonly workerUrl?: string | URL;

@@ -224,7 +224,7 @@ test("options that do not exist or can not be are refused by name", async () => 
     { backend: "metal" },
     { prefillChunk: 0 },
     { threads: 0 },
-    { threads: 2 },
+    { threads: 65 },
     { media: "web" },
     { rounding: "x" },
   ];

@@ -23,7 +23,6 @@ import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
 const start = startText(async () => (await import("../../src/worker.ts?text")).default);
 const threaded = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
-  defaultThreads: () => 1,
 });
 
 /** The engine that computes all rows at once, and one of the same variant that computes some. */

@@ -1,5 +1,4 @@
 /** Several threads give the bits of one, whatever they run and whoever shares them. */
-import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -15,7 +14,6 @@ import { startWorker } from "../../src/workers/worker-tasks.ts";
 const start = startText(async () => (await import("../../src/worker.ts?text")).default);
 const backend = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
-  defaultThreads: availableParallelism,
 });
 
 const [ROWS, WIDTH] = [300, 512];

@@ -1,5 +1,6 @@
 /** The WebAssembly backend: C++ kernels with SIMD, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
+import { shown } from "../../given.ts";
 import type { Backend, EngineOptions, Probe } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { Crew, type StartKernelWorker } from "./crew.ts";
@@ -11,8 +12,6 @@ import { chooseVariant, noSharedMemory } from "./variants.ts";
 export interface WasmThreads {
   /** @param workerUrl where a copy of the worker lies, when it is not beside the SDK's own files. */
   startWorker(workerUrl?: string | URL): ReturnType<StartKernelWorker>;
-  /** How many threads to use where nobody says. */
-  defaultThreads(): number;
 }
 
 const MOST_THREADS = 64;
@@ -30,12 +29,11 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
   }
 
   /** @throws OPTION_INVALID */
-  function threadsOf({ threads }: EngineOptions): number {
-    const wanted = threads ?? (noSharedMemory() ? 1 : (environment?.defaultThreads() ?? 1));
+  function threadsOf({ threads: wanted = 1 }: EngineOptions): number {
     if (!Number.isInteger(wanted) || wanted < 1 || wanted > MOST_THREADS) {
       throw new GlimtError(
         "OPTION_INVALID",
-        `threads is ${String(threads)}, expected a whole number from 1 to ${MOST_THREADS}.`,
+        `threads is ${shown(wanted)}, expected a whole number from 1 to ${MOST_THREADS}.`,
       );
     }
     const reason = environment ? noSharedMemory() : "this environment starts no threads";
@@ -61,11 +59,9 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     },
     weightLayout: (_format, uses) => (uses.has("matrix") ? "tiles8" : "plain"),
     probe: async (): Promise<Probe> => {
-      const threads = threadsOf({});
-      const choice = chooseVariant(threads > 1);
+      const choice = chooseVariant(false);
       if ("reason" in choice) return { ok: false, reason: choice.reason };
-      const many = threads > 1 ? `${threads} threads` : "one thread";
-      return { ok: true, description: `WebAssembly ${choice.variant.description}, ${many}` };
+      return { ok: true, description: `WebAssembly ${choice.variant.description}` };
     },
     async open(options = {}) {
       const threads = threadsOf(options);
