@@ -28,7 +28,7 @@ export interface ProcessOptions {
   readonly enableThinking?: boolean | undefined;
   /** Continue the last assistant message instead of opening a new one. */
   readonly continueFinalMessage?: boolean | undefined;
-  /** Further variables for the template. */
+  /** Further variables for the template, `documents` among them; those that other options set are refused. */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
   /**
    * "parse" (default, as Hugging Face): text in messages and tools that spells a control token, such as `<|system|>`,

@@ -34,7 +34,7 @@ export class ChatTemplate {
 
   /**
    * @throws TEMPLATE_INVALID when the template refuses the messages or goes on for too long, OPTION_INVALID for tools
-   * that it would not look at
+   * that it would not look at, and for variables that would have no effect
    */
   render(messages: readonly TemplateMessage[], options: RenderOptions = {}): string {
     const { addGenerationPrompt = false, continueFinalMessage = false, enableThinking, tools } = options;
@@ -50,18 +50,33 @@ export class ChatTemplate {
         "tools: this checkpoint's chat template has no place for them; leave them out, or describe them in a message.",
       );
     }
-    const context = {
-      ...options.variables,
+    const own = {
       ...(enableThinking === undefined ? {} : { enable_thinking: enableThinking }),
       messages,
       tools: tools ?? null,
-      documents: null,
       add_generation_prompt: addGenerationPrompt,
     };
+    for (const name of Object.keys(options.variables ?? {})) if (Object.hasOwn(own, name)) throw taken(name);
+    const context = { documents: null, ...options.variables, ...own };
     if (!continueFinalMessage) return this.#template.render(context);
     const { tagged, final } = tagFinalMessage(messages);
     return cutAtTag(this.#template.render({ ...context, messages: tagged }), final);
   }
+}
+
+/** What gives the variables that a call sets itself. */
+const GIVEN_BY: Readonly<Record<string, string>> = {
+  messages: "the messages themselves",
+  tools: "the option tools",
+  add_generation_prompt: "the option continueFinalMessage (it is true without it)",
+  enable_thinking: "the option enableThinking, which is given too",
+};
+
+function taken(name: string): GlimtError {
+  return new GlimtError(
+    "OPTION_INVALID",
+    `templateVariables.${name} would have no effect: that variable is set by ${GIVEN_BY[name]}.`,
+  );
 }
 
 function tagFinalMessage(messages: readonly TemplateMessage[]): { tagged: TemplateMessage[]; final: string } {

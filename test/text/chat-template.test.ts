@@ -63,6 +63,22 @@ function failure(run: () => unknown): GlimtError {
 
 const hi = [{ role: "user", content: "hi" }];
 
+test("a variable that something else sets is refused by its name; documents are a variable", () => {
+  const template = new ChatTemplate("{{ messages[0].content }} {{ documents }} {{ enable_thinking }}");
+  for (const name of ["messages", "tools", "add_generation_prompt"]) {
+    const error = failure(() => template.render(hi, { variables: { [name]: null } }));
+    assert.is(error.code, "OPTION_INVALID", name);
+    assert.match(error.message, `templateVariables.${name} `);
+  }
+  const variables = { enable_thinking: false };
+  assert.is(template.render(hi, { variables }), "hi None False");
+  assert.match(
+    failure(() => template.render(hi, { variables, enableThinking: true })).message,
+    /enableThinking/,
+  );
+  assert.is(template.render(hi, { variables: { documents: ["a"], enable_thinking: 1 } }), "hi ['a'] 1");
+});
+
 test("refusals: no Jinja, a raised exception, an undefined helper, a message that vanishes", () => {
   for (const [template, expected] of [
     ["{% if x %}", "The chat template failed"],
