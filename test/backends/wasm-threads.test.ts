@@ -2,13 +2,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Engine } from "../../src/backends/backend.ts";
+import type { Backend, Engine } from "../../src/backends/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
 import type { KernelTasks } from "../../src/backends/wasm/kernel-tasks.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
+import type { GlimtError } from "../../src/errors.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
 import { startText } from "../../src/workers/node-threads.node.ts";
+import type { TaskHost } from "../../src/workers/task.ts";
 import { startWorker } from "../../src/workers/worker-tasks.ts";
 
 const start = startText(async () => (await import("../../src/worker.ts?text")).default);
@@ -76,6 +78,89 @@ test("models share the threads and take turns", async () => {
   engines[0]!.dispose();
   assert.equal(await second!(ROWS), expected);
   engines[1]!.dispose();
+});
+
+/** The first thread is spoilt, later ones are not. */
+function spoiltOnce(spoil: (host: TaskHost<KernelTasks>) => TaskHost<KernelTasks>): Backend {
+  let spoilt = false;
+  return createWasmBackend({
+    startWorker: async () => {
+      const host = await startWorker<KernelTasks>(start, GLIMT_VERSION);
+      if (spoilt) return host;
+      spoilt = true;
+      return spoil(host);
+    },
+  });
+}
+
+/** Runs until a run fails: a thread may come too late to take part in the first. */
+async function failureOf(run: (rows: number) => Promise<unknown>): Promise<unknown> {
+  for (let turn = 0; turn < 200; turn++) {
+    const error = await run(ROWS).then(
+      () => null,
+      (failed) => failed,
+    );
+    if (error) return error;
+  }
+  return null;
+}
+
+const SPOILS: readonly [name: string, spoil: (host: TaskHost<KernelTasks>) => TaskHost<KernelTasks>][] = [
+  [
+    "is ended",
+    (host) => {
+      setTimeout(() => host.end("the test ends it"), 20);
+      return host;
+    },
+  ],
+  [
+    "traps in a kernel",
+    (host) => ({
+      get isEnded() {
+        return host.isEnded;
+      },
+      end: (reason) => host.end(reason),
+      // No room for a stack.
+      call: (name, input, options) =>
+        host.call(
+          name,
+          (name === "joinKernels" ? { ...(input as object), stackTop: 16 } : input) as never,
+          options,
+        ),
+    }),
+  ],
+];
+
+for (const [name, spoil] of SPOILS) {
+  test(`a thread that ${name} is an error, and the next model has threads again`, async () => {
+    const spoilt = spoiltOnce(spoil);
+    const engine = await spoilt.open({ threads: 2 });
+    const error = await failureOf(await open(engine, 2));
+    assert.is((error as GlimtError | null)?.code, "DEVICE_FAILED", String(error));
+    engine.dispose();
+    const next = await spoilt.open({ threads: 2 });
+    const expected = await (await open(await wasmBackend.open(), 2))(ROWS);
+    assert.equal(await (await open(next, 2))(ROWS), expected);
+    next.dispose();
+  });
+}
+
+test("threads that can not be started, and no room for their memory, are said", async () => {
+  const none = createWasmBackend({ startWorker: () => Promise.reject(new Error("forbidden here")) });
+  const refused = await none.open({ threads: 2 }).catch((error) => error);
+  assert.is(refused.code, "BACKEND_UNAVAILABLE");
+  assert.match(refused.message, /forbidden here.*option threads/);
+  const { Memory } = WebAssembly;
+  WebAssembly.Memory = class {
+    constructor() {
+      throw new RangeError("could not allocate memory");
+    }
+  } as never;
+  try {
+    assert.is((await backend.open({ threads: 2 }).catch((error) => error)).code, "OUT_OF_MEMORY");
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
 });
 
 test.run();

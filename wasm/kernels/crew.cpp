@@ -10,8 +10,8 @@ namespace glimt {
 namespace {
 
 constexpr uint32_t kInside = 0xff, kOpen = 0x100, kNumber = 0x200;
-// Looks at the gate before a thread that does not come out is given up: many seconds, where a part takes milliseconds.
-constexpr uint64_t kPatience = uint64_t{1} << 34;
+// Looks at the gate before a thread that does not come out is given up: some seconds, where a part takes milliseconds.
+constexpr uint64_t kPatience = uint64_t{1} << 32;
 // Parts that are taken in one go, so that rows of little work do not wait for each other: this share of an even one.
 constexpr uint32_t kShares = 8;
 
@@ -27,6 +27,8 @@ Job job;
 // On cache lines of their own.
 alignas(128) uint32_t gate;
 alignas(128) uint32_t next;
+// Not 0: a thread took parts and did not do them.
+uint32_t lost;
 
 void takeParts(uint32_t worker) {
   uint8_t* own = job.own + (size_t)(worker * job.ownBytes);
@@ -51,7 +53,7 @@ bool runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t 
   for (uint64_t looks = 0; __atomic_load_n(&gate, __ATOMIC_ACQUIRE) & kInside; looks++) {
     if (looks > kPatience) return false;
   }
-  return true;
+  return !__atomic_load_n(&lost, __ATOMIC_RELAXED);
 }
 
 }  // namespace glimt
@@ -71,5 +73,11 @@ extern "C" EMSCRIPTEN_KEEPALIVE void glimt_serve(uint32_t worker, uint32_t patie
     __atomic_fetch_sub(&gate, 1, __ATOMIC_RELEASE);
     looks = 0;
   }
+}
+
+// Called after `glimt_serve` of the same thread has trapped, which only a part can do.
+extern "C" EMSCRIPTEN_KEEPALIVE void glimt_abandon() {
+  __atomic_store_n(&lost, 1, __ATOMIC_RELAXED);
+  __atomic_fetch_sub(&gate, 1, __ATOMIC_RELEASE);
 }
 #endif

@@ -23,7 +23,8 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
 
   function crewOf({ startWorker }: WasmThreads, workerUrl: string | URL | undefined): Crew {
     const place = workerUrl?.toString();
-    const crew = crews.get(place) ?? new Crew(() => startWorker(workerUrl));
+    const known = crews.get(place);
+    const crew = known && !known.isLost ? known : new Crew(() => startWorker(workerUrl));
     crews.set(place, crew);
     return crew;
   }
@@ -71,8 +72,13 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
       }
       const kernels = await instantiateKernels(choice.variant);
       if (threads === 1 || !environment) return new WasmEngine(backend, kernels);
+      const module = await compileKernels(choice.variant);
       const crew = crewOf(environment, options.workerUrl);
-      const pass = await crew.join(await compileKernels(choice.variant), kernels, threads - 1);
+      const pass = await crew.join(module, kernels, threads - 1).catch((error) => {
+        // Lost by another engine, which may be known only now.
+        if (!crew.isLost) throw error;
+        return crewOf(environment, options.workerUrl).join(module, kernels, threads - 1);
+      });
       return new WasmEngine(backend, kernels, pass);
     },
   };

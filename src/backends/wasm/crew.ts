@@ -23,20 +23,27 @@ export class Crew {
   /** Changes of who is there and what they know, one after another. */
   #changing: Promise<unknown> = Promise.resolve();
   #lost: string | undefined;
+  /** Engines that nobody holds any more leave, as those do that are disposed of. */
+  readonly #forgotten = new FinalizationRegistry<number>((engine) => this.#leave(engine));
 
   constructor(start: StartKernelWorker) {
     this.#start = start;
   }
 
+  /** A thread was lost: no engine can run with this crew any more. */
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
   /**
-   * Lets `others` more threads take part in runs on `kernels`; fewer when no more can be started.
+   * Lets `others` more threads take part in runs on `kernels`.
    *
-   * @returns what an engine needs of them.
+   * @returns what an engine needs of them. @throws BACKEND_UNAVAILABLE when a thread can not be started; OUT_OF_MEMORY
    */
   join(module: WebAssembly.Module, kernels: Kernels, others: number): Promise<CrewPass> {
     return this.#change(async () => {
       while (this.#members.length < others) {
-        this.#members.push(await this.#start());
+        this.#members.push(await this.#startMember());
       }
       const engine = ++this.#lastEngine;
       const members = this.#members.slice(0, others);
@@ -51,16 +58,34 @@ export class Crew {
         }),
       );
       kernels.threads = members.length + 1;
-      return {
-        begin: () => this.#begin(engine),
-        leave: () => {
-          const leave = (host: TaskHost<KernelTasks>) =>
-            host.call("leaveKernels", { engine }, { errors: ERRORS });
-          // A thread that is gone has left.
-          this.#change(() => Promise.all(members.map(leave))).catch(() => {});
-        },
-      };
+      this.#forgotten.register(kernels, engine);
+      return { begin: () => this.#begin(engine), leave: () => this.#leave(engine) };
     });
+  }
+
+  async #startMember(): Promise<TaskHost<KernelTasks>> {
+    try {
+      return await this.#start();
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new GlimtError(
+        "BACKEND_UNAVAILABLE",
+        `No thread can be started here (${reason}); leave the option threads out, or pass 1.`,
+        { cause },
+      );
+    }
+  }
+
+  #leave(engine: number): void {
+    const leave = (host: TaskHost<KernelTasks>) => host.call("leaveKernels", { engine }, { errors: ERRORS });
+    // A thread that is gone has left.
+    this.#change(() => Promise.all(this.#members.map(leave))).catch(() => {});
+  }
+
+  /** Without one of them the others are of no use. */
+  #lose(reason: string): void {
+    this.#lost ??= reason;
+    for (const host of this.#members) host.end("another thread was lost");
   }
 
   /** A slice of a run on an engine's memory begins. @throws DEVICE_FAILED when a thread was lost */
@@ -92,7 +117,7 @@ export class Crew {
         for (const host of this.#members) {
           const options = { keepsAlive: false, errors: ERRORS };
           host.call("serveKernels", { control: this.#control }, options).catch((error) => {
-            this.#lost = error.message;
+            this.#lose(error.message);
           });
         }
       }

@@ -20,6 +20,16 @@ export const CONTROL_WORDS = 4;
  */
 const PATIENCE = 300_000;
 
+/** @throws WebAssembly.RuntimeError for a trap in a kernel; whoever runs the program is told before */
+function serve({ exports, worker }: Joined): void {
+  try {
+    exports.glimt_serve?.(worker, PATIENCE);
+  } catch (error) {
+    exports.glimt_abandon?.();
+    throw error;
+  }
+}
+
 interface Joined {
   readonly exports: KernelExports;
   readonly worker: number;
@@ -57,7 +67,7 @@ export function kernelTasks() {
         const bell = Atomics.load(control, CONTROL.bell);
         if (Atomics.load(control, CONTROL.mail) !== 0) return;
         const joined = engines.get(Atomics.load(control, CONTROL.engine));
-        joined?.exports.glimt_serve?.(joined.worker, PATIENCE);
+        if (joined) serve(joined);
         Atomics.add(control, CONTROL.sleepers, 1);
         Atomics.wait(control, CONTROL.bell, bell);
         Atomics.sub(control, CONTROL.sleepers, 1);

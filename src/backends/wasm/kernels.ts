@@ -1,4 +1,5 @@
 /** The kernel module (wasm/kernels): its exports, and instances of it, each with a memory of its own. */
+import { GlimtError } from "../../errors.ts";
 import { compileWasm } from "../../wasm-code.ts";
 import type { Variant } from "./variants.ts";
 
@@ -11,6 +12,8 @@ export interface KernelExports {
   readonly __stack_pointer: WebAssembly.Global<"i32">;
   /** Of modules for several threads: takes part in runs until there was nothing to do for `patience` looks. */
   glimt_serve?(worker: number, patience: number): void;
+  /** After a trap in `glimt_serve`: the run that the thread took part in fails. */
+  glimt_abandon?(): void;
   glimt_allocate(bytes: number): Pointer;
   glimt_free(memory: Pointer): void;
   /** 0 when the bytes can not be run: `fault` receives why. */
@@ -73,9 +76,21 @@ export function compileKernels(variant: Variant): Promise<WebAssembly.Module> {
   return module;
 }
 
-/** A fresh instance with a memory of its own. */
+function sharedMemory(): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory(SHARED_MEMORY);
+  } catch (cause) {
+    throw new GlimtError(
+      "OUT_OF_MEMORY",
+      "There is no address space for memory that threads share (4 GiB); leave the option threads out, or pass 1.",
+      { cause },
+    );
+  }
+}
+
+/** A fresh instance with a memory of its own. @throws OUT_OF_MEMORY, BACKEND_UNAVAILABLE */
 export async function instantiateKernels(variant: Variant): Promise<Kernels> {
-  const shared = variant.threads ? { memory: new WebAssembly.Memory(SHARED_MEMORY) } : undefined;
+  const shared = variant.threads ? { memory: sharedMemory() } : undefined;
   const module = await compileKernels(variant);
   const { exports } = await WebAssembly.instantiate(module, shared ? { env: shared } : {});
   const kernels = { ...exports, ...shared, threads: 1 } as unknown as Kernels;
