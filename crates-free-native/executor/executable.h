@@ -47,10 +47,10 @@ class Executable {
   Executable(const Engine& engine, ProgramInfo program, const glimt_weight* weights, uint32_t count);
 
   const ProgramInfo& program() const { return program_; }
-  // Device rows that later runs start from, by name, in place of those bound before. Throws INPUT_INVALID naming a
-  // buffer, DISPOSED; nothing is changed then.
   // Whether the buffer of that name is an output.
   bool writes(const std::string& buffer) const;
+  // Device rows that later runs start from, by name, in place of those bound before. Throws INPUT_INVALID naming a
+  // buffer, DISPOSED; nothing is changed then.
   void bind(const Engine& engine, const glimt_binding* resident, uint32_t count);
   // Bytes of the arena, without looking at bindings.
   uint64_t arena_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const;
