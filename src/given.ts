@@ -221,3 +221,15 @@ class PlainReader {
     return new GlimtError(this.#code, `${path} ${what}.`);
   }
 }
+
+/** Timers of JavaScript can not wait longer, in milliseconds. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** @throws OPTION_INVALID for what is no time that a timer can wait */
+export function checkTimeLimit(name: string, value: unknown): void {
+  if (value === undefined || (typeof value === "number" && value >= 1 && value <= LONGEST_TIMER)) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `${name} is ${shown(value)}, expected milliseconds from 1 to ${LONGEST_TIMER}.`,
+  );
+}

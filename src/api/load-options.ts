@@ -1,8 +1,8 @@
 /** What a caller may say about loading a model, checked. */
 import type { BackendName, EngineOptions } from "../backends/backend.ts";
-import { checkCheckpointTimeout, type HttpOptions } from "../checkpoint/http-requests.ts";
+import type { HttpOptions } from "../checkpoint/http-requests.ts";
 import { GlimtError } from "../errors.ts";
-import { type Kind, readOptions, readPlain, shown } from "../given.ts";
+import { checkTimeLimit, type Kind, readOptions, readPlain, shown } from "../given.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
 import type { LoadProgress } from "../runtime/open-stages.ts";
@@ -90,7 +90,7 @@ function checkLoadOptions(options: LoadOptions): void {
       `encoderTokenBudgets is ${shown(budgets)}, expected a list or "auto".`,
     );
   }
-  checkCheckpointTimeout(options.checkpointTimeout);
+  checkTimeLimit("checkpointTimeout", options.checkpointTimeout);
   const numbers = {
     prefillChunk: options.prefillChunk,
     threads: options.threads,

@@ -1,8 +1,7 @@
 /** The processor of a checkpoint, without its model. */
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { checkCheckpointTimeout } from "../checkpoint/http-requests.ts";
 import type { ModelLocation } from "../checkpoint/location.ts";
-import { readOptions } from "../given.ts";
+import { checkTimeLimit, readOptions } from "../given.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { Processor } from "../prompt/processor.ts";
 import type { LoadOptions } from "./load-options.ts";
@@ -19,7 +18,7 @@ export async function openProcessorOn(
 ): Promise<Processor> {
   const read = readOptions(given, "openProcessor", PROCESSOR_OPTION_NAMES, { limits: "object" });
   const { headers, checkpointTimeout, signal, ...options } = read;
-  checkCheckpointTimeout(checkpointTimeout);
+  checkTimeLimit("checkpointTimeout", checkpointTimeout);
   const files = await platform.openFiles(location, { headers, checkpointTimeout });
   return Processor.open(await openCheckpoint(files, { signal }), platform, options, signal);
 }

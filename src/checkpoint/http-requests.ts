@@ -4,10 +4,10 @@
  */
 
 import { GlimtError, throwIfAborted } from "../errors.ts";
-import { shown } from "../given.ts";
+import { checkTimeLimit } from "../given.ts";
 import { explainFailure } from "../http/failure.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
-import { Attempt, LONGEST_TIMER } from "./http-attempt.ts";
+import { Attempt } from "./http-attempt.ts";
 
 export interface HttpOptions {
   /** Sent with every request, e.g. an Authorization header for a private repository; to no other origin. */
@@ -77,7 +77,7 @@ export class HttpRequests {
   /** @throws OPTION_INVALID */
   constructor(base: BaseAddress, options: HttpOptions) {
     const { headers, checkpointTimeout = DEFAULT_TIMEOUT, retries = 4, retryDelay = 250 } = options;
-    checkCheckpointTimeout(checkpointTimeout);
+    checkTimeLimit("checkpointTimeout", checkpointTimeout);
     this.#base = base;
     this.#headers = checkedHeaders(headers);
     if (base.authorization && !this.#headers.has("authorization")) {
@@ -211,15 +211,6 @@ export class HttpRequests {
       cause === undefined ? {} : { cause },
     );
   }
-}
-
-/** @throws OPTION_INVALID */
-export function checkCheckpointTimeout(value: unknown): void {
-  if (value === undefined || (typeof value === "number" && value >= 1 && value <= LONGEST_TIMER)) return;
-  throw new GlimtError(
-    "OPTION_INVALID",
-    `checkpointTimeout is ${shown(value)}, expected milliseconds from 1 to ${LONGEST_TIMER}.`,
-  );
 }
 
 function checkedHeaders(headers: HttpOptions["headers"]): Headers {

@@ -1,7 +1,7 @@
 /** How pictures are read and resized: the caller's options over the checkpoint's limits. */
 import type { ImageProcessorConfig, ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
-import { readOptions, shown } from "../given.ts";
+import { checkTimeLimit, readOptions, shown } from "../given.ts";
 import type { MediaMode } from "../media/decode-image.ts";
 import { type SourceRule, type Sources, sourceRule } from "../media/sources/source-rule.ts";
 import type { Rounding } from "../processor/resample-weights.ts";
@@ -85,10 +85,10 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
   const smallest = minPixels / temporalPatchSize;
   atLeast("maxImagePixels", maxImagePixels, smallest);
   atLeast("maxDecodedPixels", maxDecodedPixels, 1);
-  checkTimeout("decodeTimeout", decodeTimeout);
+  checkTimeLimit("decodeTimeout", decodeTimeout);
   checkUrl("workerUrl", workerUrl);
   atLeast("maxSourceBytes", maxSourceBytes, 1);
-  checkTimeout("sourceTimeout", sourceTimeout);
+  checkTimeLimit("sourceTimeout", sourceTimeout);
   const limit =
     maxImagePixels === undefined ? maxPixels : Math.min(maxPixels, maxImagePixels * temporalPatchSize);
   return {
@@ -134,18 +134,6 @@ function oneOf(name: string, value: string, allowed: readonly string[]): void {
   if (!allowed.includes(value)) {
     throw new GlimtError("OPTION_INVALID", `${name} is ${shown(value)}, expected ${allowed.join(" or ")}.`);
   }
-}
-
-/** The longest that timers of JavaScript can wait. */
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
-
-function checkTimeout(name: string, value: unknown): void {
-  if (value === undefined) return;
-  if (typeof value === "number" && value >= 1 && value <= LONGEST_TIMEOUT) return;
-  throw new GlimtError(
-    "OPTION_INVALID",
-    `${name} is ${shown(value)}, expected milliseconds from 1 to ${LONGEST_TIMEOUT}.`,
-  );
 }
 
 function checkUrl(name: string, value: unknown): void {

@@ -1,5 +1,6 @@
 /** One source while it is read: its limits of bytes and of time, what is allowed, and how errors name it. */
 import { GlimtError, throwIfAborted } from "../../errors.ts";
+import { Patience } from "../../http/patience.ts";
 import type { SourceDescription, SourceRule } from "./source-rule.ts";
 
 export interface ReadLimits {
@@ -26,12 +27,6 @@ export interface Reading {
 
 const DEFAULT_MAX_SOURCE_BYTES = 512 * 2 ** 20;
 const DEFAULT_SOURCE_TIMEOUT = 60_000;
-/** So many times its limit without a byte may a source take altogether. */
-const WHOLE = 10;
-/** Milliseconds in which what has come meanwhile is heard: this thread may have been busy with other work. */
-const GRACE = 100;
-/** Timers can not wait longer. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Runs `task` within the limits. It is left behind when they end it: a read that is stuck holds nobody up. */
 export async function withinLimits<T>(
@@ -46,47 +41,30 @@ export async function withinLimits<T>(
   } = limits;
   throwIfAborted(signal);
   const ended = new AbortController();
-  const start = performance.now();
-  let heard = start;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let abort = () => {};
+  let stop: (error: GlimtError) => void = () => {};
   const end = new Promise<never>((_, reject) => {
-    const stop = (error: GlimtError) => {
+    stop = (error) => {
       reject(error);
       ended.abort(error);
     };
-    abort = () => stop(new GlimtError("ABORTED", "The operation was aborted.", { cause: signal?.reason }));
-    const left = () => Math.min(heard + sourceTimeout, start + WHOLE * sourceTimeout) - performance.now();
-    const watch = () => {
-      if (left() > 0) timer = setTimeout(watch, Math.min(Math.ceil(left()), LONGEST_TIMER));
-      else timer = setTimeout(() => (left() > 0 ? watch() : stop(late())), GRACE);
-    };
-    const late = () => timedOut(what, sourceTimeout, performance.now() - start >= WHOLE * sourceTimeout);
-    watch();
   });
+  const patience = new Patience({ what, idle: sourceTimeout, option: "sourceTimeout" }, stop);
+  const abort = () =>
+    stop(new GlimtError("ABORTED", "The operation was aborted.", { cause: signal?.reason }));
   signal?.addEventListener("abort", abort);
   const reading: Reading = {
     what,
     rule: limits.sources ?? { type: "any" },
     maxBytes: maxSourceBytes,
     signal: ended.signal,
-    progress: () => {
-      heard = performance.now();
-    },
+    progress: () => patience.heard(),
   };
   try {
     return await Promise.race([task(reading), end]);
   } finally {
-    clearTimeout(timer);
+    patience.end();
     signal?.removeEventListener("abort", abort);
   }
-}
-
-function timedOut(what: string, sourceTimeout: number, isSlow: boolean): GlimtError {
-  const found = isSlow
-    ? `is not read after ${WHOLE * sourceTimeout} ms, ${WHOLE} times the option sourceTimeout`
-    : `gave nothing for ${sourceTimeout} ms`;
-  return new GlimtError("TIMED_OUT", `${what} ${found}; raise the option sourceTimeout if it is only slow.`);
 }
 
 /** @throws SOURCE_TOO_LARGE for a size that is known */

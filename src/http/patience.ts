@@ -1,0 +1,68 @@
+/** How long a server or a file is waited for that gives nothing, or next to nothing. */
+import { GlimtError } from "../errors.ts";
+import { LONGEST_TIMER } from "../given.ts";
+
+/** So many times its limit without a byte may it take altogether: bytes that trickle end too. */
+const WHOLE = 10;
+/** Milliseconds in which what has come meanwhile is heard: this thread may have been busy with other work. */
+const GRACE = 100;
+
+export interface PatienceOptions {
+  /** How the error begins. */
+  readonly what: string;
+  /** Milliseconds without a byte. */
+  readonly idle: number;
+  /** The option that sets them. */
+  readonly option: string;
+}
+
+/** Begins when it is made; to be ended. */
+export class Patience {
+  readonly #options: PatienceOptions;
+  readonly #timeOut: (error: GlimtError) => void;
+  readonly #start = performance.now();
+  #heard = this.#start;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `timeOut` is called once, with TIMED_OUT, when nothing was heard for `idle` milliseconds, or all takes ten times as many. */
+  constructor(options: PatienceOptions, timeOut: (error: GlimtError) => void) {
+    this.#options = options;
+    this.#timeOut = timeOut;
+    this.#watch();
+  }
+
+  /** Something came: the time without a byte begins anew. */
+  heard(): void {
+    this.#heard = performance.now();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  get #whole(): number {
+    return WHOLE * this.#options.idle;
+  }
+
+  #left(): number {
+    return Math.min(this.#heard + this.#options.idle, this.#start + this.#whole) - performance.now();
+  }
+
+  #watch(): void {
+    const left = this.#left();
+    if (left > 0) {
+      this.#timer = setTimeout(() => this.#watch(), Math.min(Math.ceil(left), LONGEST_TIMER));
+      return;
+    }
+    this.#timer = setTimeout(() => (this.#left() > 0 ? this.#watch() : this.#timeOut(this.#late())), GRACE);
+  }
+
+  #late(): GlimtError {
+    const { what, idle, option } = this.#options;
+    const found =
+      performance.now() - this.#start >= this.#whole
+        ? `is not read after ${this.#whole} ms, ${WHOLE} times the option ${option}`
+        : `gave nothing for ${idle} ms`;
+    return new GlimtError("TIMED_OUT", `${what} ${found}; raise the option ${option} if it is only slow.`);
+  }
+}
