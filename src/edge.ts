@@ -15,6 +15,7 @@ import { repositoryId } from "./checkpoint/hub.ts";
 import {
   isAddress,
   type ModelLocation,
+  OPEN_FILES_OPTION_NAMES,
   type OpenFilesOptions,
   rejectOtherSchemes,
 } from "./checkpoint/location.ts";
@@ -70,7 +71,7 @@ export function openProcessor(location: ModelLocation, options: ProcessorOptions
  * @throws OPTION_INVALID for what is no address, or relative to nothing
  */
 export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  const options = readOptions(given, "openFiles", ["headers", "checkpointTimeout"]);
+  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES);
   if (!isAddress(location)) return blobFiles(location);
   const text = String(location);
   rejectOtherSchemes(text);

@@ -11,6 +11,7 @@ import { httpFiles } from "./checkpoint/http.ts";
 import {
   isAddress,
   type ModelLocation,
+  OPEN_FILES_OPTION_NAMES,
   type OpenFilesOptions,
   rejectOtherSchemes,
 } from "./checkpoint/location.ts";
@@ -55,7 +56,7 @@ export const nodeFiles: Omit<Platform, "backends"> = {
  * @throws CHECKPOINT_NOT_FOUND for a path that is no directory; OPTION_INVALID for what is no location
  */
 export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  const options = readOptions(given, "openFiles", ["headers", "checkpointTimeout"]);
+  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES);
   if (!isAddress(location)) return blobFiles(location);
   const text = String(location);
   if (/^https?:/i.test(text)) return httpFiles(location, options);

@@ -161,11 +161,19 @@ export class Model {
    * CODEC_UNAVAILABLE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, CONTEXT_OVERFLOW, OUT_OF_MEMORY, TENSOR_INVALID,
    * ABORTED, DISPOSED; the model stays usable.
    */
-  async *generate(
+  generate(
     prompt: Prompt,
-    given?: GenerateOptions & ProcessOptions,
+    options?: GenerateOptions & ProcessOptions,
   ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-    const options = readOptions(given, "generate", ALL_OPTION_NAMES, OPTION_KINDS);
+    return this.#generate("generate", prompt, options);
+  }
+
+  async *#generate(
+    method: "complete" | "generate",
+    prompt: Prompt,
+    given: (GenerateOptions & ProcessOptions) | undefined,
+  ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+    const options = readOptions(given, method, ALL_OPTION_NAMES, OPTION_KINDS);
     this.#core.throwIfDisposed();
     return yield* generate(this.#core, await this.#request(prompt, options), options);
   }
@@ -184,7 +192,7 @@ export class Model {
 
   /** The whole answer at once. */
   async complete(prompt: Prompt, options?: GenerateOptions & ProcessOptions): Promise<GenerationResult> {
-    const pieces = this.generate(prompt, options);
+    const pieces = this.#generate("complete", prompt, options);
     for (;;) {
       const next = await pieces.next();
       if (next.done) return next.value;

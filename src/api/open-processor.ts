@@ -1,6 +1,6 @@
 /** The processor of a checkpoint, without its model. */
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import type { ModelLocation } from "../checkpoint/location.ts";
+import { type ModelLocation, OPEN_FILES_OPTION_NAMES } from "../checkpoint/location.ts";
 import { checkTimeLimit, readOptions } from "../given.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
 import { Processor } from "../prompt/processor.ts";
@@ -9,7 +9,7 @@ import type { Platform } from "./platform.ts";
 
 export type ProcessorOptions = MediaOptions & Pick<LoadOptions, "headers" | "checkpointTimeout" | "signal">;
 
-const PROCESSOR_OPTION_NAMES = [...MEDIA_OPTION_NAMES, "headers", "checkpointTimeout", "signal"];
+export const PROCESSOR_OPTION_NAMES = [...MEDIA_OPTION_NAMES, ...OPEN_FILES_OPTION_NAMES, "signal"];
 
 export async function openProcessorOn(
   platform: Platform,

@@ -11,6 +11,8 @@ export type ModelLocation = string | URL | ReadonlyMap<string, Blob> | readonly 
 
 export type OpenFilesOptions = Pick<HttpOptions, "headers" | "checkpointTimeout">;
 
+export const OPEN_FILES_OPTION_NAMES: readonly (keyof OpenFilesOptions)[] = ["headers", "checkpointTimeout"];
+
 /** @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, OPTION_INVALID */
 export type OpenFiles = (location: ModelLocation, options?: OpenFilesOptions) => Promise<CheckpointFiles>;
 

@@ -1,6 +1,9 @@
 /** Whatever a caller gives, in any place, what comes out is a result or a GlimtError that names the place. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { LOAD_OPTION_NAMES } from "../../src/api/load-options.ts";
+import { PROCESSOR_OPTION_NAMES } from "../../src/api/open-processor.ts";
+import { OPEN_FILES_OPTION_NAMES } from "../../src/checkpoint/location.ts";
 import {
   describeCheckpoint,
   GlimtError,
@@ -19,6 +22,10 @@ import {
   smartResize,
   videoSize,
 } from "../../src/index.ts";
+import { PROCESS_OPTION_NAMES } from "../../src/prompt/process-options.ts";
+import { READ_VIDEO_OPTION_NAMES } from "../../src/prompt/video-choices.ts";
+import { ENCODE_OPTION_NAMES } from "../../src/serving/encode-media.ts";
+import { GENERATE_OPTION_NAMES } from "../../src/serving/generation-options.ts";
 
 const MODEL = "test/golden/data/glm_ocr-tiny";
 
@@ -124,36 +131,6 @@ const optionsOf = (names: readonly string[], call: (options: never) => unknown):
     ...names.map((name) => [name, (value: never) => call({ [name]: value } as never)]),
   ]);
 
-const PROCESS_OPTIONS = [
-  "tools",
-  "enableThinking",
-  "continueFinalMessage",
-  "templateVariables",
-  "specialTokensInText",
-  "videoFps",
-  "sampleFrames",
-  "maxFrames",
-  "videoLayout",
-  "sources",
-  "signal",
-  "onProgress",
-];
-const MEDIA_OPTIONS = [
-  "media",
-  "rounding",
-  "maxImagePixels",
-  "limits",
-  "maxDecodedPixels",
-  "decodeTimeout",
-  "workerUrl",
-  "sources",
-  "maxSourceBytes",
-  "sourceTimeout",
-  "headers",
-  "checkpointTimeout",
-  "signal",
-];
-
 test("loading: the location and every option", async () => {
   const open = async (location: never, options?: never) => (await loadModel(location, options)).dispose();
   await tryAll({
@@ -161,19 +138,9 @@ test("loading: the location and every option", async () => {
     "openProcessor's location": (value) => openProcessor(value),
   });
   await tryAll({ files: (value) => openFiles(value), checkpoint: (value) => openCheckpoint(value) });
-  const names = [
-    ...MEDIA_OPTIONS,
-    "backend",
-    "dtype",
-    "threads",
-    "prefillChunk",
-    "encoderTokenBudgets",
-    "kvCache",
-  ];
-  await tryAll(optionsOf(names, (options) => open(MODEL as never, options)));
-  await tryAll(optionsOf(["adapters", "onProgress"], (options) => open(MODEL as never, options)));
-  await tryAll(optionsOf(MEDIA_OPTIONS, (options) => openProcessor(MODEL, options)));
-  await tryAll(optionsOf(["headers", "checkpointTimeout"], (options) => openFiles(MODEL, options)));
+  await tryAll(optionsOf(LOAD_OPTION_NAMES, (options) => open(MODEL as never, options)));
+  await tryAll(optionsOf(PROCESSOR_OPTION_NAMES, (options) => openProcessor(MODEL, options)));
+  await tryAll(optionsOf(OPEN_FILES_OPTION_NAMES, (options) => openFiles(MODEL, options)));
   const files = await openFiles(MODEL);
   await tryAll(optionsOf(["signal"], (options) => openCheckpoint(files, options)));
   await tryAll({ describe: (value) => describeCheckpoint(value) });
@@ -240,11 +207,13 @@ test("pictures and videos: each place of them", async () => {
     sampleFrames: (sampleFrames) => process({ type: "video", video: { frames: [picture] }, sampleFrames }),
     labels: (labels) => process({ type: "video", video: { embeddings: features, gridThw: grid, labels } }),
     "readVideo's source": (source) => processor.readVideo(source),
-    "readVideo's options": (options) => processor.readVideo({ frames: [picture] }, options),
     "encodeVideos's list": (list) => model.encodeVideos(list),
     "encodeVideos's video": (video) => model.encodeVideos([video]),
   };
   await tryAll(videos);
+  await tryAll(
+    optionsOf(READ_VIDEO_OPTION_NAMES, (options) => processor.readVideo({ frames: [picture] }, options)),
+  );
 });
 
 test("generating: the prompt and every option", async () => {
@@ -275,9 +244,9 @@ test("generating: the prompt and every option", async () => {
     "embeddings' positions": (positionIds) =>
       complete({ promptEmbeddings: new Float32Array(model.config.text.hiddenSize), positionIds }),
   });
-  const names = ["temperature", "topK", "topP", "minP", "repetitionPenalty", "seed", "checkpointSampling"];
-  const others = ["stop", "stopTokenIds", "adapters", ...PROCESS_OPTIONS];
-  const { options: _options, ...calls } = optionsOf([...names, ...others], (options) =>
+  // Without a limit the answer is long: see below.
+  const names = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES].filter((name) => name !== "maxTokens");
+  const { options: _options, ...calls } = optionsOf(names, (options) =>
     model.complete(question, { ...one, ...(options as object) }),
   );
   await tryAll(calls);
@@ -290,11 +259,7 @@ test("generating: the prompt and every option", async () => {
     "a tool": (value) => complete(question, { tools: [value] }),
     "a variable": (value) => complete(question, { templateVariables: { x: value } }),
   });
-  await tryAll(
-    optionsOf(["adapters", "sources", "signal", "onProgress"], (options) =>
-      model.encodeImages([picture], options),
-    ),
-  );
+  await tryAll(optionsOf(ENCODE_OPTION_NAMES, (options) => model.encodeImages([picture], options)));
 });
 
 test("adapters, plans and warm-up", async () => {
@@ -471,10 +436,15 @@ test("misspelt fields of a prompt and of sizes are refused by name", async () =>
     await settle("plan", () => model.plan({ image: [] } as never), null),
     /sizes has no option "image"/,
   );
+  const misspelt = { max_tokens: 1 } as never;
+  const complaint = await settle("complete", () => model.complete(question, misspelt), null);
+  assert.match(complaint, /^complete has no option "max_tokens"/);
+  assert.match(complaint, /^((?!signal).)*maxTokens((?!signal).)*signal((?!signal).)*$/);
   assert.match(
-    await settle("generate", () => model.complete(question, { max_tokens: 1 } as never), null),
-    /^((?!signal).)*maxTokens((?!signal).)*signal((?!signal).)*$/,
+    await settle("generate", () => model.generate(question, misspelt).next(), null),
+    /^generate has no option "max_tokens"/,
   );
+  assert.match(await settle("encode", () => model.encodeImages([], misspelt), null), /^encodeImages has no/);
   assert.match(
     await settle("plan", () => model.plan({ images: [{ width: 1, hight: 1 } as never] }), null),
     /hight/,
