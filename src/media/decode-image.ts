@@ -16,7 +16,7 @@ export interface MediaOptions extends SourceOptions, DecodingOptions {}
  *
  * @throws IMAGE_INVALID for a source that is unreadable, empty, truncated, corrupt or of an unknown format;
  * IMAGE_TOO_LARGE for more pixels than maxDecodedPixels; SOURCE_REFUSED; SOURCE_TOO_LARGE;
- * TIMED_OUT; ABORTED.
+ * OUT_OF_MEMORY; TIMED_OUT; ABORTED.
  */
 export async function decodeImage(source: ImageSource, options: MediaOptions = {}): Promise<RgbImage> {
   const { mode = "default", maxDecodedPixels } = options;
@@ -24,7 +24,7 @@ export async function decodeImage(source: ImageSource, options: MediaOptions = {
   if (isRawImage(source)) return rawToRgb(source, mode, maxDecodedPixels);
   const file = await readSource(source, options);
   const { name } = file;
-  const bytes = ownBytes(file);
+  const bytes = ownBytes(file, "Image");
   return mediaWorkers(options).run(
     "decodeStill",
     { bytes, name, mode, maxDecodedPixels },

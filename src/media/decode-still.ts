@@ -7,6 +7,7 @@ import { checkPixels } from "./check-pixels.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
 import { FILE_KIND_NAMES, type ImageFormat } from "./file-kind.ts";
 import { type ImageHeader, readHeader } from "./header.ts";
+import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
 import { applyOrientation, orientationOf } from "./orientation.ts";
 import type { RgbImage } from "./rgb-image.ts";
@@ -37,7 +38,8 @@ const channelsOf = (format: ImageFormat) => (format === "jpeg" ? 3 : 4);
  * Of an animation the first frame is taken, as Hugging Face does.
  *
  * @param name what to call the picture in an error.
- * @throws IMAGE_INVALID for a file that is empty, truncated, corrupt or of an unknown format; IMAGE_TOO_LARGE.
+ * @throws IMAGE_INVALID for a file that is empty, truncated, corrupt or of an unknown format; IMAGE_TOO_LARGE;
+ * OUT_OF_MEMORY.
  */
 export async function decodeStill(bytes: Uint8Array, name: string, options: StillOptions): Promise<RgbImage> {
   const header = readHeader(bytes, name);
@@ -63,6 +65,7 @@ async function decodePixels(
     pixels = await decodeStored(bytes, header, mode);
   } catch (cause) {
     if (cause instanceof GlimtError) throw cause;
+    if (isOutOfMemory(cause)) throw outOfMemory("Image", name, cause);
     const size = `${header.width} x ${header.height} ${FILE_KIND_NAMES[header.format]}`;
     const known = cause instanceof Unreadable ? cause.message : undefined;
     const reason = known ?? "the file is corrupt, truncated or of an unsupported kind";

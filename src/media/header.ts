@@ -6,6 +6,7 @@ import { bmpLayout } from "./bmp/layout.ts";
 import { FILE_KIND_NAMES, fileKind, type ImageFormat, isMovie } from "./file-kind.ts";
 import { parseJpeg } from "./header/jpeg.ts";
 import type { Fail, Parsed } from "./header/parsed.ts";
+import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import { describeOther } from "./other-files.ts";
 import { pngHeader } from "./png-picture.ts";
 import { tiffLayout } from "./tiff/layout.ts";
@@ -40,6 +41,7 @@ export function readHeader(bytes: Uint8Array, name: string): ImageHeader {
     header = PARSERS[format](bytes, fail);
   } catch (error) {
     if (error instanceof GlimtError) throw error;
+    if (isOutOfMemory(error)) throw outOfMemory("Image", name, error);
     if (error instanceof RangeError) return fail(`is a truncated ${FILE_KIND_NAMES[format]} file`);
     return fail(`is a ${FILE_KIND_NAMES[format]} file that can not be read: ${(error as Error).message}`);
   }

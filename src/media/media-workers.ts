@@ -4,6 +4,7 @@ import { GlimtError } from "../errors.ts";
 import type { CallOptions } from "../workers/task.ts";
 import type { Threads } from "../workers/thread.ts";
 import { Workers } from "../workers/workers.ts";
+import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
 import { type EncodedFile, type MediaNoun, mediaError } from "./source.ts";
 import type { MediaTasks } from "./tasks.ts";
@@ -60,10 +61,15 @@ export async function inlineTasks(): Promise<MediaTasks> {
   return mediaTasks();
 }
 
-/** Bytes that may be handed over, in a buffer of their own: the caller's are copied. */
-export function ownBytes({ bytes, isOwn }: EncodedFile): Uint8Array<ArrayBuffer> {
+/** Bytes that may be handed over, in a buffer of their own: the caller's are copied. @throws OUT_OF_MEMORY */
+export function ownBytes({ bytes, name, isOwn }: EncodedFile, noun: MediaNoun): Uint8Array<ArrayBuffer> {
   const isWhole = bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
-  return isOwn && isWhole ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+  if (isOwn && isWhole) return bytes as Uint8Array<ArrayBuffer>;
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw outOfMemory(noun, name, cause);
+  }
 }
 
 /** What a call about the file `name` says when it fails, and how long it may take. */
@@ -87,7 +93,9 @@ export function callOptions(
       died: (reason, cause) =>
         mediaError(noun, `${name} can not be decoded: the worker that read it is gone (${reason}).`, cause),
       failed: (cause) =>
-        mediaError(noun, `${name} can not be decoded: ${(cause as Error)?.message ?? cause}.`, cause),
+        isOutOfMemory(cause)
+          ? outOfMemory(noun, name, cause)
+          : mediaError(noun, `${name} can not be decoded: ${(cause as Error)?.message ?? cause}.`, cause),
     },
   };
 }

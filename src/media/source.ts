@@ -3,6 +3,7 @@
 import { GlimtError } from "../errors.ts";
 import { isWebPage } from "../http/web-page.ts";
 import { fileKind, isMovie } from "./file-kind.ts";
+import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import { type Address, addressOf, looksLikeBase64, shownAddress } from "./sources/address.ts";
 import { blobName, bytesHeld, isBlob, readBlob } from "./sources/bytes.ts";
 import { decodeBase64, decodeDataUrl } from "./sources/data-url.ts";
@@ -60,7 +61,7 @@ export function mediaError(noun: MediaNoun, problem: string, cause?: unknown): G
  * The encoded bytes of a source.
  *
  * @throws IMAGE_INVALID or VIDEO_INVALID naming the source when they can not be had; SOURCE_REFUSED, SOURCE_TOO_LARGE,
- * TIMED_OUT, ABORTED
+ * OUT_OF_MEMORY, TIMED_OUT, ABORTED
  */
 export async function readSource(
   source: FileSource,
@@ -179,6 +180,7 @@ async function readNamed<T>(
     return await withinLimits(`${noun} ${name}`, options, task);
   } catch (cause) {
     if (cause instanceof GlimtError) throw cause;
+    if (isOutOfMemory(cause)) throw outOfMemory(noun, name, cause);
     const reason = reasonOf(cause);
     throw mediaError(noun, `${name} can not be read: ${reason}${reason.endsWith("?") ? "" : "."}`, cause);
   }

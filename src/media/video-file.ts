@@ -6,6 +6,7 @@ import { AnimationReader } from "./animation/compose.ts";
 import { openAnimation } from "./animation/open.ts";
 import { checkPixels } from "./check-pixels.ts";
 import { FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
+import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
 import type { MovieContainer } from "./movie/container.ts";
 import { movieAdvice } from "./movie-kind.ts";
@@ -32,7 +33,7 @@ const SIGNATURE_BYTES = 1024;
  *
  * @param name what to call the file in an error.
  * @throws VIDEO_INVALID for a file that is empty, truncated, corrupt, a still picture or no video; IMAGE_TOO_LARGE;
- * ABORTED.
+ * OUT_OF_MEMORY; ABORTED.
  */
 export async function openVideoFile(
   file: Uint8Array | Blob,
@@ -71,6 +72,7 @@ async function readAnimation(bytes: Uint8Array, kind: FileKind, name: string): P
   try {
     return await openAnimation(bytes, kind);
   } catch (cause) {
+    if (isOutOfMemory(cause)) throw outOfMemory("Video", name, cause);
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw mediaError(
       "Video",
@@ -90,6 +92,7 @@ function openFramesOf(animation: Animation, name: string, options: VideoFileOpti
     metadata: { fps: frames.length / duration, totalNumFrames: frames.length, duration },
     frame: async (index) => {
       const rgba = await reader.frame(index).catch((cause) => {
+        if (isOutOfMemory(cause)) throw outOfMemory("Video", name, cause);
         const place = `${name}: frame ${index} of ${frames.length} can not be decoded`;
         throw mediaError("Video", `${place}: the file is truncated or corrupt.`, cause);
       });

@@ -52,7 +52,7 @@ export interface LoadedVideo {
  * is closed; bytes of the caller's stay the caller's.
  *
  * @throws VIDEO_INVALID for a source without frames, one that can not be read, a file that is no video, or metadata
- * that is malformed; CODEC_UNAVAILABLE for an MP4 or WebM file where nothing can decode it; TIMED_OUT; ABORTED.
+ * that is malformed; CODEC_UNAVAILABLE for an MP4 or WebM file where nothing can decode it; OUT_OF_MEMORY; TIMED_OUT; ABORTED.
  */
 export async function loadVideo(source: VideoSource, options: VideoOptions = {}): Promise<LoadedVideo> {
   checkMode(options.mode ?? "default");
@@ -139,7 +139,7 @@ async function videoFile(source: FileSource, options: VideoOptions) {
   const movie = await movieBlob(source, options);
   if (movie) return { ...movie, transfer: [] };
   const read = await readSource(source, options, "Video");
-  const bytes = ownBytes(read);
+  const bytes = ownBytes(read, "Video");
   return { file: bytes, name: read.name, transfer: [bytes.buffer] };
 }
 

@@ -23,7 +23,7 @@ function frameOf(frame: WebpFrame): AnimationFrame {
     dispose: isCleared ? "clear" : "keep",
     decode: async () => {
       const { decodeWebp } = await import("../codecs/webp.ts");
-      return decodeWebp(frame.still());
+      return decodeWebp(frame);
     },
   };
 }

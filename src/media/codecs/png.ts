@@ -8,6 +8,8 @@
 
 import * as wasmFile from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm";
 import { compileWasm } from "../../wasm-code.ts";
+import { viewOf } from "../bytes.ts";
+import { expectRoom } from "../memory.ts";
 import type { MediaMode } from "../mode.ts";
 import { type PngParts, pngFile } from "../png-chunks.ts";
 import { pngParts } from "../png-picture.ts";
@@ -48,7 +50,7 @@ async function decodeClipped({ header, pixels }: PngParts): Promise<Uint8Array> 
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
-/** RGBA of a picture. @throws Error for pixels that are corrupt or end early */
+/** RGBA of a picture. @throws Error for pixels that are corrupt or end early; RangeError for want of memory */
 export async function decodePng(parts: PngParts): Promise<Uint8Array> {
   const bytes = pngFile(parts);
   compiled ??= compileWasm(wasm);
@@ -82,7 +84,14 @@ export async function decodePng(parts: PngParts): Promise<Uint8Array> {
   const codec = instance.exports as unknown as PngExports;
   const pointer = codec.__wbindgen_malloc(bytes.length, 1);
   new Uint8Array(codec.memory.buffer, pointer, bytes.length).set(bytes);
-  codec.decode(pointer, bytes.length);
+  try {
+    codec.decode(pointer, bytes.length);
+  } catch (error) {
+    // It says nothing of memory that it did not get.
+    const size = viewOf(parts.header);
+    expectRoom(codec.memory, size.getUint32(0) * size.getUint32(4) * 4);
+    throw error;
+  }
   if (!pixels) throw new Error("the decoder found no picture");
   return pixels;
 }

@@ -3,6 +3,7 @@
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { rgbaToRgb } from "../alpha.ts";
 import { checkPixels } from "../check-pixels.ts";
+import { isOutOfMemory, outOfMemory } from "../memory.ts";
 import type { MediaMode } from "../mode.ts";
 import { applyOrientation } from "../orientation.ts";
 import type { RgbImage } from "../rgb-image.ts";
@@ -52,7 +53,7 @@ export class MoviePlayer {
     this.#options = options;
   }
 
-  /** @throws VIDEO_INVALID for a frame that can not be decoded; IMAGE_TOO_LARGE; TIMED_OUT; ABORTED. */
+  /** @throws VIDEO_INVALID for a frame that can not be decoded; IMAGE_TOO_LARGE; OUT_OF_MEMORY; TIMED_OUT; ABORTED. */
   async frame(index: number): Promise<RgbImage> {
     try {
       const frame = await this.#find(index);
@@ -65,6 +66,7 @@ export class MoviePlayer {
       this.stop();
       throwIfAborted(this.#options.signal);
       if (cause instanceof GlimtError) throw cause;
+      if (isOutOfMemory(cause)) throw outOfMemory("Video", this.#name, cause);
       const place = `${this.#name}: frame ${index} of ${this.#movie.index.frames.length} can not be decoded`;
       throw mediaError("Video", `${place}: the file is truncated or corrupt (${messageOf(cause)}).`, cause);
     }

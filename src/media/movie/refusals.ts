@@ -1,6 +1,7 @@
 /** Errors about video files that are not for us, and about damaged ones. */
 
 import { GlimtError } from "../../errors.ts";
+import { isOutOfMemory, outOfMemory } from "../memory.ts";
 import { mediaError } from "../source.ts";
 
 /** @param codec as the file or WebCodecs calls it. */
@@ -40,9 +41,10 @@ export function nothingShown(name: string): GlimtError {
   );
 }
 
-/** An error of ours as it is; what else fails in a file is the file's fault. */
+/** An error of ours as it is, and want of memory; what else fails in a file is the file's fault. */
 export function damaged(name: string, error: unknown): GlimtError {
   if (error instanceof GlimtError) return error;
+  if (isOutOfMemory(error)) return outOfMemory("Video", name, error);
   const reason = reasonOf(error);
   if (SEGMENT.test(reason)) {
     return mediaError(
