@@ -12,6 +12,7 @@ import { type ChatTemplate, loadChatTemplate, type RenderOptions } from "../text
 import { checkVideoChoices, normaliseMessages, type TemplateMessage } from "../text/messages.ts";
 import { asMarked, plainTexts, withoutMarks } from "../text/plain-text.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { readTokenizerConfig } from "../text/tokenizer-config.ts";
 import { readTools, withParsedCalls } from "../text/tool-data.ts";
 import { contextOverflow } from "./context-overflow.ts";
 import { layOutPrompt } from "./layout.ts";
@@ -79,8 +80,10 @@ export class Processor {
     signal?: AbortSignal,
   ): Promise<Processor> {
     const rules = resolveMedia(options, checkpoint.processor);
-    const tokenizer = await loadTokenizer(checkpoint.files, signal);
-    const template = await loadChatTemplate(checkpoint.files, signal);
+    const { files } = checkpoint;
+    const config = readTokenizerConfig(files, signal);
+    const tokenizer = await loadTokenizer(files, signal, config);
+    const template = await loadChatTemplate(files, signal, config);
     return new Processor(checkpoint, tokenizer, template, media, rules);
   }
 

@@ -4,6 +4,7 @@ import { GlimtError } from "../errors.ts";
 import { strip } from "./jinja/strings.ts";
 import { Template } from "./jinja/template.ts";
 import type { TemplateMessage } from "./messages.ts";
+import { readTokenizerConfig } from "./tokenizer-config.ts";
 
 export interface RenderOptions {
   /** Open the assistant's turn at the end. */
@@ -116,11 +117,15 @@ function cutAtTag(rendered: string, final: string): string {
  * called "default").
  * @throws TEMPLATE_INVALID when there is none, or when it is no Jinja.
  */
-export async function loadChatTemplate(files: CheckpointFiles, signal?: AbortSignal): Promise<ChatTemplate> {
+export async function loadChatTemplate(
+  files: CheckpointFiles,
+  signal?: AbortSignal,
+  configJson: Promise<unknown> = readTokenizerConfig(files, signal),
+): Promise<ChatTemplate> {
   const [own, older, config] = await Promise.all([
     readText(files, "chat_template.jinja", signal),
     readJson(files, "chat_template.json", signal),
-    readJson(files, "tokenizer_config.json", signal),
+    configJson,
   ]);
   const source = own ?? templateOf(older) ?? templateOf(config);
   if (source !== null) return new ChatTemplate(source);

@@ -7,6 +7,7 @@ import { readNumbers, readOptions, shown } from "../given.ts";
 import { lossyUtf8, tokenBytes } from "./byte-level.ts";
 import { Encoder } from "./encoding/encoder.ts";
 import { namedTokens, specialContents } from "./special-tokens.ts";
+import { readTokenizerConfig } from "./tokenizer-config.ts";
 
 export interface DecodeOptions {
   /** Leave out special tokens (default true); ordinary added tokens stay. */
@@ -49,11 +50,12 @@ export interface Tokenizer {
 const NO_BYTES = new Uint8Array(0);
 
 /** @throws CHECKPOINT_NOT_FOUND without tokenizer.json; TOKENIZER_INVALID; CHECKPOINT_INVALID when a file is no JSON. */
-export async function loadTokenizer(files: CheckpointFiles, signal?: AbortSignal): Promise<Tokenizer> {
-  const [json, config] = await Promise.all([
-    readJson(files, "tokenizer.json", signal),
-    readJson(files, "tokenizer_config.json", signal),
-  ]);
+export async function loadTokenizer(
+  files: CheckpointFiles,
+  signal?: AbortSignal,
+  configJson: Promise<unknown> = readTokenizerConfig(files, signal),
+): Promise<Tokenizer> {
+  const [json, config] = await Promise.all([readJson(files, "tokenizer.json", signal), configJson]);
   if (json === undefined) {
     throw new GlimtError(
       "CHECKPOINT_NOT_FOUND",
