@@ -29,6 +29,8 @@ const ADAPTER = join(DATA, "lora/glm_ocr-tiny/vision");
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
 const words = (...list: string[]) => list.map((word) => utf8.encode(word));
+/** A letter is a byte. */
+const codes = (...list: string[]) => list.map((word) => new Uint8Array(Buffer.from(word, "latin1")));
 const file = (path: string) => new Uint8Array(readFileSync(path));
 const files = (pattern: RegExp, ...folders: string[]) =>
   folders.flatMap((folder) =>
@@ -52,7 +54,7 @@ const MODES = ["default", "huggingface"] as const;
 
 const still = (pattern: RegExp, ...more: string[]): Reader => ({
   seeds: [...files(pattern, "media", "movies"), ...oddStills(pattern)],
-  words: words(...more),
+  words: codes(...more),
   read: (bytes) =>
     decodeStill(bytes, "fuzzed", {
       mode: MODES[bytes.length % 2] ?? "default",
@@ -63,7 +65,7 @@ const still = (pattern: RegExp, ...more: string[]): Reader => ({
 /** Opens it, and reads the last frame: decoded, or as the packets that a codec of the system's would be given. */
 const video = (pattern: RegExp, ...more: string[]): Reader => ({
   seeds: files(pattern, "movies", "odd-movies"),
-  words: words(...more),
+  words: codes(...more),
   async read(bytes) {
     const { movie, animation } = await openVideoFile(bytes, "fuzzed", {
       mode: "default",
@@ -189,7 +191,7 @@ export const READERS: Readonly<Record<string, Reader>> = {
   jpeg: {
     ...still(/\.jpe?g$/),
     seeds: jpegKinds,
-    words: [...JPEG_MARKERS.map((marker) => Uint8Array.of(0xff, marker)), ...words("Exif\0\0", "Adobe")],
+    words: [...JPEG_MARKERS.map((marker) => Uint8Array.of(0xff, marker)), ...codes("Exif\0\0", "Adobe")],
   },
   webp: still(/\.webp$/, "VP8 ", "VP8L", "VP8X", "ANMF", "ALPH", "EXIF"),
   gif: still(/\.gif$/, "\x21\xf9\x04", "NETSCAPE2.0"),
