@@ -1,5 +1,6 @@
 /** What a file is that glimt reads no pixels from, and what to do about it. */
 
+import { isWebPage } from "../http/web-page.ts";
 import { ascii } from "./bytes.ts";
 import { ISO_PICTURES, otherMovie } from "./movie-kind.ts";
 
@@ -83,7 +84,7 @@ function textKind(bytes: Uint8Array): OtherKind {
   if (/^P[1-7]\s/.test(start)) return { name: "a PNM picture", advice: CONVERT };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they tell text from other files
   if (start === "" || /[\0-\x08\x0e-\x1f]/.test(start)) return UNKNOWN;
-  if (/^(<!doctype html|<html|<head|<body)/i.test(start)) {
+  if (isWebPage(bytes)) {
     return { name: "a web page (HTML)", advice: "give the picture's or video's own address" };
   }
   if (/^<(\?xml|!--|!doctype|svg)/i.test(start) && /<svg[\s/>]/i.test(start)) {

@@ -35,6 +35,8 @@ const others: readonly [name: string, content: string, message: RegExp][] = [
     /a web page \(HTML\) \(give the picture's or video's own address\)/,
   ],
   ["a web page without a type", "<html lang='en'>", /a web page/],
+  ["a web page behind a comment", "<!-- made -->\n<html>", /a web page/],
+  ["something else in angle brackets", "<headline>", /text in no known format/],
   ["JSON", '{"error": "not found"}', /JSON text \(a server may have answered with an error\)/],
   [
     "base64",
