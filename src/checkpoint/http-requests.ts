@@ -6,6 +6,7 @@
 import { GlimtError, throwIfAborted } from "../errors.ts";
 import { checkTimeLimit } from "../given.ts";
 import { explainFailure } from "../http/failure.ts";
+import { isRedirect, MOST_REDIRECTS } from "../http/redirects.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
 import { Attempt } from "./http-attempt.ts";
 
@@ -43,8 +44,6 @@ export interface Answer {
 
 /** Statuses that say "not now": the next try may work. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-const MOST_REDIRECTS = 20;
 const DEFAULT_TIMEOUT = 30_000;
 /** Bytes that make up for the tries it took to get them. */
 const GOOD_PART = 1 << 16;
@@ -143,7 +142,7 @@ export class HttpRequests {
         this.#followByItself(name);
         continue;
       }
-      if (!REDIRECTS.has(response.status)) return response;
+      if (!isRedirect(response)) return response;
       const next = this.#target(name, response, attempt.url);
       if (next.origin !== attempt.url.origin) for (const [key] of this.#headers) headers.delete(key);
       attempt.url = next;

@@ -2,6 +2,7 @@
 
 import { GlimtError } from "../../errors.ts";
 import { explainFailure } from "../../http/failure.ts";
+import { isRedirect, MOST_REDIRECTS } from "../../http/redirects.ts";
 import { mayBePublic } from "./ip-address.ts";
 import { checkSize, moreThanLimit, type Reading, refused } from "./reading.ts";
 import { hostDecision } from "./source-rule.ts";
@@ -16,9 +17,6 @@ export interface HttpRequest {
 
 /** Asks a host all of whose addresses are public, following no redirect; null for another one. */
 export type RequestPublic = (url: URL, request: HttpRequest) => Promise<HttpAnswer | null>;
-
-const MOST_REDIRECTS = 20;
-const REDIRECTS = [301, 302, 303, 307, 308];
 
 /**
  * @throws SOURCE_REFUSED, SOURCE_TOO_LARGE; Error saying what went wrong
@@ -60,10 +58,10 @@ async function follow(
     const request = { headers, signal: reading.signal };
     const answer = await explained(url, () => ask(url, request, reading, requestPublic));
     reading.progress();
-    const location = REDIRECTS.includes(answer.status) ? answer.headers.get("location") : null;
+    const location = isRedirect(answer) ? answer.headers.get("location") : null;
     if (location === null) return { answer, from: url };
     await answer.body?.cancel();
-    url = nextAddress(location, url, reading.what);
+    url = nextAddress(location, url, reading);
   }
   throw new Error(`it redirects more than ${MOST_REDIRECTS} times`);
 }
@@ -74,7 +72,11 @@ async function ask(
   { rule, what }: Reading,
   requestPublic: RequestPublic | undefined,
 ): Promise<HttpAnswer> {
-  if (rule.type === "any") return fetch(url, request);
+  if (rule.type === "any") {
+    const answer = await fetch(url, { ...request, redirect: "manual" });
+    // A browser hides where it leads.
+    return answer.type === "opaqueredirect" ? fetch(url, { ...request, redirect: "follow" }) : answer;
+  }
   const decision = await hostDecision(rule, url);
   if (decision === "no" || (decision === "public" && !mayBePublic(url.hostname))) throw refused(what, "http");
   if (decision === "public" && requestPublic) {
@@ -92,16 +94,19 @@ function withoutCookies(): RequestInit {
   return "credentials" in Request.prototype ? { credentials: "omit" } : {};
 }
 
-/** @throws SOURCE_REFUSED for one that is not followed */
-function nextAddress(location: string, from: URL, what: string): URL {
+/** @throws SOURCE_REFUSED for one that is not followed; Error for what is none */
+function nextAddress(location: string, from: URL, { rule, what }: Reading): URL {
   let url: URL;
   try {
     url = new URL(location, from);
   } catch {
     throw new Error("it redirects to no valid address");
   }
-  const isAsSafe = url.protocol === "https:" || (url.protocol === "http:" && from.protocol === "http:");
-  if (!isAsSafe) throw refused(what, "http");
+  if (rule.type === "any") {
+    if (!/^https?:$/.test(url.protocol)) throw new Error("it redirects to no http address");
+  } else if (url.protocol !== "https:" && url.protocol !== from.protocol) {
+    throw refused(what, "http");
+  }
   url.username = "";
   url.password = "";
   return url;

@@ -402,9 +402,47 @@ test("of a redirect to a host that is not there, that host is named, and no sign
   const base = await serve((_, response) =>
     response.writeHead(302, { location: `${gone}/a.png?signature=s3cret` }).end(),
   );
-  const { message } = await failure(read(`${base}/a.png`, limited({ hosts: ["127.0.0.1"] })));
-  assert.match(message, `${new URL(gone).host} refuses the connection`);
-  assert.not.match(message, "s3cret");
+  for (const sources of RULES) {
+    const { message } = await failure(read(`${base}/a.png`, limited(sources)));
+    assert.match(message, `${new URL(gone).host} refuses the connection`);
+    assert.not.match(message, "s3cret");
+  }
+});
+
+test("where everything is allowed https may lead to http, and to nothing that is no web address", async () => {
+  const own = globalThis.fetch;
+  const targets: Record<string, string> = {
+    "https://example.org/a.png": "http://example.net/b.png",
+    "https://example.org/file": "file:///etc/hosts",
+  };
+  globalThis.fetch = async (address) => {
+    const location = targets[String(address)];
+    return location ? new Response(null, { status: 302, headers: { location } }) : new Response(picture);
+  };
+  try {
+    assert.equal((await read("https://example.org/a.png")).bytes, picture);
+    const error = await failure(read("https://example.org/file"));
+    assert.is(error.code, "IMAGE_INVALID");
+    assert.match(error.message, /redirects to no http address/);
+  } finally {
+    globalThis.fetch = own;
+  }
+});
+
+test("where everything is allowed a redirect that can not be seen is the browser's to follow", async () => {
+  const own = globalThis.fetch;
+  const modes: unknown[] = [];
+  globalThis.fetch = async (_, init) => {
+    modes.push(init?.redirect);
+    if (init?.redirect !== "manual") return new Response(picture);
+    return { type: "opaqueredirect", status: 0, headers: new Headers(), body: null } as Response;
+  };
+  try {
+    assert.equal((await read("https://example.org/a.png")).bytes, picture);
+    assert.equal(modes, ["manual", "follow"]);
+  } finally {
+    globalThis.fetch = own;
+  }
 });
 
 test("letters of a server that would do something in a terminal are shown, not sent there", async () => {
