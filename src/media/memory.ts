@@ -25,6 +25,15 @@ export function outOfMemory(noun: MediaNoun, name: string, cause: unknown): Glim
   );
 }
 
+/** A copy of bytes in a buffer of its own. @throws OUT_OF_MEMORY */
+export function copyBytes(bytes: Uint8Array, noun: MediaNoun, name: string): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw outOfMemory(noun, name, cause);
+  }
+}
+
 const PAGE = 65536;
 
 /**

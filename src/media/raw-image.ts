@@ -2,15 +2,19 @@
 
 import { rgbaToRgb } from "./alpha.ts";
 import { checkPixels } from "./check-pixels.ts";
+import { copyBytes, isOutOfMemory, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { mediaError, type RawImage } from "./source.ts";
 import { bytesHeld } from "./sources/bytes.ts";
 
+/** What errors call it. */
+const NAME = "of raw pixels";
+
 /** Their number is limited by that of pixels. */
 const ANY_SIZE = { what: "", maxBytes: Number.POSITIVE_INFINITY };
 
-/** @throws IMAGE_INVALID naming the field that is wrong; IMAGE_TOO_LARGE */
+/** @throws IMAGE_INVALID naming the field that is wrong; IMAGE_TOO_LARGE; OUT_OF_MEMORY */
 export function rawToRgb(
   { data, width, height, channels }: RawImage,
   mode: MediaMode,
@@ -23,7 +27,7 @@ export function rawToRgb(
   if (channels !== undefined && channels !== 3 && channels !== 4) {
     throw invalid(`channels is ${shown(channels)}, expected 3 or 4`);
   }
-  checkPixels({ width, height }, maxDecodedPixels, "of raw pixels");
+  checkPixels({ width, height }, maxDecodedPixels, NAME);
   const bytes = bytesOf(data);
   const pixels = width * height;
   const found = channels ?? bytes.length / pixels;
@@ -35,7 +39,8 @@ export function rawToRgb(
       `${width} x ${height} x ${found} are ${pixels * found} bytes, but ${bytes.length} were given`,
     );
   }
-  const rgb = found === 3 ? bytes : rgbaToRgb(bytes.slice(), mode === "default" ? "white" : "drop");
+  const rgb =
+    found === 3 ? bytes : rgbaToRgb(copyBytes(bytes, "Image", NAME), mode === "default" ? "white" : "drop");
   return { data: rgb, width, height };
 }
 
@@ -44,6 +49,7 @@ function bytesOf(data: unknown): Uint8Array {
   try {
     bytes = bytesHeld(data, ANY_SIZE);
   } catch (cause) {
+    if (isOutOfMemory(cause)) throw outOfMemory("Image", NAME, cause);
     throw invalid(`data can not be read: ${(cause as Error).message}`);
   }
   if (bytes) return bytes;
@@ -51,7 +57,7 @@ function bytesOf(data: unknown): Uint8Array {
 }
 
 function invalid(problem: string) {
-  return mediaError("Image", `of raw pixels: ${problem}.`);
+  return mediaError("Image", `${NAME}: ${problem}.`);
 }
 
 function shown(value: unknown): string {

@@ -58,8 +58,7 @@ export class PixelArena {
 
   constructor() {
     compiled ??= compileSmallWasm(moduleBytes as Uint8Array<ArrayBuffer>);
-    const instance = new WebAssembly.Instance(compiled, {});
-    this.kernels = instance.exports as unknown as PixelExports;
+    this.kernels = instantiate(compiled);
     this.top = align(this.kernels.heapBase());
   }
 
@@ -88,6 +87,15 @@ export class PixelArena {
   /** A view that the next allocation invalidates. */
   floats(address: number, length: number): Float32Array {
     return new Float32Array(this.kernels.memory.buffer, address, length);
+  }
+}
+
+/** @throws OUT_OF_MEMORY */
+function instantiate(module: WebAssembly.Module): PixelExports {
+  try {
+    return new WebAssembly.Instance(module, {}).exports as unknown as PixelExports;
+  } catch (cause) {
+    throw new GlimtError("OUT_OF_MEMORY", "There is no memory to resize a picture in.", { cause });
   }
 }
 

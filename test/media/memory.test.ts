@@ -17,7 +17,10 @@ async function whereMemoryIsShort(task: () => Promise<unknown>): Promise<unknown
   const whole = { Uint8Array: globalThis.Uint8Array, Uint32Array: globalThis.Uint32Array };
   for (const name of ["Uint8Array", "Uint32Array"] as const) {
     const construct = (target: typeof whole.Uint8Array, args: unknown[], own: typeof whole.Uint8Array) => {
-      if (typeof args[0] === "number" && args[0] * target.BYTES_PER_ELEMENT > MOST_BYTES) {
+      const [given] = args as [number | { length?: number }];
+      // A view of a buffer takes no memory.
+      const length = (typeof given === "number" ? given : given?.length) ?? 0;
+      if (length * target.BYTES_PER_ELEMENT > MOST_BYTES) {
         throw new RangeError("Array buffer allocation failed");
       }
       return Reflect.construct(target, args, own);
@@ -57,6 +60,12 @@ test("a still picture", async () => {
   const options = { mode: "default", maxDecodedPixels: undefined } as const;
   const error = await whereMemoryIsShort(() => decodeStill(gif(1), "big.gif", options));
   assertShort(error, "Image big.gif takes more memory than there is");
+});
+
+test("raw pixels with alpha", async () => {
+  const data = new Uint8Array(SIDE * SIDE * 4);
+  const error = await whereMemoryIsShort(() => decodeImage({ data, width: SIDE, height: SIDE }));
+  assertShort(error, "Image of raw pixels takes more memory than there is");
 });
 
 test("an animation", async () => {
