@@ -44,8 +44,11 @@ export function parseBase(address: string | URL): BaseAddress {
 
 /** A location as it may be shown, not longer than a line. */
 export function withoutCredentials(address: string): string {
-  const shown = address.length > MOST_SHOWN ? `${address.slice(0, MOST_SHOWN)}...` : address;
-  return shown.replace(/^([a-z][\w+.-]*:\/*).*@/is, "$1").replace(/^(https?:[^?]*)\?.*$/is, "$1");
+  // Cut at the end: what is a password may be longer than a line.
+  const shown = address
+    .replace(/^([a-z][\w+.-]*:\/*).*@/is, "$1")
+    .replace(/^([a-z][\w+.-]*:[^?]*)\?.*$/is, "$1");
+  return shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}...` : shown;
 }
 
 export function fileUrl({ url }: BaseAddress, name: string): URL {

@@ -195,6 +195,9 @@ test("a name and password in the address are sent as Authorization, and shown no
     "http://bob:s3/cret@host:x/",
     "ftp://bob:s3cret@host/",
     "s3://bob:s3cret@host/",
+    "s3://bucket/model?signature=s3cret",
+    `ftp://bob:s3cret${"x".repeat(300)}@host/`,
+    `http://bob:s3cret${"x".repeat(300)}@host:x/`,
   ]) {
     const error = await failure(() => openFiles(address));
     assert.not.match(JSON.stringify([error.message, error.stack, error.cause ?? null]), /s3.?cret|cret@/);
