@@ -307,7 +307,7 @@ async function timed(name, task) {
   const start = performance.now();
   const built = await task();
   const seconds = ((performance.now() - start) / 1000).toFixed(2);
-  console.log(`${name.padEnd(18)} ${seconds.padStart(6)} s${built === false ? "  (fresh)" : ""}`);
+  console.log(`${name.padEnd(28)} ${seconds.padStart(6)} s${built === false ? "  (fresh)" : ""}`);
 }
 
 async function wasm() {
