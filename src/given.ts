@@ -40,10 +40,15 @@ const IS: Readonly<Record<Kind, readonly [is: (value: unknown) => boolean, expec
   function: [(value) => typeof value === "function", "a function"],
   list: [(value) => Array.isArray(value), "a list"],
   number: [(value) => typeof value === "number", "a number"],
-  object: [(value) => typeof value === "object" && !Array.isArray(value), "an object"],
+  object: [(value) => typeof value === "object" && !Array.isArray(value) && !isMap(value), "an object"],
   signal: [isAbortSignal, "an AbortSignal"],
   string: [(value) => typeof value === "string", "a string"],
 };
+
+/** Its entries are no fields: read as an object it would be empty, and what it says lost. */
+function isMap(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === "[object Map]";
+}
 
 /** Also of another realm, as of a frame of the page. */
 function isAbortSignal(value: unknown): boolean {
@@ -75,7 +80,7 @@ export function readOptions<T extends object>(
   if (given === undefined) return {} as T;
   const wrong = (message: string) => new GlimtError(code, message);
   const isObject = typeof given === "object" && given !== null;
-  if (!isObject || readOnce(what, () => Array.isArray(given), code)) {
+  if (!isObject || readOnce(what, () => Array.isArray(given) || isMap(given), code)) {
     throw wrong(`${what}: expected an object, found ${shown(given)}.`);
   }
   const keys = readOnce(what, () => [...Object.keys(given), ...Object.getOwnPropertySymbols(given)], code);

@@ -180,7 +180,9 @@ export class Model {
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */
   async #request(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<GenerationRequest> {
-    const inputs = isTensors(prompt)
+    const areTensors = isTensors(prompt);
+    if (areTensors) refuseProcessOptions(options);
+    const inputs = areTensors
       ? prompt
       : await this.#processor.processFor(
           prompt,
@@ -265,6 +267,17 @@ function readPlanned(given: RequestSizes & { readonly maxTokens?: number }) {
 function sourceList<T>(value: readonly T[], name: string): T[] {
   if (readOnce(name, () => Array.isArray(value))) return readList(value, name);
   throw new GlimtError("INPUT_INVALID", `${name} must be a list, found ${shown(value)}.`);
+}
+
+/** What a prompt of tensors was made by is settled. @throws OPTION_INVALID for options that would do nothing */
+function refuseProcessOptions(options: GenerateOptions & ProcessOptions): void {
+  const shared: readonly string[] = GENERATE_OPTION_NAMES;
+  const name = PROCESS_OPTION_NAMES.find((key) => options[key] !== undefined && !shared.includes(key));
+  if (name === undefined) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `${name} has no effect on a prompt that is tensors already: give it to process, which makes them of messages.`,
+  );
 }
 
 function processOptions(options: GenerateOptions & ProcessOptions): ProcessOptions {

@@ -1,6 +1,7 @@
 /** A video as it is given: frames, and what is known of their timing. */
 
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import type { FileSource, ImageSource } from "./source.ts";
 
 export interface VideoMetadata {
@@ -34,12 +35,27 @@ export interface VideoFrames {
  */
 export type VideoSource = FileSource | VideoFrames;
 
-/** Letters of a text that an error shows. */
-const MOST_SHOWN = 40;
+/** In both spellings, and what Hugging Face's objects say beside, which the frames say themselves. */
+const METADATA_KEYS = [
+  ...["fps", "totalNumFrames", "duration", "framesIndices"],
+  ...["total_num_frames", "frames_indices", "width", "height", "video_backend"],
+];
 
-/** Checks metadata of either spelling. @throws VIDEO_INVALID naming the field that is wrong. */
+/** A caller's, where a misspelt field would do nothing. @throws VIDEO_INVALID naming the field */
+export function givenMetadata(given: unknown): VideoMetadata {
+  const name = "The video's metadata";
+  const metadata = videoMetadata(given, name);
+  const unknown = Object.keys(given as object).find((key) => !METADATA_KEYS.includes(key));
+  if (unknown === undefined) return metadata;
+  throw new GlimtError(
+    "VIDEO_INVALID",
+    `${name} has no field ${shown(unknown)}; it has fps, totalNumFrames, duration and framesIndices.`,
+  );
+}
+
+/** Checks metadata of either spelling; files may say more. @throws VIDEO_INVALID naming the field that is wrong. */
 export function videoMetadata(given: unknown, name: string): VideoMetadata {
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+  if (typeof given !== "object" || given === null || Array.isArray(given) || given instanceof Map) {
     throw new GlimtError("VIDEO_INVALID", `${name} must be an object.`);
   }
   const fields = given as Record<string, unknown>;
@@ -61,13 +77,6 @@ export function videoMetadata(given: unknown, name: string): VideoMetadata {
     duration: number("duration", "duration", "seconds, not negative", (value) => value >= 0),
     framesIndices: frameIndices(fields.framesIndices ?? fields.frames_indices ?? undefined, name),
   };
-}
-
-/** Texts in quotes, of lists and objects only what they are. */
-function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, MOST_SHOWN));
-  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
-  return typeof value === "function" ? "a function" : String(value);
 }
 
 function frameIndices(given: unknown, name: string): readonly number[] | undefined {

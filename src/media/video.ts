@@ -15,11 +15,11 @@ import {
 } from "./source.ts";
 import type { Reading } from "./sources/reading.ts";
 import {
+  givenMetadata,
   type VideoFrames,
   type VideoMetadata,
   type VideoMetadataJson,
   type VideoSource,
-  videoMetadata,
 } from "./video-source.ts";
 
 export type { VideoFrames, VideoMetadata, VideoSource } from "./video-source.ts";
@@ -56,7 +56,7 @@ export interface LoadedVideo {
  */
 export async function loadVideo(source: VideoSource, options: VideoOptions = {}): Promise<LoadedVideo> {
   checkMode(options.mode ?? "default");
-  const given = options.metadata ? videoMetadata(options.metadata, "The video's metadata") : {};
+  const given = options.metadata ? givenMetadata(options.metadata) : {};
   const video = await open(source, options);
   return { ...video, metadata: mergedMetadata(video.metadata, given) };
 }
@@ -88,7 +88,7 @@ function openFrames({ frames, metadata }: VideoFrames, options: VideoOptions): L
   if (frames.length === 0) throw new GlimtError("VIDEO_INVALID", "The video has no frames.");
   return {
     numFrames: frames.length,
-    metadata: metadata ? videoMetadata(metadata, "The video's metadata") : {},
+    metadata: metadata ? givenMetadata(metadata) : {},
     frame: (index) => decodeImage(frames[index] as ImageSource, options),
     close: async () => {},
   };

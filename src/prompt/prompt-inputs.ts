@@ -89,6 +89,7 @@ const WITH_ITEMS: readonly string[] = [
   "imageEmbeddings",
   "videoEmbeddings",
 ];
+const EMBEDDED_FIELDS: readonly string[] = ["promptEmbeddings", "positionIds", "ropeDelta"];
 /** What `process` says beside them. */
 const OTHER_FIELDS = ["promptText", "milliseconds"];
 
@@ -108,6 +109,13 @@ function readPrompt(given: PromptInputs | EmbeddedPrompt): PromptInputs | Embedd
     const isFlat = WITH_ITEMS.includes(name) || name === "promptEmbeddings";
     prompt[name] =
       isFlat || !isList(value, name) ? value : copiedLists(value, name, NESTED.includes(name) ? 2 : 1);
+  }
+  const beside = Object.keys(prompt).find((name) => !EMBEDDED_FIELDS.includes(name));
+  if (prompt.promptEmbeddings !== undefined && beside !== undefined) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `promptEmbeddings are the whole prompt: ${beside} beside them would have no effect; leave it out.`,
+    );
   }
   return prompt as unknown as PromptInputs | EmbeddedPrompt;
 }

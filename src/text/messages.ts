@@ -15,10 +15,10 @@ export interface ImagePart<Image> {
   readonly image: Image;
 }
 
-/** OpenAI's spelling of an image. */
+/** OpenAI's spelling of an image. Its `detail` is taken and says nothing: `maxImagePixels` trades detail for time. */
 export interface ImageUrlPart<Image> {
   readonly type: "image_url";
-  readonly image_url: Image | { readonly url: Image };
+  readonly image_url: Image | { readonly url: Image; readonly detail?: "auto" | "low" | "high" | undefined };
 }
 
 /** What a part may say about its video; it wins over the options of the call. */
@@ -242,9 +242,15 @@ class ChatReader<Image, Video, Metadata> {
       throw new GlimtError("INPUT_INVALID", `${path} has both ${key} and ${second}; give one.`);
     }
     const value = fields[key];
-    const source = isUrlHolder(value) ? fieldsOf(value, `${path}.${key}`, expected).url : value;
+    const source = isUrlHolder(value) ? this.#heldUrl(value, `${path}.${key}`, expected) : value;
     if (source === undefined || source === "") throw invalid(`${path}.${key}`, expected, source);
     return { key, source: source as Source };
+  }
+
+  #heldUrl(given: unknown, path: string, expected: string): unknown {
+    const fields = fieldsOf(given, path, expected);
+    for (const key of Object.keys(fields)) this.#checkKey(key, ["url", "detail"], path, "An address");
+    return fields.url;
   }
 
   #checkKey(key: string, known: readonly string[], path: string, what: string): void {

@@ -451,4 +451,35 @@ test("misspelt fields of a prompt and of sizes are refused by name", async () =>
   );
 });
 
+test("what would have no effect is refused: Maps as objects, fields beside frames, options of messages for tensors", async () => {
+  const map = new Map([["maxTokens", 1]]) as never;
+  const video = (fields: object, beside: object = {}) =>
+    processor.process(asking({ type: "video", video: { frames: [picture], ...fields }, ...beside }));
+  const inputs = await model.process(question);
+  const embedded = { promptEmbeddings: new Float32Array(model.config.text.hiddenSize) };
+  const cases: readonly (readonly [RegExp, () => unknown])[] = [
+    [/^complete: expected an object, found a Map/, () => model.complete(question, map)],
+    [/^templateVariables is a Map/, () => model.process(question, { templateVariables: map })],
+    [/metadata must be an object/, () => video({}, { metadata: map })],
+    [/metadata has no field "frameRate"; it has fps/, () => video({}, { metadata: { frameRate: 3 } })],
+    [/has no field "fps"; it has frames and metadata/, () => video({ fps: 3 })],
+    [
+      /^messages\[0\]\.content\[0\]\.image_url\.size: .*url, detail/,
+      () => processor.process(asking({ type: "image_url", image_url: { url: picture, size: 3 } })),
+    ],
+    [/^tools has no effect/, () => model.complete(inputs, { ...one, tools: [{}] })],
+    [/^videoLayout has no effect/, () => model.complete(inputs, { ...one, videoLayout: "block" })],
+    [/inputIds beside them/, () => model.complete({ ...embedded, inputIds: [1] } as never, one)],
+    [/imageGridThw beside/, () => model.complete({ ...embedded, imageGridThw: [[1, 2, 2]] } as never, one)],
+  ];
+  for (const [expected, run] of cases) assert.match(await settle(String(expected), run, null), expected);
+  const known = { width: 28, height: 28, video_backend: "pyav", total_num_frames: 1, fps: 2 };
+  assert.is(await settle("known metadata", () => video({ metadata: known }), null), "");
+  const detail = { url: picture, detail: "low" } as const;
+  assert.is(
+    await settle("detail", () => processor.process(asking({ type: "image_url", image_url: detail })), null),
+    "",
+  );
+});
+
 test.run();
