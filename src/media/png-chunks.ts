@@ -1,6 +1,6 @@
 /** The chunks of PNG files: length, type, data and checksum. */
 
-import { ascii, concatBytes, viewOf } from "./bytes.ts";
+import { ascii, concatBytes, letters, viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
 
 export interface PngChunk {
@@ -78,10 +78,7 @@ export function pngChunk(type: string, data: Uint8Array): Uint8Array {
   const chunk = new Uint8Array(12 + data.length);
   const view = viewOf(chunk);
   view.setUint32(0, data.length);
-  chunk.set(
-    Uint8Array.from(type, (letter) => letter.charCodeAt(0)),
-    4,
-  );
+  chunk.set(letters(type), 4);
   chunk.set(data, 8);
   view.setUint32(8 + data.length, crc32(chunk.subarray(4, 8 + data.length)));
   return chunk;

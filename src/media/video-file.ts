@@ -25,12 +25,10 @@ export type VideoFile =
   | { readonly animation: LoadedVideo; readonly movie?: undefined }
   | { readonly movie: MovieContainer; readonly animation?: undefined };
 
-/** Enough to tell every format. */
-const SIGNATURE_BYTES = 1024;
-
 /**
  * Opens an animation or a movie without decoding a frame.
  *
+ * @param file a Blob is a movie, which stays where it is.
  * @param name what to call the file in an error.
  * @throws VIDEO_INVALID for a file that is empty, truncated, corrupt, a still picture or no video; IMAGE_TOO_LARGE;
  * OUT_OF_MEMORY; ABORTED.
@@ -40,12 +38,7 @@ export async function openVideoFile(
   name: string,
   options: VideoFileOptions,
 ): Promise<VideoFile> {
-  if (file instanceof Blob) {
-    const start = new Uint8Array(await file.slice(0, SIGNATURE_BYTES).arrayBuffer());
-    // A long movie stays where it is.
-    if (isMovie(fileKind(start))) return openMovieFile(file, name, options);
-    return openVideoFile(new Uint8Array(await file.arrayBuffer()), name, options);
-  }
+  if (file instanceof Blob) return openMovieFile(file, name, options);
   if (file.length === 0) throw mediaError("Video", `${name} is empty (0 bytes).`);
   const kind = fileKind(file);
   if (isMovie(kind)) return openMovieFile(file, name, options);

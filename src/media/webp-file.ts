@@ -1,7 +1,7 @@
 /** The chunks of a WebP file, taken and refused as libwebp's demuxer does, through which Pillow reads. */
 
 import { MOST_FRAMES } from "./animation/animation.ts";
-import { ascii, concatBytes, uint24, viewOf } from "./bytes.ts";
+import { ascii, concatBytes, letters, uint24, viewOf } from "./bytes.ts";
 import { Unreadable } from "./codecs/unreadable.ts";
 
 export interface WebpFrame {
@@ -249,8 +249,4 @@ function extendedHeader(width: number, height: number): Uint8Array {
     view.setUint8(at + 2, size >>> 16);
   }
   return chunk;
-}
-
-function letters(text: string): Uint8Array {
-  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 }

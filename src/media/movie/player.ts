@@ -9,6 +9,7 @@ import { applyOrientation } from "../orientation.ts";
 import type { RgbImage } from "../rgb-image.ts";
 import { mediaError } from "../source.ts";
 import type { MovieContainer } from "./container.ts";
+import { messageOf } from "./refusals.ts";
 
 export interface PlayerOptions {
   readonly mode?: MediaMode | undefined;
@@ -281,8 +282,4 @@ class Run {
 function insert(ascending: number[], value: number): void {
   const after = ascending.findIndex((other) => other > value);
   ascending.splice(after < 0 ? ascending.length : after, 0, value);
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message.replace(/[.\s]+$/, "") : String(cause);
 }

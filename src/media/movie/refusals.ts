@@ -69,6 +69,11 @@ const WORDS: readonly [begins: RegExp, instead: string][] = [
 ];
 
 function reasonOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message.replace(/[.\s]+$/, "") : String(cause);
+  const message = messageOf(cause);
   return WORDS.find(([begins]) => begins.test(message))?.[1] ?? message;
+}
+
+/** Without its full stop. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message.replace(/[.\s]+$/, "") : String(cause);
 }
