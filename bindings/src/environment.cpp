@@ -63,12 +63,16 @@ void Environment::settle() {
     if (--undelivered_ == 0) napi_unref_threadsafe_function(env_, wake_);
     // A thread that is being terminated refuses calls; then nobody waits for the promise either.
     try {
+      Napi::Value value = env_.Undefined();
+      try {
+        if (!job->failure && job->result) value = job->result(env_);
+      } catch (const Failure& failure) {
+        job->failure = failure;
+      }
       if (job->failure)
         napi_reject_deferred(env_, job->deferred, job->failure->to_js(env_).Value());
       else
-        napi_resolve_deferred(env_, job->deferred, job->result ? job->result(env_) : env_.Undefined());
-    } catch (const Failure& failure) {
-      napi_reject_deferred(env_, job->deferred, failure.to_js(env_).Value());
+        napi_resolve_deferred(env_, job->deferred, value);
     } catch (const Napi::Error& error) {
       napi_reject_deferred(env_, job->deferred, error.Value());
     }
