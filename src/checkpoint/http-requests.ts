@@ -9,6 +9,7 @@ import { explainFailure } from "../http/failure.ts";
 import { isRedirect, MOST_REDIRECTS } from "../http/redirects.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
 import { Attempt } from "./http-attempt.ts";
+import { shownName } from "./shown.ts";
 
 export interface HttpOptions {
   /** Sent with every request, e.g. an Authorization header for a private repository; to no other origin. */
@@ -157,7 +158,7 @@ export class HttpRequests {
     if (commit === null || commit === this.#commit) return;
     throw new GlimtError(
       "CHECKPOINT_INVALID",
-      `${this.#base.shown} changed while it was read: its files were of commit ${this.#commit}, and are of ${commit} now. ` +
+      `${this.#base.shown} changed while it was read: its files were of commit ${shownName(String(this.#commit))}, and are of ${shownName(commit)} now. ` +
         "Load it again, or give the address of one commit (.../resolve/COMMIT).",
     );
   }

@@ -1,5 +1,6 @@
 /** What a server's answers say of a file: that it is the bytes asked for, and still the file of the answers before. */
 import { GlimtError } from "../errors.ts";
+import { shownName } from "./shown.ts";
 
 /** What is known of a file of a server; null for what it does not say, or a browser hides (CORS). */
 interface Version {
@@ -50,7 +51,7 @@ export class FileVersions {
   part(name: string, response: Response, first: number, end: number): number | null {
     const coding = response.headers.get("content-encoding") ?? "";
     if (!/^\s*(identity)?\s*$/i.test(coding)) {
-      throw this.#wrong(name, `a part of the file comes compressed (Content-Encoding: ${coding})`);
+      throw this.#wrong(name, `a part of the file comes compressed (Content-Encoding: ${shownName(coding)})`);
     }
     const type = response.headers.get("content-type") ?? "";
     if (/^multipart\/byteranges/i.test(type)) {
@@ -64,7 +65,7 @@ export class FileVersions {
       throw this.#wrong(name, "status 206 comes without a Content-Range, so that it may be any part");
     }
     if (text !== null && !isAsked) {
-      throw this.#wrong(name, `bytes ${first} to ${end - 1} were asked for, "${text}" comes`);
+      throw this.#wrong(name, `bytes ${first} to ${end - 1} were asked for, "${shownName(text)}" comes`);
     }
     this.check(name, response, range?.total ?? null);
     return range && range.end - first;
@@ -81,11 +82,17 @@ export class FileVersions {
         throw this.changed(name, `it had ${before.total} bytes, and has ${total} now`);
       }
       if (differ(before.etag && withoutWeak(before.etag), now.etag && withoutWeak(now.etag))) {
-        throw this.changed(name, `its ETag was ${before.etag}, and is ${now.etag} now`);
+        throw this.changed(
+          name,
+          `its ETag was ${shownName(String(before.etag))}, and is ${shownName(String(now.etag))} now`,
+        );
       }
       // Servers behind one address may give the same file several dates: a tag says more.
       if (!(before.etag && now.etag) && differ(before.modified, now.modified)) {
-        throw this.changed(name, `Last-Modified was "${before.modified}", and is "${now.modified}" now`);
+        throw this.changed(
+          name,
+          `Last-Modified was "${shownName(String(before.modified))}", and is "${shownName(String(now.modified))}" now`,
+        );
       }
     }
     this.#seen.set(name, {

@@ -296,4 +296,36 @@ test("where a page of another origin sees neither Content-Range nor ETag, bytes 
   assert.is((await failure(() => long.readInto(NAME, 0, into))).code, "CHECKPOINT_INVALID");
 });
 
+test("of a header as long as a page the start is shown", async () => {
+  const LONG = "x".repeat(5000);
+  const headers: Record<string, string>[] = [
+    { "content-range": `bytes ${LONG}` },
+    { ...range(100, 299), "content-encoding": LONG },
+    { ...range(100, 299), etag: `"${LONG}"` },
+    { ...range(100, 299), "last-modified": LONG },
+    { ...range(100, 299), "x-repo-commit": LONG },
+  ];
+  for (const sent of headers) {
+    let asked = 0;
+    await withServer(
+      (request, response) => {
+        const first = {
+          "x-repo-commit": "a",
+          ...("etag" in sent ? { etag: '"a"' } : { "last-modified": "a" }),
+        };
+        if (asked++ === 0) return serve(files, request, response, { headers: first });
+        send(response, 206, sent, bytes.subarray(100, 300));
+      },
+      async (base) => {
+        const opened = httpFiles(base, quick);
+        await opened.size(NAME);
+        const error = await failure(() => opened.readInto(NAME, 100, new Uint8Array(200)));
+        assert.is(error.code, "CHECKPOINT_INVALID");
+        assert.match(error.message, "xxx");
+        assert.ok(error.message.length < 600, `${error.message.length}: ${error.message.slice(0, 100)}`);
+      },
+    );
+  }
+});
+
 test.run();
