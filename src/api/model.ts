@@ -29,6 +29,7 @@ import {
   GENERATE_OPTION_KINDS,
   GENERATE_OPTION_NAMES,
   type GenerateOptions,
+  resolveGeneration,
 } from "../serving/generation-options.ts";
 import type { GeneratedPiece, GenerationResult } from "../serving/generation-result.ts";
 import type { ModelCore } from "../serving/model-core.ts";
@@ -180,6 +181,9 @@ export class Model {
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */
   async #request(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<GenerationRequest> {
+    const { parts } = this.#core;
+    // First: reading pictures may take long.
+    const resolved = resolveGeneration(options, parts.generation, this.config.text);
     const areTensors = isTensors(prompt);
     if (areTensors) refuseProcessOptions(options);
     const inputs = areTensors
@@ -189,7 +193,7 @@ export class Model {
           processOptions(options),
           this.config.text.maxPositionEmbeddings,
         );
-    return new GenerationRequest(this.#core.parts, decoderPrompt(inputs, this.config), options);
+    return new GenerationRequest(parts, decoderPrompt(inputs, this.config), resolved);
   }
 
   /** The whole answer at once. */

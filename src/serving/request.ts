@@ -19,7 +19,7 @@ import type { SamplingRow } from "../runtime/sampling-rows.ts";
 import { IncrementalDetokenizer } from "../text/detokenizer.ts";
 import { StopMatcher } from "../text/stop-matcher.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { type GenerateOptions, resolveGeneration } from "./generation-options.ts";
+import type { ResolvedGeneration } from "./generation-options.ts";
 import type { FinishReason, GeneratedPiece, GenerationResult } from "./generation-result.ts";
 import { Sampler } from "./sampler.ts";
 import { StageClock } from "./stage-clock.ts";
@@ -56,13 +56,12 @@ export class GenerationRequest {
   #text = "";
   #finishReason: FinishReason | null = null;
 
-  /** @throws OPTION_INVALID, CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt */
+  /** @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt */
   constructor(
     { config, generation, tokenizer, pool }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
-    options: GenerateOptions,
+    { maxTokens, sampling, stop, stopTokenIds }: ResolvedGeneration,
   ) {
-    const { maxTokens, sampling, stop, stopTokenIds } = resolveGeneration(options, generation, config.text);
     // Nothing is pruned.
     this.#rows = keepMediaRows(layout, []);
     this.#visionTokens = numMediaRows(layout);

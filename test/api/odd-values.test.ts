@@ -412,6 +412,14 @@ test("an onProgress that throws stops the work with its error, and nothing stays
   assert.is((await model.complete(asks, one)).tokenIds.length, 1);
 });
 
+test("options of the answer are checked before pictures are read", async () => {
+  const missing = asking({ type: "image", image: "no-such-file.png" });
+  for (const options of [{ maxTokens: -1 }, { temperature: -1 }, { stop: "" }, { stopTokenIds: [-1] }]) {
+    const message = await settle("options", () => model.complete(missing, options), null);
+    assert.match(message, new RegExp(`^${Object.keys(options)[0]} `));
+  }
+});
+
 test("tensors whose buffer was given away are refused as such", async () => {
   const floats = detached((buffer) => new Float32Array(buffer));
   for (const prompt of [

@@ -12,7 +12,11 @@ import { layOutPrompt } from "../../src/prompt/layout.ts";
 import type { SequenceSlice, SliceAnswer } from "../../src/runtime/decoder.ts";
 import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
 import { KvPool } from "../../src/runtime/kv-pool.ts";
-import { type GenerateOptions, withTokenizersEnd } from "../../src/serving/generation-options.ts";
+import {
+  type GenerateOptions,
+  resolveGeneration,
+  withTokenizersEnd,
+} from "../../src/serving/generation-options.ts";
 import { GenerationRequest } from "../../src/serving/request.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { fc } from "../property.ts";
@@ -40,7 +44,8 @@ function open(options: GenerateOptions = {}) {
   const config = { ...ocrConfig, text: { ...ocrConfig.text, vocabSize: tokenizer.vocabSize } };
   const parts = { config, tokenizer, pool, generation };
   const visionItems = [{ embeddings: new Float32Array(0) }];
-  const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, options);
+  const resolved = resolveGeneration(options, generation, config.text);
+  const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, resolved);
   let released = 0;
   const features = { firstRow: FIRST_FEATURE, rows: 6, release: () => released++ } as unknown as FeatureRange;
   request.takeFeatures(features);
