@@ -1,6 +1,7 @@
 /** The image processor: RGB bytes to pixelValues and grid, equal to Hugging Face's in every bit. */
 
 import type { ImageProcessorConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { GridThw } from "./grid.ts";
 import { Patchifier } from "./patchify.ts";
@@ -21,7 +22,7 @@ export interface PixelOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @throws IMAGE_INVALID for a size that smartResize refuses; ABORTED. */
+/** @throws IMAGE_INVALID for a size that smartResize refuses; OUT_OF_MEMORY; ABORTED. */
 export async function processImage(
   image: RgbImage,
   config: ImageProcessorConfig,
@@ -29,7 +30,7 @@ export async function processImage(
 ): Promise<ProcessedPixels> {
   const rounding = options.rounding ?? "torchvision";
   const { resizedWidth, resizedHeight, gridThw, numPatches } = imageSize(image.width, image.height, config);
-  const pixelValues = new Float32Array(numPatches * patchLength(config));
+  const pixelValues = newPixelValues(numPatches * patchLength(config));
   const resized = { width: resizedWidth, height: resizedHeight };
   await new Patchifier(image, resized, config, rounding).writePicture(
     image.data,
@@ -37,6 +38,19 @@ export async function processImage(
     options.signal,
   );
   return { pixelValues, gridThw, resizedWidth, resizedHeight };
+}
+
+/** @throws OUT_OF_MEMORY */
+export function newPixelValues(floats: number): Float32Array<ArrayBuffer> {
+  try {
+    return new Float32Array(floats);
+  } catch (cause) {
+    throw new GlimtError(
+      "OUT_OF_MEMORY",
+      `Its ${floats} pixel values take more memory than there is; the processor's maxPixels limits them.`,
+      { cause },
+    );
+  }
 }
 
 /** Floats in one row of pixelValues. */

@@ -111,7 +111,14 @@ function sampleGlm4v(
   const duration = timing.duration || roundHalfToEven(last / fps) + 1;
   if (duration <= maxDuration) {
     const count = Math.max(Math.floor(duration * rate), 1);
-    return Array.from({ length: count }, (_, i) => Math.min(last, Math.ceil((i * fps) / rate)));
+    const frameOf = (sample: number) => Math.min(last, Math.ceil((sample * fps) / rate));
+    if (count <= totalNumFrames) return Array.from({ length: count }, (_, sample) => frameOf(sample));
+    // However many samples are asked for, there are no more frames than these: those that have one.
+    return [...new Array(totalNumFrames).keys()].filter((frame) => {
+      // About the first that lies behind the frame before.
+      const near = Math.max(0, Math.floor(((frame - 1) * rate) / fps));
+      return [near, near + 1, near + 2].some((sample) => sample < count && frameOf(sample) === frame);
+    });
   }
   const count = Math.trunc(maxDuration * rate);
   if (count >= totalNumFrames) return Array.from({ length: totalNumFrames }, (_, i) => i);

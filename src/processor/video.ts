@@ -5,7 +5,7 @@ import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
 import type { RgbImage } from "../media/rgb-image.ts";
 import type { LoadedVideo, VideoMetadata } from "../media/video.ts";
-import { type PixelOptions, type ProcessedPixels, patchLength } from "./image.ts";
+import { newPixelValues, type PixelOptions, type ProcessedPixels, patchLength } from "./image.ts";
 import { Patchifier } from "./patchify.ts";
 import { framesAt, type SampledFrames, type SamplingOptions, sampleVideoFrames } from "./sampling.ts";
 import { videoSize } from "./sizes.ts";
@@ -43,7 +43,7 @@ export interface ProcessedVideo extends ProcessedPixels, ChosenFrames {}
  * temporal patch, which they refuse, and for what `sampleVideoFrames` says of very short videos.
  *
  * @throws VIDEO_INVALID for no frames, frames of different sizes, or metadata that contradicts them; what
- * decoding a frame throws; ABORTED.
+ * decoding a frame throws; OUT_OF_MEMORY; ABORTED.
  */
 export async function processVideo(
   video: LoadedVideo,
@@ -63,7 +63,7 @@ export async function processVideo(
   const resized = { width: resizedWidth, height: resizedHeight };
   const patchifier = new Patchifier({ width, height }, resized, config, rounding);
   const floatsPerStep = h * w * patchLength(config);
-  const pixelValues = new Float32Array(t * floatsPerStep);
+  const pixelValues = newPixelValues(t * floatsPerStep);
   for (let step = 0; step < t; step++) {
     for (let frame = 0; frame < temporalPatchSize; frame++) {
       const index = Math.min(step * temporalPatchSize + frame, positions.length - 1);

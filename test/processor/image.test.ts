@@ -105,4 +105,13 @@ for (const [name, run, code, message] of bad) {
   });
 }
 
+test("pixel values for which there is no memory", async () => {
+  const config = { ...processorConfig(14, 2), minPixels: 1e18, maxPixels: 1e19 };
+  const error = await processImage({ data: noise(1, 28, 28), width: 28, height: 28 }, config).catch(
+    (error) => error,
+  );
+  assert.is(error.code, "OUT_OF_MEMORY");
+  assert.match(error.message, "maxPixels");
+});
+
 test.run();

@@ -31,6 +31,28 @@ test("timestamps are seconds of the sampled frames, labels belong to pairs", () 
   });
 });
 
+test("a rate takes no longer the higher it is", () => {
+  const everySample = (frames: number, fps: number, duration: number, rate: number) => {
+    const samples = Array.from({ length: Math.max(Math.floor(duration * rate), 1) }, (_, i) => i);
+    return [...new Set(samples.map((i) => Math.min(frames - 1, Math.ceil((i * fps) / rate))))];
+  };
+  for (const frames of [1, 2, 7, 100]) {
+    for (const fps of [0.3, 2, 23.976, 30]) {
+      for (const rate of [0.5, 2, 23.976, 29.97, 30, 31, 100, 1000]) {
+        for (const duration of [0.2, 1, frames / fps, 50]) {
+          const { indices } = sampleVideoFrames("glm4v", { totalNumFrames: frames, fps, duration }, rate);
+          const expected = everySample(frames, fps, duration, rate);
+          assert.equal([...new Set(indices)], expected, `${frames}, ${fps}, ${duration} s, ${rate}`);
+        }
+      }
+    }
+  }
+  for (const fps of [25, 1e12]) {
+    const { indices } = sampleVideoFrames("glm4v", { totalNumFrames: 4, fps, duration: 1 }, 1e12);
+    assert.equal(indices, [0, 1, 2, 3]);
+  }
+});
+
 test("frames without a rate are taken to be 24 a second", () => {
   assert.equal(framesAt("glm46v", [0, 12, 24]), {
     indices: [0, 12, 24],
