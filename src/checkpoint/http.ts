@@ -30,6 +30,8 @@ const FILE = /\.(json|jinja|safetensors|bin)$/i;
 const LESS_THAN = 0x3c;
 /** Asked for to learn a size. Of one byte, "bytes=0-0", vite's server and its like send the whole file. */
 const SIZE_PROBE_BYTES = 2;
+/** To one read: servers may send less than was asked for, but not for ever a few bytes at a time. */
+const [MOST_POOR_ANSWERS, FEW_BYTES] = [1000, 4096];
 /** What some servers say of a file that is not there: stores that may not be listed, and gateways. */
 const MAYBE_ABSENT = new Set([400, 403]);
 
@@ -118,7 +120,9 @@ class HttpFiles implements CheckpointFiles {
 
   async readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
     let done = 0;
-    while (done < into.length) {
+    for (let answers = 0; done < into.length; answers++) {
+      if (answers > MOST_POOR_ANSWERS && done < answers * FEW_BYTES)
+        throw this.#tooFewBytes(name, done, answers);
       const before = done;
       // Asked anew for each try, since a connection may break after some bytes have come.
       const range = () => [offset + done, offset + into.length] as const;
@@ -252,6 +256,13 @@ class HttpFiles implements CheckpointFiles {
     return new GlimtError(
       "CHECKPOINT_NOT_FOUND",
       `${this.location}/${name}: the server ${status < 400 ? "answered" : "refused"} with status ${status}.${advice}`,
+    );
+  }
+
+  #tooFewBytes(name: string, done: number, answers: number): GlimtError {
+    return new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${this.location} answers Range requests for ${name} with few bytes: ${done} in ${answers} answers.`,
     );
   }
 

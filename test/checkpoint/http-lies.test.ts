@@ -328,4 +328,25 @@ test("of a header as long as a page the start is shown", async () => {
   }
 });
 
+test("a server that answers with a byte at a time is given up", async () => {
+  let asked = 0;
+  await withServer(
+    (request, response) => {
+      asked += 1;
+      const [first] = requestedRange(request) ?? [0];
+      send(response, 206, range(first, first), bytes.subarray(first, first + 1));
+    },
+    async (base) => {
+      const opened = httpFiles(base, quick);
+      const few = new Uint8Array(100);
+      await opened.readInto(NAME, 100, few);
+      assert.equal(few, bytes.subarray(100, 200));
+      const error = await failure(() => opened.readInto(NAME, 0, new Uint8Array(4000)));
+      assert.is(error.code, "CHECKPOINT_INVALID");
+      assert.match(error.message, /few bytes/);
+      assert.ok(asked < 1200, `${asked} requests`);
+    },
+  );
+});
+
 test.run();
