@@ -2,33 +2,25 @@
 
 import { ascii, viewOf } from "./bytes.ts";
 import type { RgbImage } from "./rgb-image.ts";
+import { type Read, VALUE_BYTES } from "./tiff/directory.ts";
 
 const ORIENTATION_TAG = 0x0112;
 /** Byte order, and 42 in it; the number is also found in the other order. */
 const TIFF_SIGNATURES = ["II*\0", "II\0*", "MM\0*", "MM*\0"];
 
-interface ValueType {
-  readonly bytes: number;
-  /** Types that are no number (texts, plain bytes) tell no orientation. */
-  readonly read?: (view: DataView, at: number, littleEndian: boolean) => number;
-}
-
-/** The types of TIFF values by their code. */
-const TYPES: Readonly<Record<number, ValueType>> = {
-  1: { bytes: 1 },
-  2: { bytes: 1 },
-  3: { bytes: 2, read: (view, at, little) => view.getUint16(at, little) },
-  4: { bytes: 4, read: (view, at, little) => view.getUint32(at, little) },
-  5: { bytes: 8, read: (view, at, little) => view.getUint32(at, little) / view.getUint32(at + 4, little) },
-  6: { bytes: 1, read: (view, at) => view.getInt8(at) },
-  7: { bytes: 1 },
-  8: { bytes: 2, read: (view, at, little) => view.getInt16(at, little) },
-  9: { bytes: 4, read: (view, at, little) => view.getInt32(at, little) },
-  10: { bytes: 8, read: (view, at, little) => view.getInt32(at, little) / view.getInt32(at + 4, little) },
-  11: { bytes: 4, read: (view, at, little) => view.getFloat32(at, little) },
-  12: { bytes: 8, read: (view, at, little) => view.getFloat64(at, little) },
-  13: { bytes: 4, read: (view, at, little) => view.getUint32(at, little) },
-  16: { bytes: 8, read: (view, at, little) => Number(view.getBigUint64(at, little)) },
+/** The types of TIFF values that are numbers, by their code: texts and plain bytes tell no orientation. */
+const NUMBERS: Readonly<Record<number, Read>> = {
+  3: (view, at, little) => view.getUint16(at, little),
+  4: (view, at, little) => view.getUint32(at, little),
+  5: (view, at, little) => view.getUint32(at, little) / view.getUint32(at + 4, little),
+  6: (view, at) => view.getInt8(at),
+  8: (view, at, little) => view.getInt16(at, little),
+  9: (view, at, little) => view.getInt32(at, little),
+  10: (view, at, little) => view.getInt32(at, little) / view.getInt32(at + 4, little),
+  11: (view, at, little) => view.getFloat32(at, little),
+  12: (view, at, little) => view.getFloat64(at, little),
+  13: (view, at, little) => view.getUint32(at, little),
+  16: (view, at, little) => Number(view.getBigUint64(at, little)),
 };
 
 /** Where a picture's orientation may be written. */
@@ -67,13 +59,13 @@ function exifOrientation(exif: Uint8Array): number | undefined {
     const count = view.getUint16(directory, little);
     for (let entry = directory + 2; entry < directory + 2 + count * 12; entry += 12) {
       const inline = view.getUint32(entry + 8, little);
-      const type = TYPES[view.getUint16(entry + 2, little)];
-      const bytes = (type?.bytes ?? 0) * view.getUint32(entry + 4, little);
-      if (!type || bytes === 0) continue;
+      const type = view.getUint16(entry + 2, little);
+      const bytes = (VALUE_BYTES[type] ?? 0) * view.getUint32(entry + 4, little);
+      if (bytes === 0) continue;
       const at = bytes > 4 ? inline : entry + 8;
       if (at + bytes > exif.length) throw new RangeError("a value lies outside");
       if (view.getUint16(entry, little) !== ORIENTATION_TAG) continue;
-      orientation = type.read?.(view, at, little) ?? Number.NaN;
+      orientation = NUMBERS[type]?.(view, at, little) ?? Number.NaN;
     }
   } catch (error) {
     // The directory is cut off here: what stands before it counts.

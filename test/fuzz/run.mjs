@@ -33,8 +33,9 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed);
 const milliseconds = Number(values.minutes) * 60_000;
-if (!Number.isInteger(seed) || !(milliseconds > 0))
-  throw new Error("--seed and --minutes are numbers above 0");
+const index = values.index === undefined ? undefined : Number(values.index);
+if (!Number.isInteger(seed) || !Number.isInteger(index ?? 0) || !(milliseconds > 0))
+  throw new Error("--seed and --index are whole numbers, --minutes is one above 0");
 
 const child = join(root, "build/fuzz/child.js");
 mkdirSync(dirname(child), { recursive: true });
@@ -116,9 +117,9 @@ function take(reader, { accepted, refused, slowest, wrong }) {
   for (const { index, what } of wrong) tell(reader, index, what);
 }
 
-if (values.index !== undefined) {
-  const keep = join(root, `build/fuzz/${readers[0].replaceAll(" ", "-")}-${seed}-${values.index}`);
-  const order = { reader: readers[0], seed, first: Number(values.index), count: 1, keep };
+if (index !== undefined) {
+  const keep = join(root, `build/fuzz/${readers[0].replaceAll(" ", "-")}-${seed}-${index}`);
+  const order = { reader: readers[0], seed, first: index, count: 1, keep };
   const report = await workers[0].ask(order, SLOW_MS * 10);
   console.log(keep, report ?? "it took its process down, or did not end");
 } else {

@@ -61,7 +61,7 @@ function hasSegment(marker: number): boolean {
   return marker >= 0xc0 && !isBare;
 }
 
-function isFrame(marker: number): boolean {
+export function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 

@@ -19,10 +19,10 @@ interface Entry {
 /** Tiles of 64 x 64, and strips of a row, of a picture of a hundred million pixels are fewer. */
 export const MOST_VALUES = 2 ** 17;
 
-type Read = (view: DataView, at: number, littleEndian: boolean) => number;
+export type Read = (view: DataView, at: number, littleEndian: boolean) => number;
 
 /** Bytes of a value by its type. */
-const SIZES: Readonly<Record<number, number>> = {
+export const VALUE_BYTES: Readonly<Record<number, number>> = {
   1: 1,
   2: 1,
   3: 2,
@@ -61,7 +61,7 @@ export function tiffDirectory(bytes: Uint8Array): TiffDirectory {
   for (let i = 0, at = first; i < count && at + step <= bytes.length; i++, at += step) {
     const type = view.getUint16(at + 2, littleEndian);
     const values = isBig ? readUint64(view, at + 4, littleEndian) : view.getUint32(at + 4, littleEndian);
-    const size = (SIZES[type] ?? 0) * values;
+    const size = (VALUE_BYTES[type] ?? 0) * values;
     if (size === 0) continue;
     const inline = at + step - most;
     const place = isBig ? readUint64(view, inline, littleEndian) : view.getUint32(inline, littleEndian);
@@ -75,14 +75,14 @@ export function tiffDirectory(bytes: Uint8Array): TiffDirectory {
     numbers(tag) {
       const entry = entries.get(tag);
       const read = entry && READ[entry.type];
-      const size = entry && SIZES[entry.type];
+      const size = entry && VALUE_BYTES[entry.type];
       if (!read || !size) return [];
       const length = Math.min(entry.count, MOST_VALUES);
       return Array.from({ length }, (_, i) => read(view, entry.at + i * size, littleEndian));
     },
     bytes(tag) {
       const entry = entries.get(tag);
-      return entry && bytes.subarray(entry.at, entry.at + entry.count * (SIZES[entry.type] as number));
+      return entry && bytes.subarray(entry.at, entry.at + entry.count * (VALUE_BYTES[entry.type] as number));
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { concatBytes, viewOf } from "../bytes.ts";
 import { Unreadable } from "../codecs/unreadable.ts";
+import { isFrame } from "../header/jpeg.ts";
 import type { PixelKind } from "./pixel-kind.ts";
 
 const START = Uint8Array.of(0xff, 0xd8);
@@ -67,8 +68,7 @@ function readSegments(data: Uint8Array) {
     if (marker === END || marker === START_OF_SCAN) break;
     const end = at + 2 + view.getUint16(at + 2);
     if (end > data.length) throw new RangeError("a JPEG piece is cut off");
-    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-    if (isFrame) [height, width] = [view.getUint16(at + 5), view.getUint16(at + 7)];
+    if (isFrame(marker)) [height, width] = [view.getUint16(at + 5), view.getUint16(at + 7)];
     const isDescription = (marker >= 0xe0 && marker <= 0xef) || marker === 0xfe;
     if (!isDescription) kept.push(data.subarray(at, end));
     at = end;
