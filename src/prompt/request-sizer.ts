@@ -90,7 +90,7 @@ export class RequestSizer {
 
   /**
    * Most frames of a video of this size, sampled at `fps` (default 2), whose prompt has at most `promptTokens` tokens
-   * (default: all of the context but one). 0 when not even one temporal patch fits.
+   * (default: all of the context but one). 0 when not even one temporal patch fits. @throws INPUT_INVALID, OPTION_INVALID
    */
   mostVideoFrames(given: ImageDims, choices?: { promptTokens?: number; fps?: number }): number {
     const size = readOptions(
@@ -104,6 +104,10 @@ export class RequestSizer {
     const options = readOptions(choices, "mostVideoFrames", Object.keys(kinds), kinds);
     const { config, processor } = this.#checkpoint;
     const { promptTokens = config.text.maxPositionEmbeddings - 1, fps = 2 } = options;
+    for (const [name, value] of Object.entries({ promptTokens, fps })) {
+      if (value > 0 && Number.isFinite(value)) continue;
+      throw new GlimtError("OPTION_INVALID", `${name} is ${value}, expected a number above 0.`);
+    }
     const step = processor.video.temporalPatchSize;
     for (
       let numFrames = mostSampledFrames(processor.kind, processor.sampling);

@@ -234,6 +234,13 @@ test("the most frames for a context fit it, and more do not", async () => {
       assert.ok(promptOf(frames + 2) > promptTokens, `${name}: ${frames + 2} frames`);
     }
     assert.is(processor.sizes.mostVideoFrames(size, { promptTokens: 5 }), 0);
+    for (const wrong of [{ fps: -3 }, { fps: 0 }, { promptTokens: Number.NaN }, { promptTokens: -1 }]) {
+      assert.throws(
+        () => processor.sizes.mostVideoFrames(size, wrong),
+        (error: GlimtError) =>
+          error.code === "OPTION_INVALID" && error.message.startsWith(`${Object.keys(wrong)[0]} is`),
+      );
+    }
     assert.ok([600, 640].includes(processor.sizes.mostVideoFrames(size, { promptTokens: 1e6 })));
   }
 });

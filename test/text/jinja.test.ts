@@ -204,6 +204,12 @@ test("values of JavaScript: whole numbers are ints, Maps keep their order, undef
   }
 });
 
+test("tojson in ASCII writes as escapes what json.dumps does, DEL too", () => {
+  const x = '\x7f\x80~ \ud83d\ude00"\n';
+  const rendered = new Template("{{ x|tojson(ensure_ascii=true) }}|{{ x|tojson }}").render({ x });
+  assert.is(rendered, `"\\u007f\\u0080~ \\ud83d\\ude00\\"\\n"|"\x7f\x80~ \ud83d\ude00\\"\\n"`);
+});
+
 test("which variables a template reads", () => {
   for (const [source, reads] of [
     ["{{ tools }}", true],

@@ -92,7 +92,7 @@ const SHORT: Readonly<Record<string, string>> = {
 function quotedJson(text: string, { ensureAscii }: DumpOptions, rt: Runtime): string {
   const escaped = rt.characters(text).replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is escaped
-    ensureAscii ? /["\\\0-\x1f]|[^\0-\x7f]/g : /["\\\0-\x1f]/g,
+    ensureAscii ? /["\\]|[^ -~]/g : /["\\\0-\x1f]/g,
     (character) => SHORT[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
   return rt.text(`"${escaped}"`);
