@@ -40,12 +40,15 @@ export class Patience {
     clearTimeout(this.#timer);
   }
 
-  get #whole(): number {
-    return WHOLE * this.#options.idle;
+  /** When time is up: of one silence, and of all. */
+  get #limits(): { readonly silence: number; readonly whole: number } {
+    const { idle } = this.#options;
+    return { silence: this.#heard + idle, whole: this.#start + WHOLE * idle };
   }
 
   #left(): number {
-    return Math.min(this.#heard + this.#options.idle, this.#start + this.#whole) - performance.now();
+    const { silence, whole } = this.#limits;
+    return Math.min(silence, whole) - performance.now();
   }
 
   #watch(): void {
@@ -59,9 +62,10 @@ export class Patience {
 
   #late(): GlimtError {
     const { what, idle, option } = this.#options;
+    const { silence, whole } = this.#limits;
     const found =
-      performance.now() - this.#start >= this.#whole
-        ? `is not read after ${this.#whole} ms, ${WHOLE} times the option ${option}`
+      whole < silence
+        ? `is not read after ${WHOLE * idle} ms, ${WHOLE} times the option ${option}`
         : `gave nothing for ${idle} ms`;
     return new GlimtError("TIMED_OUT", `${what} ${found}; raise the option ${option} if it is only slow.`);
   }
