@@ -21,7 +21,7 @@ export interface MediaOptions extends SourceOptions, DecodingOptions {}
 export async function decodeImage(source: ImageSource, options: MediaOptions = {}): Promise<RgbImage> {
   const { mode = "default", maxDecodedPixels } = options;
   checkMode(mode);
-  if (isRawImage(source)) return rawToRgb(source, mode, maxDecodedPixels);
+  if (isRawImage(source)) return rawToRgb(source, mode, maxDecodedPixels, options.signal);
   const file = await readSource(source, options);
   const { name } = file;
   const bytes = ownBytes(file, "Image");

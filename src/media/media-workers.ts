@@ -4,7 +4,7 @@ import { GlimtError } from "../errors.ts";
 import type { CallOptions } from "../workers/task.ts";
 import type { Threads } from "../workers/thread.ts";
 import { Workers } from "../workers/workers.ts";
-import { copyBytes, isOutOfMemory, outOfMemory } from "./memory.ts";
+import { isOutOfMemory, newBytes, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
 import { type EncodedFile, type MediaNoun, mediaError } from "./source.ts";
 import type { MediaTasks } from "./tasks.ts";
@@ -64,7 +64,7 @@ export async function inlineTasks(): Promise<MediaTasks> {
 /** Bytes that may be handed over, in a buffer of their own: the caller's are copied. @throws OUT_OF_MEMORY */
 export function ownBytes({ bytes, name, isOwn }: EncodedFile, noun: MediaNoun): Uint8Array<ArrayBuffer> {
   const isWhole = bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
-  return isOwn && isWhole ? (bytes as Uint8Array<ArrayBuffer>) : copyBytes(bytes, noun, name);
+  return isOwn && isWhole ? (bytes as Uint8Array<ArrayBuffer>) : newBytes(bytes, noun, name);
 }
 
 /** What a call about the file `name` says when it fails, and how long it may take. */

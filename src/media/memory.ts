@@ -25,10 +25,10 @@ export function outOfMemory(noun: MediaNoun, name: string, cause: unknown): Glim
   );
 }
 
-/** A copy of bytes in a buffer of its own. @throws OUT_OF_MEMORY */
-export function copyBytes(bytes: Uint8Array, noun: MediaNoun, name: string): Uint8Array<ArrayBuffer> {
+/** So many bytes, or a copy of some, in a buffer of their own. @throws OUT_OF_MEMORY */
+export function newBytes(from: number | Uint8Array, noun: MediaNoun, name: string): Uint8Array<ArrayBuffer> {
   try {
-    return new Uint8Array(bytes);
+    return typeof from === "number" ? new Uint8Array(from) : new Uint8Array(from);
   } catch (cause) {
     throw outOfMemory(noun, name, cause);
   }

@@ -1,8 +1,9 @@
 /** Pixels that a caller has decoded, checked. */
 
-import { rgbaToRgb } from "./alpha.ts";
+import { turnWhenDue } from "../event-loop.ts";
+import { type AlphaRule, rgbaToRgb } from "./alpha.ts";
 import { checkPixels } from "./check-pixels.ts";
-import { copyBytes, isOutOfMemory, outOfMemory } from "./memory.ts";
+import { isOutOfMemory, newBytes, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { mediaError, type RawImage } from "./source.ts";
@@ -14,12 +15,13 @@ const NAME = "of raw pixels";
 /** Their number is limited by that of pixels. */
 const ANY_SIZE = { what: "", maxBytes: Number.POSITIVE_INFINITY };
 
-/** @throws IMAGE_INVALID naming the field that is wrong; IMAGE_TOO_LARGE; OUT_OF_MEMORY */
-export function rawToRgb(
+/** @throws IMAGE_INVALID naming the field that is wrong; IMAGE_TOO_LARGE; OUT_OF_MEMORY; ABORTED */
+export async function rawToRgb(
   { data, width, height, channels }: RawImage,
   mode: MediaMode,
   maxDecodedPixels: number | undefined,
-): RgbImage {
+  signal?: AbortSignal,
+): Promise<RgbImage> {
   const isSide = (side: unknown) => Number.isSafeInteger(side) && (side as number) >= 1;
   if (!isSide(width) || !isSide(height)) {
     throw invalid(`width and height are ${shown(width)} and ${shown(height)}, expected whole numbers from 1`);
@@ -39,9 +41,27 @@ export function rawToRgb(
       `${width} x ${height} x ${found} are ${pixels * found} bytes, but ${bytes.length} were given`,
     );
   }
-  const rgb =
-    found === 3 ? bytes : rgbaToRgb(copyBytes(bytes, "Image", NAME), mode === "default" ? "white" : "drop");
+  if (found === 3) return { data: bytes, width, height };
+  const rgb = await withoutAlpha(bytes, mode === "default" ? "white" : "drop", signal);
   return { data: rgb, width, height };
+}
+
+/** Pixels between two turns of the event loop: some milliseconds. */
+const PIECE = 2 ** 19;
+
+/** Huge pictures take a while, on the caller's thread. */
+async function withoutAlpha(
+  rgba: Uint8Array,
+  rule: AlphaRule,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const pixels = rgba.length / 4;
+  const rgb = newBytes(pixels * 3, "Image", NAME);
+  for (let at = 0; at < pixels; at += PIECE) {
+    await turnWhenDue(signal);
+    rgb.set(rgbaToRgb(rgba.slice(at * 4, (at + PIECE) * 4), rule), at * 3);
+  }
+  return rgb;
 }
 
 function bytesOf(data: unknown): Uint8Array {

@@ -55,4 +55,21 @@ test("bytes of any array are taken", async () => {
   }
 });
 
+test("a large picture with alpha leaves turns to others, and can be given up", async () => {
+  const [width, height] = [3000, 4000];
+  const data = new Uint8Array(width * height * 4).fill(200);
+  const whole = await decodeImage({ data, width, height });
+  assert.is(whole.data.length, width * height * 3);
+  assert.is(
+    whole.data.findIndex((value) => value !== whole.data[0]),
+    -1,
+  );
+  const controller = new AbortController();
+  setImmediate(() => controller.abort());
+  const error = await decodeImage({ data, width, height }, { signal: controller.signal }).catch(
+    (error) => error,
+  );
+  assert.is(error.code, "ABORTED");
+});
+
 test.run();
