@@ -2,6 +2,7 @@
 
 import { GlimtError } from "../errors.ts";
 import { readOptions, shown } from "../given.ts";
+import { newBytes } from "../media/memory.ts";
 import { PixelArena } from "./pixels-module.ts";
 import { type ResampleWeights, type Rounding, resampleWeights } from "./resample-weights.ts";
 
@@ -19,7 +20,7 @@ const CHUNK_ROWS = 16;
  *
  * @param rgb u8 [height, width, 3].
  * @returns u8 [outHeight, outWidth, 3]; a copy when the size does not change.
- * @throws INPUT_INVALID when the sizes are no positive integers or do not fit the data.
+ * @throws INPUT_INVALID when the sizes are no positive integers or do not fit the data; OUT_OF_MEMORY.
  */
 export function resizeBicubic(
   rgb: Uint8Array | Uint8ClampedArray,
@@ -34,7 +35,7 @@ export function resizeBicubic(
   checkFrame(rgb, { width, height });
   checkRounding(rounding);
   if (width === outWidth && height === outHeight) return new Uint8Array(rgb);
-  const out = new Uint8Array(outWidth * outHeight * CHANNELS);
+  const out = newBytes(outWidth * outHeight * CHANNELS, "Image", `resized to ${outWidth} x ${outHeight}`);
   const arena = new PixelArena();
   const resizer = new FrameResizer(
     arena,

@@ -114,4 +114,13 @@ test("pixel values for which there is no memory", async () => {
   assert.match(error.message, "maxPixels");
 });
 
+test("a size for which there is no memory", () => {
+  try {
+    resizeBicubic(noise(1, 2, 2), 2, 2, 1e9, 1e9);
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as GlimtError).code, "OUT_OF_MEMORY");
+  }
+});
+
 test.run();
