@@ -70,9 +70,12 @@ const LINK_FLAGS = [
 ];
 const SHARE_MEMORY = ["--shared-memory", "--import-memory"];
 
+/** Looked for once a process. */
+let compiler;
+
 /** Builds one of MODULES in `outDir` unless it is fresh. @returns whether anything was built. */
 export async function buildKernels(outDir, fileName) {
-  const compiler = findToolchain(await folderOf(outDir));
+  compiler ??= findToolchain(await folderOf(outDir));
   const { variant, replace } = MODULES[fileName];
   const objectDir = join(outDir, variant);
   await mkdir(objectDir, { recursive: true });

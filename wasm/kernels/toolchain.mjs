@@ -3,14 +3,23 @@
  * then a newer clang of Debian's does the work, with Emscripten's headers, through a configuration file of our own.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
 /** The first clang with the final relaxed SIMD instructions. */
 const OLDEST_CLANG = 17;
 const NEWEST_CLANG = 30;
 /** What emcc calls of LLVM. */
-const LLVM_TOOLS = ["clang", "clang++", "llvm-ar", "llvm-nm", "llvm-objcopy", "llvm-ranlib"];
+const LLVM_TOOLS = ["clang", "clang++", "llvm-ar", "llvm-nm", "llvm-objcopy", "llvm-ranlib", "wasm-ld"];
 const REMEDY = "On Debian 12: apt-get install --no-install-recommends emscripten clang-19 lld-19 llvm-19";
 
 /**
@@ -58,13 +67,8 @@ function newestClang() {
 /** @returns the path of a configuration in which emcc calls clang `version` */
 function writeConfig(folder, emcc, version) {
   const llvm = join(folder, `llvm-${version}`);
-  rmSync(llvm, { recursive: true, force: true });
   mkdirSync(llvm, { recursive: true });
-  for (const tool of LLVM_TOOLS) {
-    const path = onPath(`${tool}-${version}`);
-    if (path !== undefined) symlinkSync(path, join(llvm, tool));
-  }
-  symlinkSync(onPath(`wasm-ld-${version}`), join(llvm, "wasm-ld"));
+  for (const tool of LLVM_TOOLS) link(onPath(`${tool}-${version}`), join(llvm, tool));
   const settings = {
     EMSCRIPTEN_ROOT: emscriptenRoot(emcc),
     LLVM_ROOT: llvm,
@@ -75,8 +79,26 @@ function writeConfig(folder, emcc, version) {
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
   const path = join(folder, "emscripten.config");
   // Headers are all that is taken from the cache, which belongs to the system.
-  writeFileSync(path, [...lines, "FROZEN_CACHE = True", ""].join("\n"));
+  const partial = `${path}.${process.pid}`;
+  writeFileSync(partial, [...lines, "FROZEN_CACHE = True", ""].join("\n"));
+  renameSync(partial, path);
   return path;
+}
+
+/** Another build may be using what is there, or make the same link now. */
+function link(target, path) {
+  if (target === undefined || linkedTo(path) === target) return;
+  const partial = `${path}.${process.pid}`;
+  symlinkSync(target, partial);
+  renameSync(partial, path);
+}
+
+function linkedTo(path) {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Debian's emcc is a link into it. */
