@@ -155,6 +155,8 @@ export function readFields<T extends object>(
 
 /** Deeper nesting than any data has; templates and JSON walk it by recursion. */
 const DEEPEST = 200;
+/** What is referred to several times counts each time: a few objects can stand for any number. */
+const MOST_OBJECTS = 1_000_000;
 
 /**
  * A copy of plain data: texts, numbers, booleans, null, lists, objects and Maps of them. What is undefined in an object
@@ -168,6 +170,7 @@ class PlainReader {
   readonly #code: ErrorCode;
   /** Objects that the present one lies in. */
   readonly #around = new Set<object>();
+  #count = 0;
 
   constructor(code: ErrorCode) {
     this.#code = code;
@@ -180,6 +183,7 @@ class PlainReader {
     if (typeof value !== "object" || value === null) return value;
     if (this.#around.has(value)) throw this.#wrong(path, "holds itself");
     if (this.#around.size === DEEPEST) throw this.#wrong(path, `lies deeper than ${DEEPEST} objects`);
+    if (++this.#count > MOST_OBJECTS) throw this.#wrong(path, `is one of more than ${MOST_OBJECTS} objects`);
     this.#around.add(value);
     const copy = readOnce(path, () => this.#copy(value, path), this.#code);
     this.#around.delete(value);
