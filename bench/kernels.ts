@@ -108,7 +108,7 @@ export async function arithmeticCeiling(): Promise<number> {
 export async function readCeiling(): Promise<number> {
   const kernels = await chosenKernels();
   const bytes = 256 << 20;
-  const memory = kernels.glimt_allocate(bytes) >>> 0;
+  const memory = kernels.glimt_allocate(bytes);
   // Memory that was never written is one page of zeros to the machine.
   new Uint8Array(kernels.memory.buffer, memory, bytes).fill(1);
   const seconds = await fastest("ceiling", () => kernels.glimt_peak_read(memory, bytes));

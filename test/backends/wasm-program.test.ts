@@ -59,7 +59,7 @@ test("the kernels survive any bytes: every truncation, and every word replaced b
   const attempt = (bytes: Uint8Array) => {
     const block = memory.allocateBlock(24 + bytes.length, "test");
     memory.bytes(block).set(bytes, 24);
-    const executable = kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer) >>> 0;
+    const executable = kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer);
     const [code] = new Int32Array(kernels.memory.buffer, block.pointer, 1);
     memory.freeBlock(block);
     if (executable === 0) {
@@ -104,7 +104,7 @@ test("a fault is its executable's own", async () => {
   const decoded = () => {
     const block = memory.allocateBlock(24 + bytes.length, "test");
     memory.bytes(block).set(bytes, 24);
-    return kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer) >>> 0;
+    return kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer);
   };
   const codeOf = (executable: number) =>
     new Int32Array(kernels.memory.buffer, kernels.glimt_fault(executable), 1)[0];
@@ -135,7 +135,7 @@ test("an arena whose bytes 64 bits can not count is larger than any memory, not 
   const bytes = encodeProgram(program);
   const block = memory.allocateBlock(24 + bytes.length, "test");
   memory.bytes(block).set(bytes, 24);
-  const executable = kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer) >>> 0;
+  const executable = kernels.glimt_decode(block.pointer + 24, bytes.length, block.pointer);
   kernels.glimt_set_symbol(executable, 0, size);
   assert.ok(kernels.glimt_plan(executable, 1) >= 2 ** 64);
 });

@@ -22,6 +22,8 @@ const root = join(here, "../..");
 export const VARIANTS = {
   relaxed: ["-msimd128", "-mrelaxed-simd"],
   simd: ["-msimd128"],
+  // 64-bit addresses: more memory, slower products. Hosts that have them have relaxed SIMD.
+  relaxed64: ["-msimd128", "-mrelaxed-simd", "-sMEMORY64=1"],
 };
 
 /** Each variant with threads is a module of its own: one that imports shared memory can not start without it. */
@@ -61,13 +63,15 @@ const LINK_FLAGS = [
   "--strip-debug",
   "--gc-sections",
   `--initial-memory=${16 << 20}`,
-  `--max-memory=${2 ** 32}`,
   // The default of 64 KiB is too small for tiles on the stack.
   "-z",
   `stack-size=${1 << 20}`,
   // Each thread has a stack of its own.
   "--export=__stack_pointer",
 ];
+/** What a memory may grow to: all that 32 bits address, and the most that engines give one of 64. */
+const MEMORY32 = [`--max-memory=${2 ** 32}`];
+const MEMORY64 = ["-mwasm64", `--max-memory=${2 ** 34}`];
 const SHARE_MEMORY = ["--shared-memory", "--import-memory"];
 
 /** Looked for once a process. */
@@ -89,7 +93,12 @@ export async function buildKernels(outDir, fileName) {
   );
 
   const target = join(outDir, fileName);
-  const linking = [...LINK_FLAGS, ...(VARIANTS[variant].includes("-matomics") ? SHARE_MEMORY : [])];
+  const has = (flag) => VARIANTS[variant].includes(flag);
+  const linking = [
+    ...LINK_FLAGS,
+    ...(has("-sMEMORY64=1") ? MEMORY64 : MEMORY32),
+    ...(has("-matomics") ? SHARE_MEMORY : []),
+  ];
   const key = digest([compiler.id, linking.join(" "), ...objects.map((object) => object.key)]);
   if (existsSync(target) && (await readStamp(target))?.key === key) return false;
   await replacing(target, ".wasm", (partial) =>

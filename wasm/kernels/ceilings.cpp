@@ -2,6 +2,7 @@
 // registers, and reading memory once.
 #include <emscripten.h>
 
+#include "address.h"
 #include "simd.h"
 
 using namespace glimt;
@@ -23,9 +24,10 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_arithmetic(uint32_t iterations, float fact
 }
 
 // Reads `bytes` (a multiple of 64) once.
-EMSCRIPTEN_KEEPALIVE float glimt_peak_read(const uint8_t* memory, uint32_t bytes) {
+EMSCRIPTEN_KEEPALIVE float glimt_peak_read(Address<const uint8_t> begin, double bytes) {
+  const uint8_t* memory = begin;
   v128_t a = zero(), b = zero(), c = zero(), d = zero();
-  for (const uint8_t* end = memory + bytes; memory != end; memory += 64) {
+  for (const uint8_t* end = memory + (size_t)bytes; memory != end; memory += 64) {
     a = wasm_v128_or(a, wasm_v128_load(memory));
     b = wasm_v128_or(b, wasm_v128_load(memory + 16));
     c = wasm_v128_or(c, wasm_v128_load(memory + 32));

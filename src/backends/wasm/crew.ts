@@ -49,7 +49,7 @@ export class Crew {
       const members = this.#members.slice(0, others);
       await Promise.all(
         members.map(async (host, index) => {
-          const stack = kernels.glimt_allocate(STACK_BYTES) >>> 0;
+          const stack = kernels.glimt_allocate(STACK_BYTES);
           if (stack === 0)
             throw new GlimtError("OUT_OF_MEMORY", "WebAssembly has no memory for a thread's stack.");
           const { memory } = kernels;

@@ -57,7 +57,7 @@ export class WasmExecutable implements Executable {
     // The fault in front of the bytes.
     const block = memory.allocateBlock(FAULT_BYTES + encoded.length, `program "${program.name}"`);
     memory.bytes(block).set(encoded, FAULT_BYTES);
-    this.#pointer = kernels.glimt_decode(block.pointer + FAULT_BYTES, encoded.length, block.pointer) >>> 0;
+    this.#pointer = kernels.glimt_decode(block.pointer + FAULT_BYTES, encoded.length, block.pointer);
     const refused = this.#pointer === 0 ? this.#faultAt(block.pointer, {}) : undefined;
     memory.freeBlock(block);
     if (refused) throw refused;

@@ -53,7 +53,8 @@ export function kernelTasks() {
     async joinKernels({ engine, module, memory, worker, stackTop }: JoinInput): Promise<void> {
       const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
       const kernels = exports as unknown as KernelExports;
-      kernels.__stack_pointer.value = stackTop;
+      const stackPointer = kernels.__stack_pointer;
+      stackPointer.value = typeof stackPointer.value === "bigint" ? BigInt(stackTop) : stackTop;
       engines.set(engine, { exports: kernels, worker });
     },
 

@@ -6,10 +6,11 @@ import type { Variant } from "./variants.ts";
 /** Address of something in the module's memory. */
 export type Pointer = number;
 
-/** What wasm/kernels/exports.cpp exports. Pointers come back signed: use `>>> 0`. */
+/** What wasm/kernels/exports.cpp exports, which takes and gives addresses as numbers. */
 export interface KernelExports {
   _initialize(): void;
-  readonly __stack_pointer: WebAssembly.Global<"i32">;
+  /** As wide as the module's addresses. */
+  readonly __stack_pointer: WebAssembly.Global<"i32" | "i64">;
   /** Of modules for several threads: takes part in runs until there was nothing to do for `patience` looks. */
   glimt_serve?(worker: number, patience: number): void;
   /** After a trap in `glimt_serve`: the run that the thread took part in fails. */
@@ -55,12 +56,15 @@ export interface KernelExports {
 /** An instance of the module. */
 export interface Kernels extends KernelExports {
   readonly memory: WebAssembly.Memory;
+  /** Bytes that it may grow to. */
+  readonly mostBytes: number;
   /** That run the parts of programs; a number that only grows. */
   threads: number;
 }
 
-/** Limits of the memory that threads share, in pages of 64 KiB, as wasm/kernels/build.mjs has them for the module. */
-const SHARED_MEMORY = { initial: 256, maximum: 65536, shared: true };
+const PAGE_BYTES = 65536;
+/** Of a memory that threads share, as wasm/kernels/build.mjs has it for the module. */
+const INITIAL_PAGES = 256;
 
 const compiled = new Map<Variant, Promise<WebAssembly.Module>>();
 
@@ -76,13 +80,18 @@ export function compileKernels(variant: Variant): Promise<WebAssembly.Module> {
   return module;
 }
 
-function sharedMemory(): WebAssembly.Memory {
+function sharedMemory({ mostBytes }: Variant): WebAssembly.Memory {
+  const maximum = mostBytes / PAGE_BYTES;
+  const sizes =
+    mostBytes > 2 ** 32
+      ? { address: "i64", initial: BigInt(INITIAL_PAGES), maximum: BigInt(maximum) }
+      : { initial: INITIAL_PAGES, maximum };
   try {
-    return new WebAssembly.Memory(SHARED_MEMORY);
+    return new WebAssembly.Memory({ ...(sizes as { initial: number; maximum: number }), shared: true });
   } catch (cause) {
     throw new GlimtError(
       "OUT_OF_MEMORY",
-      "There is no address space for memory that threads share (4 GiB); leave the option threads out, or pass 1.",
+      `There is no address space for memory that threads share (${mostBytes / 2 ** 30} GiB); leave the option threads out, or pass 1.`,
       { cause },
     );
   }
@@ -90,10 +99,10 @@ function sharedMemory(): WebAssembly.Memory {
 
 /** A fresh instance with a memory of its own. @throws OUT_OF_MEMORY, BACKEND_UNAVAILABLE */
 export async function instantiateKernels(variant: Variant): Promise<Kernels> {
-  const shared = variant.threads ? { memory: sharedMemory() } : undefined;
+  const shared = variant.threads ? { memory: sharedMemory(variant) } : undefined;
   const module = await compileKernels(variant);
   const { exports } = await WebAssembly.instantiate(module, shared ? { env: shared } : {});
-  const kernels = { ...exports, ...shared, threads: 1 } as unknown as Kernels;
+  const kernels = { ...exports, ...shared, mostBytes: variant.mostBytes, threads: 1 } as unknown as Kernels;
   kernels._initialize();
   return kernels;
 }

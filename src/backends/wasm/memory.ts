@@ -8,7 +8,6 @@ import type { Kernels, Pointer } from "./kernels.ts";
 
 /** Every block starts at a multiple of this. */
 const ALIGNMENT = 64;
-const ADDRESS_SPACE = 2 ** 32;
 
 export interface Block {
   readonly pointer: Pointer;
@@ -64,12 +63,13 @@ export class WasmMemory {
 
   /** @throws OUT_OF_MEMORY naming `what` the bytes are for. */
   allocateBlock(bytes: number, what: string): Block {
+    const { mostBytes } = this.#kernels;
     const rounded = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT;
-    const pointer = rounded < ADDRESS_SPACE ? this.#kernels.glimt_allocate(rounded) >>> 0 : 0;
+    const pointer = rounded < mostBytes ? this.#kernels.glimt_allocate(rounded) : 0;
     if (pointer === 0) {
       throw new GlimtError(
         "OUT_OF_MEMORY",
-        `WebAssembly could not allocate ${bytes} bytes for ${what}; ${this.#liveBytes} bytes are in use, and its 32-bit memory ends at ${ADDRESS_SPACE} bytes (4 GiB). Use a smaller dtype (bf16 or f16), a smaller context or image limit, or another backend.`,
+        `WebAssembly could not allocate ${bytes} bytes for ${what}; ${this.#liveBytes} bytes are in use, and its memory ends at ${mostBytes} bytes (${mostBytes / 2 ** 30} GiB). Use a smaller dtype (bf16 or f16), a smaller context or image limit, or another backend.`,
       );
     }
     this.#liveBytes += bytes;

@@ -7,18 +7,25 @@ export interface Variant {
   readonly description: string;
   /** Whether it is for several threads; such a module imports memory that they share. */
   readonly threads: boolean;
+  /** Bytes its memory may grow to: 4 GiB, or 16 GiB with 64-bit addresses, which cost speed. */
+  readonly mostBytes: number;
   /** The smallest module that needs the instructions that the variant needs: a host runs it if this is valid there. */
   readonly probe: Uint8Array<ArrayBuffer>;
   /** The module's bytes, which are a chunk of their own and not decoded before. */
   load(): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** (func (result v128) ...) with the given code behind its empty list of locals. */
-function functionOf(...code: number[]): Uint8Array<ArrayBuffer> {
+/** What 32-bit addresses reach, and the most that engines give a memory with 64-bit ones. */
+const GIB_4 = 2 ** 32;
+const GIB_16 = 2 ** 34;
+
+/** (func (result v128) ...) with the given code behind its empty list of locals, and a section of memories. */
+function functionOf(code: readonly number[], memory: readonly number[] = []): Uint8Array<ArrayBuffer> {
   return Uint8Array.of(
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b],
     ...[0x03, 0x02, 0x01, 0x00],
+    ...memory,
     ...[0x0a, code.length + 4, 0x01, code.length + 2, 0x00, ...code, 0x0b],
   );
 }
@@ -26,15 +33,20 @@ function functionOf(...code: number[]): Uint8Array<ArrayBuffer> {
 /** (i8x16.splat (i32.const 0)) */
 const ZEROS = [0x41, 0x00, 0xfd, 0x0f];
 /** (i8x16.popcnt ZEROS) */
-const SIMD = functionOf(...ZEROS, 0xfd, 0x62);
+const SIMD = functionOf([...ZEROS, 0xfd, 0x62]);
 /** (f32x4.relaxed_madd ZEROS ZEROS ZEROS) */
-const RELAXED = functionOf(...ZEROS, ...ZEROS, ...ZEROS, 0xfd, 0x85, 0x02);
+const MADD = [...ZEROS, ...ZEROS, ...ZEROS, 0xfd, 0x85, 0x02];
+const RELAXED = functionOf(MADD);
+/** (memory i64 1) and (memory i64 1 1 shared) */
+const RELAXED64 = functionOf(MADD, [0x05, 0x03, 0x01, 0x04, 0x01]);
+const RELAXED64_SHARED = functionOf(MADD, [0x05, 0x04, 0x01, 0x07, 0x01, 0x01]);
 
 export const VARIANTS: readonly Variant[] = [
   {
     name: "relaxed-threads",
     description: "relaxed SIMD",
     threads: true,
+    mostBytes: GIB_4,
     probe: RELAXED,
     load: async () => (await import("../../../build/wasm/kernels.relaxed-threads.wasm")).default,
   },
@@ -42,6 +54,7 @@ export const VARIANTS: readonly Variant[] = [
     name: "relaxed",
     description: "relaxed SIMD",
     threads: false,
+    mostBytes: GIB_4,
     probe: RELAXED,
     load: async () => (await import("../../../build/wasm/kernels.relaxed.wasm")).default,
   },
@@ -49,6 +62,7 @@ export const VARIANTS: readonly Variant[] = [
     name: "simd-threads",
     description: "SIMD128",
     threads: true,
+    mostBytes: GIB_4,
     probe: SIMD,
     load: async () => (await import("../../../build/wasm/kernels.simd-threads.wasm")).default,
   },
@@ -56,17 +70,42 @@ export const VARIANTS: readonly Variant[] = [
     name: "simd",
     description: "SIMD128",
     threads: false,
+    mostBytes: GIB_4,
     probe: SIMD,
     load: async () => (await import("../../../build/wasm/kernels.simd.wasm")).default,
   },
+  {
+    name: "relaxed64-threads",
+    description: "relaxed SIMD, 64-bit memory",
+    threads: true,
+    mostBytes: GIB_16,
+    probe: RELAXED64_SHARED,
+    load: async () => (await import("../../../build/wasm/kernels.relaxed64-threads.wasm")).default,
+  },
+  {
+    name: "relaxed64",
+    description: "relaxed SIMD, 64-bit memory",
+    threads: false,
+    mostBytes: GIB_16,
+    probe: RELAXED64,
+    load: async () => (await import("../../../build/wasm/kernels.relaxed64.wasm")).default,
+  },
 ];
 
-/** The first variant for one thread or for several that this host runs, or why it runs none. */
-export function chooseVariant(threads: boolean): { readonly variant: Variant } | { readonly reason: string } {
+/**
+ * The first variant for one thread or for several that this host runs and whose memory has room for `bytes`; where none
+ * has, the one with most room. Or why the host runs none.
+ */
+export function chooseVariant(
+  threads: boolean,
+  bytes = 0,
+): { readonly variant: Variant } | { readonly reason: string } {
   if (typeof WebAssembly === "undefined") return { reason: "this host has no WebAssembly" };
-  const variant = VARIANTS.find(
+  const runs = VARIANTS.filter(
     (candidate) => candidate.threads === threads && WebAssembly.validate(candidate.probe),
   );
+  const most = Math.max(0, ...runs.map(({ mostBytes }) => mostBytes));
+  const variant = runs.find(({ mostBytes }) => mostBytes >= Math.min(bytes, most));
   return variant ? { variant } : { reason: "this host's WebAssembly lacks SIMD (fixed-width SIMD128)" };
 }
 
