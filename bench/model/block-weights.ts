@@ -7,12 +7,12 @@ import { Random } from "../../src/conformance/random.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { fromFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
-import { storageBytes } from "../../src/tensor/storage.ts";
+import { isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
 
 /** Elements of the block. Prime, so that the rows of no matrix repeat within it. */
 const BLOCK = 1048573;
 
-/** Rows of any weight, stored as its spec asks. */
+/** Rows of any weight, stored as its spec asks; in bf16, as checkpoints are, where that is a format of blocks. */
 export function blockWeights(): (spec: WeightSpec) => WeightRows {
   const random = new Random("block");
   const normals = Float32Array.from({ length: BLOCK }, () => random.normal());
@@ -33,7 +33,8 @@ export function blockWeights(): (spec: WeightSpec) => WeightRows {
   }
 
   return (spec) => {
-    const { name, shape, dtype } = spec;
+    const { name, shape } = spec;
+    const dtype = isBlockFormat(spec.dtype) ? "bf16" : spec.dtype;
     const [rows = 1, ...rest] = shape;
     const cols = rest.reduce((product, size) => product * size, 1);
     const isVector = shape.length === 1;

@@ -118,6 +118,7 @@ ProgramInfo decode_program(const void* bytes, size_t size) {
     const auto buffer = reader.read<program::Buffer>();
     if (buffer.kind > program::BufferKind::temporary) invalid("a buffer kind does not exist");
     if (static_cast<uint32_t>(buffer.dtype) >= program::kFormatCount) invalid("a dtype does not exist");
+    if (buffer.dtype > program::DType::i32) invalid(std::string("no kernel reads ") + dtype_name(buffer.dtype));
     if (buffer.layout != program::Layout::plain) invalid("a weight has the layout of another backend");
     const bool temporary = buffer.kind == program::BufferKind::temporary;
     if (temporary && (buffer.slot < 0 || static_cast<uint32_t>(buffer.slot) >= result.slot_count))
@@ -147,6 +148,10 @@ const char* dtype_name(program::DType dtype) {
       return "f16";
     case program::DType::i32:
       return "i32";
+    case program::DType::q8:
+      return "q8";
+    case program::DType::q4:
+      return "q4";
   }
   return "?";
 }

@@ -23,9 +23,11 @@ void with_float_type(DType dtype, F&& f) {
     case DType::f16:
       return f(Type<f16>{});
     case DType::i32:
+    case DType::q8:
+    case DType::q4:
       break;
   }
-  throw Error("PROGRAM_INVALID", "An i32 operand was given where floats belong.");
+  throw Error("PROGRAM_INVALID", "An operand of integers was given where floats belong.");
 }
 
 // True when rows of this view can be moved in packs of 16 bytes.

@@ -8,7 +8,7 @@ import { weightLayouts } from "../program/weights.ts";
 import { narrow, toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
-import { storageBytes } from "../tensor/storage.ts";
+import { type BlockFormat, isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
 import { type OpCase, type Operand, operandValues } from "./case.ts";
 import { caseGraph, ZEROS } from "./case-graph.ts";
 import { type GuardedTensor, guardedTensor } from "./guarded.ts";
@@ -118,7 +118,7 @@ async function uploadWeights(
 export function weightRows(
   spec: WeightSpec,
   values: ArrayLike<number>,
-  dtype: WeightRows["dtype"] = spec.dtype,
+  dtype: Exclude<WeightFormat, BlockFormat> = isBlockFormat(spec.dtype) ? "f32" : spec.dtype,
 ): WeightRows {
   const [rows = 0, cols = 1] = spec.shape;
   const stored = toStorage(dtype, values);

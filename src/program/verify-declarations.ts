@@ -1,8 +1,15 @@
 /** What a program declares before its instructions: symbols, buffers with their slots, tensors inside buffers. */
 import { GlimtError } from "../errors.ts";
+import { BLOCK_COLS } from "../tensor/blocks.ts";
 import { type Dim, dimsEqual, formatShape } from "../tensor/dims.ts";
 import { DTYPES } from "../tensor/dtype.ts";
-import { STORAGE_FORMATS, type StorageFormat, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
+import {
+  holdsColumns,
+  isBlockFormat,
+  STORAGE_FORMATS,
+  type StorageFormat,
+  WEIGHT_LAYOUTS,
+} from "../tensor/storage.ts";
 import { BUFFER_KINDS, type Program, type ProgramBuffer, type ProgramTensor } from "./program.ts";
 
 /** Sizes travel as 32-bit words, and kernels count in signed ones. */
@@ -43,6 +50,9 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
   if (kind === "weight" && (typeof rows !== "number" || typeof cols !== "number")) {
     return `is ${formatShape([rows, cols])}, and a weight has one size`;
   }
+  if (typeof cols === "number" && !holdsColumns(dtype, cols)) {
+    return `has ${cols} columns, and ${dtype} has whole blocks of ${BLOCK_COLS}`;
+  }
   if (kind !== "weight" && layout !== "plain") return `lies in ${layout}, which only weights do`;
   if (kind !== "temporary") return slot === -1 ? null : `has slot ${slot}, which only temporaries have`;
   return Number.isInteger(slot) && slot >= 0 && slot < slotCount
@@ -57,6 +67,9 @@ function tensorComplaint(tensor: ProgramTensor, { buffers, symbols }: Program): 
   const bad = [rows, cols].map((dim) => dimComplaint(dim, symbols)).find(Boolean);
   if (bad) return bad;
   if (!isSize(colOffset) || !isSize(rowStride)) return `has offset ${colOffset} and stride ${rowStride}`;
+  if (isBlockFormat(buffer.dtype) && !isWhole(tensor, buffer)) {
+    return `is a part of weight "${buffer.name}", and ${buffer.dtype} is used whole`;
+  }
   return liesInside(tensor, buffer) ? null : `may reach outside ${buffer.kind} "${buffer.name}"`;
 }
 
@@ -72,11 +85,15 @@ function dimComplaint(dim: Dim, symbols: readonly string[]): string | null {
   return fits ? null : `has the dimension ${dim.symbol}*${dim.num}/${dim.den}+${dim.add}`;
 }
 
+function isWhole({ rows, cols, colOffset, rowStride }: ProgramTensor, buffer: ProgramBuffer): boolean {
+  const isContiguous = colOffset === 0 && (rowStride === 0 || rowStride === cols);
+  return isContiguous && dimsEqual(rows, buffer.rows) && dimsEqual(cols, buffer.cols);
+}
+
 /** Whether it does for every value of the symbols. */
 function liesInside(tensor: ProgramTensor, buffer: ProgramBuffer): boolean {
   const { rows, cols, colOffset, rowStride } = tensor;
-  const isWhole = colOffset === 0 && (rowStride === 0 || rowStride === cols);
-  if (isWhole && dimsEqual(rows, buffer.rows) && dimsEqual(cols, buffer.cols)) return true;
+  if (isWhole(tensor, buffer)) return true;
   if (typeof cols !== "number") return false;
   const stride = rowStride || cols;
   return colOffset + cols <= stride && atMost(product(rows, stride), product(buffer.rows, buffer.cols));

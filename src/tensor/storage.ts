@@ -32,6 +32,10 @@ export const FORMATS = {
   bf16: { element: "bf16", bits: 16 },
   f16: { element: "f16", bits: 16 },
   i32: { element: "i32", bits: 32 },
+  /** ggml's Q8_0. */
+  q8: { element: "signed", bits: 8, group: { rows: 1, cols: 32, scale: "f16" } },
+  /** ggml's Q4_0. */
+  q4: { element: "signed", bits: 4, group: { rows: 1, cols: 32, scale: "f16" } },
 } as const satisfies Record<string, FormatRow>;
 
 export type StorageFormat = keyof typeof FORMATS;
@@ -43,6 +47,18 @@ export type WeightFormat = Exclude<StorageFormat, "i32">;
 
 export const WEIGHT_FORMATS = STORAGE_FORMATS.filter((format) => format !== "i32");
 
+/** Formats whose rows are blocks of 32 columns with a scale each: `blocks.ts` has their bytes. */
+export type BlockFormat = "q8" | "q4";
+
+export function isBlockFormat(format: StorageFormat): format is BlockFormat {
+  return format === "q8" || format === "q4";
+}
+
+/** Whether rows of `cols` columns can be stored so: those of a block format are whole blocks. */
+export function holdsColumns(format: StorageFormat, cols: number): boolean {
+  return !isBlockFormat(format) || cols % FORMATS[format].group.cols === 0;
+}
+
 /** Its number in programs, in the native modules and in their generated header. */
 export function formatCode(format: StorageFormat): number {
   return STORAGE_FORMATS.indexOf(format);
@@ -50,7 +66,9 @@ export function formatCode(format: StorageFormat): number {
 
 /**
  * How the elements of a weight follow one another. plain: row by row. tiles8: tiles of 8 rows with the columns outside,
- * [ceil(rows / 8)][cols][8], the last tile filled up with zeros. The order is that of their codes in programs.
+ * [ceil(rows / 8)][cols][8], the last tile filled up with zeros. In a block format, plain rows are ggml's blocks, and a
+ * tile of tiles8 is, block of columns after block, 8 scales and then the elements as wasm/kernels/weights.h says. The
+ * order is that of their codes in programs.
  */
 export const LAYOUTS = {
   plain: { tileRows: 1 },

@@ -26,6 +26,8 @@ const BYTES: readonly [name: string, format: FormatRow, rows: number, cols: numb
   ["bf16", FORMATS.bf16, 3, 5, 30],
   ["f16", FORMATS.f16, 3, 5, 30],
   ["i32", FORMATS.i32, 3, 5, 60],
+  ["q8", FORMATS.q8, 3, 64, 3 * 2 * 34],
+  ["q4", FORMATS.q4, 3, 64, 3 * 2 * 18],
   ["no rows", FORMATS.f32, 0, 5, 0],
   ["no columns of fp8", fp8Rows, 3, 0, 0],
   ["8 bits, blocks of 32", int8, 2, 64, 2 * (64 + 2 * 2)],
@@ -47,12 +49,14 @@ test("tiles are stored whole, with the scales of their rows", () => {
   assert.is(storageBytes("bf16", 8, 5, "tiles8"), storageBytes("bf16", 8, 5));
   assert.is(storageBytes("f32", 0, 5, "tiles8"), 0);
   assert.is(storageBytes(int8, 9, 64, "tiles8"), 16 * (64 + 2 * 2));
+  assert.is(storageBytes("q8", 9, 32, "tiles8"), 2 * 272);
+  assert.is(storageBytes("q4", 9, 32, "tiles8"), 2 * 144);
   assert.is(storageBytes(fp8Tiles, 121, 128, "tiles8"), 128 * 128 + 2);
 });
 
 test("codes are fixed: programs and native modules hold them", () => {
-  assert.equal(STORAGE_FORMATS, ["f32", "bf16", "f16", "i32"]);
-  assert.equal(STORAGE_FORMATS.map(formatCode), [0, 1, 2, 3]);
+  assert.equal(STORAGE_FORMATS, ["f32", "bf16", "f16", "i32", "q8", "q4"]);
+  assert.equal(STORAGE_FORMATS.map(formatCode), [0, 1, 2, 3, 4, 5]);
   assert.equal(WEIGHT_LAYOUTS, ["plain", "tiles8"]);
   assert.is(LAYOUTS.tiles8.tileRows, 8);
 });

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
-import { formatCode } from "../../tensor/storage.ts";
+import { formatCode, isBlockFormat } from "../../tensor/storage.ts";
 import type { Backend, Probe } from "../backend.ts";
 import { checkThreads } from "../check-threads.ts";
 import type { CudaAddon } from "./addon.ts";
@@ -72,6 +72,8 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
           "cuda: the addon is not loaded yet; probe the backend first.",
         );
       }
+      const block = Object.values(formats).find(isBlockFormat);
+      if (block) return { ok: false, reason: `cuda: ${op} has no kernel for ${block} weights.` };
       const { supports } = addon;
       const codes = Uint8Array.from(Object.values(formats), formatCode);
       const reason = native(() => supports(OPS[op].code, formatCode(activation), codes));

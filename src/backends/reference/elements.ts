@@ -1,7 +1,8 @@
 /** Elements of host memory as kernels read them: counted in row-major order, widened to float32. */
+import { BLOCK_COLS, readBlocks, widenBlocks } from "../../tensor/blocks.ts";
 import { widen } from "../../tensor/convert.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
-import type { WeightFormat } from "../../tensor/storage.ts";
+import type { BlockFormat, WeightFormat } from "../../tensor/storage.ts";
 import type { DeviceWeight } from "../backend.ts";
 
 /** into[at + i] = element first + i, i in 0..count. */
@@ -16,18 +17,39 @@ export interface StoredWeight extends DeviceWeight {
   readonly stored: ArrayBuffer;
 }
 
-type OpenWeight = (weight: StoredWeight) => ReadElements;
+/** Integers and scales of a block format: of the blocks with elements first..first + count, which are whole ones. */
+export type ReadQuants = (first: number, count: number, quants: Int8Array, scales: Float32Array) => void;
+
+export interface WeightElements {
+  readonly read: ReadElements;
+  /** Absent in formats without blocks. */
+  readonly readQuants?: ReadQuants;
+}
+
+type OpenWeight = (weight: StoredWeight) => WeightElements;
 
 const plain =
   (dtype: DType): OpenWeight =>
-  ({ stored }) =>
-    elementsOf(dtype, typedArray(dtype, stored));
+  ({ stored }) => ({ read: elementsOf(dtype, typedArray(dtype, stored)) });
+
+const blocks =
+  (format: BlockFormat): OpenWeight =>
+  ({ stored }) => {
+    const bytes = new Uint8Array(stored);
+    return {
+      read: (first, count, into, at) => widenBlocks(format, bytes, first, count, into, at),
+      readQuants: (first, count, quants, scales) =>
+        readBlocks(format, bytes, first / BLOCK_COLS, count / BLOCK_COLS, quants, scales),
+    };
+  };
 
 /** What reads a weight, by its format. */
 export const OPEN_WEIGHT: Readonly<Record<WeightFormat, OpenWeight>> = {
   f32: plain("f32"),
   bf16: plain("bf16"),
   f16: plain("f16"),
+  q8: blocks("q8"),
+  q4: blocks("q4"),
 };
 
 /** The whole memory as an array of `dtype`. */

@@ -1,7 +1,7 @@
 /** Mixture of experts: route_experts chooses, experts computes. */
 import { gated } from "./elementwise.ts";
 import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
-import { dot } from "./linear.ts";
+import { openProducts } from "./linear.ts";
 
 /** Chosen experts are in descending order of score + correction; of equal ones the lower index comes first. */
 const routeExperts: Kernel<"route_experts"> = (
@@ -56,29 +56,27 @@ const experts: Kernel<"experts"> = (
   const chosenOf = chosen.toInt32();
   const weightOf = weights.toFloat32();
   const sums = new Float64Array(x.rows * size);
-  const gateRow = new Float32Array(size);
-  const upRow = new Float32Array(size);
-  const downRow = new Float32Array(width);
+  const gateProducts = openProducts(gateUp, xs);
+  const upProducts = openProducts(gateUp, xs);
   for (const e of chosenOf) checkedIndex("experts", "expert", e, numExperts);
   for (let e = 0; e < numExperts; e++) {
     const uses = [...chosenOf.keys()].filter((index) => chosenOf[index] === e);
     if (uses.length === 0) continue;
-    const hidden = uses.map(() => new Float32Array(width));
+    const hidden = new Float32Array(uses.length * width);
     for (let i = 0; i < width; i++) {
-      gateUp.readRow(e * 2 * width + i, gateRow);
-      gateUp.readRow((e * 2 + 1) * width + i, upRow);
+      const gate = gateProducts(e * 2 * width + i);
+      const up = upProducts((e * 2 + 1) * width + i);
       uses.forEach((use, u) => {
-        const start = Math.floor(use / topK) * size;
-        const gate = dot(xs, start, gateRow, 0, size);
-        (hidden[u] as Float32Array)[i] = gated(gate, dot(xs, start, upRow, 0, size));
+        const token = Math.floor(use / topK);
+        hidden[u * width + i] = gated(gate(token), up(token));
       });
     }
+    const downProducts = openProducts(down, hidden);
     for (let n = 0; n < size; n++) {
-      down.readRow(e * size + n, downRow);
+      const product = downProducts(e * size + n);
       uses.forEach((use, u) => {
         const place = Math.floor(use / topK) * size + n;
-        const part = dot(hidden[u] as Float32Array, 0, downRow, 0, width);
-        sums[place] = (sums[place] as number) + (weightOf[use] as number) * part;
+        sums[place] = (sums[place] as number) + (weightOf[use] as number) * product(u);
       });
     }
   }

@@ -1,4 +1,8 @@
-/** y = x wᵀ (+ bias): one dot product an element, accumulated in float64. */
+/**
+ * y = x wᵀ (+ bias): one dot product an element, accumulated in float64; of weights in blocks by the float32 steps of
+ * block-product.ts.
+ */
+import { blockRows, dotBlocks, quantisedRows } from "./block-product.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
 import type { MatrixView } from "./matrix-view.ts";
 import type { RowsView } from "./rows-view.ts";
@@ -12,6 +16,10 @@ const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) => multiply(x,
 const BLOCK = 16;
 
 function multiply(x: MatrixView, w: RowsView, bias: Float32Array | null, y: MatrixView): void {
+  if (w.hasBlocks) {
+    multiplyBlocks(x, w, bias, y);
+    return;
+  }
   const size = x.cols;
   const xs = x.toFloat32();
   const block = new Float32Array(BLOCK * size);
@@ -27,6 +35,38 @@ function multiply(x: MatrixView, w: RowsView, bias: Float32Array | null, y: Matr
     }
   }
   for (let m = 0; m < x.rows; m++) y.writeRow(m, sums, m * w.rows);
+}
+
+function multiplyBlocks(x: MatrixView, w: RowsView, bias: Float32Array | null, y: MatrixView): void {
+  const productsOf = openProducts(w, x.toFloat32());
+  const sums = new Float32Array(x.rows * w.rows);
+  for (let n = 0; n < w.rows; n++) {
+    const product = productsOf(n);
+    const start = bias ? (bias[n] as number) : 0;
+    for (let m = 0; m < x.rows; m++) sums[m * w.rows + n] = product(m, start);
+  }
+  for (let m = 0; m < x.rows; m++) y.writeRow(m, sums, m * w.rows);
+}
+
+/** start + x[m] · w[n], for a row of w that stays while the rows of x change. */
+export type ProductsOfRow = (m: number, start?: number) => number;
+
+/** Of rows of w with those of x [m, w.cols]; a row's products are to be used before the next row is asked for. */
+export function openProducts(w: RowsView, xs: Float32Array): (n: number) => ProductsOfRow {
+  const size = w.cols;
+  if (w.hasBlocks) {
+    const quantised = quantisedRows(xs, size);
+    const row = blockRows(1, size);
+    return (n) => {
+      w.readQuants(n, row.quants, row.scales);
+      return (m, start = 0) => dotBlocks(start, quantised, m, row);
+    };
+  }
+  const row = new Float32Array(size);
+  return (n) => {
+    w.readRow(n, row);
+    return (m, start = 0) => start + dot(xs, m * size, row, 0, size);
+  };
 }
 
 /** Σ a[i] b[i] in float64; four running sums, because one would wait for each addition. */

@@ -13,7 +13,7 @@ export class MatrixView extends RowsView {
   readonly #data: HostArray;
 
   constructor(dtype: DType, data: HostArray, rows: number, cols: number, offset: number, rowStride: number) {
-    super(elementsOf(dtype, data), rows, cols, offset, rowStride);
+    super({ read: elementsOf(dtype, data) }, rows, cols, offset, rowStride);
     this.#dtype = dtype;
     this.#data = data;
   }

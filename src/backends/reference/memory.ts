@@ -4,7 +4,7 @@ import type { DType, HostArray } from "../../tensor/dtype.ts";
 import { storageBytes, type WeightFormat } from "../../tensor/storage.ts";
 import type { DeviceTensor, DeviceWeight } from "../backend.ts";
 import { notOwned, notTensor } from "../not-owned.ts";
-import { OPEN_WEIGHT, type ReadElements, type StoredWeight, typedArray } from "./elements.ts";
+import { OPEN_WEIGHT, type StoredWeight, typedArray, type WeightElements } from "./elements.ts";
 
 export class ReferenceTensor implements DeviceTensor {
   readonly dtype: DType;
@@ -29,7 +29,7 @@ export class ReferenceWeight implements StoredWeight {
   readonly cols: number;
   readonly bytes: number;
   readonly stored: ArrayBuffer;
-  readonly read: ReadElements;
+  readonly elements: WeightElements;
 
   constructor(format: WeightFormat, rows: number, cols: number) {
     this.format = format;
@@ -37,7 +37,7 @@ export class ReferenceWeight implements StoredWeight {
     this.cols = cols;
     this.bytes = storageBytes(format, rows, cols);
     this.stored = allocateBytes(this.bytes);
-    this.read = OPEN_WEIGHT[format](this);
+    this.elements = OPEN_WEIGHT[format](this);
   }
 }
 

@@ -27,8 +27,8 @@ export function resolveOperands(
 ): RowsView[] {
   const viewsOf = program.buffers.map((buffer, index) => {
     if (buffer.kind === "weight") {
-      const { read } = memory.ownedWeight(weights[index] as ReferenceWeight);
-      return (...place: Place) => new RowsView(read, ...place);
+      const { elements } = memory.ownedWeight(weights[index] as ReferenceWeight);
+      return (...place: Place) => new RowsView(elements, ...place);
     }
     const { kind, dtype, slot } = buffer;
     const data =

@@ -1,5 +1,5 @@
 /** What an instruction's operand is to a kernel that only reads it: a rectangle of some memory, by rows. */
-import type { ReadElements } from "./elements.ts";
+import type { WeightElements } from "./elements.ts";
 
 /** Element (r, c) of the view is element offset + r * rowStride + c of the memory. */
 export class RowsView {
@@ -7,10 +7,10 @@ export class RowsView {
   readonly cols: number;
   readonly offset: number;
   readonly rowStride: number;
-  readonly #read: ReadElements;
+  readonly #elements: WeightElements;
 
-  constructor(read: ReadElements, rows: number, cols: number, offset: number, rowStride: number) {
-    this.#read = read;
+  constructor(elements: WeightElements, rows: number, cols: number, offset: number, rowStride: number) {
+    this.#elements = elements;
     this.rows = rows;
     this.cols = cols;
     this.offset = offset;
@@ -24,13 +24,23 @@ export class RowsView {
 
   /** Copies columns [col, col + count) of a row. */
   readPart(row: number, col: number, count: number, into: Float32Array, at = 0): void {
-    this.#read(this.offset + row * this.rowStride + col, count, into, at);
+    this.#elements.read(this.offset + row * this.rowStride + col, count, into, at);
+  }
+
+  /** Whether its elements are integers with a scale for each block of 32 columns. */
+  get hasBlocks(): boolean {
+    return this.#elements.readQuants !== undefined;
+  }
+
+  /** A row of a view that has blocks: `cols` integers, and their scales. */
+  readQuants(row: number, quants: Int8Array, scales: Float32Array): void {
+    this.#elements.readQuants?.(this.offset + row * this.rowStride, this.cols, quants, scales);
   }
 
   /** All elements as contiguous float32 rows: a copy. Of a vector, its elements. */
   toFloat32(): Float32Array {
     const all = new Float32Array(this.rows * this.cols);
-    if (this.rowStride === this.cols) this.#read(this.offset, all.length, all, 0);
+    if (this.rowStride === this.cols) this.#elements.read(this.offset, all.length, all, 0);
     else for (let row = 0; row < this.rows; row++) this.readRow(row, all, row * this.cols);
     return all;
   }

@@ -1,7 +1,8 @@
 /** Fills a weight with the rows of its source, converted where the checkpoint has another format. */
+import { countNotFiniteBlocks, quantise } from "../../tensor/blocks.ts";
 import { narrow } from "../../tensor/convert.ts";
 import { countNotFinite } from "../../tensor/finite.ts";
-import { storageBytes } from "../../tensor/storage.ts";
+import { isBlockFormat, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
 import { typedArray } from "./elements.ts";
@@ -15,7 +16,8 @@ export async function readWeight(source: WeightRows, weight: ReferenceWeight): P
   const bytes = new Uint8Array(weight.stored);
   if (source.dtype === weight.format) await source.readRows(0, source.rows, bytes);
   else await convertRows(source, weight);
-  const bad = countNotFinite(weight.format, bytes);
+  const { format } = weight;
+  const bad = isBlockFormat(format) ? countNotFiniteBlocks(format, bytes) : countNotFinite(format, bytes);
   if (bad > 0) throw await notFinite(source, bad);
 }
 
@@ -23,7 +25,7 @@ async function convertRows(source: WeightRows, weight: ReferenceWeight): Promise
   const { rows, cols } = source;
   const chunk = new ReferenceWeight(source.dtype, Math.max(1, Math.floor(CHUNK / cols)), cols);
   const wide = new Float32Array(chunk.rows * cols);
-  const target = typedArray(weight.format, weight.stored);
+  const { format } = weight;
   for (let first = 0; first < rows; first += chunk.rows) {
     const count = Math.min(chunk.rows, rows - first);
     await source.readRows(
@@ -31,7 +33,12 @@ async function convertRows(source: WeightRows, weight: ReferenceWeight): Promise
       count,
       new Uint8Array(chunk.stored, 0, storageBytes(source.dtype, count, cols)),
     );
-    chunk.read(0, count * cols, wide, 0);
-    narrow(weight.format, wide, 0, count * cols, target, first * cols);
+    chunk.elements.read(0, count * cols, wide, 0);
+    if (isBlockFormat(format)) {
+      const start = storageBytes(format, first, cols);
+      quantise(format, wide.subarray(0, count * cols), new Uint8Array(weight.stored, start));
+    } else {
+      narrow(format, wide, 0, count * cols, typedArray(format, weight.stored), first * cols);
+    }
   }
 }

@@ -1,6 +1,7 @@
 /** The WebAssembly backend: C++ kernels with SIMD, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
 import { shown } from "../../given.ts";
+import { isBlockFormat } from "../../tensor/storage.ts";
 import type { Backend, EngineOptions, Probe } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { Crew, type StartKernelWorker } from "./crew.ts";
@@ -51,9 +52,11 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     name: "wasm",
     activationDType: "f32",
     prefillChunk: 512,
-    supports({ op, activation }) {
+    supports({ op, activation, formats }) {
       if (activation !== "f32")
         return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
+      const block = Object.values(formats).find(isBlockFormat);
+      if (block) return { ok: false, reason: `wasm: ${op} has no kernel for ${block} weights.` };
       return COMPOSED_OPS.has(op)
         ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
         : { ok: true };

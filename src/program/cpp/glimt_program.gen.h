@@ -13,6 +13,8 @@ enum class DType : uint32_t {
   bf16 = 1,
   f16 = 2,
   i32 = 3,
+  q8 = 4,
+  q4 = 5,
 };
 
 // Bits of an element; groupBytes stand beside each groupRows x groupCols of them, groupCols 0 being the whole row.
@@ -24,8 +26,10 @@ constexpr Format kFormats[] = {
   {16, 0, 0, 0},  // bf16
   {16, 0, 0, 0},  // f16
   {32, 0, 0, 0},  // i32
+  {8, 1, 32, 2},  // q8
+  {4, 1, 32, 2},  // q4
 };
-constexpr uint32_t kFormatCount = 4;
+constexpr uint32_t kFormatCount = 6;
 
 enum class Layout : uint32_t {
   plain = 0,
