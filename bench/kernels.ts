@@ -91,7 +91,7 @@ function processorMs(): number {
 }
 
 async function chosenKernels() {
-  const choice = chooseVariant(false);
+  const choice = chooseVariant({ threads: false });
   if ("reason" in choice) throw new Error(choice.reason);
   return instantiateKernels(choice.variant);
 }

@@ -15,7 +15,7 @@ export { openFiles, openProcessor } from "./index.ts";
 export * from "./public-api.ts";
 
 /** `kvCache` is half of what is free beside the weights when it is left out: a server's requests should not wait for it. */
-export type CudaLoadOptions = Omit<LoadOptions, "backend" | "threads"> & CudaOptions;
+export type CudaLoadOptions = Omit<LoadOptions, "backend" | "threads" | "wasmVariant"> & CudaOptions;
 
 const CUDA_OPTION_NAMES = ["activations", "device", "cublas", "graphs"];
 const KV_CACHE = { fraction: 0.5 };

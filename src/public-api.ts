@@ -1,8 +1,8 @@
 /** What every entry exports beside its own loadModel: the parts that users and tests need. */
 
 export type { LoadOptions } from "./api/load-options.ts";
-export type { LoadAdapterOptions, LoadedWeights, Model, Prompt } from "./api/model.ts";
-export type { BackendName } from "./backends/backend.ts";
+export type { LoadAdapterOptions, LoadedWeights, Model, ModelBackend, Prompt } from "./api/model.ts";
+export type { BackendName, EngineReport, WasmVariant } from "./backends/backend.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDescription, describeCheckpoint } from "./checkpoint/describe.ts";
 export type { CheckpointFiles } from "./checkpoint/files.ts";

@@ -1,5 +1,5 @@
 /** What a caller may say about loading a model, checked. */
-import type { BackendName, EngineOptions } from "../backends/backend.ts";
+import type { BackendName, EngineOptions, WasmVariant } from "../backends/backend.ts";
 import type { HttpOptions } from "../checkpoint/http-requests.ts";
 import { GlimtError } from "../errors.ts";
 import { checkTimeLimit, type Kind, readOptions, readPlain, shown } from "../given.ts";
@@ -23,6 +23,8 @@ export interface LoadOptions extends MediaOptions {
   readonly dtype?: WeightDType | undefined;
   /** Threads of the WebAssembly backend, which share its memory; default 1. Results are the same to the bit. */
   readonly threads?: number | undefined;
+  /** The one variant of the WebAssembly backend's module to run, for tests and measurements; default: the best one. */
+  readonly wasmVariant?: WasmVariant | undefined;
   /**
    * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
    * not change.
@@ -51,6 +53,7 @@ export const LOAD_OPTION_NAMES = [
   "backend",
   "dtype",
   "threads",
+  "wasmVariant",
   "prefillChunk",
   "encoderTokenBudgets",
   "kvCache",
@@ -109,9 +112,10 @@ function checkLoadOptions(options: LoadOptions): void {
 }
 
 /** What of them is for the engine. */
-export function engineOptions({ threads, workerUrl }: LoadOptions): EngineOptions {
+export function engineOptions({ threads, wasmVariant, workerUrl }: LoadOptions): EngineOptions {
   return {
     ...(threads === undefined ? {} : { threads }),
+    ...(wasmVariant === undefined ? {} : { wasmVariant }),
     ...(workerUrl === undefined ? {} : { workerUrl }),
   };
 }

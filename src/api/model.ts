@@ -1,6 +1,6 @@
 /** A loaded model: the object users hold. */
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { BackendName } from "../backends/backend.ts";
+import type { BackendName, EngineReport } from "../backends/backend.ts";
 import type { Aside } from "../checkpoint/names.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
@@ -36,6 +36,11 @@ import type { ModelCore } from "../serving/model-core.ts";
 import { GenerationRequest } from "../serving/request.ts";
 import type { WeightDType } from "../tensor/dtype.ts";
 
+/** What runs a model. */
+export interface ModelBackend extends EngineReport {
+  readonly name: BackendName;
+}
+
 export interface ModelFacts {
   readonly dtype: WeightDType;
   readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
@@ -64,7 +69,6 @@ const OPTION_KINDS = { ...GENERATE_OPTION_KINDS, ...PROCESS_OPTION_KINDS };
 const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
 
 export class Model {
-  readonly backend: BackendName;
   /** How most weights are stored. */
   readonly dtype: WeightDType;
   readonly config: ModelConfig;
@@ -79,12 +83,17 @@ export class Model {
   constructor(core: ModelCore, processor: Processor, facts: ModelFacts) {
     this.#core = core;
     this.#processor = processor;
-    this.backend = core.parts.engine.backend.name;
     this.dtype = facts.dtype;
     this.config = processor.checkpoint.config;
     this.refusedBackends = facts.refused;
     this.loadMilliseconds = facts.loadMilliseconds;
     this.loaded = facts.loaded;
+  }
+
+  /** What runs it now. */
+  get backend(): ModelBackend {
+    const { backend, report } = this.#core.parts.engine;
+    return { name: backend.name, ...report };
   }
 
   /** Device memory held now, in bytes: weights, KV cache, the arena of runs. 0 after dispose. */

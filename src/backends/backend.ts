@@ -8,12 +8,27 @@ import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, HostArray } from "../tensor/dtype.ts";
 import type { WeightFormat, WeightLayout } from "../tensor/storage.ts";
 
+/** What the WebAssembly module is built on: relaxed SIMD, that with 64-bit memory, or the SIMD128 that every host has. */
+export const WASM_VARIANTS = ["relaxed", "simd", "relaxed64"] as const;
+export type WasmVariant = (typeof WASM_VARIANTS)[number];
+
 export type BackendName = "reference" | "wasm" | "cuda";
 
 export type Answer = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
+/** What programs run on, or would run on. */
+export interface EngineReport {
+  /** One line for people: "WebAssembly relaxed SIMD, 2 threads", a GPU's name. */
+  readonly description: string;
+  /** Why it is no better one where more is usual: a sentence without its full stop each. */
+  readonly limits: readonly string[];
+  /** Of the WebAssembly backend: which module, and the threads that share a run. */
+  readonly variant?: WasmVariant;
+  readonly threads?: number;
+}
+
 export type Probe =
-  | { readonly ok: true /** What was found, one line. */; readonly description: string }
+  | ({ readonly ok: true } & EngineReport)
   | {
       readonly ok: false;
       /** Why not, and what to do about it. */
@@ -25,6 +40,8 @@ export type Probe =
 export interface EngineOptions {
   /** Threads of the WebAssembly backend; default 1. */
   readonly threads?: number;
+  /** The one variant of the WebAssembly backend's module to run; default: the best that the host runs. */
+  readonly wasmVariant?: WasmVariant;
   /** Where a copy of the package's worker lies, for backends that start some. */
   readonly workerUrl?: string | URL;
 }
@@ -43,7 +60,7 @@ export interface Backend {
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */
   readonly weightLayout: ChooseLayout;
   probe(): Promise<Probe>;
-  /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for threads that can not be. */
+  /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for threads or a variant that can not be. */
   open(options?: EngineOptions): Promise<Engine>;
 }
 
@@ -119,6 +136,8 @@ export interface Executable {
 /** One opened backend: it owns device memory and frees all of it in `dispose`. Calls must not overlap. */
 export interface Engine {
   readonly backend: Backend;
+  /** What it runs on now. */
+  readonly report: EngineReport;
   /** Bytes of weights and tensors held now; 0 after dispose. The arena of runs is counted too while held. */
   readonly liveBytes: number;
   /** Bytes the device could still give, whoever asks for them; absent where that can not be told. */

@@ -2,8 +2,10 @@
 
 import { Command } from "commander";
 import { formatBytes } from "../compiler/print.ts";
-import { describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+import { backends, describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+import { chooseBackend } from "../runtime/choose-backend.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
+import { engineFacts, engineLine } from "./engine-flags.ts";
 import { JSON_HELP } from "./report.ts";
 
 export function inspectCommand(): Command {
@@ -25,7 +27,9 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
   const kvBytesPerToken = found.kvBytesPerToken("f32");
   if (flags.json) {
     const { kvBytesPerToken: _, ...facts } = found;
-    console.log(JSON.stringify({ ...facts, kvBytesPerToken, config: checkpoint.config }));
+    console.log(
+      JSON.stringify({ ...facts, kvBytesPerToken, config: checkpoint.config, host: await hostFacts() }),
+    );
     return;
   }
   const rows: [string, string][] = [
@@ -56,6 +60,19 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
       "memory",
       `weights ${formatBytes(found.total.bytes)} + KV cache ${formatBytes(4096 * kvBytesPerToken)} for 4096 tokens`,
     ],
+    ["runs on", await hostLine()],
   ];
   for (const [name, value] of rows) console.log(`${name.padEnd(12)}${value}`);
+}
+
+/** What this host would run a model on that asks for nothing, and why not on something better. */
+async function hostFacts() {
+  const { backend, report, refused } = await chooseBackend(backends, "auto");
+  return { backend: backend.name, engine: engineFacts(report), refused };
+}
+
+async function hostLine(): Promise<string> {
+  const { backend, report, refused } = await chooseBackend(backends, "auto");
+  const reasons = refused.map(({ reason }) => reason);
+  return [`${backend.name}: ${engineLine(report)}`, ...reasons].join(". ");
 }

@@ -12,6 +12,13 @@ import type {
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
 import { adapterSources } from "./adapter-flags.ts";
+import {
+  type EngineFlags,
+  engineFacts,
+  engineLine,
+  engineOptions,
+  withEngineOptions,
+} from "./engine-flags.ts";
 import { interruptible } from "./interruption.ts";
 import { memoryLine } from "./memory-line.ts";
 import {
@@ -34,8 +41,7 @@ import { progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 
-interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags {
-  readonly threads?: number;
+interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, EngineFlags {
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
@@ -52,7 +58,9 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags {
 }
 
 export function runCommand(): Command {
-  return withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run")))))
+  return withEngineOptions(
+    withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run"))))),
+  )
     .description("ask a model about pictures and stream its answer")
     .option("--max-tokens <n>", "most new tokens (default: 2048, or what the context leaves)", wholeNumber)
     .option("--temperature <t>", "0 takes the most probable token (default)", decimal)
@@ -69,7 +77,6 @@ export function runCommand(): Command {
       "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
       kvCacheSize,
     )
-    .option("--threads <n>", "threads of the wasm backend (default: one)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", JSON_HELP)
     .action(run);
@@ -84,7 +91,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const platform = { ...nodeFiles, backends: backendsFor(flags) };
   const model = await loadModelOn(platform, location, {
     ...loadOptions(flags),
-    threads: flags.threads,
+    ...engineOptions(flags),
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
     adapters,
@@ -96,6 +103,10 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     },
   });
   try {
+    if (!flags.json && process.stderr.isTTY) {
+      progress.clear();
+      console.error(engineLine(model.backend));
+    }
     const inputs = await model.process(messages, {
       ...asked,
       signal,
@@ -156,7 +167,8 @@ function jsonResult(
     usage,
     seed,
     adapters,
-    backend: model.backend,
+    backend: model.backend.name,
+    engine: engineFacts(model.backend),
     dtype: model.dtype,
     timings: { load: model.loadMilliseconds, process: inputs.milliseconds, ...timings },
   };

@@ -1,13 +1,13 @@
 /** Picks the backend: the one named, or the best that probes well, with the reasons the better ones were refused. */
 
-import type { Backend, BackendName } from "../backends/backend.ts";
+import type { Backend, BackendName, EngineReport } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
 import { shown } from "../given.ts";
 
 export interface BackendChoice {
   readonly backend: Backend;
-  /** What was found, one line. */
-  readonly description: string;
+  /** What was found. */
+  readonly report: EngineReport;
   /** Why each better backend was not taken. */
   readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
 }
@@ -29,7 +29,10 @@ export async function chooseBackend(
   const refused: { backend: BackendName; reason: string }[] = [];
   for (const backend of candidates) {
     const probe = await backend.probe();
-    if (probe.ok) return { backend, description: probe.description, refused };
+    if (probe.ok) {
+      const { ok: _, ...report } = probe;
+      return { backend, report, refused };
+    }
     if (!probe.isAbsent || wanted !== "auto") refused.push({ backend: backend.name, reason: probe.reason });
   }
   const reasons = refused.map(({ backend, reason }) => `${backend}: ${reason}`);

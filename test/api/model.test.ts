@@ -225,6 +225,8 @@ test("options that do not exist or can not be are refused by name", async () => 
     { prefillChunk: 0 },
     { threads: 0 },
     { threads: 65 },
+    { wasmVariant: "avx" },
+    { wasmVariant: "simd", backend: "reference" },
     { media: "web" },
     { rounding: "x" },
   ];

@@ -13,7 +13,7 @@ import type { WeightDType } from "../../src/tensor/dtype.ts";
 
 /** An instance of the module that this host runs. */
 export function chosenKernels(): Promise<Kernels> {
-  const choice = chooseVariant(false);
+  const choice = chooseVariant({ threads: false });
   if ("reason" in choice) throw new Error(choice.reason);
   return instantiateKernels(choice.variant);
 }

@@ -3,9 +3,11 @@ import * as esbuild from "esbuild";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { chooseVariant, VARIANTS } from "../../src/backends/wasm/variants.ts";
+import { chooseVariant, VARIANTS, type Variant } from "../../src/backends/wasm/variants.ts";
 import { VARIANTS as BUILT } from "../../wasm/kernels/build.mjs";
 import { failure } from "./wasm-sample.ts";
+
+const relaxed = VARIANTS.find(({ name }) => name === "relaxed") as Variant;
 
 test("what is built is what can be chosen", () => {
   assert.equal(VARIANTS.map(({ name }) => name).sort(), Object.keys(BUILT).sort());
@@ -26,7 +28,7 @@ test("the best variant that the host runs is chosen, for one thread and for seve
       VARIANTS.some(({ name, probe }) => probe === bytes && runs.includes(name));
   };
   const chosen = (threads: boolean) => {
-    const choice = chooseVariant(threads);
+    const choice = chooseVariant({ threads });
     return "variant" in choice ? choice.variant.name : choice.reason;
   };
   try {
@@ -41,6 +43,36 @@ test("the best variant that the host runs is chosen, for one thread and for seve
     const { code, message } = await failure(() => wasmBackend.open());
     assert.is(code, "BACKEND_UNAVAILABLE");
     assert.match(message, /lacks SIMD/);
+  } finally {
+    WebAssembly.validate = validate;
+  }
+});
+
+test("a variant can be asked for, with or without threads, and is refused where the host can not run it", async () => {
+  for (const wasmVariant of [
+    "simd",
+    ...(WebAssembly.validate(relaxed.probe) ? ["relaxed" as const] : []),
+  ] as const) {
+    const engine = await wasmBackend.open({ wasmVariant });
+    assert.is(engine.report.variant, wasmVariant);
+    assert.is(engine.report.threads, 1);
+    engine.dispose();
+  }
+  assert.match(
+    (await failure(() => wasmBackend.open({ wasmVariant: "avx" as never }))).message,
+    /wasmVariant is "avx", expected relaxed, simd, relaxed64/,
+  );
+  const { validate } = WebAssembly;
+  WebAssembly.validate = (bytes) => bytes !== relaxed.probe && validate(bytes);
+  try {
+    const { code, message } = await failure(() => wasmBackend.open({ wasmVariant: "relaxed" }));
+    assert.is(code, "OPTION_INVALID");
+    assert.match(message, /wasmVariant is "relaxed", but this host's WebAssembly lacks relaxed SIMD/);
+    const { report } = await wasmBackend.open();
+    assert.is(report.description, "WebAssembly SIMD128, 1 thread");
+    assert.ok(report.limits.includes("This host's WebAssembly lacks relaxed SIMD"));
+    const probe = await wasmBackend.probe();
+    assert.equal(probe.ok && probe.limits, report.limits);
   } finally {
     WebAssembly.validate = validate;
   }

@@ -64,6 +64,10 @@ for (const backend of ["wasm", "reference"]) {
     assert.is(found.finishReason, one.finishReason);
     assert.is(found.topLogits.length, 10);
     assert.is(found.backend, backend);
+    assert.match(
+      found.engine.description,
+      backend === "wasm" ? /^WebAssembly .*, \d+ threads?$/ : /TypeScript/,
+    );
     assert.is(found.dtype, "f32");
     assert.ok(found.timings.total > 0);
   });
@@ -200,6 +204,7 @@ test("graph prints every program; inspect says what is there", () => {
   const inspected = glimt("inspect", model);
   assert.match(inspected.stdout, /Glm4vForConditionalGeneration/);
   assert.match(inspected.stdout, /KV cache/);
+  assert.match(inspected.stdout, /runs on +(wasm: WebAssembly|cuda: )/);
   assert.is(json("inspect", model, "--json").family, "glm4v");
 });
 

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
 import { formatCode, isBlockFormat } from "../../tensor/storage.ts";
-import type { Backend, Probe } from "../backend.ts";
-import { checkThreads } from "../check-threads.ts";
+import type { Backend, EngineReport, Probe } from "../backend.ts";
+import { refuseWasmOptions } from "../refuse-wasm-options.ts";
 import type { CudaAddon } from "./addon.ts";
 import { describeDevice } from "./device.ts";
 import { CudaEngine } from "./engine.ts";
@@ -82,14 +82,14 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     weightLayout: () => "plain",
     async probe(): Promise<Probe> {
       const result = await find();
-      return "reason" in result ? result : { ok: true, description: describeDevice(result.found.device) };
+      return "reason" in result ? result : { ok: true, ...reportOf(result.found) };
     },
     async open(options) {
-      checkThreads("cuda", options);
+      refuseWasmOptions("cuda", options);
       const result = await find();
       if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
       const handle = await nativeLater(() => result.addon.openEngine(device, cublas ? 1 : 0));
-      return new CudaEngine(backend, result.addon, handle, { graphs });
+      return new CudaEngine(backend, result.addon, handle, { graphs, report: reportOf(result.found) });
     },
   };
   return backend;
@@ -97,6 +97,10 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
 
 /** The first GPU, with bf16 activations. */
 export const cudaBackend: Backend = createCudaBackend();
+
+function reportOf({ device }: FoundAddon): EngineReport {
+  return { description: describeDevice(device), limits: [] };
+}
 
 function failedProbe(refusals: readonly Refusal[]): FailedProbe {
   const reasons = refusals.map(({ source, reason }) => `${source}: ${reason}`);

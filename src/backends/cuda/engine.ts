@@ -12,6 +12,7 @@ import type {
   DeviceTensor,
   DeviceWeight,
   Engine,
+  EngineReport,
   Executable,
   Residents,
   RunBindings,
@@ -42,6 +43,7 @@ const REPLAY_REPEATS = 1;
 export interface CudaEngineOptions {
   /** Whether runs that repeat are replayed as captured graphs. */
   readonly graphs: boolean;
+  readonly report: EngineReport;
 }
 
 class CudaExecutable implements Executable {
@@ -58,6 +60,7 @@ class CudaExecutable implements Executable {
 
 export class CudaEngine implements Engine {
   readonly backend: Backend;
+  readonly report: EngineReport;
   readonly #addon: CudaAddon;
   readonly #options: CudaEngineOptions;
   #handle: EngineHandle | null;
@@ -66,6 +69,7 @@ export class CudaEngine implements Engine {
   /** `handle` comes from the addon's openEngine. */
   constructor(backend: Backend, addon: CudaAddon, handle: EngineHandle, options: CudaEngineOptions) {
     this.backend = backend;
+    this.report = options.report;
     this.#options = options;
     this.#addon = addon;
     this.#handle = handle;

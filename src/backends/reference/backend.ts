@@ -4,8 +4,8 @@
  */
 import type { DType } from "../../tensor/dtype.ts";
 import type { Backend } from "../backend.ts";
-import { checkThreads } from "../check-threads.ts";
-import { ReferenceEngine } from "./engine.ts";
+import { refuseWasmOptions } from "../refuse-wasm-options.ts";
+import { REFERENCE_REPORT, ReferenceEngine } from "./engine.ts";
 import { KERNELS } from "./kernels.ts";
 
 export function createReferenceBackend(activationDType: Exclude<DType, "i32">): Backend {
@@ -20,9 +20,9 @@ export function createReferenceBackend(activationDType: Exclude<DType, "i32">): 
         : { ok: false, reason: `reference: ${op} is run as its composition.` };
     },
     weightLayout: () => "plain",
-    probe: async () => ({ ok: true, description: "plain TypeScript, float64 accumulation" }),
+    probe: async () => ({ ok: true, ...REFERENCE_REPORT }),
     async open(options) {
-      checkThreads("reference", options);
+      refuseWasmOptions("reference", options);
       return new ReferenceEngine(backend);
     },
   };

@@ -14,6 +14,7 @@ import type {
   DeviceTensor,
   DeviceWeight,
   Engine,
+  EngineReport,
   Executable,
   Residents,
   RunBindings,
@@ -48,8 +49,14 @@ class ReferenceExecutable implements Executable {
   }
 }
 
+export const REFERENCE_REPORT: EngineReport = {
+  description: "plain TypeScript, float64 accumulation",
+  limits: [],
+};
+
 export class ReferenceEngine implements Engine {
   readonly backend: Backend;
+  readonly report = REFERENCE_REPORT;
   readonly #memory = new Memory();
   #disposed = false;
 

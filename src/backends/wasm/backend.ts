@@ -2,10 +2,10 @@
 import { GlimtError } from "../../errors.ts";
 import { shown } from "../../given.ts";
 import { isBlockFormat } from "../../tensor/storage.ts";
-import type { Backend, EngineOptions, Probe } from "../backend.ts";
+import { type Backend, type EngineOptions, type Probe, WASM_VARIANTS } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { Crew, type StartKernelWorker } from "./crew.ts";
-import { WasmEngine } from "./engine.ts";
+import { reportOf, WasmEngine } from "./engine.ts";
 import { compileKernels, instantiateKernels } from "./kernels.ts";
 import { chooseVariant, noSharedMemory } from "./variants.ts";
 
@@ -63,18 +63,15 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     },
     weightLayout: (_format, uses) => (uses.has("matrix") ? "tiles8" : "plain"),
     probe: async (): Promise<Probe> => {
-      const choice = chooseVariant(false);
+      const choice = chooseVariant({ threads: false });
       if ("reason" in choice) return { ok: false, reason: choice.reason };
-      return { ok: true, description: `WebAssembly ${choice.variant.description}` };
+      return { ok: true, ...reportOf(choice.variant, 1, choice.limits) };
     },
     async open(options = {}) {
       const threads = threadsOf(options);
-      const choice = chooseVariant(threads > 1);
-      if ("reason" in choice) {
-        throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);
-      }
+      const choice = variantOf(options, threads);
       const kernels = await instantiateKernels(choice.variant);
-      if (threads === 1 || !environment) return new WasmEngine(backend, kernels);
+      if (threads === 1 || !environment) return new WasmEngine(backend, kernels, choice.limits);
       const module = await compileKernels(choice.variant);
       const crew = crewOf(environment, options.workerUrl);
       const pass = await crew.join(module, kernels, threads - 1).catch((error) => {
@@ -82,10 +79,29 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
         if (!crew.isLost) throw error;
         return crewOf(environment, options.workerUrl).join(module, kernels, threads - 1);
       });
-      return new WasmEngine(backend, kernels, pass);
+      return new WasmEngine(backend, kernels, choice.limits, pass);
     },
   };
   return backend;
+}
+
+/** @throws OPTION_INVALID, BACKEND_UNAVAILABLE */
+function variantOf({ wasmVariant: kind }: EngineOptions, threads: number) {
+  if (kind !== undefined && !WASM_VARIANTS.includes(kind)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `wasmVariant is ${shown(kind)}, expected ${WASM_VARIANTS.join(", ")}.`,
+    );
+  }
+  const choice = chooseVariant({ threads: threads > 1, kind });
+  if ("variant" in choice) return choice;
+  if (kind === undefined) {
+    throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);
+  }
+  throw new GlimtError(
+    "OPTION_INVALID",
+    `wasmVariant is ${shown(kind)}, but ${choice.reason}; leave the option out.`,
+  );
 }
 
 /** On one thread. */

@@ -11,6 +11,7 @@ import type {
   DeviceTensor,
   DeviceWeight,
   Engine,
+  EngineReport,
   Executable,
   Residents,
   RunBindings,
@@ -27,6 +28,7 @@ import type { Kernels } from "./kernels.ts";
 import { type Block, WasmMemory, type WasmTensor, type WasmWeight } from "./memory.ts";
 import { SliceBudget } from "./slices.ts";
 import { uploadWeight } from "./upload.ts";
+import type { Variant } from "./variants.ts";
 
 /** The arena grows in steps of this, so that a context that grows token by token does not move it each time. */
 const ARENA_STEP = 1 << 20;
@@ -43,12 +45,17 @@ export class WasmEngine implements Engine {
   readonly backend: Backend;
   readonly #budget = new SliceBudget();
   #live: Live | null;
+  readonly report: EngineReport;
   readonly #crew: CrewPass | undefined;
   #running = false;
 
-  /** @param crew Threads that take part, where the kernels are for several. */
-  constructor(backend: Backend, kernels: Kernels, crew?: CrewPass) {
+  /**
+   * @param limits see EngineReport
+   * @param crew Threads that take part, where the kernels are for several.
+   */
+  constructor(backend: Backend, kernels: Kernels, limits: readonly string[] = [], crew?: CrewPass) {
     this.backend = backend;
+    this.report = reportOf(kernels.variant, kernels.threads, limits);
     this.#crew = crew;
     this.#live = { kernels, memory: new WasmMemory(kernels), arena: null };
   }
@@ -173,6 +180,19 @@ export class WasmEngine implements Engine {
     if (!this.#live) throw new GlimtError("DISPOSED", "The engine was disposed of.");
     return this.#live;
   }
+}
+
+export function reportOf(
+  { kind, description }: Variant,
+  threads: number,
+  limits: readonly string[],
+): EngineReport {
+  return {
+    description: `WebAssembly ${description}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    limits,
+    variant: kind,
+    threads,
+  };
 }
 
 function ownExecutable({ memory }: Live, executable: Executable): WasmExecutable {

@@ -55,6 +55,7 @@ export interface KernelExports {
 
 /** An instance of the module. */
 export interface Kernels extends KernelExports {
+  readonly variant: Variant;
   readonly memory: WebAssembly.Memory;
   /** Bytes that it may grow to. */
   readonly mostBytes: number;
@@ -102,7 +103,8 @@ export async function instantiateKernels(variant: Variant): Promise<Kernels> {
   const shared = variant.threads ? { memory: sharedMemory(variant) } : undefined;
   const module = await compileKernels(variant);
   const { exports } = await WebAssembly.instantiate(module, shared ? { env: shared } : {});
-  const kernels = { ...exports, ...shared, mostBytes: variant.mostBytes, threads: 1 } as unknown as Kernels;
+  const { mostBytes } = variant;
+  const kernels = { ...exports, ...shared, variant, mostBytes, threads: 1 } as unknown as Kernels;
   kernels._initialize();
   return kernels;
 }

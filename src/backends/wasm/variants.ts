@@ -1,6 +1,9 @@
 /** The variants of the kernel module, best first: what a host must know to run one, and where its bytes are. */
+import type { WasmVariant } from "../backend.ts";
 
 export interface Variant {
+  /** What one may ask for; with or without threads. */
+  readonly kind: WasmVariant;
   /** As in VARIANTS of wasm/kernels/build.mjs, which has the compiler's flags. */
   readonly name: string;
   /** What it is built on, for people. */
@@ -43,6 +46,7 @@ const RELAXED64_SHARED = functionOf(MADD, [0x05, 0x04, 0x01, 0x07, 0x01, 0x01]);
 
 export const VARIANTS: readonly Variant[] = [
   {
+    kind: "relaxed",
     name: "relaxed-threads",
     description: "relaxed SIMD",
     threads: true,
@@ -51,6 +55,7 @@ export const VARIANTS: readonly Variant[] = [
     load: async () => (await import("../../../build/wasm/kernels.relaxed-threads.wasm")).default,
   },
   {
+    kind: "relaxed",
     name: "relaxed",
     description: "relaxed SIMD",
     threads: false,
@@ -59,6 +64,7 @@ export const VARIANTS: readonly Variant[] = [
     load: async () => (await import("../../../build/wasm/kernels.relaxed.wasm")).default,
   },
   {
+    kind: "simd",
     name: "simd-threads",
     description: "SIMD128",
     threads: true,
@@ -67,6 +73,7 @@ export const VARIANTS: readonly Variant[] = [
     load: async () => (await import("../../../build/wasm/kernels.simd-threads.wasm")).default,
   },
   {
+    kind: "simd",
     name: "simd",
     description: "SIMD128",
     threads: false,
@@ -75,6 +82,7 @@ export const VARIANTS: readonly Variant[] = [
     load: async () => (await import("../../../build/wasm/kernels.simd.wasm")).default,
   },
   {
+    kind: "relaxed64",
     name: "relaxed64-threads",
     description: "relaxed SIMD, 64-bit memory",
     threads: true,
@@ -83,6 +91,7 @@ export const VARIANTS: readonly Variant[] = [
     load: async () => (await import("../../../build/wasm/kernels.relaxed64-threads.wasm")).default,
   },
   {
+    kind: "relaxed64",
     name: "relaxed64",
     description: "relaxed SIMD, 64-bit memory",
     threads: false,
@@ -92,21 +101,42 @@ export const VARIANTS: readonly Variant[] = [
   },
 ];
 
+export interface VariantWish {
+  /** Whether it is to be for several threads. */
+  readonly threads: boolean;
+  /** The only kind that will do. */
+  readonly kind?: WasmVariant | undefined;
+  /** That its memory should have room for. */
+  readonly bytes?: number | undefined;
+}
+
+export type VariantChoice =
+  | {
+      readonly variant: Variant;
+      /** Why not a better one, as EngineReport has it. */
+      readonly limits: readonly string[];
+    }
+  | { readonly reason: string };
+
 /**
- * The first variant for one thread or for several that this host runs and whose memory has room for `bytes`; where none
- * has, the one with most room. Or why the host runs none.
+ * The first variant that fits the wish, that this host runs and whose memory has room for the bytes; where none has, the
+ * one with most room. Or why the host runs none.
  */
-export function chooseVariant(
-  threads: boolean,
-  bytes = 0,
-): { readonly variant: Variant } | { readonly reason: string } {
+export function chooseVariant({ threads, kind, bytes = 0 }: VariantWish): VariantChoice {
   if (typeof WebAssembly === "undefined") return { reason: "this host has no WebAssembly" };
-  const runs = VARIANTS.filter(
-    (candidate) => candidate.threads === threads && WebAssembly.validate(candidate.probe),
-  );
+  const fitting = VARIANTS.filter((one) => one.threads === threads && (!kind || one.kind === kind));
+  const runs = fitting.filter(({ probe }) => WebAssembly.validate(probe));
   const most = Math.max(0, ...runs.map(({ mostBytes }) => mostBytes));
   const variant = runs.find(({ mostBytes }) => mostBytes >= Math.min(bytes, most));
-  return variant ? { variant } : { reason: "this host's WebAssembly lacks SIMD (fixed-width SIMD128)" };
+  if (!variant) {
+    const wanted = kind ? fitting[0]?.description : "SIMD (fixed-width SIMD128)";
+    return { reason: `this host's WebAssembly lacks ${wanted}` };
+  }
+  const better = fitting.slice(0, fitting.indexOf(variant)).filter((one) => !runs.includes(one));
+  return {
+    variant,
+    limits: better.map(({ description }) => `This host's WebAssembly lacks ${description}`),
+  };
 }
 
 /** Why several threads can not share memory here, or undefined. */

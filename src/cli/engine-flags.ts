@@ -1,0 +1,34 @@
+/** Flags of commands that run a model: how the WebAssembly backend does it; and what is said of what runs it. */
+import { type Command, Option } from "commander";
+import { type EngineReport, WASM_VARIANTS, type WasmVariant } from "../backends/backend.ts";
+import { wholeNumber } from "./model-options.ts";
+
+export interface EngineFlags {
+  readonly threads?: number;
+  readonly wasmVariant?: WasmVariant;
+}
+
+export function withEngineOptions(command: Command): Command {
+  return command
+    .option("--threads <n>", "threads of the wasm backend (default: one)", wholeNumber)
+    .addOption(
+      new Option(
+        "--wasm-variant <name>",
+        "the only variant of the wasm backend to run (default: the best)",
+      ).choices(WASM_VARIANTS),
+    );
+}
+
+export function engineOptions({ threads, wasmVariant }: EngineFlags) {
+  return { threads, wasmVariant };
+}
+
+/** For `--json`, which has the backend's name beside it. */
+export function engineFacts({ description, variant, threads, limits }: EngineReport) {
+  return { description, variant, threads, limits };
+}
+
+/** One line. */
+export function engineLine({ description, limits }: EngineReport): string {
+  return [description, ...limits].join(". ");
+}
