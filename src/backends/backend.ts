@@ -55,6 +55,8 @@ export interface Backend {
   readonly prefillChunk: number;
   /** Whether a run of the same program, sizes and tensors as one before costs the host less. */
   readonly replaysRuns?: boolean;
+  /** Whether its engines can tell what each instruction of a run took (`RunOptions.onInstruction`). */
+  readonly timesInstructions?: boolean;
   /** Whether it can run a node. @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
   supports(query: NodeQuery): Answer;
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */
@@ -115,6 +117,22 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with the share of the program that is done, 0..1. */
   readonly onProgress?: ((share: number) => void) | undefined;
+  /**
+   * Called after each instruction of the program, by its index, with the milliseconds that it took. The engine then runs
+   * them one by one, which takes longer. Only of backends with `timesInstructions`; others do not call it.
+   */
+  readonly onInstruction?: ((instruction: number, milliseconds: number) => void) | undefined;
+}
+
+/** Work of one kind alone, as fast as the device can: what speeds are given as shares of. */
+export interface CeilingLoop {
+  /**
+   * multiplyAdd: float32 multiply-adds in registers. integerDot: sums of products of 8-bit integers in registers.
+   * read: memory that no cache holds, once.
+   */
+  readonly name: "multiplyAdd" | "integerDot" | "read";
+  /** Runs for some milliseconds, on all threads of the engine. @returns operations done (two a product), or bytes read */
+  run(): number;
 }
 
 export interface RunBindings {
@@ -174,5 +192,7 @@ export interface Engine {
    * @throws INPUT_INVALID naming a buffer that is missing or too small; ABORTED; the engine stays usable.
    */
   run(executable: Executable, bindings: RunBindings, options?: RunOptions): Promise<void>;
+  /** Loops that show what the device can do; absent where there are none. @throws OUT_OF_MEMORY when one is run */
+  ceilingLoops?(): readonly CeilingLoop[];
   dispose(): void;
 }

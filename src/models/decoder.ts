@@ -73,7 +73,7 @@ export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph
     if (model.tieWordEmbeddings) return g.linear({ x: normed, w: table });
     return linear(g, normed, "lm_head", config.vocabSize, false);
   });
-  return g.finish({ logits, tokens: g.sample({ logits, ...sampling }) });
+  return g.finish({ logits, tokens: g.scope("sample", () => g.sample({ logits, ...sampling })) });
 }
 
 function decoderLayer(
@@ -88,11 +88,15 @@ function decoderLayer(
   const norm = (value: Value, name: string) => rmsNorm(g, value, `${path}.${name}`, config.rmsNormEps);
   const after = (value: Value, name: string) => (config.sandwichNorms ? norm(value, name) : value);
 
-  const heads = attention(g, norm(x, "input_layernorm"), layer, inputs, config, pageSize);
-  const attended = linear(g, heads, `${path}.self_attn.o_proj`, config.hiddenSize, false);
-  const middle = g.add({ a: x, b: after(attended, "post_self_attn_layernorm") });
-  const mixed = feedForward(g, norm(middle, "post_attention_layernorm"), layer, config);
-  return g.add({ a: middle, b: after(mixed, "post_mlp_layernorm") });
+  const middle = g.scope("attention", () => {
+    const heads = attention(g, norm(x, "input_layernorm"), layer, inputs, config, pageSize);
+    const attended = linear(g, heads, `${path}.self_attn.o_proj`, config.hiddenSize, false);
+    return g.add({ a: x, b: after(attended, "post_self_attn_layernorm") });
+  });
+  return g.scope("mlp", () => {
+    const mixed = feedForward(g, norm(middle, "post_attention_layernorm"), layer, config);
+    return g.add({ a: middle, b: after(mixed, "post_mlp_layernorm") });
+  });
 }
 
 /** The heads' results side by side, before o_proj. */

@@ -59,18 +59,14 @@ function patchEmbedding(g: GraphBuilder, pixelValues: Value, config: VisionConfi
 }
 
 function block(g: GraphBuilder, x: Value, path: string, inputs: VisionInputs, config: VisionConfig): Value {
-  const attended = attention(
-    g,
-    rmsNorm(g, x, `${path}.norm1`, config.rmsNormEps),
-    `${path}.attn`,
-    inputs,
-    config,
-  );
-  const middle = g.add({ a: x, b: attended });
-  const normed = rmsNorm(g, middle, `${path}.norm2`, config.rmsNormEps);
-  return g.add({
-    a: middle,
-    b: gatedMlp(g, normed, `${path}.mlp`, config.blockIntermediateSize, config.mlpBias),
+  const middle = g.scope("attention", () => {
+    const normed = rmsNorm(g, x, `${path}.norm1`, config.rmsNormEps);
+    return g.add({ a: x, b: attention(g, normed, `${path}.attn`, inputs, config) });
+  });
+  return g.scope("mlp", () => {
+    const normed = rmsNorm(g, middle, `${path}.norm2`, config.rmsNormEps);
+    const mixed = gatedMlp(g, normed, `${path}.mlp`, config.blockIntermediateSize, config.mlpBias);
+    return g.add({ a: middle, b: mixed });
   });
 }
 

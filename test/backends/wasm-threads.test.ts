@@ -53,6 +53,19 @@ async function open(engine: Engine, layers: number) {
   };
 }
 
+test("the loops at the machine's limit run on one thread and on several, and say how much they did", async () => {
+  for (const [owner, threads] of [
+    [wasmBackend, 1],
+    [backend, 3],
+  ] as const) {
+    const engine = await owner.open({ threads });
+    const amounts = engine.ceilingLoops?.().map(({ name, run }) => [name, run(), run()] as const) ?? [];
+    assert.ok(amounts.some(([name]) => name === "multiplyAdd") && amounts.some(([name]) => name === "read"));
+    for (const [, first, second] of amounts) assert.ok(first > 1e6 && first === second);
+    engine.dispose();
+  }
+});
+
 test("two and four threads give the bits of one, for one row and for many", async () => {
   const alone = await open(await wasmBackend.open({ threads: 1 }), 4);
   for (const threads of [2, 4]) {

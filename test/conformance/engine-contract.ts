@@ -522,6 +522,20 @@ export function engineContract(test: Test, backend: Backend): void {
     assert.equal(await engine.read(y), EXPECTED);
   });
 
+  contract("a timed run names each instruction once, in order, and gives the same", async (sample) => {
+    const { engine, executable, y } = sample;
+    const bindings = { symbols: SYMBOLS, buffers: { ids: IDS, x: X, y } };
+    const timed: [index: number, milliseconds: number][] = [];
+    await engine.run(executable, bindings, { onInstruction: (...each) => timed.push(each) });
+    const told = backend.timesInstructions ? executable.program.instructions : [];
+    assert.equal(
+      timed.map(([index]) => index),
+      [...told.keys()],
+    );
+    assert.ok(timed.every(([, milliseconds]) => milliseconds >= 0));
+    assert.equal(await engine.read(y), EXPECTED);
+  });
+
   contract("live bytes follow what is held", async (sample) => {
     const { engine, y } = sample;
     await run(sample);

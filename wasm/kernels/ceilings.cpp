@@ -1,8 +1,9 @@
-// Two loops that show what the machine can do, for benchmarks to be measured against: multiply-adds that stay in
-// registers, and reading memory once.
+// Loops that show what the machine can do, for benchmarks to be measured against: multiply-adds that stay in registers,
+// and reading memory once; alone, and on all threads of the module.
 #include <emscripten.h>
 
 #include "address.h"
+#include "crew.h"
 #include "simd.h"
 
 using namespace glimt;
@@ -34,6 +35,59 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_read(Address<const uint8_t> begin, double 
     d = wasm_v128_or(d, wasm_v128_load(memory + 48));
   }
   return sumLanes(wasm_v128_or(wasm_v128_or(a, b), wasm_v128_or(c, d)));
+}
+
+}
+
+namespace {
+
+// Their order is that of PEAK_LOOPS in src/backends/wasm/ceilings.ts.
+enum class PeakLoop : uint32_t { arithmetic = 0, read = 1 };
+
+struct PeakCall {
+  PeakLoop loop;
+  uint32_t amount;
+  // As JavaScript has addresses.
+  double memory;
+  float factor, term;
+};
+
+// Keeps the loops from being removed.
+volatile float sink;
+
+void runPeak(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
+  const PeakCall& peak = call.attrs<PeakCall>();
+  for (uint32_t part = first; part < last; part++) {
+    switch (peak.loop) {
+      case PeakLoop::arithmetic:
+        sink = glimt_peak_arithmetic(peak.amount, peak.factor, peak.term);
+        break;
+      case PeakLoop::read:
+        sink = glimt_peak_read({peak.memory + (double)part * peak.amount}, peak.amount);
+        break;
+    }
+  }
+}
+
+constexpr Phase kPeakPhase = {nullptr, runPeak};
+
+}  // namespace
+
+extern "C" {
+
+// One of them on `workers` threads, as a phase of `parts` parts. Of each part `amount` is the iterations, or the bytes that
+// it reads of `memory`, which the parts share in turn.
+EMSCRIPTEN_KEEPALIVE void glimt_peak_together(PeakLoop loop, uint32_t workers, uint32_t parts, uint32_t amount,
+                                              double memory, float factor, float term) {
+  PeakCall arguments = {loop, amount, memory, factor, term};
+  Call call = {nullptr, nullptr, (const uint32_t*)&arguments, nullptr, workers};
+#ifdef __wasm_atomics__
+  if (workers > 1) {
+    runTogether(kPeakPhase, call, 0, parts, nullptr, 0);
+    return;
+  }
+#endif
+  kPeakPhase.run(call, 0, parts, nullptr);
 }
 
 }

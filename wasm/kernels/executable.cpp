@@ -261,23 +261,24 @@ bool start(Executable& executable, uint8_t* arena) {
   return true;
 }
 
-Progress run(Executable& executable, double budget) {
-  while (executable.position < executable.header->instructionCount) {
+Progress run(Executable& executable, double budget, uint32_t end) {
+  uint32_t count = executable.header->instructionCount;
+  while (executable.position < (end < count ? end : count)) {
     const Instruction& instruction = executable.instructions[executable.position];
     if (executable.part == 0 && !startPhase(executable, instruction)) return Progress::failed;
     uint32_t left = executable.work.parts - executable.part;
     double affordable = executable.work.cost > 0 ? budget / executable.work.cost : left;
-    uint32_t count = affordable >= left ? left : affordable < 1 ? 1 : (uint32_t)affordable;
-    if (left && !runParts(executable, executable.part, executable.part + count)) {
+    uint32_t parts = affordable >= left ? left : affordable < 1 ? 1 : (uint32_t)affordable;
+    if (left && !runParts(executable, executable.part, executable.part + parts)) {
       fail(executable.fault, FaultCode::thread);
       return Progress::failed;
     }
-    budget -= count * executable.work.cost;
-    executable.part += count;
+    budget -= parts * executable.work.cost;
+    executable.part += parts;
     if (executable.part == executable.work.parts) endPhase(executable, instruction);
     if (budget <= 0) break;
   }
-  return executable.position == executable.header->instructionCount ? Progress::done : Progress::more;
+  return executable.position == count ? Progress::done : Progress::more;
 }
 
 double share(const Executable& executable) {

@@ -78,8 +78,8 @@ bool plan(Executable& executable, uint32_t workers, double& arenaBytes);
 bool start(Executable& executable, uint8_t* arena);
 
 enum class Progress : int32_t { done = 0, more = 1, failed = 2 };
-// Runs parts of instructions until they have cost about `budget` operations.
-Progress run(Executable& executable, double budget);
+// Runs parts of instructions until they have cost about `budget` operations, or those before `end` are done.
+Progress run(Executable& executable, double budget, uint32_t end);
 // The share of the program that is done, by instructions.
 double share(const Executable& executable);
 

@@ -42,9 +42,13 @@ EMSCRIPTEN_KEEPALIVE uint32_t glimt_start(Address<Executable> executable, Addres
   return start(*executable, arena);
 }
 
-EMSCRIPTEN_KEEPALIVE Progress glimt_run(Address<Executable> executable, double budget) {
-  return run(*executable, budget);
+// Up to the instruction `end`, if the budget lasts so long.
+EMSCRIPTEN_KEEPALIVE Progress glimt_run(Address<Executable> executable, double budget, uint32_t end) {
+  return run(*executable, budget, end);
 }
+
+// The instruction that runs next.
+EMSCRIPTEN_KEEPALIVE uint32_t glimt_position(Address<const Executable> executable) { return executable->position; }
 
 EMSCRIPTEN_KEEPALIVE double glimt_share(Address<const Executable> executable) { return share(*executable); }
 

@@ -13,6 +13,7 @@ export function createReferenceBackend(activationDType: Exclude<DType, "i32">): 
     name: "reference",
     activationDType,
     prefillChunk: 512,
+    timesInstructions: true,
     supports({ op, activation }) {
       if (activation === "i32") return { ok: false, reason: `reference: ${op} has no i32 activations.` };
       return op in KERNELS

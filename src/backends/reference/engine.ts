@@ -164,11 +164,13 @@ export class ReferenceEngine implements Engine {
   async #interpret(
     instructions: readonly Instruction[],
     operands: readonly RowsView[],
-    { signal, onProgress }: RunOptions,
+    { signal, onProgress, onInstruction }: RunOptions,
   ): Promise<void> {
     const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as RowsView);
     for (const [index, { op, inputs, outputs, attrs }] of instructions.entries()) {
+      const began = performance.now();
       callKernel(KERNELS, op, pick(inputs), pick(outputs), attrs);
+      onInstruction?.(index, performance.now() - began);
       onProgress?.((index + 1) / instructions.length);
       await turnWhenDue(signal);
       this.#checkLive();

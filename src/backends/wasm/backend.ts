@@ -52,6 +52,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     name: "wasm",
     activationDType: "f32",
     prefillChunk: 512,
+    timesInstructions: true,
     supports({ op, activation, formats }) {
       if (activation !== "f32")
         return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };

@@ -7,6 +7,7 @@ import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
+  CeilingLoop,
   DeviceRows,
   DeviceTensor,
   DeviceWeight,
@@ -22,6 +23,7 @@ import { checkCopy } from "../check-copy.ts";
 import { checkSupport } from "../check-support.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
 import { checkWeightLayouts } from "../weight-layouts.ts";
+import { wasmCeilingLoops } from "./ceilings.ts";
 import type { CrewPass } from "./crew.ts";
 import { WasmExecutable } from "./executable.ts";
 import type { Kernels } from "./kernels.ts";
@@ -131,11 +133,8 @@ export class WasmEngine implements Engine {
     ownExecutable(this.#alive(), executable).bind(resident);
   }
 
-  async run(
-    loaded: Executable,
-    bindings: RunBindings,
-    { signal, onProgress }: RunOptions = {},
-  ): Promise<void> {
+  async run(loaded: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
+    const { signal, onProgress, onInstruction } = options;
     const live = this.#alive();
     const executable = ownExecutable(live, loaded);
     if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
@@ -149,6 +148,7 @@ export class WasmEngine implements Engine {
       const { arrays, end } = executable.bindBuffers(bindings, executable.plan(symbols));
       const arena = arenaOf(live, end);
       executable.start(arena, arrays, symbols);
+      if (onInstruction) await this.#runTimed(executable, bindings, { ...options, onInstruction });
       while (!this.#runSlice(executable, bindings)) {
         onProgress?.(executable.share);
         await nextTask();
@@ -160,6 +160,11 @@ export class WasmEngine implements Engine {
     } finally {
       this.#running = false;
     }
+  }
+
+  ceilingLoops(): readonly CeilingLoop[] {
+    const { kernels, memory } = this.#alive();
+    return wasmCeilingLoops(kernels, memory, () => this.#crew?.begin());
   }
 
   /** Drops the module's memory as a whole. */
@@ -174,6 +179,28 @@ export class WasmEngine implements Engine {
     const done = executable.runSlice(this.#budget.operations, symbols);
     if (!done) this.#budget.learn(performance.now() - began);
     return done;
+  }
+
+  /** The whole program, an instruction after the other. */
+  async #runTimed(
+    executable: WasmExecutable,
+    { symbols }: RunBindings,
+    { signal, onProgress, onInstruction }: RunOptions & Required<Pick<RunOptions, "onInstruction">>,
+  ): Promise<void> {
+    for (let index = 0; index < executable.program.instructions.length; index++) {
+      let milliseconds = 0;
+      while (executable.position === index) {
+        this.#alive();
+        this.#crew?.begin();
+        const began = performance.now();
+        executable.runSlice(this.#budget.operations, symbols, index + 1);
+        milliseconds += performance.now() - began;
+        await turnWhenDue(signal);
+      }
+      this.#alive();
+      onInstruction?.(index, milliseconds);
+      onProgress?.(executable.share);
+    }
   }
 
   #alive(): Live {

@@ -144,9 +144,9 @@ export class WasmExecutable implements Executable {
     if (!this.#kernels.glimt_start(this.#pointer, arena.pointer)) throw this.#fault(symbols);
   }
 
-  /** Runs for about `operations`; true when the program has ended. */
-  runSlice(operations: number, symbols: SymbolValues): boolean {
-    const progress = this.#kernels.glimt_run(this.#pointer, operations);
+  /** Runs for about `operations`, at most up to the instruction `end`; true when the program has ended. */
+  runSlice(operations: number, symbols: SymbolValues, end = this.program.instructions.length): boolean {
+    const progress = this.#kernels.glimt_run(this.#pointer, operations, end);
     if (progress === 2) throw this.#fault(symbols);
     return progress === 0;
   }
@@ -157,6 +157,11 @@ export class WasmExecutable implements Executable {
     for (const { kind, data, offset } of arrays) {
       if (kind === "output") data.set(bytes.subarray(offset, offset + data.length));
     }
+  }
+
+  /** The instruction that runs next. */
+  get position(): number {
+    return this.#kernels.glimt_position(this.#pointer);
   }
 
   get share(): number {

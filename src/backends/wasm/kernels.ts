@@ -28,7 +28,10 @@ export interface KernelExports {
   glimt_plan(executable: Pointer, workers: number): number;
   /** 0 on a fault. */
   glimt_start(executable: Pointer, arena: Pointer): number;
-  glimt_run(executable: Pointer, budget: number): 0 | 1 | 2;
+  /** For about `budget` operations, at most up to the instruction `end`. */
+  glimt_run(executable: Pointer, budget: number, end: number): 0 | 1 | 2;
+  /** The instruction that runs next. */
+  glimt_position(executable: Pointer): number;
   glimt_share(executable: Pointer): number;
   /** Both return how many of the values they stored are infinite or NaN. */
   glimt_pack_rows(
@@ -51,6 +54,16 @@ export interface KernelExports {
   /** What the machine can do: 96 floating-point operations an iteration, and one pass over memory. */
   glimt_peak_arithmetic(iterations: number, factor: number, term: number): number;
   glimt_peak_read(memory: Pointer, bytes: number): number;
+  /** One of PEAK_LOOPS (ceilings.ts) as a phase of parts that all threads share; `amount` is a part's. */
+  glimt_peak_together(
+    loop: number,
+    workers: number,
+    parts: number,
+    amount: number,
+    memory: Pointer,
+    factor: number,
+    term: number,
+  ): void;
 }
 
 /** An instance of the module. */

@@ -1,0 +1,55 @@
+/** Loops at the machine's limit (wasm/kernels/ceilings.cpp), on all threads of an engine. */
+import type { CeilingLoop } from "../backend.ts";
+import type { Kernels } from "./kernels.ts";
+import type { WasmMemory } from "./memory.ts";
+
+/** In the order of their numbers in ceilings.cpp. */
+export const PEAK_LOOPS = ["multiplyAdd", "read"] as const satisfies readonly CeilingLoop["name"][];
+
+/** Of a phase, so that threads that start late take fewer. */
+const PARTS = 64;
+const ITERATIONS_A_PART = 20_000;
+const OPERATIONS_AN_ITERATION = 96;
+/** More than a core's caches hold. */
+const READ_BYTES = 256 << 20;
+
+/** @param begin calls the other threads. The memory that is read is the engine's from the first `read` on. */
+export function wasmCeilingLoops(
+  kernels: Kernels,
+  memory: WasmMemory,
+  begin: () => void,
+): readonly CeilingLoop[] {
+  let pointer = 0;
+
+  /** Memory that was never written is one page of zeros to the machine. */
+  function written(): number {
+    if (pointer !== 0) return pointer;
+    const block = memory.allocateBlock(READ_BYTES, "measuring how fast memory is read");
+    memory.bytes(block).fill(1);
+    pointer = block.pointer;
+    return pointer;
+  }
+
+  function run(name: (typeof PEAK_LOOPS)[number], amount: number, place: number): void {
+    begin();
+    const loop = PEAK_LOOPS.indexOf(name);
+    kernels.glimt_peak_together(loop, kernels.threads, PARTS, amount, place, 0.5, 0.25);
+  }
+
+  return [
+    {
+      name: "multiplyAdd",
+      run() {
+        run("multiplyAdd", ITERATIONS_A_PART, 0);
+        return PARTS * ITERATIONS_A_PART * OPERATIONS_AN_ITERATION;
+      },
+    },
+    {
+      name: "read",
+      run() {
+        run("read", READ_BYTES / PARTS, written());
+        return READ_BYTES;
+      },
+    },
+  ];
+}
