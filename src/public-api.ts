@@ -57,3 +57,4 @@ export type { GenerateOptions } from "./serving/generation-options.ts";
 export type { FinishReason, GeneratedPiece, GenerationResult } from "./serving/generation-result.ts";
 export type { GenerationTimings } from "./serving/stage-clock.ts";
 export type { WeightDType } from "./tensor/dtype.ts";
+export type { WeightFormat } from "./tensor/storage.ts";

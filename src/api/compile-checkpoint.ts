@@ -3,18 +3,17 @@ import type { CompileTarget } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CompileOptions } from "../compiler/compile.ts";
 import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
-import { storedWeightDType } from "./weight-dtype.ts";
+import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
 
 /** For a backend that was probed. Reads no weights. @throws GRAPH_INVALID */
 export function compileCheckpoint(
   backend: CompileTarget,
   checkpoint: Checkpoint,
-  dtype?: WeightDType | undefined,
+  storage: WeightStorage = {},
   compile?: CompileOptions,
 ): CompiledModel {
   return compileStages(backend, checkpoint.config, {
-    weightDType: storedWeightDType(checkpoint, dtype),
+    weightDType: chooseWeightFormat(checkpoint, storage),
     compile,
   });
 }

@@ -7,9 +7,11 @@ import { throwIfAborted } from "../errors.ts";
 import { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { stageWeights } from "../runtime/compile-stages.ts";
+import { bytesByFormat } from "../runtime/device-memory.ts";
 import { openStages } from "../runtime/open-stages.ts";
 import { withTokenizersEnd } from "../serving/generation-options.ts";
 import { ModelCore } from "../serving/model-core.ts";
+import { checkFormats } from "./check-formats.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
 import { engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
@@ -32,7 +34,8 @@ export async function loadModelOn(
 
   const openFiles: OpenFiles = (from) => platform.openFiles(from, { checkpointTimeout });
   const { merged, separate } = await openMerged(openFiles, options.adapters ?? [], signal);
-  const compiled = compileCheckpoint(backend, checkpoint, options.dtype);
+  checkFormats(backend, options);
+  const compiled = compileCheckpoint(backend, checkpoint, options);
   const specs = stageWeights(compiled);
   checkMerging(merged, checkpoint.config.architecture, specs);
   const { weights, aside } = resolveWeights(checkpoint, specs);
@@ -63,7 +66,8 @@ export async function loadModelOn(
     throw error;
   }
   const loadMilliseconds = performance.now() - start;
-  const loaded = { weights: weights.length, bytes: stages.loadedBytes, aside };
+  const storedBytes = bytesByFormat(specs);
+  const loaded = { weights: weights.length, bytes: stages.loadedBytes, storedBytes, aside };
   const dtype = options.dtype ?? checkpoint.mainDType;
   return new Model(core, processor, { dtype, refused, loadMilliseconds, loaded });
 }

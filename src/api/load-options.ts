@@ -7,7 +7,7 @@ import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.t
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
 import type { LoadProgress } from "../runtime/open-stages.ts";
 import type { AdapterAtLoad } from "../serving/adapter-options.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import { WEIGHT_FORMATS, type WeightFormat } from "../tensor/storage.ts";
 
 export interface LoadOptions extends MediaOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
@@ -19,8 +19,14 @@ export interface LoadOptions extends MediaOptions {
   readonly checkpointTimeout?: HttpOptions["checkpointTimeout"];
   /** "auto", the default, takes the best that works here; why not a better one: `model.refusedBackends`. */
   readonly backend?: BackendName | "auto" | undefined;
-  /** Storage of the weights; default: as in the checkpoint. */
-  readonly dtype?: WeightDType | undefined;
+  /**
+   * Storage of the weights; default: as in the checkpoint. "q8" and "q4" (ggml's Q8_0 and Q4_0, about 8.5 and 4.5 bits a
+   * weight; wasm and reference) are for the language model: matrices whose rows are whole blocks of 32 columns, under "q4"
+   * the embedding table and the head in q8; routers, vectors and the vision tower stay as they are.
+   */
+  readonly dtype?: WeightFormat | undefined;
+  /** Storage of the vision tower in place of `dtype`; default: the same, and beside "q8" and "q4" as in the checkpoint. */
+  readonly visionDtype?: WeightFormat | undefined;
   /** Threads of the WebAssembly backend, which share its memory; default 1. Results are the same to the bit. */
   readonly threads?: number | undefined;
   /** The one variant of the WebAssembly backend's module to run, for tests and measurements; default: the best one. */
@@ -52,6 +58,7 @@ export const LOAD_OPTION_NAMES = [
   "checkpointTimeout",
   "backend",
   "dtype",
+  "visionDtype",
   "threads",
   "wasmVariant",
   "prefillChunk",
@@ -63,7 +70,6 @@ export const LOAD_OPTION_NAMES = [
 ];
 /** Of these the type says it all; the others are checked by what they may be. */
 const KINDS: Readonly<Record<string, Kind>> = { limits: "object", kvCache: "object" };
-const WEIGHT_DTYPES: readonly string[] = ["f32", "bf16", "f16"];
 
 /**
  * A copy of what a caller says, checked.
@@ -79,10 +85,12 @@ export function readLoadOptions(given: LoadOptions | undefined): LoadOptions {
 }
 
 function checkLoadOptions(options: LoadOptions): void {
-  if (options.dtype !== undefined && !WEIGHT_DTYPES.includes(options.dtype)) {
+  for (const name of ["dtype", "visionDtype"] as const) {
+    const format = options[name];
+    if (format === undefined || WEIGHT_FORMATS.includes(format)) continue;
     throw new GlimtError(
       "OPTION_INVALID",
-      `dtype is ${shown(options.dtype)}, expected ${WEIGHT_DTYPES.join(", ")}.`,
+      `${name} is ${shown(format)}, expected ${WEIGHT_FORMATS.join(", ")}.`,
     );
   }
   if (options.kvCache !== undefined) checkKvCacheSize(options.kvCache);

@@ -34,7 +34,7 @@ import {
 import type { GeneratedPiece, GenerationResult } from "../serving/generation-result.ts";
 import type { ModelCore } from "../serving/model-core.ts";
 import { GenerationRequest } from "../serving/request.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 
 /** What runs a model. */
 export interface ModelBackend extends EngineReport {
@@ -42,7 +42,7 @@ export interface ModelBackend extends EngineReport {
 }
 
 export interface ModelFacts {
-  readonly dtype: WeightDType;
+  readonly dtype: WeightFormat;
   readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
   readonly loadMilliseconds: number;
   readonly loaded: LoadedWeights;
@@ -54,6 +54,8 @@ export interface LoadedWeights {
   readonly weights: number;
   /** Of them, as they were read: in the checkpoint's types, merged weights in f32. */
   readonly bytes: number;
+  /** Bytes of them on the device by storage format, as plain matrices; a layout in tiles may add rows of zeros. */
+  readonly storedBytes: Readonly<Partial<Record<WeightFormat, number>>>;
   /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, "unknown" ones. */
   readonly aside: ReadonlyMap<string, Aside>;
 }
@@ -69,8 +71,8 @@ const OPTION_KINDS = { ...GENERATE_OPTION_KINDS, ...PROCESS_OPTION_KINDS };
 const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
 
 export class Model {
-  /** How most weights are stored. */
-  readonly dtype: WeightDType;
+  /** How weights are stored: as `dtype` asked, or as most of the checkpoint is. `loaded.storedBytes` has it all. */
+  readonly dtype: WeightFormat;
   readonly config: ModelConfig;
   /** Why better backends were not taken. */
   readonly refusedBackends: ModelFacts["refused"];

@@ -1,6 +1,6 @@
 /** `glimt graph`: a model's programs with every fused op and f32 activations; a backend expands the ops that it lacks. */
 import { Command, Option } from "commander";
-import { storedWeightDType } from "../api/weight-dtype.ts";
+import { chooseWeightFormat } from "../api/weight-dtype.ts";
 import { compileGraph, optimizeGraph } from "../compiler/compile.ts";
 import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
@@ -8,9 +8,10 @@ import { modelStages, type StageName } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
+import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
 import { wholeNumber } from "./model-options.ts";
 
-interface GraphFlags extends CheckpointFlags {
+interface GraphFlags extends CheckpointFlags, FormatFlags {
   readonly tokens: number;
   readonly patches: number;
   readonly context: number;
@@ -18,7 +19,7 @@ interface GraphFlags extends CheckpointFlags {
 }
 
 export function graphCommand(): Command {
-  return withCheckpointOptions(new Command("graph"))
+  return withFormatOptions(withCheckpointOptions(new Command("graph")))
     .description("print a model's programs: ops, shapes, buffers, bytes")
     .argument("<model>", "checkpoint directory, or the URL of one")
     .option("--tokens <n>", "tokens in a decoder step, for the byte counts", wholeNumber, 512)
@@ -37,7 +38,7 @@ async function show(location: string, flags: GraphFlags): Promise<void> {
   const checkpoint = await openCheckpoint(await openFiles(location, checkpointOptions(flags)));
   const options = {
     activationDType: "f32",
-    weightDType: storedWeightDType(checkpoint, undefined),
+    weightDType: chooseWeightFormat(checkpoint, flags),
     pageSize: DEFAULT_PAGE_SIZE,
   } as const;
   const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);

@@ -1,35 +1,38 @@
 /** `glimt inspect`: what is in a checkpoint, and what it needs in memory. */
 
 import { Command } from "commander";
+import { describeStorage, type StoredWeights } from "../api/weight-storage.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { backends, describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import { engineFacts, engineLine } from "./engine-flags.ts";
+import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
 import { JSON_HELP } from "./report.ts";
 
 export function inspectCommand(): Command {
-  return withCheckpointOptions(new Command("inspect"))
+  return withFormatOptions(withCheckpointOptions(new Command("inspect")))
     .description("show what is in a checkpoint and what it needs in memory; reads no weights")
     .argument("<model>", "checkpoint directory, or the URL of one")
     .option("--json", JSON_HELP)
     .action(inspect);
 }
 
-interface InspectFlags extends CheckpointFlags {
+interface InspectFlags extends CheckpointFlags, FormatFlags {
   readonly json?: true;
 }
 
 async function inspect(location: string, flags: InspectFlags): Promise<void> {
   const checkpoint = await openCheckpoint(await openFiles(location, checkpointOptions(flags)));
   const found = describeCheckpoint(checkpoint);
+  const stored = describeStorage(checkpoint, flags);
+  const weightBytes = Object.values(stored.bytes).reduce((sum, bytes) => sum + bytes, 0);
   const { vision, text } = checkpoint.config;
   const kvBytesPerToken = found.kvBytesPerToken("f32");
   if (flags.json) {
     const { kvBytesPerToken: _, ...facts } = found;
-    console.log(
-      JSON.stringify({ ...facts, kvBytesPerToken, config: checkpoint.config, host: await hostFacts() }),
-    );
+    const host = await hostFacts();
+    console.log(JSON.stringify({ ...facts, stored, kvBytesPerToken, config: checkpoint.config, host }));
     return;
   }
   const rows: [string, string][] = [
@@ -58,8 +61,15 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
     ],
     [
       "memory",
-      `weights ${formatBytes(found.total.bytes)} + KV cache ${formatBytes(4096 * kvBytesPerToken)} for 4096 tokens`,
+      `weights ${formatBytes(weightBytes)} + KV cache ${formatBytes(4096 * kvBytesPerToken)} for 4096 tokens`,
     ],
+    [
+      "  weights",
+      Object.entries(stored.bytes)
+        .map(([format, bytes]) => `${format} ${formatBytes(bytes)}`)
+        .join(", "),
+    ],
+    ...preciseRows(stored.precise),
     ["runs on", await hostLine()],
   ];
   for (const [name, value] of rows) console.log(`${name.padEnd(12)}${value}`);
@@ -75,4 +85,14 @@ async function hostLine(): Promise<string> {
   const { backend, report, refused } = await chooseBackend(backends, "auto");
   const reasons = refused.map(({ reason }) => reason);
   return [`${backend.name}: ${engineLine(report)}`, ...reasons].join(". ");
+}
+
+/** What a format of blocks was asked for and can not have, layers counted together. */
+function preciseRows(precise: StoredWeights["precise"]): [string, string][] {
+  const counts = new Map<string, number>();
+  for (const { name, shape, dtype } of precise) {
+    const kind = `${name.replace(/\.\d+\./g, ".*.")} [${shape.join(", ")}] ${dtype}`;
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].map(([kind, count], index) => [index === 0 ? "  precise" : "", `${count} x ${kind}`]);
 }

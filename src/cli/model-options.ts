@@ -14,6 +14,7 @@ import {
 } from "../index.ts";
 import { readMessages, readToolsFile } from "./chat-files.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
+import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
@@ -34,9 +35,8 @@ export interface MediaFlags {
   readonly maxDecodedPixels?: number;
 }
 
-export interface LoadFlags extends CheckpointFlags {
+export interface LoadFlags extends CheckpointFlags, FormatFlags {
   readonly backend: NonNullable<LoadOptions["backend"]>;
-  readonly dtype?: NonNullable<LoadOptions["dtype"]>;
   readonly maxImagePixels?: number;
   readonly activations?: NonNullable<CudaOptions["activations"]>;
   readonly device?: number;
@@ -79,19 +79,12 @@ export function withPromptOptions(command: Command): Command {
 }
 
 export function withLoadOptions(command: Command): Command {
-  return withCheckpointOptions(command)
+  return withFormatOptions(withCheckpointOptions(command))
     .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
     .addOption(
       new Option("--backend <name>", "where to run")
         .choices(["auto", "wasm", "cuda", "reference"])
         .default("auto"),
-    )
-    .addOption(
-      new Option("--dtype <type>", "weight storage (default: the checkpoint's)").choices([
-        "f32",
-        "bf16",
-        "f16",
-      ]),
     )
     .addOption(
       new Option(
@@ -127,8 +120,8 @@ export function withMediaOptions(command: Command): Command {
 
 /** Flags that were given, in the shape loadModel takes. */
 export function loadOptions(flags: LoadFlags & MediaFlags): LoadOptions {
-  const { backend, dtype, maxImagePixels } = flags;
-  return { backend, dtype, maxImagePixels, ...checkpointOptions(flags), ...mediaOptions(flags) };
+  const { backend, dtype, visionDtype, maxImagePixels } = flags;
+  return { backend, dtype, visionDtype, maxImagePixels, ...checkpointOptions(flags), ...mediaOptions(flags) };
 }
 
 export function mediaOptions({ media, rounding, maxDecodedPixels }: MediaFlags): MediaOptions {

@@ -1,6 +1,7 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
 
 import { Command, InvalidArgumentError } from "commander";
+import { checkFormats } from "../api/check-formats.ts";
 import { compileCheckpoint } from "../api/compile-checkpoint.ts";
 import { resolveBudgets } from "../api/encoder-token-budgets.ts";
 import { formatBytes } from "../compiler/print.ts";
@@ -50,7 +51,8 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const processor = await openProcessor(location, { maxImagePixels, ...checkpointOptions(flags) });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
-  const compiled = compileCheckpoint(backend, checkpoint, flags.dtype);
+  checkFormats(backend, flags);
+  const compiled = compileCheckpoint(backend, checkpoint, flags);
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
   const planned = planRequest(counts, stagePrograms(compiled), checkpoint.config, {
     maxTokens,

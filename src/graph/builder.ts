@@ -11,11 +11,14 @@ import type { AttrSpec, AttrValue, OpDefinition } from "./op-definition.ts";
 import { OP_NAMES, OPS, type OpName } from "./ops.ts";
 import type { WeightSource } from "./weight-spec.ts";
 
+/** Storage of a matrix of so many columns, given the checkpoint tensors that it is made of. */
+export type ChooseWeightFormat = (tensors: readonly string[], cols: number) => WeightFormat;
+
 export interface GraphOptions {
   readonly name: string;
   readonly activationDType: DType;
-  /** Storage type of a weight, given the checkpoint tensors it is made of. Vectors are f32 whatever it says. */
-  readonly weightDType: (tensors: readonly string[]) => WeightFormat;
+  /** Vectors are f32 whatever it says. */
+  readonly weightDType: ChooseWeightFormat;
 }
 
 export interface WeightOptions {
@@ -92,8 +95,9 @@ export function createGraphBuilder(options: GraphOptions): GraphBuilder {
         return used;
       }
       const from = sources ?? [{ tensor: name, shape: tensorShape, layout }];
-      const dtype = shape.length === 1 ? "f32" : options.weightDType(from.map((source) => source.tensor));
       const cols = shape.slice(1).reduce((product, size) => product * size, 1);
+      const tensors = from.map((source) => source.tensor);
+      const dtype = shape.length === 1 ? "f32" : options.weightDType(tensors, cols);
       if (!holdsColumns(dtype, cols)) {
         throw new GlimtError(
           "GRAPH_INVALID",

@@ -2,10 +2,10 @@
 import type { CompileTarget } from "../backends/backend.ts";
 import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
 import type { ModelConfig } from "../config/types.ts";
+import type { ChooseWeightFormat } from "../graph/builder.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import type { WeightFormat } from "../tensor/storage.ts";
 
 /** Tokens in a page of the KV cache. */
 export const DEFAULT_PAGE_SIZE = 16;
@@ -22,8 +22,7 @@ export interface CompiledModel {
 }
 
 export interface StageCompileOptions {
-  /** Storage type of a weight made of these checkpoint tensors. */
-  readonly weightDType: (tensors: readonly string[]) => WeightFormat;
+  readonly weightDType: ChooseWeightFormat;
   readonly compile?: CompileOptions | undefined;
 }
 

@@ -2,7 +2,7 @@
 import type { Engine } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import { storageBytes } from "../tensor/storage.ts";
+import { storageBytes, WEIGHT_FORMATS, type WeightFormat } from "../tensor/storage.ts";
 import { type KvPoolLayout, pageBytes } from "./kv-pool.ts";
 
 /**
@@ -13,10 +13,20 @@ export type KvCacheSize = { readonly bytes: number } | { readonly fraction: numb
 
 /** Bytes of the weights as plain matrices; a layout in tiles may add rows of zeros. */
 export function storedBytes(specs: readonly WeightSpec[]): number {
-  return specs.reduce(
-    (sum, { shape: [rows = 1, cols = 1], dtype }) => sum + storageBytes(dtype, rows, cols),
-    0,
-  );
+  return specs.reduce((sum, spec) => sum + bytesOf(spec), 0);
+}
+
+/** The same by storage format, in the order of their names in `STORAGE_FORMATS`. */
+export function bytesByFormat(specs: readonly WeightSpec[]): Partial<Record<WeightFormat, number>> {
+  const found = WEIGHT_FORMATS.map((format) => {
+    const stored = specs.filter(({ dtype }) => dtype === format);
+    return [format, storedBytes(stored)] as const;
+  });
+  return Object.fromEntries(found.filter(([, bytes]) => bytes > 0));
+}
+
+function bytesOf({ shape: [rows = 1, cols = 1], dtype }: WeightSpec): number {
+  return storageBytes(dtype, rows, cols);
 }
 
 /** What a model takes of its device when it is loaded. */

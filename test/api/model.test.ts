@@ -221,6 +221,7 @@ test("options that do not exist or can not be are refused by name", async () => 
   const wrongLoads = [
     { dtpye: "f32" },
     { dtype: "q3" },
+    { visionDtype: "q9" },
     { backend: "metal" },
     { prefillChunk: 0 },
     { threads: 0 },

@@ -206,6 +206,10 @@ test("graph prints every program; inspect says what is there", () => {
   assert.match(inspected.stdout, /KV cache/);
   assert.match(inspected.stdout, /runs on +(wasm: WebAssembly|cuda: )/);
   assert.is(json("inspect", model, "--json").family, "glm4v");
+  assert.match(glimt("graph", model, "--dtype", "q8").stdout, /q8/);
+  const { stored } = json("inspect", model, "--dtype", "q4", "--vision-dtype", "q8", "--json");
+  assert.ok(stored.bytes.q4 > 0 && stored.bytes.q8 > 0);
+  assert.match(glimt("inspect", model, "--vision-dtype", "q8").stdout, /precise .*patch_embed/);
 });
 
 test("what is wrong is said in one line, with a code and an exit status", () => {

@@ -14,6 +14,6 @@ export async function openCheckpointStages(
   { compile, ...options }: OpenOptions & { readonly compile?: CompileOptions } = {},
 ): Promise<Stages> {
   await chooseBackend([backend], backend.name);
-  const model = compileCheckpoint(backend, checkpoint, undefined, compile);
+  const model = compileCheckpoint(backend, checkpoint, {}, compile);
   return openStages(backend, model, resolveWeights(checkpoint, stageWeights(model)).weights, options);
 }

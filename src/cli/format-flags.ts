@@ -1,0 +1,25 @@
+/** Flags that say how weights are stored, of all commands that load a model or reckon with one. */
+import { type Command, Option } from "commander";
+import type { LoadOptions } from "../index.ts";
+import { WEIGHT_FORMATS } from "../tensor/storage.ts";
+
+export interface FormatFlags {
+  readonly dtype?: NonNullable<LoadOptions["dtype"]>;
+  readonly visionDtype?: NonNullable<LoadOptions["visionDtype"]>;
+}
+
+export function withFormatOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--dtype <type>",
+        "weight storage; q8 and q4: of the language model (default: the checkpoint's)",
+      ).choices(WEIGHT_FORMATS),
+    )
+    .addOption(
+      new Option(
+        "--vision-dtype <type>",
+        "weight storage of the vision tower (default: as --dtype; beside q8 and q4 the checkpoint's)",
+      ).choices(WEIGHT_FORMATS),
+    );
+}
