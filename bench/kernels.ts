@@ -29,15 +29,29 @@ export interface Kernel {
   readonly output: DeviceTensor;
 }
 
+export interface TimedKernel extends Kernel {
+  readonly name: string;
+  /** Floating-point operations of a run. */
+  readonly operations: number;
+}
+
+export type OpenEngine = () => Promise<Engine>;
+
+export interface OneOpOptions {
+  readonly weightDType?: WeightDType | undefined;
+  /** Makes the engine; that of the package on one thread if it is left out. */
+  readonly open?: OpenEngine | undefined;
+}
+
 /** A program of one op on an engine of its own, with its inputs in device memory. */
 export async function oneOp(
   build: (builder: GraphBuilder) => Value,
   inputs: Readonly<Record<string, { readonly data: HostArray; readonly cols: number }>>,
   weights: Readonly<Record<string, Float32Array>>,
   shape: readonly [rows: number, cols: number],
-  weightDType: WeightDType = "f32",
+  { weightDType = "f32", open = wasmBackend.open }: OneOpOptions = {},
 ): Promise<Kernel> {
-  const engine = await wasmBackend.open();
+  const engine = await open();
   const builder = createGraphBuilder({
     name: "bench",
     activationDType: "f32",
@@ -85,7 +99,8 @@ export async function fastest(name: string, run: () => unknown, iterations = 9):
   return result.latency.min / 1000;
 }
 
-function processorMs(): number {
+/** Of this process, on all its threads. */
+export function processorMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }

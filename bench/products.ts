@@ -1,7 +1,7 @@
 /** A linear of given sizes, checked against a naive product before it is timed. */
 import { fromFloat32, toFloat32 } from "../src/tensor/convert.ts";
 import type { HostArray, WeightDType } from "../src/tensor/dtype.ts";
-import { checkResult, fastest, noise, oneOp } from "./kernels.ts";
+import { checkResult, fastest, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
 
 export interface LinearSize {
   readonly m: number;
@@ -13,8 +13,8 @@ export interface LinearSize {
 /** Elements of the result that are compared; all of them would take longer than the benchmark. */
 const SAMPLES = 200;
 
-/** Seconds of the fastest run. @throws when the result is wrong. */
-export async function timeLinear({ m, n, k, dtype }: LinearSize): Promise<number> {
+/** A linear as a program of one op. @throws when the result is wrong. */
+export async function linear({ m, n, k, dtype }: LinearSize, open?: OpenEngine): Promise<TimedKernel> {
   const [x, w] = [noise(m * k, 3), noise(n * k, 5)];
   const name = `linear ${m} x ${n} x ${k}, ${dtype}`;
   const kernel = await oneOp(
@@ -22,14 +22,20 @@ export async function timeLinear({ m, n, k, dtype }: LinearSize): Promise<number
     { x: { data: x, cols: k } },
     { w },
     [m, n],
-    dtype,
+    { weightDType: dtype, open },
   );
+  await kernel.run();
+  checkResult(name, await kernel.engine.read(kernel.output), naiveSamples(x, w, { m, n, k, dtype }));
+  return { ...kernel, name, operations: 2 * m * n * k };
+}
+
+/** Seconds of the fastest run. @throws when the result is wrong. */
+export async function timeLinear(size: LinearSize): Promise<number> {
+  const { name, run, engine } = await linear(size);
   try {
-    await kernel.run();
-    checkResult(name, await kernel.engine.read(kernel.output), naiveSamples(x, w, { m, n, k, dtype }));
-    return await fastest(name, kernel.run);
+    return await fastest(name, run);
   } finally {
-    kernel.engine.dispose();
+    engine.dispose();
   }
 }
 
