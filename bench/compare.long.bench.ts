@@ -65,7 +65,7 @@ async function compare(name: string): Promise<void> {
 }
 
 async function kernelsOf(path: string): Promise<Kernels> {
-  const choice = chooseVariant(false);
+  const choice = chooseVariant({ threads: false });
   if ("reason" in choice) throw new Error(choice.reason);
   return instantiateKernels({ ...choice.variant, load: async () => new Uint8Array(await readFile(path)) });
 }

@@ -1,10 +1,6 @@
 // The blocked attention of attention.h: packing, one block of keys, and the division at the end.
 #include "attention.h"
 
-#include <float.h>
-
-#include "elementwise.h"
-
 namespace glimt {
 namespace {
 
@@ -26,72 +22,79 @@ Sight sightOf(const QueryBlock& block, uint32_t tile) {
   return sight;
 }
 
-// scores [keys][8] = K q: panels of all keys against queries [headDim][8].
-void scoreTile(const float* keys, uint32_t count, const float* queries, uint32_t headDim, float* scores) {
+// scores [keys][8] = K q, up to a whole panel: those of all keys against queries [headDim][8].
+void scoreTile(const float* packedKeys, uint32_t keys, uint32_t wanted, const float* queries, uint32_t headDim,
+               float* scores) {
   alignas(16) static const float zeros[kLanes] = {};
-  Panels panels(count);
-  for (uint32_t panel = 0; panel < panels.count; panel++) {
+  Panels panels(keys);
+  for (uint32_t panel = 0; panel < panels.count && panels.first(panel) < wanted; panel++) {
     uint32_t first = panels.first(panel), rows = panels.rows(panel);
-    tileProduct(DType::f32, rows, 1)(keys + (size_t)first * headDim, rows, (const uint8_t*)queries, 0, headDim, zeros,
-                                     scores + (size_t)first * kLanes, kLanes);
+    tileProduct(DType::f32, rows, 1)(packedKeys + (size_t)first * headDim, rows, (const uint8_t*)queries, 0, headDim,
+                                     zeros, scores + (size_t)first * kLanes, kLanes);
   }
 }
 
-// outputs [headDim][8] += Vᵀ P: values [keys][headDim] are panels as they lie.
-void outputTile(const float* values, uint32_t count, const float* weights, uint32_t headDim, float* outputs) {
+// outputs [headDim][8] += Vᵀ P over the first `wanted` of the block's keys.
+void outputTile(const float* packedValues, uint32_t keys, uint32_t wanted, const float* weights, uint32_t headDim,
+                float* outputs) {
   Panels panels(headDim);
   for (uint32_t panel = 0; panel < panels.count; panel++) {
-    uint32_t first = panels.first(panel);
-    tileProduct(DType::f32, panels.rows(panel), 1)(values + first, headDim, (const uint8_t*)weights, 0, count, nullptr,
-                                                   outputs + (size_t)first * kLanes, kLanes);
+    uint32_t first = panels.first(panel), rows = panels.rows(panel);
+    tileProduct(DType::f32, rows, 1)(packedValues + (size_t)first * keys, rows, (const uint8_t*)weights, 0, wanted,
+                                     nullptr, outputs + (size_t)first * kLanes, kLanes);
   }
 }
 
-// Scores of keys a lane does not see become -infinity.
-void maskTile(const QueryBlock& block, uint32_t tile, uint32_t firstKey, uint32_t count, float* scores) {
-  alignas(16) int32_t visible[kLanes];
-  for (uint32_t lane = 0; lane < kLanes; lane++) {
-    uint32_t row = tile * kLanes + lane;
-    visible[lane] = (int32_t)block.visible[row < block.rows ? row : block.rows - 1];
-  }
-  f32x4 hidden = splat(-INFINITY);
-  v128_t v0 = wasm_v128_load(visible), v1 = wasm_v128_load(visible + 4);
-  for (uint32_t j = 0; j < count; j++, scores += kLanes) {
-    v128_t key = wasm_i32x4_splat((int32_t)(firstKey + j));
-    store(scores, wasm_v128_bitselect(load(scores), hidden, wasm_i32x4_gt(v0, key)));
-    store(scores + 4, wasm_v128_bitselect(load(scores + 4), hidden, wasm_i32x4_gt(v1, key)));
-  }
-}
-
-// Turns the scores of four lanes into weights relative to the new maximum; returns exp(old maximum - new maximum).
-f32x4 softmaxLanes(float* scores, uint32_t count, float* largest, float* sums) {
-  // Places past the end, to a multiple of four, are there, and have weight 0.
-  for (uint32_t j = count; j % 4; j++) store(scores + j * kLanes, splat(-INFINITY));
-  f32x4 old = load(largest), max0 = old, max1 = old, max2 = old, max3 = old;
+// Turns the scores of four lanes, whose rows see the first `visible` keys of the block, into weights; returns
+// 2^(reference before - reference now). A count that is no multiple of four is rounded up.
+template <bool masked>
+f32x4 softmaxLanes(float* scores, uint32_t count, v128_t visible, float* reference, float* sums) {
+  f32x4 old = load(reference), tops[4] = {old, old, old, old}, hidden = splat(-INFINITY);
   for (uint32_t j = 0; j < count; j += 4) {
-    const float* at = scores + j * kLanes;
-    max0 = larger(max0, load(at)), max1 = larger(max1, load(at + kLanes));
-    max2 = larger(max2, load(at + 2 * kLanes)), max3 = larger(max3, load(at + 3 * kLanes));
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++) {
+      float* at = scores + (j + i) * kLanes;
+      f32x4 score = load(at);
+      if (masked) {
+        score = wasm_v128_bitselect(score, hidden, wasm_i32x4_gt(visible, wasm_i32x4_splat((int32_t)(j + i))));
+        store(at, score);
+      }
+      tops[i] = larger(tops[i], score);
+    }
   }
-  f32x4 max = larger(larger(max0, max1), larger(max2, max3));
-  f32x4 sum0 = zero(), sum1 = zero(), sum2 = zero(), sum3 = zero();
+  f32x4 now = nextReference(old, larger(larger(tops[0], tops[1]), larger(tops[2], tops[3])));
+  f32x4 chains[4] = {zero(), zero(), zero(), zero()};
+  const Exp2 exp2;
   for (uint32_t j = 0; j < count; j += 4) {
-    float* at = scores + j * kLanes;
-    f32x4 p[4] = {sub(load(at), max), sub(load(at + kLanes), max), sub(load(at + 2 * kLanes), max),
-                  sub(load(at + 3 * kLanes), max)};
-    expEach(p);
-    store(at, p[0]), store(at + kLanes, p[1]), store(at + 2 * kLanes, p[2]), store(at + 3 * kLanes, p[3]);
-    sum0 = add(sum0, p[0]), sum1 = add(sum1, p[1]), sum2 = add(sum2, p[2]), sum3 = add(sum3, p[3]);
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++) {
+      float* at = scores + (j + i) * kLanes;
+      f32x4 weight = exp2(sub(load(at), now));
+      if (masked) weight = wasm_v128_and(weight, wasm_i32x4_gt(visible, wasm_i32x4_splat((int32_t)(j + i))));
+      store(at, weight);
+      chains[i] = add(chains[i], weight);
+    }
   }
-  f32x4 fade = exp(sub(old, max));
-  store(largest, max);
-  store(sums, add(mul(load(sums), fade), add(add(sum0, sum1), add(sum2, sum3))));
+  f32x4 fade = exp2(sub(old, now));
+  store(reference, now);
+  store(sums, add(mul(load(sums), fade), add(add(chains[0], chains[1]), add(chains[2], chains[3]))));
   return fade;
+}
+
+// Of the keys from `firstKey` on, those that the rows of four lanes see.
+v128_t visibleFrom(const QueryBlock& block, uint32_t firstRow, uint32_t firstKey) {
+  alignas(16) int32_t visible[4];
+  for (uint32_t lane = 0; lane < 4; lane++) {
+    uint32_t row = firstRow + lane;
+    visible[lane] = (int32_t)(block.visible[row < block.rows ? row : block.rows - 1] - firstKey);
+  }
+  return wasm_v128_load(visible);
 }
 
 }  // namespace
 
-void packQueries(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch) {
+uint32_t startAttention(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch) {
+  f32x4 factor = splat(queryScale(scale));
   for (uint32_t tile = 0; tile < tiles(block); tile++) {
     const float* rows[kLanes];
     // The last row stands in for those past the end.
@@ -102,10 +105,13 @@ void packQueries(const QueryBlock& block, uint32_t headDim, float scale, const A
   }
   size_t count = (size_t)tiles(block) * headDim * kLanes;
   for (size_t i = 0; i < count; i += 4) {
-    store(scratch.queries + i, mul(load(scratch.queries + i), splat(scale)));
+    store(scratch.queries + i, mul(load(scratch.queries + i), factor));
     store(scratch.outputs + i, zero());
   }
-  for (uint32_t r = 0; r < tiles(block) * kLanes; r++) scratch.largest[r] = -FLT_MAX, scratch.sums[r] = 0;
+  for (uint32_t r = 0; r < tiles(block) * kLanes; r++) scratch.references[r] = kNoReference, scratch.sums[r] = 0;
+  uint32_t most = 0;
+  for (uint32_t r = 0; r < block.rows; r++) most = block.visible[r] > most ? block.visible[r] : most;
+  return most;
 }
 
 void packKeys(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed) {
@@ -117,26 +123,47 @@ void packKeys(const float* const* rows, uint32_t keys, uint32_t headDim, float* 
 }
 
 void packValues(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed) {
-  for (uint32_t j = 0; j < keys; j++) mapRow(rows[j], rows[j], packed + (size_t)j * headDim, headDim, [](f32x4 v, f32x4) { return v; });
+  Panels cut(headDim);
+  for (uint32_t panel = 0; panel < cut.count; panel++) {
+    uint32_t first = cut.first(panel), height = cut.rows(panel);
+    if (first + 8 <= headDim) {
+      // What a store writes too much, a later one overwrites.
+      for (uint32_t j = 0; j < keys; j++, packed += height) {
+        store(packed, load(rows[j] + first));
+        if (height > 4) store(packed + 4, load(rows[j] + first + 4));
+      }
+    } else {
+      for (uint32_t j = 0; j < keys; j++) {
+        for (uint32_t d = first; d < first + height; d++) *packed++ = rows[j][d];
+      }
+    }
+  }
 }
 
-void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim,
-                    const AttentionScratch& scratch) {
+void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim, const float* packedKeys,
+                    const float* packedValues, const AttentionScratch& scratch) {
   float* scores = scratch.scores;
+  f32x4 one = splat(&kExp2.one);
   for (uint32_t tile = 0; tile < tiles(block); tile++) {
     Sight sight = sightOf(block, tile);
     if (sight.some <= firstKey) continue;
-    scoreTile(scratch.keys, keys, scratch.queries + (size_t)tile * headDim * kLanes, headDim, scores);
-    if (sight.all < firstKey + keys) maskTile(block, tile, firstKey, keys, scores);
-    float *largest = scratch.largest + tile * kLanes, *sums = scratch.sums + tile * kLanes;
-    f32x4 fade0 = softmaxLanes(scores, keys, largest, sums);
-    f32x4 fade1 = softmaxLanes(scores + 4, keys, largest + 4, sums + 4);
-    float* outputs = scratch.outputs + (size_t)tile * headDim * kLanes;
-    for (uint32_t d = 0; d < headDim; d++) {
-      float* at = outputs + d * kLanes;
-      store(at, mul(load(at), fade0)), store(at + 4, mul(load(at + 4), fade1));
+    uint32_t wanted = sight.some - firstKey < keys ? sight.some - firstKey : keys;
+    scoreTile(packedKeys, keys, wanted, scratch.queries + (size_t)tile * headDim * kLanes, headDim, scores);
+    bool masked = sight.all < firstKey + wanted || wanted % 4;
+    auto* softmax = masked ? softmaxLanes<true> : softmaxLanes<false>;
+    f32x4 fade[2];
+    for (uint32_t half = 0; half < 2; half++) {
+      uint32_t row = tile * kLanes + 4 * half;
+      v128_t visible = masked ? visibleFrom(block, row, firstKey) : zero();
+      fade[half] = softmax(scores + 4 * half, wanted, visible, scratch.references + row, scratch.sums + row);
     }
-    outputTile(scratch.values, keys, scores, headDim, outputs);
+    float* outputs = scratch.outputs + (size_t)tile * headDim * kLanes;
+    if (wasm_v128_any_true(wasm_v128_or(wasm_f32x4_ne(fade[0], one), wasm_f32x4_ne(fade[1], one)))) {
+      for (float *at = outputs, *end = at + headDim * kLanes; at != end; at += kLanes) {
+        store(at, mul(load(at), fade[0])), store(at + 4, mul(load(at + 4), fade[1]));
+      }
+    }
+    outputTile(packedValues, keys, wanted, scores, headDim, outputs);
   }
 }
 

@@ -2,14 +2,18 @@
 //
 // Queries lie in lanes: with Q packed as [headDim][8] for each 8 rows, Sᵀ = K Qᵀ comes out of the register tile
 // (tile.h) as [keys][8], is the packed operand of Oᵀ += Vᵀ Pᵀ as it stands, and every reduction of the softmax is
-// lane by lane. Keys come in blocks of 96; with m the running maximum and l the running sum of a row,
-//   m' = max(m, max S)   P = exp(S - m')   l' = l exp(m - m') + sum P   O' = O exp(m - m') + P V   y = O / l.
+// lane by lane. Queries are scaled by log2 e too, so that weights are powers of two. Keys come in blocks of 96; with m the
+// reference of a row, an integer, and l its running sum,
+//   P = 2^(S - m)   l' = l 2^(m - m') + sum P   O' = O 2^(m - m') + P V   y = O / l.
+// The reference moves, to the largest score of the block, where that is more than 16 larger: seldom, and l and O are then
+// multiplied by a power of two, which is exact.
 //
 // A row has the same bits whatever rows are beside it, and so has one that is computed otherwise (attention_paged.cpp):
 // queries are scaled first; blocks begin at multiples of 96; a score is one chain over the dimensions of the head, an
 // output one over the keys of a block; a block's P is added up in four chains, keys 4 i + j in chain j. Keys that
 // a row does not see have P = 0.
 #pragma once
+#include <float.h>
 #include <math.h>
 
 #include "simd.h"
@@ -29,13 +33,26 @@ struct QueryBlock {
   uint32_t visible[kQueryRows];
 };
 
+// By which queries are multiplied.
+inline float queryScale(float scale) { return scale * 1.44269504f; }
+
+// Before the first block.
+constexpr float kNoReference = -FLT_MAX;
+constexpr float kHeadroom = 16;
+
+// References that were `old`, when `top` is the largest score of the block or `old`.
+inline f32x4 nextReference(f32x4 old, f32x4 top) {
+  return wasm_v128_bitselect(wasm_f32x4_nearest(top), old, wasm_f32x4_gt(top, add(old, splat(kHeadroom))));
+}
+
 // Places in a worker's own memory; sizes in floats follow from headDim.
 struct AttentionScratch {
-  float *queries, *outputs, *keys, *values, *scores, *largest, *sums;
+  float *queries, *outputs, *keys, *values, *scores, *references, *sums;
 
   static uint64_t bytes(uint32_t headDim) {
     uint64_t d = headDim;
-    return sizeof(float) * (2 * kQueryRows * d + 2 * kPanelSlack + 2 * kKeyBlock * d + kKeyBlock * kLanes + 2 * kQueryRows);
+    return sizeof(float) *
+           (2 * kQueryRows * d + 3 * kPanelSlack + 2 * kKeyBlock * d + kKeyBlock * kLanes + 2 * kQueryRows);
   }
   AttentionScratch(uint8_t* memory, uint32_t headDim) {
     size_t d = headDim;
@@ -43,35 +60,33 @@ struct AttentionScratch {
     outputs = queries + kQueryRows * d + kPanelSlack;
     keys = outputs + kQueryRows * d;
     values = keys + kKeyBlock * d + kPanelSlack;
-    scores = values + kKeyBlock * d;
-    largest = scores + kKeyBlock * kLanes;
-    sums = largest + kQueryRows;
+    scores = values + kKeyBlock * d + kPanelSlack;
+    references = scores + kKeyBlock * kLanes;
+    sums = references + kQueryRows;
   }
 };
 
-// The steps that do not depend on where keys and values come from (attention.cpp).
-void packQueries(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch);
+// A block of keys or of values for `attend`, keys * headDim floats and kPanelSlack: keys as panels of some of them over the
+// dimensions, values as panels of some dimensions over the keys. The rows are headDim contiguous floats each.
 void packKeys(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed);
 void packValues(const float* const* rows, uint32_t keys, uint32_t headDim, float* packed);
-void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim,
-                    const AttentionScratch& scratch);
+
+// The steps that do not depend on where keys and values come from (attention.cpp).
+uint32_t startAttention(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch);
+void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim, const float* packedKeys,
+                    const float* packedValues, const AttentionScratch& scratch);
 void writeOutputs(const QueryBlock& block, uint32_t headDim, const AttentionScratch& scratch);
 
-// keyRow(j) and valueRow(j) give headDim contiguous floats.
-template <class KeyRow, class ValueRow>
-void attend(const QueryBlock& block, uint32_t headDim, float scale, KeyRow keyRow, ValueRow valueRow,
+// packedKeys(first, keys) and packedValues(first, keys) give a block of keys, packed; they may pack it into scratch.keys
+// and scratch.values.
+template <class PackedKeys, class PackedValues>
+void attend(const QueryBlock& block, uint32_t headDim, float scale, PackedKeys packedKeys, PackedValues packedValues,
             const AttentionScratch& scratch) {
-  uint32_t keyCount = 0;
-  for (uint32_t r = 0; r < block.rows; r++) keyCount = block.visible[r] > keyCount ? block.visible[r] : keyCount;
-  packQueries(block, headDim, scale, scratch);
+  uint32_t keyCount = startAttention(block, headDim, scale, scratch);
   for (uint32_t first = 0; first < keyCount; first += kKeyBlock) {
     uint32_t keys = keyCount - first < kKeyBlock ? keyCount - first : kKeyBlock;
-    const float* rows[kKeyBlock];
-    for (uint32_t j = 0; j < keys; j++) rows[j] = keyRow(first + j);
-    packKeys(rows, keys, headDim, scratch.keys);
-    for (uint32_t j = 0; j < keys; j++) rows[j] = valueRow(first + j);
-    packValues(rows, keys, headDim, scratch.values);
-    attendKeyBlock(block, first, keys, headDim, scratch);
+    const float* ofKeys = packedKeys(first, keys);
+    attendKeyBlock(block, first, keys, headDim, ofKeys, packedValues(first, keys), scratch);
   }
   writeOutputs(block, headDim, scratch);
 }

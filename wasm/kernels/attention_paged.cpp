@@ -9,7 +9,6 @@
 //
 // A part is up to 192 such rows of a sequence and head. Of a sequence that is read directly it is some of the heads:
 // all, unless workers would be without work, since single heads of a long context are read at 4/5 of the speed.
-#include <float.h>
 #include <math.h>
 
 #include "attention.h"
@@ -96,7 +95,7 @@ struct Row {
 struct DirectRow {
   Row row;
   float *q, *sums, *weights;
-  float largest, sum;
+  float reference, sum;
 };
 
 // Keys that are scored at a time; as many too much of `weights` are written.
@@ -223,28 +222,35 @@ void addRows(const DirectRow* rows, uint32_t count, uint32_t at, const float* va
   }
 }
 
-// Scores become weights relative to the new maximum, as in attention.cpp; the row sees `seen` of the `keys` of the block.
+// Scores become weights relative to the reference, as in attention.cpp; the row sees `seen` of the `keys` of the block.
 void weighKeys(DirectRow& row, uint32_t seen, uint32_t keys, uint32_t headDim) {
   float* weights = row.weights;
   for (uint32_t j = seen; j % 4; j++) weights[j] = -INFINITY;
-  alignas(16) float tops[4];
-  f32x4 max = splat(row.largest);
+  alignas(16) float lanes[4];
+  f32x4 old = splat(row.reference), max = old;
   for (uint32_t j = 0; j < seen; j += 4) max = larger(max, load(weights + j));
-  store(tops, max);
-  float top = tops[0];
-  for (uint32_t i = 1; i < 4; i++) top = top < tops[i] ? tops[i] : top;
-  f32x4 sum = zero();
+  store(lanes, max);
+  float top = lanes[0];
+  for (uint32_t i = 1; i < 4; i++) top = top < lanes[i] ? lanes[i] : top;
+  f32x4 now = nextReference(old, splat(top)), sum = zero();
+  const Exp2 exp2;
   for (uint32_t j = 0; j < seen; j += 4) {
-    f32x4 p = exp(sub(load(weights + j), splat(top)));
+    f32x4 p = exp2(sub(load(weights + j), now));
     store(weights + j, p);
+    if (j + 4 > seen) {
+      for (uint32_t hidden = seen; hidden < j + 4; hidden++) weights[hidden] = 0;
+      p = load(weights + j);
+    }
     sum = add(sum, p);
   }
   for (uint32_t j = (seen + 3) / 4 * 4; j < keys; j++) weights[j] = 0;
-  f32x4 fade = exp(splat(row.largest - top));
-  for (uint32_t d = 0; d < headDim; d += 4) store(row.sums + d, mul(load(row.sums + d), fade));
-  store(tops, sum);
-  row.largest = top;
-  row.sum = row.sum * wasm_f32x4_extract_lane(fade, 0) + ((tops[0] + tops[1]) + (tops[2] + tops[3]));
+  float fade = wasm_f32x4_extract_lane(exp2(sub(old, now)), 0);
+  if (fade != 1) {
+    for (uint32_t d = 0; d < headDim; d += 4) store(row.sums + d, mul(load(row.sums + d), splat(fade)));
+  }
+  store(lanes, sum);
+  row.reference = wasm_f32x4_extract_lane(now, 0);
+  row.sum = row.sum * fade + ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
 }
 
 // The rows of key/value heads firstHead .. lastHead - 1.
@@ -256,8 +262,9 @@ void attendDirect(const Call& call, uint32_t s, const Sequence& sequence, uint32
   float* floats = (float*)(rows + count);
   for (uint32_t i = 0; i < count; i++, floats += 2 * padded + kKeyBlock + kScoredKeys) {
     Row row = rowOf(call, sequence, firstHead + i / sequence.rows, i % sequence.rows);
-    rows[i] = {row, floats, floats + padded, floats + 2 * padded, -FLT_MAX, 0};
-    for (uint32_t d = 0; d < padded; d++) rows[i].q[d] = d < headDim ? row.q[d] * attrs.scale : 0, rows[i].sums[d] = 0;
+    rows[i] = {row, floats, floats + padded, floats + 2 * padded, kNoReference, 0};
+    float scale = queryScale(attrs.scale);
+    for (uint32_t d = 0; d < padded; d++) rows[i].q[d] = d < headDim ? row.q[d] * scale : 0, rows[i].sums[d] = 0;
   }
   // Calls f(rows of a head, where keys or values begin, place in the block, keys), page by page.
   auto forPieces = [&](uint32_t first, uint32_t keys, bool ofValues, auto f) {
@@ -300,9 +307,18 @@ void attendBlock(const Call& call, uint32_t s, const Sequence& sequence, uint32_
     block.visible[r] = row.visible;
   }
   PagedHead head = pagedHead(call, s, kvHead);
-  attend(
-      block, attrs.headDim, attrs.scale, [&](uint32_t j) { return head.key(j); },
-      [&](uint32_t j) { return head.value(j); }, memory);
+  const float* rows[kKeyBlock];
+  auto packedKeys = [&](uint32_t firstKey, uint32_t keys) -> const float* {
+    for (uint32_t j = 0; j < keys; j++) rows[j] = head.key(firstKey + j);
+    packKeys(rows, keys, attrs.headDim, memory.keys);
+    return memory.keys;
+  };
+  auto packedValues = [&](uint32_t firstKey, uint32_t keys) -> const float* {
+    for (uint32_t j = 0; j < keys; j++) rows[j] = head.value(firstKey + j);
+    packValues(rows, keys, attrs.headDim, memory.values);
+    return memory.values;
+  };
+  attend(block, attrs.headDim, attrs.scale, packedKeys, packedValues, memory);
 }
 
 void run(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) {

@@ -9,6 +9,11 @@ const ExpConstants kExp = {
     1.6666665459e-1f, 5.0000001201e-1f, 1.0f,
 };
 
+const Exp2Constants kExp2 = {
+    -126.0f,         12582912.0f,     1.3264727e-3f, 9.671513e-3f,
+    5.5507336e-2f, 0.24022242f, 0.69314700f, 1.0f,
+};
+
 const HalfConstants kHalf = {__builtin_bit_cast(float, 0x8fff8fffu), 0x1p112f};
 
 // Cephes, ndtrf.c.

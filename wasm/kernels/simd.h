@@ -85,44 +85,37 @@ struct ExpConstants {
 extern const ExpConstants kExp;
 
 // e^x = 2^n e^r with n = round(x log2 e), r = x - n ln 2 in two pieces, e^r by Cephes' polynomial of degree 7:
-// relative error below 2e-7. Below -86 the result is 0, above 88 it is e^88; NaN stays NaN. Several vectors at once share
-// the loads of constants, and none waits for the steps of another.
-template <uint32_t N>
-inline void expEach(f32x4 (&x)[N]) {
-  f32x4 shifted[N], r[N], p[N];
-  f32x4 lowest = splat(&kExp.lowest);
-  auto each = [](auto step) {
-#pragma unroll
-    for (uint32_t i = 0; i < N; i++) step(i);
-  };
-  auto addTerm = [&](const Constant* term) {
-    f32x4 factor = splat(term);
-    each([&](uint32_t i) { p[i] = madd(p[i], r[i], factor); });
-  };
-  f32x4 highest = splat(&kExp.highest), log2e = splat(&kExp.log2e), rounder = splat(&kExp.rounder);
-  each([&](uint32_t i) {
-    r[i] = wasm_f32x4_pmin(wasm_f32x4_pmax(x[i], lowest), highest);
-    shifted[i] = madd(r[i], log2e, rounder);
-  });
-  f32x4 ln2High = splat(&kExp.ln2High), ln2Low = splat(&kExp.ln2Low), p0 = splat(&kExp.p0);
-  each([&](uint32_t i) {
-    f32x4 n = sub(shifted[i], rounder);
-    r[i] = nmadd(n, ln2Low, nmadd(n, ln2High, r[i]));
-    p[i] = p0;
-  });
-  addTerm(&kExp.p1), addTerm(&kExp.p2), addTerm(&kExp.p3), addTerm(&kExp.p4), addTerm(&kExp.p5);
-  f32x4 one = splat(&kExp.one);
-  each([&](uint32_t i) {
-    p[i] = add(madd(p[i], mul(r[i], r[i]), r[i]), one);
-    x[i] = wasm_v128_andnot(wasm_i32x4_add(p[i], wasm_i32x4_shl(shifted[i], 23)), wasm_f32x4_lt(x[i], lowest));
-  });
+// relative error below 2e-7. Below -86 the result is 0, above 88 it is e^88; NaN stays NaN.
+inline f32x4 exp(f32x4 x) {
+  f32x4 lowest = splat(&kExp.lowest), rounder = splat(&kExp.rounder);
+  f32x4 r = wasm_f32x4_pmin(wasm_f32x4_pmax(x, lowest), splat(&kExp.highest));
+  f32x4 shifted = madd(r, splat(&kExp.log2e), rounder), n = sub(shifted, rounder);
+  r = nmadd(n, splat(&kExp.ln2Low), nmadd(n, splat(&kExp.ln2High), r));
+  f32x4 p = madd(splat(&kExp.p0), r, splat(&kExp.p1));
+  p = madd(madd(p, r, splat(&kExp.p2)), r, splat(&kExp.p3));
+  p = madd(madd(p, r, splat(&kExp.p4)), r, splat(&kExp.p5));
+  p = add(madd(p, mul(r, r), r), splat(&kExp.one));
+  return wasm_v128_andnot(wasm_i32x4_add(p, wasm_i32x4_shl(shifted, 23)), wasm_f32x4_lt(x, lowest));
 }
 
-inline f32x4 exp(f32x4 x) {
-  f32x4 one[1] = {x};
-  expEach(one);
-  return one[0];
-}
+struct Exp2Constants {
+  Constant lowest, rounder, p0, p1, p2, p3, p4, one;
+};
+extern const Exp2Constants kExp2;
+
+// 2^x for x below 127 = 2^n 2^r with n = round(x), r = x - n, which is exact, and 2^r by the polynomial of degree 5 of least
+// relative error: below 2e-7, and none where x is an integer. Below -126 the result is 2^-126; NaN stays NaN. The object
+// holds the constants, so that a loop has them in registers.
+struct Exp2 {
+  f32x4 lowest = splat(&kExp2.lowest), rounder = splat(&kExp2.rounder), p0 = splat(&kExp2.p0), p1 = splat(&kExp2.p1),
+        p2 = splat(&kExp2.p2), p3 = splat(&kExp2.p3), p4 = splat(&kExp2.p4), one = splat(&kExp2.one);
+
+  f32x4 operator()(f32x4 x) const {
+    f32x4 bounded = larger(x, lowest), shifted = add(bounded, rounder), r = sub(bounded, sub(shifted, rounder));
+    f32x4 p = madd(madd(madd(madd(madd(p0, r, p1), r, p2), r, p3), r, p4), r, one);
+    return wasm_i32x4_add(p, wasm_i32x4_shl(shifted, 23));
+  }
+};
 
 struct ErfcConstants {
   Constant one, two, half, minusRootHalf, t[7], p[9], r[8];
