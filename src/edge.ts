@@ -39,6 +39,7 @@ const wasmBackend = createWasmBackend({
       ],
       GLIMT_VERSION,
     ),
+  usualThreads: threads.usualThreads,
 });
 
 const platform: Platform = {

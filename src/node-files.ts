@@ -22,6 +22,7 @@ import { sharedWorkers } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
+import { usableCores } from "./workers/processors.node.ts";
 import { startFirstWorker } from "./workers/worker-tasks.ts";
 
 const workerText = async () => (await import("./worker.ts?text")).default;
@@ -35,6 +36,7 @@ export const wasmBackend = createWasmBackend({
       ],
       GLIMT_VERSION,
     ),
+  usualThreads: () => usableCores(),
 });
 
 export const nodeFiles: Omit<Platform, "backends"> = {

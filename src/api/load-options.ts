@@ -27,7 +27,10 @@ export interface LoadOptions extends MediaOptions {
   readonly dtype?: WeightFormat | undefined;
   /** Storage of the vision tower in place of `dtype`; default: the same, and beside "q8" and "q4" as in the checkpoint. */
   readonly visionDtype?: WeightFormat | undefined;
-  /** Threads of the WebAssembly backend, which share its memory; default 1. Results are the same to the bit. */
+  /**
+   * Threads of the WebAssembly backend, which share its memory. Default: one a core, at most 8, in browsers at most 4; one
+   * where memory can not be shared, which `model.backend` says. Results are the same to the bit.
+   */
   readonly threads?: number | undefined;
   /** The one variant of the WebAssembly backend's module to run, for tests and measurements; default: the best one. */
   readonly wasmVariant?: WasmVariant | undefined;

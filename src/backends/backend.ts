@@ -20,7 +20,7 @@ export type Answer = { readonly ok: true } | { readonly ok: false; readonly reas
 export interface EngineReport {
   /** One line for people: "WebAssembly relaxed SIMD, 2 threads", a GPU's name. */
   readonly description: string;
-  /** Why it is no better one where more is usual: a sentence without its full stop each. */
+  /** Why it is no better one where more is usual: a line each. */
   readonly limits: readonly string[];
   /** Of the WebAssembly backend: which module, and the threads that share a run. */
   readonly variant?: WasmVariant;
@@ -38,7 +38,7 @@ export type Probe =
     };
 
 export interface EngineOptions {
-  /** Threads of the WebAssembly backend; default 1. */
+  /** Threads of the WebAssembly backend; default: one a core, at most 8, in browsers at most 4. */
   readonly threads?: number;
   /** The one variant of the WebAssembly backend's module to run; default: the best that the host runs. */
   readonly wasmVariant?: WasmVariant;
@@ -132,7 +132,7 @@ export interface CeilingLoop {
    */
   readonly name: "multiplyAdd" | "integerDot" | "read";
   /** Runs for some milliseconds, on all threads of the engine. @returns operations done (two a product), or bytes read */
-  run(): number;
+  run(): Promise<number>;
 }
 
 export interface RunBindings {

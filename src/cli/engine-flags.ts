@@ -10,7 +10,7 @@ export interface EngineFlags {
 
 export function withEngineOptions(command: Command): Command {
   return command
-    .option("--threads <n>", "threads of the wasm backend (default: one)", wholeNumber)
+    .option("--threads <n>", "threads of the wasm backend (default: one a core, at most 8)", wholeNumber)
     .addOption(
       new Option(
         "--wasm-variant <name>",

@@ -2,6 +2,11 @@
 
 import type { StartThread, ThreadEvents, WorkerThread } from "./thread.ts";
 
+/** Browsers may say any number, and the page itself, other pages and other programs want to run too. */
+export function usualThreads(): number {
+  return Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1);
+}
+
 /** The file beside this one. Bundlers know the expression, and put a copy of the file where it points. */
 export const startOwnFile: StartThread = (events) =>
   threadOf(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), events);

@@ -23,6 +23,7 @@ import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
 const start = startText(async () => (await import("../../src/worker.ts?text")).default);
 const threaded = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
+  usualThreads: () => 2,
 });
 
 /** The engine that computes all rows at once, and one of the same variant that computes some. */

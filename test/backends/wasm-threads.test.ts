@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend, Engine } from "../../src/backends/backend.ts";
+import type { Backend, Engine, RunOptions } from "../../src/backends/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
 import type { KernelTasks } from "../../src/backends/wasm/kernel-tasks.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
@@ -16,6 +16,7 @@ import { startWorker } from "../../src/workers/worker-tasks.ts";
 const start = startText(async () => (await import("../../src/worker.ts?text")).default);
 const backend = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
+  usualThreads: () => 2,
 });
 
 const [ROWS, WIDTH] = [300, 512];
@@ -46,9 +47,13 @@ async function open(engine: Engine, layers: number) {
     compileGraph(builder.finish({ y }), { weightLayout: engine.backend.weightLayout }),
     new Map(weights),
   );
-  return async (rows: number) => {
+  return async (rows: number, options?: RunOptions) => {
     const result = new Float32Array(rows * WIDTH);
-    await engine.run(executable, { symbols: { rows }, buffers: { x: numbers(rows * WIDTH, 5), y: result } });
+    await engine.run(
+      executable,
+      { symbols: { rows }, buffers: { x: numbers(rows * WIDTH, 5), y: result } },
+      options,
+    );
     return result;
   };
 }
@@ -59,7 +64,8 @@ test("the loops at the machine's limit run on one thread and on several, and say
     [backend, 3],
   ] as const) {
     const engine = await owner.open({ threads });
-    const amounts = engine.ceilingLoops?.().map(({ name, run }) => [name, run(), run()] as const) ?? [];
+    const amounts: [name: string, first: number, second: number][] = [];
+    for (const { name, run } of engine.ceilingLoops?.() ?? []) amounts.push([name, await run(), await run()]);
     assert.ok(amounts.some(([name]) => name === "multiplyAdd") && amounts.some(([name]) => name === "read"));
     for (const [, first, second] of amounts) assert.ok(first > 1e6 && first === second);
     engine.dispose();
@@ -93,17 +99,30 @@ test("models share the threads and take turns", async () => {
   engines[1]!.dispose();
 });
 
-/** The first thread is spoilt, later ones are not. */
-function spoiltOnce(spoil: (host: TaskHost<KernelTasks>) => TaskHost<KernelTasks>): Backend {
-  let spoilt = false;
+type Host = TaskHost<KernelTasks>;
+
+/** One of the threads that are started first is spoilt; later ones are not. */
+function spoiltOnce(which: number, spoil: (host: Host) => Host): Backend {
+  let started = 0;
   return createWasmBackend({
+    usualThreads: () => 2,
     startWorker: async () => {
+      const isSpoilt = started++ === which;
       const host = await startWorker<KernelTasks>(start, GLIMT_VERSION);
-      if (spoilt) return host;
-      spoilt = true;
-      return spoil(host);
+      return isSpoilt ? spoil(host) : host;
     },
   });
+}
+
+/** A host whose calls are changed on their way. */
+function changed(host: Host, change: (name: string, input: object) => object): Host {
+  return {
+    get isEnded() {
+      return host.isEnded;
+    },
+    end: (reason) => host.end(reason),
+    call: (name, input, options) => host.call(name, change(name, input as object) as never, options),
+  };
 }
 
 /** Runs until a run fails: a thread may come too late to take part in the first. */
@@ -118,48 +137,48 @@ async function failureOf(run: (rows: number) => Promise<unknown>): Promise<unkno
   return null;
 }
 
-const SPOILS: readonly [name: string, spoil: (host: TaskHost<KernelTasks>) => TaskHost<KernelTasks>][] = [
+const SPOILS: readonly [name: string, spoil: (host: Host) => Host][] = [
   [
     "is ended",
-    (host) => {
-      setTimeout(() => host.end("the test ends it"), 20);
-      return host;
-    },
+    (host) =>
+      changed(host, (name, input) => {
+        if (name === "callKernels" || name === "serveKernels")
+          setTimeout(() => host.end("the test ends it"), 5);
+        return input;
+      }),
   ],
   [
     "traps in a kernel",
-    (host) => ({
-      get isEnded() {
-        return host.isEnded;
-      },
-      end: (reason) => host.end(reason),
+    (host) =>
       // No room for a stack.
-      call: (name, input, options) =>
-        host.call(
-          name,
-          (name === "joinKernels" ? { ...(input as object), stackTop: 16 } : input) as never,
-          options,
-        ),
-    }),
+      changed(host, (name, input) => (name === "joinKernels" ? { ...input, stackTop: 16 } : input)),
   ],
 ];
 
-for (const [name, spoil] of SPOILS) {
-  test(`a thread that ${name} is an error, and the next model has threads again`, async () => {
-    const spoilt = spoiltOnce(spoil);
-    const engine = await spoilt.open({ threads: 2 });
-    const error = await failureOf(await open(engine, 2));
-    assert.is((error as GlimtError | null)?.code, "DEVICE_FAILED", String(error));
-    engine.dispose();
-    const next = await spoilt.open({ threads: 2 });
-    const expected = await (await open(await wasmBackend.open(), 2))(ROWS);
-    assert.equal(await (await open(next, 2))(ROWS), expected);
-    next.dispose();
-  });
+for (const [which, role] of ["leads", "helps"].entries()) {
+  for (const [name, spoil] of SPOILS) {
+    test(`a thread that ${role} and ${name} is an error, and the next model has threads again`, async () => {
+      const spoilt = spoiltOnce(which, spoil);
+      const engine = await spoilt.open({ threads: 2 });
+      const run = await open(engine, 2);
+      const error = await failureOf(run);
+      assert.is((error as GlimtError | null)?.code, "DEVICE_FAILED", String(error));
+      assert.match((error as GlimtError).message, /load the model again/);
+      assert.is(((await failureOf(run)) as GlimtError).code, "DEVICE_FAILED");
+      engine.dispose();
+      const next = await spoilt.open({ threads: 2 });
+      const expected = await (await open(await wasmBackend.open(), 2))(ROWS);
+      assert.equal(await (await open(next, 2))(ROWS), expected);
+      next.dispose();
+    });
+  }
 }
 
 test("threads that can not be started, and no room for their memory, are said", async () => {
-  const none = createWasmBackend({ startWorker: () => Promise.reject(new Error("forbidden here")) });
+  const none = createWasmBackend({
+    startWorker: () => Promise.reject(new Error("forbidden here")),
+    usualThreads: () => 2,
+  });
   const refused = await none.open({ threads: 2 }).catch((error) => error);
   assert.is(refused.code, "BACKEND_UNAVAILABLE");
   assert.match(refused.message, /forbidden here.*option threads/);
@@ -174,6 +193,99 @@ test("threads that can not be started, and no room for their memory, are said", 
   } finally {
     WebAssembly.Memory = Memory;
   }
+});
+
+test("an engine that asked for no number has the usual one, and is alone where no thread can be started", async () => {
+  const engine = await backend.open();
+  assert.is(engine.report.threads, 2);
+  assert.match(engine.report.description, /, 2 threads$/);
+  engine.dispose();
+  const none = createWasmBackend({
+    usualThreads: () => 100,
+    startWorker: () => Promise.reject(new Error("forbidden here")),
+  });
+  const alone = await none.open();
+  const before = alone.liveBytes;
+  assert.is(before, 8 << 20, "eight stacks");
+  const run = await open(alone, 2);
+  assert.equal(await run(ROWS), await (await open(await wasmBackend.open(), 2))(ROWS));
+  assert.is(alone.report.threads, 1);
+  assert.match(alone.report.limits.join(), /One thread.*forbidden here/);
+  alone.dispose();
+});
+
+test("a host without shared memory has one thread and says why, and refuses more", async () => {
+  const { SharedArrayBuffer: shared } = globalThis;
+  Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
+  try {
+    const engine = await backend.open();
+    assert.match(engine.report.limits.join(), /One thread, since this host shares no memory/);
+    engine.dispose();
+    assert.is((await backend.open({ threads: 2 }).catch((error) => error)).code, "OPTION_INVALID");
+  } finally {
+    globalThis.SharedArrayBuffer = shared;
+  }
+});
+
+test("this thread is free while others run, an abort ends the run at once, and a failing report too", async () => {
+  const engine = await backend.open({ threads: 2 });
+  const run = await open(engine, 20);
+  const long = 2000;
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  const shares: number[] = [];
+  const began = performance.now();
+  await run(long, { onProgress: (share) => shares.push(share) });
+  const milliseconds = performance.now() - began;
+  clearInterval(timer);
+  assert.ok(shares.length > 2 && shares.at(-1) === 1, String(shares));
+  assert.equal(
+    shares,
+    shares.toSorted((a, b) => a - b),
+  );
+  assert.ok(turns > milliseconds / 20, `${turns} turns in ${milliseconds} ms`);
+  const abort = new AbortController();
+  const aborted = run(long, { signal: abort.signal }).catch((error) => error);
+  setTimeout(() => abort.abort(), 30);
+  assert.is((await aborted).code, "ABORTED");
+  const odd = new Error("of the caller's own");
+  const failing = () => {
+    throw odd;
+  };
+  assert.is(await run(long, { onProgress: failing }).catch((error) => error), odd);
+  assert.equal(await run(3), await (await open(await wasmBackend.open(), 20))(3));
+  const disposed = run(long).catch((error) => error);
+  setTimeout(() => engine.dispose(), 30);
+  assert.is((await disposed).code, "DISPOSED");
+});
+
+test("a run of many seconds lets others have their turn, and a model be loaded", async () => {
+  const [long, short] = await Promise.all([backend.open({ threads: 2 }), backend.open({ threads: 2 })]);
+  const [runLong, runShort] = [await open(long!, 40), await open(short!, 8)];
+  const expected = await (await open(await wasmBackend.open(), 8))(ROWS);
+  let isLong = true;
+  const first = runLong(3000).then(() => {
+    isLong = false;
+  });
+  await sleep(30);
+  assert.equal(await runShort(ROWS), expected);
+  const third = await backend.open({ threads: 3 });
+  assert.equal(await (await open(third, 8))(ROWS), expected);
+  assert.ok(isLong, "the others waited for it");
+  long!.dispose();
+  await first.catch(() => {});
+  for (const engine of [short!, third]) engine.dispose();
+});
+
+test("threads that wait take no time of a processor", async () => {
+  const engine = await backend.open({ threads: 3 });
+  await (await open(engine, 2))(ROWS);
+  await sleep(200);
+  const before = process.cpuUsage();
+  await sleep(1000);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 50_000, `${(user + system) / 1000} ms of a second`);
+  engine.dispose();
 });
 
 test.run();

@@ -1,17 +1,24 @@
 // A job is the parts of one phase. Its gate is one word: a number that grows with each job, whether more threads may come
 // in, and how many are inside. Who comes in takes parts until none is left. The thread that runs the program closes the
-// gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for.
+// gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for. A thread that
+// dies inside is waited for without end; JavaScript hears of its death, and ends this one.
 #include "crew.h"
 
 #ifdef __wasm_atomics__
 #include <emscripten.h>
 
+#include "address.h"
+#include "executable.h"
+
 namespace glimt {
 namespace {
 
 constexpr uint32_t kInside = 0xff, kOpen = 0x100, kNumber = 0x200;
-// Looks at the gate before a thread that does not come out is given up: some seconds, where a part takes milliseconds.
-constexpr uint64_t kPatience = uint64_t{1} << 32;
+// Looks at the gate before the thread that waits sleeps: longer than the last part of most phases. One that takes longer
+// may be waiting for this processor.
+constexpr uint32_t kLooks = 100'000;
+// Nanoseconds of such a sleep, for a bell that rang before it began.
+constexpr int64_t kNap = 1'000'000;
 // Parts that are taken in one go, so that rows of little work do not wait for each other: this share of an even one.
 constexpr uint32_t kShares = 8;
 
@@ -27,12 +34,13 @@ Job job;
 // On cache lines of their own.
 alignas(128) uint32_t gate;
 alignas(128) uint32_t next;
-// Not 0: a thread took parts and did not do them.
-uint32_t lost;
+alignas(128) uint32_t stopped;
+// Whether the thread that runs the program sleeps until it is alone.
+uint32_t napping;
 
 void takeParts(uint32_t worker) {
   uint8_t* own = job.own + (size_t)(worker * job.ownBytes);
-  for (;;) {
+  while (!stopAsked()) {
     uint32_t first = __atomic_fetch_add(&next, job.grain, __ATOMIC_RELAXED);
     if (first >= job.last) return;
     uint32_t last = job.last - first < job.grain ? job.last : first + job.grain;
@@ -40,9 +48,34 @@ void takeParts(uint32_t worker) {
   }
 }
 
+bool othersInside() { return __atomic_load_n(&gate, __ATOMIC_ACQUIRE) & kInside; }
+
+void waitForOthers() {
+  for (uint32_t looks = 0; looks < kLooks; looks++) {
+    if (!othersInside()) return;
+  }
+  __atomic_store_n(&napping, 1, __ATOMIC_SEQ_CST);
+  for (;;) {
+    uint32_t now = __atomic_load_n(&gate, __ATOMIC_SEQ_CST);
+    if (!(now & kInside)) break;
+    __builtin_wasm_memory_atomic_wait32((int*)&gate, (int)now, kNap);
+  }
+  __atomic_store_n(&napping, 0, __ATOMIC_RELAXED);
+}
+
+void leaveGate() {
+  uint32_t before = __atomic_fetch_sub(&gate, 1, __ATOMIC_SEQ_CST);
+  if ((before & kInside) == 1 && __atomic_load_n(&napping, __ATOMIC_SEQ_CST)) {
+    __builtin_wasm_memory_atomic_notify((int*)&gate, 1);
+  }
+}
+
 }  // namespace
 
-bool runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t last, uint8_t* own, uint64_t ownBytes) {
+bool stopAsked() { return __atomic_load_n(&stopped, __ATOMIC_RELAXED); }
+
+uint32_t runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t last, uint8_t* own,
+                     uint64_t ownBytes) {
   uint32_t grain = (last - first) / (call.workers * kShares);
   job = {&phase, &call, own, ownBytes, last, grain ? grain : 1};
   __atomic_store_n(&next, first, __ATOMIC_RELAXED);
@@ -50,18 +83,19 @@ bool runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t 
   __atomic_store_n(&gate, number | kOpen, __ATOMIC_RELEASE);
   takeParts(0);
   __atomic_fetch_and(&gate, ~kOpen, __ATOMIC_ACQ_REL);
-  for (uint64_t looks = 0; __atomic_load_n(&gate, __ATOMIC_ACQUIRE) & kInside; looks++) {
-    if (looks > kPatience) return false;
-  }
-  return !__atomic_load_n(&lost, __ATOMIC_RELAXED);
+  waitForOthers();
+  uint32_t reached = __atomic_load_n(&next, __ATOMIC_RELAXED);
+  return reached < last ? reached : last;
 }
 
 }  // namespace glimt
 
 using namespace glimt;
 
+extern "C" {
+
 // Takes part in jobs as worker `worker` (1 and up), until there was none for `patience` looks at the gate.
-extern "C" EMSCRIPTEN_KEEPALIVE void glimt_serve(uint32_t worker, uint32_t patience) {
+EMSCRIPTEN_KEEPALIVE void glimt_serve(uint32_t worker, uint32_t patience) {
   // A job that began before has been closed, or is found again by a thread that knows it: then there is nothing to take.
   uint32_t served = 0;
   for (uint32_t looks = 0; looks < patience; looks++) {
@@ -70,14 +104,21 @@ extern "C" EMSCRIPTEN_KEEPALIVE void glimt_serve(uint32_t worker, uint32_t patie
     if (!__atomic_compare_exchange_n(&gate, &now, now + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
     served = now & ~(kNumber - 1);
     takeParts(worker);
-    __atomic_fetch_sub(&gate, 1, __ATOMIC_RELEASE);
+    leaveGate();
     looks = 0;
   }
 }
 
-// Called after `glimt_serve` of the same thread has trapped, which only a part can do.
-extern "C" EMSCRIPTEN_KEEPALIVE void glimt_abandon() {
-  __atomic_store_n(&lost, 1, __ATOMIC_RELAXED);
-  __atomic_fetch_sub(&gate, 1, __ATOMIC_RELEASE);
+// Runs a program with the threads that serve, as worker 0: up to the instruction `end`, or until it is asked to stop.
+EMSCRIPTEN_KEEPALIVE Progress glimt_run_together(Address<Executable> executable, uint32_t end) {
+  executable->together = true;
+  Progress progress = run(*executable, __builtin_inf(), end);
+  executable->together = false;
+  return progress;
+}
+
+// Asks the run on this memory to stop at the next part; 0: runs may go on.
+EMSCRIPTEN_KEEPALIVE void glimt_stop(uint32_t yes) { __atomic_store_n(&stopped, yes, __ATOMIC_RELAXED); }
+
 }
 #endif

@@ -4,8 +4,16 @@
 
 namespace glimt {
 
-// Runs parts first .. last - 1 of a phase, here and on the threads that serve (glimt_serve). `own` is this thread's
-// memory; that of worker i lies i times `ownBytes` behind it. False when a thread took parts and did not come back.
-bool runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t last, uint8_t* own, uint64_t ownBytes);
+#ifdef __wasm_atomics__
+// Runs parts first .. last - 1 of a phase, here and on the threads that serve (glimt_serve), and returns `last`, or the
+// first part that nobody ran since the run was asked to stop. `own` is this thread's memory; that of worker i lies i times
+// `ownBytes` behind it.
+uint32_t runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t last, uint8_t* own,
+                     uint64_t ownBytes);
+// Whether the run on this memory was asked to stop.
+bool stopAsked();
+#else
+inline bool stopAsked() { return false; }
+#endif
 
 }  // namespace glimt

@@ -3,6 +3,7 @@
 // the buffer bound to it, and kernels check their index operands, so that no input can reach outside.
 #include "executable.h"
 
+#include "crew.h"
 #include "memory.h"
 #include "weights.h"
 
@@ -269,24 +270,23 @@ Progress run(Executable& executable, double budget, uint32_t end) {
     uint32_t left = executable.work.parts - executable.part;
     double affordable = executable.work.cost > 0 ? budget / executable.work.cost : left;
     uint32_t parts = affordable >= left ? left : affordable < 1 ? 1 : (uint32_t)affordable;
-    if (left && !runParts(executable, executable.part, executable.part + parts)) {
-      fail(executable.fault, FaultCode::thread);
-      return Progress::failed;
-    }
-    budget -= parts * executable.work.cost;
-    executable.part += parts;
+    uint32_t reached = left ? runParts(executable, executable.part, executable.part + parts) : executable.part;
+    budget -= (reached - executable.part) * executable.work.cost;
+    executable.part = reached;
     if (executable.part == executable.work.parts) endPhase(executable, instruction);
-    if (budget <= 0) break;
+    if (budget <= 0 || stopAsked()) break;
   }
   return executable.position == count ? Progress::done : Progress::more;
 }
 
 double share(const Executable& executable) {
-  uint32_t count = executable.header->instructionCount;
-  if (executable.position == count) return 1;
-  double parts = executable.part ? (double)executable.part / executable.work.parts : 0;
-  double phases = (executable.phase + parts) / executable.instructions[executable.position].kernel->phaseCount();
-  return (executable.position + phases) / count;
+  auto now = [](const uint32_t& value) { return __atomic_load_n(&value, __ATOMIC_RELAXED); };
+  uint32_t count = executable.header->instructionCount, position = now(executable.position);
+  if (position >= count) return 1;
+  uint32_t part = now(executable.part), parts = now(executable.work.parts);
+  double phases = now(executable.phase) + (part < parts ? (double)part / parts : 0);
+  double done = phases / executable.instructions[position].kernel->phaseCount();
+  return (position + (done < 1 ? done : 1)) / count;
 }
 
 }  // namespace glimt

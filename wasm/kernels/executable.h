@@ -15,8 +15,6 @@ enum class FaultCode : int32_t {
   // details: instruction, input, value, lowest and highest allowed.
   index = 4,
   memory = 5,
-  // A thread took parts of the run and did not come back.
-  thread = 6,
 };
 
 struct Fault {
@@ -62,6 +60,8 @@ struct Executable {
   // Where a run stands: the next part of a phase of an instruction, and the work of that phase once it has begun.
   uint32_t position, phase, part;
   Work work;
+  // Whether the threads that serve take part (glimt_run_together).
+  bool together;
 
   // Why `plan`, `start` or `run` failed.
   Fault fault;
@@ -78,12 +78,14 @@ bool plan(Executable& executable, uint32_t workers, double& arenaBytes);
 bool start(Executable& executable, uint8_t* arena);
 
 enum class Progress : int32_t { done = 0, more = 1, failed = 2 };
-// Runs parts of instructions until they have cost about `budget` operations, or those before `end` are done.
+// Runs parts of instructions until they have cost about `budget` operations, those before `end` are done, or it is asked
+// to stop.
 Progress run(Executable& executable, double budget, uint32_t end);
-// The share of the program that is done, by instructions.
+// The share of the program that is done, by instructions; another thread may be running it.
 double share(const Executable& executable);
 
-// Runs parts first .. last - 1 of the phase that the executable stands at (parts.cpp). False when a thread is lost.
-bool runParts(const Executable& executable, uint32_t first, uint32_t last);
+// Runs parts first .. last - 1 of the phase that the executable stands at (parts.cpp), or of these the first ones when it
+// was asked to stop. Returns the part behind the last one that ran.
+uint32_t runParts(const Executable& executable, uint32_t first, uint32_t last);
 
 }  // namespace glimt

@@ -3,17 +3,29 @@
 #include "executable.h"
 
 namespace glimt {
+#ifdef __wasm_atomics__
+namespace {
 
-bool runParts(const Executable& executable, uint32_t first, uint32_t last) {
+// Operations that are not worth telling others of: some microseconds, of which two threads would spare one.
+constexpr double kLittle = 1e5;
+
+bool isShared(const Executable& executable, uint32_t parts) {
+  return executable.together && executable.workers > 1 && parts > 1 && parts * executable.work.cost > kLittle;
+}
+
+}  // namespace
+#endif
+
+uint32_t runParts(const Executable& executable, uint32_t first, uint32_t last) {
   const Instruction& instruction = executable.instructions[executable.position];
   const Phase& phase = instruction.kernel->phases[executable.phase];
 #ifdef __wasm_atomics__
-  if (executable.workers > 1 && last - first > 1) {
+  if (isShared(executable, last - first)) {
     return runTogether(phase, instruction.call, first, last, executable.own, aligned(executable.workspace.own));
   }
 #endif
   phase.run(instruction.call, first, last, executable.own);
-  return true;
+  return last;
 }
 
 }  // namespace glimt

@@ -1,5 +1,6 @@
 /** Loops at the machine's limit (wasm/kernels/ceilings.cpp), on all threads of an engine. */
 import type { CeilingLoop } from "../backend.ts";
+import type { CrewPass } from "./crew.ts";
 import type { Kernels } from "./kernels.ts";
 import type { WasmMemory } from "./memory.ts";
 
@@ -8,16 +9,16 @@ export const PEAK_LOOPS = ["multiplyAdd", "read"] as const satisfies readonly Ce
 
 /** Of a phase, so that threads that start late take fewer. */
 const PARTS = 64;
-const ITERATIONS_A_PART = 20_000;
+const ITERATIONS_A_PART = 100_000;
 const OPERATIONS_AN_ITERATION = 96;
 /** More than a core's caches hold. */
 const READ_BYTES = 256 << 20;
 
-/** @param begin calls the other threads. The memory that is read is the engine's from the first `read` on. */
+/** @param crewNow the threads that run programs, where there are several. The memory that is read is the engine's from the first `read` on. */
 export function wasmCeilingLoops(
   kernels: Kernels,
   memory: WasmMemory,
-  begin: () => void,
+  crewNow: () => CrewPass | undefined,
 ): readonly CeilingLoop[] {
   let pointer = 0;
 
@@ -30,24 +31,26 @@ export function wasmCeilingLoops(
     return pointer;
   }
 
-  function run(name: (typeof PEAK_LOOPS)[number], amount: number, place: number): void {
-    begin();
-    const loop = PEAK_LOOPS.indexOf(name);
-    kernels.glimt_peak_together(loop, kernels.threads, PARTS, amount, place, 0.5, 0.25);
+  async function run(name: (typeof PEAK_LOOPS)[number], amount: number, place: number): Promise<void> {
+    const crew = crewNow();
+    const workers = crew ? kernels.threads : 1;
+    const args = [PEAK_LOOPS.indexOf(name), workers, PARTS, amount, place, 0.5, 0.25] as const;
+    if (crew) await crew.call(kernels, "glimt_peak_together", args, () => true);
+    else kernels.glimt_peak_together(...args);
   }
 
   return [
     {
       name: "multiplyAdd",
-      run() {
-        run("multiplyAdd", ITERATIONS_A_PART, 0);
+      async run() {
+        await run("multiplyAdd", ITERATIONS_A_PART, 0);
         return PARTS * ITERATIONS_A_PART * OPERATIONS_AN_ITERATION;
       },
     },
     {
       name: "read",
-      run() {
-        run("read", READ_BYTES / PARTS, written());
+      async run() {
+        await run("read", READ_BYTES / PARTS, written());
         return READ_BYTES;
       },
     },

@@ -1,27 +1,47 @@
 /**
- * The threads that run parts beside the one that runs programs: workers of the SDK's, shared by all models of the process.
+ * The threads that run programs on shared memory: workers of the SDK's, shared by all models of the process.
  *
- * In a run they look for parts inside the module (wasm/kernels/crew.cpp); when there was none for a while they sleep on a
- * word of shared memory, which costs nothing, and the next slice of a run wakes them.
+ * The first one leads: it is sent a program, runs it and answers, so that the caller's thread is free meanwhile. The
+ * others look for parts of it inside the module (wasm/kernels/crew.cpp); when there was none for a while they sleep on a
+ * word of shared memory, which costs nothing, and the next run wakes them.
+ *
+ * Runs of several models, and changes of who is there, take turns: for one that waits the run before it is stopped after a
+ * while, and goes on behind it.
  */
 import { GlimtError } from "../../errors.ts";
+import { TURN_MS } from "../../event-loop.ts";
 import type { TaskHost } from "../../workers/task.ts";
-import { CONTROL, CONTROL_WORDS, type KernelTasks } from "./kernel-tasks.ts";
-import type { Kernels } from "./kernels.ts";
+import { Turns } from "../../workers/turns.ts";
+import {
+  type Called,
+  type CallInput,
+  CONTROL,
+  CONTROL_WORDS,
+  type KernelTasks,
+  type LeaderCall,
+} from "./kernel-tasks.ts";
+import type { Kernels, Pointer } from "./kernels.ts";
 
 /** Starts a worker that has the kernel tasks. */
 export type StartKernelWorker = () => Promise<TaskHost<KernelTasks>>;
 
-/** Of a thread's own stack: as much as the module's first. */
-const STACK_BYTES = 1 << 20;
+/** Milliseconds without an engine after which the threads end, and with them what they hold of memory. */
+const IDLE = 2_000;
 
 export class Crew {
   readonly #start: StartKernelWorker;
   readonly #control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
+  /** The first one leads. */
   readonly #members: TaskHost<KernelTasks>[] = [];
+  readonly #engines = new Set<number>();
   #lastEngine = 0;
-  /** Changes of who is there and what they know, one after another. */
-  #changing: Promise<unknown> = Promise.resolve();
+  #growing: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns(1);
+  #waiting = 0;
+  /** Whose program is run now, and the end of its turn. */
+  #running: Kernels | undefined;
+  #turnEnd: Timer | undefined;
+  #idle: Timer | undefined;
   #lost: string | undefined;
   /** Engines that nobody holds any more leave, as those do that are disposed of. */
   readonly #forgotten = new FinalizationRegistry<number>((engine) => this.#leave(engine));
@@ -30,53 +50,79 @@ export class Crew {
     this.#start = start;
   }
 
-  /** A thread was lost: no engine can run with this crew any more. */
+  /** A thread was lost, or all have ended: no engine can run with this crew any more. */
   get isLost(): boolean {
     return this.#lost !== undefined;
   }
 
   /**
-   * Lets `others` more threads take part in runs on `kernels`.
+   * Lets threads run programs of `kernels`, one for each stack.
    *
-   * @returns what an engine needs of them. @throws BACKEND_UNAVAILABLE when a thread can not be started; OUT_OF_MEMORY
+   * @param stackTops the ends of the memory that are their stacks
+   * @returns what an engine needs of them. @throws BACKEND_UNAVAILABLE when a thread can not be started; DEVICE_FAILED
    */
-  join(module: WebAssembly.Module, kernels: Kernels, others: number): Promise<CrewPass> {
-    return this.#change(async () => {
-      while (this.#members.length < others) {
-        this.#members.push(await this.#startMember());
-      }
-      const engine = ++this.#lastEngine;
-      const members = this.#members.slice(0, others);
-      await Promise.all(
-        members.map(async (host, index) => {
-          const stack = kernels.glimt_allocate(STACK_BYTES);
-          if (stack === 0)
-            throw new GlimtError("OUT_OF_MEMORY", "WebAssembly has no memory for a thread's stack.");
-          const { memory } = kernels;
-          const input = { engine, module, memory, worker: index + 1, stackTop: stack + STACK_BYTES };
-          await host.call("joinKernels", input, { errors: ERRORS });
-        }),
+  async join(module: WebAssembly.Module, kernels: Kernels, stackTops: readonly Pointer[]): Promise<CrewPass> {
+    const engine = ++this.#lastEngine;
+    this.#engines.add(engine);
+    try {
+      await this.#grow(stackTops.length);
+      const { memory } = kernels;
+      await this.#change(() =>
+        Promise.all(
+          stackTops.map((stackTop, worker) =>
+            this.#members[worker]?.call(
+              "joinKernels",
+              { engine, module, memory, worker, stackTop },
+              { errors: ERRORS },
+            ),
+          ),
+        ),
       );
-      kernels.threads = members.length + 1;
-      this.#forgotten.register(kernels, engine);
-      return { begin: () => this.#begin(engine), leave: () => this.#leave(engine) };
-    });
+    } catch (error) {
+      if (this.#members.some(({ isEnded }) => isEnded)) this.#lose((error as Error).message);
+      this.#leave(engine);
+      throw error;
+    }
+    this.#forgotten.register(kernels, engine);
+    return {
+      call: (kernels, name, args, isWanted) => this.#call(kernels, { engine, name, args }, isWanted),
+      throwIfLost: () => this.#throwIfLost(),
+      leave: () => this.#leave(engine),
+    };
   }
 
-  async #startMember(): Promise<TaskHost<KernelTasks>> {
-    try {
-      return await this.#start();
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new GlimtError(
-        "BACKEND_UNAVAILABLE",
-        `No thread can be started here (${reason}); leave the option threads out, or pass 1.`,
-        { cause },
-      );
-    }
+  /** Starts the threads that are missing, side by side. */
+  #grow(size: number): Promise<void> {
+    const grown = this.#growing.then(async () => {
+      this.#throwIfLost();
+      const missing = Math.max(0, size - this.#members.length);
+      const starts = await Promise.allSettled(Array.from({ length: missing }, () => this.#start()));
+      const hosts = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
+      const failed = starts.find((start) => start.status === "rejected");
+      if (failed) {
+        for (const host of hosts) host.end("another thread could not be started");
+        const { reason: cause } = failed;
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        throw new GlimtError(
+          "BACKEND_UNAVAILABLE",
+          `No thread can be started here (${reason}); leave the option threads out, or pass 1.`,
+          { cause },
+        );
+      }
+      this.#members.push(...hosts);
+    });
+    this.#growing = grown.catch(() => {});
+    return grown;
   }
 
   #leave(engine: number): void {
+    this.#engines.delete(engine);
+    clearTimeout(this.#idle);
+    if (this.#engines.size === 0) {
+      this.#idle = later(IDLE, () => {
+        if (this.#engines.size === 0) this.#lose("no model needed it");
+      });
+    }
     const leave = (host: TaskHost<KernelTasks>) => host.call("leaveKernels", { engine }, { errors: ERRORS });
     // A thread that is gone has left.
     this.#change(() => Promise.all(this.#members.map(leave))).catch(() => {});
@@ -88,33 +134,49 @@ export class Crew {
     for (const host of this.#members) host.end("another thread was lost");
   }
 
-  /** A slice of a run on an engine's memory begins. @throws DEVICE_FAILED when a thread was lost */
-  #begin(engine: number): void {
-    if (this.#lost !== undefined) {
-      throw new GlimtError(
-        "DEVICE_FAILED",
-        `A thread of the kernels ended (${this.#lost}); load the model again.`,
-      );
-    }
-    Atomics.store(this.#control, CONTROL.engine, engine);
-    this.#ring();
+  #throwIfLost(cause?: unknown): void {
+    if (this.#lost === undefined) return;
+    throw new GlimtError(
+      "DEVICE_FAILED",
+      `A thread of the kernels ended (${this.#lost}); load the model again.`,
+      { cause },
+    );
   }
 
-  #ring(): void {
-    Atomics.add(this.#control, CONTROL.bell, 1);
-    if (Atomics.load(this.#control, CONTROL.sleepers) > 0) Atomics.notify(this.#control, CONTROL.bell);
+  #call(kernels: Kernels, input: CallInput, isWanted: () => boolean): Promise<Called | null> {
+    return this.#turn(async () => {
+      this.#throwIfLost();
+      kernels.glimt_stop?.(0);
+      if (!isWanted()) return null;
+      this.#running = kernels;
+      this.#limitTurn();
+      Atomics.store(this.#control, CONTROL.engine, input.engine);
+      this.#ring();
+      try {
+        const [leader] = this.#members as [TaskHost<KernelTasks>];
+        return await leader.call("callKernels", input, { errors: ERRORS });
+      } catch (error) {
+        this.#lose((error as Error).message);
+        this.#throwIfLost(error);
+        throw error;
+      } finally {
+        this.#running = undefined;
+        clearTimeout(this.#turnEnd);
+        this.#turnEnd = undefined;
+      }
+    });
   }
 
   /** Calls the threads out of the modules, so that they read the messages of `task`, and sends them back. */
   #change<T>(task: () => Promise<T>): Promise<T> {
-    const changed = this.#changing.then(async () => {
+    return this.#turn(async () => {
       Atomics.store(this.#control, CONTROL.mail, 1);
       this.#ring();
       try {
         return await task();
       } finally {
         Atomics.store(this.#control, CONTROL.mail, 0);
-        for (const host of this.#members) {
+        for (const host of this.#members.slice(1)) {
           const options = { keepsAlive: false, errors: ERRORS };
           host.call("serveKernels", { control: this.#control }, options).catch((error) => {
             this.#lose(error.message);
@@ -122,21 +184,65 @@ export class Crew {
         }
       }
     });
-    this.#changing = changed.catch(() => {});
-    return changed;
+  }
+
+  async #turn<T>(task: () => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    this.#limitTurn();
+    await this.#turns.take(undefined);
+    this.#waiting -= 1;
+    try {
+      return await task();
+    } finally {
+      this.#turns.free();
+    }
+  }
+
+  /** Where somebody waits, the run under way ends its turn soon. */
+  #limitTurn(): void {
+    const running = this.#running;
+    if (running && this.#waiting > 0) {
+      this.#turnEnd ??= setTimeout(() => running.glimt_stop?.(1), TURN_MS);
+    }
+  }
+
+  #ring(): void {
+    Atomics.add(this.#control, CONTROL.bell, 1);
+    if (Atomics.load(this.#control, CONTROL.sleepers) > 0) Atomics.notify(this.#control, CONTROL.bell);
   }
 }
 
 /** What an engine has of the crew. */
 export interface CrewPass {
-  begin(): void;
+  /**
+   * Calls a function of the engine's module on the thread that leads when its turn has come. It may stop before its end:
+   * when it is asked to, and when others wait.
+   *
+   * @returns null when `isWanted` says no then. @throws DEVICE_FAILED when a thread was lost
+   */
+  call(
+    kernels: Kernels,
+    name: LeaderCall,
+    args: readonly number[],
+    isWanted: () => boolean,
+  ): Promise<Called | null>;
+  /** @throws DEVICE_FAILED */
+  throwIfLost(): void;
   /** The engine is gone. */
   leave(): void;
 }
 
 const ERRORS = {
-  late: () => new GlimtError("DEVICE_FAILED", "A thread of the kernels did not answer."),
-  died: (reason: string, cause: unknown) =>
-    new GlimtError("DEVICE_FAILED", `A thread of the kernels ended: ${reason}.`, { cause }),
-  failed: (cause: unknown) => new GlimtError("DEVICE_FAILED", "A thread of the kernels failed.", { cause }),
+  late: () => new GlimtError("DEVICE_FAILED", "it did not answer"),
+  died: (reason: string, cause: unknown) => new GlimtError("DEVICE_FAILED", reason, { cause }),
+  failed: (cause: unknown) => new GlimtError("DEVICE_FAILED", String(cause), { cause }),
 };
+
+type Timer = ReturnType<typeof setTimeout>;
+
+/** A timer that keeps no process alive. */
+function later(milliseconds: number, task: () => void): Timer {
+  const timer = setTimeout(task, milliseconds);
+  if (typeof timer === "object") (timer as { unref?(): void }).unref?.();
+  return timer;
+}

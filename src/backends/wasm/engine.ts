@@ -1,8 +1,9 @@
 /** The WebAssembly engine: one instance of the kernel module, its memory, and the loop that runs programs in slices. */
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
-import { nextTask, turnWhenDue } from "../../event-loop.ts";
+import { nextTask, TURN_MS, turnWhenDue } from "../../event-loop.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
+import type { SymbolValues } from "../../tensor/dims.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
@@ -35,6 +36,11 @@ import type { Variant } from "./variants.ts";
 /** The arena grows in steps of this, so that a context that grows token by token does not move it each time. */
 const ARENA_STEP = 1 << 20;
 
+/** A run that takes less is over before another thread has heard of it. */
+const SHORT_MS = 0.5;
+/** As kernels count them, in about that time. */
+const SHORT_OPERATIONS = 2e7;
+
 /** What goes away with `dispose`. */
 interface Live {
   readonly kernels: Kernels;
@@ -43,23 +49,46 @@ interface Live {
   arena: Block | null;
 }
 
+export interface WasmEngineParts {
+  /** See EngineReport. */
+  readonly limits?: readonly string[];
+  /** When something was allocated in it before. */
+  readonly memory?: WasmMemory;
+  /** The threads that run programs, once they are there. Until then, and where they can not be had, the caller's does. */
+  readonly crew?: Promise<CrewPass> | undefined;
+}
+
 export class WasmEngine implements Engine {
   readonly backend: Backend;
   readonly #budget = new SliceBudget();
   #live: Live | null;
-  readonly report: EngineReport;
-  readonly #crew: CrewPass | undefined;
+  readonly #variant: Variant;
+  #threads: number;
+  #limits: readonly string[];
+  #crew: CrewPass | undefined;
   #running = false;
 
-  /**
-   * @param limits see EngineReport
-   * @param crew Threads that take part, where the kernels are for several.
-   */
-  constructor(backend: Backend, kernels: Kernels, limits: readonly string[] = [], crew?: CrewPass) {
+  constructor(backend: Backend, kernels: Kernels, { limits = [], memory, crew }: WasmEngineParts = {}) {
     this.backend = backend;
-    this.report = reportOf(kernels.variant, kernels.threads, limits);
-    this.#crew = crew;
-    this.#live = { kernels, memory: new WasmMemory(kernels), arena: null };
+    this.#variant = kernels.variant;
+    this.#threads = kernels.threads;
+    this.#limits = limits;
+    this.#live = { kernels, memory: memory ?? new WasmMemory(kernels), arena: null };
+    crew?.then(
+      (pass) => {
+        this.#crew = pass;
+        if (!this.#live) pass.leave();
+      },
+      ({ message }: Error) => {
+        kernels.threads = 1;
+        this.#threads = 1;
+        this.#limits = [...limits, `One thread, since no other could be had: ${message}`];
+      },
+    );
+  }
+
+  get report(): EngineReport {
+    return reportOf(this.#variant, this.#threads, this.#limits);
   }
 
   get liveBytes(): number {
@@ -144,14 +173,13 @@ export class WasmEngine implements Engine {
       // Runs of a small model end within their first slice: a loop of them must leave the thread too.
       await turnWhenDue(signal);
       this.#alive();
+      this.#crew?.throwIfLost();
       const { symbols } = bindings;
       const { arrays, end } = executable.bindBuffers(bindings, executable.plan(symbols));
       const arena = arenaOf(live, end);
       executable.start(arena, arrays, symbols);
-      if (onInstruction) await this.#runTimed(executable, bindings, { ...options, onInstruction });
-      while (!this.#runSlice(executable, bindings)) {
-        onProgress?.(executable.share);
-        await nextTask();
+      if (onInstruction) await this.#runTimed(executable, symbols, { ...options, onInstruction });
+      while (!(await this.#runTurn(executable, symbols, options))) {
         throwIfAborted(signal);
         this.#alive();
       }
@@ -164,43 +192,98 @@ export class WasmEngine implements Engine {
 
   ceilingLoops(): readonly CeilingLoop[] {
     const { kernels, memory } = this.#alive();
-    return wasmCeilingLoops(kernels, memory, () => this.#crew?.begin());
+    return wasmCeilingLoops(kernels, memory, () => this.#crew);
   }
 
   /** Drops the module's memory as a whole. */
   dispose(): void {
-    if (this.#live) this.#crew?.leave();
+    if (this.#live && this.#crew) {
+      this.#live.kernels.glimt_stop?.(1);
+      this.#crew.leave();
+    }
     this.#live = null;
   }
 
-  #runSlice(executable: WasmExecutable, { symbols }: RunBindings): boolean {
-    this.#crew?.begin();
+  /** True when the program has ended. */
+  async #runTurn(executable: WasmExecutable, symbols: SymbolValues, options: RunOptions): Promise<boolean> {
+    if (this.#crew) {
+      // Telling others takes longer than a short run.
+      if (executable.isShort && executable.runSlice(SHORT_OPERATIONS, symbols)) return true;
+      const { done, milliseconds } = await this.#runTogether(this.#crew, executable, symbols, options);
+      executable.isShort = done && milliseconds < SHORT_MS;
+      return done;
+    }
     const began = performance.now();
-    const done = executable.runSlice(this.#budget.operations, symbols);
-    if (!done) this.#budget.learn(performance.now() - began);
-    return done;
+    if (executable.runSlice(this.#budget.operations, symbols)) return true;
+    this.#budget.learn(performance.now() - began);
+    options.onProgress?.(executable.share);
+    await nextTask();
+    return false;
+  }
+
+  /** Up to the instruction `end`. */
+  async #runTogether(
+    crew: CrewPass,
+    executable: WasmExecutable,
+    symbols: SymbolValues,
+    { signal, onProgress }: RunOptions,
+    end?: number,
+  ) {
+    const { kernels } = this.#alive();
+    let failure: { readonly error: unknown } | undefined;
+    const stop = () => kernels.glimt_stop?.(1);
+    const report = () => {
+      try {
+        onProgress?.(executable.share);
+      } catch (error) {
+        failure ??= { error };
+        stop();
+      }
+    };
+    const timer = onProgress && setInterval(report, TURN_MS);
+    signal?.addEventListener("abort", stop);
+    try {
+      const isWanted = () => !failure && !signal?.aborted && this.#live !== null;
+      const found = await executable.runTogether(crew, symbols, isWanted, end);
+      if (failure) throw failure.error;
+      return found;
+    } finally {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", stop);
+    }
   }
 
   /** The whole program, an instruction after the other. */
   async #runTimed(
     executable: WasmExecutable,
-    { symbols }: RunBindings,
+    symbols: SymbolValues,
     { signal, onProgress, onInstruction }: RunOptions & Required<Pick<RunOptions, "onInstruction">>,
   ): Promise<void> {
     for (let index = 0; index < executable.program.instructions.length; index++) {
       let milliseconds = 0;
       while (executable.position === index) {
         this.#alive();
-        this.#crew?.begin();
-        const began = performance.now();
-        executable.runSlice(this.#budget.operations, symbols, index + 1);
-        milliseconds += performance.now() - began;
+        milliseconds += await this.#runPiece(executable, symbols, { signal }, index + 1);
         await turnWhenDue(signal);
       }
       this.#alive();
       onInstruction?.(index, milliseconds);
       onProgress?.(executable.share);
     }
+  }
+
+  /** Some of what lies before the instruction `end`. @returns the milliseconds that it took */
+  async #runPiece(
+    executable: WasmExecutable,
+    symbols: SymbolValues,
+    options: RunOptions,
+    end: number,
+  ): Promise<number> {
+    if (this.#crew)
+      return (await this.#runTogether(this.#crew, executable, symbols, options, end)).milliseconds;
+    const began = performance.now();
+    executable.runSlice(this.#budget.operations, symbols, end);
+    return performance.now() - began;
   }
 
   #alive(): Live {

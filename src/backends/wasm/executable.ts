@@ -11,11 +11,12 @@ import { storageBytes } from "../../tensor/storage.ts";
 import type { Binding, DeviceWeight, Executable, Residents, RunBindings } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkResidents } from "../check-residents.ts";
-import type { Kernels, Pointer } from "./kernels.ts";
+import type { CrewPass } from "./crew.ts";
+import type { Kernels, Pointer, Progress } from "./kernels.ts";
 import type { Block, WasmMemory, WasmWeight } from "./memory.ts";
 
 /** Mirrors FaultCode in wasm/kernels/executable.h; a test compares them. */
-export const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5, thread: 6 } as const;
+export const FAULT = { malformed: 1, dimension: 2, tooSmall: 3, index: 4, memory: 5 } as const;
 /** Its code and five details. */
 const FAULT_WORDS = 6;
 const FAULT_BYTES = 4 * FAULT_WORDS;
@@ -42,6 +43,8 @@ export class WasmExecutable implements Executable {
   readonly #pointer: Pointer;
   readonly #weights: readonly WasmWeight[];
   #resident: Residents = {};
+  /** Whether its runs are too short to be shared, as far as is known. */
+  isShort = true;
 
   /** @throws PROGRAM_INVALID when a weight does not fit; OUT_OF_MEMORY. */
   constructor(
@@ -144,9 +147,31 @@ export class WasmExecutable implements Executable {
     if (!this.#kernels.glimt_start(this.#pointer, arena.pointer)) throw this.#fault(symbols);
   }
 
-  /** Runs for about `operations`, at most up to the instruction `end`; true when the program has ended. */
+  /** Runs for about `operations` on this thread, at most up to the instruction `end`; true when the program has ended. */
   runSlice(operations: number, symbols: SymbolValues, end = this.program.instructions.length): boolean {
-    const progress = this.#kernels.glimt_run(this.#pointer, operations, end);
+    return this.#hasEnded(this.#kernels.glimt_run(this.#pointer, operations, end), symbols);
+  }
+
+  /**
+   * Runs on the crew's threads, at most up to the instruction `end`; true when the program has ended. See CrewPass.call.
+   *
+   * @returns the milliseconds that it took beside.
+   */
+  async runTogether(
+    crew: CrewPass,
+    symbols: SymbolValues,
+    isWanted: () => boolean,
+    end = this.program.instructions.length,
+  ): Promise<{ readonly done: boolean; readonly milliseconds: number }> {
+    const called = await crew.call(this.#kernels, "glimt_run_together", [this.#pointer, end], isWanted);
+    if (!called) return { done: false, milliseconds: 0 };
+    return {
+      done: this.#hasEnded(called.result as Progress, symbols),
+      milliseconds: called.milliseconds,
+    };
+  }
+
+  #hasEnded(progress: Progress, symbols: SymbolValues): boolean {
     if (progress === 2) throw this.#fault(symbols);
     return progress === 0;
   }
@@ -217,11 +242,6 @@ export class WasmExecutable implements Executable {
       }
       case FAULT.memory:
         return new GlimtError("OUT_OF_MEMORY", `${name}: no memory is left for the program's tables.`);
-      case FAULT.thread:
-        return new GlimtError(
-          "DEVICE_FAILED",
-          `${name}: a thread of the run was lost; load the model again.`,
-        );
       default:
         return new GlimtError(
           "PROGRAM_INVALID",

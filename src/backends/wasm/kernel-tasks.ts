@@ -1,4 +1,4 @@
-/** What a worker does for the kernels: it runs parts of phases in the memory that engines share with it. */
+/** What a worker does for the kernels: it runs programs, or parts of their phases, in memory that engines share with it. */
 import type { KernelExports, Pointer } from "./kernels.ts";
 
 /** Words that a crew and its workers share. */
@@ -20,16 +20,6 @@ export const CONTROL_WORDS = 4;
  */
 const PATIENCE = 300_000;
 
-/** @throws WebAssembly.RuntimeError for a trap in a kernel; whoever runs the program is told before */
-function serve({ exports, worker }: Joined): void {
-  try {
-    exports.glimt_serve?.(worker, PATIENCE);
-  } catch (error) {
-    exports.glimt_abandon?.();
-    throw error;
-  }
-}
-
 interface Joined {
   readonly exports: KernelExports;
   readonly worker: number;
@@ -39,10 +29,25 @@ export interface JoinInput {
   readonly engine: number;
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
-  /** Its number, from 1. */
+  /** Its number; 0 leads. */
   readonly worker: number;
   /** The end of the memory that is its stack. */
   readonly stackTop: Pointer;
+}
+
+/** What the thread that leads is called for. */
+export type LeaderCall = "glimt_run_together" | "glimt_peak_together";
+
+export interface CallInput {
+  readonly engine: number;
+  readonly name: LeaderCall;
+  readonly args: readonly number[];
+}
+
+export interface Called {
+  readonly result: number;
+  /** That it took, on its thread. */
+  readonly milliseconds: number;
 }
 
 export type KernelTasks = ReturnType<typeof kernelTasks>;
@@ -62,13 +67,22 @@ export function kernelTasks() {
       engines.delete(engine);
     },
 
+    /** Runs something as the one who leads: to its end, or until it is asked to stop. */
+    async callKernels({ engine, name, args }: CallInput): Promise<Called> {
+      const run = engines.get(engine)?.exports[name] as ((...args: number[]) => number) | undefined;
+      if (!run) throw new Error("the engine has left");
+      const began = performance.now();
+      const result = run(...args);
+      return { result, milliseconds: performance.now() - began };
+    },
+
     /** Holds the thread until there are messages. */
     async serveKernels({ control }: { control: Int32Array<SharedArrayBuffer> }): Promise<void> {
       for (;;) {
         const bell = Atomics.load(control, CONTROL.bell);
         if (Atomics.load(control, CONTROL.mail) !== 0) return;
         const joined = engines.get(Atomics.load(control, CONTROL.engine));
-        if (joined) serve(joined);
+        joined?.exports.glimt_serve?.(joined.worker, PATIENCE);
         Atomics.add(control, CONTROL.sleepers, 1);
         Atomics.wait(control, CONTROL.bell, bell);
         Atomics.sub(control, CONTROL.sleepers, 1);

@@ -6,6 +6,9 @@ import type { Variant } from "./variants.ts";
 /** Address of something in the module's memory. */
 export type Pointer = number;
 
+/** How a run ended: at its end, before it, or with a fault. */
+export type Progress = 0 | 1 | 2;
+
 /** What wasm/kernels/exports.cpp exports, which takes and gives addresses as numbers. */
 export interface KernelExports {
   _initialize(): void;
@@ -13,8 +16,10 @@ export interface KernelExports {
   readonly __stack_pointer: WebAssembly.Global<"i32" | "i64">;
   /** Of modules for several threads: takes part in runs until there was nothing to do for `patience` looks. */
   glimt_serve?(worker: number, patience: number): void;
-  /** After a trap in `glimt_serve`: the run that the thread took part in fails. */
-  glimt_abandon?(): void;
+  /** Like `glimt_run` with no end to its budget, together with those that serve. */
+  glimt_run_together?(executable: Pointer, end: number): Progress;
+  /** 1 asks the run under way to stop at the next part, 0 lets the next one run. */
+  glimt_stop?(yes: 0 | 1): void;
   glimt_allocate(bytes: number): Pointer;
   glimt_free(memory: Pointer): void;
   /** 0 when the bytes can not be run: `fault` receives why. */
@@ -29,7 +34,7 @@ export interface KernelExports {
   /** 0 on a fault. */
   glimt_start(executable: Pointer, arena: Pointer): number;
   /** For about `budget` operations, at most up to the instruction `end`. */
-  glimt_run(executable: Pointer, budget: number, end: number): 0 | 1 | 2;
+  glimt_run(executable: Pointer, budget: number, end: number): Progress;
   /** The instruction that runs next. */
   glimt_position(executable: Pointer): number;
   glimt_share(executable: Pointer): number;
@@ -72,7 +77,7 @@ export interface Kernels extends KernelExports {
   readonly memory: WebAssembly.Memory;
   /** Bytes that it may grow to. */
   readonly mostBytes: number;
-  /** That run the parts of programs; a number that only grows. */
+  /** That share the parts of a run. */
   threads: number;
 }
 

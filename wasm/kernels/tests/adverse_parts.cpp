@@ -23,7 +23,7 @@ uint32_t partAt(uint32_t index, uint32_t parts) {
 
 }  // namespace
 
-bool runParts(const Executable& executable, uint32_t first, uint32_t last) {
+uint32_t runParts(const Executable& executable, uint32_t first, uint32_t last) {
   const Instruction& instruction = executable.instructions[executable.position];
   if (executable.phase == 0 && first == 0) memset(instruction.call.shared, 0xff, (size_t)executable.workspace.shared);
   for (uint32_t i = first; i < last; i++) {
@@ -32,7 +32,7 @@ bool runParts(const Executable& executable, uint32_t first, uint32_t last) {
     memset(own, 0xff, (size_t)executable.workspace.own);
     instruction.kernel->phases[executable.phase].run(instruction.call, part, part + 1, own);
   }
-  return true;
+  return last;
 }
 
 }  // namespace glimt
