@@ -23,7 +23,7 @@ export const VARIANTS = {
   relaxed: ["-msimd128", "-mrelaxed-simd"],
   simd: ["-msimd128"],
   // 64-bit addresses: more memory, slower products. Hosts that have them have relaxed SIMD.
-  relaxed64: ["-msimd128", "-mrelaxed-simd", "-sMEMORY64=1"],
+  relaxed64: ["-msimd128", "-mrelaxed-simd", "--target=wasm64-unknown-emscripten"],
 };
 
 /** Each variant with threads is a module of its own: one that imports shared memory can not start without it. */
@@ -96,13 +96,13 @@ export async function buildKernels(outDir, fileName) {
   const has = (flag) => VARIANTS[variant].includes(flag);
   const linking = [
     ...LINK_FLAGS,
-    ...(has("-sMEMORY64=1") ? MEMORY64 : MEMORY32),
+    ...(has("--target=wasm64-unknown-emscripten") ? MEMORY64 : MEMORY32),
     ...(has("-matomics") ? SHARE_MEMORY : []),
   ];
   const key = digest([compiler.id, linking.join(" "), ...objects.map((object) => object.key)]);
   if (existsSync(target) && (await readStamp(target))?.key === key) return false;
   await replacing(target, ".wasm", (partial) =>
-    run(compiler.linker, [...objects.map((object) => object.path), ...linking, "-o", partial], {}),
+    run(compiler.linker, [...objects.map((object) => object.path), ...linking, "-o", partial]),
   );
   await writeStamp(target, { key });
   return true;
@@ -119,7 +119,7 @@ async function compile(compiler, flags, source, objectDir) {
   await replacing(path, ".o", async (partial) => {
     const list = `${partial}.d`;
     const from = relative(root, source);
-    await run(compiler.path, [...flags, "-MMD", "-MF", list, "-c", from, "-o", partial], compiler.env);
+    await run(compiler.path, [...compiler.flags, ...flags, "-MMD", "-MF", list, "-c", from, "-o", partial]);
     dependencies = dependenciesIn(await readFile(list, "utf8"));
     await rm(list);
   });
@@ -142,9 +142,9 @@ async function folderOf(outDir) {
   return folder;
 }
 
-async function run(command, args, env) {
+async function run(command, args) {
   try {
-    const options = { cwd: root, maxBuffer: 1 << 26, env: { ...process.env, ...env } };
+    const options = { cwd: root, maxBuffer: 1 << 26 };
     const { stderr } = await promisify(execFile)(command, args, options);
     process.stderr.write(stderr);
   } catch (error) {

@@ -23,7 +23,8 @@ const LLVM_TOOLS = ["clang", "clang++", "llvm-ar", "llvm-nm", "llvm-objcopy", "l
 const REMEDY = "On Debian 12: apt-get install --no-install-recommends emscripten clang-19 lld-19 llvm-19";
 
 /**
- * @returns how to call emcc: its path, variables for its environment, the linker, and what changes with the compiler
+ * @returns the compiler that emcc calls and the flags that it gives it, which spares emcc's own start for each source; the
+ * linker, and what changes with the compiler
  * @param folder where a configuration may be written
  * @throws Error saying what to install
  */
@@ -33,8 +34,13 @@ export function findToolchain(folder) {
     throw new Error(`The kernels need Emscripten, and there is no \`emcc\` on the PATH. ${REMEDY}`);
   const own = clangOf(emcc);
   if (own >= OLDEST_CLANG) {
-    const linker = join(execFileSync("em-config", ["LLVM_ROOT"], { encoding: "utf8" }).trim(), "wasm-ld");
-    return { path: emcc, linker, env: {}, id: stampOf(emcc) };
+    const llvm = execFileSync("em-config", ["LLVM_ROOT"], { encoding: "utf8" }).trim();
+    return {
+      path: join(llvm, "clang++"),
+      flags: flagsOf(emcc),
+      linker: join(llvm, "wasm-ld"),
+      id: stampOf(emcc),
+    };
   }
   const version = newestClang();
   if (version === undefined) {
@@ -42,13 +48,20 @@ export function findToolchain(folder) {
       `The kernels need a clang from ${OLDEST_CLANG} on; Emscripten's is ${own}, and there is no other. ${REMEDY}`,
     );
   }
-  const env = {
+  const flags = flagsOf(emcc, {
     EM_CONFIG: writeConfig(folder, emcc, version),
     NODE_PATH: "/usr/share/nodejs",
     EMCC_SKIP_SANITY_CHECK: "1",
-  };
+  });
+  const path = join(llvmFolder(folder, version), "clang++");
   const linker = onPath(`wasm-ld-${version}`);
-  return { path: emcc, linker, env, id: `${stampOf(emcc)} ${stampOf(onPath(`clang-${version}`))}` };
+  return { path, flags, linker, id: `${stampOf(emcc)} ${stampOf(onPath(`clang-${version}`))}` };
+}
+
+/** What emcc gives its clang. */
+function flagsOf(emcc, env = {}) {
+  const line = execFileSync(emcc, ["--cflags"], { encoding: "utf8", env: { ...process.env, ...env } });
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain);
 }
 
 /** Version of the clang that emcc calls by itself. */
@@ -64,9 +77,14 @@ function newestClang() {
   return undefined;
 }
 
+/** Links by the names that emcc calls tools by. */
+function llvmFolder(folder, version) {
+  return join(folder, `llvm-${version}`);
+}
+
 /** @returns the path of a configuration in which emcc calls clang `version` */
 function writeConfig(folder, emcc, version) {
-  const llvm = join(folder, `llvm-${version}`);
+  const llvm = llvmFolder(folder, version);
   mkdirSync(llvm, { recursive: true });
   for (const tool of LLVM_TOOLS) link(onPath(`${tool}-${version}`), join(llvm, tool));
   const settings = {
