@@ -1,27 +1,23 @@
 /** Matrix products of few rows (decoding), bound by reading the weights. */
 import { storageBytes } from "../src/tensor/storage.ts";
-import { readCeiling, row } from "./kernels.ts";
-import { timeLinear } from "./products.ts";
+import { asContender, inTurns, readContender, row } from "./kernels.ts";
+import { linear } from "./products.ts";
 
 const [n, k] = [16384, 4096];
-const ceiling = await readCeiling();
-console.log(row("wasm, one thread", "ms", "GB/s", "of peak"));
-console.log(row("peak (reading memory once)", "", ceiling, ""));
-for (const [m, dtype] of [
-  [1, "f32"],
-  [1, "bf16"],
-  [1, "f16"],
-  [2, "bf16"],
-  [4, "bf16"],
-] as const) {
-  const seconds = await timeLinear({ m, n, k, dtype });
-  const speed = storageBytes(dtype, n, k) / seconds / 1e9;
-  console.log(
-    row(
-      `linear ${m} x ${n} x ${k}, ${dtype}`,
-      seconds * 1000,
-      speed,
-      `${((100 * speed) / ceiling).toFixed(0)} %`,
-    ),
-  );
+const read = await readContender();
+console.log(row("wasm, one thread", "ms", "GB/s", "of peak", "a row"));
+for (const dtype of ["f32", "bf16", "f16", "q8", "q4"] as const) {
+  const rows = dtype === "f32" || dtype === "f16" ? [1] : [1, 2, 4, 8];
+  const linears = await Promise.all(rows.map((m) => linear({ m, n, k, dtype })));
+  const speeds = await inTurns([read, ...linears.map(asContender)]);
+  const ceiling = speeds.get(read.name) as number;
+  console.log(row(read.name, "", ceiling));
+  const milliseconds = linears.map(({ name, operations }) => operations / (speeds.get(name) as number) / 1e6);
+  for (const [index, { name }] of linears.entries()) {
+    const time = milliseconds[index] as number;
+    const speed = storageBytes(dtype, n, k) / time / 1e6;
+    const perRow = time / (rows[index] as number) / (milliseconds[0] as number);
+    console.log(row(name, time, speed, `${((100 * speed) / ceiling).toFixed(0)} %`, perRow.toFixed(2)));
+  }
+  for (const { engine } of linears) engine.dispose();
 }

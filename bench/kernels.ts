@@ -9,7 +9,8 @@ import { weightRows } from "../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../src/graph/builder.ts";
 import type { Value } from "../src/graph/graph.ts";
 import { weightLayouts } from "../src/program/weights.ts";
-import type { HostArray, WeightDType } from "../src/tensor/dtype.ts";
+import type { HostArray } from "../src/tensor/dtype.ts";
+import type { WeightFormat } from "../src/tensor/storage.ts";
 
 /** Values in -1..1 from a fixed sequence. */
 export function noise(length: number, seed = 1): Float32Array {
@@ -38,7 +39,7 @@ export interface TimedKernel extends Kernel {
 export type OpenEngine = () => Promise<Engine>;
 
 export interface OneOpOptions {
-  readonly weightDType?: WeightDType | undefined;
+  readonly weightDType?: WeightFormat | undefined;
   /** Makes the engine; that of the package on one thread if it is left out. */
   readonly open?: OpenEngine | undefined;
 }
@@ -80,15 +81,19 @@ export async function oneOp(
 /** The engine compiles hot functions again in the background; it gets this long to do so. */
 const WARM_UP_PAUSE_MS = 40;
 
+async function warmUp(run: () => unknown): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) {
+    await run();
+    await new Promise((resolve) => setTimeout(resolve, WARM_UP_PAUSE_MS));
+  }
+}
+
 /**
  * The shortest of several runs, in seconds of this process' own time on a processor: other work on the machine does
  * not count, as far as it only waits for the processor too.
  */
 export async function fastest(name: string, run: () => unknown, iterations = 9): Promise<number> {
-  for (let warmUp = 0; warmUp < 4; warmUp++) {
-    await run();
-    await new Promise((resolve) => setTimeout(resolve, WARM_UP_PAUSE_MS));
-  }
+  await warmUp(run);
   const bench = new Bench({ iterations, time: 0, warmup: false, throws: true, now: processorMs });
   bench.add(name, async () => {
     await run();
@@ -111,24 +116,75 @@ async function chosenKernels() {
   return instantiateKernels(choice.variant);
 }
 
-/** Multiply-adds in registers, GFLOP/s, measured now. */
-export async function arithmeticCeiling(): Promise<number> {
-  const kernels = await chosenKernels();
-  const iterations = 2e6;
-  const seconds = await fastest("ceiling", () => kernels.glimt_peak_arithmetic(iterations, 0.5, 0.25));
-  return (96 * iterations) / seconds / 1e9;
+/** What is timed beside others: its name, how much it does in one go, and how. */
+export interface Contender {
+  readonly name: string;
+  /** Of operations, or bytes. */
+  readonly amount: number;
+  run(): unknown;
 }
 
-/** Reading memory once, GB/s, measured now. */
-export async function readCeiling(): Promise<number> {
+export const asContender = ({ name, operations, run }: TimedKernel): Contender => ({
+  name,
+  amount: operations,
+  run,
+});
+
+/**
+ * Amounts a second, in billions, by name: the median of several turns, in each of which all have run once, so that a machine
+ * that is slow for a while is so for all.
+ */
+export async function inTurns(contenders: readonly Contender[], turns = 9): Promise<Map<string, number>> {
+  for (const { run } of contenders) await warmUp(run);
+  const speeds = new Map(contenders.map(({ name }) => [name, [] as number[]]));
+  for (let turn = 0; turn < turns; turn++) {
+    for (const { name, amount, run } of contenders) {
+      const begun = processorMs();
+      await run();
+      speeds.get(name)?.push(amount / (processorMs() - begun) / 1e6);
+    }
+  }
+  return new Map([...speeds].map(([name, found]) => [name, median(found)]));
+}
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] as number;
+
+/** The ceilings, to be timed in turns with what they are ceilings of. */
+export async function arithmeticContender(): Promise<Contender> {
+  const kernels = await chosenKernels();
+  const iterations = 2e6;
+  const run = () => kernels.glimt_peak_arithmetic(iterations, 0.5, 0.25);
+  return { name: "multiply-adds in registers", amount: 96 * iterations, run };
+}
+
+export async function dotContender(): Promise<Contender> {
+  const kernels = await chosenKernels();
+  const iterations = 2e6;
+  return {
+    name: "integer dots in registers",
+    amount: 384 * iterations,
+    run: () => kernels.glimt_peak_dot(iterations, 3, 5),
+  };
+}
+
+export async function readContender(): Promise<Contender> {
   const kernels = await chosenKernels();
   const bytes = 256 << 20;
   const memory = kernels.glimt_allocate(bytes);
   // Memory that was never written is one page of zeros to the machine.
   new Uint8Array(kernels.memory.buffer, memory, bytes).fill(1);
-  const seconds = await fastest("ceiling", () => kernels.glimt_peak_read(memory, bytes));
-  return bytes / seconds / 1e9;
+  return { name: "reading memory once", amount: bytes, run: () => kernels.glimt_peak_read(memory, bytes) };
 }
+
+async function fastestSpeed({ name, amount, run }: Contender): Promise<number> {
+  return amount / (await fastest(name, run)) / 1e9;
+}
+
+/** Multiply-adds in registers, GFLOP/s, measured now. */
+export const arithmeticCeiling = async () => fastestSpeed(await arithmeticContender());
+
+/** Reading memory once, GB/s, measured now. */
+export const readCeiling = async () => fastestSpeed(await readContender());
 
 /** @throws when the kernel's result is off by more than 2e-4 of the expected values' scale anywhere. */
 export function checkResult(

@@ -1,24 +1,28 @@
 /** Matrix products of many rows (prefill, vision), bound by arithmetic. */
-import { arithmeticCeiling, row } from "./kernels.ts";
-import { timeLinear } from "./products.ts";
+import { isBlockFormat } from "../src/tensor/storage.ts";
+import { arithmeticContender, asContender, dotContender, inTurns, row } from "./kernels.ts";
+import { linear } from "./products.ts";
 
-const ceiling = await arithmeticCeiling();
-console.log(row("wasm, one thread", "ms", "GFLOP/s", "of peak"));
-console.log(row("peak (multiply-adds in registers)", "", ceiling, ""));
-for (const dtype of ["f32", "bf16", "f16"] as const) {
-  for (const [m, n, k] of [
-    [1024, 1024, 1024],
-    [684, 4096, 1024],
-  ] as const) {
-    const seconds = await timeLinear({ m, n, k, dtype });
-    const speed = (2 * m * n * k) / seconds / 1e9;
-    console.log(
-      row(
-        `linear ${m} x ${n} x ${k}, ${dtype}`,
-        seconds * 1000,
-        speed,
-        `${((100 * speed) / ceiling).toFixed(0)} %`,
-      ),
-    );
+const FORMATS = ["f32", "bf16", "f16", "q8", "q4"] as const;
+const SIZES = [
+  [1024, 1024, 1024],
+  [684, 4096, 1024],
+  [512, 1536, 4608],
+  [128, 4096, 1536],
+] as const;
+
+const [multiplyAdd, dot] = [await arithmeticContender(), await dotContender()];
+console.log(row("wasm, one thread", "GOP/s", "of its peak", "x f32"));
+for (const [m, n, k] of SIZES) {
+  const linears = await Promise.all(FORMATS.map((dtype) => linear({ m, n, k, dtype })));
+  const speeds = await inTurns([multiplyAdd, dot, ...linears.map(asContender)]);
+  const speedOf = (name: string) => speeds.get(name) as number;
+  for (const { name } of [multiplyAdd, dot]) console.log(row(name, speedOf(name)));
+  for (const [index, { name }] of linears.entries()) {
+    const peak = speedOf(isBlockFormat(FORMATS[index] ?? "f32") ? dot.name : multiplyAdd.name);
+    const speed = speedOf(name);
+    const beside = speed / speedOf(linears[0]?.name ?? name);
+    console.log(row(name, speed, `${((100 * speed) / peak).toFixed(0)} %`, beside.toFixed(2)));
   }
+  for (const { engine } of linears) engine.dispose();
 }

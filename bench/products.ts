@@ -1,20 +1,23 @@
-/** A linear of given sizes, checked against a naive product before it is timed. */
+/** Linears of given sizes, checked against a naive product before they are timed. */
+import { blockRows, dotBlocks, quantisedRows } from "../src/backends/reference/block-product.ts";
+import { BLOCK_COLS, quantise, readBlocks } from "../src/tensor/blocks.ts";
 import { fromFloat32, toFloat32 } from "../src/tensor/convert.ts";
-import type { HostArray, WeightDType } from "../src/tensor/dtype.ts";
-import { checkResult, fastest, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
+import { isBlockFormat, storageBytes, type WeightFormat } from "../src/tensor/storage.ts";
+import { checkResult, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
 
 export interface LinearSize {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly dtype: WeightDType;
+  readonly dtype: WeightFormat;
 }
 
 /** Elements of the result that are compared; all of them would take longer than the benchmark. */
 const SAMPLES = 200;
 
 /** A linear as a program of one op. @throws when the result is wrong. */
-export async function linear({ m, n, k, dtype }: LinearSize, open?: OpenEngine): Promise<TimedKernel> {
+export async function linear(size: LinearSize, open?: OpenEngine): Promise<TimedKernel> {
+  const { m, n, k, dtype } = size;
   const [x, w] = [noise(m * k, 3), noise(n * k, 5)];
   const name = `linear ${m} x ${n} x ${k}, ${dtype}`;
   const kernel = await oneOp(
@@ -25,27 +28,35 @@ export async function linear({ m, n, k, dtype }: LinearSize, open?: OpenEngine):
     { weightDType: dtype, open },
   );
   await kernel.run();
-  checkResult(name, await kernel.engine.read(kernel.output), naiveSamples(x, w, { m, n, k, dtype }));
+  checkResult(name, await kernel.engine.read(kernel.output), naiveSamples(x, w, size));
   return { ...kernel, name, operations: 2 * m * n * k };
 }
 
-/** Seconds of the fastest run. @throws when the result is wrong. */
-export async function timeLinear(size: LinearSize): Promise<number> {
-  const { name, run, engine } = await linear(size);
-  try {
-    return await fastest(name, run);
-  } finally {
-    engine.dispose();
-  }
-}
-
-function naiveSamples(x: HostArray, w: HostArray, { m, n, k, dtype }: LinearSize) {
-  const stored = toFloat32(dtype, fromFloat32(dtype, Float32Array.from(w)));
+function naiveSamples(x: Float32Array, w: Float32Array, { m, n, k, dtype }: LinearSize) {
+  const product = isBlockFormat(dtype) ? blockProduct(x, w, k, dtype) : plainProduct(x, w, k, dtype);
   return Array.from({ length: SAMPLES }, (_, sample): [number, number] => {
     const index = Math.floor(((sample + 0.5) / SAMPLES) * m * n);
-    const [row, column] = [Math.floor(index / n), index % n];
-    let sum = 0;
-    for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * (stored[column * k + i] as number);
-    return [index, sum];
+    return [index, product(Math.floor(index / n), index % n)];
   });
+}
+
+type Product = (row: number, column: number) => number;
+
+function plainProduct(x: Float32Array, w: Float32Array, k: number, dtype: "f32" | "bf16" | "f16"): Product {
+  return (row, column) => {
+    const stored = toFloat32(dtype, fromFloat32(dtype, w.subarray(column * k, (column + 1) * k)));
+    let sum = 0;
+    for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * (stored[i] as number);
+    return sum;
+  };
+}
+
+function blockProduct(x: Float32Array, w: Float32Array, k: number, dtype: "q8" | "q4"): Product {
+  const bytes = new Uint8Array(storageBytes(dtype, 1, k));
+  const stored = blockRows(1, k);
+  return (row, column) => {
+    quantise(dtype, w.subarray(column * k, (column + 1) * k), bytes);
+    readBlocks(dtype, bytes, 0, k / BLOCK_COLS, stored.quants, stored.scales);
+    return dotBlocks(0, quantisedRows(x.subarray(row * k, (row + 1) * k), k), 0, stored);
+  };
 }

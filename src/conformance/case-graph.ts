@@ -4,6 +4,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 import type { OpDefinition } from "../graph/op-definition.ts";
 import { OPS } from "../graph/ops.ts";
 import type { DType } from "../tensor/dtype.ts";
+import { holdsColumns } from "../tensor/storage.ts";
 import { caseName, type OpCase, type Operand } from "./case.ts";
 
 type AnyOp = (
@@ -24,7 +25,7 @@ export function caseGraph(test: OpCase, activation: DType): Graph {
   const builder = createGraphBuilder({
     name: caseName(test),
     activationDType: activation,
-    weightDType: () => test.weight,
+    weightDType: (_, cols) => (holdsColumns(test.weight, cols) ? test.weight : "f32"),
   });
   const copy = (x: Value) => {
     const cols = x.shape[1] as number;

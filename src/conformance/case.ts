@@ -16,6 +16,7 @@ export interface OpCase {
   readonly op: OpName;
   /** What makes this case different from the others of its op; its name and its seed. */
   readonly fields: Readonly<Record<string, string | number>>;
+  /** Of its weights; those whose columns a block format can not hold are f32. */
   readonly weight: WeightFormat;
   readonly symbols: SymbolValues;
   readonly attrs: Readonly<Record<string, number | string>>;

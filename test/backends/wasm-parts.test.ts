@@ -10,10 +10,30 @@ import { runCase } from "../../src/conformance/harness.ts";
 import { fixed, normal } from "../../src/conformance/operands.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
 import { symbolDim } from "../../src/tensor/dims.ts";
+import type { WeightFormat } from "../../src/tensor/storage.ts";
 import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
 
 const [F, PAGES] = [symbolDim("f"), symbolDim("pages")];
 const times = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+function manyExperts(t: number, n: number, width: number, weight: WeightFormat = "f32"): OpCase {
+  return opCase("experts", {
+    fields: { t, n, width, weight, parts: "many" },
+    symbols: { t },
+    attrs: { numExperts: 3, topK: 2, width },
+    weight,
+    operands: {
+      x: normal([T, n]),
+      experts: fixed(
+        [T, 2],
+        times(t).flatMap((token) => [(token * 2) % 3, (token * 2 + 1) % 3]),
+      ),
+      weights: normal([T, 2]),
+      gateUp: normal([3 * 2 * width, n]),
+      down: normal([3 * n, width]),
+    },
+  });
+}
 
 /** Sizes that are cut into many parts, and indices that occur twice: the last of equals is the one that stays. */
 const MORE: readonly OpCase[] = [
@@ -25,23 +45,18 @@ const MORE: readonly OpCase[] = [
       operands: { x: normal([M, 650]), w: normal([1031, 650]), bias: normal([1031]) },
     }),
   ),
-  ...[1, 40].map((t) =>
-    opCase("experts", {
-      fields: { t, n: 264, width: 136, parts: "many" },
-      symbols: { t },
-      attrs: { numExperts: 3, topK: 2, width: 136 },
-      operands: {
-        x: normal([T, 264]),
-        experts: fixed(
-          [T, 2],
-          times(t).flatMap((token) => [(token * 2) % 3, (token * 2 + 1) % 3]),
-        ),
-        weights: normal([T, 2]),
-        gateUp: normal([3 * 2 * 136, 264]),
-        down: normal([3 * 264, 136]),
-      },
-    }),
-  ),
+  ...[1, 40].map((t) => manyExperts(t, 264, 136)),
+  ...(["q8", "q4"] as const).flatMap((weight) => [
+    ...[1, 3, 100].map((m) =>
+      opCase("linear_bias", {
+        fields: { m, n: 1031, k: 672, weight, parts: "many" },
+        symbols: { m },
+        weight,
+        operands: { x: normal([M, 672]), w: normal([1031, 672]), bias: normal([1031]) },
+      }),
+    ),
+    ...[1, 40].map((t) => manyExperts(t, 288, 160, weight)),
+  ]),
   opCase("scatter_rows", {
     fields: { rows: "twice" },
     symbols: { m: 4, f: 9 },

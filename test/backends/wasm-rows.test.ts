@@ -14,6 +14,8 @@ import { runCase } from "../../src/conformance/harness.ts";
 import { each, fixed, normal } from "../../src/conformance/operands.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
+import { BLOCK_COLS } from "../../src/tensor/blocks.ts";
+import { holdsColumns, type WeightFormat } from "../../src/tensor/storage.ts";
 import { startText } from "../../src/workers/node-threads.node.ts";
 import { startWorker } from "../../src/workers/worker-tasks.ts";
 import { choose, chosen, definitionOf } from "../conformance/chosen-rows.ts";
@@ -89,6 +91,11 @@ test("all cases: two threads have the bits of one", async () => {
   for (const engine of [one, two]) engine.dispose();
 });
 
+/** In all ways that weights are stored. */
+const weights = fc.constantFrom(...WEIGHT_DTYPES, "q8" as const, "q4" as const);
+/** Columns that a format can hold, about as many. */
+const held = (weight: WeightFormat, cols: number) =>
+  holdsColumns(weight, cols) ? cols : Math.ceil(cols / BLOCK_COLS) * BLOCK_COLS;
 const size = (max: number) => fc.integer({ min: 1, max });
 /** Few rows take other ways through the kernels than many. */
 const picks = fc.oneof(
@@ -101,10 +108,11 @@ property(
     m: fc.oneof(size(20), size(130)),
     n: size(150),
     k: size(900),
-    weight: fc.constantFrom(...WEIGHT_DTYPES),
+    weight: weights,
     picks,
   }),
-  async (all, some, { m, n, k, weight, picks }) => {
+  async (all, some, { m, n, k: about, weight, picks }) => {
+    const k = held(weight, about);
     const operands = { x: normal([M, k]), w: normal([n, k]), bias: normal([n]) };
     const item = opCase("linear_bias", { fields: { m, n, k }, symbols: { m }, weight, operands });
     await holdsForRows(all, some, item, m, picks);
@@ -113,8 +121,10 @@ property(
 
 property(
   "experts",
-  fc.record({ t: size(60), n: size(70), width: size(70), weight: fc.constantFrom(...WEIGHT_DTYPES), picks }),
-  async (all, some, { t, n, width, weight, picks }) => {
+  fc.record({ t: size(60), cols: fc.tuple(size(70), size(70)), weight: weights, picks }),
+  async (all, some, { t, cols, weight, picks }) => {
+    // Where one of the two does not fit the format, the other is in it alone.
+    const [n, width] = cols.map((about) => (about % 3 ? held(weight, about) : about)) as [number, number];
     const item = opCase("experts", {
       fields: { t, n, width },
       symbols: { t },

@@ -9,7 +9,7 @@ import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.t
 import type { Value } from "../../src/graph/graph.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import { weightLayouts } from "../../src/program/weights.ts";
-import type { WeightDType } from "../../src/tensor/dtype.ts";
+import type { WeightFormat } from "../../src/tensor/storage.ts";
 
 /** An instance of the module that this host runs. */
 export function chosenKernels(): Promise<Kernels> {
@@ -20,7 +20,7 @@ export function chosenKernels(): Promise<Kernels> {
 
 export function programOf(
   build: (builder: GraphBuilder) => Record<string, Value>,
-  weightDType: WeightDType = "f32",
+  weightDType: WeightFormat = "f32",
 ): VerifiedProgram {
   const builder = createGraphBuilder({
     name: "sample",

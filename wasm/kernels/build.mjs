@@ -57,6 +57,12 @@ const COMPILE_FLAGS = [
   "-Isrc/program/cpp",
 ];
 
+/** What some sources are compiled with besides. */
+const SOURCE_FLAGS = {
+  // In the order it is written, so that a value of x is used up before the next is loaded: else sums leave registers.
+  "block_tile.cpp": ["-mllvm", "-pre-RA-sched=source"],
+};
+
 // Exported functions are those marked EMSCRIPTEN_KEEPALIVE. There is no library: nothing is imported but shared memory.
 const LINK_FLAGS = [
   "--no-entry",
@@ -89,7 +95,12 @@ export async function buildKernels(outDir, fileName) {
     .sort();
   const flags = [...COMPILE_FLAGS, ...VARIANTS[variant]];
   const objects = await inParallel(sources, (name) =>
-    compile(compiler, flags, join(here, replace[name] ?? name), objectDir),
+    compile(
+      compiler,
+      [...flags, ...(SOURCE_FLAGS[name] ?? [])],
+      join(here, replace[name] ?? name),
+      objectDir,
+    ),
   );
 
   const target = join(outDir, fileName);

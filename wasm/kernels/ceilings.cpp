@@ -1,12 +1,34 @@
 // Loops that show what the machine can do, for benchmarks to be measured against: multiply-adds that stay in registers,
-// and reading memory once; alone, and on all threads of the module.
+// sums of integer products that do, and reading memory once; alone, and on all threads of the module.
 #include <emscripten.h>
 
 #include "address.h"
+#include "byte_dot.h"
 #include "crew.h"
 #include "simd.h"
 
 using namespace glimt;
+
+namespace {
+
+// Twelve chains of `step`, which adds the products of 16 pairs of bytes to a sum.
+template <class Step>
+float sumChains(uint32_t iterations, int32_t start, Step step) {
+  constexpr uint32_t kChains = 12;
+  v128_t sums[kChains];
+#pragma unroll
+  for (uint32_t i = 0; i < kChains; i++) sums[i] = wasm_i32x4_splat(start);
+  for (; iterations; iterations--) {
+#pragma unroll
+    for (uint32_t i = 0; i < kChains; i++) sums[i] = step(sums[i]);
+  }
+  v128_t all = sums[0];
+#pragma unroll
+  for (uint32_t i = 1; i < kChains; i++) all = wasm_i32x4_add(all, sums[i]);
+  return sumLanes(wasm_f32x4_convert_i32x4(all));
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -22,6 +44,26 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_arithmetic(uint32_t iterations, float fact
   }
   f32x4 sum = add(add(add(a, b), add(c, d)), add(add(e, f), add(g, h)));
   return sumLanes(add(sum, add(add(i, j), add(k, l))));
+}
+
+// 384 operations an iteration on bytes of 7 bits, as products with weights of 4 bits sum them on this host. Where sums are
+// added by another instruction they are factors too, so that no product is always the same.
+EMSCRIPTEN_KEEPALIVE float glimt_peak_dot(uint32_t iterations, int32_t a, int32_t b) {
+  v128_t x = wasm_i8x16_splat((int8_t)a), y = wasm_i8x16_splat((int8_t)b);
+#ifdef __wasm_relaxed_simd__
+  if (byteDot() == ByteDot::lowBits) {
+    return sumChains(iterations, a, [=](v128_t sum) {
+      return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(sum, y));
+    });
+  }
+  return sumChains(iterations, a, [=](v128_t sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, y, sum); });
+#else
+  (void)x;
+  return sumChains(iterations, a, [=](v128_t sum) {
+    sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(sum, y));
+    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(sum, y));
+  });
+#endif
 }
 
 // Reads `bytes` (a multiple of 64) once.
@@ -42,7 +84,7 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_read(Address<const uint8_t> begin, double 
 namespace {
 
 // Their order is that of PEAK_LOOPS in src/backends/wasm/ceilings.ts.
-enum class PeakLoop : uint32_t { arithmetic = 0, read = 1 };
+enum class PeakLoop : uint32_t { arithmetic = 0, read = 1, dot = 2 };
 
 struct PeakCall {
   PeakLoop loop;
@@ -64,6 +106,9 @@ void runPeak(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
         break;
       case PeakLoop::read:
         sink = glimt_peak_read({peak.memory + (double)part * peak.amount}, peak.amount);
+        break;
+      case PeakLoop::dot:
+        sink = glimt_peak_dot(peak.amount, 3, 5);
         break;
     }
   }

@@ -1,10 +1,13 @@
 // experts: y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]) with e = experts[t, k].
 //
-// 1. One part sorts the (t, k) pairs by expert and cuts each expert's list into jobs of up to 96 pairs.
-// 2. A part is a job and a range of hidden columns: hidden = swiglu(gateUp[e] x), in the order of the sorted pairs.
+// 1. One part sorts the (t, k) pairs by expert and cuts each expert's list into jobs of up to 96 pairs. Where gateUp is in
+//    blocks, each other part quantises a row of x.
+// 2. A part is a job and a range of hidden columns: hidden = swiglu(gateUp[e] x), in the order of the sorted pairs; where
+//    down is in blocks it is quantised at once, since a range is whole blocks.
 // 3. A part is a range of columns of y: job after job, y += weight * down[e] hidden. So a row of y is a sum in the
 //    order of experts, whoever computes which columns.
 // Only chosen experts' weights are read.
+#include "block_product.h"
 #include "elementwise.h"
 #include "gemm.h"
 #include "kernel.h"
@@ -27,9 +30,17 @@ struct Memory {
   // Pairs t * topK + k by expert, the token of each, and where each expert's begin.
   int32_t *pairs, *tokens, *starts;
   Jobs* jobs;
-  // [pairs, width]
-  float* hidden;
+  // [t, n] as blocks, for a gateUp in blocks.
+  uint8_t* x;
+  // [pairs, width], as blocks for a down in blocks.
+  uint8_t* hidden;
 };
+
+// Of a row that meets these weights.
+uint64_t rowBytes(const Operand& weights) {
+  if (!isBlockFormat(weights.dtype)) return (uint64_t)sizeof(float) * weights.cols;
+  return blockRowBytes(blockScheme(weights.dtype), weights.cols);
+}
 
 uint32_t pairCount(const Call& call) { return call.in[in_experts].length(); }
 
@@ -49,7 +60,8 @@ Memory layOut(const Call& call, uint8_t* base, uint64_t& end) {
   memory.tokens = (int32_t*)take(sizeof(int32_t) * pairs);
   memory.starts = (int32_t*)take((uint64_t)sizeof(int32_t) * (attrs.numExperts + 1));
   memory.jobs = (Jobs*)take(sizeof(Jobs) + sizeof(Job) * (attrs.numExperts + pairs / kBlockRows));
-  memory.hidden = (float*)take(sizeof(float) * pairs * attrs.width);
+  memory.x = take(isBlockFormat(call.in[in_gateUp].dtype) ? call.in[in_x].rows * rowBytes(call.in[in_gateUp]) : 0);
+  memory.hidden = take(pairs * rowBytes(call.in[in_down]));
   end = offset;
   return memory;
 }
@@ -63,16 +75,24 @@ uint32_t resultColumns(const Call& call) {
   return columnsOfPart(call, pairCount(call), call.out[out_y].cols, call.attrs<Attrs>().width, 1);
 }
 
-// What a worker holds: gate and up, or columns of the result, of one job; then the memory of `multiply`.
+uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+// What a worker holds: gate and up, or columns of the result, of one job; then what `multiplyRows` needs for it.
 uint64_t productBytes(const Call& call) {
   uint64_t hidden = (uint64_t)2 * call.attrs<Attrs>().width, result = resultColumns(call);
-  return (sizeof(float) * blockRows(call) * (hidden > result ? hidden : result) + 63) / 64 * 64;
+  return (sizeof(float) * blockRows(call) * larger(hidden, result) + 63) / 64 * 64;
+}
+
+// Panels of a job, behind the memory of the product.
+uint64_t panelBytes(const Call& call, const Operand& weights) {
+  return isBlockFormat(weights.dtype) ? blockScratch() + blockRows(call) * rowBytes(weights) : multiplyScratch();
 }
 
 Workspace workspace(const Call& call) {
   uint64_t shared;
   layOut(call, nullptr, shared);
-  return {shared, productBytes(call) + multiplyScratch()};
+  uint64_t panels = larger(panelBytes(call, call.in[in_gateUp]), panelBytes(call, call.in[in_down]));
+  return {shared, productBytes(call) + panels};
 }
 
 bool check(const Call& call, BadIndex& bad) {
@@ -84,15 +104,19 @@ bool check(const Call& call, BadIndex& bad) {
   return true;
 }
 
-Work sortWork(const Call& call) { return {pairCount(call) ? 1u : 0u, 10.0 * pairCount(call)}; }
+Work prepareWork(const Call& call) {
+  const Operand& x = call.in[in_x];
+  if (pairCount(call) == 0) return {0, 0};
+  uint32_t rows = isBlockFormat(call.in[in_gateUp].dtype) ? x.rows : 0;
+  return {1 + rows, (10.0 * pairCount(call) + 8.0 * rows * x.cols) / (1 + rows)};
+}
 
 int32_t expertOf(const Call& call, uint32_t pair) {
   uint32_t topK = call.attrs<Attrs>().topK;
   return ((const int32_t*)call.in[in_experts].row(pair / topK))[pair % topK];
 }
 
-void sortPairs(const Call& call, uint32_t, uint32_t, uint8_t*) {
-  Memory memory = memoryOf(call);
+void sortPairs(const Call& call, const Memory& memory) {
   const Attrs& attrs = call.attrs<Attrs>();
   uint32_t pairs = pairCount(call);
   for (uint32_t e = 0; e <= attrs.numExperts; e++) memory.starts[e] = 0;
@@ -115,6 +139,64 @@ void sortPairs(const Call& call, uint32_t, uint32_t, uint8_t*) {
   }
 }
 
+void prepare(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t*) {
+  Memory memory = memoryOf(call);
+  const Operand &x = call.in[in_x], &gateUp = call.in[in_gateUp];
+  for (uint32_t part = firstPart; part < lastPart; part++) {
+    if (part == 0) {
+      sortPairs(call, memory);
+      continue;
+    }
+    const float* row = x.row(part - 1);
+    quantisePanel(&row, 1, x.cols, gateUp.dtype, memory.x + (size_t)((part - 1) * rowBytes(gateUp)));
+  }
+}
+
+// Rows of x or hidden that a job multiplies with weights: in f32, or as blocks, each a panel of its own.
+struct JobRows {
+  const uint8_t* base;
+  size_t bytes;
+  const int32_t* index;
+  uint32_t count;
+
+  const uint8_t* row(uint32_t i) const { return base + bytes * (size_t)(index ? (uint32_t)index[i] : i); }
+};
+
+// y[count, last - first] = rows wᵀ, for one range of rows of w after another.
+class JobProduct {
+ public:
+  JobProduct(const Operand& w, const JobRows& rows, uint8_t* memory) : w_(w), rows_(rows), memory_(memory) {
+    if (isBlockFormat(w.dtype)) panels_ = rows.count == 1 ? rows.row(0) : join(memory + blockScratch());
+  }
+
+  void multiply(uint32_t first, uint32_t last, float* y, size_t stride) const {
+    if (panels_) {
+      multiplyBlocks({panels_, rows_.count, w_, first, last, nullptr, y, stride}, memory_);
+    } else {
+      Rows rows = {(const float*)rows_.base, rows_.bytes / sizeof(float), rows_.index};
+      glimt::multiply({rows, rows_.count, w_, first, last, nullptr, y, stride}, memory_);
+    }
+  }
+
+ private:
+  const uint8_t* join(uint8_t* joined) const {
+    BlockScheme scheme = blockScheme(w_.dtype);
+    Panels panels = blockPanels(rows_.count, scheme);
+    for (uint32_t panel = 0; panel < panels.count; panel++) {
+      const uint8_t* from[kPanelRows];
+      uint32_t first = panels.first(panel), count = panels.rows(panel);
+      for (uint32_t r = 0; r < count; r++) from[r] = rows_.row(first + r);
+      joinPanel(from, count, w_.cols, scheme, joined + first * rows_.bytes);
+    }
+    return joined;
+  }
+
+  const Operand& w_;
+  JobRows rows_;
+  uint8_t* memory_;
+  const uint8_t* panels_ = nullptr;
+};
+
 uint32_t hiddenColumns(const Call& call, const Jobs& jobs) {
   uint32_t width = call.attrs<Attrs>().width;
   return columnsOfPart(call, blockRows(call), width, call.in[in_x].cols, jobs.count);
@@ -131,7 +213,7 @@ Work hiddenWork(const Call& call) {
 
 void computeHidden(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) {
   Memory memory = memoryOf(call);
-  const Operand& x = call.in[in_x];
+  const Operand &x = call.in[in_x], &gateUp = call.in[in_gateUp], &down = call.in[in_down];
   uint32_t width = call.attrs<Attrs>().width, columns = hiddenColumns(call, *memory.jobs);
   uint32_t ranges = (width + columns - 1) / columns;
   float* both = (float*)own;
@@ -139,18 +221,25 @@ void computeHidden(const Call& call, uint32_t firstPart, uint32_t lastPart, uint
   for (uint32_t part = firstPart; part < lastPart; part++) {
     const Job& job = memory.jobs->list[part / ranges];
     uint32_t first = part % ranges * columns, count = width - first < columns ? width - first : columns;
-    Rows rows = {x.row(0), x.stride, memory.tokens + job.first};
+    const int32_t* tokens = memory.tokens + job.first;
+    JobRows rows = isBlockFormat(gateUp.dtype)
+                       ? JobRows{memory.x, (size_t)rowBytes(gateUp), tokens, job.count}
+                       : JobRows{(const uint8_t*)x.row(0), sizeof(float) * x.stride, tokens, job.count};
+    JobProduct product(gateUp, rows, scratch);
     // Gate, then up, of the same columns; one product when that is all of them.
     uint32_t gate = job.expert * 2 * width + first, products = count == width ? 1 : 2, length = 2 * count / products;
     for (uint32_t half = 0; half < products; half++) {
       uint32_t from = gate + half * width;
-      multiply({rows, job.count, call.in[in_gateUp], from, from + length, nullptr, both + half * count, 2 * count},
-               scratch);
+      product.multiply(from, from + length, both + half * count, 2 * count);
     }
     for (uint32_t i = 0; i < job.count; i++) {
-      const float* row = both + (size_t)i * 2 * count;
-      mapRow(row, row + count, memory.hidden + (size_t)(job.first + i) * width + first, count,
-             [](f32x4 g, f32x4 up) { return mul(swish(g), up); });
+      float* gates = both + (size_t)i * 2 * count;
+      uint8_t* hidden = memory.hidden + (job.first + i) * rowBytes(down);
+      float* to = isBlockFormat(down.dtype) ? gates : (float*)hidden + first;
+      mapRow(gates, gates + count, to, count, [](f32x4 g, f32x4 up) { return mul(swish(g), up); });
+      if (!isBlockFormat(down.dtype)) continue;
+      const float* row = gates;
+      quantisePanel(&row, 1, count, down.dtype, hidden + blockRowBytes(blockScheme(down.dtype), first));
     }
   }
 }
@@ -163,11 +252,12 @@ Work sumWork(const Call& call) {
 
 void addJob(const Call& call, const Memory& memory, const Job& job, uint32_t first, uint32_t count, uint8_t* own) {
   const Attrs& attrs = call.attrs<Attrs>();
+  const Operand& down = call.in[in_down];
   float* result = (float*)own;
   uint32_t from = job.expert * call.out[out_y].cols + first;
-  multiply({{memory.hidden + (size_t)job.first * attrs.width, attrs.width, nullptr}, job.count, call.in[in_down], from,
-            from + count, nullptr, result, count},
-           own + productBytes(call));
+  size_t bytes = (size_t)rowBytes(down);
+  JobProduct product(down, {memory.hidden + job.first * bytes, bytes, nullptr, job.count}, own + productBytes(call));
+  product.multiply(from, from + count, result, count);
   for (uint32_t i = 0; i < job.count; i++) {
     uint32_t pair = (uint32_t)memory.pairs[job.first + i], t = pair / attrs.topK;
     f32x4 weight = splat(call.in[in_weights].row(t)[pair % attrs.topK]);
@@ -189,6 +279,6 @@ void sumResults(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t
 
 }  // namespace
 
-const Kernel kExperts = {{{sortWork, sortPairs}, {hiddenWork, computeHidden}, {sumWork, sumResults}}, workspace, check};
+const Kernel kExperts = {{{prepareWork, prepare}, {hiddenWork, computeHidden}, {sumWork, sumResults}}, workspace, check};
 
 }  // namespace glimt

@@ -1,5 +1,7 @@
 // linear: y = x wᵀ, and linear_bias: y = x wᵀ + bias. x [m, k], w [n, k] in tiles, y [m, n].
-// A part is a block of rows of x against a range of rows of w.
+// 1. Where w is in blocks: x is quantised into panels. A part is a panel.
+// 2. A part is a block of rows of x against a range of rows of w.
+#include "block_product.h"
 #include "gemm.h"
 #include "tile.h"
 
@@ -21,12 +23,43 @@ Split split(const Call& call) {
   return {blockRows, rowBlocks, columns, (n + columns - 1) / columns};
 }
 
+// The panels of a block of rows.
+Panels panelsOf(const Call& call, const Split& s, uint32_t rowBlock) {
+  uint32_t first = rowBlock * s.blockRows, left = call.in[0].rows - first;
+  return blockPanels(left < s.blockRows ? left : s.blockRows, blockScheme(call.in[1].dtype));
+}
+
+uint64_t quantisedRowBytes(const Call& call) { return blockRowBytes(blockScheme(call.in[1].dtype), call.in[1].cols); }
+
+Work quantiseWork(const Call& call) {
+  Split s = split(call);
+  if (!isBlockFormat(call.in[1].dtype) || s.rowBlocks == 0) return {0, 0};
+  uint32_t panels = (s.rowBlocks - 1) * panelsOf(call, s, 0).count + panelsOf(call, s, s.rowBlocks - 1).count;
+  return {panels, 8.0 * call.in[0].rows * call.in[0].cols / panels};
+}
+
+void quantise(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t*) {
+  Split s = split(call);
+  const Operand &x = call.in[0], &w = call.in[1];
+  uint32_t most = panelsOf(call, s, 0).count;
+  for (uint32_t part = firstPart; part < lastPart; part++) {
+    Panels panels = panelsOf(call, s, part / most);
+    uint32_t first = part / most * s.blockRows + panels.first(part % most), count = panels.rows(part % most);
+    const float* rows[kPanelRows];
+    for (uint32_t r = 0; r < count; r++) rows[r] = x.row(first + r);
+    quantisePanel(rows, count, w.cols, w.dtype, call.shared + (size_t)(first * quantisedRowBytes(call)));
+  }
+}
+
 Work work(const Call& call) {
   Split s = split(call);
   return {s.rowBlocks * s.columnBlocks, 2.0 * s.blockRows * s.columns * call.in[1].cols};
 }
 
-Workspace workspace(const Call&) { return {0, multiplyScratch()}; }
+Workspace workspace(const Call& call) {
+  if (isBlockFormat(call.in[1].dtype)) return {call.in[0].rows * quantisedRowBytes(call), blockScratch()};
+  return {0, multiplyScratch()};
+}
 
 void multiplyParts(const Call& call, const float* bias, uint32_t firstPart, uint32_t lastPart, uint8_t* own) {
   Split s = split(call);
@@ -35,15 +68,14 @@ void multiplyParts(const Call& call, const float* bias, uint32_t firstPart, uint
     uint32_t row = part / s.columnBlocks * s.blockRows, column = part % s.columnBlocks * s.columns;
     uint32_t rows = x.rows - row < s.blockRows ? x.rows - row : s.blockRows;
     uint32_t end = w.rows - column < s.columns ? w.rows : column + s.columns;
-    multiply({{x.row(row), x.stride, nullptr},
-              rows,
-              w,
-              column,
-              end,
-              bias ? bias + column : nullptr,
-              y.row(row) + column,
-              y.stride},
-             own);
+    const float* start = bias ? bias + column : nullptr;
+    float* to = y.row(row) + column;
+    if (isBlockFormat(w.dtype)) {
+      const uint8_t* panels = call.shared + (size_t)(row * quantisedRowBytes(call));
+      multiplyBlocks({panels, rows, w, column, end, start, to, y.stride}, own);
+    } else {
+      multiply({{x.row(row), x.stride, nullptr}, rows, w, column, end, start, to, y.stride}, own);
+    }
   }
 }
 
@@ -57,7 +89,7 @@ void runLinearBias(const Call& call, uint32_t first, uint32_t last, uint8_t* own
 
 }  // namespace
 
-const Kernel kLinear = {{{work, runLinear}}, workspace};
-const Kernel kLinearBias = {{{work, runLinearBias}}, workspace};
+const Kernel kLinear = {{{quantiseWork, quantise}, {work, runLinear}}, workspace};
+const Kernel kLinearBias = {{{quantiseWork, quantise}, {work, runLinearBias}}, workspace};
 
 }  // namespace glimt

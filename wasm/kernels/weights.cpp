@@ -1,6 +1,7 @@
 // Weight storage: conversion between f32, bf16 and f16 (glimt_float.h), and the tiled layout.
 #include "weights.h"
 
+#include "block_weights.h"
 #include "glimt_float.h"
 
 namespace glimt {
@@ -26,6 +27,7 @@ uint32_t packSame(Word* out, const Word* source, uint32_t cols, uint32_t lane, W
 }  // namespace
 
 void widen(const void* source, DType dtype, size_t count, float* out) {
+  if (isBlockFormat(dtype)) return widenBlocks((const uint8_t*)source, dtype, count, out);
   size_t i = 0;
   if (dtype != DType::f32) {
     const uint16_t* patterns = (const uint16_t*)source;
@@ -44,9 +46,10 @@ void widen(const void* source, DType dtype, size_t count, float* out) {
 void readWeightRow(const Operand& weight, uint32_t row, float* out) {
   uint32_t cols = weight.cols;
   if (weight.layout == Layout::plain) {
-    widen(weight.data + (size_t)row * weight.stride * elementBytes(weight.dtype), weight.dtype, cols, out);
+    widen(weight.data + row * storageBytes(weight.dtype, 1, weight.stride), weight.dtype, cols, out);
     return;
   }
+  if (isBlockFormat(weight.dtype)) return readTiledBlockRow(weight, row, out);
   size_t first = (size_t)(row / kTileRows) * cols * kTileRows + row % kTileRows;
   for (uint32_t c = 0; c < cols; c++) {
     out[c] = loadFloat(weight.dtype, weight.data, first + (size_t)c * kTileRows);
@@ -55,6 +58,9 @@ void readWeightRow(const Operand& weight, uint32_t row, float* out) {
 
 uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, DType sourceDType, uint32_t firstRow,
                   uint32_t count) {
+  if (isBlockFormat(dtype)) {
+    return packBlockRows((uint8_t*)tiles, dtype, cols, (const uint8_t*)source, sourceDType, firstRow, count);
+  }
   uint32_t bad = 0;
   for (uint32_t r = 0; r < count; r++) {
     uint32_t row = firstRow + r, lane = row % kTileRows;
@@ -76,6 +82,7 @@ uint32_t packRows(void* tiles, DType dtype, uint32_t cols, const void* source, D
 
 uint32_t convertRows(void* out, DType dtype, const void* source, DType sourceDType, uint32_t rows, uint32_t cols) {
   size_t count = (size_t)rows * cols;
+  if (isBlockFormat(dtype)) return convertBlocks((uint8_t*)out, dtype, (const uint8_t*)source, sourceDType, count);
   uint32_t bad = 0;
   for (size_t i = 0; i < count; i++) bad += writeElement(out, dtype, i, loadFloat(sourceDType, source, i));
   return bad;

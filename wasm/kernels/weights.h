@@ -1,5 +1,11 @@
-// Weights in memory, f32, bf16 or f16. Layout plain: row by row. Layout tiles8: tiles of 8 rows with the columns outside,
+// Weights in memory. Layout plain: row by row. Layout tiles8: tiles of 8 rows with the columns outside,
 // [ceil(rows/8)][cols][8], the last tile padded with zeros; GEMM and GEMV both stream it.
+//
+// q8 and q4 are ggml's Q8_0 and Q4_0: blocks of 32 columns of a row, whose integers share a scale in f16. In layout plain
+// a block is its scale, then 32 integers, of q4 two a byte: q + 8 of columns 0..15 in the low halves, of 16..31 in the high
+// ones. In layout tiles8 the blocks of 8 rows lie together: 8 scales, then in steps of four columns, row beside row, a
+// byte for each element of q8, q + 128; of q4 a step has 4 rows, q + 8 of which are low halves, and the high ones those
+// of the row four below. So all is at multiples of 16.
 #pragma once
 #include "kernel.h"
 #include "simd.h"
@@ -8,9 +14,18 @@ namespace glimt {
 
 constexpr uint32_t kTileRows = tileRows(Layout::tiles8);
 
+// Of formats without blocks.
 constexpr size_t elementBytes(DType dtype) { return storageBytes(dtype, 1, 1); }
 
-// out[0 .. count - 1], as f32, from `count` elements of `dtype`.
+constexpr uint32_t kBlockCols = 32;
+
+constexpr bool isBlockFormat(DType dtype) { return dtype == DType::q8 || dtype == DType::q4; }
+
+// Of a block of 8 rows in layout tiles8, and of its scales.
+constexpr size_t tileBlockBytes(DType dtype) { return storageBytes(dtype, kTileRows, kBlockCols); }
+constexpr size_t kTileScaleBytes = kTileRows * sizeof(uint16_t);
+
+// out[0 .. count - 1], as f32, from `count` elements of `dtype`; of block formats whole blocks in layout plain.
 void widen(const void* source, DType dtype, size_t count, float* out);
 
 // Columns [first, first + depth) of the tile that begins with row `row`, as f32 [depth][8]: where they lie in a weight

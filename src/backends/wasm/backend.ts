@@ -1,7 +1,6 @@
 /** The WebAssembly backend: C++ kernels with SIMD, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
 import { shown } from "../../given.ts";
-import { isBlockFormat } from "../../tensor/storage.ts";
 import { type Backend, type EngineOptions, type Probe, WASM_VARIANTS } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { Crew, type CrewPass, type StartKernelWorker } from "./crew.ts";
@@ -118,11 +117,9 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     activationDType: "f32",
     prefillChunk: 512,
     timesInstructions: true,
-    supports({ op, activation, formats }) {
+    supports({ op, activation }) {
       if (activation !== "f32")
         return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
-      const block = Object.values(formats).find(isBlockFormat);
-      if (block) return { ok: false, reason: `wasm: ${op} has no kernel for ${block} weights.` };
       return COMPOSED_OPS.has(op)
         ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
         : { ok: true };

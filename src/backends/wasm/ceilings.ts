@@ -5,12 +5,16 @@ import type { Kernels } from "./kernels.ts";
 import type { WasmMemory } from "./memory.ts";
 
 /** In the order of their numbers in ceilings.cpp. */
-export const PEAK_LOOPS = ["multiplyAdd", "read"] as const satisfies readonly CeilingLoop["name"][];
+export const PEAK_LOOPS = [
+  "multiplyAdd",
+  "read",
+  "integerDot",
+] as const satisfies readonly CeilingLoop["name"][];
 
 /** Of a phase, so that threads that start late take fewer. */
 const PARTS = 64;
 const ITERATIONS_A_PART = 100_000;
-const OPERATIONS_AN_ITERATION = 96;
+const OPERATIONS_AN_ITERATION = { multiplyAdd: 96, integerDot: 384 };
 /** More than a core's caches hold. */
 const READ_BYTES = 256 << 20;
 
@@ -39,14 +43,17 @@ export function wasmCeilingLoops(
     else kernels.glimt_peak_together(...args);
   }
 
-  return [
-    {
-      name: "multiplyAdd",
-      async run() {
-        await run("multiplyAdd", ITERATIONS_A_PART, 0);
-        return PARTS * ITERATIONS_A_PART * OPERATIONS_AN_ITERATION;
-      },
+  const inRegisters = (name: keyof typeof OPERATIONS_AN_ITERATION): CeilingLoop => ({
+    name,
+    async run() {
+      await run(name, ITERATIONS_A_PART, 0);
+      return PARTS * ITERATIONS_A_PART * OPERATIONS_AN_ITERATION[name];
     },
+  });
+
+  return [
+    inRegisters("multiplyAdd"),
+    inRegisters("integerDot"),
     {
       name: "read",
       async run() {

@@ -1,0 +1,34 @@
+// Activations that meet weights in blocks: blocks of 32 columns too, of 8-bit integers that share a scale in f32, so that
+// all products of two blocks are one exact sum of integers. src/backends/reference/block-product.ts has the same steps.
+#pragma once
+#include "weights.h"
+
+namespace glimt {
+
+// How a weight's blocks meet activations, by its format and the host (byte_dot.h). All give the same sums.
+enum class BlockScheme : uint32_t {
+  // 8 bits by 8 bits, four columns an instruction: the weight's bytes count as 0..255 or as -128..127.
+  unsignedBytes,
+  signedBytes,
+  // Activations by 4 bits, in sums of 16 bits, which hold those of a block.
+  halves,
+  // Both widened to 16 bits, two columns an instruction.
+  words,
+};
+
+BlockScheme blockScheme(DType weights);
+
+// Rows are kept in panels of a few, block after block: for each row its scale (f32), then for each row what its integer
+// sums begin with, which makes up for weights that are stored with something added; then in steps of four columns of each
+// row four bytes, or eight where they are words: columns 0 and 2, and in the next step columns 1 and 3.
+constexpr uint64_t blockRowBytes(BlockScheme scheme, uint32_t cols) {
+  return cols / kBlockCols * (2 * sizeof(float) + kBlockCols * (scheme == BlockScheme::words ? 2u : 1u));
+}
+
+// One panel from `count` rows of x. What is not finite makes its block's scale so.
+void quantisePanel(const float* const* rows, uint32_t count, uint32_t cols, DType weights, uint8_t* panel);
+
+// One panel of `count` rows from panels of one row each.
+void joinPanel(const uint8_t* const* rows, uint32_t count, uint32_t cols, BlockScheme scheme, uint8_t* panel);
+
+}  // namespace glimt
