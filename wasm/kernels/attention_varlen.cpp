@@ -108,7 +108,9 @@ void attendPart(const Call& call, uint32_t head, const Run& run, uint32_t first,
   auto packed = [&](uint32_t firstKey, uint32_t keys) -> const float* {
     return PackedBlock{run.firstBlock + firstKey / kKeyBlock, run.start + firstKey, keys}.ofHead(call, head);
   };
-  auto packedValues = [&](uint32_t firstKey, uint32_t keys) { return packed(firstKey, keys) + (size_t)keys * attrs.headDim; };
+  auto packedValues = [&](uint32_t firstKey, uint32_t keys) {
+    return packed(firstKey, keys) + (size_t)keys * attrs.headDim;
+  };
   attend(block, attrs.headDim, attrs.scale, packed, packedValues, memory);
 }
 

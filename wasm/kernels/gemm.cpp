@@ -1,11 +1,12 @@
 // y[m, n] = x[m, k] wᵀ + bias with w in tiles of 8 rows (weights.h).
 //
-// A block of up to 96 rows of x is interleaved into panels [k][6], slice by slice of k; then every tile of w meets every
-// panel in registers (tile.h). Partial sums rest in y between slices of k.
+// A block of up to 144 rows of x is interleaved into panels [k][6], slice by slice of k; then every tile of w meets every
+// panel in registers (tile.h).
 // Many rows are bound by arithmetic: slices are short, so that a tile of w and a panel stay in L1 and the panels in L2, and
-// a tile is widened to f32 once for all panels. Few rows are bound by reading w: tiles are widened in registers, and slices
-// are long, so that w is read in long runs. One or two rows meet several tiles at once, since the sums of one would wait
-// for each other.
+// a tile is widened to f32 once for all panels. Between slices the sums rest side by side in memory of their own: rows of y
+// lie pages apart, in the same few sets of a cache. Few rows are bound by reading w: tiles are widened in registers, and
+// slices are long, so that w is read in long runs; sums rest in y. One or two rows meet several tiles at once, since the
+// sums of one would wait for each other.
 #include "gemm.h"
 
 #include "tile.h"
@@ -13,13 +14,19 @@
 namespace glimt {
 namespace {
 
-constexpr uint32_t kDepth = 384;
+// Of a slice of many rows, and columns of w that its sums are kept for.
+constexpr uint32_t kDepth = 384, kColumns = 512;
 // Of the panels of a slice.
 constexpr uint32_t kBlockFloats = kDepth * kBlockRows;
-// Rows up to which slices are as long as there is memory for, and a tile is widened in registers, for each panel.
-constexpr uint32_t kFewRows = 16;
+// Floats of a row of sums: rows begin in different sets of a cache.
+constexpr uint32_t kSumStride = kColumns + 2 * kTileRows;
+// Rows up to which slices are as long as there is memory for, and a tile is widened in registers, for each panel: this takes
+// longer from f16.
+constexpr uint32_t fewRows(DType dtype) { return dtype == DType::f16 ? 32 : 48; }
+
 // Least columns of a part that is cut for a slice, and for workers.
 constexpr uint32_t kSliceColumns = 256, kSplitColumns = 64;
+constexpr size_t kCacheLine = 64;
 
 uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -50,15 +57,10 @@ void startOf(const Product& p, uint32_t tileRow, uint32_t tiles, float* start) {
   }
 }
 
-// All panels against `tiles` tiles of w from row `tileRow` on; more than one are whole.
-void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t tiles, float* widened) {
-  DType dtype = p.w.dtype;
-  size_t columnBytes = kTileRows * elementBytes(dtype), tileBytes = p.w.cols * columnBytes;
+// All panels of few rows against `tiles` tiles of w from row `tileRow` on; more than one are whole.
+void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t tiles) {
+  size_t columnBytes = kTileRows * elementBytes(p.w.dtype), tileBytes = p.w.cols * columnBytes;
   const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
-  if (dtype != DType::f32 && s.rows > kFewRows) {
-    widen(w, dtype, (size_t)s.depth * kTileRows, widened);
-    w = (const uint8_t*)widened, dtype = DType::f32;
-  }
   alignas(16) float starts[kMostTiles * kTileRows];
   const float* start = s.k0 == 0 ? starts : nullptr;
   if (start) startOf(p, tileRow, tiles, starts);
@@ -67,7 +69,7 @@ void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t
     uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
     const float* packed = s.packed + (size_t)first * s.depth;
     float* y = p.y + (s.firstRow + first) * p.yStride + (tileRow + low - p.firstRow);
-    TileProduct product = tileProduct(dtype, rows, tiles);
+    TileProduct product = tileProduct(p.w.dtype, rows, tiles);
     if (high - low == kTileRows) {
       product(packed, rows, w, tileBytes, s.depth, start, y, p.yStride);
     } else {
@@ -79,39 +81,92 @@ void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t
   }
 }
 
-void multiplySlice(const Product& p, const Slice& s, float* widened) {
+void packSlice(const Product& p, const Slice& s) {
   for (uint32_t panel = 0; panel < s.panels.count; panel++) {
     uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
     const float* from[kPanelRows];
     for (uint32_t r = 0; r < rows; r++) from[r] = p.x.row(s.firstRow + first + r) + s.k0;
     packPanel(from, rows, s.depth, s.packed + (size_t)first * s.depth);
   }
+}
+
+void multiplyFew(const Product& p, const Slice& s) {
+  packSlice(p, s);
   uint32_t most = s.panels.count == 1 ? tilesAtOnce(s.rows) : 1;
   for (uint32_t tileRow = p.firstRow / kTileRows * kTileRows, tiles; tileRow < p.lastRow; tileRow += tiles * kTileRows) {
     tiles = tileRow >= p.firstRow && tileRow + most * kTileRows <= p.lastRow ? most : 1;
-    multiplyPanels(p, s, tileRow, tiles, widened);
+    multiplyPanels(p, s, tileRow, tiles);
+  }
+}
+
+// The sums of all panels with the tiles of rows firstTile .. end - 1 of w, [rows][kSumStride]. While a tile is multiplied
+// the next one is asked for, a piece with each panel.
+void multiplyMany(const Product& p, const Slice& s, uint32_t firstTile, uint32_t end, float* widened, float* sums) {
+  size_t columnBytes = kTileRows * elementBytes(p.w.dtype), tileBytes = p.w.cols * columnBytes;
+  size_t piece = (s.depth * columnBytes / kCacheLine + s.panels.count - 1) / s.panels.count * kCacheLine;
+  for (uint32_t tileRow = firstTile; tileRow < end; tileRow += kTileRows) {
+    const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
+    const uint8_t *wanted = w + tileBytes, *wantedEnd = tileRow + kTileRows < end ? wanted + s.depth * columnBytes : wanted;
+    if (p.w.dtype != DType::f32) {
+      widen(w, p.w.dtype, (size_t)s.depth * kTileRows, widened);
+      w = (const uint8_t*)widened;
+    }
+    alignas(16) float start[kTileRows];
+    if (s.k0 == 0) startOf(p, tileRow, 1, start);
+    for (uint32_t panel = 0; panel < s.panels.count; panel++) {
+      uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
+      for (const uint8_t* pieceEnd = wanted + piece; wanted < pieceEnd && wanted < wantedEnd; wanted += kCacheLine) {
+        touch((const float*)wanted);
+      }
+      tileProduct(DType::f32, rows, 1)(s.packed + (size_t)first * s.depth, rows, w, tileBytes, s.depth,
+                                       s.k0 == 0 ? start : nullptr, sums + first * kSumStride + (tileRow - firstTile),
+                                       kSumStride);
+    }
+  }
+}
+
+void copySums(const Product& p, uint32_t firstRow, uint32_t rows, uint32_t firstTile, uint32_t end, const float* sums) {
+  uint32_t low = firstTile > p.firstRow ? firstTile : p.firstRow;
+  for (uint32_t r = 0; r < rows; r++, sums += kSumStride) {
+    float* y = p.y + (firstRow + r) * p.yStride + (low - p.firstRow);
+    __builtin_memcpy(y, sums + (low - firstTile), sizeof(float) * (end - low));
   }
 }
 
 }  // namespace
 
-size_t multiplyScratch() { return sizeof(float) * (kDepth * kTileRows + kBlockFloats + kPanelSlack); }
+size_t multiplyScratch() {
+  return sizeof(float) * (kDepth * kTileRows + kBlockRows * kSumStride + kBlockFloats + kPanelSlack);
+}
 
 void multiply(const Product& p, uint8_t* scratch) {
   float* widened = (float*)scratch;
-  float* packed = widened + kDepth * kTileRows;
+  float* sums = widened + kDepth * kTileRows;
+  float* packed = sums + kBlockRows * kSumStride;
   uint32_t k = p.w.cols;
   for (uint32_t row = 0; row < p.m; row += kBlockRows) {
     uint32_t rows = least(p.m - row, kBlockRows);
-    Panels panels(rows, p.w.dtype != DType::f32 && rows <= kFewRows ? kWideningRows : kPanelRows);
-    uint32_t most = rows <= kFewRows ? kBlockFloats / rows : kDepth;
+    bool few = rows <= fewRows(p.w.dtype);
+    Panels panels(rows, p.w.dtype != DType::f32 && few ? kWideningRows : kPanelRows);
+    uint32_t most = few ? kBlockFloats / rows : kDepth;
     // Slices of equal length.
-    uint32_t slices = (k + most - 1) / most, depth = slices ? (k + slices - 1) / slices : 0;
-    uint32_t k0 = 0;
-    do {
-      multiplySlice(p, {row, rows, k0, least(k - k0, depth), panels, packed}, widened);
-      k0 += depth;
-    } while (k0 < k);
+    uint32_t slices = k ? (k + most - 1) / most : 1, depth = (k + slices - 1) / slices;
+    uint32_t columns = few ? UINT32_MAX : kColumns;
+    for (uint32_t tile = p.firstRow / kTileRows * kTileRows; tile < p.lastRow; ) {
+      uint32_t end = p.lastRow - tile < columns ? p.lastRow : tile + columns;
+      for (uint32_t slice = 0; slice < slices; slice++) {
+        uint32_t k0 = slice * depth;
+        Slice s = {row, rows, k0, least(k - k0, depth), panels, packed};
+        if (few) {
+          multiplyFew(p, s);
+        } else {
+          packSlice(p, s);
+          multiplyMany(p, s, tile, end, widened, sums);
+        }
+      }
+      if (!few) copySums(p, row, rows, tile, end, sums);
+      tile = end;
+    }
   }
 }
 

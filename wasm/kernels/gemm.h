@@ -26,7 +26,7 @@ struct Product {
 };
 
 // Rows of x that are packed together.
-constexpr uint32_t kBlockRows = 96;
+constexpr uint32_t kBlockRows = 144;
 
 // Bytes of memory `multiply` needs.
 size_t multiplyScratch();
