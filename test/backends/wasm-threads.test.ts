@@ -1,5 +1,7 @@
 /** Several threads give the bits of one, whatever they run and whoever shares them. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Engine, RunOptions } from "../../src/backends/backend.ts";
@@ -18,6 +20,9 @@ const backend = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
   usualThreads: () => 2,
 });
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 const [ROWS, WIDTH] = [300, 512];
 const numbers = (count: number, seed: number) =>
@@ -275,6 +280,28 @@ test("a run of many seconds lets others have their turn, and a model be loaded",
   long!.dispose();
   await first.catch(() => {});
   for (const engine of [short!, third]) engine.dispose();
+});
+
+test("the memory of a model goes with it though another keeps the threads", async () => {
+  const [kept, gone] = [await backend.open({ threads: 2 }), await backend.open({ threads: 2 })];
+  const run = await open(kept, 8);
+  const expected = await run(ROWS);
+  const bytes = 256 << 20;
+  const held = await (async () => {
+    gone.write(gone.allocate("f32", 1 << 10, bytes / 2 ** 12), 0, new Float32Array(bytes / 4).fill(1));
+    collect();
+    return process.memoryUsage().rss;
+  })();
+  gone.dispose();
+  let freed = 0;
+  for (let tries = 0; tries < 300 && freed < 0.7 * bytes; tries++) {
+    await sleep(50);
+    collect();
+    freed = held - process.memoryUsage().rss;
+    assert.equal(await run(ROWS), expected);
+  }
+  assert.ok(freed >= 0.7 * bytes, `${freed} of ${bytes} bytes`);
+  kept.dispose();
 });
 
 test("threads that wait take no time of a processor", async () => {

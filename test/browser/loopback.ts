@@ -18,15 +18,17 @@ const TYPES: Readonly<Record<string, string>> = {
   ".png": "image/png",
 };
 
-/** @param folders address prefix -> directory; @param pages address -> HTML */
+/** @param folders address prefix -> directory; @param pages address -> HTML; @param headers of every answer */
 export async function serveLoopback(
   folders: Readonly<Record<string, string>>,
   pages: Readonly<Record<string, string>> = {},
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Loopback> {
   const requests: { path: string; range: string | undefined }[] = [];
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname));
     requests.push({ path, range: request.headers.range });
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     const page = pages[path];
     if (page !== undefined) return response.setHeader("content-type", "text/html").end(page);
     const prefix = Object.keys(folders).find((folder) => path.startsWith(folder));

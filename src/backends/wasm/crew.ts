@@ -25,15 +25,21 @@ import type { Kernels, Pointer } from "./kernels.ts";
 /** Starts a worker that has the kernel tasks. */
 export type StartKernelWorker = () => Promise<TaskHost<KernelTasks>>;
 
-/** Milliseconds without an engine after which the threads end, and with them what they hold of memory. */
-const IDLE = 2_000;
+/** Milliseconds after which the threads end that an engine has left, in case another comes. */
+const LEFT = 2_000;
+
+interface Joined {
+  readonly module: WebAssembly.Module;
+  readonly kernels: WeakRef<Kernels>;
+  readonly stackTops: readonly Pointer[];
+}
 
 export class Crew {
   readonly #start: StartKernelWorker;
   readonly #control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
   /** The first one leads. */
   readonly #members: TaskHost<KernelTasks>[] = [];
-  readonly #engines = new Set<number>();
+  readonly #engines = new Map<number, Joined>();
   #lastEngine = 0;
   #growing: Promise<unknown> = Promise.resolve();
   readonly #turns = new Turns(1);
@@ -41,7 +47,7 @@ export class Crew {
   /** Whose program is run now, and the end of its turn. */
   #running: Kernels | undefined;
   #turnEnd: Timer | undefined;
-  #idle: Timer | undefined;
+  #left: Timer | undefined;
   #lost: string | undefined;
   /** Engines that nobody holds any more leave, as those do that are disposed of. */
   readonly #forgotten = new FinalizationRegistry<number>((engine) => this.#leave(engine));
@@ -63,21 +69,10 @@ export class Crew {
    */
   async join(module: WebAssembly.Module, kernels: Kernels, stackTops: readonly Pointer[]): Promise<CrewPass> {
     const engine = ++this.#lastEngine;
-    this.#engines.add(engine);
+    this.#engines.set(engine, { module, kernels: new WeakRef(kernels), stackTops });
     try {
       await this.#grow(stackTops.length);
-      const { memory } = kernels;
-      await this.#change(() =>
-        Promise.all(
-          stackTops.map((stackTop, worker) =>
-            this.#members[worker]?.call(
-              "joinKernels",
-              { engine, module, memory, worker, stackTop },
-              { errors: ERRORS },
-            ),
-          ),
-        ),
-      );
+      await this.#change(() => this.#joinMembers(engine));
     } catch (error) {
       if (this.#members.some(({ isEnded }) => isEnded)) this.#lose((error as Error).message);
       this.#leave(engine);
@@ -91,41 +86,75 @@ export class Crew {
     };
   }
 
-  /** Starts the threads that are missing, side by side. */
+  async #joinMembers(engine: number): Promise<void> {
+    const { module, kernels, stackTops } = this.#engines.get(engine) ?? {};
+    const memory = kernels?.deref()?.memory;
+    if (!module || !stackTops || !memory) return;
+    await Promise.all(
+      stackTops.map((stackTop, worker) =>
+        this.#members[worker]?.call(
+          "joinKernels",
+          { engine, module, memory, worker, stackTop },
+          { errors: ERRORS },
+        ),
+      ),
+    );
+  }
+
+  /** Starts the threads that are missing. */
   #grow(size: number): Promise<void> {
     const grown = this.#growing.then(async () => {
       this.#throwIfLost();
-      const missing = Math.max(0, size - this.#members.length);
-      const starts = await Promise.allSettled(Array.from({ length: missing }, () => this.#start()));
-      const hosts = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
-      const failed = starts.find((start) => start.status === "rejected");
-      if (failed) {
-        for (const host of hosts) host.end("another thread could not be started");
-        const { reason: cause } = failed;
-        const reason = cause instanceof Error ? cause.message : String(cause);
-        throw new GlimtError(
-          "BACKEND_UNAVAILABLE",
-          `No thread can be started here (${reason}); leave the option threads out, or pass 1.`,
-          { cause },
-        );
-      }
-      this.#members.push(...hosts);
+      this.#members.push(...(await this.#startThreads(size - this.#members.length)));
     });
     this.#growing = grown.catch(() => {});
     return grown;
   }
 
+  /** Side by side. @throws BACKEND_UNAVAILABLE, and then none is started */
+  async #startThreads(count: number): Promise<TaskHost<KernelTasks>[]> {
+    const starts = await Promise.allSettled(Array.from({ length: Math.max(0, count) }, () => this.#start()));
+    const hosts = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
+    const failed = starts.find((start) => start.status === "rejected");
+    if (!failed) return hosts;
+    for (const host of hosts) host.end("another thread could not be started");
+    const { reason: cause } = failed;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GlimtError(
+      "BACKEND_UNAVAILABLE",
+      `No thread can be started here (${reason}); leave the option threads out, or pass 1.`,
+      { cause },
+    );
+  }
+
   #leave(engine: number): void {
-    this.#engines.delete(engine);
-    clearTimeout(this.#idle);
-    if (this.#engines.size === 0) {
-      this.#idle = later(IDLE, () => {
-        if (this.#engines.size === 0) this.#lose("no model needed it");
-      });
-    }
+    if (!this.#engines.delete(engine)) return;
+    clearTimeout(this.#left);
+    this.#left = later(LEFT, () => {
+      if (this.#engines.size === 0) this.#lose("no model needed it");
+      else this.#renew();
+    });
     const leave = (host: TaskHost<KernelTasks>) => host.call("leaveKernels", { engine }, { errors: ERRORS });
     // A thread that is gone has left.
     this.#change(() => Promise.all(this.#members.map(leave))).catch(() => {});
+  }
+
+  /**
+   * New threads in place of those that an engine has left: as these allocate nothing they collect nothing, and its memory
+   * would stay.
+   */
+  #renew(): void {
+    const renewed = this.#growing.then(async () => {
+      const fresh = await this.#startThreads(this.#members.length);
+      await this.#change(async () => {
+        for (const host of this.#members.splice(0, Number.POSITIVE_INFINITY, ...fresh)) {
+          host.end("another one takes its place");
+        }
+        await Promise.all([...this.#engines.keys()].map((engine) => this.#joinMembers(engine)));
+      }).catch((error) => this.#lose(error.message));
+    });
+    // Where none can be started the old ones go on.
+    this.#growing = renewed.catch(() => {});
   }
 
   /** Without one of them the others are of no use. */
@@ -179,7 +208,7 @@ export class Crew {
         for (const host of this.#members.slice(1)) {
           const options = { keepsAlive: false, errors: ERRORS };
           host.call("serveKernels", { control: this.#control }, options).catch((error) => {
-            this.#lose(error.message);
+            if (this.#members.includes(host)) this.#lose(error.message);
           });
         }
       }
