@@ -1,0 +1,160 @@
+/**
+ * glimt itself, on WebAssembly: `glimt.js CHECKPOINT PART OPTIONS`, where PART is decoder or vision and OPTIONS are
+ * load options in JSON. What is timed is a run of the stage's program, with choosing the token on the device.
+ */
+import { checkFormats } from "../../src/api/check-formats.ts";
+import { compileCheckpoint } from "../../src/api/compile-checkpoint.ts";
+import { type LoadOptions, readLoadOptions } from "../../src/api/load-options.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
+import { Random } from "../../src/conformance/random.ts";
+import { textPositions } from "../../src/mrope/positions.ts";
+import { nodeFiles, wasmBackend } from "../../src/node-files.ts";
+import type { GridThw } from "../../src/processor/grid.ts";
+import type { VerifiedProgram } from "../../src/program/verify-program.ts";
+import { chooseBackend } from "../../src/runtime/choose-backend.ts";
+import { stageWeights } from "../../src/runtime/compile-stages.ts";
+import { answerOf } from "../../src/runtime/decoder.ts";
+import { Sequence } from "../../src/runtime/kv-pool.ts";
+import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
+import { GREEDY } from "../../src/runtime/sampling-rows.ts";
+import { bytesRead, operations } from "../model/work.ts";
+import { serve, stopwatch } from "./child.mjs";
+
+interface Opened {
+  readonly stages: Stages;
+  readonly program: VerifiedProgram;
+  readonly threads: number;
+  /** As many tokens as `decode` was last asked to start from, and their cache. */
+  filled?: { readonly sequence: Sequence; readonly context: number; readonly token: number };
+}
+
+interface Asked {
+  readonly threads: number;
+}
+
+/** Tokens that are read one by one where a long context is asked for; the rest of it is copies of their pages. */
+const READ_TOKENS = 512;
+
+const [folder = "", part = "", given = "{}"] = process.argv.slice(2);
+if (part !== "decoder" && part !== "vision")
+  throw new Error(`The part is "${part}", expected decoder or vision.`);
+let current: Opened | undefined;
+
+/** The stage on so many threads, kept until another number is asked for: two of them would not fit every machine. */
+async function open(threads: number): Promise<Opened> {
+  if (current?.threads === threads) return current;
+  current?.stages.engine.dispose();
+  current = undefined;
+  const options: LoadOptions = readLoadOptions({ ...JSON.parse(given), threads });
+  const { backend } = await chooseBackend([wasmBackend], "wasm");
+  checkFormats(backend, options);
+  const checkpoint = await openCheckpoint(await nodeFiles.openFiles(folder, {}));
+  const compiled = compileCheckpoint(backend, checkpoint, options);
+  // One stage alone: the other would only take memory, so its runner is not there either.
+  const alone = { ...compiled, stages: compiled.stages.filter(({ name }) => name === part) };
+  const { weights } = resolveWeights(checkpoint, stageWeights(alone));
+  const rows = [...weights].sort((a, b) => a.position - b.position);
+  const stages = await openStages(backend, alone, rows, { engine: { threads } });
+  current = { stages, program: (alone.stages[0] as (typeof alone.stages)[0]).program, threads };
+  return current;
+}
+
+async function step(stages: Stages, sequence: Sequence, inputIds: readonly number[]): Promise<number> {
+  const positionIds = textPositions(sequence.length, inputIds.length, 0);
+  const [result] = await stages.decoder.forward([{ sequence, inputIds, positionIds, sampling: GREEDY }]);
+  const { token } = answerOf(result);
+  if (token === undefined || token < 0) throw new Error("The logits are not finite; the times mean nothing.");
+  return token;
+}
+
+async function prefill({ ids, threads }: Asked & { ids: readonly number[] }) {
+  const { stages, program } = await open(threads);
+  const sequence = new Sequence(stages.pool);
+  // Taking memory is no part of it, as elsewhere.
+  sequence.reserve(ids.length);
+  const elapsed = stopwatch();
+  await step(stages, sequence, ids);
+  const time = elapsed();
+  sequence.release();
+  const symbols = {
+    tokens: ids.length,
+    sequences: 1,
+    blocks: 1,
+    pages: stages.pool.numPages,
+    slab: 0,
+    features: 0,
+    logits: 1,
+    penalised: 0,
+  };
+  const extent = { queries: ids.length, context: ids.length };
+  return { times: [time], operations: operations(program, symbols, [extent]) };
+}
+
+/** @returns a sequence of `context` tokens, of which `ids` are the first, and the token that it chose last */
+async function fill(opened: Opened, ids: readonly number[], context: number, room: number) {
+  const { stages } = opened;
+  if (opened.filled?.context === context) return opened.filled;
+  opened.filled?.sequence.release();
+  const sequence = new Sequence(stages.pool);
+  sequence.reserve(context + room);
+  const token = await step(stages, sequence, ids.slice(0, READ_TOKENS));
+  const { pageSize } = stages.pool.layout;
+  const source = sequence.blockTable.slice(0, Math.floor(sequence.length / pageSize));
+  for (let block = Math.ceil(sequence.length / pageSize); block * pageSize < context; block++) {
+    const from = source[block % source.length] as number;
+    for (const tensor of Object.values(stages.pool.bindings())) {
+      stages.engine.copy(tensor, sequence.blockTable[block] as number, { tensor, firstRow: from, rows: 1 });
+    }
+  }
+  sequence.length = context;
+  opened.filled = { sequence, context, token };
+  return opened.filled;
+}
+
+interface DecodeRequest extends Asked {
+  readonly ids: readonly number[];
+  /** Tokens before the first step; default: those of `ids`. */
+  readonly context?: number;
+  readonly steps: number;
+}
+
+async function decode({ ids, context = ids.length, steps, threads }: DecodeRequest) {
+  const opened = await open(threads);
+  const { sequence, token } = await fill(opened, ids, context, steps);
+  const times = [];
+  const tokens = [token];
+  for (let index = 0; index < steps; index++) {
+    const elapsed = stopwatch();
+    tokens.push(await step(opened.stages, sequence, tokens.slice(-1)));
+    times.push(elapsed());
+  }
+  sequence.length = context;
+  const extent = { queries: 1, context: context + Math.ceil(steps / 2) };
+  return { times, tokens: tokens.slice(0, steps), bytes: bytesRead(opened.program, 1, [extent]) };
+}
+
+async function vision({ height, width, threads }: Asked & { height: number; width: number }) {
+  const { stages, program } = await open(threads);
+  const { patchSize, inChannels, temporalPatchSize } = stages.config.vision;
+  const gridThw: GridThw = [1, Math.floor(height / patchSize), Math.floor(width / patchSize)];
+  const patches = gridThw[1] * gridThw[2];
+  const random = new Random("page");
+  const noise = Float32Array.from({ length: 65536 }, () => random.normal());
+  const length = patches * inChannels * temporalPatchSize * patchSize ** 2;
+  const pixelValues = Float32Array.from({ length }, (_, index) => noise[index % noise.length] as number);
+  const elapsed = stopwatch();
+  const features = await stages.encoder.encode([{ gridThw, pixelValues }]);
+  const time = elapsed();
+  features.release();
+  const extent = { queries: patches, context: patches };
+  return { times: [time], operations: operations(program, { patches, frames: 1 }, [extent]) };
+}
+
+async function about() {
+  const { stages } = await open(1);
+  const { report } = stages.engine;
+  return { about: `glimt ${GLIMT_VERSION}, ${JSON.stringify(report)}, Node ${process.version}` };
+}
+
+await serve({ about, prefill, decode, vision });
