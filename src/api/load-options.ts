@@ -35,6 +35,12 @@ export interface LoadOptions extends MediaOptions {
   /** The one variant of the WebAssembly backend's module to run, for tests and measurements; default: the best one. */
   readonly wasmVariant?: WasmVariant | undefined;
   /**
+   * Most bytes that the WebAssembly backend's memory may take: weights, KV cache and what runs need. What does not fit is
+   * OUT_OF_MEMORY before weights are read, or before anything of a request is computed. Default: all that its addresses
+   * reach, 4 GiB, or 16 GiB where the model needs them and the host has them.
+   */
+  readonly maxMemory?: number | undefined;
+  /**
    * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
    * not change.
    */
@@ -64,6 +70,7 @@ export const LOAD_OPTION_NAMES = [
   "visionDtype",
   "threads",
   "wasmVariant",
+  "maxMemory",
   "prefillChunk",
   "encoderTokenBudgets",
   "kvCache",
@@ -108,6 +115,7 @@ function checkLoadOptions(options: LoadOptions): void {
   const numbers = {
     prefillChunk: options.prefillChunk,
     threads: options.threads,
+    maxMemory: options.maxMemory,
     ...Object.fromEntries(
       [...(budgets === "auto" ? [] : budgets)].map((value, index) => [
         `encoderTokenBudgets[${index}]`,
@@ -123,8 +131,9 @@ function checkLoadOptions(options: LoadOptions): void {
 }
 
 /** What of them is for the engine. */
-export function engineOptions({ threads, wasmVariant, workerUrl }: LoadOptions): EngineOptions {
+export function engineOptions({ threads, wasmVariant, maxMemory, workerUrl }: LoadOptions): EngineOptions {
   return {
+    ...(maxMemory === undefined ? {} : { maxMemory }),
     ...(threads === undefined ? {} : { threads }),
     ...(wasmVariant === undefined ? {} : { wasmVariant }),
     ...(workerUrl === undefined ? {} : { workerUrl }),

@@ -249,6 +249,17 @@ export class Model {
     }));
   }
 
+  /**
+   * Gives back memory that is kept to be used again: the arena of runs, free pages of the KV cache beyond those taken at
+   * load. What requests under way hold stays, and the next run takes again what it needs. WebAssembly's memory never gets
+   * smaller: what is given back there is used again by this model, and the process has it back after `dispose`.
+   *
+   * @throws DISPOSED
+   */
+  trimMemory(): Promise<void> {
+    return this.#core.trimMemory();
+  }
+
   /** Frees everything; generations under way end with DISPOSED. May be called again. */
   dispose(): Promise<void> {
     return this.#core.dispose();

@@ -42,8 +42,20 @@ export interface EngineOptions {
   readonly threads?: number;
   /** The one variant of the WebAssembly backend's module to run; default: the best that the host runs. */
   readonly wasmVariant?: WasmVariant;
+  /** Most bytes that the WebAssembly backend may hold, its own tables and staging included. */
+  readonly maxMemory?: number;
+  /** What it will be asked to hold: a backend whose memory comes in sizes takes one with room for it. */
+  readonly demand?: MemoryDemand;
   /** Where a copy of the package's worker lies, for backends that start some. */
   readonly workerUrl?: string | URL;
+}
+
+/** Bytes that an engine will be asked for. */
+export interface MemoryDemand {
+  /** Of weights and what is taken with them. */
+  readonly loaded: number;
+  /** Of what a request of usual size takes beside them. */
+  readonly request: number;
 }
 
 /** Never throws on import; asks nothing of the machine before `probe` or `open`. */
@@ -62,7 +74,10 @@ export interface Backend {
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */
   readonly weightLayout: ChooseLayout;
   probe(): Promise<Probe>;
-  /** @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for threads or a variant that can not be. */
+  /**
+   * @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for threads or a variant that can not be;
+   * OUT_OF_MEMORY when what it will be asked to hold is more than it can have.
+   */
   open(options?: EngineOptions): Promise<Engine>;
 }
 
@@ -159,7 +174,7 @@ export interface Engine {
   /** Bytes of weights and tensors held now; 0 after dispose. The arena of runs is counted too while held. */
   readonly liveBytes: number;
   /** Bytes the device could still give, whoever asks for them; absent where that can not be told. */
-  readonly freeBytes?: number;
+  readonly freeBytes?: number | undefined;
   /** A zeroed tensor. @throws OUT_OF_MEMORY */
   allocate(dtype: DType, rows: number, cols: number): DeviceTensor;
   free(memory: DeviceTensor | DeviceWeight): void;
@@ -194,5 +209,15 @@ export interface Engine {
   run(executable: Executable, bindings: RunBindings, options?: RunOptions): Promise<void>;
   /** Loops that show what the device can do; absent where there are none. @throws OUT_OF_MEMORY when one is run */
   ceilingLoops?(): readonly CeilingLoop[];
+  /**
+   * Takes the memory that a run of these sizes needs beside its tensors, so that want of it is known before anything is
+   * computed. An engine without this takes it when a run begins.
+   *
+   * @param onDevice inputs and outputs that the run will bind to tensors, beside those the executable is bound to.
+   * @throws OUT_OF_MEMORY; INPUT_INVALID for sizes that can not be
+   */
+  reserve?(executable: Executable, symbols: SymbolValues, onDevice: readonly string[]): void;
+  /** Gives back what is kept from run to run; the next run takes it again. */
+  trim?(): void;
   dispose(): void;
 }

@@ -1,11 +1,12 @@
 /** Flags of commands that run a model: how the WebAssembly backend does it; and what is said of what runs it. */
 import { type Command, Option } from "commander";
 import { type EngineReport, WASM_VARIANTS, type WasmVariant } from "../backends/backend.ts";
-import { wholeNumber } from "./model-options.ts";
+import { memorySize, wholeNumber } from "./model-options.ts";
 
 export interface EngineFlags {
   readonly threads?: number;
   readonly wasmVariant?: WasmVariant;
+  readonly maxMemory?: number;
 }
 
 export function withEngineOptions(command: Command): Command {
@@ -16,11 +17,16 @@ export function withEngineOptions(command: Command): Command {
         "--wasm-variant <name>",
         "the only variant of the wasm backend to run (default: the best)",
       ).choices(WASM_VARIANTS),
+    )
+    .option(
+      "--max-memory <size>",
+      "most memory of the wasm backend: 512MiB, 6GiB (default: 4 GiB, or 16 GiB where the model needs them)",
+      memorySize,
     );
 }
 
-export function engineOptions({ threads, wasmVariant }: EngineFlags) {
-  return { threads, wasmVariant };
+export function engineOptions({ threads, wasmVariant, maxMemory }: EngineFlags) {
+  return { threads, wasmVariant, maxMemory };
 }
 
 /** For `--json`, which has the backend's name beside it. */

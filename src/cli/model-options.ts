@@ -181,13 +181,24 @@ export function wholeNumber(text: string): number {
 
 /** "4GiB", "512MiB", or "50%" of what is free beside the weights. */
 export function kvCacheSize(text: string): KvCacheSize {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(MiB|GiB|%)$/.exec(text) ?? [];
-  const value = Number(number);
-  if (unit === "%" && value <= 100) return { fraction: value / 100 };
-  if (unit === "MiB" || unit === "GiB") {
-    return { bytes: Math.floor(value * (unit === "MiB" ? 2 ** 20 : 2 ** 30)) };
-  }
+  const share = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
+  if (share !== undefined && Number(share) <= 100) return { fraction: Number(share) / 100 };
+  const bytes = bytesOf(text);
+  if (bytes !== undefined) return { bytes };
   throw new InvalidArgumentError("It must be a size such as 512MiB or 4GiB, or a share such as 50%.");
+}
+
+/** Bytes of "4GiB" or "512MiB". */
+export function memorySize(text: string): number {
+  const bytes = bytesOf(text);
+  if (bytes !== undefined && bytes > 0) return bytes;
+  throw new InvalidArgumentError("It must be a size such as 512MiB or 4GiB.");
+}
+
+function bytesOf(text: string): number | undefined {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(MiB|GiB)$/.exec(text) ?? [];
+  if (number === undefined) return undefined;
+  return Math.floor(Number(number) * (unit === "MiB" ? 2 ** 20 : 2 ** 30));
 }
 
 export function decimal(text: string): number {

@@ -28,6 +28,7 @@ interface Held {
 export class AdaptedStagesOpener {
   readonly #stages: Stages;
   readonly #held = new Map<string, Held>();
+  readonly #open = new Set<Partial<StageRunners>>();
 
   constructor(stages: Stages) {
     this.#stages = stages;
@@ -40,12 +41,14 @@ export class AdaptedStagesOpener {
     try {
       for (const { program } of changed) await this.#take(program, adapters, taken, signal);
       const own = openRunners(changed, this.#weights(), this.#stages);
+      this.#open.add(own);
       return {
         // A stage that no adapter changes runs the model's own program.
         ...runnersOf(this.#stages),
         ...own,
         close: () => {
-          for (const runner of Object.values(own)) runner.release();
+          this.#open.delete(own);
+          release(own);
           this.#giveBack(taken.splice(0));
         },
       };
@@ -53,6 +56,11 @@ export class AdaptedStagesOpener {
       this.#giveBack(taken);
       throw error;
     }
+  }
+
+  /** Frees what the runners of open sets allocated for themselves. */
+  releaseRunners(): void {
+    for (const runners of this.#open) release(runners);
   }
 
   /** The stages that an adapter changes. */
@@ -112,4 +120,8 @@ export class AdaptedStagesOpener {
       ...[...this.#held].map(([name, { weight }]) => [name, weight] as const),
     ]);
   }
+}
+
+function release(runners: Partial<StageRunners>): void {
+  for (const runner of Object.values(runners)) runner.release();
 }

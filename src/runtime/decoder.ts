@@ -1,12 +1,13 @@
 /** Runs the decoder program over slices of one or more sequences. */
 import type { DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
-import { GlimtError } from "../errors.ts";
+import type { GlimtError } from "../errors.ts";
 import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
 import { toFloat32 } from "../tensor/convert.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
+import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";
 import { GREEDY, type SamplingRow, samplingInputs } from "./sampling-rows.ts";
 
 /** Vision features that stand in for the embeddings of some rows of a slice: as many sources as rows. */
@@ -56,6 +57,16 @@ export function blockTableColumns(pages: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, pages)));
 }
 
+/** A prompt that is about to be read, of a sequence that has no tokens yet. */
+export interface PromptSizes {
+  readonly sequence: Sequence;
+  readonly tokens: number;
+  /** Of them, those that stand for vision features. */
+  readonly features: number;
+  /** Most tokens of a step. */
+  readonly prefillChunk: number;
+}
+
 export class Decoder {
   readonly #engine: Engine;
   readonly #executable: Executable;
@@ -93,6 +104,25 @@ export class Decoder {
     });
     await this.#runGroup(reserved, options, results);
     return slices.map((slice) => results.get(slice) as SliceResult);
+  }
+
+  /** Takes the memory that reading a prompt needs: its pages, and that of its steps. @throws OUT_OF_MEMORY */
+  reserve({ sequence, tokens, features, prefillChunk }: PromptSizes): void {
+    sequence.reserve(tokens);
+    const logits = this.#logitsTensor(1);
+    this.#bind(logits);
+    const step = Math.min(tokens, prefillChunk);
+    const symbols = {
+      tokens: step,
+      sequences: 1,
+      blocks: blockTableColumns(sequence.blockTable.length),
+      pages: this.#pool.numPages,
+      slab: features,
+      features: Math.min(step, features),
+      logits: 1,
+      penalised: tokens,
+    };
+    this.#engine.reserve?.(this.#executable, symbols, []);
   }
 
   async #runGroup(
@@ -233,20 +263,5 @@ function checkSlices(slices: readonly SequenceSlice[]): void {
     throw new Error("A step has a slice of no tokens.");
   if (new Set(slices.map(({ sequence }) => sequence)).size < slices.length) {
     throw new Error("A step has two slices of one sequence.");
-  }
-}
-
-function isOutOfMemory(error: unknown): error is GlimtError {
-  return error instanceof GlimtError && error.code === "OUT_OF_MEMORY";
-}
-
-/** The error of a task that ran out of memory, or null. @throws what else it throws */
-function outOfMemory(task: () => void): GlimtError | null {
-  try {
-    task();
-    return null;
-  } catch (error) {
-    if (isOutOfMemory(error)) return error;
-    throw error;
   }
 }

@@ -67,7 +67,7 @@ function cacheBytes(engine: Engine, weightBytes: number, kvCache: KvCacheSize = 
   if (engine.freeBytes === undefined) {
     throw new GlimtError(
       "OPTION_INVALID",
-      `kvCache: the ${engine.backend.name} backend can not tell how much memory is free; give bytes instead of a fraction.`,
+      `kvCache: the ${engine.backend.name} backend can not tell how much memory is free; give bytes instead of a fraction, or say with maxMemory what there is.`,
     );
   }
   return kvCache.fraction * Math.max(0, engine.freeBytes - weightBytes);

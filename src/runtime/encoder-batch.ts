@@ -94,6 +94,15 @@ export function packEncoderItems(
   return runs;
 }
 
+/** Sizes of a run of the encoder program for items that run together, padded to a budget. */
+export function encoderRunSymbols(specs: readonly EncoderItemSpec[], budget: EncoderBudget | null) {
+  if (budget) return { patches: budget.patches, frames: budget.frames + 1 };
+  return specs.reduce(
+    (sum, { inputSize, frames }) => ({ patches: sum.patches + inputSize, frames: sum.frames + frames }),
+    { patches: 0, frames: 0 },
+  );
+}
+
 /** Symbols and inputs of the encoder program for items that run together: pixels and all that follows from grids. */
 export function prepareEncoderInputs(
   items: readonly EncoderItem[],

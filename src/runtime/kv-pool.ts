@@ -6,6 +6,7 @@ import type { DeviceTensor, Engine } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
+import { outOfMemory } from "./out-of-memory.ts";
 
 export interface KvPoolLayout {
   readonly numLayers: number;
@@ -39,6 +40,8 @@ export class KvPool {
   #numPages = 0;
   #free: number[] = [];
   #version = 0;
+  /** Pages that trimming leaves. */
+  #reserved = 0;
 
   constructor(engine: Engine, layout: KvPoolLayout) {
     this.#engine = engine;
@@ -65,6 +68,7 @@ export class KvPool {
 
   /** Has at least `count` pages from now on, ahead of need. @throws OUT_OF_MEMORY */
   reserve(count: number): void {
+    this.#reserved = Math.max(this.#reserved, count);
     if (count > this.#numPages) this.#grow(count - this.#numPages);
   }
 
@@ -78,27 +82,50 @@ export class KvPool {
     this.#free.push(...pages);
   }
 
+  /** Gives back the memory of free pages behind the last one in use, as far as they were not reserved. */
+  trim(): void {
+    const free = new Set(this.#free);
+    let target = this.#numPages;
+    while (target > this.#reserved && free.has(target - 1)) target--;
+    if (target === this.#numPages) return;
+    if (free.size === this.#numPages) {
+      this.#release();
+      this.reserve(target);
+      return;
+    }
+    for (const layer of this.#layers.keys()) {
+      // A layer that is not moved, for want of memory, has room for more than it is used for.
+      if (outOfMemory(() => this.#resize(layer, target))) break;
+    }
+    this.#free = this.#free.filter((page) => page < target);
+    this.#numPages = target;
+  }
+
   /** One layer after the other, so that no more than one is held twice. */
   #grow(missing: number): void {
-    const { dtype, pageElements, numLayers } = this.layout;
+    const { numLayers } = this.layout;
     const used = this.#numPages - this.#free.length;
     const target = Math.max(this.#numPages + missing, Math.ceil(used * GROWTH));
     // Nothing to keep: release first, so that old and new pools are never held together.
     if (used === 0) this.#release();
     for (let layer = 0; layer < numLayers; layer++) {
-      const old = this.#layers[layer];
       // Left by a growth that failed at a later layer.
-      if (old && old.rows >= target) continue;
-      const grown = this.#allocate(target, pageElements, dtype);
-      if (old) {
-        this.#engine.copy(grown, 0, { tensor: old, firstRow: 0, rows: old.rows });
-        this.#engine.free(old);
-      }
-      this.#layers[layer] = grown;
-      this.#version++;
+      if ((this.#layers[layer]?.rows ?? 0) < target) this.#resize(layer, target);
     }
     for (let page = this.#numPages; page < target; page++) this.#free.push(page);
     this.#numPages = target;
+  }
+
+  #resize(layer: number, pages: number): void {
+    const { dtype, pageElements } = this.layout;
+    const old = this.#layers[layer];
+    const resized = this.#allocate(pages, pageElements, dtype);
+    if (old) {
+      this.#engine.copy(resized, 0, { tensor: old, firstRow: 0, rows: Math.min(old.rows, pages) });
+      this.#engine.free(old);
+    }
+    this.#layers[layer] = resized;
+    this.#version++;
   }
 
   /** Without any page in use, a pool that does not fit is left empty, not half grown. */

@@ -4,10 +4,11 @@ import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import { storageBytes } from "../tensor/storage.ts";
-import { type CompiledModel, DEFAULT_PAGE_SIZE } from "./compile-stages.ts";
+import { type CompiledModel, DEFAULT_PAGE_SIZE, stagePrograms } from "./compile-stages.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
 import { FeatureSlab } from "./feature-slab.ts";
 import { KvPool, kvPoolLayout, pageBytes } from "./kv-pool.ts";
+import { usualRequestBytes } from "./request-plan.ts";
 import { openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
@@ -51,11 +52,17 @@ export async function openStages(
   { engine: engineOptions, kvCache, encoderBudgets = [], onProgress, signal }: OpenOptions = {},
 ): Promise<Stages> {
   const { config } = model;
-  const engine = await backend.open(engineOptions);
+  const { activationDType } = backend;
+  const layout = kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, activationDType);
+  const weightBytes = storedBytes(rows.map(({ spec }) => spec));
+  const demand = {
+    loaded: weightBytes + (kvCache && "bytes" in kvCache ? kvCache.bytes : 0),
+    request: usualRequestBytes(stagePrograms(model), config, layout, backend.prefillChunk),
+  };
+  const engine = await backend.open({ ...engineOptions, demand });
   try {
-    const { activationDType } = backend;
-    const pool = new KvPool(engine, kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, activationDType));
-    const memory = loadMemory(engine, storedBytes(rows.map(({ spec }) => spec)), pool.layout, kvCache);
+    const pool = new KvPool(engine, layout);
+    const memory = loadMemory(engine, weightBytes, layout, kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
     const programs = model.stages.map(({ program }) => program);
     const heeding = rows.map((weight) => withSignal(weight, signal));

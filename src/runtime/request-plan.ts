@@ -9,8 +9,14 @@ import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
-import { encoderItemSpecs, mostPaddedFeatures, packEncoderItems } from "./encoder-batch.ts";
-import { kvPoolLayout, pageBytes } from "./kv-pool.ts";
+import {
+  encoderItemSpecs,
+  encoderRunSymbols,
+  MAX_PATCHES_A_RUN,
+  mostPaddedFeatures,
+  packEncoderItems,
+} from "./encoder-batch.ts";
+import { type KvPoolLayout, kvPoolLayout, pageBytes } from "./kv-pool.ts";
 
 export interface PlanOptions {
   /** New tokens to make room for. */
@@ -109,6 +115,39 @@ export function planRequest(
   };
 }
 
+/** Of a page of text with its picture: patches and tokens of the prompt. */
+const USUAL_PATCHES = MAX_PATCHES_A_RUN;
+const USUAL_TOKENS = 4096;
+
+/** Bytes beside the weights that a request of usual size takes; a larger one takes more. */
+export function usualRequestBytes(
+  programs: Readonly<Record<StageName, Program>>,
+  { text, vision }: { readonly text: TextConfig; readonly vision: VisionConfig },
+  layout: KvPoolLayout,
+  prefillChunk: number,
+): number {
+  const features = USUAL_PATCHES / vision.spatialMergeSize ** 2;
+  const pages = Math.ceil(Math.min(USUAL_TOKENS, text.maxPositionEmbeddings) / layout.pageSize);
+  const encoding = { patches: USUAL_PATCHES, frames: 1 };
+  const prefill = {
+    tokens: prefillChunk,
+    sequences: 1,
+    blocks: pages,
+    pages,
+    slab: features,
+    features,
+    logits: 1,
+    penalised: 0,
+  };
+  const arenas = [
+    sum(slotBytes(programs.vision, encoding)) + inputBytes(programs.vision, encoding),
+    sum(slotBytes(programs.decoder, prefill)),
+  ];
+  return (
+    Math.max(...arenas) + pages * pageBytes(layout) + storageBytes(layout.dtype, features, text.hiddenSize)
+  );
+}
+
 function planVision(
   { images, videos }: RequestCounts,
   program: Program,
@@ -118,14 +157,9 @@ function planVision(
   const grids = [...images, ...videos].map(({ gridThw }) => gridThw);
   const specs = encoderItemSpecs(grids, spatialMergeSize);
   const runs = packEncoderItems(specs, encoderBudgets);
-  const symbolsOfRuns = runs.map(({ first, count, budget }) => {
-    if (budget) return { patches: budget.patches, frames: budget.frames + 1 };
-    const items = specs.slice(first, first + count);
-    return {
-      patches: sum(items.map(({ inputSize }) => inputSize)),
-      frames: sum(items.map(({ frames }) => frames)),
-    };
-  });
+  const symbolsOfRuns = runs.map(({ first, count, budget }) =>
+    encoderRunSymbols(specs.slice(first, first + count), budget),
+  );
   const rowBytes = storageBytes(activationDType, 1, outHiddenSize);
   const isPadded = runs.some(({ budget }) => budget !== null);
   return {

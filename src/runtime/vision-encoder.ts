@@ -6,6 +6,7 @@ import { numMergedTokens } from "../processor/grid.ts";
 import type { EncoderItem, VisionItem } from "../prompt/vision-items.ts";
 import {
   encoderItemSpecs,
+  encoderRunSymbols,
   mostPaddedFeatures,
   packEncoderItems,
   prepareEncoderInputs,
@@ -64,6 +65,7 @@ export class VisionEncoder {
     const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
     const range = this.#slab.take(total);
     try {
+      this.#reserve(pieces);
       for (const { work, firstRow, rows } of pieces) {
         const target = range.deviceRows(firstRow, rows);
         if ("embeddings" in work) {
@@ -108,6 +110,18 @@ export class VisionEncoder {
       }
     }
     return pieces;
+  }
+
+  /** Takes the memory of all runs, so that none is refused when others are done. @throws OUT_OF_MEMORY */
+  #reserve(pieces: readonly Piece[]): void {
+    for (const { work } of pieces) {
+      if ("embeddings" in work) continue;
+      const { items, budget } = work;
+      if (budget) this.#paddedTensor();
+      const grids = items.map(({ gridThw }) => gridThw);
+      const symbols = encoderRunSymbols(encoderItemSpecs(grids, this.#config.spatialMergeSize), budget);
+      this.#engine.reserve?.(this.#executable, symbols, ["embeddings"]);
+    }
   }
 
   async #run(

@@ -124,6 +124,11 @@ export class Adapters {
     }
   }
 
+  /** Frees what the runners of adapters keep from step to step. Not while one of them runs. */
+  releaseRunners(): void {
+    this.#opener.releaseRunners();
+  }
+
   /** @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY */
   async acquire(choices: readonly AdapterChoice[] = []): Promise<StagesLease> {
     const wanted = this.#wanted(choices);

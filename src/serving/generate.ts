@@ -60,6 +60,7 @@ async function* answer(
   const options = { ...asked, signal: core.stopSignal(asked.signal) };
   try {
     const stages = await holding.acquire(options.adapters);
+    await reserve(core, stages, request);
     await encode(core, stages, request, options);
     while (!request.finished) {
       const slice = request.nextSlice(core.parts.prefillChunk);
@@ -78,6 +79,12 @@ async function* answer(
     forgotten.unregister(holding);
     await holding.release();
   }
+}
+
+/** What does not fit memory is refused before anything is computed. */
+async function reserve(core: ModelCore, { decoder }: StagesLease, request: GenerationRequest): Promise<void> {
+  const { prefillChunk } = core.parts;
+  await core.run(async () => decoder.reserve({ ...request.promptSizes, prefillChunk }));
 }
 
 async function encode(

@@ -47,6 +47,18 @@ export class ModelCore {
     });
   }
 
+  /** Gives back what is kept for later requests and not in use. @throws DISPOSED */
+  trimMemory(): Promise<void> {
+    return this.run(async () => {
+      const { engine, pool, encoder, decoder } = this.parts;
+      encoder.release();
+      decoder.release();
+      this.adapters.releaseRunners();
+      engine.trim?.();
+      pool.trim();
+    });
+  }
+
   throwIfDisposed(): void {
     if (this.disposed) throw new GlimtError("DISPOSED", "The model was disposed; load it again to use it.");
   }

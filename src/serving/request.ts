@@ -12,7 +12,7 @@ import { keepMediaRows } from "../prompt/keep-media-rows.ts";
 import { numMediaRows, type PromptRows } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
-import type { SequenceSlice, SliceAnswer, SliceFeatures } from "../runtime/decoder.ts";
+import type { PromptSizes, SequenceSlice, SliceAnswer, SliceFeatures } from "../runtime/decoder.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
 import type { SamplingRow } from "../runtime/sampling-rows.ts";
@@ -87,6 +87,11 @@ export class GenerationRequest {
   /** Tokens that are in the cache. */
   get tokensRead(): number {
     return this.#sequence.length;
+  }
+
+  /** What is to be read before the first token of the answer, while nothing is. */
+  get promptSizes(): Omit<PromptSizes, "prefillChunk"> {
+    return { sequence: this.#sequence, tokens: this.promptTokens, features: this.#visionTokens };
   }
 
   get finished(): boolean {

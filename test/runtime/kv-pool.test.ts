@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { GlimtError } from "../../src/errors.ts";
 import { KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
 
 const layout = { numLayers: 2, pageSize: 4, pageElements: 8, dtype: "f32" } as const;
@@ -68,6 +69,53 @@ test("a pool that does not fit fails without taking pages, and can be used for l
   allowed = 100;
   second.reserve(8);
   assert.is(second.blockTable.length, 2);
+  engine.dispose();
+});
+
+test("trimming gives back free pages behind those in use, not those that were reserved", async () => {
+  const engine = await referenceBackend.open();
+  const pool = new KvPool(engine, layout);
+  pool.reserve(3);
+  const reserved = engine.liveBytes;
+  const [first, second] = [new Sequence(pool), new Sequence(pool)];
+  first.reserve(16);
+  second.reserve(80);
+  first.length = 16;
+  const data = Float32Array.from({ length: 8 }, (_, index) => index + 1);
+  engine.write(pool.bindings()["kv.1"]!, first.blockTable[3]!, data);
+  second.release();
+  pool.trim();
+  assert.is(pool.numPages, 4);
+  assert.is(pool.numFreePages, 0);
+  assert.equal(await engine.read(pool.bindings()["kv.1"]!, first.blockTable[3]!, 1), data);
+  first.release();
+  pool.trim();
+  assert.is(pool.numPages, 3);
+  assert.is(engine.liveBytes, reserved);
+  engine.dispose();
+});
+
+test("trimming that finds no memory to move to leaves the pool as usable as it was", async () => {
+  const engine = await referenceBackend.open();
+  let allowed = Number.POSITIVE_INFINITY;
+  const { allocate } = engine;
+  engine.allocate = (...args) => {
+    if (allowed-- <= 0) throw new GlimtError("OUT_OF_MEMORY", "full");
+    return allocate.apply(engine, args);
+  };
+  const pool = new KvPool(engine, layout);
+  const [first, second] = [new Sequence(pool), new Sequence(pool)];
+  first.reserve(4);
+  second.reserve(80);
+  second.release();
+  allowed = 1;
+  pool.trim();
+  assert.is(pool.numPages, 1);
+  assert.ok(Object.values(pool.bindings()).every((tensor) => tensor.rows >= 1));
+  allowed = 100;
+  second.reserve(8);
+  assert.is(new Set([...first.blockTable, ...second.blockTable]).size, 3);
+  assert.ok(Object.values(pool.bindings()).every((tensor) => tensor.rows >= pool.numPages));
   engine.dispose();
 });
 

@@ -14,6 +14,10 @@ EMSCRIPTEN_KEEPALIVE double glimt_allocate(double bytes) { return addressOf(allo
 
 EMSCRIPTEN_KEEPALIVE void glimt_free(Address<void> memory) { giveBack(memory); }
 
+EMSCRIPTEN_KEEPALIVE void glimt_limit_memory(double bytes) { limitMemory((uint64_t)bytes); }
+
+EMSCRIPTEN_KEEPALIVE double glimt_available_bytes() { return (double)availableBytes(); }
+
 // Null with `fault` filled in when the bytes can not be run.
 EMSCRIPTEN_KEEPALIVE double glimt_decode(Address<const uint8_t> bytes, uint32_t length, Address<Fault> fault) {
   return addressOf(decode(bytes, length, *fault));

@@ -29,6 +29,7 @@ static_assert(sizeof(Header) == kAlign);
 Header* first = nullptr;
 // Behind the last block.
 Header* end = nullptr;
+uint64_t limit = UINT64_MAX;
 
 size_t roundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -50,15 +51,22 @@ void* take(Header* block, size_t bytes) {
 // A free block of at least `bytes` at the end; `last` is the block there now if that is free.
 Header* grow(Header* last, size_t bytes) {
   Header* block = last ? last : end;
+  if ((uint64_t)(size_t)block + bytes > limit) return nullptr;
   size_t have = __builtin_wasm_memory_size(0) * kPage - (size_t)block;
   if (have < bytes) {
     size_t pages = (bytes - have + kPage - 1) / kPage;
     if (__builtin_wasm_memory_grow(0, pages) == SIZE_MAX) return nullptr;
     have += pages * kPage;
   }
-  *block = {have / kAlign * kAlign, false};
+  // What is there already may reach further.
+  uint64_t room = limit - (size_t)block;
+  *block = {(have < room ? have : (size_t)room) / kAlign * kAlign, false};
   end = block->next();
   return block;
+}
+
+void begin() {
+  if (!first) first = end = (Header*)roundUp((size_t)&__heap_base, kAlign);
 }
 
 }  // namespace
@@ -67,7 +75,7 @@ void* allocate(uint64_t wanted) {
   // More than an address holds is never there.
   if (wanted > SIZE_MAX - kPage - 2 * sizeof(Header)) return nullptr;
   size_t bytes = roundUp((size_t)wanted, kAlign) + sizeof(Header);
-  if (!first) first = end = (Header*)roundUp((size_t)&__heap_base, kAlign);
+  begin();
   Header* last = nullptr;
   for (Header* block = first; block != end; block = block->next()) {
     if (block->taken) continue;
@@ -87,6 +95,15 @@ void* allocateZeros(uint64_t bytes) {
 
 void giveBack(void* memory) {
   if (memory) ((Header*)memory - 1)->taken = false;
+}
+
+void limitMemory(uint64_t bytes) { limit = bytes; }
+
+uint64_t availableBytes() {
+  begin();
+  uint64_t bytes = limit > (size_t)end ? limit - (size_t)end : 0;
+  for (Header* block = first; block != end; block = block->next()) bytes += block->taken ? 0 : block->bytes;
+  return bytes;
 }
 
 }  // namespace glimt

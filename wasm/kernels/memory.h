@@ -10,5 +10,9 @@ void* allocate(uint64_t bytes);
 void* allocateZeros(uint64_t bytes);
 // Null is allowed.
 void giveBack(void* memory);
+// No block ends behind this address from now on, whatever the engine would still give.
+void limitMemory(uint64_t bytes);
+// That blocks could still take, with what lies between those that are taken.
+uint64_t availableBytes();
 
 }  // namespace glimt

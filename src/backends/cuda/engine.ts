@@ -218,6 +218,10 @@ export class CudaEngine implements Engine {
     }
   }
 
+  trim(): void {
+    native(() => this.#addon.trim(this.#alive()));
+  }
+
   /** A run under way ends with DISPOSED; its memory goes with it. */
   dispose(): void {
     if (this.#handle) this.#addon.closeEngine(this.#handle);

@@ -7,6 +7,7 @@ import { Crew, type CrewPass, type StartKernelWorker } from "./crew.ts";
 import { reportOf, WasmEngine } from "./engine.ts";
 import { compileKernels, instantiateKernels, type Kernels } from "./kernels.ts";
 import { WasmMemory } from "./memory.ts";
+import { refuseLoading } from "./upload.ts";
 import { chooseVariant, noSharedMemory, type Variant } from "./variants.ts";
 
 /** What an environment has for threads. */
@@ -101,7 +102,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
   async function instantiate(options: EngineOptions) {
     const choice = choiceOf(options);
     const fresh = async ({ variant, threads, limits }: WasmChoice) => {
-      const kernels = await instantiateKernels(variant);
+      const kernels = await instantiateKernels(variant, options.maxMemory);
       kernels.threads = threads;
       return { kernels, limits };
     };
@@ -135,6 +136,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     },
     async open(options = {}) {
       const { kernels, limits } = await instantiate(options);
+      refuseLoading(kernels, options.demand);
       const memory = new WasmMemory(kernels);
       const crew =
         environment && kernels.threads > 1
@@ -149,14 +151,15 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
 }
 
 /** @throws OPTION_INVALID, BACKEND_UNAVAILABLE */
-function variantOf({ wasmVariant: kind }: EngineOptions, threads: number) {
+function variantOf({ wasmVariant: kind, maxMemory, demand }: EngineOptions, threads: number) {
   if (kind !== undefined && !WASM_VARIANTS.includes(kind)) {
     throw new GlimtError(
       "OPTION_INVALID",
       `wasmVariant is ${shown(kind)}, expected ${WASM_VARIANTS.join(", ")}.`,
     );
   }
-  const choice = chooseVariant({ threads: threads > 1, kind });
+  const wanted = demand ? demand.loaded + demand.request : 0;
+  const choice = chooseVariant({ threads: threads > 1, kind, bytes: Math.min(wanted, maxMemory ?? wanted) });
   if ("variant" in choice) return choice;
   if (kind === undefined) {
     throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);

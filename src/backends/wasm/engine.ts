@@ -95,6 +95,12 @@ export class WasmEngine implements Engine {
     return this.#live?.memory.liveBytes ?? 0;
   }
 
+  /** Known where the caller said what there is: how much the system would give can not be told. */
+  get freeBytes(): number | undefined {
+    const { kernels } = this.#alive();
+    return kernels.limit.isAsked ? kernels.glimt_available_bytes() : undefined;
+  }
+
   allocate(dtype: DType, rows: number, cols: number): WasmTensor {
     const { memory } = this.#alive();
     const tensor = memory.allocate(dtype, rows, cols);
@@ -164,9 +170,8 @@ export class WasmEngine implements Engine {
 
   async run(loaded: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
     const { signal, onProgress, onInstruction } = options;
-    const live = this.#alive();
+    const live = this.#idle();
     const executable = ownExecutable(live, loaded);
-    if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
     throwIfAborted(signal);
     this.#running = true;
     try {
@@ -193,6 +198,17 @@ export class WasmEngine implements Engine {
   ceilingLoops(): readonly CeilingLoop[] {
     const { kernels, memory } = this.#alive();
     return wasmCeilingLoops(kernels, memory, () => this.#crew);
+  }
+
+  reserve(loaded: Executable, symbols: SymbolValues, onDevice: readonly string[]): void {
+    const live = this.#idle();
+    arenaOf(live, ownExecutable(live, loaded).arenaBytes(symbols, onDevice));
+  }
+
+  trim(): void {
+    const live = this.#idle();
+    if (live.arena) live.memory.freeBlock(live.arena);
+    live.arena = null;
   }
 
   /** Drops the module's memory as a whole. */
@@ -284,6 +300,13 @@ export class WasmEngine implements Engine {
     const began = performance.now();
     executable.runSlice(this.#budget.operations, symbols, end);
     return performance.now() - began;
+  }
+
+  /** Not running. */
+  #idle(): Live {
+    const live = this.#alive();
+    if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
+    return live;
   }
 
   #alive(): Live {

@@ -4,6 +4,7 @@ import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
 import { encodeProgram } from "../../program/encoding.ts";
 import type { ProgramBuffer } from "../../program/program.ts";
+import { bufferBytes } from "../../program/sizes.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
 import type { DType } from "../../tensor/dtype.ts";
@@ -30,6 +31,9 @@ interface BoundArray {
   /** In the arena. */
   readonly offset: number;
 }
+
+/** Of a host array in the arena. */
+const blockBytes = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
 /** Frees the decoded program of an executable that nobody holds any more, unless its engine went first. */
 const forgotten = new FinalizationRegistry<{ kernels: WeakRef<Kernels>; pointer: Pointer }>(
@@ -103,6 +107,15 @@ export class WasmExecutable implements Executable {
     return bytes;
   }
 
+  /** Bytes of arena for a run whose inputs and outputs are host arrays, but for those it is bound to and `onDevice`. */
+  arenaBytes(symbols: SymbolValues, onDevice: readonly string[]): number {
+    const arrays = this.program.buffers.filter(
+      ({ kind, name }) =>
+        (kind === "input" || kind === "output") && !this.#resident[name] && !onDevice.includes(name),
+    );
+    return arrays.reduce((sum, buffer) => sum + blockBytes(bufferBytes(buffer, symbols)), this.plan(symbols));
+  }
+
   /**
    * Binds tensors, and lists host arrays with their offsets in a block that starts at `offset` of the arena.
    * @throws INPUT_INVALID naming a buffer that is missing, of another dtype or too small; DISPOSED when a tensor, or a
@@ -129,7 +142,7 @@ export class WasmExecutable implements Executable {
       }
       if (found.data && kind !== "state") {
         arrays.push({ buffer: index, kind, data: found.data.subarray(0, needed), offset: end });
-        end += Math.ceil(needed / 64) * 64;
+        end += blockBytes(needed);
       } else {
         this.#kernels.glimt_bind(this.#pointer, index, found.block.pointer, found.block.bytes);
       }

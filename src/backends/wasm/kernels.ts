@@ -1,6 +1,7 @@
 /** The kernel module (wasm/kernels): its exports, and instances of it, each with a memory of its own. */
 import { GlimtError } from "../../errors.ts";
 import { compileWasm } from "../../wasm-code.ts";
+import { inGib, type MemoryLimit, memoryLimit } from "./memory-limit.ts";
 import type { Variant } from "./variants.ts";
 
 /** Address of something in the module's memory. */
@@ -20,6 +21,10 @@ export interface KernelExports {
   glimt_run_together?(executable: Pointer, end: number): Progress;
   /** 1 asks the run under way to stop at the next part, 0 lets the next one run. */
   glimt_stop?(yes: 0 | 1): void;
+  /** No block ends behind this address from now on. */
+  glimt_limit_memory(bytes: number): void;
+  /** That blocks could still take, with what lies between those that are taken. */
+  glimt_available_bytes(): number;
   glimt_allocate(bytes: number): Pointer;
   glimt_free(memory: Pointer): void;
   /** 0 when the bytes can not be run: `fault` receives why. */
@@ -76,8 +81,7 @@ export interface KernelExports {
 export interface Kernels extends KernelExports {
   readonly variant: Variant;
   readonly memory: WebAssembly.Memory;
-  /** Bytes that it may grow to. */
-  readonly mostBytes: number;
+  readonly limit: MemoryLimit;
   /** That share the parts of a run. */
   threads: number;
 }
@@ -100,8 +104,8 @@ export function compileKernels(variant: Variant): Promise<WebAssembly.Module> {
   return module;
 }
 
-function sharedMemory({ mostBytes }: Variant): WebAssembly.Memory {
-  const maximum = mostBytes / PAGE_BYTES;
+function sharedMemory({ mostBytes }: Variant, limit: MemoryLimit): WebAssembly.Memory {
+  const maximum = Math.max(INITIAL_PAGES, Math.ceil(limit.bytes / PAGE_BYTES));
   const sizes =
     mostBytes > 2 ** 32
       ? { address: "i64", initial: BigInt(INITIAL_PAGES), maximum: BigInt(maximum) }
@@ -111,19 +115,24 @@ function sharedMemory({ mostBytes }: Variant): WebAssembly.Memory {
   } catch (cause) {
     throw new GlimtError(
       "OUT_OF_MEMORY",
-      `There is no address space for memory that threads share (${mostBytes / 2 ** 30} GiB); leave the option threads out, or pass 1.`,
+      `There is no address space for memory that threads share (${inGib(limit.bytes)}); give a smaller maxMemory, or pass 1 for threads.`,
       { cause },
     );
   }
 }
 
-/** A fresh instance with a memory of its own. @throws OUT_OF_MEMORY, BACKEND_UNAVAILABLE */
-export async function instantiateKernels(variant: Variant): Promise<Kernels> {
-  const shared = variant.threads ? { memory: sharedMemory(variant) } : undefined;
+/**
+ * A fresh instance with a memory of its own.
+ *
+ * @param maxMemory Bytes that its memory may grow to. @throws OUT_OF_MEMORY, BACKEND_UNAVAILABLE
+ */
+export async function instantiateKernels(variant: Variant, maxMemory?: number): Promise<Kernels> {
+  const limit = memoryLimit(variant, maxMemory);
+  const shared = variant.threads ? { memory: sharedMemory(variant, limit) } : undefined;
   const module = await compileKernels(variant);
   const { exports } = await WebAssembly.instantiate(module, shared ? { env: shared } : {});
-  const { mostBytes } = variant;
-  const kernels = { ...exports, ...shared, variant, mostBytes, threads: 1 } as unknown as Kernels;
+  const kernels = { ...exports, ...shared, variant, limit, threads: 1 } as unknown as Kernels;
   kernels._initialize();
+  kernels.glimt_limit_memory(limit.bytes);
   return kernels;
 }

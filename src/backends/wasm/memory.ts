@@ -1,10 +1,10 @@
 /** The engine's memory: tensors and blocks inside the module's linear memory, with a count of live bytes. */
-import { GlimtError } from "../../errors.ts";
 import type { DType, HostArray } from "../../tensor/dtype.ts";
 import { storageBytes, type WeightFormat, type WeightLayout } from "../../tensor/storage.ts";
 import type { DeviceTensor, DeviceWeight } from "../backend.ts";
 import { notOwned, notTensor } from "../not-owned.ts";
 import type { Kernels, Pointer } from "./kernels.ts";
+import { outOfMemory } from "./memory-limit.ts";
 
 /** Every block starts at a multiple of this. */
 const ALIGNMENT = 64;
@@ -63,15 +63,9 @@ export class WasmMemory {
 
   /** @throws OUT_OF_MEMORY naming `what` the bytes are for. */
   allocateBlock(bytes: number, what: string): Block {
-    const { mostBytes } = this.#kernels;
     const rounded = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT;
-    const pointer = rounded < mostBytes ? this.#kernels.glimt_allocate(rounded) : 0;
-    if (pointer === 0) {
-      throw new GlimtError(
-        "OUT_OF_MEMORY",
-        `WebAssembly could not allocate ${bytes} bytes for ${what}; ${this.#liveBytes} bytes are in use, and its memory ends at ${mostBytes} bytes (${mostBytes / 2 ** 30} GiB). Use a smaller dtype (bf16 or f16), a smaller context or image limit, or another backend.`,
-      );
-    }
+    const pointer = rounded < this.#kernels.limit.bytes ? this.#kernels.glimt_allocate(rounded) : 0;
+    if (pointer === 0) throw outOfMemory(this.#kernels, bytes, what);
     this.#liveBytes += bytes;
     return { pointer, bytes };
   }

@@ -1,13 +1,22 @@
 /** Brings a weight into the module's memory: rows pass through a small staging block and are converted and laid out. */
 import { turnWhenDue } from "../../event-loop.ts";
 import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tensor/storage.ts";
-import type { WeightRows } from "../backend.ts";
+import type { MemoryDemand, WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
 import type { Kernels } from "./kernels.ts";
 import type { WasmMemory, WasmWeight } from "./memory.ts";
+import { outOfMemory } from "./memory-limit.ts";
 
 /** Bytes of staging: large enough for sequential reads, small beside any model. */
 const STAGING_BYTES = 4 << 20;
+
+/** @throws OUT_OF_MEMORY when what is to be loaded does not fit, before any of it is read. */
+export function refuseLoading(kernels: Kernels, demand: MemoryDemand | undefined): void {
+  if (!demand) return;
+  const needed = demand.loaded + STAGING_BYTES;
+  if (needed > kernels.glimt_available_bytes())
+    throw outOfMemory(kernels, needed, "the weights and KV cache");
+}
 
 /**
  * Peak memory is the weight itself plus the staging block, which a plain weight of the same dtype does without.
