@@ -4,9 +4,13 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import pretendingBytes from "../../build/wasm/kernels.pretending.test.wasm";
 import type { Engine } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { WasmEngine } from "../../src/backends/wasm/engine.ts";
+import { instantiateKernels, type Kernels } from "../../src/backends/wasm/kernels.ts";
+import { VARIANTS, type Variant } from "../../src/backends/wasm/variants.ts";
 import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.ts";
 import { compareRuns } from "../../src/conformance/compare.ts";
 import { runCase, weightRows } from "../../src/conformance/harness.ts";
@@ -50,13 +54,20 @@ const SIZES = [
   [130, 301, 2112],
 ] as const;
 
+/** Those that this host runs on one thread; several threads have the bits of one (wasm-rows). */
+const VARIANTS_HERE = VARIANTS.filter(({ probe, threads }) => !threads && WebAssembly.validate(probe));
+
 for (const weight of FORMATS) {
-  test(`linear_bias, ${weight}: the reference's bits`, async () => {
-    const [engine, reference] = [await wasmBackend.open(), await referenceBackend.open()];
-    for (const size of SIZES) await assertSameBits(engine, reference, linearCase(weight, size));
+  test(`linear_bias, ${weight}: the reference's bits in every variant of the module`, async () => {
+    const reference = await referenceBackend.open();
     const view = linearCase(weight, [19, 40, 64], strided(normal([M, 64])));
-    await assertSameBits(engine, reference, view);
-    for (const used of [engine, reference]) used.dispose();
+    const items = [...SIZES.map((size) => linearCase(weight, size)), view];
+    for (const variant of VARIANTS_HERE) {
+      const engine = new WasmEngine(wasmBackend, await instantiateKernels(variant));
+      for (const item of items) await assertSameBits(engine, reference, item);
+      engine.dispose();
+    }
+    reference.dispose();
   });
 }
 
@@ -182,6 +193,32 @@ for (const weight of FORMATS) {
       }
     }
     engine.dispose();
+  });
+}
+
+const RELAXED = VARIANTS.find(({ name }) => name === "relaxed") as Variant;
+/** As wasm/kernels/byte_dot.h numbers them. */
+const BYTE_DOTS = ["none", "lowBits", "asUnsigned", "asSigned"];
+
+if (WebAssembly.validate(RELAXED.probe)) {
+  test("whatever a host's product of bytes is exact for, the bits are the reference's", async () => {
+    const variant = { ...RELAXED, name: "pretending", load: async () => pretendingBytes };
+    const kernels = (await instantiateKernels(variant)) as Kernels & { glimt_pretend(dot: number): void };
+    const [engine, reference] = [new WasmEngine(wasmBackend, kernels), await referenceBackend.open()];
+    for (const dot of BYTE_DOTS.keys()) {
+      kernels.glimt_pretend(dot);
+      for (const weight of FORMATS) {
+        for (const m of [1, 2, 3, 4, 21]) {
+          await assertSameBits(engine, reference, linearCase(weight, [m, 19, 64]));
+        }
+        // The largest sums there are.
+        const x = each([M, 64], (index) => (index % 3 ? 1 : -1));
+        const w = each([19, 64], (index) => (index % 5 ? 1 : -1));
+        const item = linearCase(weight, [5, 19, 64], x);
+        await assertSameBits(engine, reference, { ...item, operands: { ...item.operands, w } });
+      }
+    }
+    for (const used of [engine, reference]) used.dispose();
   });
 }
 

@@ -33,6 +33,13 @@ for (const [name, flags] of Object.entries(VARIANTS)) VARIANTS[`${name}-threads`
 /** Modules that tests load: a variant in which some sources stand in for others. */
 const TEST_MODULES = {
   adverse: { variant: "simd", replace: { "parts.cpp": "tests/adverse_parts.cpp" } },
+  pretending: {
+    variant: "relaxed",
+    replace: {
+      "byte_dot.cpp": "tests/pretended_dot.cpp",
+      "block_tile.cpp": "tests/pretending_block_tile.cpp",
+    },
+  },
 };
 
 /** All modules by file name; those of tests are not published. */
