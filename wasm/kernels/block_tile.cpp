@@ -30,6 +30,7 @@ struct Bytes {
 
   static v128_t first(v128_t begin, uint32_t shift) { return shift ? zero() : begin; }
   static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, w, sum); }
+  static v128_t join(v128_t a, v128_t b) { return wasm_i32x4_add(a, b); }
   static v128_t last(v128_t sum, v128_t begin, uint32_t shift) {
     return shift ? wasm_i32x4_add(wasm_i32x4_shr(sum, shift), begin) : sum;
   }
@@ -43,6 +44,7 @@ struct Halves {
   static v128_t add(v128_t x, v128_t w, v128_t sum) {
     return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
   }
+  static v128_t join(v128_t a, v128_t b) { return wasm_i16x8_add(a, b); }
   static v128_t last(v128_t sum, v128_t begin, uint32_t) {
     return wasm_i32x4_add(wasm_i32x4_dot_i16x8(sum, wasm_v128_load(kTile.ones)), begin);
   }
@@ -54,6 +56,7 @@ struct Words {
 
   static v128_t first(v128_t begin, uint32_t) { return begin; }
   static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(x, w)); }
+  static v128_t join(v128_t a, v128_t b) { return wasm_i32x4_add(a, b); }
   static v128_t last(v128_t sum, v128_t, uint32_t) { return sum; }
 };
 
@@ -143,26 +146,33 @@ struct UnpackedWords : Unpacked {
 template <class Sums, class Stored, uint32_t R>
 void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t blocks, float* sums) {
   constexpr size_t kPieces = Sums::kPieces, kStep = 4 * R;
+  // Few sums would wait for each other: each is two then, of every other step.
+  constexpr uint32_t kChains = R <= 2 ? 2 : 1;
   for (; blocks; blocks--) {
-    v128_t s[R][2];
+    v128_t s[kChains][R][2];
 #pragma unroll
     for (uint32_t r = 0; r < R; r++) {
       v128_t begin = wasm_v128_load32_splat(panel + 4 * (R + r));
-      s[r][0] = Sums::first(begin, 0), s[r][1] = Sums::first(begin, Stored::kHighShift);
+      s[0][r][0] = Sums::first(begin, 0), s[0][r][1] = Sums::first(begin, Stored::kHighShift);
+#pragma unroll
+      for (uint32_t chain = 1; chain < kChains; chain++) s[chain][r][0] = s[chain][r][1] = zero();
     }
     const uint8_t *x = panel + 8 * R, *w = tile + Stored::kScaleBytes;
-    // Not unrolled: all loads of a chain would come before its products.
+    // Not unrolled further: all loads of a chain would come before its products.
 #pragma nounroll
-    for (uint32_t step = 0; step < kSteps; step++, x += kPieces * kStep, w += Stored::kStepBytes) {
+    for (uint32_t step = 0; step < kSteps; step += kChains) {
 #pragma unroll
-      for (uint32_t piece = 0; piece < kPieces; piece++) {
-        v128_t low, high;
-        Stored::load(w, piece, low, high);
+      for (uint32_t chain = 0; chain < kChains; chain++, x += kPieces * kStep, w += Stored::kStepBytes) {
 #pragma unroll
-        for (uint32_t r = 0; r < R; r++) {
-          v128_t factor = wasm_v128_load32_splat(x + piece * kStep + 4 * r);
-          s[r][0] = Sums::add(factor, low, s[r][0]);
-          s[r][1] = Sums::add(factor, high, s[r][1]);
+        for (uint32_t piece = 0; piece < kPieces; piece++) {
+          v128_t low, high;
+          Stored::load(w, piece, low, high);
+#pragma unroll
+          for (uint32_t r = 0; r < R; r++) {
+            v128_t factor = wasm_v128_load32_splat(x + piece * kStep + 4 * r);
+            s[chain][r][0] = Sums::add(factor, low, s[chain][r][0]);
+            s[chain][r][1] = Sums::add(factor, high, s[chain][r][1]);
+          }
         }
       }
     }
@@ -175,7 +185,10 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t blocks, fl
 #pragma unroll
       for (uint32_t half = 0; half < 2; half++) {
         float* y = sums + r * kTileRows + 4 * half;
-        v128_t sum = Sums::last(s[r][half], begin, half ? Stored::kHighShift : 0);
+        v128_t sum = s[0][r][half];
+#pragma unroll
+        for (uint32_t chain = 1; chain < kChains; chain++) sum = Sums::join(sum, s[chain][r][half]);
+        sum = Sums::last(sum, begin, half ? Stored::kHighShift : 0);
         store(y, add(load(y), mul(wasm_f32x4_convert_i32x4(sum), mul(scales[half], scale))));
       }
       fence();
