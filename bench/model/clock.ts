@@ -1,7 +1,6 @@
-/** Timing of runs that may take milliseconds or minutes. */
-import type { BackendName, Engine } from "../../src/backends/backend.ts";
-
-export type Clock = () => number;
+/** The clock that whole models are timed with. */
+import type { BackendName } from "../../src/backends/backend.ts";
+import type { Clock } from "../../src/measure/clock.ts";
 
 /** Milliseconds. WebAssembly runs in this process: its own processor time leaves out what other work took. */
 export function clockOf(backend: BackendName): Clock {
@@ -10,67 +9,4 @@ export function clockOf(backend: BackendName): Clock {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   };
-}
-
-export interface Timing {
-  /** Milliseconds of the median run and of the fastest, seen from the caller. */
-  readonly median: number;
-  readonly best: number;
-  /** Median milliseconds the device was busy, where it says so. */
-  readonly device: number | null;
-  readonly runs: number;
-}
-
-export interface TimingOptions {
-  readonly engine: Engine;
-  /** Stop after so many milliseconds, but not before one run. */
-  readonly budgetMs: number;
-  readonly maxRuns: number;
-}
-
-/** The first two runs, which plan, allocate and capture, are not counted unless the budget is spent by then. */
-export async function timeRuns(run: () => Promise<unknown>, options: TimingOptions): Promise<Timing> {
-  const { engine, budgetMs, maxRuns } = options;
-  const clock = clockOf(engine.backend.name);
-  const end = performance.now() + budgetMs;
-  const total: number[] = [];
-  const device: number[] = [];
-  for (let index = 0; total.length < maxRuns && (total.length === 0 || performance.now() < end); index++) {
-    const start = clock();
-    await run();
-    const milliseconds = clock() - start;
-    if (index < 2 && performance.now() < end) continue;
-    total.push(milliseconds);
-    const busy = deviceMilliseconds(engine);
-    if (busy !== null) device.push(busy);
-  }
-  return {
-    median: median(total),
-    best: Math.min(...total),
-    device: device.length === 0 ? null : median(device),
-    runs: total.length,
-  };
-}
-
-function deviceMilliseconds(engine: Engine): number | null {
-  return engineStatistics(engine)?.lastRunMilliseconds || null;
-}
-
-export interface EngineStatistics {
-  readonly graphCaptures: number;
-  readonly graphReplays: number;
-  readonly eagerRuns: number;
-  readonly lastRunMilliseconds: number;
-}
-
-/** Null for engines that keep none. */
-export function engineStatistics(engine: Engine): EngineStatistics | null {
-  return (engine as Engine & { readonly statistics?: EngineStatistics }).statistics ?? null;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] as number;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
 }

@@ -16,7 +16,7 @@ import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
 import { engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
 import { checkMerging, openMerged } from "./merged-adapters.ts";
-import { Model } from "./model.ts";
+import { Model, type ModelFacts } from "./model.ts";
 import type { Platform } from "./platform.ts";
 
 export async function loadModelOn(
@@ -24,6 +24,23 @@ export async function loadModelOn(
   location: ModelLocation,
   given: LoadOptions | undefined,
 ): Promise<Model> {
+  const { core, processor, facts } = await openModelOn(platform, location, given);
+  return new Model(core, processor, facts);
+}
+
+/** What a model is made of. */
+export interface OpenedModel {
+  readonly core: ModelCore;
+  readonly processor: Processor;
+  readonly facts: ModelFacts;
+}
+
+/** For who measures its parts: the same as loading, to be disposed of by `core`. */
+export async function openModelOn(
+  platform: Platform,
+  location: ModelLocation,
+  given: LoadOptions | undefined,
+): Promise<OpenedModel> {
   const start = performance.now();
   const options = readLoadOptions(given);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
@@ -69,5 +86,5 @@ export async function loadModelOn(
   const storedBytes = bytesByFormat(specs);
   const loaded = { weights: weights.length, bytes: stages.loadedBytes, storedBytes, aside };
   const dtype = options.dtype ?? checkpoint.mainDType;
-  return new Model(core, processor, { dtype, refused, loadMilliseconds, loaded });
+  return { core, processor, facts: { dtype, refused, loadMilliseconds, loaded } };
 }

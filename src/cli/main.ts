@@ -2,6 +2,7 @@
 /** The `glimt` command. */
 import { Command } from "commander";
 import { description, version } from "../../package.json";
+import { benchCommand } from "./bench.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -17,6 +18,7 @@ const commands = [
   planCommand(),
   graphCommand(),
   inspectCommand(),
+  benchCommand(),
   conformanceCommand(),
 ];
 const json = process.argv.includes("--json");

@@ -60,7 +60,7 @@ export class VisionEncoder {
    * Features of all items, one after another, in a range of the slab: the sum of numFeatures rows. The caller releases
    * it. @throws OUT_OF_MEMORY, ABORTED, DISPOSED; nothing stays taken then.
    */
-  async encode(items: readonly VisionItem[], { signal, onProgress }: RunOptions = {}): Promise<FeatureRange> {
+  async encode(items: readonly VisionItem[], options: RunOptions = {}): Promise<FeatureRange> {
     const pieces = this.#pieces(items);
     const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
     const range = this.#slab.take(total);
@@ -72,8 +72,8 @@ export class VisionEncoder {
           this.#engine.write(target.tensor, target.firstRow, work.embeddings);
           continue;
         }
-        const report = (share: number) => onProgress?.((firstRow + share * rows) / total);
-        await this.#run(work, target, { signal, onProgress: report });
+        const report = (share: number) => options.onProgress?.((firstRow + share * rows) / total);
+        await this.#run(work, target, { ...options, onProgress: report });
       }
       return range;
     } catch (error) {

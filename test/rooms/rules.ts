@@ -27,6 +27,7 @@ export const ROOMS = [
   "serving",
   "conformance",
   "api",
+  "measure",
 ];
 
 /** Files of src/ itself that every room may import. */
