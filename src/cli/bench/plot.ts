@@ -118,7 +118,8 @@ function profilePanels(report: BenchReport): Drawn[] {
   const totals = new Map<string, number>();
   for (const { ops } of passes) {
     const all = ops.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-    for (const { op, milliseconds } of ops) totals.set(op, (totals.get(op) ?? 0) + milliseconds / Math.max(all, 1e-9));
+    for (const { op, milliseconds } of ops)
+      totals.set(op, (totals.get(op) ?? 0) + milliseconds / Math.max(all, 1e-9));
   }
   const leading = [...totals]
     .sort(([, a], [, b]) => b - a)

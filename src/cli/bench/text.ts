@@ -86,7 +86,7 @@ function speedLine(name: string, line: Line): string {
   const { milliseconds, tokensPerSecond, operations, bytes, ceiling, liveBytes } = line;
   const perSecond = (amount: number) => (amount / milliseconds.median / 1e6).toFixed(1);
   return row(`  ${name}`, [
-    milliseconds.median.toFixed(2),
+    ms(milliseconds.median),
     tokensPerSecond.toFixed(1),
     perSecond(operations),
     perSecond(bytes),
@@ -107,7 +107,7 @@ function profileTable(title: string, profile: NonNullable<PassLine["profile"]>):
   const table = (by: "op" | "scope") => [
     row(`${title}, by ${by === "op" ? "op" : "part"}`, ["ms", "of all", "Gop/s", "GB/s", "of ceiling"]),
     ...foldSmall(groupLines(lines, by), by, total).map(([name, line]) => profileRow(name, line, total)),
-    row("  outside of instructions", [outsideMilliseconds.toFixed(2), percent(outsideMilliseconds / total)]),
+    row("  outside of instructions", [ms(outsideMilliseconds), percent(outsideMilliseconds / total)]),
   ];
   return ["", ...table("op"), ...table("scope")];
 }
@@ -137,7 +137,7 @@ function profileRow(name: string, line: ProfileLine, total: number): string {
   const { milliseconds, operations, bytes, leastMilliseconds } = line;
   const perSecond = (amount: number) => (amount > 0 ? (amount / milliseconds / 1e6).toFixed(1) : "");
   return row(name, [
-    milliseconds.toFixed(2),
+    ms(milliseconds),
     percent(milliseconds / total),
     perSecond(operations),
     perSecond(bytes),
@@ -151,6 +151,10 @@ function foot({ memory }: BenchReport): string[] {
     "",
     `memory: ${formatBytes(liveBytes)} held at the end, ${formatBytes(peakBytes)} the process's peak`,
   ];
+}
+
+function ms(milliseconds: number): string {
+  return milliseconds.toFixed(milliseconds < 10 ? 3 : 1);
 }
 
 function percent(share: number): string {
