@@ -8,6 +8,7 @@ import { type LoadOptions, readLoadOptions } from "../../src/api/load-options.ts
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import { Random } from "../../src/conformance/random.ts";
+import { operationsOf, programWork, sumWork } from "../../src/measure/work.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { nodeFiles, wasmBackend } from "../../src/node-files.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
@@ -18,7 +19,6 @@ import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
-import { bytesRead, operations } from "../model/work.ts";
 import { serve, stopwatch } from "./child.mjs";
 
 interface Opened {
@@ -77,18 +77,16 @@ async function prefill({ ids, threads }: Asked & { ids: readonly number[] }) {
   await step(stages, sequence, ids);
   const time = elapsed();
   sequence.release();
-  const symbols = {
-    tokens: ids.length,
-    sequences: 1,
-    blocks: 1,
-    pages: stages.pool.numPages,
-    slab: 0,
-    features: 0,
-    logits: 1,
-    penalised: 0,
-  };
+  const symbols = stepSymbols(stages, ids.length);
   const extent = { queries: ids.length, context: ids.length };
-  return { times: [time], operations: operations(program, symbols, [extent]) };
+  const work = sumWork(programWork(program, { symbols, extents: [extent] }));
+  return { times: [time], operations: operationsOf(work) };
+}
+
+/** Of a step of one sequence. */
+function stepSymbols({ pool }: Stages, tokens: number) {
+  const step = { sequences: 1, blocks: 1, slab: 0, features: 0, logits: 1, penalised: 0 };
+  return { ...step, tokens, pages: pool.numPages };
 }
 
 /** @returns a sequence of `context` tokens, of which `ids` are the first, and the token that it chose last */
@@ -131,7 +129,9 @@ async function decode({ ids, context = ids.length, steps, threads }: DecodeReque
   }
   sequence.length = context;
   const extent = { queries: 1, context: context + Math.ceil(steps / 2) };
-  return { times, tokens: tokens.slice(0, steps), bytes: bytesRead(opened.program, 1, [extent]) };
+  const sizes = { symbols: stepSymbols(opened.stages, 1), extents: [extent] };
+  const { bytes } = sumWork(programWork(opened.program, sizes));
+  return { times, tokens: tokens.slice(0, steps), bytes };
 }
 
 async function vision({ height, width, threads }: Asked & { height: number; width: number }) {
@@ -147,8 +147,8 @@ async function vision({ height, width, threads }: Asked & { height: number; widt
   const features = await stages.encoder.encode([{ gridThw, pixelValues }]);
   const time = elapsed();
   features.release();
-  const extent = { queries: patches, context: patches };
-  return { times: [time], operations: operations(program, { patches, frames: 1 }, [extent]) };
+  const sizes = { symbols: { patches, frames: 1 }, extents: [{ queries: patches, context: patches }] };
+  return { times: [time], operations: operationsOf(sumWork(programWork(program, sizes))) };
 }
 
 async function about() {
