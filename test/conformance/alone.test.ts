@@ -8,6 +8,7 @@ import { caseName, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { type CaseRun, runCase } from "../../src/conformance/harness.ts";
 import { OP_NAMES, type OpName } from "../../src/graph/ops.ts";
+import { isBlockFormat } from "../../src/tensor/storage.ts";
 import { chosen, definitionOf, partsAlone } from "./chosen-rows.ts";
 
 /** Moves rows or writes to a state, so that no row of its result is computed. */
@@ -15,8 +16,9 @@ const NO_ROWS: readonly OpName[] = ["merge_rows", "kv_write", "scatter_rows"];
 /** Writes what it reads; the ops that it is made of are here. */
 const COMPOSED: readonly OpName[] = ["rope_attention_paged"];
 
-/** How the reference sums does not depend on how weights are stored. */
-const isWanted = (backend: Backend, { weight }: OpCase) => backend.name !== "reference" || weight === "f32";
+/** How the reference sums does not depend on how weights are stored, but for blocks. */
+const isWanted = (backend: Backend, { weight }: OpCase) =>
+  backend.name !== "reference" || weight === "f32" || isBlockFormat(weight);
 
 /** Enough rows for every way that a kernel has, few enough for the reference; attention has more beside it. */
 const MOST_ROWS = 9;

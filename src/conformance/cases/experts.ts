@@ -1,6 +1,6 @@
 /** route_experts, experts */
 import type { WeightFormat } from "../../tensor/storage.ts";
-import { type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import { BLOCK_FORMATS, type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, uniform } from "../operands.ts";
 import type { Random } from "../random.ts";
 
@@ -59,13 +59,30 @@ const MANY_TOKENS: readonly (readonly [
   [64, 5, 2, 40, 104, "last"],
 ];
 
+/** [t, numExperts, topK, n, width] of weights in blocks */
+const EXPERTS_OF_BLOCKS = [
+  [0, 4, 2, 32, 96],
+  [1, 4, 2, 32, 96],
+  [2, 4, 2, 32, 96],
+  [7, 4, 2, 32, 96],
+  [17, 4, 2, 32, 96],
+  [9, 3, 1, 64, 32],
+  [65, 4, 3, 96, 64],
+] as const;
+
 function expertsCases(): OpCase[] {
-  return WEIGHT_DTYPES.flatMap((weight) => [
+  const blocks = BLOCK_FORMATS.flatMap((weight) =>
+    EXPERTS_OF_BLOCKS.map(([t, numExperts, topK, n, width]) =>
+      expertsCase(weight, t, numExperts, topK, n, width),
+    ),
+  );
+  const others = WEIGHT_DTYPES.flatMap((weight) => [
     ...EXPERTS.flatMap(([numExperts, topK, n, width]) =>
       ROW_COUNTS.map((t) => expertsCase(weight, t, numExperts, topK, n, width)),
     ),
     ...MANY_TOKENS.map((sizes) => expertsCase(weight, ...sizes)),
   ]);
+  return [...others, ...blocks];
 }
 
 function expertsCase(

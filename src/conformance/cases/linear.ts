@@ -1,5 +1,16 @@
 /** linear, linear_bias, linear_swiglu */
-import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
+
+import type { WeightFormat } from "../../tensor/storage.ts";
+import {
+  BLOCK_FORMATS,
+  M,
+  type OpCase,
+  type OpCases,
+  type Operand,
+  opCase,
+  ROW_COUNTS,
+  WEIGHT_DTYPES,
+} from "../case.ts";
 import { normal, strided, withValues } from "../operands.ts";
 
 /** [n, k]: one, odd, prime, one past tiles of 4, 8, 16 and 64, and a k past unrolled blocks. */
@@ -22,6 +33,68 @@ const LARGE = [
   [9, 264, 1096],
   [130, 301, 1096],
 ] as const;
+
+/** [n, k] of weights in blocks: one block, a last tile that is not full, an odd number of blocks. */
+const BLOCK_SIZES = [
+  [1, 32],
+  [8, 64],
+  [9, 32],
+  [17, 96],
+  [65, 160],
+  [31, 1056],
+  [129, 256],
+] as const;
+
+/** [m, n, k] */
+const LARGE_BLOCKS = [
+  [1, 301, 1088],
+  [2, 301, 1088],
+  [130, 301, 1088],
+  [67, 264, 512],
+] as const;
+
+/** What a row of x may hold, by index: everything that is no usual number, and what is too small for a scale. */
+const ODD_VALUES: Readonly<Record<string, Readonly<Record<number, number>>>> = {
+  NaN: { 5: Number.NaN },
+  infinity: { 40: Number.POSITIVE_INFINITY },
+  "minus infinity and NaN": { 0: Number.NEGATIVE_INFINITY, 95: Number.NaN },
+  "the largest float": { 3: 3.4028234663852886e38, 70: -3e38 },
+  "a block of zeros": Object.fromEntries(Array.from({ length: 32 }, (_, i) => [32 + i, i % 2 ? 0 : -0])),
+  "a block below 2^-100": Object.fromEntries(
+    Array.from({ length: 32 }, (_, i) => [64 + i, (i - 16) * 2 ** -105]),
+  ),
+  ties: Object.fromEntries(Array.from({ length: 32 }, (_, i) => [i, i === 0 ? 127 : i - 15.5])),
+};
+
+/** All backends that round activations to 8-bit blocks do so by the same steps: the judge's bits. */
+function blockCases(op: "linear" | "linear_bias"): OpCase[] {
+  const build = (
+    weight: (typeof BLOCK_FORMATS)[number],
+    [m, n, k]: readonly [number, number, number],
+    about = "whole",
+    change = (x: Operand) => x,
+  ) =>
+    opCase(op, {
+      fields: { m, n, k, weight, x: about },
+      weight,
+      symbols: { m },
+      operands: {
+        x: change(normal([M, k])),
+        w: normal([n, k], { scale: 1 / Math.sqrt(k) }),
+        ...(op === "linear_bias" && { bias: normal([n]) }),
+      },
+      exact: true,
+    });
+  return BLOCK_FORMATS.flatMap((weight) => [
+    ...ROW_COUNTS.flatMap((m) => BLOCK_SIZES.map(([n, k]) => build(weight, [m, n, k]))),
+    ...LARGE_BLOCKS.map((sizes) => build(weight, sizes)),
+    ...[1, 2, 9].map((m) => build(weight, [m, 33, 96], "strided", strided)),
+    build(weight, [130, 72, 192], "strided by 16 bytes", (x) => strided(x, 8, 16)),
+    ...Object.entries(ODD_VALUES).flatMap(([name, values]) =>
+      [1, 9].map((m) => build(weight, [m, 17, 96], name, (x) => withValues(x, values))),
+    ),
+  ]);
+}
 
 function productCases(op: "linear" | "linear_bias"): OpCase[] {
   const operands = (n: number, k: number) => ({
@@ -69,7 +142,7 @@ function productCases(op: "linear" | "linear_bias"): OpCase[] {
       operands: { x: withValues(x, { [m * 40 - 1]: Number.NaN }), ...others },
     });
   });
-  return [...sizes, ...large, ...views, ...alignedViews, ...notFinite];
+  return [...sizes, ...large, ...views, ...alignedViews, ...notFinite, ...blockCases(op)];
 }
 
 /** [width, k] */
@@ -83,14 +156,15 @@ const GATED_SIZES = [
   [129, 256],
 ] as const;
 
+/** [width, k] */
+const GATED_BLOCKS = [
+  [1, 32],
+  [9, 64],
+  [129, 256],
+] as const;
+
 function linearSwigluCases(): OpCase[] {
-  const build = (
-    m: number,
-    width: number,
-    k: number,
-    weight: (typeof WEIGHT_DTYPES)[number],
-    view = false,
-  ) => {
+  const build = (m: number, width: number, k: number, weight: WeightFormat, view = false) => {
     const x = normal([M, k]);
     return opCase("linear_swiglu", {
       fields: { m, width, k, weight, x: view ? "strided" : "whole" },
@@ -100,11 +174,16 @@ function linearSwigluCases(): OpCase[] {
       operands: { x: view ? strided(x, 8, 24) : x, w: normal([2 * width, k], { scale: 2 / Math.sqrt(k) }) },
     });
   };
-  return WEIGHT_DTYPES.flatMap((weight) => [
+  const blocks = BLOCK_FORMATS.flatMap((weight) => [
+    ...ROW_COUNTS.flatMap((m) => GATED_BLOCKS.map(([width, k]) => build(m, width, k, weight))),
+    build(9, 17, 64, weight, true),
+  ]);
+  const others = WEIGHT_DTYPES.flatMap((weight) => [
     ...ROW_COUNTS.flatMap((m) => GATED_SIZES.map(([width, k]) => build(m, width, k, weight))),
     ...[1, 5, 20].map((m) => build(m, 150, 1104, weight)),
     ...[1, 9].map((m) => build(m, 17, 40, weight, true)),
   ]);
+  return [...others, ...blocks];
 }
 
 export const linearCases = {

@@ -1,18 +1,24 @@
 /** position_embed_bicubic */
-import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
+import { isBlockFormat } from "../../tensor/storage.ts";
+import { BLOCK_FORMATS, M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
 import { each, normal, uniform } from "../operands.ts";
+
+/** [side, n] */
+const TABLES = [
+  [1, 5],
+  [4, 8],
+  [24, 65],
+] as const;
+const TABLES_OF_BLOCKS = [
+  [1, 32],
+  [7, 96],
+] as const;
 
 function positionEmbedCases(): OpCase[] {
   const attrsOf = (side: number) => ({ side });
-  const inside = WEIGHT_DTYPES.flatMap((weight) =>
+  const inside = [...WEIGHT_DTYPES, ...BLOCK_FORMATS].flatMap((weight) =>
     ROW_COUNTS.flatMap((m) =>
-      (
-        [
-          [1, 5],
-          [4, 8],
-          [24, 65],
-        ] as const
-      ).map(([side, n]) =>
+      (isBlockFormat(weight) ? TABLES_OF_BLOCKS : TABLES).map(([side, n]) =>
         opCase("position_embed_bicubic", {
           fields: { m, side, n, weight, coords: "inside" },
           weight,

@@ -1,22 +1,38 @@
 /** embed, gather_rows, scatter_rows, and the views slice and merge_rows: elements are moved, never changed. */
 import { scaleDim, symbolDim } from "../../tensor/dims.ts";
-import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import { isBlockFormat } from "../../tensor/storage.ts";
+import {
+  BLOCK_FORMATS,
+  M,
+  type OpCase,
+  type OpCases,
+  opCase,
+  ROW_COUNTS,
+  T,
+  WEIGHT_DTYPES,
+} from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
 const R = symbolDim("r");
 const F = symbolDim("f");
 
+/** [v, n] */
+const TABLES = [
+  [1, 1],
+  [37, 7],
+  [5, 64],
+  [130, 65],
+] as const;
+const TABLES_OF_BLOCKS = [
+  [1, 32],
+  [37, 96],
+  [130, 64],
+] as const;
+
 function embedCases(): OpCase[] {
-  return WEIGHT_DTYPES.flatMap((weight) =>
+  return [...WEIGHT_DTYPES, ...BLOCK_FORMATS].flatMap((weight) =>
     ROW_COUNTS.flatMap((t) =>
-      (
-        [
-          [1, 1],
-          [37, 7],
-          [5, 64],
-          [130, 65],
-        ] as const
-      ).map(([v, n]) =>
+      (isBlockFormat(weight) ? TABLES_OF_BLOCKS : TABLES).map(([v, n]) =>
         opCase("embed", {
           fields: { t, v, n, weight },
           weight,
