@@ -1,0 +1,86 @@
+/**
+ * What storage formats cost in quality, teacher-forced, against f32 weights on the same backend:
+ * `npm run bench -- quality [--backend reference] [--pictures FOLDER] [--models demo,golden,random]`. A folder of fresh
+ * pictures is made by `examples/demo/train/evaluate.py render`.
+ */
+import { parseArgs } from "node:util";
+import { referenceBackend } from "../src/backends/reference/backend.ts";
+import { wasmBackend } from "../src/backends/wasm/backend.ts";
+import { chooseBackend } from "../src/runtime/choose-backend.ts";
+import { row } from "./kernels.ts";
+import { agreement, CLEAR_LEAD } from "./quality/agreement.ts";
+import { forcedLogits } from "./quality/forced.ts";
+import {
+  demoModel,
+  demoOnRandomTexts,
+  demoPictures,
+  goldenModel,
+  type QualityModel,
+  randomModel,
+  type Storage,
+} from "./quality/models.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    backend: { type: "string", default: "wasm" },
+    pictures: { type: "string" },
+    models: { type: "string", default: "demo,golden,random" },
+    rows: { type: "string" },
+  },
+});
+
+const ROWS: Readonly<Record<string, Storage>> = {
+  bf16: { dtype: "bf16" },
+  f16: { dtype: "f16" },
+  q8: { dtype: "q8" },
+  q4: { dtype: "q4" },
+  "q8 vision tower": { dtype: "f32", visionDtype: "q8" },
+  "q8 and q8 vision tower": { dtype: "q8", visionDtype: "q8" },
+  "q4 and q8 vision tower": { dtype: "q4", visionDtype: "q8" },
+  "q4 as f32: the format alone": { dtype: "q4", weightsOnly: true },
+  "q4 with head and table": { dtype: "q4", instead: { lm_head: "q4", embed_tokens: "q4" } },
+  "q4 beside a bf16 head and table": { dtype: "q4", instead: { lm_head: "bf16", embed_tokens: "bf16" } },
+};
+
+const MODELS: Readonly<Record<string, () => Promise<QualityModel>[]>> = {
+  demo: () => [demoModel, demoOnRandomTexts].map((make) => make(demoPictures(flags.pictures))),
+  golden: () => ["glm4v-tiny", "glm46v-flash-tiny"].map(goldenModel),
+  random: () =>
+    [
+      { hiddenSize: 256, layers: 4, vocabSize: 1024 },
+      { hiddenSize: 512, layers: 8, vocabSize: 4096 },
+    ].map(async (size) => randomModel(size)),
+};
+
+const backend = flags.backend === "reference" ? referenceBackend : wasmBackend;
+await chooseBackend([backend], backend.name);
+const rows = Object.entries(ROWS).filter(([name]) => !flags.rows || flags.rows.split(",").includes(name));
+for (const kind of flags.models.split(",")) {
+  for (const pending of MODELS[kind]?.() ?? []) await compare(await pending);
+}
+
+async function compare(model: QualityModel): Promise<void> {
+  const judge = await model.open(backend, { dtype: "f32" });
+  const texts = await model.texts(judge);
+  const expected = await forcedLogits(judge, texts);
+  judge.engine.dispose();
+  const { positions, clear } = agreement(expected, expected);
+  const share = `${(100 * clear).toFixed(1)} % with a lead of ${CLEAR_LEAD} or more`;
+  console.log(`\n${model.name}: ${positions} positions, ${share} (${backend.name})`);
+  console.log(row("weights", "top-1", "of all", "KL", "texts"));
+  for (const [name, storage] of rows) {
+    const stages = await model.open(backend, storage);
+    const found = agreement(expected, await forcedLogits(stages, texts));
+    stages.engine.dispose();
+    const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
+    console.log(
+      row(
+        name,
+        percent(found.top1),
+        percent(found.top1OfAll),
+        found.kl.toExponential(2),
+        percent(found.sameTexts),
+      ),
+    );
+  }
+}
