@@ -39,6 +39,11 @@ const ROWS: Readonly<Record<string, Storage>> = {
   "q4 and q8 vision tower": { dtype: "q4", visionDtype: "q8" },
   "q4 as f32: the format alone": { dtype: "q4", weightsOnly: true },
   "q4 with head and table": { dtype: "q4", instead: { lm_head: "q4", embed_tokens: "q4" } },
+  "q4 with keys and values": { dtype: "q4", instead: { k_proj: "q4", v_proj: "q4" } },
+  "q4 throughout": {
+    dtype: "q4",
+    instead: { k_proj: "q4", v_proj: "q4", lm_head: "q4", embed_tokens: "q4" },
+  },
   "q4 beside a bf16 head and table": { dtype: "q4", instead: { lm_head: "bf16", embed_tokens: "bf16" } },
 };
 

@@ -12,8 +12,11 @@ export interface WeightStorage {
 }
 
 const VISION = "model.visual.";
-/** The embedding table, which may be the head too, and the head: q4 loses most there. */
-const VOCABULARY = ["model.language_model.embed_tokens.weight", "lm_head.weight"];
+/**
+ * What stays in q8 under q4, by `npm run bench -- quality`: keys and values, few bytes of which much depends, and the
+ * embedding table, which may be the head too, and the head.
+ */
+const EIGHT_BITS = [/\.self_attn\.[kv]_proj\.weight$/, /\.embed_tokens\.weight$/, /^lm_head\.weight$/];
 /** Small, and what they decide is not smooth: who computes, and where a patch lies. */
 const PRECISE = [/\.mlp\.gate\.weight$/, /^model\.visual\.embeddings\./];
 
@@ -28,10 +31,13 @@ export function chooseWeightFormat(
     const asked = isVision ? ofVision : dtype;
     if (!asked) return storedFormat(checkpoint, tensors);
     if (!isBlockFormat(asked)) return asked;
-    const isPrecise = tensors.some((name) => PRECISE.some((pattern) => pattern.test(name)));
-    if (isPrecise || !holdsColumns(asked, cols)) return storedFormat(checkpoint, tensors);
-    return tensors.some((name) => VOCABULARY.includes(name)) ? "q8" : asked;
+    if (isOne(PRECISE, tensors) || !holdsColumns(asked, cols)) return storedFormat(checkpoint, tensors);
+    return !isVision && isOne(EIGHT_BITS, tensors) ? "q8" : asked;
   };
+}
+
+function isOne(patterns: readonly RegExp[], tensors: readonly string[]): boolean {
+  return tensors.some((name) => patterns.some((pattern) => pattern.test(name)));
 }
 
 /** For a weight made of several tensors of different types, f32 holds them all exactly. */

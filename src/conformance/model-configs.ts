@@ -83,6 +83,28 @@ export const moeConfig: ModelConfig = {
   },
 };
 
+const blockText = { hiddenSize: 64, intermediateSize: 96, headDim: 16 };
+const blockVision = { ...denseConfig.vision, mergerIntermediateSize: 96, outHiddenSize: 64 };
+
+/** Of columns that are whole blocks of 32, for weights in q8 and q4. */
+export const BLOCK_MODEL_CONFIGS: Readonly<Record<string, ModelConfig>> = {
+  glm4v: { ...denseConfig, vision: blockVision, text: { ...denseConfig.text, ...blockText } },
+  glm_ocr: {
+    ...ocrConfig,
+    vision: { ...ocrConfig.vision, mergerIntermediateSize: 96, outHiddenSize: 64 },
+    text: { ...ocrConfig.text, ...blockText },
+  },
+  glm4v_moe: {
+    ...moeConfig,
+    vision: blockVision,
+    text: {
+      ...moeConfig.text,
+      ...blockText,
+      moe: moeConfig.text.moe && { ...moeConfig.text.moe, moeIntermediateSize: 32 },
+    },
+  },
+};
+
 export const MODEL_CONFIGS: Readonly<Record<string, ModelConfig>> = {
   glm4v: denseConfig,
   glm_ocr: ocrConfig,

@@ -5,17 +5,20 @@ import type { ModelConfig } from "../config/types.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { compileStages, stageWeights } from "../runtime/compile-stages.ts";
 import { type OpenOptions, openStages, type Stages } from "../runtime/open-stages.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import { holdsColumns, type WeightFormat } from "../tensor/storage.ts";
 import { seededRows } from "./seeded-weights.ts";
 
-/** All weights of one type but the vectors. Probes the backend. @throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY */
+/** All weights of one format but the vectors, and f32 where columns are no whole blocks. Probes the backend. @throws BACKEND_UNAVAILABLE, OUT_OF_MEMORY */
 export async function openSeededStages(
   backend: Backend,
   config: ModelConfig,
-  weights: WeightDType,
+  weights: WeightFormat,
   { compile, ...options }: OpenOptions & { readonly compile?: CompileOptions } = {},
 ): Promise<Stages> {
   await chooseBackend([backend], backend.name);
-  const model = compileStages(backend, config, { weightDType: () => weights, compile });
+  const model = compileStages(backend, config, {
+    weightDType: (_, cols) => (holdsColumns(weights, cols) ? weights : "f32"),
+    compile,
+  });
   return openStages(backend, model, stageWeights(model).map(seededRows), options);
 }

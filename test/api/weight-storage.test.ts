@@ -17,6 +17,8 @@ const stored = { tensorDType: () => "bf16" as const };
 /** Tensor, columns, and its format for dtype q8, q4, q4 with a vision tower in q8, and f16 beside a tower in q8. */
 const FORMATS: readonly [string, number, ...WeightFormat[]][] = [
   [`${TEXT}.layers.0.self_attn.q_proj.weight`, 64, "q8", "q4", "q4", "f16"],
+  [`${TEXT}.layers.0.self_attn.k_proj.weight`, 64, "q8", "q8", "q8", "f16"],
+  [`${TEXT}.layers.0.self_attn.v_proj.weight`, 64, "q8", "q8", "q8", "f16"],
   [`${TEXT}.layers.0.mlp.down_proj.weight`, 80, "bf16", "bf16", "bf16", "f16"],
   [`${TEXT}.layers.1.mlp.experts.3.down_proj.weight`, 96, "q8", "q4", "q4", "f16"],
   [`${TEXT}.layers.1.mlp.gate.weight`, 64, "bf16", "bf16", "bf16", "f16"],
@@ -96,7 +98,9 @@ test("a tied embedding stays one copy", async () => {
   const { vocabSize, hiddenSize } = checkpoint.config.text;
   assert.ok(checkpoint.config.tieWordEmbeddings);
   const { bytes } = describeStorage(checkpoint, { dtype: "q4" });
-  assert.is(bytes.q8, (vocabSize * hiddenSize * 34) / 32);
+  const { numHiddenLayers, numKeyValueHeads, headDim } = checkpoint.config.text;
+  const keysAndValues = 2 * numHiddenLayers * numKeyValueHeads * headDim * hiddenSize;
+  assert.is(bytes.q8, ((vocabSize * hiddenSize + keysAndValues) * 34) / 32);
 });
 
 test("what can not be blocks stays as it is, and is named", async () => {

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import type { Backend, Engine } from "../../src/backends/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { BLOCK_MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
 import { runModelConformance } from "../../src/conformance/models.ts";
 import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
 
@@ -13,6 +14,17 @@ test("wasm answers as the reference does, in every family", async () => {
     assert.ok(result.maxRel > 0, "two implementations never agree in every bit");
   }
 });
+
+for (const weights of ["q8", "q4"] as const) {
+  test(`wasm answers as the reference does with weights in ${weights}, in every family`, async () => {
+    const results = await runModelConformance(wasmBackend, { configs: BLOCK_MODEL_CONFIGS, weights });
+    assert.is(results.length, 3);
+    for (const result of results) {
+      assert.is(result.failure, undefined, result.model);
+      assert.is(result.greedyAgreement, result.steps);
+    }
+  });
+}
 
 /** The reference backend, with what is read back multiplied by `factor`. */
 function spoiled(activation: "f32" | "bf16" | "f16", factor: number): Backend {
