@@ -23,7 +23,7 @@ export interface OpCase {
   readonly operands: Readonly<Record<string, Operand>>;
   /** The op's input dies with it, so that its output takes the input's memory where the op table allows it. */
   readonly inPlace: boolean;
-  /** The op only moves elements: no difference is allowed. */
+  /** The op only moves elements, or its steps are written down: no difference is allowed. */
   readonly exact: boolean;
 }
 
