@@ -9,14 +9,14 @@ import { ocrConfig } from "../../src/conformance/model-configs.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { seededRows } from "../../src/conformance/seeded-weights.ts";
 import type { ChooseWeightFormat } from "../../src/graph/builder.ts";
-import type { WeightSpec } from "../../src/graph/weight-spec.ts";
+import { sourceRectangle, type WeightSpec } from "../../src/graph/weight-spec.ts";
 import { openProcessor } from "../../src/index.ts";
 import { compileStages, stageWeights } from "../../src/runtime/compile-stages.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { quantise, widenBlocks } from "../../src/tensor/blocks.ts";
 import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
-import { isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
+import { type BlockFormat, isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
 import { goldenCases } from "../../test/golden/load.ts";
 import { type ForcedText, greedyAnswer } from "./forced.ts";
 
@@ -169,7 +169,7 @@ export function randomModel(
         backend,
         config,
         formats(chooseWeightFormat({ tensorDType: () => "f32" }, storage), storage),
-        (specs) => specs.map(seededRows),
+        (specs) => specs.map(seededTensors),
         storage,
       ),
   };
@@ -198,14 +198,10 @@ function open(
   return openStages(backend, model, weightsOnly ? rows.map((weight) => throughBlocks(weight, choose)) : rows);
 }
 
-/** The weight's values after they were blocks, where they are to be. */
+/** The weight's values after they were blocks, where they are to be; those of a stack by its parts. */
 function throughBlocks(weight: WeightRows, choose: ChooseWeightFormat): WeightRows {
   const { spec, rows, cols } = weight;
-  const format = choose(
-    spec.sources.map(({ tensor }) => tensor),
-    cols,
-  );
-  if (spec.shape.length === 1 || !isBlockFormat(format)) return weight;
+  if (spec.shape.length === 1) return weight;
   return {
     spec,
     dtype: "f32",
@@ -214,17 +210,52 @@ function throughBlocks(weight: WeightRows, choose: ChooseWeightFormat): WeightRo
     async readRows(first, count, into) {
       const stored = new ArrayBuffer(storageBytes(weight.dtype, count, cols));
       await weight.readRows(first, count, new Uint8Array(stored));
-      const values = weight.dtype === "f32" ? new Float32Array(stored) : new Uint16Array(stored);
-      const blocks = new Uint8Array(storageBytes(format, count, cols));
-      quantise(format, toFloat32(weight.dtype as WeightDType, values), blocks);
-      widenBlocks(
-        format,
-        blocks,
-        0,
-        count * cols,
-        new Float32Array(into.buffer, into.byteOffset, count * cols),
-        0,
-      );
+      const read = weight.dtype === "f32" ? new Float32Array(stored) : new Uint16Array(stored);
+      const values = new Float32Array(into.buffer, into.byteOffset, count * cols);
+      values.set(toFloat32(weight.dtype as WeightDType, read));
+      let start = 0;
+      for (const source of spec.sources) {
+        const end = start + sourceRectangle(source).rows.count;
+        const format = choose([source.tensor], cols);
+        const [from, to] = [Math.max(start, first) - first, Math.min(end, first + count) - first];
+        if (from < to && isBlockFormat(format))
+          roundToBlocks(format, values.subarray(from * cols, to * cols));
+        start = end;
+      }
+    },
+  };
+}
+
+function roundToBlocks(format: BlockFormat, values: Float32Array): void {
+  const blocks = new Uint8Array(storageBytes(format, 1, values.length));
+  quantise(format, values, blocks);
+  widenBlocks(format, blocks, 0, values.length, values, 0);
+}
+
+/** Seeded by tensor, so that a weight is the same whatever it is stacked with. */
+function seededTensors(spec: WeightSpec): WeightRows {
+  const parts = spec.sources.map(({ tensor, shape: [rows = 1, ...rest] }) => {
+    const cols = rest.reduce((product, size) => product * size, 1);
+    return seededRows({ ...spec, name: tensor, shape: rest.length === 0 ? [rows] : [rows, cols] });
+  });
+  const [{ cols } = { cols: 1 }] = parts;
+  return {
+    spec,
+    dtype: "f32",
+    rows: parts.reduce((sum, part) => sum + part.rows, 0),
+    cols,
+    async readRows(first, count, into) {
+      const rowBytes = 4 * cols;
+      let start = 0;
+      for (const part of parts) {
+        const [from, to] = [Math.max(first, start), Math.min(first + count, start + part.rows)];
+        const target = into.subarray(
+          (from - first) * rowBytes,
+          Math.max(from, to) * rowBytes - first * rowBytes,
+        );
+        if (from < to) await part.readRows(from - start, to - from, target);
+        start += part.rows;
+      }
     },
   };
 }
