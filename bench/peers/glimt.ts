@@ -46,7 +46,8 @@ async function open(threads: number): Promise<Opened> {
   if (current?.threads === threads) return current;
   current?.stages.engine.dispose();
   current = undefined;
-  const options: LoadOptions = readLoadOptions({ ...JSON.parse(given), threads });
+  const asked = JSON.parse(given);
+  const options: LoadOptions = readLoadOptions({ ...asked, threads });
   const { backend } = await chooseBackend([wasmBackend], "wasm");
   checkFormats(backend, options);
   const checkpoint = await openCheckpoint(await nodeFiles.openFiles(folder, {}));
@@ -56,6 +57,11 @@ async function open(threads: number): Promise<Opened> {
   const { weights } = resolveWeights(checkpoint, stageWeights(alone));
   const rows = [...weights].sort((a, b) => a.position - b.position);
   const stages = await openStages(backend, alone, rows, { engine: { threads } });
+  const { dtype } = stages.pool.layout;
+  if (asked.kvCacheDType !== undefined && asked.kvCacheDType !== dtype) {
+    stages.engine.dispose();
+    throw new Error(`the cache is ${dtype}, not ${asked.kvCacheDType}`);
+  }
   current = { stages, program: (alone.stages[0] as (typeof alone.stages)[0]).program, threads };
   return current;
 }

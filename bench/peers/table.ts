@@ -46,8 +46,9 @@ export function caseLines(results: Results, name: string, threads: number): stri
 function limit(results: Results, { case: name, contestant, threads }: Outcome): string {
   const reading = shareOfReading(results, name, contestant, threads);
   if (reading !== undefined) return `${(100 * reading).toFixed(0)} % read`;
-  const peak = shareOfPeak(results, name, contestant, threads);
-  return peak === undefined ? "" : `${(100 * peak).toFixed(0)} % peak`;
+  const loop = /q[48]/.test(contestant) ? "integerDot" : "multiplyAdd";
+  const peak = shareOfPeak(results, name, contestant, threads, loop);
+  return peak === undefined ? "" : `${(100 * peak).toFixed(0)} % ${loop === "integerDot" ? "dot" : "peak"}`;
 }
 
 export function ceilingLines(results: Results): string[] {

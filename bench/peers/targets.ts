@@ -141,11 +141,17 @@ export function exitCode(judgements: readonly Judgement[]): 0 | 1 {
   return judgements.some(({ verdict }) => verdict === "FAIL") ? 1 : 0;
 }
 
-/** Share of the machine's multiply-add peak on as many threads. */
-export function shareOfPeak(results: Results, name: string, contestant: string, threads: number) {
+/** Share of what the machine computes at best on as many threads. */
+export function shareOfPeak(
+  results: Results,
+  name: string,
+  contestant: string,
+  threads: number,
+  loop = "multiplyAdd",
+) {
   const operations = results.find(name, contestant, threads)?.operations;
   const ms = results.ms(name, contestant, threads);
-  const peak = results.ceiling("multiplyAdd", threads);
+  const peak = results.ceiling(loop, threads);
   if (operations === undefined || ms === undefined || peak === undefined) return undefined;
   return (1000 * operations) / ms / peak;
 }
