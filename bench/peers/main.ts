@@ -17,6 +17,7 @@ const HELP = `node bench/peers/run.mjs [options]
   --depth N          blocks of the vision tower instead of 24, for everyone
   --checkpoint DIR   a checkpoint instead of random weights in GLM-OCR's sizes (made once, under build/peers)
   --only WORD        only bouts whose name contains it (${BOUTS.map(({ name }) => name).join("; ")})
+  --threads N        only cases on so many threads: 1 tells something on a busy machine too, 2 does not
   --turns N          of each contestant in each case (default 5)
   --seconds N        after which a contestant takes no further turn in a case (default 30)
   --python PATH      a Python with torch, transformers, gguf and numpy (default python3)
@@ -35,6 +36,7 @@ const { values: flags } = parseArgs({
     depth: { type: "string" },
     checkpoint: { type: "string" },
     only: { type: "string" },
+    threads: { type: "string" },
     turns: { type: "string" },
     seconds: { type: "string" },
     python: { type: "string", default: "python3" },
@@ -59,11 +61,17 @@ async function main(): Promise<0 | 1> {
   const sizes = flags.checkpoint ?? `GLM-OCR, ${layers ?? 16} layers, ${depth ?? 24} blocks`;
   console.log(`${sizes}; ${new Date().toISOString()}`);
 
-  const bouts = BOUTS.filter(({ name }) => name.includes(only)).map((bout) => ({
-    ...bout,
-    cases: bout.cases.filter(({ name }) => !quick || name !== LARGE_VISION),
-  }));
-  if (bouts.length === 0) throw new Error(`No bout's name contains "${only}".`);
+  const threads = whole("threads");
+  const bouts = BOUTS.filter(({ name }) => name.includes(only))
+    .map((bout) => ({
+      ...bout,
+      cases: bout.cases
+        .filter(({ name }) => !quick || name !== LARGE_VISION)
+        .map((one) => ({ ...one, threads: one.threads.filter((count) => count === (threads ?? count)) }))
+        .filter((one) => one.threads.length > 0),
+    }))
+    .filter(({ cases }) => cases.length > 0);
+  if (bouts.length === 0) throw new Error("Nothing is left to measure: see --only, --threads and --quick.");
   const files = new Files({ python, layers, depth, checkpoint: flags.checkpoint, log });
   const programs = { python, chromium, bundles };
   const measured = await measure(bouts, {
@@ -96,7 +104,7 @@ async function main(): Promise<0 | 1> {
   return exitCode(judgements);
 }
 
-function whole(name: "layers" | "depth" | "turns" | "seconds"): number | undefined {
+function whole(name: "layers" | "depth" | "threads" | "turns" | "seconds"): number | undefined {
   const given = flags[name];
   if (given === undefined) return undefined;
   const value = Number(given);
