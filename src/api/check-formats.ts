@@ -1,11 +1,17 @@
-/** Formats of weights that were asked for, held against what the backend can read. */
+/** Formats of weights and of the KV cache that were asked for, held against what the backend can read. */
 import type { Backend } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
+import type { CacheStorage } from "./compile-checkpoint.ts";
 import type { WeightStorage } from "./weight-dtype.ts";
 
 /** For a backend that was probed. @throws OPTION_INVALID naming the option, the backend and why not. */
-export function checkFormats(backend: Backend, storage: WeightStorage): void {
+export function checkFormats(backend: Backend, storage: WeightStorage & CacheStorage): void {
   const { activationDType: activation } = backend;
+  const cache = storage.kvCacheDtype;
+  if (cache && cache !== activation) {
+    const answer = backend.supports({ op: "attention_paged", attrs: {}, activation, formats: { cache } });
+    if (!answer.ok) throw refused("kvCacheDtype", cache, answer.reason);
+  }
   for (const name of ["dtype", "visionDtype"] as const) {
     const format = storage[name];
     if (!format) continue;
@@ -15,10 +21,13 @@ export function checkFormats(backend: Backend, storage: WeightStorage): void {
       activation,
       formats: { x: activation, w: format },
     });
-    if (answer.ok) continue;
-    throw new GlimtError(
-      "OPTION_INVALID",
-      `${name} is "${format}", but ${answer.reason} Choose another ${name}, or another backend: see loadModel's option \`backend\`.`,
-    );
+    if (!answer.ok) throw refused(name, format, answer.reason);
   }
+}
+
+function refused(option: string, format: string, reason: string): GlimtError {
+  return new GlimtError(
+    "OPTION_INVALID",
+    `${option} is "${format}", but ${reason} Choose another ${option}, or another backend: see loadModel's option \`backend\`.`,
+  );
 }

@@ -3,17 +3,25 @@ import type { CompileTarget } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CompileOptions } from "../compiler/compile.ts";
 import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
+import type { CacheDType } from "../tensor/dtype.ts";
 import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
+
+/** What may be asked for of the KV cache. */
+export interface CacheStorage {
+  /** Default: the backend's activation type. */
+  readonly kvCacheDtype?: CacheDType | undefined;
+}
 
 /** For a backend that was probed. Reads no weights. @throws GRAPH_INVALID */
 export function compileCheckpoint(
   backend: CompileTarget,
   checkpoint: Checkpoint,
-  storage: WeightStorage = {},
+  { kvCacheDtype, ...storage }: WeightStorage & CacheStorage = {},
   compile?: CompileOptions,
 ): CompiledModel {
   return compileStages(backend, checkpoint.config, {
     weightDType: chooseWeightFormat(checkpoint, storage),
+    kvCacheDType: kvCacheDtype,
     compile,
   });
 }

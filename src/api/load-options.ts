@@ -7,6 +7,7 @@ import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.t
 import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts";
 import type { LoadProgress } from "../runtime/open-stages.ts";
 import type { AdapterAtLoad } from "../serving/adapter-options.ts";
+import { CACHE_DTYPES, type CacheDType } from "../tensor/dtype.ts";
 import { WEIGHT_FORMATS, type WeightFormat } from "../tensor/storage.ts";
 
 export interface LoadOptions extends MediaOptions {
@@ -51,6 +52,11 @@ export interface LoadOptions extends MediaOptions {
    * largest one. Default: 64, 128 and 256 where runs are replayed as graphs (CUDA), elsewhere none: nothing is padded.
    */
   readonly encoderTokenBudgets?: readonly number[] | "auto" | undefined;
+  /**
+   * Storage of keys and values in the KV cache; default: the activation type, which is f32 on WebAssembly and the CUDA
+   * backend's `activations` there. bf16 halves the cache and what a long context costs to read.
+   */
+  readonly kvCacheDtype?: CacheDType | undefined;
   /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
   readonly kvCache?: KvCacheSize | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
@@ -73,6 +79,7 @@ export const LOAD_OPTION_NAMES = [
   "maxMemory",
   "prefillChunk",
   "encoderTokenBudgets",
+  "kvCacheDtype",
   "kvCache",
   "adapters",
   "onProgress",
@@ -101,6 +108,13 @@ function checkLoadOptions(options: LoadOptions): void {
     throw new GlimtError(
       "OPTION_INVALID",
       `${name} is ${shown(format)}, expected ${WEIGHT_FORMATS.join(", ")}.`,
+    );
+  }
+  const { kvCacheDtype } = options;
+  if (kvCacheDtype !== undefined && !CACHE_DTYPES.includes(kvCacheDtype)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `kvCacheDtype is ${shown(kvCacheDtype)}, expected ${CACHE_DTYPES.join(", ")}.`,
     );
   }
   if (options.kvCache !== undefined) checkKvCacheSize(options.kvCache);

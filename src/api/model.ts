@@ -145,7 +145,8 @@ export class Model {
       maxTokens,
       prefillChunk: parts.prefillChunk,
       pageSize: parts.pool.layout.pageSize,
-      activationDType: parts.pool.layout.dtype,
+      activationDType: parts.engine.backend.activationDType,
+      kvCacheDType: parts.pool.layout.dtype,
       encoderBudgets: parts.encoderBudgets,
     });
   }

@@ -1,11 +1,13 @@
-/** Flags that say how weights are stored, of all commands that load a model or reckon with one. */
+/** Flags that say how weights and the KV cache are stored, of all commands that load a model or reckon with one. */
 import { type Command, Option } from "commander";
 import type { LoadOptions } from "../index.ts";
+import { CACHE_DTYPES } from "../tensor/dtype.ts";
 import { WEIGHT_FORMATS } from "../tensor/storage.ts";
 
 export interface FormatFlags {
   readonly dtype?: NonNullable<LoadOptions["dtype"]>;
   readonly visionDtype?: NonNullable<LoadOptions["visionDtype"]>;
+  readonly kvCacheDtype?: NonNullable<LoadOptions["kvCacheDtype"]>;
 }
 
 export function withFormatOptions(command: Command): Command {
@@ -21,5 +23,11 @@ export function withFormatOptions(command: Command): Command {
         "--vision-dtype <type>",
         "weight storage of the vision tower (default: as --dtype; beside q8 and q4 the checkpoint's)",
       ).choices(WEIGHT_FORMATS),
+    )
+    .addOption(
+      new Option(
+        "--kv-cache-dtype <type>",
+        "storage of the KV cache (default: the backend's activation type)",
+      ).choices(CACHE_DTYPES),
     );
 }

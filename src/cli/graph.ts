@@ -39,6 +39,7 @@ async function show(location: string, flags: GraphFlags): Promise<void> {
   const options = {
     activationDType: "f32",
     weightDType: chooseWeightFormat(checkpoint, flags),
+    kvCacheDType: flags.kvCacheDtype,
     pageSize: DEFAULT_PAGE_SIZE,
   } as const;
   const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);

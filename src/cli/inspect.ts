@@ -28,7 +28,7 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
   const stored = describeStorage(checkpoint, flags);
   const weightBytes = Object.values(stored.bytes).reduce((sum, bytes) => sum + bytes, 0);
   const { vision, text } = checkpoint.config;
-  const kvBytesPerToken = found.kvBytesPerToken("f32");
+  const kvBytesPerToken = found.kvBytesPerToken(flags.kvCacheDtype ?? "f32");
   if (flags.json) {
     const { kvBytesPerToken: _, ...facts } = found;
     const host = await hostFacts();
@@ -57,7 +57,7 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
     ],
     [
       "context",
-      `${text.maxPositionEmbeddings} tokens, KV cache ${formatBytes(kvBytesPerToken)} a token in f32`,
+      `${text.maxPositionEmbeddings} tokens, KV cache ${formatBytes(kvBytesPerToken)} a token in ${flags.kvCacheDtype ?? "f32"}`,
     ],
     [
       "memory",

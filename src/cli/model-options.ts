@@ -120,8 +120,16 @@ export function withMediaOptions(command: Command): Command {
 
 /** Flags that were given, in the shape loadModel takes. */
 export function loadOptions(flags: LoadFlags & MediaFlags): LoadOptions {
-  const { backend, dtype, visionDtype, maxImagePixels } = flags;
-  return { backend, dtype, visionDtype, maxImagePixels, ...checkpointOptions(flags), ...mediaOptions(flags) };
+  const { backend, dtype, visionDtype, kvCacheDtype, maxImagePixels } = flags;
+  return {
+    backend,
+    dtype,
+    visionDtype,
+    kvCacheDtype,
+    maxImagePixels,
+    ...checkpointOptions(flags),
+    ...mediaOptions(flags),
+  };
 }
 
 export function mediaOptions({ media, rounding, maxDecodedPixels }: MediaFlags): MediaOptions {

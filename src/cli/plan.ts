@@ -59,6 +59,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
     prefillChunk: flags.prefillChunk ?? backend.prefillChunk,
     pageSize: DEFAULT_PAGE_SIZE,
     activationDType: backend.activationDType,
+    kvCacheDType: compiled.kvCacheDType,
     encoderBudgets: resolveBudgets(undefined, backend, processor),
   });
   const largestImage = processor.sizes.imageSizeWithMostFeatures();

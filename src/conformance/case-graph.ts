@@ -26,6 +26,7 @@ export function caseGraph(test: OpCase, activation: DType): Graph {
     name: caseName(test),
     activationDType: activation,
     weightDType: (_, cols) => (holdsColumns(test.weight, cols) ? test.weight : "f32"),
+    kvCacheDType: test.cache,
   });
   const copy = (x: Value) => {
     const cols = x.shape[1] as number;

@@ -1,6 +1,7 @@
 /** A conformance case: one op with its attributes, dtypes and seeded operands, told apart by printed fields. */
 import type { OpName } from "../graph/ops.ts";
 import { evaluateDim, type Shape, type SymbolValues, symbolDim } from "../tensor/dims.ts";
+import type { CacheDType } from "../tensor/dtype.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 import { Random } from "./random.ts";
 
@@ -18,6 +19,8 @@ export interface OpCase {
   readonly fields: Readonly<Record<string, string | number>>;
   /** Of its weights; those whose columns a block format can not hold are f32. */
   readonly weight: WeightFormat;
+  /** What a KV cache is stored in; the activation type where it is left out. */
+  readonly cache?: CacheDType | undefined;
   readonly symbols: SymbolValues;
   readonly attrs: Readonly<Record<string, number | string>>;
   readonly operands: Readonly<Record<string, Operand>>;

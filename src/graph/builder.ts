@@ -3,7 +3,7 @@
 import { GlimtError } from "../errors.ts";
 import { BLOCK_COLS } from "../tensor/blocks.ts";
 import { formatShape, type Shape, type SymbolicDim, symbolDim } from "../tensor/dims.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { CacheDType, DType } from "../tensor/dtype.ts";
 import { holdsColumns, type WeightFormat } from "../tensor/storage.ts";
 import type { Graph, Node, Value, ValueId, ValueOrigin } from "./graph.ts";
 import { inferOutputs, type TensorType } from "./infer.ts";
@@ -19,6 +19,8 @@ export interface GraphOptions {
   readonly activationDType: DType;
   /** Vectors are f32 whatever it says. */
   readonly weightDType: ChooseWeightFormat;
+  /** What states (the KV cache) are stored in; default: the activation type. */
+  readonly kvCacheDType?: CacheDType | undefined;
 }
 
 export interface WeightOptions {
@@ -51,7 +53,7 @@ export type OpMethods = { readonly [N in OpName]: OpMethod<N> };
 export interface BuilderCore {
   symbol(name: string): SymbolicDim;
   input(name: string, shape: Shape, dtype: DType): Value;
-  /** Memory that outlives a run (KV cache), of the activation type. */
+  /** Memory that outlives a run: the KV cache. */
   state(name: string, shape: Shape): Value;
   weight(name: string, shape: readonly number[], options?: WeightOptions): Value;
   /** Runs `body` with a name that prefixes the scope of its nodes. */
@@ -82,7 +84,8 @@ export function createGraphBuilder(options: GraphOptions): GraphBuilder {
   const core: BuilderCore = {
     symbol: symbolDim,
     input: (name, shape, dtype) => declare(name, { shape, dtype }, { kind: "input" }),
-    state: (name, shape) => declare(name, { shape, dtype: options.activationDType }, { kind: "state" }),
+    state: (name, shape) =>
+      declare(name, { shape, dtype: options.kvCacheDType ?? options.activationDType }, { kind: "state" }),
     weight(name, shape, { layout = "rows", tensorShape = shape, sources } = {}) {
       const used = declared.get(name);
       if (used?.origin.kind === "weight") {

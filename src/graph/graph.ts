@@ -35,7 +35,7 @@ export interface Node {
 
 export interface Graph {
   readonly name: string;
-  /** Type of every activation and state. */
+  /** Type of every activation; of states too where no other is asked for. */
   readonly activationDType: DType;
   readonly values: readonly Value[];
   readonly nodes: readonly Node[];

@@ -10,7 +10,7 @@ import {
   type Shape,
   scaleDim,
 } from "../tensor/dims.ts";
-import type { DType } from "../tensor/dtype.ts";
+import { CACHE_DTYPES, type DType } from "../tensor/dtype.ts";
 import { type StorageFormat, WEIGHT_FORMATS } from "../tensor/storage.ts";
 import type { OpDefinition, OperandKind, OutputSpec, Relation } from "./op-definition.ts";
 import { OPS, type OpName } from "./ops.ts";
@@ -98,7 +98,7 @@ function ruleOf(op: OpName): Rule {
   return rule;
 }
 
-/** Types of operands that are no activations. */
+/** Types of operands that depend on no activation type. */
 export const KIND_DTYPES: Readonly<
   Record<Exclude<OperandKind, "activation" | "state">, readonly StorageFormat[]>
 > = {
@@ -110,13 +110,17 @@ export const KIND_DTYPES: Readonly<
 };
 
 function checkDType(op: OpName, { name, kind }: InputRule, found: StorageFormat, activation: DType): void {
-  const isActivation = kind === "activation" || kind === "state";
-  if (isActivation ? found === activation : KIND_DTYPES[kind].includes(found)) return;
-  const allowed = isActivation ? [activation] : KIND_DTYPES[kind];
+  const allowed = allowedDTypes(kind, activation);
+  if (allowed.includes(found)) return;
   throw new GlimtError(
     "GRAPH_INVALID",
     `${op}: ${name} is ${found}, expected ${allowed.join(" or ")} (${kind}).`,
   );
+}
+
+function allowedDTypes(kind: OperandKind, activation: DType): readonly StorageFormat[] {
+  if (kind === "activation") return [activation];
+  return kind === "state" ? [...new Set([activation, ...CACHE_DTYPES])] : KIND_DTYPES[kind];
 }
 
 function unify(

@@ -6,6 +6,7 @@ import type { ChooseWeightFormat } from "../graph/builder.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import type { CacheDType, DType } from "../tensor/dtype.ts";
 
 /** Tokens in a page of the KV cache. */
 export const DEFAULT_PAGE_SIZE = 16;
@@ -17,12 +18,15 @@ export interface CompiledStage extends ModelStage {
 export interface CompiledModel {
   readonly config: ModelConfig;
   readonly stages: readonly CompiledStage[];
+  readonly kvCacheDType: DType;
   /** How they were compiled, so that what is made of their graphs later is compiled alike. */
   readonly compile: CompileOptions;
 }
 
 export interface StageCompileOptions {
   readonly weightDType: ChooseWeightFormat;
+  /** Default: the activation type. */
+  readonly kvCacheDType?: CacheDType | undefined;
   readonly compile?: CompileOptions | undefined;
 }
 
@@ -30,7 +34,7 @@ export interface StageCompileOptions {
 export function compileStages(
   backend: CompileTarget,
   config: ModelConfig,
-  { weightDType, compile: asked }: StageCompileOptions,
+  { weightDType, kvCacheDType, compile: asked }: StageCompileOptions,
 ): CompiledModel {
   const { activationDType, weightLayout } = backend;
   const compile: CompileOptions = {
@@ -38,9 +42,15 @@ export function compileStages(
     weightLayout,
     ...asked,
   };
-  const stages = modelStages(config, { activationDType, weightDType, pageSize: DEFAULT_PAGE_SIZE });
+  const stages = modelStages(config, {
+    activationDType,
+    weightDType,
+    kvCacheDType,
+    pageSize: DEFAULT_PAGE_SIZE,
+  });
   return {
     config,
+    kvCacheDType: kvCacheDType ?? activationDType,
     stages: stages.map((stage) => ({ ...stage, program: compileGraph(stage.graph, compile) })),
     compile,
   };

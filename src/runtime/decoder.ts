@@ -252,7 +252,7 @@ export class Decoder {
   #logitsTensor(rows: number): DeviceTensor {
     if (this.#logits && this.#logits.rows >= rows) return this.#logits;
     this.release();
-    this.#logits = this.#engine.allocate(this.#pool.layout.dtype, rows, this.#config.vocabSize);
+    this.#logits = this.#engine.allocate(this.#engine.backend.activationDType, rows, this.#config.vocabSize);
     return this.#logits;
   }
 }

@@ -53,7 +53,7 @@ export async function openStages(
 ): Promise<Stages> {
   const { config } = model;
   const { activationDType } = backend;
-  const layout = kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, activationDType);
+  const layout = kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, model.kvCacheDType);
   const weightBytes = storedBytes(rows.map(({ spec }) => spec));
   const demand = {
     loaded: weightBytes + (kvCache && "bytes" in kvCache ? kvCache.bytes : 0),

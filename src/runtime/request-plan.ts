@@ -25,6 +25,7 @@ export interface PlanOptions {
   readonly prefillChunk: number;
   readonly pageSize: number;
   readonly activationDType: DType;
+  readonly kvCacheDType: DType;
   /** Sizes that the encoder pads its runs to. */
   readonly encoderBudgets?: readonly EncoderBudget[] | undefined;
 }
@@ -76,7 +77,7 @@ export function planRequest(
   config: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ): RequestPlan {
-  const { maxTokens, prefillChunk, pageSize, activationDType } = options;
+  const { maxTokens, prefillChunk, pageSize, activationDType, kvCacheDType } = options;
   const { maxPositionEmbeddings, vocabSize } = config.text;
   const vision = planVision(counts, programs.vision, config.vision, options);
 
@@ -84,7 +85,7 @@ export function planRequest(
   const promptPages = Math.ceil(counts.promptTokens / pageSize);
   // The last new token ends the answer before it is read back.
   const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
-  const bytesPerPage = pageBytes(kvPoolLayout(config.text, pageSize, activationDType));
+  const bytesPerPage = pageBytes(kvPoolLayout(config.text, pageSize, kvCacheDType));
   const prefillRuns = Math.ceil(counts.promptTokens / prefillChunk);
   const tokens = Math.min(counts.promptTokens, prefillChunk);
   const activationBytes = sum(
@@ -127,6 +128,7 @@ export function usualRequestBytes(
   prefillChunk: number,
 ): number {
   const features = USUAL_PATCHES / vision.spatialMergeSize ** 2;
+  const featureBytes = storageBytes(programs.decoder.activation, features, text.hiddenSize);
   const pages = Math.ceil(Math.min(USUAL_TOKENS, text.maxPositionEmbeddings) / layout.pageSize);
   const encoding = { patches: USUAL_PATCHES, frames: 1 };
   const prefill = {
@@ -143,9 +145,7 @@ export function usualRequestBytes(
     sum(slotBytes(programs.vision, encoding)) + inputBytes(programs.vision, encoding),
     sum(slotBytes(programs.decoder, prefill)),
   ];
-  return (
-    Math.max(...arenas) + pages * pageBytes(layout) + storageBytes(layout.dtype, features, text.hiddenSize)
-  );
+  return Math.max(...arenas) + pages * pageBytes(layout) + featureBytes;
 }
 
 function planVision(

@@ -3,6 +3,10 @@
 export const DTYPES = ["f32", "bf16", "f16", "i32"] as const;
 export type DType = (typeof DTYPES)[number];
 
+/** What a KV cache may be stored in beside the activation type, which keys and values are computed in. */
+export const CACHE_DTYPES = ["bf16"] as const satisfies readonly DType[];
+export type CacheDType = (typeof CACHE_DTYPES)[number];
+
 /** Types a weight may be stored in. Arithmetic accumulates in f32 or wider whatever the storage. */
 export type WeightDType = "f32" | "bf16" | "f16";
 

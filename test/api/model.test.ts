@@ -222,6 +222,7 @@ test("options that do not exist or can not be are refused by name", async () => 
     { dtpye: "f32" },
     { dtype: "q3" },
     { visionDtype: "q9" },
+    { kvCacheDtype: "f16" },
     { backend: "metal" },
     { prefillChunk: 0 },
     { threads: 0 },

@@ -15,6 +15,7 @@ import { each, fixed, normal } from "../../src/conformance/operands.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
 import { BLOCK_COLS } from "../../src/tensor/blocks.ts";
+import { CACHE_DTYPES, type CacheDType } from "../../src/tensor/dtype.ts";
 import { holdsColumns, type WeightFormat } from "../../src/tensor/storage.ts";
 import { startText } from "../../src/workers/node-threads.node.ts";
 import { startWorker } from "../../src/workers/worker-tasks.ts";
@@ -191,7 +192,13 @@ interface PagedShape {
 }
 
 /** Chunks in one batch, with texts' tokens in pages of a size in some order. */
-function pagedCase(chunks: readonly Chunk[], shape: PagedShape, pageSize: number, order: Random): OpCase {
+function pagedCase(
+  chunks: readonly Chunk[],
+  shape: PagedShape,
+  pageSize: number,
+  order: Random,
+  stored?: CacheDType,
+): OpCase {
   const { kvHeads, group, headDim } = shape;
   const pagesOf = chunks.map(({ context }) => Math.ceil(context / pageSize));
   const pages = pagesOf.reduce((sum, count) => sum + count, 0);
@@ -227,6 +234,7 @@ function pagedCase(chunks: readonly Chunk[], shape: PagedShape, pageSize: number
   const t = bounds.at(-1) as number;
   return opCase("attention_paged", {
     fields: { chunks: chunks.map(({ context, queries }) => `${queries}/${context}`).join("+"), pageSize },
+    cache: stored,
     symbols: { t },
     attrs: { numHeads: kvHeads * group, numKvHeads: kvHeads, headDim, pageSize, scale: headDim ** -0.5 },
     operands: {
@@ -250,12 +258,13 @@ property(
     /** Of the other run: where texts are cut, and its pages. */
     cuts: fc.array(size(220), { maxLength: 6 }),
     pageSizes: fc.tuple(size(20), size(20)),
+    stored: fc.constantFrom(undefined, ...CACHE_DTYPES),
     seed: fc.nat(),
   }),
-  async (all, some, { texts, heads, cuts, pageSizes, seed }) => {
+  async (all, some, { texts, heads, cuts, pageSizes, stored, seed }) => {
     const whole = texts.map((context, text) => ({ text, context, queries: context }));
     const order = new Random(`${seed}`);
-    const rows = await result(all, pagedCase(whole, heads, pageSizes[0], order));
+    const rows = await result(all, pagedCase(whole, heads, pageSizes[0], order, stored));
     assert.ok(Array.from(rows).every(Number.isFinite), "no more than the sequence's own places is read");
     const columns = heads.kvHeads * heads.group * heads.headDim;
     const pieces = texts.flatMap((context, text) => {
@@ -263,7 +272,7 @@ property(
       return ends.map((end, index) => ({ text, context: end, queries: end - (ends[index - 1] ?? 0) }));
     });
     const shuffled = order.permutation(pieces.length).map((index) => pieces[index] as Chunk);
-    const found = await result(some, pagedCase(shuffled, heads, pageSizes[1], order));
+    const found = await result(some, pagedCase(shuffled, heads, pageSizes[1], order, stored));
     let row = 0;
     for (const { text, context, queries } of shuffled) {
       const before = texts.slice(0, text).reduce((sum, length) => sum + length, 0);

@@ -50,7 +50,8 @@ Work work(const Call& call) {
 Workspace workspace(const Call& call) {
   const Attrs& attrs = call.attrs<Attrs>();
   uint64_t few = (uint64_t)kFewRows * attrs.numKvHeads, rows = few > kMostRows ? few : kMostRows;
-  return {0, rows * (sizeof(PagedRow) + sizeof(float) * (2 * (uint64_t)padded(attrs.headDim) + kBlockKeys))};
+  uint64_t ofRows = rows * (sizeof(PagedRow) + sizeof(float) * (2 * (uint64_t)padded(attrs.headDim) + kBlockKeys));
+  return {0, ofRows + sizeof(float) * kBlockKeys * (uint64_t)attrs.headDim};
 }
 
 bool check(const Call& call, BadIndex& bad) {
@@ -87,7 +88,10 @@ PagedRow rowOf(const Call& call, const Sequence& sequence, uint32_t kvHead, uint
 void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t firstHead, uint32_t lastHead, uint32_t first,
             uint32_t last, uint8_t* own) {
   const Attrs& attrs = call.attrs<Attrs>();
-  const BlockSteps& steps = kF32Steps;
+  // Rows that many pairs of queries read are widened once.
+  const BlockSteps& stored = call.in[in_cache].dtype == DType::bf16 ? kBf16Steps : kF32Steps;
+  bool isWidened = stored.widen && last - first > 2;
+  const BlockSteps& steps = isWidened ? kF32Steps : stored;
   uint32_t headDim = attrs.headDim, count = last - first, heads = lastHead - firstHead, keyCount = 0;
   PagedRow* rows = (PagedRow*)own;
   float* floats = (float*)(rows + count * heads);
@@ -96,8 +100,21 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
     keyCount = rows[i].visible > keyCount ? rows[i].visible : keyCount;
   }
   const int32_t* pages = call.in[in_blockTable].ints() + (size_t)s * call.in[in_blockTable].stride;
-  size_t rowBytes = F32Rows::bytes(headDim), headBytes = rowBytes * attrs.pageSize;
+  size_t rowBytes = stored.rowBytes(headDim), headBytes = rowBytes * attrs.pageSize;
   size_t valueOffset = attrs.numKvHeads * headBytes, pageBytes = 2 * valueOffset;
+  // Calls f(rows of a head that see something of the block, how many, keys or values, offset).
+  auto forHeads = [&](uint32_t blind, const BlockRows& keys, size_t offset, auto f) {
+    for (uint32_t h = 0; h < heads; h++) {
+      size_t at = offset + (firstHead + h) * headBytes;
+      if (!isWidened) {
+        f(rows + h * count + blind, count - blind, keys, at, headDim);
+        continue;
+      }
+      BlockRows near = keys;
+      widenBlock(stored, near, at, headDim, floats);
+      f(rows + h * count + blind, count - blind, near, 0, headDim);
+    }
+  };
   for (uint32_t block = 0; block < keyCount; block += kBlockKeys) {
     BlockRows keys;
     keys.keys = keyCount - block < kBlockKeys ? keyCount - block : kBlockKeys;
@@ -108,17 +125,13 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
     // Rows come in the order of their positions: those that see nothing of the block are the first ones.
     uint32_t blind = 0;
     while (rows[blind].visible <= block) blind++;
-    for (uint32_t h = 0; h < heads; h++) {
-      steps.score(rows + h * count + blind, count - blind, keys, (firstHead + h) * headBytes, headDim);
-    }
+    forHeads(blind, keys, 0, steps.score);
     for (uint32_t i = 0; i < count * heads; i++) {
       if (rows[i].visible <= block) continue;
       uint32_t seen = rows[i].visible - block;
       weighBlock(rows[i], seen < keys.keys ? seen : keys.keys, headDim);
     }
-    for (uint32_t h = 0; h < heads; h++) {
-      steps.addValues(rows + h * count + blind, count - blind, keys, valueOffset + (firstHead + h) * headBytes, headDim);
-    }
+    forHeads(blind, keys, valueOffset, steps.addValues);
   }
   for (uint32_t i = 0; i < count * heads; i++) {
     for (uint32_t d = 0; d < headDim; d++) rows[i].y[d] = rows[i].sums[d] / rows[i].sum;

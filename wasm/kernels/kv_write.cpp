@@ -1,6 +1,7 @@
 // kv_write: cache[slots[t] / pageSize, 0 | 1, head, slots[t] % pageSize, :] = k | v[t, head, :]; -1 skips a row.
 // A part is one head of all rows, so that the last of several rows for one slot is the one that stays, whatever the
 // order of parts.
+#include "glimt_float.h"
 #include "kernel.h"
 
 namespace glimt {
@@ -19,19 +20,27 @@ bool check(const Call& call, BadIndex& bad) {
   return indicesInside(in_slots, slots.ints(), slots.length(), -1, high, bad);
 }
 
+void writeRow(DType dtype, const float* from, uint32_t dims, uint8_t* to) {
+  if (dtype == DType::f32) {
+    __builtin_memcpy(to, from, dims * sizeof(float));
+    return;
+  }
+  for (uint32_t d = 0; d < dims; d++) storeFloat(dtype, to, d, from[d]);
+}
+
 void run(const Call& call, uint32_t firstHead, uint32_t lastHead, uint8_t*) {
   const Attrs& attrs = call.attrs<Attrs>();
-  size_t headFloats = (size_t)attrs.pageSize * attrs.headDim;
+  const Operand& cache = call.in[in_cache];
+  size_t rowBytes = (size_t)storageBytes(cache.dtype, 1, attrs.headDim), headBytes = rowBytes * attrs.pageSize;
   for (uint32_t t = 0; t < call.in[in_k].rows; t++) {
     int32_t slot = call.in[in_slots].ints()[t];
     if (slot < 0) continue;
     size_t page = (uint32_t)slot / attrs.pageSize, inPage = (uint32_t)slot % attrs.pageSize;
     for (uint32_t half = 0; half < 2; half++) {
       const float* from = call.in[half ? in_v : in_k].row(t);
-      float* to = (float*)call.in[in_cache].data + (page * 2 + half) * attrs.numKvHeads * headFloats;
+      uint8_t* to = cache.data + (page * 2 + half) * attrs.numKvHeads * headBytes + inPage * rowBytes;
       for (uint32_t head = firstHead; head < lastHead; head++) {
-        __builtin_memcpy(to + head * headFloats + inPage * attrs.headDim, from + head * attrs.headDim,
-                         attrs.headDim * sizeof(float));
+        writeRow(cache.dtype, from + (size_t)head * attrs.headDim, attrs.headDim, to + head * headBytes);
       }
     }
   }

@@ -166,13 +166,30 @@ void addNear(PagedRow* rows, const BlockRows& values, size_t offset, uint32_t he
   }
 }
 
+template <class Rows>
+void widenRow(const uint8_t* row, uint32_t headDim, float* to) {
+  forDims<Rows>(headDim, [&](uint32_t d, auto get) {
+    f32x4 values[Rows::kDims / 4];
+    get(row, values);
+    for (uint32_t i = 0; i < Rows::kDims / 4; i++) {
+      uint32_t first = d + 4 * i;
+      if (first + 4 <= headDim) store(to + first, values[i]);
+      else if (first < headDim) storePart(to + first, values[i], headDim - first);
+    }
+  });
+}
+
 // Two rows share what is read. A short block is not read as a long one.
 template <class Rows>
 void score(PagedRow* rows, uint32_t count, const BlockRows& keys, size_t offset, uint32_t headDim) {
+  constexpr uint32_t kMost = Rows::kRunsAtOnce;
   bool isShort = keys.keys <= 2 * kRunKeys;
   for (uint32_t r = 0; r < count; r += 2) {
-    if (count - r > 1) (isShort ? scoreRuns<Rows, 2, 2> : scoreRuns<Rows, 2, kRuns>)(rows + r, keys, 0, offset, headDim);
-    else (isShort ? scoreRuns<Rows, 1, 2> : scoreRuns<Rows, 1, kRuns>)(rows + r, keys, 0, offset, headDim);
+    auto scoreSome = count - r > 1 ? (isShort ? scoreRuns<Rows, 2, 2> : scoreRuns<Rows, 2, kMost>)
+                                   : (isShort ? scoreRuns<Rows, 1, 2> : scoreRuns<Rows, 1, kMost>);
+    for (uint32_t run = 0; run < (isShort ? 2 : kRuns); run += isShort ? 2 : kMost) {
+      scoreSome(rows + r, keys, run, offset, headDim);
+    }
   }
 }
 
@@ -229,6 +246,15 @@ void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim) {
   row.sum = row.sum * fade + ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
 }
 
-const BlockSteps kF32Steps = {score<F32Rows>, addValues<F32Rows>};
+const BlockSteps kF32Steps = {F32Rows::bytes, score<F32Rows>, addValues<F32Rows>, nullptr};
+const BlockSteps kBf16Steps = {Bf16Rows::bytes, score<Bf16Rows>, addValues<Bf16Rows>, widenRow<Bf16Rows>};
+
+void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near) {
+  for (uint32_t key = 0; key < kBlockKeys; key++) {
+    float* to = near + (size_t)(key < rows.keys ? key : 0) * headDim;
+    if (key < rows.keys) steps.widen(rows.at[key] + offset, headDim, to);
+    rows.at[key] = (const uint8_t*)to;
+  }
+}
 
 }  // namespace glimt

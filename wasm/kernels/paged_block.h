@@ -36,14 +36,21 @@ struct BlockRows {
   uint32_t keys;
 };
 
+// For a format of rows in the cache.
 struct BlockSteps {
+  size_t (*rowBytes)(uint32_t headDim);
   // rows[0 .. count - 1] receive their scores. `offset` is added to the addresses of `keys`.
   void (*score)(PagedRow* rows, uint32_t count, const BlockRows& keys, size_t offset, uint32_t headDim);
   // Their sums += weights times values.
   void (*addValues)(PagedRow* rows, uint32_t count, const BlockRows& values, size_t offset, uint32_t headDim);
+  // Reads a row as f32. Null where it is f32.
+  void (*widen)(const uint8_t* row, uint32_t headDim, float* to);
 };
 
-extern const BlockSteps kF32Steps;
+extern const BlockSteps kF32Steps, kBf16Steps;
+
+// Copies a block's rows to `near`, [keys][headDim], which `rows` is of from then on.
+void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near);
 
 // Turns scores into weights relative to the row's reference; `seen` keys of the block are the row's.
 void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim);

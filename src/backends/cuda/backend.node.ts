@@ -74,6 +74,13 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
       }
       const block = Object.values(formats).find(isBlockFormat);
       if (block) return { ok: false, reason: `cuda: ${op} has no kernel for ${block} weights.` };
+      const { cache } = formats;
+      if (cache && cache !== activation) {
+        return {
+          ok: false,
+          reason: `cuda: ${op} with ${activation} activations has a ${activation} cache only, not ${cache}.`,
+        };
+      }
       const { supports } = addon;
       const codes = Uint8Array.from(Object.values(formats), formatCode);
       const reason = native(() => supports(OPS[op].code, formatCode(activation), codes));

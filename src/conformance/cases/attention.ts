@@ -1,11 +1,18 @@
 /** kv_write, attention_paged, rope_attention_paged, attention_varlen */
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
+import { CACHE_DTYPES, type CacheDType } from "../../tensor/dtype.ts";
 import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, S, T } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
 import { rotation } from "./rope.ts";
 
 const PAGES = symbolDim("pages");
+
+const KV_MEMORY: readonly (readonly ["whole" | "strided", CacheDType?])[] = [
+  ["whole"],
+  ["strided"],
+  ...CACHE_DTYPES.map((cache) => ["whole", cache] as const),
+];
 
 function kvWriteCases(): OpCase[] {
   return ROW_COUNTS.flatMap((t) =>
@@ -17,12 +24,13 @@ function kvWriteCases(): OpCase[] {
         [8, 128, 16],
       ] as const
     ).flatMap(([numKvHeads, headDim, pageSize]) =>
-      (["whole", "strided"] as const).map((memory) => {
+      KV_MEMORY.map(([memory, cache]) => {
         const pages = Math.ceil(t / pageSize) + 2;
         const operand = normal([T, numKvHeads * headDim]);
         const source = memory === "strided" ? strided(operand) : operand;
         return opCase("kv_write", {
-          fields: { t, numKvHeads, headDim, pageSize, kv: memory },
+          fields: { t, numKvHeads, headDim, pageSize, kv: memory, ...(cache && { cache }) },
+          cache,
           symbols: { t, pages },
           attrs: { numKvHeads, headDim, pageSize },
           operands: {
@@ -146,8 +154,31 @@ function attentionPagedCases(): OpCase[] {
     ] as const
   ).map(([batch, heads]) => pagedCase(batch, heads, 16, "whole", "usual"));
   const large = HEAD_GROUPS.map((heads) => pagedCase(["3/20", "1/50"], heads, 16, "whole", "large"));
+  const stored = CACHE_DTYPES.flatMap((cache) => [
+    ...(
+      [
+        [4, 4, 64],
+        [8, 2, 80],
+        [4, 2, 128],
+        [16, 1, 128],
+        [6, 2, 20],
+        [3, 1, 7],
+        [6, 2, 21],
+      ] as const
+    ).flatMap((heads) =>
+      ([["1/1"], ["1/300"], ["7/7", "1/17", "33/40"]] as const).map((batch) =>
+        pagedCase(batch, heads, 16, "whole", "usual", cache),
+      ),
+    ),
+    ...[1, 5, 32].map((pageSize) =>
+      pagedCase(["1/140", "9/9", "4/23"], [4, 2, 64], pageSize, "whole", "usual", cache),
+    ),
+    pagedCase(["3/20", "1/50"], [4, 2, 128], 16, "strided", "large", cache),
+    pagedCase(["200/200", "150/420", "1/1100"], [2, 1, 128], 16, "whole", "usual", cache),
+  ]);
   return [
     ...usual,
+    ...stored,
     ...pageSizes,
     ...views,
     ...large,
@@ -162,11 +193,22 @@ function pagedCase(
   pageSize: number,
   memory: "whole" | "strided",
   logits: "usual" | "large",
+  cache?: CacheDType,
 ): OpCase {
   const { tokens, symbols, layout, operands } = pagedSequences(batch, pageSize);
   const q = normal([T, numHeads * headDim], { scale: logits === "large" ? 40 : 1 });
   return opCase("attention_paged", {
-    fields: { batch: batch.join("+"), numHeads, numKvHeads, headDim, pageSize, q: memory, logits },
+    fields: {
+      batch: batch.join("+"),
+      numHeads,
+      numKvHeads,
+      headDim,
+      pageSize,
+      q: memory,
+      logits,
+      ...(cache && { cache }),
+    },
+    cache,
     symbols: { t: tokens, ...symbols },
     attrs: { numHeads, numKvHeads, headDim, pageSize, scale: 1 / Math.sqrt(headDim) },
     operands: {
