@@ -8,6 +8,7 @@ import type { Backend } from "../src/backends/backend.ts";
 import { createCudaBackend } from "../src/backends/cuda/backend.node.ts";
 import { referenceBackend } from "../src/backends/reference/backend.ts";
 import { wasmBackend } from "../src/backends/wasm/backend.ts";
+import { WEIGHT_FORMATS } from "../src/tensor/storage.ts";
 import { row } from "./kernels.ts";
 import { type Ceilings, measureCeilings } from "./model/ceilings.ts";
 import { checkBackend } from "./model/check.ts";
@@ -63,6 +64,11 @@ const speed = await measureSpeed(backend, config, {
   log: (line) => console.error(`  ${line}`),
 });
 print(speed, ceilings);
+// Of the whole process, at its most; the block of random values that weights are cut out of is in it.
+const most = (process.resourceUsage().maxRSS * 1024) / 2 ** 30;
+console.log(
+  `memory: ${(speed.liveBytes / 2 ** 30).toFixed(2)} GiB on the device, process at most ${most.toFixed(2)} GiB`,
+);
 if (flags.json !== undefined) {
   const about = {
     model: flags.model,
@@ -97,8 +103,9 @@ function namedBackend(name: string): Backend {
 }
 
 function weightType(name: string) {
-  if (name === "bf16" || name === "f16" || name === "f32") return name;
-  throw new Error(`--weights is "${name}", expected bf16, f16 or f32.`);
+  const format = WEIGHT_FORMATS.find((one) => one === name);
+  if (format) return format;
+  throw new Error(`--weights is "${name}", expected ${WEIGHT_FORMATS.join(", ")}.`);
 }
 
 function whole(text: string | undefined): number | undefined {

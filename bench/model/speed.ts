@@ -1,4 +1,5 @@
 /** Speed of a whole model with random weights on one backend: starting, decoding, prefill, vision. */
+import { chooseWeightFormat } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelConfig, VisionConfig } from "../../src/config/types.ts";
 import { type EngineStatistics, engineStatistics, type Timing, timeRuns } from "../../src/measure/clock.ts";
@@ -11,12 +12,13 @@ import { compileStages, stageWeights } from "../../src/runtime/compile-stages.ts
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
-import type { WeightDType } from "../../src/tensor/dtype.ts";
+import type { WeightFormat } from "../../src/tensor/storage.ts";
 import { blockWeights } from "./block-weights.ts";
 import { clockOf } from "./clock.ts";
 
 export interface SpeedOptions {
-  readonly weights: WeightDType;
+  /** As `dtype` of loadModel has it for a checkpoint in bf16. */
+  readonly weights: WeightFormat;
   /** Sequences that are decoded together. */
   readonly batches: readonly number[];
   /** Tokens in the cache of each sequence that is decoded. */
@@ -113,14 +115,16 @@ export async function measureSpeed(
 async function start(backend: Backend, config: ModelConfig, { weights }: SpeedOptions) {
   await chooseBackend([backend], backend.name);
   const begin = performance.now();
-  const compiled = compileStages(backend, config, { weightDType: () => weights });
+  const compiled = compileStages(backend, config, {
+    weightDType: chooseWeightFormat({ tensorDType: () => "bf16" }, { dtype: weights }),
+  });
   const compileMs = performance.now() - begin;
   // Making them is no part of starting: a checkpoint's come from a file.
   const rows = stageWeights(compiled).map(blockWeights());
   const loading = performance.now();
   const stages = await openStages(backend, compiled, rows);
   const loadMs = performance.now() - loading;
-  return { stages, compileMs, loadMs, weightBytes: stages.loadedBytes };
+  return { stages, compileMs, loadMs, weightBytes: stages.engine.liveBytes };
 }
 
 async function firstStep({ decoder, pool }: Stages): Promise<number> {
