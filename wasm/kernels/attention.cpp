@@ -4,23 +4,14 @@
 namespace glimt {
 namespace {
 
-uint32_t tiles(const QueryBlock& block) { return (block.rows + kLanes - 1) / kLanes; }
+struct InOrder {
+  int32_t numbers[kKeyBlock];
 
-// Keys every row of the tile sees, and keys some row of it sees.
-struct Sight {
-  uint32_t all, some;
-};
-
-Sight sightOf(const QueryBlock& block, uint32_t tile) {
-  Sight sight = {UINT32_MAX, 0};
-  uint32_t end = tile * kLanes + kLanes < block.rows ? tile * kLanes + kLanes : block.rows;
-  for (uint32_t r = tile * kLanes; r < end; r++) {
-    uint32_t visible = block.visible[r];
-    sight.all = visible < sight.all ? visible : sight.all;
-    sight.some = visible > sight.some ? visible : sight.some;
+  constexpr InOrder() : numbers{} {
+    for (uint32_t i = 0; i < kKeyBlock; i++) numbers[i] = (int32_t)i;
   }
-  return sight;
-}
+};
+const InOrder kInOrder;
 
 // scores [keys][8] = K q, up to a whole panel: those of all keys against queries [headDim][8].
 void scoreTile(const float* packedKeys, uint32_t keys, uint32_t wanted, const float* queries, uint32_t headDim,
@@ -46,9 +37,9 @@ void outputTile(const float* packedValues, uint32_t keys, uint32_t wanted, const
 }
 
 // Turns the scores of four lanes, whose rows see the first `visible` keys of the block, into weights; returns
-// 2^(reference before - reference now). A count that is no multiple of four is rounded up.
+// 2^(reference before - reference now). A count that is no multiple of four is rounded up. numbers[i] is the key of score i.
 template <bool masked>
-f32x4 softmaxLanes(float* scores, uint32_t count, v128_t visible, float* reference, float* sums) {
+f32x4 softmaxLanes(float* scores, uint32_t count, v128_t visible, const int32_t* numbers, float* reference, float* sums) {
   f32x4 old = load(reference), tops[4] = {old, old, old, old}, hidden = splat(-INFINITY);
   for (uint32_t j = 0; j < count; j += 4) {
 #pragma unroll
@@ -56,7 +47,7 @@ f32x4 softmaxLanes(float* scores, uint32_t count, v128_t visible, float* referen
       float* at = scores + (j + i) * kLanes;
       f32x4 score = load(at);
       if (masked) {
-        score = wasm_v128_bitselect(score, hidden, wasm_i32x4_gt(visible, wasm_i32x4_splat((int32_t)(j + i))));
+        score = wasm_v128_bitselect(score, hidden, wasm_i32x4_gt(visible, wasm_i32x4_splat(numbers[j + i])));
         store(at, score);
       }
       tops[i] = larger(tops[i], score);
@@ -70,7 +61,7 @@ f32x4 softmaxLanes(float* scores, uint32_t count, v128_t visible, float* referen
     for (uint32_t i = 0; i < 4; i++) {
       float* at = scores + (j + i) * kLanes;
       f32x4 weight = exp2(sub(load(at), now));
-      if (masked) weight = wasm_v128_and(weight, wasm_i32x4_gt(visible, wasm_i32x4_splat((int32_t)(j + i))));
+      if (masked) weight = wasm_v128_and(weight, wasm_i32x4_gt(visible, wasm_i32x4_splat(numbers[j + i])));
       store(at, weight);
       chains[i] = add(chains[i], weight);
     }
@@ -93,9 +84,20 @@ v128_t visibleFrom(const QueryBlock& block, uint32_t firstRow, uint32_t firstKey
 
 }  // namespace
 
+Sight sightOf(const QueryBlock& block, uint32_t tile) {
+  Sight sight = {UINT32_MAX, 0};
+  uint32_t end = tile * kLanes + kLanes < block.rows ? tile * kLanes + kLanes : block.rows;
+  for (uint32_t r = tile * kLanes; r < end; r++) {
+    uint32_t visible = block.visible[r];
+    sight.all = visible < sight.all ? visible : sight.all;
+    sight.some = visible > sight.some ? visible : sight.some;
+  }
+  return sight;
+}
+
 uint32_t startAttention(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch) {
   f32x4 factor = splat(queryScale(scale));
-  for (uint32_t tile = 0; tile < tiles(block); tile++) {
+  for (uint32_t tile = 0; tile < tilesOf(block); tile++) {
     const float* rows[kLanes];
     // The last row stands in for those past the end.
     for (uint32_t lane = 0; lane < kLanes; lane++) {
@@ -103,12 +105,12 @@ uint32_t startAttention(const QueryBlock& block, uint32_t headDim, float scale, 
     }
     packPanel(rows, kLanes, headDim, scratch.queries + (size_t)tile * headDim * kLanes);
   }
-  size_t count = (size_t)tiles(block) * headDim * kLanes;
+  size_t count = (size_t)tilesOf(block) * headDim * kLanes;
   for (size_t i = 0; i < count; i += 4) {
     store(scratch.queries + i, mul(load(scratch.queries + i), factor));
     store(scratch.outputs + i, zero());
   }
-  for (uint32_t r = 0; r < tiles(block) * kLanes; r++) scratch.references[r] = kNoReference, scratch.sums[r] = 0;
+  for (uint32_t r = 0; r < tilesOf(block) * kLanes; r++) scratch.references[r] = kNoReference, scratch.sums[r] = 0;
   uint32_t most = 0;
   for (uint32_t r = 0; r < block.rows; r++) most = block.visible[r] > most ? block.visible[r] : most;
   return most;
@@ -140,30 +142,34 @@ void packValues(const float* const* rows, uint32_t keys, uint32_t headDim, float
   }
 }
 
+void addKeys(const QueryBlock& block, uint32_t tile, const KeyPlaces& keys, uint32_t headDim, const float* packedValues,
+             const AttentionScratch& scratch) {
+  f32x4 one = splat(&kExp2.one), fade[2];
+  auto* softmax = keys.masked ? softmaxLanes<true> : softmaxLanes<false>;
+  for (uint32_t half = 0; half < 2; half++) {
+    uint32_t row = tile * kLanes + 4 * half;
+    v128_t visible = keys.masked ? visibleFrom(block, row, keys.first) : zero();
+    fade[half] = softmax(scratch.scores + 4 * half, keys.wanted, visible, keys.numbers, scratch.references + row,
+                         scratch.sums + row);
+  }
+  float* outputs = scratch.outputs + (size_t)tile * headDim * kLanes;
+  if (wasm_v128_any_true(wasm_v128_or(wasm_f32x4_ne(fade[0], one), wasm_f32x4_ne(fade[1], one)))) {
+    for (float *at = outputs, *end = at + headDim * kLanes; at != end; at += kLanes) {
+      store(at, mul(load(at), fade[0])), store(at + 4, mul(load(at + 4), fade[1]));
+    }
+  }
+  outputTile(packedValues, keys.count, keys.wanted, scratch.scores, headDim, outputs);
+}
+
 void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim, const float* packedKeys,
                     const float* packedValues, const AttentionScratch& scratch) {
-  float* scores = scratch.scores;
-  f32x4 one = splat(&kExp2.one);
-  for (uint32_t tile = 0; tile < tiles(block); tile++) {
+  for (uint32_t tile = 0; tile < tilesOf(block); tile++) {
     Sight sight = sightOf(block, tile);
     if (sight.some <= firstKey) continue;
     uint32_t wanted = sight.some - firstKey < keys ? sight.some - firstKey : keys;
-    scoreTile(packedKeys, keys, wanted, scratch.queries + (size_t)tile * headDim * kLanes, headDim, scores);
+    scoreTile(packedKeys, keys, wanted, scratch.queries + (size_t)tile * headDim * kLanes, headDim, scratch.scores);
     bool masked = sight.all < firstKey + wanted || wanted % 4;
-    auto* softmax = masked ? softmaxLanes<true> : softmaxLanes<false>;
-    f32x4 fade[2];
-    for (uint32_t half = 0; half < 2; half++) {
-      uint32_t row = tile * kLanes + 4 * half;
-      v128_t visible = masked ? visibleFrom(block, row, firstKey) : zero();
-      fade[half] = softmax(scores + 4 * half, wanted, visible, scratch.references + row, scratch.sums + row);
-    }
-    float* outputs = scratch.outputs + (size_t)tile * headDim * kLanes;
-    if (wasm_v128_any_true(wasm_v128_or(wasm_f32x4_ne(fade[0], one), wasm_f32x4_ne(fade[1], one)))) {
-      for (float *at = outputs, *end = at + headDim * kLanes; at != end; at += kLanes) {
-        store(at, mul(load(at), fade[0])), store(at + 4, mul(load(at + 4), fade[1]));
-      }
-    }
-    outputTile(packedValues, keys, wanted, scores, headDim, outputs);
+    addKeys(block, tile, {firstKey, keys, wanted, kInOrder.numbers, masked}, headDim, packedValues, scratch);
   }
 }
 

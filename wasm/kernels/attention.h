@@ -33,6 +33,15 @@ struct QueryBlock {
   uint32_t visible[kQueryRows];
 };
 
+// Eight rows each, the last one fewer.
+inline uint32_t tilesOf(const QueryBlock& block) { return (block.rows + kLanes - 1) / kLanes; }
+
+// Keys every row of the tile sees, and keys some row of it sees.
+struct Sight {
+  uint32_t all, some;
+};
+Sight sightOf(const QueryBlock& block, uint32_t tile);
+
 // By which queries are multiplied.
 inline float queryScale(float scale) { return scale * 1.44269504f; }
 
@@ -73,6 +82,16 @@ void packValues(const float* const* rows, uint32_t keys, uint32_t headDim, float
 
 // The steps that do not depend on where keys and values come from (attention.cpp).
 uint32_t startAttention(const QueryBlock& block, uint32_t headDim, float scale, const AttentionScratch& scratch);
+// Keys of a block whose scores with a tile are in scratch.scores: the first `wanted` of `count`.
+struct KeyPlaces {
+  uint32_t first, count, wanted;
+  // Which key of the block each is.
+  const int32_t* numbers;
+  // Some rows do not see all of them.
+  bool masked;
+};
+void addKeys(const QueryBlock& block, uint32_t tile, const KeyPlaces& keys, uint32_t headDim, const float* packedValues,
+             const AttentionScratch& scratch);
 void attendKeyBlock(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim, const float* packedKeys,
                     const float* packedValues, const AttentionScratch& scratch);
 void writeOutputs(const QueryBlock& block, uint32_t headDim, const AttentionScratch& scratch);

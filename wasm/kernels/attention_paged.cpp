@@ -3,10 +3,11 @@
 // p is in page blockTable[s, p / pageSize].
 //
 // The numHeads / numKvHeads query heads of one key/value head are rows that read the same keys, token by token, block
-// after block (paged_block.h). A part is up to 192 such rows of a sequence and head. Of a sequence of few rows (decoding)
+// after block (paged_block.h, and of many rows paged_tiles.h). A part is up to 192 such rows of a sequence and head. Of a sequence of few rows (decoding)
 // it is several heads, which lie behind one another in a page: all, unless workers would be without work.
 #include "kernel.h"
 #include "paged_block.h"
+#include "paged_tiles.h"
 
 namespace glimt {
 namespace {
@@ -14,7 +15,9 @@ namespace {
 using namespace program::op_attention_paged;
 
 // Rows of one key/value head up to which a part has several heads, and that it has at most.
-constexpr uint32_t kFewRows = 4, kMostRows = 192;
+constexpr uint32_t kFewRows = 4, kMostRows = kQueryRows;
+// Rows of a part from which on keys and values are packed for tiles: it pays for reading them once more.
+constexpr uint32_t kTiledRows = 16;
 
 struct Sequence {
   // Query rows are row * group + head inside the group.
@@ -51,7 +54,8 @@ Workspace workspace(const Call& call) {
   const Attrs& attrs = call.attrs<Attrs>();
   uint64_t few = (uint64_t)kFewRows * attrs.numKvHeads, rows = few > kMostRows ? few : kMostRows;
   uint64_t ofRows = rows * (sizeof(PagedRow) + sizeof(float) * (2 * (uint64_t)padded(attrs.headDim) + kBlockKeys));
-  return {0, ofRows + sizeof(float) * kBlockKeys * (uint64_t)attrs.headDim};
+  uint64_t ofTiles = AttentionScratch::bytes(attrs.headDim), widened = sizeof(float) * kBlockKeys * (uint64_t)attrs.headDim;
+  return {0, (ofRows > ofTiles ? ofRows : ofTiles) + widened};
 }
 
 bool check(const Call& call, BadIndex& bad) {
@@ -71,17 +75,94 @@ bool check(const Call& call, BadIndex& bad) {
   return true;
 }
 
-// Row `index` of a sequence and head; `floats` are its own.
-PagedRow rowOf(const Call& call, const Sequence& sequence, uint32_t kvHead, uint32_t index, float* floats) {
-  const Attrs& attrs = call.attrs<Attrs>();
+// A query row, where its output goes, and the keys it sees.
+struct Row {
+  const float* q;
+  float* y;
+  uint32_t visible;
+};
+
+Row rowOf(const Call& call, const Sequence& sequence, uint32_t kvHead, uint32_t index) {
   uint32_t token = index / sequence.group, head = kvHead * sequence.group + index % sequence.group;
-  size_t column = (size_t)head * attrs.headDim;
+  size_t column = (size_t)head * call.attrs<Attrs>().headDim;
   uint32_t position = sequence.context - sequence.rows / sequence.group + token, row = sequence.firstToken + token;
+  return {call.in[in_q].row(row) + column, call.out[out_y].row(row) + column, position + 1};
+}
+
+// Of few; `floats` are its own.
+PagedRow pagedRow(const Row& row, const Attrs& attrs, float* floats) {
   uint32_t dims = padded(attrs.headDim);
-  const float* q = call.in[in_q].row(row) + column;
   float scale = queryScale(attrs.scale);
-  for (uint32_t d = 0; d < dims; d++) floats[d] = d < attrs.headDim ? q[d] * scale : 0, floats[dims + d] = 0;
-  return {floats, floats + dims, floats + 2 * dims, call.out[out_y].row(row) + column, position + 1};
+  for (uint32_t d = 0; d < dims; d++) floats[d] = d < attrs.headDim ? row.q[d] * scale : 0, floats[dims + d] = 0;
+  return {floats, floats + dims, floats + 2 * dims, row.y, row.visible};
+}
+
+// Where the keys and values of a sequence are.
+struct CachePlaces {
+  const uint8_t* data;
+  const int32_t* pages;
+  uint32_t pageSize;
+  // Of a row, the rows of a head in a page, keys in a page, and a page.
+  size_t rowBytes, headBytes, valueOffset, pageBytes;
+
+  CachePlaces(const Call& call, uint32_t s, const BlockSteps& stored) {
+    const Attrs& attrs = call.attrs<Attrs>();
+    data = call.in[in_cache].data;
+    pages = call.in[in_blockTable].ints() + (size_t)s * call.in[in_blockTable].stride;
+    pageSize = attrs.pageSize;
+    rowBytes = stored.rowBytes(attrs.headDim);
+    headBytes = rowBytes * pageSize;
+    valueOffset = attrs.numKvHeads * headBytes;
+    pageBytes = 2 * valueOffset;
+  }
+
+  // Of head 0, the block that begins with key `block`, of which keys from `end` on are absent.
+  BlockRows rows(uint32_t block, uint32_t end) const {
+    BlockRows found;
+    found.keys = end - block < kBlockKeys ? end - block : kBlockKeys;
+    for (uint32_t i = 0; i < kBlockKeys; i++) {
+      uint32_t position = i < found.keys ? block + i : block, page = position / pageSize;
+      found.at[i] = data + (size_t)pages[page] * pageBytes + (position - page * pageSize) * rowBytes;
+    }
+    return found;
+  }
+};
+
+const BlockSteps& storedSteps(const Call& call) {
+  return call.in[in_cache].dtype == DType::bf16 ? kBf16Steps : kF32Steps;
+}
+
+// Rows first .. last - 1 of a head, many of them.
+void attendTiled(const Call& call, uint32_t s, const Sequence& sequence, uint32_t kvHead, uint32_t first, uint32_t last,
+                 uint8_t* own) {
+  const Attrs& attrs = call.attrs<Attrs>();
+  uint32_t headDim = attrs.headDim;
+  QueryBlock block;
+  block.rows = last - first;
+  for (uint32_t r = 0; r < block.rows; r++) {
+    Row row = rowOf(call, sequence, kvHead, first + r);
+    block.q[r] = row.q, block.y[r] = row.y, block.visible[r] = row.visible;
+  }
+  AttentionScratch scratch(own, headDim);
+  float* near = (float*)(own + AttentionScratch::bytes(headDim));
+  const BlockSteps& stored = storedSteps(call);
+  CachePlaces cache(call, s, stored);
+  uint32_t keyCount = startAttention(block, headDim, attrs.scale, scratch);
+  sortQueries(block, headDim, scratch);
+  // Packs what is at `offset`, widened where it is not f32.
+  auto pack = [&](const BlockRows& rows, size_t offset, auto packRows) {
+    if (!stored.widen) return packRows(rows, offset, headDim, scratch);
+    BlockRows widened = rows;
+    widenBlock(stored, widened, offset, headDim, near);
+    packRows(widened, 0, headDim, scratch);
+  };
+  for (uint32_t firstKey = 0; firstKey < keyCount; firstKey += kBlockKeys) {
+    BlockRows rows = cache.rows(firstKey, keyCount);
+    pack(rows, kvHead * cache.headBytes, packSlotKeys);
+    pack(rows, kvHead * cache.headBytes + cache.valueOffset, packSlotValues);
+    attendSlots(block, firstKey, rows.keys, headDim, scratch);
+  }
+  writeOutputs(block, headDim, scratch);
 }
 
 // Rows first .. last - 1 of each of the heads firstHead .. lastHead - 1.
@@ -89,23 +170,21 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
             uint32_t last, uint8_t* own) {
   const Attrs& attrs = call.attrs<Attrs>();
   // Rows that many pairs of queries read are widened once.
-  const BlockSteps& stored = call.in[in_cache].dtype == DType::bf16 ? kBf16Steps : kF32Steps;
+  const BlockSteps& stored = storedSteps(call);
   bool isWidened = stored.widen && last - first > 2;
   const BlockSteps& steps = isWidened ? kF32Steps : stored;
   uint32_t headDim = attrs.headDim, count = last - first, heads = lastHead - firstHead, keyCount = 0;
   PagedRow* rows = (PagedRow*)own;
   float* floats = (float*)(rows + count * heads);
   for (uint32_t i = 0; i < count * heads; i++, floats += 2 * padded(headDim) + kBlockKeys) {
-    rows[i] = rowOf(call, sequence, firstHead + i / count, first + i % count, floats);
+    rows[i] = pagedRow(rowOf(call, sequence, firstHead + i / count, first + i % count), attrs, floats);
     keyCount = rows[i].visible > keyCount ? rows[i].visible : keyCount;
   }
-  const int32_t* pages = call.in[in_blockTable].ints() + (size_t)s * call.in[in_blockTable].stride;
-  size_t rowBytes = stored.rowBytes(headDim), headBytes = rowBytes * attrs.pageSize;
-  size_t valueOffset = attrs.numKvHeads * headBytes, pageBytes = 2 * valueOffset;
+  CachePlaces cache(call, s, stored);
   // Calls f(rows of a head that see something of the block, how many, keys or values, offset).
   auto forHeads = [&](uint32_t blind, const BlockRows& keys, size_t offset, auto f) {
     for (uint32_t h = 0; h < heads; h++) {
-      size_t at = offset + (firstHead + h) * headBytes;
+      size_t at = offset + (firstHead + h) * cache.headBytes;
       if (!isWidened) {
         f(rows + h * count + blind, count - blind, keys, at, headDim);
         continue;
@@ -116,12 +195,7 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
     }
   };
   for (uint32_t block = 0; block < keyCount; block += kBlockKeys) {
-    BlockRows keys;
-    keys.keys = keyCount - block < kBlockKeys ? keyCount - block : kBlockKeys;
-    for (uint32_t i = 0; i < kBlockKeys; i++) {
-      uint32_t position = i < keys.keys ? block + i : block, page = position / attrs.pageSize;
-      keys.at[i] = call.in[in_cache].data + (size_t)pages[page] * pageBytes + (position - page * attrs.pageSize) * rowBytes;
-    }
+    BlockRows keys = cache.rows(block, keyCount);
     // Rows come in the order of their positions: those that see nothing of the block are the first ones.
     uint32_t blind = 0;
     while (rows[blind].visible <= block) blind++;
@@ -131,7 +205,7 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
       uint32_t seen = rows[i].visible - block;
       weighBlock(rows[i], seen < keys.keys ? seen : keys.keys, headDim);
     }
-    forHeads(blind, keys, valueOffset, steps.addValues);
+    forHeads(blind, keys, cache.valueOffset, steps.addValues);
   }
   for (uint32_t i = 0; i < count * heads; i++) {
     for (uint32_t d = 0; d < headDim; d++) rows[i].y[d] = rows[i].sums[d] / rows[i].sum;
@@ -146,8 +220,10 @@ void run(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) 
       if (part < firstPart) continue;
       uint32_t head = local / sequence.blocks * sequence.kvHeads, lastHead = head + sequence.kvHeads;
       uint32_t row = local % sequence.blocks * kMostRows, lastRow = row + kMostRows;
-      attend(call, s, sequence, head, lastHead < numKvHeads ? lastHead : numKvHeads, row,
-             lastRow < sequence.rows ? lastRow : sequence.rows, own);
+      if (lastHead > numKvHeads) lastHead = numKvHeads;
+      if (lastRow > sequence.rows) lastRow = sequence.rows;
+      if (lastRow - row >= kTiledRows) attendTiled(call, s, sequence, head, row, lastRow, own);
+      else attend(call, s, sequence, head, lastHead, row, lastRow, own);
     }
   }
 }

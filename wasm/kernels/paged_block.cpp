@@ -5,9 +5,6 @@
 namespace glimt {
 namespace {
 
-// Slots there are of a block of `keys` keys: those of absent keys among them are hidden by `weighBlock`.
-constexpr uint32_t slotsOf(uint32_t keys) { return kRuns * (keys < kRunKeys ? keys : kRunKeys); }
-
 // Calls f(d, get) for every step of dimensions, where get(row, values) reads a row's.
 template <class Rows, class F>
 void forDims(uint32_t headDim, F f) {
@@ -201,16 +198,9 @@ void addValues(PagedRow* rows, uint32_t count, const BlockRows& values, size_t o
   }
 }
 
-struct SlotKeys {
-  alignas(16) int32_t of[kBlockKeys];
-
-  constexpr SlotKeys() : of{} {
-    for (uint32_t slot = 0; slot < kBlockKeys; slot++) of[slot] = (int32_t)(slot % kRuns * kRunKeys + slot / kRuns);
-  }
-};
-const SlotKeys kSlotKeys;
-
 }  // namespace
+
+const SlotKeys kSlotKeys;
 
 void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim) {
   float* weights = row.weights;

@@ -13,6 +13,19 @@ namespace glimt {
 
 constexpr uint32_t kRuns = 6, kRunKeys = 16, kBlockKeys = kRuns * kRunKeys;
 
+// Slots there are of a block of `keys` keys; some among them may be of keys that are absent.
+constexpr uint32_t slotsOf(uint32_t keys) { return kRuns * (keys < kRunKeys ? keys : kRunKeys); }
+
+// The key of each slot.
+struct SlotKeys {
+  alignas(16) int32_t of[kBlockKeys];
+
+  constexpr SlotKeys() : of{} {
+    for (uint32_t slot = 0; slot < kBlockKeys; slot++) of[slot] = (int32_t)(slot % kRuns * kRunKeys + slot / kRuns);
+  }
+};
+extern const SlotKeys kSlotKeys;
+
 constexpr uint32_t kRowPadding = 16;
 
 constexpr uint32_t padded(uint32_t dims) { return (dims + kRowPadding - 1) / kRowPadding * kRowPadding; }
