@@ -6,6 +6,7 @@ export interface Contestant {
   readonly kind: "glimt" | "kernels" | "llama" | "wllama" | "torch";
   /** Format of the GGUF file, dtype of torch, or load options of glimt. */
   readonly setting: string;
+  /** Of the model, for torch, which is not given the rest. */
   readonly part?: "decoder" | "vision";
   /** Cases that it sits out. */
   readonly without?: readonly string[];
@@ -58,8 +59,8 @@ function vision(name: string, height: number, width: number, threads: readonly n
   return { name, task: "vision", request: { height, width }, warmUp, threads };
 }
 
-function glimt(name: string, options: object, part: "decoder" | "vision" = "decoder"): Contestant {
-  return { name: `glimt ${name}`, kind: "glimt", setting: JSON.stringify(options), part };
+function glimt(name: string, options: object): Contestant {
+  return { name: `glimt ${name}`, kind: "glimt", setting: JSON.stringify(options) };
 }
 
 const torch = (["f32", "bf16"] as const).map(
@@ -122,8 +123,8 @@ export const BOUTS: readonly Bout[] = [
   {
     name: "vision",
     contestants: [
-      glimt("bf16", { dtype: "bf16" }, "vision"),
-      glimt("q8 tower", { visionDtype: "q8" }, "vision"),
+      glimt("bf16", { dtype: "bf16" }),
+      glimt("q8 tower", { visionDtype: "q8" }),
       ...torch.map((contestant): Contestant => ({ ...contestant, part: "vision" })),
     ],
     cases: [

@@ -20,7 +20,7 @@ export function commandOf(contestant: Contestant, files: Files, programs: Progra
   const node = (...args: string[]): Command => ({ program: process.execPath, args, cwd: FOLDER });
   switch (kind) {
     case "glimt":
-      return node(join(programs.bundles, "glimt.js"), files.checkpoint(), part, setting);
+      return node(join(programs.bundles, "glimt.js"), files.checkpoint(), setting);
     case "kernels":
       return node(join(programs.bundles, "kernels.js"));
     case "llama":

@@ -1,6 +1,6 @@
 /**
- * glimt itself, on WebAssembly: `glimt.js CHECKPOINT PART OPTIONS`, where PART is decoder or vision and OPTIONS are
- * load options in JSON. What is timed is a run of the stage's program, with choosing the token on the device.
+ * glimt itself, on WebAssembly: `glimt.js CHECKPOINT OPTIONS`, with load options in JSON. What is timed is a run of a
+ * stage's program, with choosing the token on the device.
  */
 import { checkFormats } from "../../src/api/check-formats.ts";
 import { compileCheckpoint } from "../../src/api/compile-checkpoint.ts";
@@ -9,12 +9,13 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { operationsOf, programWork, sumWork } from "../../src/measure/work.ts";
+import type { StageName } from "../../src/models/stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { nodeFiles, wasmBackend } from "../../src/node-files.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import { chooseBackend } from "../../src/runtime/choose-backend.ts";
-import { stageWeights } from "../../src/runtime/compile-stages.ts";
+import { stagePrograms, stageWeights } from "../../src/runtime/compile-stages.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
@@ -23,7 +24,7 @@ import { serve, stopwatch } from "./child.mjs";
 
 interface Opened {
   readonly stages: Stages;
-  readonly program: VerifiedProgram;
+  readonly programs: Record<StageName, VerifiedProgram>;
   readonly threads: number;
   /** As many tokens as `decode` was last asked to start from, and their cache. */
   filled?: { readonly sequence: Sequence; readonly context: number; readonly token: number };
@@ -36,12 +37,10 @@ interface Asked {
 /** Tokens that are read one by one where a long context is asked for; the rest of it is copies of their pages. */
 const READ_TOKENS = 512;
 
-const [folder = "", part = "", given = "{}"] = process.argv.slice(2);
-if (part !== "decoder" && part !== "vision")
-  throw new Error(`The part is "${part}", expected decoder or vision.`);
+const [folder = "", given = "{}"] = process.argv.slice(2);
 let current: Opened | undefined;
 
-/** The stage on so many threads, kept until another number is asked for: two of them would not fit every machine. */
+/** The model on so many threads, kept until another number is asked for: two of them would not fit every machine. */
 async function open(threads: number): Promise<Opened> {
   if (current?.threads === threads) return current;
   current?.stages.engine.dispose();
@@ -52,17 +51,15 @@ async function open(threads: number): Promise<Opened> {
   checkFormats(backend, options);
   const checkpoint = await openCheckpoint(await nodeFiles.openFiles(folder, {}));
   const compiled = compileCheckpoint(backend, checkpoint, options);
-  // One stage alone: the other would only take memory, so its runner is not there either.
-  const alone = { ...compiled, stages: compiled.stages.filter(({ name }) => name === part) };
-  const { weights } = resolveWeights(checkpoint, stageWeights(alone));
+  const { weights } = resolveWeights(checkpoint, stageWeights(compiled));
   const rows = [...weights].sort((a, b) => a.position - b.position);
-  const stages = await openStages(backend, alone, rows, { engine: { threads } });
+  const stages = await openStages(backend, compiled, rows, { engine: { threads } });
   const { dtype } = stages.pool.layout;
   if (asked.kvCacheDType !== undefined && asked.kvCacheDType !== dtype) {
     stages.engine.dispose();
     throw new Error(`the cache is ${dtype}, not ${asked.kvCacheDType}`);
   }
-  current = { stages, program: (alone.stages[0] as (typeof alone.stages)[0]).program, threads };
+  current = { stages, programs: stagePrograms(compiled), threads };
   return current;
 }
 
@@ -75,7 +72,7 @@ async function step(stages: Stages, sequence: Sequence, inputIds: readonly numbe
 }
 
 async function prefill({ ids, threads }: Asked & { ids: readonly number[] }) {
-  const { stages, program } = await open(threads);
+  const { stages, programs } = await open(threads);
   const sequence = new Sequence(stages.pool);
   // Taking memory is no part of it, as elsewhere.
   sequence.reserve(ids.length);
@@ -85,7 +82,7 @@ async function prefill({ ids, threads }: Asked & { ids: readonly number[] }) {
   sequence.release();
   const symbols = stepSymbols(stages, ids.length);
   const extent = { queries: ids.length, context: ids.length };
-  const work = sumWork(programWork(program, { symbols, extents: [extent] }));
+  const work = sumWork(programWork(programs.decoder, { symbols, extents: [extent] }));
   return { times: [time], operations: operationsOf(work) };
 }
 
@@ -136,12 +133,12 @@ async function decode({ ids, context = ids.length, steps, threads }: DecodeReque
   sequence.length = context;
   const extent = { queries: 1, context: context + Math.ceil(steps / 2) };
   const sizes = { symbols: stepSymbols(opened.stages, 1), extents: [extent] };
-  const { bytes } = sumWork(programWork(opened.program, sizes));
+  const { bytes } = sumWork(programWork(opened.programs.decoder, sizes));
   return { times, tokens: tokens.slice(0, steps), bytes };
 }
 
 async function vision({ height, width, threads }: Asked & { height: number; width: number }) {
-  const { stages, program } = await open(threads);
+  const { stages, programs } = await open(threads);
   const { patchSize, inChannels, temporalPatchSize } = stages.config.vision;
   const gridThw: GridThw = [1, Math.floor(height / patchSize), Math.floor(width / patchSize)];
   const patches = gridThw[1] * gridThw[2];
@@ -154,7 +151,7 @@ async function vision({ height, width, threads }: Asked & { height: number; widt
   const time = elapsed();
   features.release();
   const sizes = { symbols: { patches, frames: 1 }, extents: [{ queries: patches, context: patches }] };
-  return { times: [time], operations: operationsOf(sumWork(programWork(program, sizes))) };
+  return { times: [time], operations: operationsOf(sumWork(programWork(programs.vision, sizes))) };
 }
 
 async function about() {

@@ -6,7 +6,7 @@ import { commandOf } from "./commands.ts";
 import { Files } from "./files.ts";
 import { describeHost } from "./host.ts";
 import { measure } from "./measure.ts";
-import { caseLines, ceilingLines, hostLines, judgementLines } from "./table.ts";
+import { ceilingLines, hostLines, judgementLines, legLines } from "./table.ts";
 import { exitCode, judgeAll, LARGE_VISION } from "./targets.ts";
 
 const HELP = `node bench/peers/run.mjs [options]
@@ -80,7 +80,7 @@ async function main(): Promise<0 | 1> {
     turns: whole("turns") ?? (quick ? 2 : 5),
     seconds: whole("seconds") ?? (quick ? 5 : 30),
     log,
-    onLeg: (results, cases, threads) => print(cases.flatMap(({ name }) => caseLines(results, name, threads))),
+    onLeg: (results, { name }, threads) => print(legLines(results, name, threads)),
   });
 
   const judgements = judgeAll(measured.results, host.class);

@@ -13,7 +13,7 @@ export interface MeasureOptions {
   readonly seconds: number;
   readonly log: (line: string) => void;
   /** Told of the cases of a bout on so many threads, once they and the ceilings after them are there. */
-  readonly onLeg: (results: Results, cases: readonly Case[], threads: number) => void;
+  readonly onLeg: (results: Results, bout: Bout, threads: number) => void;
 }
 
 export interface Measured {
@@ -55,10 +55,12 @@ export async function measure(bouts: readonly Bout[], options: MeasureOptions): 
           const cases = bout.cases.filter((one) => one.threads.includes(threads));
           for (const one of cases) {
             options.log(`${bout.name}: ${one.name}, ${threads} thread${threads > 1 ? "s" : ""}`);
-            results.outcomes.push(...(await takeTurns(one, threads, present, options)));
+            for (const outcome of await takeTurns(one, threads, present, options)) {
+              results.outcomes.push({ ...outcome, bout: bout.name });
+            }
           }
           results.legs.push({ bout: bout.name, threads, before, after: await ceilings(kernels, threads) });
-          options.onLeg(results, cases, threads);
+          options.onLeg(results, bout, threads);
         }
       } finally {
         for (const { peer } of present) await peer?.end();
@@ -101,7 +103,7 @@ async function takeTurns(
   threads: number,
   present: readonly Present[],
   { turns, seconds }: MeasureOptions,
-): Promise<Outcome[]> {
+): Promise<Omit<Outcome, "bout">[]> {
   const running = present
     .filter(({ contestant }) => !contestant.without?.includes(one.name))
     .map((entry) => ({ ...entry, taken: [] as Time[][], spent: 0, outcome: {} as Partial<Outcome> }));

@@ -35,8 +35,7 @@ export class Peer {
     this.#child = spawn(program, args, { cwd, stdio: ["pipe", "pipe", "pipe"] });
     this.#child.on("error", (error) => this.#end(error.message));
     this.#child.on("exit", (code, signal) => {
-      const last = this.#said.trim().split("\n").at(-1) ?? "";
-      this.#end(`it ended (${signal ?? `exit code ${code}`}): ${last}`.slice(0, 300));
+      this.#end(`it ended (${signal ?? `exit code ${code}`}): ${reasonIn(this.#said)}`.slice(0, 300));
     });
     this.#child.stdin?.on("error", () => {});
     this.#child.stderr?.on("data", (text) => {
@@ -88,6 +87,12 @@ export class Peer {
     this.#ended ??= reason;
     for (const { fail } of this.#waiting.values()) fail(new Error(this.#ended));
   }
+}
+
+/** The line that names an error, or the last one. */
+function reasonIn(said: string): string {
+  const lines = said.trim().split("\n");
+  return lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1) ?? "";
 }
 
 /** Null for what a library printed. */

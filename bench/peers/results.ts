@@ -2,6 +2,7 @@
 import type { Time } from "./child.mjs";
 
 export interface Outcome {
+  readonly bout: string;
   readonly case: string;
   readonly contestant: string;
   readonly threads: number;

@@ -12,31 +12,37 @@ export function hostLines(host: Host): string[] {
   ];
 }
 
-/** Of one case and number of threads, the first contestant's speed over each other's. */
-export function caseLines(results: Results, name: string, threads: number): string[] {
-  const outcomes = results.outcomes.filter((found) => found.case === name && found.threads === threads);
-  const first = outcomes[0] && outcomeMs(outcomes[0]);
-  const heading = [
-    `${name}, ${threads} thread${threads > 1 ? "s" : ""}`,
-    "ms",
-    "spread",
-    "turns",
-    "glimt is",
-    "of limit",
-  ];
+/** The cases of a bout on so many threads: the first contestant's speed over each other's. */
+export function legLines(results: Results, bout: string, threads: number): string[] {
+  const outcomes = results.outcomes.filter((found) => found.bout === bout && found.threads === threads);
+  const names = [...new Set(outcomes.map((outcome) => outcome.case))];
+  return names.flatMap((name) =>
+    caseLines(
+      results,
+      outcomes.filter((outcome) => outcome.case === name),
+    ),
+  );
+}
+
+function caseLines(results: Results, outcomes: readonly Outcome[]): string[] {
+  const [first] = outcomes;
+  if (!first) return [];
+  const { case: name, threads, contestant } = first;
+  const firstMs = outcomeMs(first);
+  const title = `${name}, ${threads} thread${threads > 1 ? "s" : ""}`;
+  const heading = [title, "ms", "spread", "turns", `${contestant.split(" ")[0]} is`, "of limit"];
   return [
     "",
     cells(heading),
     ...outcomes.map((outcome) => {
       const ms = outcomeMs(outcome);
       if (ms === undefined) return `  ${outcome.contestant.padEnd(32)} ${outcome.failure ?? "not measured"}`;
-      const isFirst = outcome === outcomes[0];
       return cells([
         `  ${outcome.contestant}`,
         ms.toFixed(ms < 100 ? 2 : 0),
         `${(100 * outcomeSpread(outcome)).toFixed(0)} %`,
         String(outcome.turns.length),
-        first === undefined || isFirst ? "" : `${(ms / first).toFixed(2)} x`,
+        firstMs === undefined || outcome === first ? "" : `${(ms / firstMs).toFixed(2)} x`,
         limit(results, outcome),
       ]);
     }),
@@ -82,5 +88,5 @@ export function judgementLines(judgements: readonly Judgement[]): string[] {
 }
 
 function cells(parts: readonly string[]): string {
-  return parts.map((part, index) => (index === 0 ? part.padEnd(34) : part.padStart(10))).join("");
+  return parts.map((part, index) => (index === 0 ? part.padEnd(34) : part.padStart(11))).join("");
 }

@@ -10,11 +10,11 @@ import { hostClass } from "../../bench/peers/host.ts";
 import { measure } from "../../bench/peers/measure.ts";
 import { type Command, Peer } from "../../bench/peers/peer.ts";
 import { type Outcome, outcomeMs, Results } from "../../bench/peers/results.ts";
-import { caseLines, ceilingLines, judgementLines } from "../../bench/peers/table.ts";
+import { ceilingLines, judgementLines, legLines } from "../../bench/peers/table.ts";
 import { DECODE, exitCode, judgeAll, PREFILL, TARGETS } from "../../bench/peers/targets.ts";
 
 function outcome(name: string, contestant: string, threads: number, ms: number, rest: Partial<Outcome> = {}) {
-  return { case: name, contestant, threads, turns: [[{ ms }]], ...rest };
+  return { bout: "text", case: name, contestant, threads, turns: [[{ ms }]], ...rest };
 }
 
 function results(outcomes: readonly Outcome[], read = 30e9): Results {
@@ -70,9 +70,9 @@ test("decoding passes by its speed beside llama.cpp, or by its share of reading"
 
 test("a figure is the median of turns, by processor time on one thread alone", () => {
   const turns = [5, 9, 7].map((ms) => [{ ms: 10 * ms, cpuMs: ms }]);
-  assert.is(outcomeMs({ case: "", contestant: "", threads: 1, turns }), 7);
-  assert.is(outcomeMs({ case: "", contestant: "", threads: 2, turns }), 70);
-  assert.is(outcomeMs({ case: "", contestant: "", threads: 2, turns: [] }), undefined);
+  assert.is(outcomeMs({ bout: "", case: "", contestant: "", threads: 1, turns }), 7);
+  assert.is(outcomeMs({ bout: "", case: "", contestant: "", threads: 2, turns }), 70);
+  assert.is(outcomeMs({ bout: "", case: "", contestant: "", threads: 2, turns: [] }), undefined);
 });
 
 test("the host's class is that of its widest vectors", () => {
@@ -87,7 +87,7 @@ test("tables give ratios, why somebody is missing, and ceilings that moved", () 
     outcome(DECODE, "llama.cpp Q8_0", 2, 30),
     { ...outcome(DECODE, "wllama Q8_0", 2, 0), turns: [], failure: "no Chromium" },
   ]);
-  const table = caseLines(found, DECODE, 2).join("\n");
+  const table = legLines(found, "text", 2).join("\n");
   assert.match(table, /glimt q8 .*20\.00.*50 % read/);
   assert.match(table, /llama\.cpp Q8_0 .*30\.00.*1\.50 x/);
   assert.match(table, /wllama Q8_0 +no Chromium/);
@@ -109,6 +109,8 @@ test("a peer's answers, its errors, what libraries print, and its end", async ()
   assert.match(await failure(peer.ask("die", {})), /exit code 3.*out of memory/);
   assert.match(await failure(peer.ask("decode", {})), /exit code 3/);
   await peer.end();
+  const thrower = new Peer(script(`throw new RangeError("no such size");`));
+  assert.match(await failure(thrower.ask("about", {})), /exit code 1.*RangeError: no such size/);
   const missing = new Peer({ program: "/no/such/program", args: [], cwd: process.cwd() });
   assert.match(await failure(missing.ask("about", {})), /ENOENT/);
   await missing.end();
