@@ -304,6 +304,25 @@ test("the memory of a model goes with it though another keeps the threads", asyn
   kept.dispose();
 });
 
+test("threads that keep the memory of models are replaced though models come and go without a rest", async () => {
+  let started = 0;
+  const counting = createWasmBackend({
+    startWorker: () => {
+      started += 1;
+      return startWorker<KernelTasks>(start, GLIMT_VERSION);
+    },
+    usualThreads: () => 2,
+  });
+  const kept = await counting.open({ threads: 2 });
+  const until = performance.now() + 4_000;
+  while (performance.now() < until) {
+    (await counting.open({ threads: 2 })).dispose();
+    await sleep(100);
+  }
+  assert.ok(started >= 4, `${started} threads were started`);
+  kept.dispose();
+});
+
 test("threads that wait take no time of a processor", async () => {
   const engine = await backend.open({ threads: 3 });
   await (await open(engine, 2))(ROWS);

@@ -25,7 +25,10 @@ import type { Kernels, Pointer } from "./kernels.ts";
 /** Starts a worker that has the kernel tasks. */
 export type StartKernelWorker = () => Promise<TaskHost<KernelTasks>>;
 
-/** Milliseconds after which the threads end that an engine has left, in case another comes. */
+/**
+ * Milliseconds after which the threads end that an engine has left, in case another comes; from the first one that left,
+ * since the memory of each stays until then.
+ */
 const LEFT = 2_000;
 
 interface Joined {
@@ -129,10 +132,10 @@ export class Crew {
 
   #leave(engine: number): void {
     if (!this.#engines.delete(engine)) return;
-    clearTimeout(this.#left);
-    this.#left = later(LEFT, () => {
+    this.#left ??= later(LEFT, () => {
+      this.#left = undefined;
       if (this.#engines.size === 0) this.#lose("no model needed it");
-      else this.#renew();
+      else if (!this.isLost) this.#renew();
     });
     const leave = (host: TaskHost<KernelTasks>) => host.call("leaveKernels", { engine }, { errors: ERRORS });
     // A thread that is gone has left.
