@@ -39,8 +39,27 @@ test("weights that do not fit are refused before one is read", async () => {
     load({ maxMemory: 8 * MIB, onProgress: ({ loadedBytes }) => (loaded += loadedBytes) }),
   );
   assert.is(error.code, "OUT_OF_MEMORY");
-  assert.match(error.message, /weights and KV cache.*0\.01 GiB are left \(maxMemory\).*raise maxMemory/);
+  assert.match(
+    error.message,
+    /weights and KV cache.* \d(\.\d+)? MiB of 8 MiB are left \(maxMemory\).*raise maxMemory/,
+  );
   assert.is(loaded, 0);
+});
+
+test("what threads take counts beside the weights", async () => {
+  let loaded = 0;
+  const onProgress = ({ loadedBytes }: { loadedBytes: number }) => (loaded += loadedBytes);
+  const error = await failure(() => load({ threads: 4, maxMemory: 14 * MIB, onProgress }));
+  assert.is(error.code, "OUT_OF_MEMORY");
+  assert.match(error.message, /stacks of threads: .* of 14 MiB/);
+  assert.is(loaded, 0);
+});
+
+test("where the usual threads have no room there is one", async () => {
+  const model = await load({ maxMemory: 13.5 * MIB });
+  assert.is(model.backend.threads, 1);
+  assert.ok((await model.complete(picture(96), { maxTokens: 1 })).tokenIds.length > 0);
+  await model.dispose();
 });
 
 test("a picture or a prompt that does not fit is refused before it is computed; what fits is answered", async () => {

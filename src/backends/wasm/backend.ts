@@ -104,6 +104,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     const fresh = async ({ variant, threads, limits }: WasmChoice) => {
       const kernels = await instantiateKernels(variant, options.maxMemory);
       kernels.threads = threads;
+      refuseLoading(kernels, options.demand, threads > 1 ? threads * STACK_BYTES : 0);
       return { kernels, limits };
     };
     return fresh(choice).catch((error) => {
@@ -136,7 +137,6 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     },
     async open(options = {}) {
       const { kernels, limits } = await instantiate(options);
-      refuseLoading(kernels, options.demand);
       const memory = new WasmMemory(kernels);
       const crew =
         environment && kernels.threads > 1

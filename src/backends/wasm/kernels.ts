@@ -1,7 +1,7 @@
 /** The kernel module (wasm/kernels): its exports, and instances of it, each with a memory of its own. */
 import { GlimtError } from "../../errors.ts";
 import { compileWasm } from "../../wasm-code.ts";
-import { inGib, type MemoryLimit, memoryLimit } from "./memory-limit.ts";
+import { inUnits, type MemoryLimit, memoryLimit } from "./memory-limit.ts";
 import type { Variant } from "./variants.ts";
 
 /** Address of something in the module's memory. */
@@ -115,7 +115,7 @@ function sharedMemory({ mostBytes }: Variant, limit: MemoryLimit): WebAssembly.M
   } catch (cause) {
     throw new GlimtError(
       "OUT_OF_MEMORY",
-      `There is no address space for memory that threads share (${inGib(limit.bytes)}); give a smaller maxMemory, or pass 1 for threads.`,
+      `There is no address space for memory that threads share (${inUnits(limit.bytes)}); give a smaller maxMemory, or pass 1 for threads.`,
       { cause },
     );
   }

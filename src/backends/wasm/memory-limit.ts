@@ -41,10 +41,12 @@ export function outOfMemory(kernels: Kernels, bytes: number, what: string): Glim
   const though = left >= bytes ? ", not in one piece, or the system gives no more" : "";
   return new GlimtError(
     "OUT_OF_MEMORY",
-    `WebAssembly could not allocate ${bytes} bytes for ${what}: ${inGib(left)} of ${inGib(limit.bytes)} are left${though} (${limit.reason}). Use a smaller dtype, a smaller context or image limit, ${limit.remedy}.`,
+    `WebAssembly could not allocate ${bytes} bytes for ${what}: ${inUnits(left)} of ${inUnits(limit.bytes)} are left${though} (${limit.reason}). Use a smaller dtype, a smaller context or image limit, ${limit.remedy}.`,
   );
 }
 
-export function inGib(bytes: number): string {
-  return `${Number((bytes / 2 ** 30).toFixed(2))} GiB`;
+/** Two places of MiB tell a small limit from what is left of it. */
+export function inUnits(bytes: number): string {
+  const [unit, name] = bytes < 2 ** 30 ? [2 ** 20, "MiB"] : [2 ** 30, "GiB"];
+  return `${Number((bytes / unit).toFixed(2))} ${name}`;
 }

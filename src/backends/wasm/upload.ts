@@ -10,12 +10,16 @@ import { outOfMemory } from "./memory-limit.ts";
 /** Bytes of staging: large enough for sequential reads, small beside any model. */
 const STAGING_BYTES = 4 << 20;
 
-/** @throws OUT_OF_MEMORY when what is to be loaded does not fit, before any of it is read. */
-export function refuseLoading(kernels: Kernels, demand: MemoryDemand | undefined): void {
+/**
+ * @param stackBytes of threads. @throws OUT_OF_MEMORY when what is to be loaded does not fit beside them, before any of it
+ * is read.
+ */
+export function refuseLoading(kernels: Kernels, demand: MemoryDemand | undefined, stackBytes: number): void {
   if (!demand) return;
-  const needed = demand.loaded + STAGING_BYTES;
-  if (needed > kernels.glimt_available_bytes())
-    throw outOfMemory(kernels, needed, "the weights and KV cache");
+  const needed = demand.loaded + STAGING_BYTES + stackBytes;
+  if (needed <= kernels.glimt_available_bytes()) return;
+  const stacks = stackBytes > 0 ? ", and stacks of threads" : "";
+  throw outOfMemory(kernels, needed, `the weights and KV cache${stacks}`);
 }
 
 /**
