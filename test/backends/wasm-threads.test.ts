@@ -179,6 +179,31 @@ for (const [which, role] of ["leads", "helps"].entries()) {
   }
 }
 
+test("threads that start while another is lost are ended with the others", async () => {
+  const hosts: Host[] = [];
+  const renewing = createWasmBackend({
+    usualThreads: () => 2,
+    startWorker: async () => {
+      const host = await startWorker<KernelTasks>(start, GLIMT_VERSION);
+      if (hosts.push(host) > 2) {
+        hosts[1]?.end("the test ends it");
+        await sleep(20);
+      }
+      return host;
+    },
+  });
+  const engines = [await renewing.open({ threads: 2 }), await renewing.open({ threads: 2 })];
+  // Its threads are replaced, while one of them is lost.
+  engines[0]?.dispose();
+  while (hosts.length < 4) await sleep(50);
+  await sleep(200);
+  assert.equal(
+    hosts.map(({ isEnded }) => isEnded),
+    [true, true, true, true],
+  );
+  engines[1]?.dispose();
+});
+
 test("threads that can not be started, and no room for their memory, are said", async () => {
   const none = createWasmBackend({
     startWorker: () => Promise.reject(new Error("forbidden here")),

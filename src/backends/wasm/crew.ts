@@ -149,6 +149,10 @@ export class Crew {
   #renew(): void {
     const renewed = this.#growing.then(async () => {
       const fresh = await this.#startThreads(this.#members.length);
+      if (this.isLost) {
+        for (const host of fresh) host.end("another thread was lost");
+        return;
+      }
       await this.#change(async () => {
         for (const host of this.#members.splice(0, Number.POSITIVE_INFINITY, ...fresh)) {
           host.end("another one takes its place");
