@@ -113,8 +113,8 @@ export const BOUTS: readonly Bout[] = [
     name: "long context",
     contestants: [
       glimt("bf16", { dtype: "bf16" }),
-      glimt("bf16, bf16 cache", { dtype: "bf16", kvCacheDType: "bf16" }),
-      glimt("bf16, q8 cache", { dtype: "bf16", kvCacheDType: "q8" }),
+      glimt("bf16, bf16 cache", { dtype: "bf16", kvCacheDtype: "bf16" }),
+      glimt("bf16, q8 cache", { dtype: "bf16", kvCacheDtype: "q8" }),
     ].map((contestant) =>
       contestant.name === "glimt bf16" ? { ...contestant, without: [DECODE] } : contestant,
     ),

@@ -2,11 +2,7 @@
  * glimt itself, on WebAssembly: `glimt.js CHECKPOINT OPTIONS`, with load options in JSON. What is timed is a run of a
  * stage's program, with choosing the token on the device.
  */
-import { checkFormats } from "../../src/api/check-formats.ts";
-import { compileCheckpoint } from "../../src/api/compile-checkpoint.ts";
-import { type LoadOptions, readLoadOptions } from "../../src/api/load-options.ts";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
+import { openModelOn } from "../../src/api/load-model.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { operationsOf, programWork, sumWork } from "../../src/measure/work.ts";
 import type { StageName } from "../../src/models/stages.ts";
@@ -14,15 +10,16 @@ import { textPositions } from "../../src/mrope/positions.ts";
 import { nodeFiles, wasmBackend } from "../../src/node-files.ts";
 import type { GridThw } from "../../src/processor/grid.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
-import { chooseBackend } from "../../src/runtime/choose-backend.ts";
-import { stagePrograms, stageWeights } from "../../src/runtime/compile-stages.ts";
+import { stagePrograms } from "../../src/runtime/compile-stages.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
+import type { Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
+import type { ModelCore } from "../../src/serving/model-core.ts";
 import { serve, stopwatch } from "./child.mjs";
 
 interface Opened {
+  readonly core: ModelCore;
   readonly stages: Stages;
   readonly programs: Record<StageName, VerifiedProgram>;
   readonly threads: number;
@@ -43,23 +40,12 @@ let current: Opened | undefined;
 /** The model on so many threads, kept until another number is asked for: two of them would not fit every machine. */
 async function open(threads: number): Promise<Opened> {
   if (current?.threads === threads) return current;
-  current?.stages.engine.dispose();
+  await current?.core.dispose();
   current = undefined;
-  const asked = JSON.parse(given);
-  const options: LoadOptions = readLoadOptions({ ...asked, threads });
-  const { backend } = await chooseBackend([wasmBackend], "wasm");
-  checkFormats(backend, options);
-  const checkpoint = await openCheckpoint(await nodeFiles.openFiles(folder, {}));
-  const compiled = compileCheckpoint(backend, checkpoint, options);
-  const { weights } = resolveWeights(checkpoint, stageWeights(compiled));
-  const rows = [...weights].sort((a, b) => a.position - b.position);
-  const stages = await openStages(backend, compiled, rows, { engine: { threads } });
-  const { dtype } = stages.pool.layout;
-  if (asked.kvCacheDType !== undefined && asked.kvCacheDType !== dtype) {
-    stages.engine.dispose();
-    throw new Error(`the cache is ${dtype}, not ${asked.kvCacheDType}`);
-  }
-  current = { stages, programs: stagePrograms(compiled), threads };
+  const platform = { ...nodeFiles, backends: [wasmBackend] };
+  const { core } = await openModelOn(platform, folder, { ...JSON.parse(given), threads });
+  const stages = core.parts;
+  current = { core, stages, programs: stagePrograms(stages), threads };
   return current;
 }
 
@@ -154,8 +140,8 @@ async function vision({ height, width, threads }: Asked & { height: number; widt
   return { times: [time], operations: operationsOf(sumWork(programWork(programs.vision, sizes))) };
 }
 
-async function about() {
-  const { stages } = await open(1);
+async function about({ threads }: Asked) {
+  const { stages } = await open(threads);
   const { report } = stages.engine;
   return { about: `glimt ${GLIMT_VERSION}, ${JSON.stringify(report)}, Node ${process.version}` };
 }

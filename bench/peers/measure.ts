@@ -83,7 +83,7 @@ async function start(
     let peer: Peer | undefined;
     try {
       peer = new Peer(command(contestant));
-      const { about = "" } = await peer.ask("about", {});
+      const { about = "" } = await peer.ask("about", { threads: bout.cases[0]?.threads[0] });
       programs.set(contestant.name, about);
       present.push({ contestant, peer });
     } catch (error) {

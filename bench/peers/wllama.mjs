@@ -69,8 +69,8 @@ function complete(threads, { ids, ...request }) {
 }
 
 await serve({
-  about: async () => {
-    const opened = await page(1);
+  about: async ({ threads }) => {
+    const opened = await page(threads);
     const version = await opened.evaluate(async () => {
       const { Wllama } = await import("/index.js");
       return Wllama.getLibllamaVersion();
