@@ -5,6 +5,9 @@ import { BLOCK_FORMATS } from "../../src/conformance/case.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { backendSuite } from "./suite.ts";
 
-backendSuite(test, createCudaBackend({ addonPath: EMULATOR_PATH }), ["f32", "bf16", "f16"], BLOCK_FORMATS);
+backendSuite(test, createCudaBackend({ addonPath: EMULATOR_PATH }), ["f32", "bf16", "f16"], {
+  weights: BLOCK_FORMATS,
+  otherCaches: true,
+});
 
 test.run();

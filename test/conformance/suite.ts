@@ -14,22 +14,30 @@ import { GOLDEN_CASES } from "./golden.ts";
 /** Failing cases shown in full; the rest is counted. */
 const SHOWN = 12;
 
-/** Every op must be supported for these activations, with every weight format but those that the backend lacks. */
+/** What a backend need not have. */
+interface Lacking {
+  readonly weights?: readonly WeightFormat[];
+  /** KV caches of another type than the activations. */
+  readonly otherCaches?: boolean;
+}
+
+/** Every op must be supported for these activations, in every format but those that the backend lacks. */
 export function backendSuite(
   test: Test,
   backend: Backend,
   activations: readonly ActivationDType[],
-  lacking: readonly WeightFormat[] = [],
+  { weights = [], otherCaches = false }: Lacking = {},
 ): void {
   for (const activation of activations) {
     for (const op of OP_NAMES) {
       test(`${backend.name} ${op}, ${activation} activations`, async () => {
         const results = await runConformance(backend, { ops: [op], activation });
         const complaints = results
-          .filter(({ ok, skippedReason, weight }) => {
+          .filter(({ ok, skippedReason: reason, weight }) => {
             const isLacking =
-              lacking.includes(weight) && skippedReason?.includes(`no kernel for ${weight} weights`);
-            return !ok || (skippedReason !== undefined && !isLacking);
+              (weights.includes(weight) && reason?.includes(`no kernel for ${weight} weights`)) ||
+              (otherCaches && reason?.includes(`${activation} activations has a ${activation} cache only`));
+            return !ok || (reason !== undefined && !isLacking);
           })
           .map((result) => `${result.caseName}: ${result.failure ?? `skipped, ${result.skippedReason}`}`);
         const rest = complaints.length > SHOWN ? [`and ${complaints.length - SHOWN} more`] : [];
