@@ -150,11 +150,11 @@ const SLICED: readonly [
     () =>
       programOf((builder) => ({
         y: builder.linear({
-          x: builder.input("x", [203, 650], "f32"),
+          x: builder.input("x", [303, 650], "f32"),
           w: builder.weight("w", [700, 650]),
         }),
       })),
-    { x: wave(203 * 650) },
+    { x: wave(303 * 650) },
   ],
   [
     "attention",
