@@ -12,11 +12,10 @@ export interface FileOptions {
 }
 
 const GGUF_TYPES: Readonly<Record<string, readonly string[]>> = {
-  F32: ["--type", "f32"],
   F16: ["--type", "f16"],
   Q8_0: ["--type", "q8_0"],
   // As glimt's q4 has it.
-  Q4_0: ["--type", "q4_0", "--vocabulary", "q8_0"],
+  Q4_0: ["--type", "q4_0", "--wider", "q8_0"],
 };
 
 export class Files {
@@ -41,16 +40,16 @@ export class Files {
       ...(layers === undefined ? [] : ["--layers", String(layers)]),
       ...(depth === undefined ? [] : ["--depth", String(depth)]),
     ];
-    this.#make(`${out}`, ["bench/make_checkpoint.py", "--model", "glm-ocr", "--out", out, ...sizes]);
+    this.#make(out, ["bench/make_checkpoint.py", "--model", "glm-ocr", "--out", out, ...sizes]);
     return out;
   }
 
   /** @throws what Python said */
   gguf(type: string): string {
-    const out = join(this.#folder, `${type}.gguf`);
+    const how = GGUF_TYPES[type] ?? [];
+    const out = join(this.#folder, `${how.filter((word) => !word.startsWith("--")).join("-")}.gguf`);
     if (existsSync(out)) return out;
     const checkpoint = this.checkpoint();
-    const how = GGUF_TYPES[type] ?? [];
     this.#make(out, ["bench/peers/make_gguf.py", "--checkpoint", checkpoint, "--out", out, ...how]);
     return out;
   }

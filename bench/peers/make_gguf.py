@@ -2,7 +2,7 @@
 
 For comparing with llama.cpp on the same weights. Only dense models of the family (architecture "glm4"), only the
 decoder: llama.cpp's vision tower for them computes something else (an extra norm). Matrices are of the one type asked
-for, the embedding table and the head of another where `--vocabulary` says so; norms are float32. Needs numpy and the
+for; the embedding table, the head, keys and values of another where `--wider` says so; norms are float32. Needs numpy and the
 `gguf` package, whose quantisers give ggml's own bits.
 """
 
@@ -44,6 +44,8 @@ LAYER = {
     "mlp.down_proj": "ffn_down",
     "post_mlp_layernorm": "post_ffw_norm",
 }
+# Those that glimt's q4 keeps in q8: they lose most.
+WIDER = ("token_embd", "output", "attn_k", "attn_v")
 CONTROL, USER_DEFINED, UNUSED, NORMAL = (
     gguf.TokenType.CONTROL,
     gguf.TokenType.USER_DEFINED,
@@ -143,10 +145,10 @@ def write_vocabulary(writer, tokenizer, size):
     writer.add_add_bos_token(False)
 
 
-def tensor_type(name, dimensions, matrix_type, vocabulary_type):
+def tensor_type(name, dimensions, matrix_type, wider_type):
     if dimensions == 1:
         return gguf.GGMLQuantizationType.F32
-    return vocabulary_type if name in ("token_embd.weight", "output.weight") else matrix_type
+    return wider_type if name.removesuffix(".weight").split(".")[-1] in WIDER else matrix_type
 
 
 def write_tensors(writer, checkpoint, *types):
@@ -175,7 +177,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder with config.json, tokenizer.json, weights")
     parser.add_argument("--type", choices=TYPES, required=True, help="of the matrices")
-    parser.add_argument("--vocabulary", choices=TYPES, help="of the embedding table and the head, where another")
+    parser.add_argument("--wider", choices=TYPES, help="of the embedding table, the head, keys and values, where another")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     checkpoint = Checkpoint(options.checkpoint)
@@ -188,7 +190,7 @@ def main():
     writer = gguf.GGUFWriter(unfinished, "glm4")
     write_settings(writer, checkpoint.config, file_type)
     write_vocabulary(writer, checkpoint.tokenizer, checkpoint.config["text_config"]["vocab_size"])
-    write_tensors(writer, checkpoint, matrix_type, TYPES[options.vocabulary or options.type][0])
+    write_tensors(writer, checkpoint, matrix_type, TYPES[options.wider or options.type][0])
     writer.close()
     unfinished.replace(options.out)
     print(f"{options.out}: {options.out.stat().st_size / 1e9:.3f} GB of {options.type}")

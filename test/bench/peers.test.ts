@@ -207,7 +207,7 @@ whenGguf("GGUF files read back as the checkpoint's text model, queries with thei
     ] as const) {
       const path = join(folder, `${type}.gguf`);
       const checkpoint = "examples/demo/checkpoint";
-      const mixed = type === "q4_0" ? ["--vocabulary", "q8_0"] : [];
+      const mixed = type === "q4_0" ? ["--wider", "q8_0"] : [];
       run(["bench/peers/make_gguf.py", "--checkpoint", checkpoint, "--type", type, "--out", path, ...mixed]);
       const { q, down, types, ...rest } = JSON.parse(run(["-c", READ, checkpoint, path]));
       assert.equal(rest, {
