@@ -119,10 +119,17 @@ export function isList(
   return readOnce(name, () => Array.isArray(value), code);
 }
 
+function plainCopy(values: ArrayLike<unknown>): unknown[] {
+  const list = new Array(values.length);
+  for (let i = 0; i < list.length; i++) list[i] = values[i];
+  return list;
+}
+
 /** A copy of a list, and of the lists in it; what is no list stays for a check to refuse. */
 export function copiedLists(value: unknown, name: string, depth: 1 | 2 = 1): unknown {
   if (!isList(value, name)) return value;
-  const list = readOnce(name, () => Array.from(value));
+  // Typed arrays, which may be long, have no elements that run code; `Array.from` goes through their iterator.
+  const list = readOnce(name, () => (ArrayBuffer.isView(value) ? plainCopy(value) : Array.from(value)));
   return depth === 1 ? list : list.map((item, index) => copiedLists(item, `${name}[${index}]`));
 }
 

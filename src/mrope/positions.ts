@@ -71,12 +71,13 @@ export function mropePositions(types: ArrayLike<number>, given: MropeOptions): M
 
   const length = mmTokenTypeIds.length;
   const positionIds: PositionIds = [new Int32Array(length), new Int32Array(length), new Int32Array(length)];
+  const [t, h, w] = positionIds;
   let position = 0;
   let index = 0;
   while (index < length) {
     const type = mmTokenTypeIds[index];
     if (type === 0) {
-      for (const axis of positionIds) axis[index] = position;
+      t[index] = h[index] = w[index] = position;
       position += 1;
       index += 1;
     } else if (type === 1 || type === 2) {

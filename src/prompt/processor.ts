@@ -248,7 +248,7 @@ export class Processor {
     });
     return {
       inputIds,
-      mmTokenTypeIds: Array.from(types),
+      mmTokenTypeIds: inputIds.map((_, row) => types[row] as number),
       imageGridThw,
       videoGridThw,
       positionIds,
