@@ -25,7 +25,10 @@ for (const activations of ["bf16", "f32"] as const) {
   const backend = createCudaBackend({ activations, addonPath: flags["cuda-addon"] });
   const engine = await backend.open();
   for (const op of OP_NAMES) {
-    const cases = OP_CASES[op]().filter(({ weight }) => !isBlockFormat(weight));
+    // What there are kernels for.
+    const cases = OP_CASES[op]().filter(
+      ({ weight, cache = activations }) => !isBlockFormat(weight) && cache === activations,
+    );
     for (const test of spread(cases, Number(flags.cases))) {
       await runCase(engine, test, activations);
       count += 1;

@@ -147,7 +147,7 @@ void test_kernel_choice(const std::filesystem::path& folder) {
   take("attention_varlen.bf16.cases", "attention_varlen runs=65 numHeads=2 headDim=128");
   take("attention_varlen.bf16.cases", "attention_varlen runs=130 numHeads=2 headDim=128");
   take("attention_paged.bf16.cases", "attention_paged batch=1/17 numHeads=8 numKvHeads=2 headDim=64");
-  take("attention_paged.bf16.cases", "attention_paged batch=200/200+150/420");
+  take("attention_paged.bf16.cases", "attention_paged batch=200/200+150/420 ");
   expect(tests.size() == 6, "the cases that show the choice");
   const auto kernels = [&](const char* variable, const char* wish) {
     if (wish) setenv(variable, wish, 1);
