@@ -26,7 +26,7 @@ export function memoryLimit({ mostBytes }: Variant, maxMemory = Number.POSITIVE_
           reason: "the end of 32-bit addresses",
           remedy: hasMemory64()
             ? 'take more room with wasmVariant "relaxed64"'
-            : "use a host with 64-bit WebAssembly memory (Node.js 24, Chrome 133, Firefox 134) or another backend",
+            : "use a host with 64-bit WebAssembly memory (Node.js 24, Chrome 133) or another backend",
         }),
   };
 }
