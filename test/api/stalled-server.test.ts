@@ -57,7 +57,7 @@ for (const [what, stalls] of Object.entries(STALLS)) {
       const start = performance.now();
       const error = await failure(() => loadModel(url, { backend: "reference", signal: control.signal }));
       assert.is(error.code, "ABORTED");
-      assert.ok(performance.now() - start < 3000);
+      assert.ok(performance.now() - start < 20_000);
       const late = await failure(() => loadModel(url, { backend: "reference", checkpointTimeout: 120 }));
       assert.is(late.code, "TIMED_OUT");
     }));

@@ -195,12 +195,9 @@ test("threads that start while another is lost are ended with the others", async
   const engines = [await renewing.open({ threads: 2 }), await renewing.open({ threads: 2 })];
   // Its threads are replaced, while one of them is lost.
   engines[0]?.dispose();
-  while (hosts.length < 4) await sleep(50);
-  await sleep(200);
-  assert.equal(
-    hosts.map(({ isEnded }) => isEnded),
-    [true, true, true, true],
-  );
+  // Fails by the runner's limit when one of them is left.
+  while (hosts.length < 4 || hosts.some(({ isEnded }) => !isEnded)) await sleep(50);
+  assert.is(hosts.length, 4);
   engines[1]?.dispose();
 });
 

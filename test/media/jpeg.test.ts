@@ -69,7 +69,7 @@ function manyScans(side: number, scans: number): Uint8Array {
 test("a short file of very many scans over a large picture is refused early", async () => {
   const begun = performance.now();
   await assertInvalid(manyScans(2400, 5000), /2400 x 2400 JPEG\).*: \d+ scans .* are too many/);
-  assert.ok(performance.now() - begun < 5000);
+  assert.ok(performance.now() - begun < 20_000);
 });
 
 test("a small picture may have many scans", async () => {
