@@ -23,6 +23,9 @@ const { version } = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
 /** The entries of the package: name in dist, source. They share their chunks, so that each codec is there once. */
 const ENTRIES = { index: "src/index.ts", cuda: "src/cuda.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
 
+/** Scripts that need no other file: name in src and dist. */
+const WORKERS = ["worker", "kernel-worker"];
+
 const GENERATED = [
   {
     path: "src/program/cpp/glimt_program.gen.h",
@@ -179,7 +182,7 @@ export const bundleDefaults = {
   logLevel: "warning",
 };
 
-/** Writes dist/*.js, their chunks, the worker and the licences. */
+/** Writes dist/*.js, their chunks, the workers and the licences. */
 export async function bundleAll() {
   const { metafile } = await esbuild.build({
     ...bundleDefaults,
@@ -191,12 +194,22 @@ export async function bundleAll() {
     legalComments: "none",
     metafile: true,
   });
-  const worker = await script(inRoot("src/worker.ts"));
-  const workerFile = inRoot("dist/worker.js");
-  await writeFile(workerFile, worker.text);
+  const workers = await Promise.all(
+    WORKERS.map(async (name) => {
+      const { text, inputs } = await script(inRoot(`src/${name}.ts`));
+      const file = inRoot(`dist/${name}.js`);
+      await writeFile(file, text);
+      return { file, inputs };
+    }),
+  );
   const licenceFile = inRoot("dist/THIRD_PARTY_LICENSES");
-  await writeFile(licenceFile, await licences([...Object.keys(metafile.inputs), ...worker.inputs]));
-  const written = [...Object.keys(metafile.outputs).map(inRoot), workerFile, licenceFile];
+  const inputs = [...Object.keys(metafile.inputs), ...workers.flatMap(({ inputs }) => inputs)];
+  await writeFile(licenceFile, await licences(inputs));
+  const written = [
+    ...Object.keys(metafile.outputs).map(inRoot),
+    ...workers.map(({ file }) => file),
+    licenceFile,
+  ];
   await removeOthers(inRoot("dist"), new Set(written));
   await chmod(inRoot("dist/cli.js"), 0o755);
 }

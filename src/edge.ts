@@ -7,7 +7,7 @@ import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts"
 import type { Platform } from "./api/platform.ts";
 import { referenceBackend } from "./backends/reference/backend.ts";
 import { createWasmBackend } from "./backends/wasm/backend.ts";
-import type { KernelTasks } from "./backends/wasm/kernel-tasks.ts";
+import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { httpFiles } from "./checkpoint/http.ts";
@@ -24,21 +24,15 @@ import { readOptions } from "./given.ts";
 import { sharedWorkers } from "./media/media-workers.ts";
 import type { Processor } from "./prompt/processor.ts";
 import * as threads from "./workers/web-threads.ts";
-import { startFirstWorker } from "./workers/worker-tasks.ts";
 
 export * from "./public-api.ts";
 
-const workerText = async () => (await import("./worker.ts?text")).default;
-
 const wasmBackend = createWasmBackend({
-  startWorker: (workerUrl) =>
-    startFirstWorker<KernelTasks>(
-      [
-        workerUrl === undefined ? threads.startOwnFile : threads.startFrom(workerUrl),
-        threads.startText(workerText),
-      ],
-      GLIMT_VERSION,
-    ),
+  startWorker: kernelWorkers({
+    threads,
+    workerText: async () => (await import("./kernel-worker.ts?text")).default,
+    version: GLIMT_VERSION,
+  }),
   usualThreads: threads.usualThreads,
 });
 
@@ -47,7 +41,7 @@ const platform: Platform = {
   openFiles,
   mediaWorkers: sharedWorkers({
     threads,
-    workerText,
+    workerText: async () => (await import("./worker.ts?text")).default,
     version: GLIMT_VERSION,
   }),
 };

@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import type { Platform } from "./api/platform.ts";
 import { createWasmBackend } from "./backends/wasm/backend.ts";
-import type { KernelTasks } from "./backends/wasm/kernel-tasks.ts";
+import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
@@ -23,19 +23,13 @@ import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
 import { usableCores } from "./workers/processors.node.ts";
-import { startFirstWorker } from "./workers/worker-tasks.ts";
-
-const workerText = async () => (await import("./worker.ts?text")).default;
 
 export const wasmBackend = createWasmBackend({
-  startWorker: (workerUrl) =>
-    startFirstWorker<KernelTasks>(
-      [
-        workerUrl === undefined ? threads.startOwnFile : threads.startFrom(workerUrl),
-        threads.startText(workerText),
-      ],
-      GLIMT_VERSION,
-    ),
+  startWorker: kernelWorkers({
+    threads,
+    workerText: async () => (await import("./kernel-worker.ts?text")).default,
+    version: GLIMT_VERSION,
+  }),
   usualThreads: () => usableCores(),
 });
 
@@ -46,7 +40,7 @@ export const nodeFiles: Omit<Platform, "backends"> = {
   loadWebCodecs,
   mediaWorkers: sharedWorkers({
     threads,
-    workerText,
+    workerText: async () => (await import("./worker.ts?text")).default,
     version: GLIMT_VERSION,
   }),
   requestPublic,

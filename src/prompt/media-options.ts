@@ -22,9 +22,9 @@ export interface MediaOptions {
   /** Milliseconds in which a picture or a frame must be decoded, or a video opened (default 30,000). */
   readonly decodeTimeout?: number | undefined;
   /**
-   * Where the package's `worker.js` lies, in which files of pictures and videos are parsed: for pages whose build does
-   * not put it where the SDK looks for it. Where no worker can be had the copy inside the SDK is tried, then files are
-   * parsed on the thread that asks.
+   * Where the package's `worker.js` lies, in which files of pictures and videos are parsed and kernel threads run: for
+   * pages whose build does not put it where the SDK looks for it. Where no worker can be had the copy inside the SDK is
+   * tried, then all is done on the thread that asks.
    */
   readonly workerUrl?: string | URL | undefined;
   /**

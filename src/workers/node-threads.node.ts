@@ -7,9 +7,11 @@ import type { StartThread, ThreadEvents, WorkerThread } from "./thread.ts";
 /** Of V8's heap, in MB. Pixels and the memories of codecs are not on it. */
 const HEAP = { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 32 };
 
-/** The file beside this one. Bundlers know the expression, and put a copy of the file where it points. */
+/** Files beside this one. Bundlers know the expressions, and put a copy of the file where each points. */
 export const startOwnFile: StartThread = (events) =>
   threadOf(new Worker(new URL("./worker.js", import.meta.url), OPTIONS), events);
+export const startKernelFile: StartThread = (events) =>
+  threadOf(new Worker(new URL("./kernel-worker.js", import.meta.url), OPTIONS), events);
 
 /** The process's own flags are not for it: loaders and preloaded scripts would run in each. */
 const OPTIONS = { resourceLimits: HEAP, execArgv: [] };

@@ -17,10 +17,12 @@ export interface ThreadEvents {
 /** Starts a worker. Throws, rejects or tells `ended` where that is not possible. */
 export type StartThread = (events: ThreadEvents) => WorkerThread | Promise<WorkerThread>;
 
-/** How a platform starts the SDK's worker. */
+/** How a platform starts the SDK's workers. */
 export interface Threads {
-  /** From the file beside the SDK's own. */
+  /** From the file beside the SDK's own that has all tasks. */
   readonly startOwnFile: StartThread;
+  /** From the one that has the kernels' alone. */
+  readonly startKernelFile: StartThread;
   /** From a copy of it. */
   startFrom(url: string | URL): StartThread;
   /** From its text, which is loaded when it comes to that. */

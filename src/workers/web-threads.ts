@@ -7,9 +7,11 @@ export function usualThreads(): number {
   return Math.min(4, globalThis.navigator?.hardwareConcurrency ?? 1);
 }
 
-/** The file beside this one. Bundlers know the expression, and put a copy of the file where it points. */
+/** Files beside this one. Bundlers know the expressions, and put a copy of the file where each points. */
 export const startOwnFile: StartThread = (events) =>
   threadOf(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), events);
+export const startKernelFile: StartThread = (events) =>
+  threadOf(new Worker(new URL("./kernel-worker.js", import.meta.url), { type: "module" }), events);
 
 export function startFrom(url: string | URL): StartThread {
   return (events) => threadOf(new Worker(url, { type: "module" }), events);

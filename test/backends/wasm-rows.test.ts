@@ -23,7 +23,7 @@ import { choose, chosen, definitionOf } from "../conformance/chosen-rows.ts";
 import { fc } from "../property.ts";
 import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
 
-const start = startText(async () => (await import("../../src/worker.ts?text")).default);
+const start = startText(async () => (await import("../../src/kernel-worker.ts?text")).default);
 const threaded = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
   usualThreads: () => 2,

@@ -15,7 +15,7 @@ import { startText } from "../../src/workers/node-threads.node.ts";
 import type { TaskHost } from "../../src/workers/task.ts";
 import { startWorker } from "../../src/workers/worker-tasks.ts";
 
-const start = startText(async () => (await import("../../src/worker.ts?text")).default);
+const start = startText(async () => (await import("../../src/kernel-worker.ts?text")).default);
 const backend = createWasmBackend({
   startWorker: () => startWorker<KernelTasks>(start, GLIMT_VERSION),
   usualThreads: () => 2,

@@ -30,6 +30,8 @@ await model.dispose();
 interface Found {
   readonly answers: readonly (readonly number[])[];
   readonly backend: ModelBackend;
+  /** Files that workers were started from. */
+  readonly workers: readonly string[];
 }
 
 const executablePath = findChromium();
@@ -46,10 +48,12 @@ async function visit(headers: Readonly<Record<string, string>>): Promise<Found> 
     const page = await browser.newPage();
     const errors: string[] = [];
     page.on("pageerror", (error) => errors.push(error.message));
+    const workers: string[] = [];
+    page.on("worker", (worker) => workers.push(worker.url().replace(server.origin, "")));
     await page.goto(server.origin);
     const handle = await page.waitForFunction("globalThis.found", undefined, { timeout: 120_000 });
     assert.equal(errors, []);
-    return (await handle.jsonValue()) as Found;
+    return { ...((await handle.jsonValue()) as Omit<Found, "workers">), workers };
   } finally {
     await browser.close();
     server.close();
@@ -63,6 +67,10 @@ inChromium("an isolated page has threads, another says why not; both answer the 
   assert.is(alone.backend.threads, 1);
   assert.match(alone.backend.limits.join(), /One thread, since this page is not cross-origin isolated/);
   assert.ok((together.backend.threads ?? 0) <= 4);
+  const kernels = ({ workers }: Found) => workers.filter((file) => file === "/dist/kernel-worker.js").length;
+  const { threads = 1 } = together.backend;
+  assert.is(kernels(together), threads > 1 ? threads : 0, "each thread has the kernels' small file");
+  assert.is(kernels(alone), 0);
   assert.match(together.backend.description, /^WebAssembly .*, \d+ threads?$/);
   assert.not.match(together.backend.limits.join(), /thread/);
   console.log([together, alone].map(({ backend }) => backend.description).join("; "));

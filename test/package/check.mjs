@@ -173,6 +173,7 @@ async function checkTarball(tarball) {
       "--no-emoji",
       "--exclude-entrypoints",
       "./worker",
+      "./kernel-worker",
     ]),
   );
 }

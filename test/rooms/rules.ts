@@ -32,7 +32,7 @@ export const ROOMS = [
 
 /** Files of src/ itself that every room may import. */
 const GROUND = ["errors.ts", "event-loop.ts", "given.ts", "wasm-code.ts"];
-const ENTRY = /^(index|edge|cuda|worker|public-api|node-files)\.ts$|^cli\//;
+const ENTRY = /^(index|edge|cuda|worker|kernel-worker|public-api|node-files)\.ts$|^cli\//;
 /** The judge of every backend is the reference backend, so the conformance harness names that one. */
 const JUDGES = "conformance/";
 const CONCRETE_BACKEND = /^backends\/([^/]+)\//;

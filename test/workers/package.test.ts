@@ -1,6 +1,6 @@
 /** The built package in Node: files are parsed in its worker, wherever the worker's file is. */
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -110,6 +110,35 @@ test("without its file the worker starts from its text; another place may be nam
       `);
       assert.is(stdout.trim(), "1", `a worker ran: ${workerUrl}`);
     }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("kernel threads start from a small file of their own, from its text, or from a copy of the file for all", async () => {
+  assert.ok(statSync("dist/kernel-worker.js").size < 10_000, "many threads load it");
+  const folder = mkdtempSync(join(tmpdir(), "glimt-worker-"));
+  try {
+    cpSync("dist", join(folder, "dist"), { recursive: true });
+    const elsewhere = join(folder, "elsewhere.js");
+    cpSync("dist/worker.js", elsewhere);
+    const threadsWith = async (workerUrl?: string) => {
+      const { stdout } = await inProcess(`
+        import { loadModel } from ${JSON.stringify(pathToFileURL(join(folder, "dist/index.js")).href)};
+        const workerUrl = ${JSON.stringify(workerUrl)};
+        const options = { backend: "wasm", threads: 2, ...(workerUrl ? { workerUrl } : {}) };
+        const model = await loadModel(${JSON.stringify(CHECKPOINT)}, options);
+        console.log(model.backend.threads, process.report.getReport().workers.length);
+        await model.dispose();
+      `);
+      return stdout.trim();
+    };
+    // Without the file for all, then without that of the kernels.
+    rmSync(join(folder, "dist/worker.js"));
+    assert.is(await threadsWith(), "2 2");
+    rmSync(join(folder, "dist/kernel-worker.js"));
+    assert.is(await threadsWith(), "2 2");
+    assert.is(await threadsWith(elsewhere), "2 2");
   } finally {
     rmSync(folder, { recursive: true });
   }
