@@ -1,6 +1,6 @@
 /** Compiling the programs of the released models, which loading a model and a set of adapters wait for. */
 
-import type { StoredTensor } from "../../src/checkpoint/safetensors.ts";
+import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { compileGraph, DEFAULT_PASSES } from "../../src/compiler/compile.ts";
 import {
   type ActiveAdapter,
@@ -45,9 +45,7 @@ function everywhere(built: Graph): ActiveAdapter {
   const modules = new Map(
     [...linearModules(built)].map(([path, { shape }]) => {
       const [rows = 0, ...columns] = shape;
-      const tensor = (name: string, of: readonly number[]): StoredTensor => {
-        return { name, file: "", dtype: "BF16", shape: of, offset: 0, bytes: 0 };
-      };
+      const tensor = (name: string, of: readonly number[]) => ({ name, shape: of }) as StoredWeight;
       const [a, b] = [tensor("a", [8, ...columns]), tensor("b", [rows, 8, ...columns.slice(1).map(() => 1)])];
       return [path, { path, rank: 8, scaling: 2, a, b }] as const;
     }),

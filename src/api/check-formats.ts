@@ -1,6 +1,7 @@
 /** Formats of weights and of the KV cache that were asked for, held against what the backend can read. */
-import type { Backend } from "../backends/backend.ts";
+import type { Answer, Backend, CompileTarget } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 import type { CacheStorage } from "./compile-checkpoint.ts";
 import type { WeightStorage } from "./weight-dtype.ts";
 
@@ -15,14 +16,15 @@ export function checkFormats(backend: Backend, storage: WeightStorage & CacheSto
   for (const name of ["dtype", "visionDtype"] as const) {
     const format = storage[name];
     if (!format) continue;
-    const answer = backend.supports({
-      op: "linear",
-      attrs: {},
-      activation,
-      formats: { x: activation, w: format },
-    });
+    const answer = holdsWeights(backend, format);
     if (!answer.ok) throw refused(name, format, answer.reason);
   }
+}
+
+/** Whether a backend, which was probed, computes with weights stored so. */
+export function holdsWeights(backend: CompileTarget, format: WeightFormat): Answer {
+  const { activationDType: activation } = backend;
+  return backend.supports({ op: "linear", attrs: {}, activation, formats: { x: activation, w: format } });
 }
 
 function refused(option: string, format: string, reason: string): GlimtError {

@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CompileOptions } from "../compiler/compile.ts";
 import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
 import type { CacheDType } from "../tensor/dtype.ts";
+import { holdsWeights } from "./check-formats.ts";
 import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
 
 /** What may be asked for of the KV cache. */
@@ -20,7 +21,7 @@ export function compileCheckpoint(
   compile?: CompileOptions,
 ): CompiledModel {
   return compileStages(backend, checkpoint.config, {
-    weightDType: chooseWeightFormat(checkpoint, storage),
+    weightDType: chooseWeightFormat(checkpoint, storage, (format) => holdsWeights(backend, format).ok),
     kvCacheDType: kvCacheDtype,
     compile,
   });

@@ -20,18 +20,28 @@ const EIGHT_BITS = [/\.self_attn\.[kv]_proj\.weight$/, /\.embed_tokens\.weight$/
 /** Small, and what they decide is not smooth: who computes, and where a patch lies. */
 const PRECISE = [/\.mlp\.gate\.weight$/, /^model\.visual\.embeddings\./];
 
-/** Of matrices; vectors are always f32. */
+/**
+ * Of matrices; vectors are always f32.
+ *
+ * @param holds whether the backend has kernels for weights stored so; where it has none for blocks of the checkpoint's,
+ * they are rounded to bf16.
+ */
 export function chooseWeightFormat(
   checkpoint: Pick<Checkpoint, "tensorDType">,
   { dtype, visionDtype }: WeightStorage,
+  holds: (format: WeightFormat) => boolean = () => true,
 ): ChooseWeightFormat {
+  const storedFormat = (tensors: readonly string[]) => {
+    const own = tensors.map((name) => checkpoint.tensorDType(name) ?? "f32");
+    return commonFormat(own.map((format) => (holds(format) ? format : "bf16")));
+  };
   return (tensors, cols) => {
     const isVision = tensors.every((name) => name.startsWith(VISION));
     const ofVision = visionDtype ?? (dtype && isBlockFormat(dtype) ? undefined : dtype);
     const asked = isVision ? ofVision : dtype;
-    if (!asked) return storedFormat(checkpoint, tensors);
+    if (!asked) return storedFormat(tensors);
     if (!isBlockFormat(asked)) return asked;
-    if (isOne(PRECISE, tensors) || !holdsColumns(asked, cols)) return storedFormat(checkpoint, tensors);
+    if (isOne(PRECISE, tensors) || !holdsColumns(asked, cols)) return storedFormat(tensors);
     return !isVision && isOne(EIGHT_BITS, tensors) ? "q8" : asked;
   };
 }
@@ -40,9 +50,10 @@ function isOne(patterns: readonly RegExp[], tensors: readonly string[]): boolean
   return tensors.some((name) => patterns.some((pattern) => pattern.test(name)));
 }
 
-/** For a weight made of several tensors of different types, f32 holds them all exactly. */
-function storedFormat(checkpoint: Pick<Checkpoint, "tensorDType">, tensors: readonly string[]): WeightFormat {
-  const found = new Set(tensors.map((name) => checkpoint.tensorDType(name) ?? "f32"));
+/** For a weight of several tensors of different types, f32 holds them all exactly; beside bf16, blocks are rounded to it. */
+function commonFormat(formats: readonly WeightFormat[]): WeightFormat {
+  const found = new Set(formats);
   const [only] = found;
-  return found.size === 1 && only ? only : "f32";
+  if (found.size === 1 && only) return only;
+  return found.has("f32") || found.has("f16") ? "f32" : "bf16";
 }

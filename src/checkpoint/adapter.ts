@@ -4,7 +4,9 @@ import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/we
 import { type AdapterConfig, parseAdapterConfig } from "./adapter-config.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
 import { publishedName } from "./names.ts";
-import { readSafetensorsHeader, type StoredTensor, WEIGHT_DTYPES, weightDType } from "./safetensors.ts";
+import { plainTensor } from "./plain-weight.ts";
+import { readSafetensorsHeader } from "./safetensors.ts";
+import type { CheckpointTensor, StoredWeight } from "./stored-weight.ts";
 import { WeightReader } from "./weight-reader.ts";
 
 const CONFIG = "adapter_config.json";
@@ -18,9 +20,9 @@ export interface AdapterModule {
   readonly rank: number;
   readonly scaling: number;
   /** [rank, ...the module's input dimensions]. */
-  readonly a: StoredTensor;
+  readonly a: StoredWeight;
   /** [outFeatures, rank], for a convolution with trailing ones. */
-  readonly b: StoredTensor;
+  readonly b: StoredWeight;
 }
 
 export interface Adapter {
@@ -29,7 +31,7 @@ export interface Adapter {
   /** By path, in the file's order. */
   readonly modules: ReadonlyMap<string, AdapterModule>;
   /** Copies of weights that PEFT saves beside a head it adapts; not read, the checkpoint has them. By module path. */
-  readonly copies: ReadonlyMap<string, StoredTensor>;
+  readonly copies: ReadonlyMap<string, CheckpointTensor>;
 }
 
 /** The tensor names by which weight specs ask for an adapter's matrices. */
@@ -56,7 +58,8 @@ export async function openAdapter(files: CheckpointFiles, signal?: AbortSignal):
       `${files.location} has no ${WEIGHTS}.${absenceOf(files, WEIGHTS)}${advice}`,
     );
   }
-  const tensors = await readSafetensorsHeader(files, WEIGHTS, size, signal);
+  const header = await readSafetensorsHeader(files, WEIGHTS, size, signal);
+  const tensors = header.map((tensor) => plainTensor(files, tensor));
   const { pairs, copies } = sortTensors(tensors, files.location);
   const modules = new Map<string, AdapterModule>();
   for (const [path, pair] of pairs) {
@@ -69,13 +72,13 @@ export async function openAdapter(files: CheckpointFiles, signal?: AbortSignal):
 interface Pair {
   /** As in the file, without PEFT's prefix: what the patterns of the configuration are about. */
   readonly spelled: string;
-  a?: StoredTensor;
-  b?: StoredTensor;
+  a?: CheckpointTensor;
+  b?: CheckpointTensor;
 }
 
-function sortTensors(tensors: readonly StoredTensor[], location: string) {
+function sortTensors(tensors: readonly CheckpointTensor[], location: string) {
   const pairs = new Map<string, Pair>();
-  const copies = new Map<string, StoredTensor>();
+  const copies = new Map<string, CheckpointTensor>();
   for (const tensor of tensors) {
     const name = tensor.name.replace(/^base_model\.model\./, "");
     const found = /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/.exec(name);
@@ -121,10 +124,8 @@ function adapterModule(
       `${path} has matrices [${a.shape.join(", ")}] and [${b.shape.join(", ")}], ${CONFIG} gives it rank ${rank}.`,
     );
   }
-  for (const { name, dtype } of [a, b]) {
-    if (!weightDType(dtype))
-      throw invalid(location, `"${name}" has dtype ${dtype}; glimt reads ${WEIGHT_DTYPES}.`);
-  }
+  if (a.refusal !== undefined) throw invalid(location, `"${a.name}" ${a.refusal}.`);
+  if (b.refusal !== undefined) throw invalid(location, `"${b.name}" ${b.refusal}.`);
   if (!config.targets(spelled)) throw invalid(location, `${path} is not among target_modules of ${CONFIG}.`);
   return { path, rank, scaling: config.scaling(spelled), a, b };
 }
@@ -217,19 +218,17 @@ export function adapterSpecs(
 
 /** Rows of a spec made of those that `adapterSpecs` gives. */
 export function adapterRows({ files, modules }: Adapter, spec: WeightSpec): WeightReader {
-  const stored = new Map<string, StoredTensor>();
+  const stored = new Map<string, StoredWeight>();
   for (const { path, a, b } of modules.values()) {
     const names = adapterTensors(path);
     stored.set(names.a, a).set(names.b, b);
   }
   const sources = spec.sources.map((source) => {
     const tensor = stored.get(source.tensor);
-    const dtype = tensor && weightDType(tensor.dtype);
-    if (!tensor || !dtype)
-      throw new GlimtError("GRAPH_INVALID", `${files.location} has no ${source.tensor}.`);
-    return { ...source, tensor, dtype };
+    if (!tensor) throw new GlimtError("GRAPH_INVALID", `${files.location} has no ${source.tensor}.`);
+    return { ...source, tensor };
   });
-  return new WeightReader(files, spec, sources, 0);
+  return new WeightReader(spec, sources, 0);
 }
 
 function invalid(location: string, what: string): GlimtError {

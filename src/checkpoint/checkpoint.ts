@@ -5,10 +5,11 @@ import { checkProcessorFitsModel, parseProcessorConfig } from "../config/process
 import type { GenerationDefaults, ModelConfig, ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { readOnce, readOptions, shown } from "../given.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
+import type { WeightFormat } from "../tensor/storage.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
-import { type StoredTensor, weightDType } from "./safetensors.ts";
+import { plainTensor } from "./plain-weight.ts";
 import { readWeightFiles, type WeightFile } from "./shards.ts";
+import { type CheckpointTensor, ownFormat } from "./stored-weight.ts";
 import { resolveTie } from "./word-embeddings.ts";
 
 export interface Checkpoint {
@@ -18,11 +19,11 @@ export interface Checkpoint {
   readonly generation: GenerationDefaults;
   readonly weightFiles: readonly WeightFile[];
   /** By published name ("model.visual...", "model.language_model...", "lm_head..."). */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** The weight type that most of the bytes have. */
-  readonly mainDType: WeightDType;
-  /** A tensor's type as a weight; null when it is not there or can not be one. */
-  tensorDType(name: string): WeightDType | null;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** What most of the bytes are stored as when nobody asks for another format. */
+  readonly mainDType: WeightFormat;
+  /** What a tensor is stored as then; null when it is not there or can not be a weight. */
+  tensorDType(name: string): WeightFormat | null;
 }
 
 export interface OpenOptions {
@@ -56,7 +57,8 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
   const processor = parseProcessorConfig(preprocessorJson, videoJson, processorJson);
   checkProcessorFitsModel(processor, parsed);
   const { files: weightFiles, tensors: stored } = await readWeightFiles(files, signal);
-  const { config, tensors } = resolveTie(parsed, stored);
+  const found = [...stored].map(([name, tensor]) => [name, plainTensor(files, tensor)] as const);
+  const { config, tensors } = resolveTie(parsed, new Map(found));
   return {
     files,
     config,
@@ -67,18 +69,18 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
     mainDType: mainDType(tensors.values()),
     tensorDType(name) {
       const tensor = tensors.get(name);
-      return tensor ? weightDType(tensor.dtype) : null;
+      return tensor && tensor.refusal === undefined ? ownFormat(tensor) : null;
     },
   };
 }
 
-function mainDType(tensors: Iterable<StoredTensor>): WeightDType {
-  const bytes: Record<WeightDType, number> = { f32: 0, bf16: 0, f16: 0 };
+function mainDType(tensors: Iterable<CheckpointTensor>): WeightFormat {
+  const bytes = new Map<WeightFormat, number>();
   for (const tensor of tensors) {
-    const dtype = weightDType(tensor.dtype);
-    if (dtype) bytes[dtype] += tensor.bytes;
+    if (tensor.refusal !== undefined) continue;
+    const format = ownFormat(tensor);
+    bytes.set(format, (bytes.get(format) ?? 0) + tensor.bytes);
   }
-  return (Object.keys(bytes) as WeightDType[]).reduce((most, dtype) =>
-    bytes[dtype] > bytes[most] ? dtype : most,
-  );
+  const [most = ["f32"] as const] = [...bytes].sort(([, a], [, b]) => b - a);
+  return most[0];
 }

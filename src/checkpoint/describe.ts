@@ -7,7 +7,6 @@ import type { DType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
-import type { StoredDType } from "./safetensors.ts";
 
 export interface CheckpointDescription {
   readonly location: string;
@@ -15,7 +14,8 @@ export interface CheckpointDescription {
   readonly architecture: string;
   readonly processor: string;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  readonly dtypes: readonly TensorTotals<StoredDType>[];
+  /** By what the files call their types. */
+  readonly dtypes: readonly TensorTotals<string>[];
   /** Parameters of the parts that the plain model runs, then of those it does without. */
   readonly parts: readonly TensorTotals<Part>[];
   readonly total: Totals;
@@ -46,12 +46,12 @@ export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescriptio
   }
   const { config, files, processor, tensors, weightFiles } = checkpoint;
   const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
-  const dtypes = new Tally<StoredDType>();
+  const dtypes = new Tally<string>();
   const parts = new Tally<Part>();
   const total = new Tally<"total">();
-  for (const [name, { dtype, shape, bytes }] of tensors) {
+  for (const [name, { encoding, shape, bytes }] of tensors) {
     const parameters = shape.reduce((product, size) => product * size, 1);
-    dtypes.add(dtype, parameters, bytes);
+    dtypes.add(encoding, parameters, bytes);
     const reason = asideReason(name, numHiddenLayers);
     parts.add(reason === "unknown" ? partOf(name) : reason, parameters, bytes);
     total.add("total", parameters, bytes);

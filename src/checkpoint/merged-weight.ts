@@ -1,8 +1,7 @@
 /** A weight with adapters merged into it: W + scale * B A, row by row while it is read. */
 
 import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/weight-spec.ts";
-import { toFloat32 } from "../tensor/convert.ts";
-import { hostArray } from "../tensor/dtype.ts";
+import { widenRows } from "../tensor/rows.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
 import type { NotFiniteTensor, WeightReader } from "./weight-reader.ts";
@@ -67,10 +66,7 @@ class MergedWeight implements ReadableWeight {
   }
 
   async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const { dtype } = this.#base;
-    const stored = hostArray(dtype, count * this.cols);
-    await this.#base.readRows(first, count, new Uint8Array(stored.buffer), signal);
-    const sums = Float64Array.from(toFloat32(dtype, stored));
+    const sums = Float64Array.from(await readWide(this.#base, first, count, signal));
     for (const delta of this.#deltas) await delta.addRows(first, count, sums, signal);
     new Float32Array(into.buffer, into.byteOffset, sums.length).set(sums);
   }
@@ -113,9 +109,9 @@ class Delta {
     const from = Math.max(first, this.#firstRow);
     const to = Math.min(first + count, this.#firstRow + this.#b.rows);
     if (from >= to) return;
-    this.#aValues ??= readAll(this.#a, 0, this.#a.rows, signal);
+    this.#aValues ??= readWide(this.#a, 0, this.#a.rows, signal);
     const a = await this.#aValues;
-    const b = await readAll(this.#b, from - this.#firstRow, to - from, signal);
+    const b = await readWide(this.#b, from - this.#firstRow, to - from, signal);
     const { rows: rank, cols } = this.#a;
     for (let row = from; row < to; row++) {
       const start = (row - first) * cols;
@@ -129,13 +125,13 @@ class Delta {
   }
 }
 
-async function readAll(
+async function readWide(
   weight: WeightReader,
   first: number,
   count: number,
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  const stored = hostArray(weight.dtype, count * weight.cols);
-  await weight.readRows(first, count, new Uint8Array(stored.buffer), signal);
-  return toFloat32(weight.dtype, stored);
+  const bytes = new Uint8Array(storageBytes(weight.dtype, count, weight.cols));
+  await weight.readRows(first, count, bytes, signal);
+  return widenRows(weight.dtype, bytes);
 }

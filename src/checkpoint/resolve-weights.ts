@@ -8,8 +8,8 @@ import {
 } from "../graph/weight-spec.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
-import { type StoredTensor, WEIGHT_DTYPES, weightDType } from "./safetensors.ts";
 import { shownName, shownValue } from "./shown.ts";
+import type { CheckpointTensor } from "./stored-weight.ts";
 import { type ResolvedSource, sourceOffset, WeightReader } from "./weight-reader.ts";
 
 export interface ResolvedWeights {
@@ -38,8 +38,7 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
     if (!tensor) missing.push(source.tensor);
     const complaint = tensor && mismatch(tensor, source);
     if (complaint) wrong.push(`${source.tensor} ${complaint}`);
-    const dtype = tensor && weightDType(tensor.dtype);
-    return tensor && dtype && !complaint ? { ...source, tensor, dtype } : null;
+    return tensor && tensor.refusal === undefined && !complaint ? { ...source, tensor } : null;
   };
 
   const positions = filePositions(checkpoint);
@@ -49,7 +48,7 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
     const sources = spec.sources.map(resolve);
     if (sources.every((source) => source !== null)) {
       const starts = sources.map((source) => (positions.get(source.tensor.file) ?? 0) + sourceOffset(source));
-      weights.push(new WeightReader(files, spec, sources, Math.min(...starts)));
+      weights.push(new WeightReader(spec, sources, Math.min(...starts)));
     }
   }
 
@@ -83,12 +82,11 @@ function filePositions({ weightFiles }: Checkpoint): Map<string, number> {
   return positions;
 }
 
-function mismatch(tensor: StoredTensor, source: WeightSource): string | null {
+function mismatch(tensor: CheckpointTensor, source: WeightSource): string | null {
   if (tensor.shape.join() !== source.shape.join()) {
     return `has shape ${shownValue(tensor.shape)}, expected [${source.shape.join(", ")}]`;
   }
-  if (weightDType(tensor.dtype)) return null;
-  return `has dtype ${tensor.dtype}; glimt reads ${WEIGHT_DTYPES}`;
+  return tensor.refusal ?? null;
 }
 
 /** A spec that does not add up is a mistake in a graph, not in a checkpoint. */

@@ -1,23 +1,26 @@
 /** Reads one weight's rows from wherever its tensors lie, straight into the caller's memory where the layout allows. */
 import { throwIfAborted } from "../errors.ts";
-import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/weight-spec.ts";
-import { toFloat32 } from "../tensor/convert.ts";
-import type { WeightDType } from "../tensor/dtype.ts";
-import { countNotFinite } from "../tensor/finite.ts";
-import { storageBytes } from "../tensor/storage.ts";
-import type { CheckpointFiles } from "./files.ts";
-import { ELEMENT_BYTES, type StoredTensor } from "./safetensors.ts";
+import {
+  type IndexRange,
+  sourceRectangle,
+  type WeightSource,
+  type WeightSpec,
+} from "../graph/weight-spec.ts";
+import { BLOCK_COLS } from "../tensor/blocks.ts";
+import { countNotFiniteRows, rowElements, widenRows } from "../tensor/rows.ts";
+import { isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import type { StoredWeight } from "./stored-weight.ts";
 
 export interface ResolvedSource extends Omit<WeightSource, "tensor" | "shape"> {
-  readonly tensor: StoredTensor;
-  /** What it is read as: its own type, or f32 for F64. */
-  readonly dtype: WeightDType;
+  readonly tensor: StoredWeight;
 }
 
-/** Where the first element that it uses lies in its file. */
+/** Where the first element that it uses lies in its file, if they lie there one after another. */
 export function sourceOffset(source: ResolvedSource): number {
+  const { offset, bytes, shape } = source.tensor;
   const { rows, cols, tensorCols } = rectangleOf(source);
-  return source.tensor.offset + storedBytes(source, rows.first * tensorCols + cols.first);
+  const elements = (shape[0] ?? 1) * tensorCols;
+  return offset + (bytes * (rows.first * tensorCols + cols.first)) / Math.max(1, elements);
 }
 
 /** A tensor of a checkpoint that holds NaN or infinity. */
@@ -31,29 +34,23 @@ const BATCH = 4 << 20;
 
 export class WeightReader {
   readonly spec: WeightSpec;
-  /** What `readRows` hands out: the tensors' common dtype, or f32 when they differ (widening is exact) or are scaled. */
-  readonly dtype: WeightDType;
+  /**
+   * What `readRows` hands out: the tensors' common format, or f32 where they differ (widening is exact) or are scaled.
+   * Blocks are handed out for a weight that is stored in just these.
+   */
+  readonly dtype: WeightFormat;
   readonly rows: number;
   readonly cols: number;
   /** Of the first byte, all weight files laid end to end: reading in this order goes through them once. */
   readonly position: number;
-  readonly #files: CheckpointFiles;
   readonly #sources: readonly ResolvedSource[];
 
-  constructor(
-    files: CheckpointFiles,
-    spec: WeightSpec,
-    sources: readonly ResolvedSource[],
-    position: number,
-  ) {
-    const [first] = sources;
+  constructor(spec: WeightSpec, sources: readonly ResolvedSource[], position: number) {
     this.spec = spec;
-    const asStored = sources.every(({ dtype, scale }) => dtype === first?.dtype && scale === undefined);
-    this.dtype = first && asStored ? first.dtype : "f32";
+    this.dtype = commonFormat(spec, sources);
     this.rows = spec.shape[0] ?? 1;
     this.cols = spec.shape.slice(1).reduce((product, size) => product * size, 1);
     this.position = position;
-    this.#files = files;
     this.#sources = sources;
   }
 
@@ -90,13 +87,13 @@ export class WeightReader {
   /** The first of its tensors with a value among those used that is NaN or infinite, once somebody found that there is one. */
   async findNotFinite(signal?: AbortSignal): Promise<NotFiniteTensor | null> {
     for (const source of this.#sources) {
-      const { tensor, dtype } = source;
+      const { name, file } = source.tensor;
       const { rows } = rectangleOf(source);
       const staging = new Staging(source, rows.count);
       for (let row = 0; row < rows.count; row += staging.rows) {
         const count = Math.min(staging.rows, rows.count - row);
-        const values = await staging.read(this.#files, row, count, signal);
-        if (countNotFinite(dtype, values) > 0) return { tensor: tensor.name, file: tensor.file };
+        const { format, bytes } = await staging.read(row, count, signal);
+        if (countNotFiniteRows(format, bytes) > 0) return { tensor: name, file };
       }
     }
     return null;
@@ -109,37 +106,33 @@ export class WeightReader {
     into: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { layout, dtype, scale } = source;
-    const { cols, tensorCols } = rectangleOf(source);
-    const isAsRead = dtype === this.dtype && scale === undefined && source.tensor.dtype !== "F64";
+    const { tensor, layout, scale } = source;
+    const { rows, cols, tensorCols } = rectangleOf(source);
+    const isAsRead = tensor.format === this.dtype && scale === undefined;
     const inPlace = layout === "rows" && isAsRead && cols.count === tensorCols;
     const rowBytes = into.length / count;
     const batchRows = batchOf(source);
     const staging = inPlace ? null : new Staging(source, count);
     for (let row = 0; row < count; row += batchRows) {
       throwIfAborted(signal);
-      const rows = Math.min(batchRows, count - row);
-      const target = into.subarray(row * rowBytes, (row + rows) * rowBytes);
-      if (staging) {
-        this.#place(source, await staging.read(this.#files, first + row, rows, signal), target, rows);
-      } else {
-        const offset = sourceOffset(source) + (first + row) * rowBytes;
-        await this.#files.readInto(source.tensor.file, offset, target, signal);
-      }
+      const some = Math.min(batchRows, count - row);
+      const target = into.subarray(row * rowBytes, (row + some) * rowBytes);
+      if (staging) this.#place(source, await staging.read(first + row, some, signal), target, some);
+      else await tensor.readRows(rows.first + first + row, some, target, signal);
     }
   }
 
   /** Reorders, widens and scales staged rows into the caller's memory. */
-  #place(
-    { tensor, dtype, layout, scale }: ResolvedSource,
-    stored: Float32Array | Uint16Array,
-    target: Uint8Array,
-    rows: number,
-  ): void {
-    let values = stored;
-    if (dtype !== this.dtype) values = toFloat32(dtype, values);
+  #place({ tensor, layout, scale }: ResolvedSource, staged: Rows, target: Uint8Array, rows: number): void {
+    const { format } = staged;
+    if (isBlockFormat(this.dtype)) {
+      target.set(staged.bytes);
+      return;
+    }
+    const isWide = isBlockFormat(format) || format !== this.dtype || scale !== undefined;
+    let values = isWide ? widenRows(format, staged.bytes) : rowElements(format, staged.bytes);
     if (scale !== undefined) values = values.map((value) => value * scale);
-    const out = elements(target, this.dtype);
+    const out = rowElements(this.dtype, target);
     if (layout === "rows") {
       out.set(values);
       return;
@@ -157,42 +150,66 @@ export class WeightReader {
   }
 }
 
-/** Memory for a batch of whole rows of a source's tensor, as they are stored. */
+interface Rows {
+  readonly format: WeightFormat;
+  readonly bytes: Uint8Array;
+}
+
+/** Memory for a batch of whole rows of a source's tensor, as it gives them. */
 class Staging {
   readonly rows: number;
   readonly #source: ResolvedSource;
-  readonly #data: Float64Array | Float32Array | Uint16Array;
+  readonly #bytes: Uint8Array;
 
   /** For at most `rows` rows at a time. */
   constructor(source: ResolvedSource, rows: number) {
     this.rows = Math.min(batchOf(source), rows);
     this.#source = source;
-    this.#data = storedArray(source, this.rows * rectangleOf(source).tensorCols);
+    this.#bytes = new Uint8Array(
+      storageBytes(source.tensor.format, this.rows, rectangleOf(source).tensorCols),
+    );
   }
 
   /** The columns used of rows [first, first + count) of those used; valid until the next call. */
-  async read(
-    files: CheckpointFiles,
-    first: number,
-    count: number,
-    signal?: AbortSignal,
-  ): Promise<Float32Array | Uint16Array> {
+  async read(first: number, count: number, signal?: AbortSignal): Promise<Rows> {
     const { tensor } = this.#source;
-    const { cols, tensorCols } = rectangleOf(this.#source);
-    const data = this.#data;
-    // From the first column used in the first row to the last one in the last.
-    const bytes = storedBytes(this.#source, (count - 1) * tensorCols + cols.count);
-    const offset = sourceOffset(this.#source) + storedBytes(this.#source, first * tensorCols);
-    await files.readInto(tensor.file, offset, new Uint8Array(data.buffer, 0, bytes), signal);
-    if (cols.count < tensorCols) {
-      for (let row = 1; row < count; row++) {
-        const start = row * tensorCols;
-        data.copyWithin(row * cols.count, start, start + cols.count);
-      }
-    }
-    const read = data.subarray(0, count * cols.count);
-    return read instanceof Float64Array ? Float32Array.from(read) : read;
+    const { rows, cols, tensorCols } = rectangleOf(this.#source);
+    const bytes = this.#bytes.subarray(0, storageBytes(tensor.format, count, tensorCols));
+    await tensor.readRows(rows.first + first, count, bytes, signal);
+    const whole = { format: tensor.format, bytes };
+    return cols.count === tensorCols ? whole : cutColumns(whole, count, cols, tensorCols);
   }
+}
+
+/** In place; columns that are no whole blocks are those of the widened rows. */
+function cutColumns({ format, bytes }: Rows, rows: number, cols: IndexRange, tensorCols: number): Rows {
+  if (!isWholeBlocks(format, cols)) {
+    const { buffer } = widenRows(format, bytes);
+    return cutColumns({ format: "f32", bytes: new Uint8Array(buffer) }, rows, cols, tensorCols);
+  }
+  const rowBytes = storageBytes(format, 1, tensorCols);
+  const start = storageBytes(format, 1, cols.first);
+  const length = storageBytes(format, 1, cols.count);
+  for (let row = 0; row < rows; row++) {
+    const from = row * rowBytes + start;
+    bytes.copyWithin(row * length, from, from + length);
+  }
+  return { format, bytes: bytes.subarray(0, rows * length) };
+}
+
+function isWholeBlocks(format: WeightFormat, { first, count }: IndexRange): boolean {
+  return !isBlockFormat(format) || (first % BLOCK_COLS === 0 && count % BLOCK_COLS === 0);
+}
+
+function commonFormat(spec: WeightSpec, sources: readonly ResolvedSource[]): WeightFormat {
+  const format = sources[0]?.tensor.format ?? "f32";
+  const isCommon = sources.every(({ tensor, scale }) => tensor.format === format && scale === undefined);
+  if (!isCommon) return "f32";
+  if (!isBlockFormat(format)) return format;
+  const asBlocks = sources.every(
+    (source) => source.layout === "rows" && isWholeBlocks(format, rectangleOf(source).cols),
+  );
+  return asBlocks && spec.dtype === format ? format : "f32";
 }
 
 function rectangleOf(source: ResolvedSource): ReturnType<typeof sourceRectangle> {
@@ -200,26 +217,6 @@ function rectangleOf(source: ResolvedSource): ReturnType<typeof sourceRectangle>
 }
 
 function batchOf(source: ResolvedSource): number {
-  const rowBytes = storedBytes(source, rectangleOf(source).tensorCols);
+  const rowBytes = storageBytes(source.tensor.format, 1, rectangleOf(source).tensorCols);
   return Math.max(1, Math.floor(BATCH / Math.max(1, rowBytes)));
-}
-
-function elements(bytes: Uint8Array, dtype: WeightDType): Float32Array | Uint16Array {
-  const { buffer, byteOffset, length } = bytes;
-  return dtype === "f32"
-    ? new Float32Array(buffer, byteOffset, length / Float32Array.BYTES_PER_ELEMENT)
-    : new Uint16Array(buffer, byteOffset, length / Uint16Array.BYTES_PER_ELEMENT);
-}
-
-/** Of so many elements in their file. */
-function storedBytes({ tensor }: ResolvedSource, elements: number): number {
-  return elements * ELEMENT_BYTES[tensor.dtype];
-}
-
-function storedArray(
-  { tensor, dtype }: ResolvedSource,
-  length: number,
-): Float64Array | Float32Array | Uint16Array {
-  if (tensor.dtype === "F64") return new Float64Array(length);
-  return dtype === "f32" ? new Float32Array(length) : new Uint16Array(length);
 }

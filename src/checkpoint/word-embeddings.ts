@@ -1,6 +1,6 @@
 /** Which tensors are the embedding and the head, where config.json says that one serves as both. */
 import type { ModelConfig } from "../config/types.ts";
-import type { StoredTensor } from "./safetensors.ts";
+import type { CheckpointTensor } from "./stored-weight.ts";
 
 const EMBEDDING = "model.language_model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
@@ -13,8 +13,8 @@ const HEAD = "lm_head.weight";
  */
 export function resolveTie(
   config: ModelConfig,
-  tensors: ReadonlyMap<string, StoredTensor>,
-): { config: ModelConfig; tensors: ReadonlyMap<string, StoredTensor> } {
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+): { config: ModelConfig; tensors: ReadonlyMap<string, CheckpointTensor> } {
   const head = tensors.get(HEAD);
   if (!config.tieWordEmbeddings || !head) return { config, tensors };
   if (tensors.has(EMBEDDING)) {

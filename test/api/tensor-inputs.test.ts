@@ -1,6 +1,7 @@
 /** Prompts given as tensors: embeddings in place of pictures, a caller's own ids and pixels, embeddings in place of ids. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import {
   GlimtError,
   type GridThw,
@@ -12,8 +13,8 @@ import {
   type PositionIds,
   type Prompt,
 } from "../../src/index.ts";
-import { toFloat32 } from "../../src/tensor/convert.ts";
-import { hostArray } from "../../src/tensor/dtype.ts";
+import { widenRows } from "../../src/tensor/rows.ts";
+import { storageBytes } from "../../src/tensor/storage.ts";
 import { type GoldenCase, goldenCases, goldenCheckpoints } from "../golden/load.ts";
 
 const reference = { media: "huggingface" } as const;
@@ -127,11 +128,10 @@ for (const name of goldenCheckpoints()) {
 async function embeddingsOf(golden: GoldenCase): Promise<Float32Array> {
   const checkpoint = await openCheckpoint(await openFiles(golden.checkpointDir));
   const { vocabSize, hiddenSize } = checkpoint.config.text;
-  const { file, offset } = checkpoint.tensors.get(TABLE)!;
-  const dtype = checkpoint.tensorDType(TABLE)!;
-  const stored = hostArray(dtype, vocabSize * hiddenSize);
-  await checkpoint.files.readInto(file, offset, new Uint8Array(stored.buffer));
-  const values = toFloat32(dtype, stored);
+  const { format, readRows } = checkpoint.tensors.get(TABLE) as StoredWeight;
+  const stored = new Uint8Array(storageBytes(format, vocabSize, hiddenSize));
+  await readRows(0, vocabSize, stored);
+  const values = widenRows(format, stored);
   const rows = new Float32Array(golden.inputIds.length * hiddenSize);
   let feature = 0;
   golden.inputIds.forEach((id, token) => {

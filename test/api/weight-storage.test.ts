@@ -47,6 +47,23 @@ test("which weights are blocks: matrices of whole ones; not routers, not positio
   );
 });
 
+test("blocks of a checkpoint stay where the backend has them; beside bf16, and elsewhere, they are rounded to it", () => {
+  const own: Record<string, WeightFormat> = { a: "q8", b: "q8", c: "q4", d: "bf16", e: "f32" };
+  const checkpoint = { tensorDType: (name: string) => own[name] ?? null };
+  const here = chooseWeightFormat(checkpoint, {});
+  const withoutBlocks = chooseWeightFormat(checkpoint, {}, (format) => !format.startsWith("q"));
+  for (const [tensors, expected, elsewhere] of [
+    [["a", "b"], "q8", "bf16"],
+    [["c"], "q4", "bf16"],
+    [["a", "c"], "bf16", "bf16"],
+    [["a", "d"], "bf16", "bf16"],
+    [["a", "e"], "f32", "f32"],
+  ] as const) {
+    assert.is(here(tensors, 64), expected);
+    assert.is(withoutBlocks(tensors, 64), elsewhere);
+  }
+});
+
 const dense = goldenCase("glm4v-tiny", "one-image");
 
 async function logits(checkpoint: string, options: LoadOptions) {

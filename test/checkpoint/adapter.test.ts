@@ -10,7 +10,9 @@ import {
 } from "../../src/checkpoint/adapter.ts";
 import { mergeAdapters, mergeTargets } from "../../src/checkpoint/merged-weight.ts";
 import { modelPart } from "../../src/checkpoint/module-map.ts";
+import { plainTensor } from "../../src/checkpoint/plain-weight.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
+import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
 import type { WeightSource } from "../../src/graph/weight-spec.ts";
 import {
@@ -247,8 +249,11 @@ test("merged rows are W + scale B A, in every part of a stacked weight", async (
   const headers = await readSafetensorsHeader(files, "m.safetensors", file.length);
   const sources = headers.map(({ name, shape }): WeightSource => ({ tensor: name, shape, layout: "rows" }));
   const spec = { name: "qk", shape: [3, 2], dtype: "f32" as const, sources };
-  const resolved = headers.map((tensor) => ({ tensor, dtype: "f32" as const, layout: "rows" as const }));
-  const weight = new WeightReader(files, spec, resolved, 0);
+  const resolved = headers.map((header) => ({
+    tensor: plainTensor(files, header) as StoredWeight,
+    layout: "rows" as const,
+  }));
+  const weight = new WeightReader(spec, resolved, 0);
   const rank1 = { r: 1, lora_alpha: 2, target_modules: ".*" };
   const onQ = await open(rank1, pair(q, f32([1, 2], [1, 10]), f32([2, 1], [1, -1])));
   const onK = await open(rank1, pair(k, f32([1, 2], [1, 1]), f32([1, 1], [3])));
@@ -275,7 +280,7 @@ test("merged rows are W + scale B A, in every part of a stacked weight", async (
   const [q2, k2] = [{ rows: { first: 1, count: 1 }, cols }, { cols }];
   const cut = sources.map((source, index) => ({ ...source, ...(index === 0 ? q2 : k2) }));
   const parts = resolved.map((source, index) => ({ ...source, ...(index === 0 ? q2 : k2) }));
-  const part = new WeightReader(files, { ...spec, shape: [2, 1], sources: cut }, parts, 0);
+  const part = new WeightReader({ ...spec, shape: [2, 1], sources: cut }, parts, 0);
   const [mergedPart] = mergeAdapters(
     [part],
     [

@@ -52,8 +52,8 @@ async function renamed(rename: (name: string) => string) {
   const files = directoryInMemory(SINGLE);
   const open = await openCheckpoint(asFiles(files));
   const file = files.get("model.safetensors") as Uint8Array<ArrayBuffer>;
-  const tensors = [...open.tensors.values()].map(({ name, dtype, shape, offset, bytes }) => {
-    return [rename(name), { dtype, shape, data: file.slice(offset, offset + bytes) }] as const;
+  const tensors = [...open.tensors.values()].map(({ name, encoding, shape, offset, bytes }) => {
+    return [rename(name), { dtype: encoding, shape, data: file.slice(offset, offset + bytes) }] as const;
   });
   files.set("model.safetensors", safetensors(Object.fromEntries(tensors)));
   return openCheckpoint(asFiles(files));

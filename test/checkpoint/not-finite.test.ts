@@ -6,7 +6,9 @@ import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { adapterRows, adapterSpecs, openAdapter } from "../../src/checkpoint/adapter.ts";
 import { mergeAdapters } from "../../src/checkpoint/merged-weight.ts";
-import { readSafetensorsHeader, weightDType } from "../../src/checkpoint/safetensors.ts";
+import { plainTensor } from "../../src/checkpoint/plain-weight.ts";
+import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
+import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
 import type { WeightSource } from "../../src/graph/weight-spec.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
@@ -19,11 +21,10 @@ async function stack(tensors: Readonly<Record<string, TensorFixture>>, dtype: We
   const headers = await readSafetensorsHeader(files, "m.safetensors", file.length);
   const sources = headers.map(({ name, shape }): WeightSource => ({ tensor: name, shape, layout: "rows" }));
   const resolved = headers.map((tensor) => ({
-    tensor,
-    dtype: weightDType(tensor.dtype) as WeightDType,
+    tensor: plainTensor(files, tensor) as StoredWeight,
     layout: "rows" as const,
   }));
-  return new WeightReader(files, { name: "stack", shape: [headers.length, 2], dtype, sources }, resolved, 0);
+  return new WeightReader({ name: "stack", shape: [headers.length, 2], dtype, sources }, resolved, 0);
 }
 
 /** An adapter of rank 1 for q: [1, 2]. */

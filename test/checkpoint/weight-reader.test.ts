@@ -2,10 +2,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import type { CheckpointFiles } from "../../src/checkpoint/files.ts";
-import { readSafetensorsHeader, type StoredTensor, weightDType } from "../../src/checkpoint/safetensors.ts";
+import { plainTensor } from "../../src/checkpoint/plain-weight.ts";
+import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
+import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
 import type { WeightSource, WeightSpec } from "../../src/graph/weight-spec.ts";
-import type { WeightDType } from "../../src/tensor/dtype.ts";
+import { quantise } from "../../src/tensor/blocks.ts";
+import { widenRows } from "../../src/tensor/rows.ts";
+import { storageBytes, type WeightFormat } from "../../src/tensor/storage.ts";
 import { f32, failure, half, safetensors, type TensorFixture } from "./fixtures.ts";
 
 /** What is asked of each tensor beside its name and shape. */
@@ -26,25 +30,22 @@ async function reader(
       return blobs.readInto(name, offset, into, signal);
     },
   };
-  const stored = await readSafetensorsHeader(files, "m.safetensors", file.length);
-  const sourceOf = ({ name, shape }: StoredTensor): WeightSource => ({
+  const header = await readSafetensorsHeader(files, "m.safetensors", file.length);
+  const stored = header.map((tensor) => plainTensor(files, tensor) as StoredWeight);
+  const sourceOf = ({ name, shape }: StoredWeight): WeightSource => ({
     layout: "rows",
     ...(name in asked ? (asked as Record<string, Asked>)[name] : (asked as Asked)),
     tensor: name,
     shape,
   });
-  const sources = stored.map((tensor) => ({
-    ...sourceOf(tensor),
-    tensor,
-    dtype: weightDType(tensor.dtype) as WeightDType,
-  }));
+  const sources = stored.map((tensor) => ({ ...sourceOf(tensor), tensor }));
   const spec: WeightSpec = {
     name: "w",
     shape,
     dtype: "f32",
     sources: stored.map(sourceOf),
   };
-  return new WeightReader(files, spec, sources, 0);
+  return new WeightReader(spec, sources, 0);
 }
 
 async function rows(weight: WeightReader, first: number, count: number): Promise<number[]> {
@@ -182,8 +183,7 @@ test("a rectangle of a tensor: any run of its rows, one read for all", async () 
         range(2, 5).map((col) => 100 * row + col),
       );
       assert.equal(await rows(weight, first, count), expected, `${first} +${count}`);
-      // From the first element to the last, not the whole rows at both ends.
-      assert.equal(reads, [((count - 1) * 7 + 3) * 4]);
+      assert.equal(reads, [count * 7 * 4]);
     }
   }
 });
@@ -249,6 +249,86 @@ test("the largest finite values are numbers", async () => {
     [2, 2],
   );
   assert.is(await both.findNotFinite(), null);
+});
+
+/** A tensor [rows, 64] as blocks of `format`, of which row r and column c are r + c / 8 before rounding. */
+function blocks(name: string, format: "q8" | "q4", rows: number): StoredWeight & { values: Float32Array } {
+  const cols = 64;
+  const exact = Float32Array.from(range(0, rows * cols), (at) => Math.floor(at / cols) + (at % cols) / 8);
+  const bytes = new Uint8Array(storageBytes(format, rows, cols));
+  quantise(format, exact, bytes);
+  const rowBytes = storageBytes(format, 1, cols);
+  return {
+    name,
+    shape: [rows, cols],
+    encoding: format.toUpperCase(),
+    bytes: bytes.length,
+    file: "m",
+    offset: 0,
+    format,
+    isDecoded: false,
+    values: widenRows(format, bytes),
+    readRows: async (first, count, into) =>
+      into.set(bytes.subarray(first * rowBytes, (first + count) * rowBytes)),
+  };
+}
+
+function ofBlocks(tensors: readonly StoredWeight[], dtype: WeightFormat, asked: Asked = {}): WeightReader {
+  const sources = tensors.map((tensor) => ({ layout: "rows" as const, ...asked, tensor }));
+  const cols = asked.cols?.count ?? 64;
+  const rows = tensors.reduce((sum, { shape }) => sum + (shape[0] as number), 0);
+  const specSources = tensors.map(({ name, shape }) => ({ tensor: name, shape, layout: "rows" as const }));
+  return new WeightReader({ name: "w", shape: [rows, cols], dtype, sources: specSources }, sources, 0);
+}
+
+for (const format of ["q8", "q4"] as const) {
+  test(`${format}: blocks come through untouched for a weight that is stored in them, in whole blocks of columns too`, async () => {
+    const [a, b] = [blocks("a", format, 3), blocks("b", format, 2)];
+    const weight = ofBlocks([a, b], format);
+    assert.is(weight.dtype, format);
+    const bytes = new Uint8Array(storageBytes(format, 3, 64));
+    await weight.readRows(1, 3, bytes);
+    assert.equal([...widenRows(format, bytes)], [...a.values.subarray(64), ...b.values.subarray(0, 64)]);
+    const right = ofBlocks([a], format, { cols: { first: 32, count: 32 } });
+    assert.is(right.dtype, format);
+    const half = new Uint8Array(storageBytes(format, 2, 32));
+    await right.readRows(1, 2, half);
+    assert.equal([...widenRows(format, half)], [...a.values.subarray(96, 128), ...a.values.subarray(160)]);
+  });
+
+  test(`${format}: widened for every other format, for parts of blocks, beside other types, and scaled`, async () => {
+    const a = blocks("a", format, 3);
+    for (const dtype of ["f32", "bf16", format === "q8" ? "q4" : "q8"] as const) {
+      assert.equal(await rows(ofBlocks([a], dtype), 1, 2), [...a.values.subarray(64)], dtype);
+    }
+    const part = ofBlocks([a], format, { cols: { first: 30, count: 5 } });
+    assert.equal(await rows(part, 1, 1), [...a.values.subarray(94, 99)]);
+    const scaled = ofBlocks([a], format, { scale: 2 });
+    assert.equal(
+      await rows(scaled, 0, 1),
+      [...a.values.subarray(0, 64)].map((value) => 2 * value),
+    );
+    const other = blocks("b", format === "q8" ? "q4" : "q8", 1);
+    const mixed = ofBlocks([a, other], format);
+    assert.equal(await rows(mixed, 2, 2), [...a.values.subarray(128), ...other.values]);
+  });
+}
+
+test("a block whose scale is NaN is found, in the columns used", async () => {
+  const a = blocks("a", "q8", 2);
+  const bytes = new Uint8Array(a.bytes);
+  await a.readRows(0, 2, bytes);
+  bytes.set([0xff, 0x7e], storageBytes("q8", 1, 32));
+  const damaged = {
+    ...a,
+    readRows: async (first: number, count: number, into: Uint8Array) =>
+      into.set(bytes.subarray(storageBytes("q8", first, 64), storageBytes("q8", first + count, 64))),
+  };
+  const found = (cols: { first: number; count: number }) =>
+    ofBlocks([damaged], "q8", { cols }).findNotFinite();
+  assert.equal(await ofBlocks([damaged], "q8").findNotFinite(), { tensor: "a", file: "m" });
+  assert.is(await found({ first: 0, count: 32 }), null);
+  assert.equal(await found({ first: 31, count: 2 }), { tensor: "a", file: "m" });
 });
 
 test("rows that are not there, and memory of another size, are a caller's mistake", async () => {

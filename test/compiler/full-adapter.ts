@@ -1,6 +1,6 @@
 /** An adapter without tensors, for tests of what the compiler makes of one. */
 import type { AdapterModule } from "../../src/checkpoint/adapter.ts";
-import type { StoredTensor } from "../../src/checkpoint/safetensors.ts";
+import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { type ActiveAdapter, linearModules } from "../../src/compiler/passes/apply-adapters.ts";
 import type { Graph } from "../../src/graph/graph.ts";
 
@@ -13,7 +13,7 @@ export function fullAdapter(
 ): ActiveAdapter {
   const modules = new Map<string, AdapterModule>();
   for (const [path, { shape }] of linearModules(graph)) {
-    const stored = (shape: readonly number[]) => ({ shape }) as StoredTensor;
+    const stored = (shape: readonly number[]) => ({ shape }) as StoredWeight;
     const [n, ...inputs] = shape as [number, ...number[]];
     const b = [n, rank, ...inputs.slice(1).map(() => 1)];
     if (takes(path))

@@ -1,7 +1,7 @@
 /** Fills a weight with the rows of its source, converted where the checkpoint has another format. */
-import { countNotFiniteBlocks, quantise } from "../../tensor/blocks.ts";
+import { quantise } from "../../tensor/blocks.ts";
 import { narrow } from "../../tensor/convert.ts";
-import { countNotFinite } from "../../tensor/finite.ts";
+import { countNotFiniteRows } from "../../tensor/rows.ts";
 import { isBlockFormat, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
 import { notFinite } from "../not-finite.ts";
@@ -16,8 +16,7 @@ export async function readWeight(source: WeightRows, weight: ReferenceWeight): P
   const bytes = new Uint8Array(weight.stored);
   if (source.dtype === weight.format) await source.readRows(0, source.rows, bytes);
   else await convertRows(source, weight);
-  const { format } = weight;
-  const bad = isBlockFormat(format) ? countNotFiniteBlocks(format, bytes) : countNotFinite(format, bytes);
+  const bad = countNotFiniteRows(weight.format, bytes);
   if (bad > 0) throw await notFinite(source, bad);
 }
 

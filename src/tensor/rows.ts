@@ -1,0 +1,30 @@
+/** Bytes of rows of a plain weight, in any format. They begin at a multiple of the element's size. */
+import { BLOCK_COLS, countNotFiniteBlocks, widenBlocks } from "./blocks.ts";
+import { toFloat32 } from "./convert.ts";
+import { countNotFinite } from "./finite.ts";
+import { isBlockFormat, storageBytes, type WeightFormat } from "./storage.ts";
+
+type PlainFormat = Exclude<WeightFormat, "q8" | "q4">;
+
+/** The elements of a format without blocks, where they lie: bf16 and f16 as their patterns. */
+export function rowElements(
+  format: PlainFormat,
+  { buffer, byteOffset, length }: Uint8Array,
+): Float32Array | Uint16Array {
+  return format === "f32"
+    ? new Float32Array(buffer, byteOffset, length / Float32Array.BYTES_PER_ELEMENT)
+    : new Uint16Array(buffer, byteOffset, length / Uint16Array.BYTES_PER_ELEMENT);
+}
+
+/** The values of whole rows; of f32 where they lie. */
+export function widenRows(format: WeightFormat, bytes: Uint8Array): Float32Array {
+  if (!isBlockFormat(format)) return toFloat32(format, rowElements(format, bytes));
+  const values = new Float32Array((bytes.length / storageBytes(format, 1, BLOCK_COLS)) * BLOCK_COLS);
+  widenBlocks(format, bytes, 0, values.length, values, 0);
+  return values;
+}
+
+/** How many elements are NaN or infinite; of a block whose scale is, all. */
+export function countNotFiniteRows(format: WeightFormat, bytes: Uint8Array): number {
+  return isBlockFormat(format) ? countNotFiniteBlocks(format, bytes) : countNotFinite(format, bytes);
+}
