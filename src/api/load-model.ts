@@ -3,6 +3,7 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelLocation, OpenFiles } from "../checkpoint/location.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
+import { storageTotals, tensorStorage } from "../checkpoint/tensor-storage.ts";
 import { throwIfAborted } from "../errors.ts";
 import { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
@@ -84,7 +85,8 @@ export async function openModelOn(
   }
   const loadMilliseconds = performance.now() - start;
   const storedBytes = bytesByFormat(specs);
-  const loaded = { weights: weights.length, bytes: stages.loadedBytes, storedBytes, aside };
+  const conversions = storageTotals(tensorStorage(checkpoint.tensors, specs));
+  const loaded = { weights: weights.length, bytes: stages.loadedBytes, storedBytes, conversions, aside };
   const dtype = options.dtype ?? checkpoint.mainDType;
   return { core, processor, facts: { dtype, refused, loadMilliseconds, loaded } };
 }

@@ -2,6 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { BackendName, EngineReport } from "../backends/backend.ts";
 import type { Aside } from "../checkpoint/names.ts";
+import type { StorageTotals } from "../checkpoint/tensor-storage.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { readList, readOnce, readOptions, shown } from "../given.ts";
@@ -56,6 +57,8 @@ export interface LoadedWeights {
   readonly bytes: number;
   /** Bytes of them on the device by storage format, as plain matrices; a layout in tiles may add rows of zeros. */
   readonly storedBytes: Readonly<Partial<Record<WeightFormat, number>>>;
+  /** What became of tensors of each type in the files, with what loss; adapters that were merged are not counted in. */
+  readonly conversions: readonly StorageTotals[];
   /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, "unknown" ones. */
   readonly aside: ReadonlyMap<string, Aside>;
 }

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { describeStorage, type StoredWeights } from "../api/weight-storage.ts";
+import { type StorageTotals, storageTotals } from "../checkpoint/tensor-storage.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { backends, describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
@@ -25,14 +26,15 @@ interface InspectFlags extends CheckpointFlags, FormatFlags {
 async function inspect(location: string, flags: InspectFlags): Promise<void> {
   const checkpoint = await openCheckpoint(await openFiles(location, checkpointOptions(flags)));
   const found = describeCheckpoint(checkpoint);
-  const stored = describeStorage(checkpoint, flags);
+  const host = await chooseBackend(backends, "auto");
+  const stored = describeStorage(checkpoint, flags, host.backend);
   const weightBytes = Object.values(stored.bytes).reduce((sum, bytes) => sum + bytes, 0);
   const { vision, text } = checkpoint.config;
   const kvBytesPerToken = found.kvBytesPerToken(flags.kvCacheDtype ?? "f32");
   if (flags.json) {
     const { kvBytesPerToken: _, ...facts } = found;
-    const host = await hostFacts();
-    console.log(JSON.stringify({ ...facts, stored, kvBytesPerToken, config: checkpoint.config, host }));
+    const { config } = checkpoint;
+    console.log(JSON.stringify({ ...facts, stored, kvBytesPerToken, config, host: hostFacts(host) }));
     return;
   }
   const rows: [string, string][] = [
@@ -69,22 +71,31 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
         .map(([format, bytes]) => `${format} ${formatBytes(bytes)}`)
         .join(", "),
     ],
+    ...storageTotals(stored.tensors).map((totals, index): [string, string] => [
+      index === 0 ? "  become" : "",
+      conversionText(totals),
+    ]),
     ...preciseRows(stored.precise),
-    ["runs on", await hostLine()],
+    ["runs on", hostLine(host)],
   ];
   for (const [name, value] of rows) console.log(`${name.padEnd(12)}${value}`);
 }
 
+type Host = Awaited<ReturnType<typeof chooseBackend>>;
+
 /** What this host would run a model on that asks for nothing, and why not on something better. */
-async function hostFacts() {
-  const { backend, report, refused } = await chooseBackend(backends, "auto");
+function hostFacts({ backend, report, refused }: Host) {
   return { backend: backend.name, engine: engineFacts(report), refused };
 }
 
-async function hostLine(): Promise<string> {
-  const { backend, report, refused } = await chooseBackend(backends, "auto");
+function hostLine({ backend, report, refused }: Host): string {
   const reasons = refused.map(({ reason }) => reason);
   return [`${backend.name}: ${engineLine(report)}`, ...reasons].join(". ");
+}
+
+function conversionText({ tensors, encoding, bytes, dtype, storedBytes, loss }: StorageTotals): string {
+  const from = `${tensors} of ${encoding} (${formatBytes(bytes)})`;
+  return `${from} -> ${dtype} (${formatBytes(storedBytes)}), ${loss === "none" ? "without loss" : loss}`;
 }
 
 /** What a format of blocks was asked for and can not have, layers counted together. */

@@ -6,7 +6,16 @@ import { checkFormats } from "../../src/api/check-formats.ts";
 import { chooseWeightFormat } from "../../src/api/weight-dtype.ts";
 import { describeStorage } from "../../src/api/weight-storage.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { type LoadOptions, loadModel, type Message, openCheckpoint, openFiles } from "../../src/index.ts";
+import type { CheckpointTensor, StoredWeight } from "../../src/checkpoint/stored-weight.ts";
+import { storageTotals, tensorStorage } from "../../src/checkpoint/tensor-storage.ts";
+import {
+  describeCheckpoint,
+  type LoadOptions,
+  loadModel,
+  type Message,
+  openCheckpoint,
+  openFiles,
+} from "../../src/index.ts";
 import type { WeightFormat } from "../../src/tensor/storage.ts";
 import { goldenCase, goldenDataDir } from "../golden/load.ts";
 import { adapterAt } from "../serving/adapter-runs.ts";
@@ -118,6 +127,47 @@ test("a tied embedding stays one copy", async () => {
   const { numHiddenLayers, numKeyValueHeads, headDim } = checkpoint.config.text;
   const keysAndValues = 2 * numHiddenLayers * numKeyValueHeads * headDim * hiddenSize;
   assert.is(bytes.q8, ((vocabSize * hiddenSize + keysAndValues) * 34) / 32);
+});
+
+test("what becomes of each tensor is told, with its bytes and the loss", async () => {
+  const checkpoint = await openCheckpoint(await openFiles(join(goldenDataDir, "glm46v-flash-tiny")));
+  const totals = (storage: LoadOptions) => {
+    const all = storageTotals(describeStorage(checkpoint, storage).tensors);
+    return all.map(({ encoding, dtype, loss }) => `${encoding} ${dtype} ${loss}`).sort();
+  };
+  // Vectors are f32.
+  assert.equal(totals({}), ["F16 f16 none", "F16 f32 none"]);
+  assert.equal(totals({ dtype: "bf16" }), ["F16 bf16 rounded", "F16 f32 none"]);
+  assert.equal(totals({ dtype: "q8" }), ["F16 f16 none", "F16 f32 none", "F16 q8 quantised"]);
+  const { tensors, bytes } = describeStorage(checkpoint, { dtype: "q8" });
+  const stored = tensors.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  assert.is(
+    stored,
+    Object.values(bytes).reduce((sum, some) => sum + some, 0),
+  );
+  const read = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  assert.is(read, describeCheckpoint(checkpoint).total.bytes);
+  const rows: CheckpointTensor[] = [
+    { format: "q8", isDecoded: false, encoding: "Q8_0", bytes: 34 },
+    { format: "f32", isDecoded: true, encoding: "Q5_0", bytes: 22 },
+    { format: "f32", isDecoded: false, encoding: "F64", bytes: 256 },
+  ].map(
+    (row) =>
+      ({ ...row, name: "w", shape: [1, 32], file: "", offset: 0, readRows: async () => {} }) as StoredWeight,
+  );
+  const loss = (tensor: CheckpointTensor, dtype: WeightFormat) => {
+    const sources = [{ tensor: "w", shape: [1, 32], layout: "rows" }] as const;
+    const spec = { name: "w", shape: [1, 32], dtype, sources };
+    return tensorStorage(new Map([["w", tensor]]), [spec])[0]?.loss;
+  };
+  assert.equal(
+    rows.map((row) => (["q8", "q4", "bf16", "f32"] as const).map((dtype) => loss(row, dtype))),
+    [
+      ["none", "requantised", "rounded", "none"],
+      ["requantised", "requantised", "rounded", "none"],
+      ["quantised", "quantised", "rounded", "rounded"],
+    ],
+  );
 });
 
 test("what can not be blocks stays as it is, and is named", async () => {

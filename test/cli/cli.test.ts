@@ -204,6 +204,7 @@ test("graph prints every program; inspect says what is there", () => {
   const inspected = glimt("inspect", model);
   assert.match(inspected.stdout, /Glm4vForConditionalGeneration/);
   assert.match(inspected.stdout, /KV cache/);
+  assert.match(inspected.stdout, /become +\d+ of F32 \(.*\) -> f32 \(.*\), without loss/);
   assert.match(inspected.stdout, /runs on +(wasm: WebAssembly|cuda: )/);
   assert.is(json("inspect", model, "--json").family, "glm4v");
   assert.match(glimt("graph", model, "--dtype", "q8").stdout, /q8/);

@@ -1,0 +1,74 @@
+/** What becomes of a checkpoint's tensors on a device: the format, the bytes, and what is lost on the way. */
+import { sourceRectangle, type WeightSpec } from "../graph/weight-spec.ts";
+import { isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import type { CheckpointTensor, StoredWeight } from "./stored-weight.ts";
+
+/** "rounded": to the nearest value of a narrower type. "requantised": blocks or the like to other blocks. */
+export type StorageLoss = "none" | "rounded" | "quantised" | "requantised";
+
+interface FromTo {
+  /** What the files call its type. */
+  readonly encoding: string;
+  /** In the files. */
+  readonly bytes: number;
+  readonly dtype: WeightFormat;
+  /** As a plain matrix of `dtype`. */
+  readonly storedBytes: number;
+  readonly loss: StorageLoss;
+}
+
+export interface TensorStorage extends FromTo {
+  /** Its published name. */
+  readonly tensor: string;
+}
+
+/** Of all tensors that go the same way. */
+export interface StorageTotals extends FromTo {
+  readonly tensors: number;
+}
+
+/** Of every tensor that the weights are made of. */
+export function tensorStorage(
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+  specs: readonly WeightSpec[],
+): TensorStorage[] {
+  return specs.flatMap(({ dtype, sources }) =>
+    sources.flatMap((source) => {
+      const tensor = tensors.get(source.tensor);
+      if (!tensor || tensor.refusal !== undefined) return [];
+      const { encoding, shape, bytes } = tensor;
+      const { rows, cols } = sourceRectangle(source);
+      const elements = shape.reduce((product, size) => product * size, 1);
+      const share = (rows.count * cols.count) / Math.max(1, elements);
+      const storedBytes = storageBytes(dtype, rows.count, cols.count);
+      const loss = lossOf(tensor, dtype);
+      return [{ tensor: source.tensor, encoding, bytes: bytes * share, dtype, storedBytes, loss }];
+    }),
+  );
+}
+
+function lossOf({ format, isDecoded, shape, bytes }: StoredWeight, dtype: WeightFormat): StorageLoss {
+  const [rows = 1, ...rest] = shape;
+  const cols = rest.reduce((product, size) => product * size, 1);
+  // F64 is rounded while it is read.
+  const isWider = bytes > storageBytes(format, rows, cols);
+  if (dtype === "f32" || dtype === format) return isWider ? "rounded" : "none";
+  if (!isBlockFormat(dtype)) return "rounded";
+  return isDecoded || isBlockFormat(format) ? "requantised" : "quantised";
+}
+
+/** Most bytes first. */
+export function storageTotals(rows: readonly TensorStorage[]): StorageTotals[] {
+  const totals = new Map<string, StorageTotals>();
+  for (const { encoding, dtype, loss, bytes, storedBytes } of rows) {
+    const key = `${encoding} ${dtype} ${loss}`;
+    const sum = totals.get(key) ?? { encoding, dtype, loss, tensors: 0, bytes: 0, storedBytes: 0 };
+    totals.set(key, {
+      ...sum,
+      tensors: sum.tensors + 1,
+      bytes: sum.bytes + bytes,
+      storedBytes: sum.storedBytes + storedBytes,
+    });
+  }
+  return [...totals.values()].sort((a, b) => b.bytes - a.bytes);
+}
