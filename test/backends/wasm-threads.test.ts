@@ -1,4 +1,5 @@
 /** Several threads give the bits of one, whatever they run and whoever shares them. */
+import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -258,19 +259,16 @@ test("this thread is free while others run, an abort ends the run at once, and a
   const engine = await backend.open({ threads: 2 });
   const run = await open(engine, 20);
   const long = 2000;
-  let turns = 0;
-  const timer = setInterval(() => turns++, 1);
   const shares: number[] = [];
-  const began = performance.now();
+  const before = performance.eventLoopUtilization();
   await run(long, { onProgress: (share) => shares.push(share) });
-  const milliseconds = performance.now() - began;
-  clearInterval(timer);
+  const { utilization } = performance.eventLoopUtilization(before);
+  assert.ok(utilization < 0.5, `this thread was busy for ${utilization} of the run`);
   assert.ok(shares.length > 2 && shares.at(-1) === 1, String(shares));
   assert.equal(
     shares,
     shares.toSorted((a, b) => a - b),
   );
-  assert.ok(turns > milliseconds / 20, `${turns} turns in ${milliseconds} ms`);
   const abort = new AbortController();
   const aborted = run(long, { signal: abort.signal }).catch((error) => error);
   setTimeout(() => abort.abort(), 30);
@@ -291,7 +289,8 @@ test("a run of many seconds lets others have their turn, and a model be loaded",
   const [runLong, runShort] = [await open(long!, 40), await open(short!, 8)];
   const expected = await (await open(await wasmBackend.open(), 8))(ROWS);
   let isLong = true;
-  const first = runLong(3000).then(() => {
+  // Ended by its disposal.
+  const first = runLong(12_000).then(() => {
     isLong = false;
   });
   await sleep(30);
@@ -316,7 +315,7 @@ test("the memory of a model goes with it though another keeps the threads", asyn
   })();
   gone.dispose();
   let freed = 0;
-  for (let tries = 0; tries < 300 && freed < 0.7 * bytes; tries++) {
+  for (let tries = 0; tries < 1200 && freed < 0.7 * bytes; tries++) {
     await sleep(50);
     collect();
     freed = held - process.memoryUsage().rss;
@@ -336,23 +335,26 @@ test("threads that keep the memory of models are replaced though models come and
     usualThreads: () => 2,
   });
   const kept = await counting.open({ threads: 2 });
-  const until = performance.now() + 4_000;
-  while (performance.now() < until) {
+  // Fails by the runner's limit when they never are.
+  while (started < 4) {
     (await counting.open({ threads: 2 })).dispose();
     await sleep(100);
   }
-  assert.ok(started >= 4, `${started} threads were started`);
   kept.dispose();
 });
 
 test("threads that wait take no time of a processor", async () => {
   const engine = await backend.open({ threads: 3 });
   await (await open(engine, 2))(ROWS);
-  await sleep(200);
-  const before = process.cpuUsage();
-  await sleep(1000);
-  const { user, system } = process.cpuUsage(before);
-  assert.ok(user + system < 50_000, `${(user + system) / 1000} ms of a second`);
+  // What else the process has to do, as compiling and collecting, ends.
+  let least = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < 30 && least > 0.05; tries++) {
+    const [before, began] = [process.cpuUsage(), performance.now()];
+    await sleep(500);
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, (user + system) / 1000 / (performance.now() - began));
+  }
+  assert.ok(least <= 0.05, `${least} of a processor`);
   engine.dispose();
 });
 

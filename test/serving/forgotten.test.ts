@@ -21,9 +21,9 @@ const asking: Message[] = [
   },
 ];
 
-/** Collects until `isDone`, at most some seconds. */
-async function collectUntil(isDone: () => boolean): Promise<boolean> {
-  for (let round = 0; round < 40 && !isDone(); round++) {
+/** Collects until `isDone`, at most so often. */
+async function collectUntil(isDone: () => boolean, rounds = 1000): Promise<boolean> {
+  for (let round = 0; round < rounds && !isDone(); round++) {
     collect();
     await sleep(20);
   }
@@ -72,7 +72,7 @@ test("a generator that was not started holds nothing, and one that is held keeps
   assert.is(model.liveBytes, before);
   const started = model.generate(asking, { maxTokens: 6 });
   const ids = [((await started.next()).value as { tokenId: number }).tokenId];
-  await collectUntil(() => false);
+  await collectUntil(() => false, 20);
   for await (const { tokenId } of started) ids.push(tokenId);
   assert.equal(ids, expected.tokenIds);
   assert.is((await notStarted.next()).done, false);

@@ -4,19 +4,23 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { turnWhenDue } from "../../src/event-loop.ts";
 import { GlimtError, loadModel, type Message, openProcessor, type RawImage } from "../../src/index.ts";
 
 const DEMO = "examples/demo/checkpoint";
 const question: Message[] = [{ role: "user", content: "Hello?" }];
 const picture: RawImage = { data: new Uint8Array(3 * 56 * 56).fill(90), width: 56, height: 56 };
 
-/** Of processor time: far below what the work takes, far above a turn. On a busy machine clocks say nothing. */
+/**
+ * Of processor time, of this thread and of those that help it: far below what the work takes, far above a turn. On a busy
+ * machine clocks say nothing, and on a slow one all takes longer: there it is a share of the work.
+ */
 const SILENCE_MS = 300;
+const SILENCE_SHARE = 1 / 5;
 
 /** Whether a timer ticks while `work` runs. */
 async function leavesTheThread(work: () => Promise<unknown>): Promise<boolean> {
-  let last = process.cpuUsage();
+  const began = process.cpuUsage();
+  let last = began;
   let longest = 0;
   const tick = () => {
     const { user, system } = process.cpuUsage(last);
@@ -27,7 +31,8 @@ async function leavesTheThread(work: () => Promise<unknown>): Promise<boolean> {
   await work();
   tick();
   clearInterval(timer);
-  return longest < SILENCE_MS;
+  const { user, system } = process.cpuUsage(began);
+  return longest < Math.max(SILENCE_MS, ((user + system) / 1000) * SILENCE_SHARE);
 }
 
 async function code(work: () => Promise<unknown>): Promise<string> {
@@ -111,13 +116,6 @@ test("text that can not fit the context is refused at once, and long text leaves
   const content = "a b ".repeat(3e5);
   assert.ok(await leavesTheThread(() => model.process([{ role: "user", content }])));
   await model.dispose();
-});
-
-test("a turn costs nothing while none is due", async () => {
-  await turnWhenDue();
-  const began = process.cpuUsage();
-  for (let count = 0; count < 10_000; count++) await turnWhenDue();
-  assert.ok(process.cpuUsage(began).user < 300_000);
 });
 
 test.run();

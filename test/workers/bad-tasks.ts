@@ -16,13 +16,20 @@ export const badTasks = {
     return "waited";
   },
 
+  /** Counts itself in shared memory as it answers. */
+  async count(answers: Int32Array): Promise<string> {
+    Atomics.add(answers, 0, 1);
+    return "counted";
+  },
+
   /** Never gives the thread back. */
   async spin(): Promise<void> {
     for (;;);
   },
 
   /** Waits for ever, until it is told that nobody waits for it. */
-  async untilGivenUp(told: { isTold: boolean }, signal: AbortSignal): Promise<void> {
+  async untilGivenUp(told: { isTold: boolean; isWaiting: boolean }, signal: AbortSignal): Promise<void> {
+    told.isWaiting = true;
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
     told.isTold = true;
   },

@@ -18,6 +18,13 @@ const small = greyPng(56, 56);
 // A computed address, so that the bundler leaves the built package alone.
 const { openProcessor, GlimtError }: typeof glimt = await import(pathToFileURL("dist/index.js").href);
 
+/** Milliseconds of it: to say what is quick beside it, on any machine. */
+async function timeOf(task: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await task();
+  return performance.now() - start;
+}
+
 type Options = NonNullable<Parameters<typeof openProcessor>[1]>;
 
 async function reader(options: Options = {}) {
@@ -55,10 +62,12 @@ test("an abort ends its decoding at once, a time limit when it is over", async (
   const read = await reader();
   await read(small);
   const controller = new AbortController();
+  const whole = await timeOf(() => read(large).catch(() => {}));
   setTimeout(() => controller.abort(), 30);
-  const start = performance.now();
-  assert.is((await failure(read(large, controller.signal))).code, "ABORTED");
-  assert.ok(performance.now() - start < 500, `${performance.now() - start} ms`);
+  const aborted = await timeOf(async () => {
+    assert.is((await failure(read(large, controller.signal))).code, "ABORTED");
+  });
+  assert.ok(aborted < whole / 2, `${aborted} ms of ${whole}`);
 
   const late = await failure((await reader({ decodeTimeout: 30 }))(large));
   assert.is(late.code, "TIMED_OUT");
@@ -77,18 +86,20 @@ test("bytes of the caller's stay the caller's", async () => {
   assert.equal(within, before);
 });
 
-test("an almost empty file of 196 million pixels is refused in milliseconds", async () => {
+test("an almost empty file of 196 million pixels is refused long before it could be decoded", async () => {
   const read = await reader();
   await read(small);
+  const ofLess = await timeOf(() => read(large).catch(() => {}));
   const gif = Uint8Array.from([
     ...[..."GIF89a"].map((letter) => letter.charCodeAt(0)),
     ...[0xb0, 0x36, 0xb0, 0x36, 0x80, 0, 0, 0, 0, 0, 255, 255, 255],
     ...[0x2c, 0, 0, 0, 0, 0xb0, 0x36, 0xb0, 0x36, 0, 2, 1, 0, 0, 0x3b],
   ]);
   for (const file of [gif, greyPng(14000, 14000, 1)]) {
-    const start = performance.now();
-    assert.is((await failure(read(file))).code, "IMAGE_TOO_LARGE");
-    assert.ok(performance.now() - start < 300, `${performance.now() - start} ms`);
+    const refused = await timeOf(async () => {
+      assert.is((await failure(read(file))).code, "IMAGE_TOO_LARGE");
+    });
+    assert.ok(refused < ofLess / 2, `${refused} ms, ${ofLess} for one of 81 million`);
   }
 });
 
@@ -167,10 +178,13 @@ test("a process ends when it is done, and may end while a picture is decoded", a
     ]);
     await read("${Buffer.from(small).toString("base64")}");
     ${after}
-    console.log(Date.now());
   `;
-  const done = await inProcess(script(""));
-  assert.ok(Date.now() - Number(done.stdout) < 1000, "it waited for its worker");
+  // A worker that is idle ends after a while: it is still there when the process does not wait for that.
+  const done = await inProcess(
+    script(`process.once("exit", () => console.log(process.report.getReport().workers.length));`),
+  );
+  assert.is(done.stdout.trim(), "1", "it waited for its worker");
+  const whole = await timeOf(async () => (await reader())(large).catch(() => {}));
   const busy = script(`
     const { readFileSync } = await import("node:fs");
     read(readFileSync(0, "latin1")).catch(() => {});
@@ -179,12 +193,12 @@ test("a process ends when it is done, and may end while a picture is decoded", a
     process.exit(0);
   `);
   const left = await inProcess(busy, Buffer.from(large).toString("base64"));
-  assert.ok(Date.now() - Number(left.stdout) < 1000, "it waited for the picture");
+  assert.ok(Date.now() - Number(left.stdout) < whole, "it waited for the picture");
 });
 
 async function inProcess(script: string, input = ""): Promise<{ stdout: string }> {
   const running = promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
-    timeout: 20_000,
+    timeout: 200_000,
   });
   running.child.stdin?.end(input);
   return running;

@@ -131,7 +131,7 @@ test("a server that stalls is given up, and an abort is heard at once", async ()
       const start = performance.now();
       controller.abort();
       assert.is((await task).code, "ABORTED");
-      assert.ok(performance.now() - start < 5_000);
+      assert.ok(performance.now() - start < 20_000);
     }
   }
   await new Promise((resolve) => setTimeout(resolve, 50));
@@ -154,11 +154,11 @@ test("what came while this thread was busy counts", async () => {
     setTimeout(() => response.end(picture.subarray(50)), 20);
   });
   // Servers of this process answer only when it has time: the answer is on its way before it is busy.
-  const task = read(base, { sourceTimeout: 60 });
+  const task = read(base, { sourceTimeout: 500 });
   task.catch(() => {});
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < 4; i++) {
     await new Promise((resolve) => setTimeout(resolve, 5));
-    const until = performance.now() + 80;
+    const until = performance.now() + 700;
     while (performance.now() < until);
   }
   assert.equal((await task).bytes, picture);
