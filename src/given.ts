@@ -119,7 +119,9 @@ export function isList(
   return readOnce(name, () => Array.isArray(value), code);
 }
 
-function plainCopy(values: ArrayLike<unknown>): unknown[] {
+/** @throws TypeError when its buffer was given away: its length is 0 then. */
+function plainCopy(values: Int32Array): unknown[] {
+  values.slice(0, 0);
   const list = new Array(values.length);
   for (let i = 0; i < list.length; i++) list[i] = values[i];
   return list;
@@ -129,7 +131,9 @@ function plainCopy(values: ArrayLike<unknown>): unknown[] {
 export function copiedLists(value: unknown, name: string, depth: 1 | 2 = 1): unknown {
   if (!isList(value, name)) return value;
   // Typed arrays, which may be long, have no elements that run code; `Array.from` goes through their iterator.
-  const list = readOnce(name, () => (ArrayBuffer.isView(value) ? plainCopy(value) : Array.from(value)));
+  const list = readOnce(name, () =>
+    ArrayBuffer.isView(value) ? plainCopy(value as Int32Array) : Array.from(value),
+  );
   return depth === 1 ? list : list.map((item, index) => copiedLists(item, `${name}[${index}]`));
 }
 
