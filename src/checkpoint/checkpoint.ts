@@ -7,7 +7,7 @@ import { GlimtError } from "../errors.ts";
 import { readOnce, readOptions, shown } from "../given.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
-import { plainTensor } from "./plain-weight.ts";
+import { openTensors } from "./open-tensors.ts";
 import { readWeightFiles, type WeightFile } from "./shards.ts";
 import { type CheckpointTensor, ownFormat } from "./stored-weight.ts";
 import { resolveTie } from "./word-embeddings.ts";
@@ -57,8 +57,7 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
   const processor = parseProcessorConfig(preprocessorJson, videoJson, processorJson);
   checkProcessorFitsModel(processor, parsed);
   const { files: weightFiles, tensors: stored } = await readWeightFiles(files, signal);
-  const found = [...stored].map(([name, tensor]) => [name, plainTensor(files, tensor)] as const);
-  const { config, tensors } = resolveTie(parsed, new Map(found));
+  const { config, tensors } = resolveTie(parsed, await openTensors(files, stored, configJson, signal));
   return {
     files,
     config,

@@ -1,8 +1,12 @@
 /** Tensor names: older spellings to the published one, and which tensors the plain model does without. */
 
-/** The first pattern that fits rewrites the beginning of a name. As transformers' own conversion for these families. */
+/** The first pattern that fits rewrites the beginning of a name. As transformers' own conversion for these families, or back from MLX. */
 const OLDER_PREFIXES: readonly (readonly [RegExp, string])[] = [
   [/^visual\./, "model.visual."],
+  // MLX's.
+  [/^vision_tower\./, "model.visual."],
+  [/^language_model\.model\./, "model.language_model."],
+  [/^language_model\.lm_head\./, "lm_head."],
   [/^model\.(?!visual\.|language_model\.)/, "model.language_model."],
 ];
 

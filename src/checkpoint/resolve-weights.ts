@@ -37,7 +37,7 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
     const tensor = tensors.get(source.tensor);
     if (!tensor) missing.push(source.tensor);
     const complaint = tensor && mismatch(tensor, source);
-    if (complaint) wrong.push(`${source.tensor} ${complaint}`);
+    if (complaint) wrong.push(`${shownName(source.tensor)} ${complaint}`);
     return tensor && tensor.refusal === undefined && !complaint ? { ...source, tensor } : null;
   };
 
@@ -62,7 +62,11 @@ export function resolveWeights(checkpoint: Checkpoint, specs: readonly WeightSpe
   }
   if (missing.length > 0 || wrong.length > 0) {
     // The name of one may be the misspelt name of another.
-    const complaints = [list("missing", missing), list("not as expected", wrong), list("unknown", unknown)];
+    const complaints = [
+      list("missing", missing.map(shownName)),
+      list("not as expected", wrong),
+      list("unknown", unknown.map(shownName)),
+    ];
     throw new GlimtError(
       "WEIGHTS_INVALID",
       `The weights in ${files.location} do not fit ${config.architecture}.${complaints.join("")}`,
@@ -83,10 +87,12 @@ function filePositions({ weightFiles }: Checkpoint): Map<string, number> {
 }
 
 function mismatch(tensor: CheckpointTensor, source: WeightSource): string | null {
+  // The shape of what can not be read may be that of a part of it.
+  if (tensor.refusal !== undefined) return tensor.refusal;
   if (tensor.shape.join() !== source.shape.join()) {
     return `has shape ${shownValue(tensor.shape)}, expected [${source.shape.join(", ")}]`;
   }
-  return tensor.refusal ?? null;
+  return null;
 }
 
 /** A spec that does not add up is a mistake in a graph, not in a checkpoint. */
@@ -125,5 +131,5 @@ function rangeText({ first, count }: IndexRange): string {
 function list(kind: string, names: readonly string[]): string {
   if (names.length === 0) return "";
   const more = names.length > LISTED ? `, and ${names.length - LISTED} more` : "";
-  return ` ${names.length} ${kind}: ${names.slice(0, LISTED).map(shownName).join(", ")}${more}.`;
+  return ` ${names.length} ${kind}: ${names.slice(0, LISTED).join(", ")}${more}.`;
 }

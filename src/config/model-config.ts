@@ -3,7 +3,6 @@
  * the flat spelling of 4.x or with `rope_parameters` (5.x). transformers gives every key a default; those defaults
  * are not the released values, so here a missing key is an error unless a comment says why it is not.
  */
-import { GlimtError } from "../errors.ts";
 import type { FamilyDefinition, FamilyTraits } from "./families/family.ts";
 import { FAMILIES, identifyFamily } from "./families/registry.ts";
 import { deepFreeze } from "./freeze.ts";
@@ -17,7 +16,7 @@ const RGB = 3;
 const MOST_LAYERS = 1000;
 const MOST_EXPERTS = 4096;
 
-/** Throws `CONFIG_INVALID` (names the key path) or `MODEL_UNSUPPORTED` (another model, quantised weights). */
+/** Throws `CONFIG_INVALID` (names the key path) or `MODEL_UNSUPPORTED` (another model). */
 export function parseModelConfig(
   json: unknown,
   families: readonly FamilyDefinition[] = FAMILIES,
@@ -27,7 +26,6 @@ export function parseModelConfig(
     family: { name: family, traits },
     architecture,
   } = identifyFamily(root, families);
-  rejectQuantised(root);
   const textSection = textHolder(root);
   const vision = parseVision(root.section("vision_config"), traits);
   const text = parseText(textSection, traits);
@@ -201,14 +199,4 @@ function requireSilu(section: JsonSection): void {
   // transformers knows it by both names.
   if (!["silu", "swish"].includes(section.string("hidden_act")))
     throw section.invalid("hidden_act", '"silu"');
-}
-
-function rejectQuantised(root: JsonSection): void {
-  const quantised = root.optionalSection("quantization_config");
-  if (!quantised) return;
-  throw new GlimtError(
-    "MODEL_UNSUPPORTED",
-    `config.json: quantization_config (${JSON.stringify(quantised.get("quant_method"))}): glimt reads bf16, f16 and ` +
-      "f32 weights. Use the checkpoint that this one was quantised from.",
-  );
 }

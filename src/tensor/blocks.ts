@@ -77,6 +77,19 @@ function inverseOf(scale: number): number {
   return Number.isFinite(inverse) ? inverse : 0;
 }
 
+/** Puts a block's bytes at `at`: its scale as an f16 pattern and its 32 integers, which the format must hold. */
+export function storeBlock(
+  format: BlockFormat,
+  scale: number,
+  quants: Int8Array,
+  into: Uint8Array,
+  at: number,
+): void {
+  into[at] = scale & 255;
+  into[at + 1] = scale >> 8;
+  storeQuants(format, quants, into, at + SCALE_BYTES);
+}
+
 function storeQuants(format: BlockFormat, quants: Int8Array, into: Uint8Array, at: number): void {
   if (format === "q8") {
     for (let i = 0; i < BLOCK_COLS; i++) into[at + i] = quants[i] as number;
@@ -151,7 +164,7 @@ export function countNotFiniteBlocks(format: BlockFormat, bytes: Uint8Array): nu
   return count;
 }
 
-function bytesOfBlock(format: BlockFormat): number {
+export function bytesOfBlock(format: BlockFormat): number {
   return storageBytes(format, 1, BLOCK_COLS);
 }
 

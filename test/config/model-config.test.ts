@@ -276,10 +276,4 @@ test("another model is refused with the list of supported ones", () => {
   assert.is(failure({}).code, "CONFIG_INVALID");
 });
 
-test("quantised weights are refused by name", () => {
-  const error = failure({ ...glm4v, quantization_config: { quant_method: "compressed-tensors" } });
-  assert.is(error.code, "MODEL_UNSUPPORTED");
-  assert.match(error.message, "compressed-tensors");
-});
-
 test.run();

@@ -6,10 +6,13 @@ import { parseAdapterConfig } from "../../src/checkpoint/adapter-config.ts";
 import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { readJson } from "../../src/checkpoint/files.ts";
+import { openTensors } from "../../src/checkpoint/open-tensors.ts";
+import { readWeightFiles } from "../../src/checkpoint/shards.ts";
 import { decodeStill } from "../../src/media/decode-still.ts";
 import { readSource } from "../../src/media/source.ts";
 import { openVideoFile } from "../../src/media/video-file.ts";
 import { videoMetadata } from "../../src/media/video-source.ts";
+import { storageBytes } from "../../src/tensor/storage.ts";
 import { ChatTemplate, loadChatTemplate } from "../../src/text/chat-template.ts";
 import { type ChatMessage, normaliseMessages } from "../../src/text/messages.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
@@ -183,6 +186,44 @@ const jpegKinds = Object.values<{ file: string }>(
 /** Frames, tables, restarts, start, end, scan, and an escaped byte. */
 const JPEG_MARKERS = [0xc0, 0xc2, 0xc3, 0xc9, 0xca, 0xc4, 0xcc, 0xd0, 0xd7, 0xd8, 0xd9, 0xda, 0xdb, 0xdd, 0];
 
+interface QuantisedRow {
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+}
+const QUANTISED: readonly QuantisedRow[] = JSON.parse(readFileSync(join(DATA, "quantised.json"), "utf8"));
+
+/** Opens the tensors of a quantised file under a configuration, and reads every weight that they make. */
+async function readQuantised(weights: Uint8Array, config: unknown): Promise<void> {
+  const source = checkpointWith("model.safetensors", weights);
+  const { tensors } = await readWeightFiles(source);
+  for (const tensor of (await openTensors(source, tensors, config, undefined)).values()) {
+    if (tensor.refusal !== undefined) continue;
+    const [rows = 1, ...rest] = tensor.shape;
+    const cols = rest.reduce((product, size) => product * size, 1);
+    await tensor.readRows(0, rows, new Uint8Array(storageBytes(tensor.format, rows, cols)));
+  }
+}
+
+const quantisedFile = (name: string) => file(join(DATA, `quantised/${name}.safetensors`));
+
+/** A file of one way to quantise, and its configuration as it is. */
+const quantised = (name: string): [string, Reader] => [
+  `quantised ${name}`,
+  {
+    seeds: [quantisedFile(name)],
+    words: JSON_WORDS,
+    read: (bytes) => readQuantised(bytes, QUANTISED.find((row) => row.name === name)?.config),
+  },
+];
+
+/** Configurations of all methods, over one file. */
+const quantisationConfig: Reader = {
+  seeds: QUANTISED.map(({ config }) => utf8.encode(JSON.stringify(config))),
+  words: [...JSON_WORDS, ...words('"group_size"', '"bits"', '"num_bits"', '"gptq"')],
+  read: async (bytes) =>
+    readQuantised(quantisedFile("w4a16"), await readJson(checkpointWith("any.json", bytes), "config.json")),
+};
+
 const tokenizer = await loadTokenizer(blobFiles(whole));
 const template = await loadChatTemplate(blobFiles(whole));
 
@@ -241,6 +282,10 @@ export const READERS: Readonly<Record<string, Reader>> = {
     words: [...JSON_WORDS, ...words("data_offsets", "BF16", "F64", "shape")],
     read: (bytes) => openCheckpoint(checkpointWith("model.safetensors", bytes)),
   },
+  quantization_config: quantisationConfig,
+  ...Object.fromEntries(
+    ["fp8-block", "w4a16-actorder", "nvfp4", "gptq-3-bits", "awq", "mlx-8-bits", "nf4"].map(quantised),
+  ),
   "tokenizer.json": {
     seeds: [file(join(CHECKPOINT, "tokenizer.json"))],
     words: JSON_WORDS,

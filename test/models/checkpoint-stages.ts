@@ -1,5 +1,6 @@
 /** The stages of a checkpoint on a backend, as loading a model opens them. */
 import { compileCheckpoint } from "../../src/api/compile-checkpoint.ts";
+import type { WeightStorage } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
@@ -11,9 +12,13 @@ import { type OpenOptions, openStages, type Stages } from "../../src/runtime/ope
 export async function openCheckpointStages(
   backend: Backend,
   checkpoint: Checkpoint,
-  { compile, ...options }: OpenOptions & { readonly compile?: CompileOptions } = {},
+  {
+    compile,
+    storage = {},
+    ...options
+  }: OpenOptions & { readonly compile?: CompileOptions; readonly storage?: WeightStorage } = {},
 ): Promise<Stages> {
   await chooseBackend([backend], backend.name);
-  const model = compileCheckpoint(backend, checkpoint, {}, compile);
+  const model = compileCheckpoint(backend, checkpoint, storage, compile);
   return openStages(backend, model, resolveWeights(checkpoint, stageWeights(model)).weights, options);
 }

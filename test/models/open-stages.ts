@@ -1,5 +1,6 @@
 /** The programs of a golden checkpoint on a backend, without tokenizer and processor: stages to test one by one. */
 
+import type { WeightStorage } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
@@ -25,10 +26,12 @@ export async function openStages(
   backend: Backend,
   source: string | Checkpoint,
   compile: CompileOptions = {},
+  storage: WeightStorage = {},
 ): Promise<Stages> {
   const checkpoint = typeof source === "string" ? await openCheckpoint(await openDirectory(source)) : source;
   const { engine, encoder, decoder, pool, slab } = await openCheckpointStages(backend, checkpoint, {
     compile,
+    storage,
   });
 
   const encode = async (golden: GoldenCase): Promise<FeatureRange | null> => {

@@ -1,0 +1,149 @@
+/** Rows of packed unsigned integers with a scale for each group of columns: w = (q - zero) * scale, or q * scale + bias. */
+import type { StoredTensor } from "../safetensors.ts";
+import { unpackFields, wordsOf } from "./bit-fields.ts";
+import { blocksOf, storeBlockRow } from "./block-rows.ts";
+import type { Decoder, Parts } from "./method.ts";
+
+export interface PackedRows {
+  /** [out, words of a row]. */
+  readonly words: StoredTensor;
+  readonly bits: number;
+  readonly cols: number;
+  /** [out, groups]. */
+  readonly scales: StoredTensor;
+  /** Columns that share a scale, the last group perhaps fewer. */
+  readonly group: number;
+  /** What is subtracted from each integer: one number, or packed integers [words of out, groups]. */
+  readonly zero?: number | StoredTensor;
+  /** [out, groups]. */
+  readonly biases?: StoredTensor;
+  /** [cols]: the group of each column, where they do not follow one another. */
+  readonly groupOf?: StoredTensor | undefined;
+  readonly encoding: string;
+}
+
+export function packedRows(parts: Parts, packed: PackedRows): Decoder {
+  const { words, bits, cols, scales, group, zero = 0, biases } = packed;
+  const out = words.shape[0] as number;
+  const groups = Math.ceil(cols / group);
+  const orders = new GroupOrder(parts, packed.groupOf, cols, group, groups);
+  const isSymmetric = typeof zero === "number";
+  const blockFormat = biases || packed.groupOf ? null : blocksOf(scales, { bits, cols, group, isSymmetric });
+  /** Hands out the integers of rows, zero points taken off, one row after another. */
+  const each = async (
+    first: number,
+    count: number,
+    signal: AbortSignal | undefined,
+    groupOf: Int32Array,
+    take: (row: number, integers: Int16Array) => void,
+  ): Promise<void> => {
+    const zeros = await zerosOfRows(parts, zero, bits, groups, first, count, signal);
+    const bytes = await parts.rows(words, first, count, signal);
+    const rowBytes = bytes.length / count;
+    const fields = new Uint8Array(cols);
+    const integers = new Int16Array(cols);
+    for (let row = 0; row < count; row++) {
+      unpackFields(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), bits, cols, fields, 0);
+      for (let col = 0; col < cols; col++) {
+        const g = row * groups + (groupOf[col] as number);
+        integers[col] = (fields[col] as number) - (zeros[g] as number);
+      }
+      take(row, integers);
+    }
+  };
+  return {
+    shape: [out, cols],
+    encoding: packed.encoding,
+    async rows(first, count, into, signal) {
+      const groupOf = await orders.read(signal);
+      const [from, to] = [first * groups, (first + count) * groups];
+      const scale = await parts.floats(scales, from, to, signal);
+      const bias = biases && (await parts.floats(biases, from, to, signal));
+      await each(first, count, signal, groupOf, (row, integers) => {
+        for (let col = 0; col < cols; col++) {
+          const g = row * groups + (groupOf[col] as number);
+          const product = (integers[col] as number) * (scale[g] as number);
+          into[row * cols + col] = bias ? Math.fround(product) + (bias[g] as number) : product;
+        }
+      });
+    },
+    blocks: blockFormat
+      ? {
+          format: blockFormat,
+          async rows(first, count, into, signal) {
+            const patterns = await parts.halves(scales, first * groups, (first + count) * groups, signal);
+            const rowBytes = into.length / count;
+            await each(first, count, signal, await orders.read(signal), (row, integers) => {
+              const scaleAt = (col: number) => patterns[row * groups + Math.floor(col / group)] as number;
+              const target = into.subarray(row * rowBytes, (row + 1) * rowBytes);
+              storeBlockRow(blockFormat, integers, scaleAt, target);
+            });
+          },
+        }
+      : undefined,
+  };
+}
+
+/** [count, groups]. */
+async function zerosOfRows(
+  parts: Parts,
+  zero: number | StoredTensor,
+  bits: number,
+  groups: number,
+  first: number,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const zeros = new Uint8Array(count * groups);
+  if (typeof zero === "number") return zeros.fill(zero);
+  // Fields do not cross words here: 4 and 8 divide 32.
+  const perWord = 32 / bits;
+  const firstWord = Math.floor(first / perWord);
+  const bytes = await parts.rows(zero, firstWord, wordsOf(first + count, bits) - firstWord, signal);
+  const words = new Uint32Array(bytes.buffer);
+  const mask = 2 ** bits - 1;
+  for (let row = 0; row < count; row++) {
+    const word = Math.floor((first + row) / perWord) - firstWord;
+    const shift = ((first + row) % perWord) * bits;
+    for (let g = 0; g < groups; g++) {
+      zeros[row * groups + g] = ((words[word * groups + g] as number) >>> shift) & mask;
+    }
+  }
+  return zeros;
+}
+
+/** The group of each column of a matrix. */
+export class GroupOrder {
+  readonly #parts: Parts;
+  readonly #tensor: StoredTensor | undefined;
+  readonly #cols: number;
+  readonly #group: number;
+  readonly #groups: number;
+
+  /** Without a tensor they follow one another. */
+  constructor(parts: Parts, tensor: StoredTensor | undefined, cols: number, group: number, groups: number) {
+    this.#parts = parts;
+    this.#tensor = tensor;
+    this.#cols = cols;
+    this.#group = group;
+    this.#groups = groups;
+  }
+
+  /** @throws CHECKPOINT_INVALID when one is out of range, or not in order where they have to be */
+  async read(signal: AbortSignal | undefined, mustFollow = false): Promise<Int32Array> {
+    const groupAt = (col: number) => Math.floor(col / this.#group);
+    const following = () => Int32Array.from({ length: this.#cols }, (_, col) => groupAt(col));
+    if (!this.#tensor) return following();
+    const tensor = this.#tensor;
+    const groupOf = new Int32Array((await this.#parts.all(tensor, signal)).buffer);
+    // As compressed-tensors writes what was not set.
+    if (groupOf.every((group) => group === -1)) return following();
+    const invalid = (col: number, why: string) =>
+      this.#parts.invalid(tensor, `puts column ${col} in group ${groupOf[col]}, but ${why}`);
+    const wrong = groupOf.findIndex((group) => group < 0 || group >= this.#groups);
+    if (wrong >= 0) throw invalid(wrong, `there are ${this.#groups}`);
+    const moved = mustFollow ? groupOf.findIndex((group, col) => group !== groupAt(col)) : -1;
+    if (moved >= 0) throw invalid(moved, "the configuration says no desc_act");
+    return groupOf;
+  }
+}

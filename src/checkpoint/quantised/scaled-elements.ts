@@ -1,0 +1,82 @@
+/** Matrices of 8-bit elements with a scale, and perhaps a zero point, for each rectangle of rows x cols: w = (q - zero) * scale. */
+import type { StoredDType, StoredTensor } from "../safetensors.ts";
+import { E4M3, INT8, SCALE_DTYPES } from "./float-values.ts";
+import { type Decoder, elementCount, type Parts } from "./method.ts";
+
+/** Whether the weight is of a type that is nothing without scales. */
+export function holdsCodes(parts: Parts): boolean {
+  const dtype = parts.get("weight")?.dtype;
+  return dtype !== undefined && ELEMENTS.includes(dtype);
+}
+
+const ELEMENTS: readonly StoredDType[] = ["F8_E4M3", "I8"];
+
+export interface Rectangle {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/**
+ * @param blocks rectangles that the configuration names; that there is one scale, or one a row, is told by its shape
+ * @throws Unreadable
+ */
+export function scaledElements(
+  parts: Parts,
+  scaleEnd: string,
+  blocks: readonly Rectangle[],
+  zeroEnd?: string,
+): Decoder {
+  const weight = parts.need("weight", ELEMENTS, 2);
+  const scale = parts.need(scaleEnd, [...SCALE_DTYPES, "F8_E8M0", "U8"]);
+  const zero = zeroEnd !== undefined && parts.get(zeroEnd) ? parts.need(zeroEnd, ["I8"]) : undefined;
+  const [out = 0, cols = 0] = weight.shape;
+  const block = blockOf(scale, { rows: out, cols }, blocks);
+  if (!block) {
+    const named = blocks.map(({ rows: r, cols: c }) => `or one for each ${r} x ${c} elements`);
+    throw parts.misfit(
+      scaleEnd,
+      `one for weight [${out}, ${cols}], one for each row${["", ...named].join(", ")}`,
+    );
+  }
+  if (zero && zero.shape.join() !== scale.shape.join())
+    throw parts.misfit(zeroEnd as string, "the shape of the scales");
+  const across = Math.ceil(cols / block.cols);
+  const table = weight.dtype === "I8" ? INT8 : E4M3;
+  return {
+    shape: [out, cols],
+    encoding: `${weight.dtype === "I8" ? "int8" : "E4M3"}, ${placesOf(block, out, cols)}`,
+    async rows(first, count, into, signal) {
+      const from = Math.floor(first / block.rows) * across;
+      const to = Math.ceil((first + count) / block.rows) * across;
+      const scales = await parts.floats(scale, from, to, signal);
+      const zeros = zero && (await parts.floats(zero, from, to, signal));
+      const elements = await parts.rows(weight, first, count, signal);
+      for (let row = 0; row < count; row++) {
+        const group = Math.floor((first + row) / block.rows) * across - from;
+        for (let col = 0; col < cols; col++) {
+          const at = row * cols + col;
+          const g = group + Math.floor(col / block.cols);
+          const q = (table[elements[at] as number] as number) - ((zeros?.[g] as number) ?? 0);
+          into[at] = q * (scales[g] as number);
+        }
+      }
+    },
+  };
+}
+
+function blockOf(scale: StoredTensor, whole: Rectangle, blocks: readonly Rectangle[]): Rectangle | undefined {
+  const { rows, cols } = whole;
+  const [high = 1, wide = 1] = scale.shape;
+  if (elementCount(scale) === 1) return whole;
+  if (scale.shape.length <= 2 && high === rows && wide === 1) return { rows: 1, cols };
+  if (scale.shape.length !== 2) return undefined;
+  return blocks.find(
+    (block) => Math.ceil(rows / block.rows) === high && Math.ceil(cols / block.cols) === wide,
+  );
+}
+
+function placesOf(block: Rectangle, rows: number, cols: number): string {
+  if (block.rows >= rows && block.cols >= cols) return "one scale";
+  if (block.rows === 1 && block.cols >= cols) return "a scale a row";
+  return block.rows === 1 ? `groups of ${block.cols}` : `blocks of ${block.rows} x ${block.cols}`;
+}
