@@ -221,7 +221,7 @@ const quantisationConfig: Reader = {
   seeds: QUANTISED.map(({ config }) => utf8.encode(JSON.stringify(config))),
   words: [...JSON_WORDS, ...words('"group_size"', '"bits"', '"num_bits"', '"gptq"')],
   read: async (bytes) =>
-    readQuantised(quantisedFile("w4a16"), await readJson(checkpointWith("any.json", bytes), "config.json")),
+    readQuantised(quantisedFile("w4a16"), await readJson(checkpointWith("any.json", bytes), "any.json")),
 };
 
 const tokenizer = await loadTokenizer(blobFiles(whole));
