@@ -47,6 +47,7 @@ function decoderOf(parts: Parts, groupSize: number | null, last: LastRead): Deco
       shape: [out, cols],
       words,
       scales,
+      group,
       order: new GroupOrder(parts, undefined, cols, group, groups),
       blockFormat: blocksOf(scales, { bits: 4, cols, group, isSymmetric: false }),
       encoding: `4 bits, ${group >= cols ? "a scale a row" : `groups of ${group}`}`,

@@ -81,6 +81,7 @@ function decoderOf(
       shape: [out, cols],
       words,
       scales,
+      group,
       order: new GroupOrder(parts, groupOf, cols, group, groups),
       blockFormat: isActOrder ? null : blocksOf(scales, { bits, cols, group, isSymmetric }),
       encoding: `${bits} bits, ${group >= cols ? "a scale a row" : `groups of ${group}`}`,

@@ -7,13 +7,15 @@ import type { BlockFormat } from "../../tensor/storage.ts";
 import type { StoredTensor } from "../safetensors.ts";
 import { storeBlockRow } from "./block-rows.ts";
 import type { Decoder, Parts } from "./method.ts";
-import type { GroupOrder } from "./packed-rows.ts";
+import type { GroupOrder, Run } from "./packed-rows.ts";
 
 export interface PackedColumns {
   readonly shape: readonly [number, number];
   readonly words: StoredTensor;
   /** [groups, out]. */
   readonly scales: StoredTensor;
+  /** Inputs that share a scale, in blocks. */
+  readonly group: number;
   readonly order: GroupOrder;
   readonly encoding: string;
   /** [groups, out], as they are subtracted. */
@@ -30,7 +32,7 @@ interface Held {
   readonly scales: Float32Array;
   /** The scales' f16 patterns, where the weight is in blocks. */
   readonly patterns: Uint16Array | null;
-  readonly groupOf: Int32Array;
+  readonly runs: readonly Run[];
 }
 
 /**
@@ -67,7 +69,7 @@ export function packedColumns(parts: Parts, packed: PackedColumns, last: LastRea
   const read = async (signal: AbortSignal | undefined): Promise<Held> => {
     const count = scales.shape.reduce((product, size) => product * size, 1);
     return {
-      groupOf: await order.read(signal, blockFormat !== null),
+      runs: await order.read(signal, blockFormat !== null),
       scales: await parts.floats(scales, 0, count, signal),
       patterns: blockFormat && (await parts.halves(scales, 0, count, signal)),
       zeros: await packed.zeros(signal),
@@ -87,9 +89,9 @@ export function packedColumns(parts: Parts, packed: PackedColumns, last: LastRea
     const integers = new Int16Array(cols);
     for (let row = 0; row < count; row++) {
       packed.unpackColumn(held.words, first + row, fields);
-      for (let col = 0; col < cols; col++) {
-        const zero = held.zeros[(held.groupOf[col] as number) * out + first + row] as number;
-        integers[col] = (fields[col] as number) - zero;
+      for (const { start, end, group } of held.runs) {
+        const zero = held.zeros[group * out + first + row] as number;
+        for (let col = start; col < end; col++) integers[col] = (fields[col] as number) - zero;
       }
       take(row, integers, held);
     }
@@ -99,19 +101,20 @@ export function packedColumns(parts: Parts, packed: PackedColumns, last: LastRea
     shape,
     encoding,
     rows: (first, count, into, signal) =>
-      each(first, count, signal, (row, integers, { groupOf, scales: values }) => {
-        for (let col = 0; col < cols; col++) {
-          const scale = values[(groupOf[col] as number) * out + first + row] as number;
-          into[row * cols + col] = (integers[col] as number) * scale;
+      each(first, count, signal, (row, integers, { runs, scales: values }) => {
+        for (const { start, end, group } of runs) {
+          const scale = values[group * out + first + row] as number;
+          for (let col = start; col < end; col++) into[row * cols + col] = (integers[col] as number) * scale;
         }
       }),
     blocks: blockFormat
       ? {
           format: blockFormat,
           rows: (first, count, into, signal) =>
-            each(first, count, signal, (row, integers, { groupOf, patterns }) => {
+            each(first, count, signal, (row, integers, { patterns }) => {
               const rowBytes = into.length / count;
-              const scaleAt = (col: number) => patterns?.[(groupOf[col] as number) * out + first + row] ?? 0;
+              const scaleAt = (col: number) =>
+                patterns?.[Math.floor(col / packed.group) * out + first + row] ?? 0;
               const target = into.subarray(row * rowBytes, (row + 1) * rowBytes);
               const wrong = storeBlockRow(blockFormat, integers, scaleAt, target);
               if (wrong < 0) return;

@@ -34,7 +34,7 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
     first: number,
     count: number,
     signal: AbortSignal | undefined,
-    groupOf: Int32Array,
+    runs: readonly Run[],
     take: (row: number, integers: Int16Array) => void,
   ): Promise<void> => {
     const zeros = await zerosOfRows(parts, zero, bits, groups, first, count, signal);
@@ -44,9 +44,9 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
     const integers = new Int16Array(cols);
     for (let row = 0; row < count; row++) {
       unpackFields(bytes.subarray(row * rowBytes, (row + 1) * rowBytes), bits, cols, fields, 0);
-      for (let col = 0; col < cols; col++) {
-        const g = row * groups + (groupOf[col] as number);
-        integers[col] = (fields[col] as number) - (zeros[g] as number);
+      for (const { start, end, group: g } of runs) {
+        const zeroOf = zeros[row * groups + g] as number;
+        for (let col = start; col < end; col++) integers[col] = (fields[col] as number) - zeroOf;
       }
       take(row, integers);
     }
@@ -55,15 +55,18 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
     shape: [out, cols],
     encoding: packed.encoding,
     async rows(first, count, into, signal) {
-      const groupOf = await orders.read(signal);
+      const runs = await orders.read(signal);
       const [from, to] = [first * groups, (first + count) * groups];
       const scale = await parts.floats(scales, from, to, signal);
       const bias = biases && (await parts.floats(biases, from, to, signal));
-      await each(first, count, signal, groupOf, (row, integers) => {
-        for (let col = 0; col < cols; col++) {
-          const g = row * groups + (groupOf[col] as number);
-          const product = (integers[col] as number) * (scale[g] as number);
-          into[row * cols + col] = bias ? Math.fround(product) + (bias[g] as number) : product;
+      await each(first, count, signal, runs, (row, integers) => {
+        for (const { start, end, group: g } of runs) {
+          const scaleOf = scale[row * groups + g] as number;
+          const biasOf = bias?.[row * groups + g];
+          for (let col = start; col < end; col++) {
+            const product = (integers[col] as number) * scaleOf;
+            into[row * cols + col] = biasOf === undefined ? product : Math.fround(product) + biasOf;
+          }
         }
       });
     },
@@ -112,6 +115,13 @@ async function zerosOfRows(
   return zeros;
 }
 
+/** Columns one after another of the same group. */
+export interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly group: number;
+}
+
 /** The group of each column of a matrix. */
 export class GroupOrder {
   readonly #parts: Parts;
@@ -130,9 +140,9 @@ export class GroupOrder {
   }
 
   /** @throws CHECKPOINT_INVALID when one is out of range, or not in order where they have to be */
-  async read(signal: AbortSignal | undefined, mustFollow = false): Promise<Int32Array> {
+  async read(signal: AbortSignal | undefined, mustFollow = false): Promise<readonly Run[]> {
     const groupAt = (col: number) => Math.floor(col / this.#group);
-    const following = () => Int32Array.from({ length: this.#cols }, (_, col) => groupAt(col));
+    const following = () => runsOf(Int32Array.from({ length: this.#cols }, (_, col) => groupAt(col)));
     if (!this.#tensor) return following();
     const tensor = this.#tensor;
     const groupOf = new Int32Array((await this.#parts.all(tensor, signal)).buffer);
@@ -144,6 +154,16 @@ export class GroupOrder {
     if (wrong >= 0) throw invalid(wrong, `there are ${this.#groups}`);
     const moved = mustFollow ? groupOf.findIndex((group, col) => group !== groupAt(col)) : -1;
     if (moved >= 0) throw invalid(moved, "the configuration says no desc_act");
-    return groupOf;
+    return runsOf(groupOf);
   }
+}
+
+function runsOf(groupOf: Int32Array): Run[] {
+  const runs: Run[] = [];
+  for (let start = 0, col = 1; col <= groupOf.length; col++) {
+    if (groupOf[col] === groupOf[start]) continue;
+    runs.push({ start, end: col, group: groupOf[start] as number });
+    start = col;
+  }
+  return runs;
 }

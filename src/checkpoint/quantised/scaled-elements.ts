@@ -53,11 +53,14 @@ export function scaledElements(
       const elements = await parts.rows(weight, first, count, signal);
       for (let row = 0; row < count; row++) {
         const group = Math.floor((first + row) / block.rows) * across - from;
-        for (let col = 0; col < cols; col++) {
-          const at = row * cols + col;
-          const g = group + Math.floor(col / block.cols);
-          const q = (table[elements[at] as number] as number) - ((zeros?.[g] as number) ?? 0);
-          into[at] = q * (scales[g] as number);
+        const end = (row + 1) * cols;
+        for (let g = group, start = row * cols; start < end; g++, start += block.cols) {
+          const scaleOf = scales[g] as number;
+          const zeroOf = (zeros?.[g] as number) ?? 0;
+          const stop = Math.min(start + block.cols, end);
+          for (let at = start; at < stop; at++) {
+            into[at] = ((table[elements[at] as number] as number) - zeroOf) * scaleOf;
+          }
         }
       }
     },
