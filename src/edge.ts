@@ -10,6 +10,7 @@ import { createWasmBackend } from "./backends/wasm/backend.ts";
 import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
+import { openModelFiles } from "./checkpoint/gguf/location.ts";
 import { httpFiles } from "./checkpoint/http.ts";
 import { repositoryId } from "./checkpoint/hub.ts";
 import {
@@ -66,7 +67,10 @@ export function openProcessor(location: ModelLocation, options: ProcessorOptions
  * @throws OPTION_INVALID for what is no address, or relative to nothing
  */
 export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES);
+  return openModelFiles(location, readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES), openFolder);
+}
+
+async function openFolder(location: ModelLocation, options: OpenFilesOptions): Promise<CheckpointFiles> {
   if (!isAddress(location)) return blobFiles(location);
   const text = String(location);
   rejectOtherSchemes(text);

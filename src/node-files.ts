@@ -7,6 +7,7 @@ import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
 import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
+import { openModelFiles } from "./checkpoint/gguf/location.ts";
 import { httpFiles } from "./checkpoint/http.ts";
 import {
   isAddress,
@@ -52,7 +53,10 @@ export const nodeFiles: Omit<Platform, "backends"> = {
  * @throws CHECKPOINT_NOT_FOUND for a path that is no directory; OPTION_INVALID for what is no location
  */
 export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES);
+  return openModelFiles(location, readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES), openFolder);
+}
+
+async function openFolder(location: ModelLocation, options: OpenFilesOptions): Promise<CheckpointFiles> {
   if (!isAddress(location)) return blobFiles(location);
   const text = String(location);
   if (/^https?:/i.test(text)) return httpFiles(location, options);

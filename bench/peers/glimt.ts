@@ -45,7 +45,7 @@ async function open(threads: number): Promise<Opened> {
   const platform = { ...nodeFiles, backends: [wasmBackend] };
   const { core } = await openModelOn(platform, folder, { ...JSON.parse(given), threads });
   const stages = core.parts;
-  current = { core, stages, programs: stagePrograms(stages), threads };
+  current = { core, stages, programs: stagePrograms(stages) as Opened["programs"], threads };
   return current;
 }
 

@@ -45,8 +45,8 @@ export async function openModelOn(
   const start = performance.now();
   const options = readLoadOptions(given);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
-  const { headers, checkpointTimeout, signal } = options;
-  const files = await platform.openFiles(location, { headers, checkpointTimeout });
+  const { headers, checkpointTimeout, mmproj, signal } = options;
+  const files = await platform.openFiles(location, { headers, checkpointTimeout, mmproj });
   const checkpoint = await openCheckpoint(files, { signal });
   const processor = await Processor.open(checkpoint, platform, options, signal);
 
@@ -86,7 +86,15 @@ export async function openModelOn(
   const loadMilliseconds = performance.now() - start;
   const storedBytes = bytesByFormat(specs);
   const conversions = storageTotals(tensorStorage(checkpoint.tensors, specs));
-  const loaded = { weights: weights.length, bytes: stages.loadedBytes, storedBytes, conversions, aside };
+  const { notes } = checkpoint;
+  const loaded = {
+    weights: weights.length,
+    bytes: stages.loadedBytes,
+    storedBytes,
+    conversions,
+    notes,
+    aside,
+  };
   const dtype = options.dtype ?? checkpoint.mainDType;
   return { core, processor, facts: { dtype, refused, loadMilliseconds, loaded } };
 }

@@ -1,6 +1,7 @@
 /** What a caller may say about loading a model, checked. */
 import type { BackendName, EngineOptions, WasmVariant } from "../backends/backend.ts";
 import type { HttpOptions } from "../checkpoint/http-requests.ts";
+import type { ModelLocation } from "../checkpoint/location.ts";
 import { GlimtError } from "../errors.ts";
 import { checkTimeLimit, type Kind, readOptions, readPlain, shown } from "../given.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
@@ -13,6 +14,8 @@ import { WEIGHT_FORMATS, type WeightFormat } from "../tensor/storage.ts";
 export interface LoadOptions extends MediaOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
   readonly headers?: HttpOptions["headers"];
+  /** Of a model in GGUF files: the file of its vision tower (mmproj), without which it reads text alone. */
+  readonly mmproj?: ModelLocation | undefined;
   /**
    * Milliseconds without a byte from a server of the checkpoint or of an adapter, after which loading ends with TIMED_OUT
    * (default 30000); ten times as many for a whole answer (a small file, or up to 4 MiB of weights).
@@ -71,6 +74,7 @@ export const LOAD_OPTION_NAMES = [
   ...MEDIA_OPTION_NAMES,
   "headers",
   "checkpointTimeout",
+  "mmproj",
   "backend",
   "dtype",
   "visionDtype",

@@ -59,6 +59,8 @@ export interface LoadedWeights {
   readonly storedBytes: Readonly<Partial<Record<WeightFormat, number>>>;
   /** What became of tensors of each type in the files, with what loss; adapters that were merged are not counted in. */
   readonly conversions: readonly StorageTotals[];
+  /** What the files did not say and is taken from elsewhere, in sentences: of GGUF files mostly how pictures are resized. */
+  readonly notes: readonly string[];
   /** Tensors the plain model does without, by name: "mtp" layers, "rotary" buffers, "unknown" ones. */
   readonly aside: ReadonlyMap<string, Aside>;
 }

@@ -7,7 +7,8 @@ import { Processor } from "../prompt/processor.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { Platform } from "./platform.ts";
 
-export type ProcessorOptions = MediaOptions & Pick<LoadOptions, "headers" | "checkpointTimeout" | "signal">;
+export type ProcessorOptions = MediaOptions &
+  Pick<LoadOptions, "headers" | "checkpointTimeout" | "mmproj" | "signal">;
 
 export const PROCESSOR_OPTION_NAMES = [...MEDIA_OPTION_NAMES, ...OPEN_FILES_OPTION_NAMES, "signal"];
 
@@ -17,8 +18,8 @@ export async function openProcessorOn(
   given: ProcessorOptions | undefined,
 ): Promise<Processor> {
   const read = readOptions(given, "openProcessor", PROCESSOR_OPTION_NAMES, { limits: "object" });
-  const { headers, checkpointTimeout, signal, ...options } = read;
+  const { headers, checkpointTimeout, mmproj, signal, ...options } = read;
   checkTimeLimit("checkpointTimeout", checkpointTimeout);
-  const files = await platform.openFiles(location, { headers, checkpointTimeout });
+  const files = await platform.openFiles(location, { headers, checkpointTimeout, mmproj });
   return Processor.open(await openCheckpoint(files, { signal }), platform, options, signal);
 }

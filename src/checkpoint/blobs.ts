@@ -25,6 +25,7 @@ export function blobFiles(
   };
   return {
     location,
+    list: async () => [...byName.keys()],
     size: async (name) => byName.get(name)?.size ?? null,
     async readAll(name, signal) {
       throwIfAborted(signal);

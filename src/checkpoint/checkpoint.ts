@@ -1,4 +1,6 @@
 /** Opens a checkpoint as published: its configuration is parsed and its weights are listed, but none is read. */
+
+import { deepFreeze } from "../config/freeze.ts";
 import { parseGenerationConfig } from "../config/generation-config.ts";
 import { parseModelConfig } from "../config/model-config.ts";
 import { checkProcessorFitsModel, parseProcessorConfig } from "../config/processor-config.ts";
@@ -7,6 +9,8 @@ import { GlimtError } from "../errors.ts";
 import { readOnce, readOptions, shown } from "../given.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 import { absenceOf, type CheckpointFiles, readJson } from "./files.ts";
+import { ggufInFolder, type ModelFiles, type NamedFile, namedGguf, onlyGguf } from "./gguf/find.ts";
+import { type GgufCheckpoint, openGguf } from "./gguf/open.ts";
 import { openTensors } from "./open-tensors.ts";
 import { readWeightFiles, type WeightFile } from "./shards.ts";
 import { type CheckpointTensor, ownFormat } from "./stored-weight.ts";
@@ -22,6 +26,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   /** What most of the bytes are stored as when nobody asks for another format. */
   readonly mainDType: WeightFormat;
+  /** What was not in its files and is taken from elsewhere, in sentences. */
+  readonly notes: readonly string[];
   /** What a tensor is stored as then; null when it is not there or can not be a weight. */
   tensorDType(name: string): WeightFormat | null;
 }
@@ -39,15 +45,21 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
   if (typeof files !== "object" || readOnce("files", () => typeof files?.readAll) !== "function") {
     throw new GlimtError("OPTION_INVALID", `files is ${shown(files)}, expected what openFiles gives.`);
   }
-  const json = (name: string) => readJson(files, name, signal);
-  const configJson = await json("config.json");
+  const named = namedGguf(files);
+  const found = named ? undefined : await readJson(files, "config.json", signal);
+  const ggufFiles = await ggufModel(files, named, found === undefined);
+  const gguf = ggufFiles && (await openGguf(ggufFiles, signal));
+  const documents = gguf?.files ?? files;
+  const json = (name: string) => readJson(documents, name, signal);
+  const configJson = gguf ? await json("config.json") : found;
   if (configJson === undefined) {
     throw new GlimtError(
       "CHECKPOINT_NOT_FOUND",
       `There is no config.json in ${files.location}: it is not a Hugging Face checkpoint.${absenceOf(files, "config.json")}`,
     );
   }
-  const parsed = parseModelConfig(configJson);
+  const fromJson = parseModelConfig(configJson);
+  const parsed = gguf ? withShapes(fromJson, gguf) : fromJson;
   const [generationJson, preprocessorJson, videoJson, processorJson] = await Promise.all([
     json("generation_config.json"),
     json("preprocessor_config.json"),
@@ -56,21 +68,55 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
   ]);
   const processor = parseProcessorConfig(preprocessorJson, videoJson, processorJson);
   checkProcessorFitsModel(processor, parsed);
-  const { files: weightFiles, tensors: stored } = await readWeightFiles(files, signal);
-  const { config, tensors } = resolveTie(parsed, await openTensors(files, stored, configJson, signal));
+  const { weightFiles, tensors: stored } = gguf ?? (await publishedWeights(files, configJson, signal));
+  const { config, tensors } = resolveTie(parsed, stored);
   return {
-    files,
+    files: documents,
     config,
     processor,
     generation: parseGenerationConfig(generationJson, configJson),
     weightFiles,
     tensors,
     mainDType: mainDType(tensors.values()),
+    notes: gguf?.notes ?? [],
     tensorDType(name) {
       const tensor = tensors.get(name);
       return tensor && tensor.refusal === undefined ? ownFormat(tensor) : null;
     },
   };
+}
+
+/** Those of safetensors files. */
+async function publishedWeights(
+  files: CheckpointFiles,
+  configJson: unknown,
+  signal: AbortSignal | undefined,
+) {
+  const { files: weightFiles, tensors } = await readWeightFiles(files, signal);
+  return { weightFiles, tensors: await openTensors(files, tensors, configJson, signal) };
+}
+
+/** The GGUF files of a model: the one named, or those of a folder without config.json. Null for other checkpoints. */
+async function ggufModel(
+  files: CheckpointFiles,
+  named: NamedFile | null,
+  isWithoutConfig: boolean,
+): Promise<ModelFiles | null> {
+  const model = named ? { text: named, tower: null } : isWithoutConfig ? await ggufInFolder(files) : null;
+  const { mmproj } = files;
+  if (mmproj === undefined) return model;
+  if (!model) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `mmproj is the vision tower of a model in GGUF files, and ${files.location} is none.`,
+    );
+  }
+  const tower = namedGguf(mmproj) ?? (await onlyGguf(mmproj));
+  return { ...model, tower };
+}
+
+function withShapes(config: ModelConfig, { widths, textOnly }: GgufCheckpoint): ModelConfig {
+  return deepFreeze({ ...config, vision: { ...config.vision, ...widths }, textOnly });
 }
 
 function mainDType(tensors: Iterable<CheckpointTensor>): WeightFormat {

@@ -1,6 +1,6 @@
 /** A checkpoint in a directory, read at given positions. A file is open only while it is read. */
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ErrorCode, GlimtError, throwIfAborted } from "../errors.ts";
 import { fileError } from "./file-errors.ts";
@@ -30,6 +30,10 @@ class DirectoryFiles implements CheckpointFiles {
 
   absence(name: string): string | null {
     return this.#absences.get(name) ?? null;
+  }
+
+  async list(): Promise<readonly string[]> {
+    return (await absentAsNull(this.location, () => readdir(this.location))) ?? [];
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | null> {

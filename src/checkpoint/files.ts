@@ -11,6 +11,14 @@ export interface CheckpointFiles {
   readAll(name: string, signal?: AbortSignal): Promise<Uint8Array | null>;
   /** Fills `into` with the bytes from `offset` on, without a copy of them elsewhere where the source allows it. */
   readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** The one of its files that was given as the location, where that was a file. */
+  readonly named?: string | undefined;
+  /** Of a GGUF model: the file of its vision tower, where it was given. */
+  readonly mmproj?: CheckpointFiles | undefined;
+  /** Names of its files, where they can be listed. */
+  list?(): Promise<readonly string[]>;
+  /** Where small files are no bytes: the value that one has (of text a string, of JSON what it parses to), or null. */
+  document?(name: string): unknown;
   /** Of a file that was said not to be there: a sentence on what is there in its place, if anything is. */
   absence?(name: string): string | null;
 }
@@ -27,6 +35,7 @@ export async function readText(
   name: string,
   signal?: AbortSignal,
 ): Promise<string | null> {
+  if (files.document) return files.document(name) as string | null;
   const bytes = await files.readAll(name, signal);
   if (bytes === null) return null;
   const invalid = (what: string) =>
@@ -43,6 +52,7 @@ export async function readText(
 
 /** The file parsed, or undefined when it is absent. @throws CHECKPOINT_INVALID when it is no JSON. */
 export async function readJson(files: CheckpointFiles, name: string, signal?: AbortSignal): Promise<unknown> {
+  if (files.document) return files.document(name) ?? undefined;
   const text = await readText(files, name, signal);
   if (text === null) return undefined;
   try {

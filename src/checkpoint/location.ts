@@ -6,12 +6,19 @@ import type { CheckpointFiles } from "./files.ts";
 import type { HttpOptions } from "./http-requests.ts";
 import { filesAddress, repositoryId } from "./hub.ts";
 
-/** A directory path, a URL, or files by name (as a browser's file picker gives them). */
+/** A directory or a GGUF file: a path, a URL, or files by name (as a browser's file picker gives them). */
 export type ModelLocation = string | URL | ReadonlyMap<string, Blob> | readonly File[];
 
-export type OpenFilesOptions = Pick<HttpOptions, "headers" | "checkpointTimeout">;
+export interface OpenFilesOptions extends Pick<HttpOptions, "headers" | "checkpointTimeout"> {
+  /** The file of a GGUF model's vision tower, where the location is a file, or one is meant among several. */
+  readonly mmproj?: ModelLocation | undefined;
+}
 
-export const OPEN_FILES_OPTION_NAMES: readonly (keyof OpenFilesOptions)[] = ["headers", "checkpointTimeout"];
+export const OPEN_FILES_OPTION_NAMES: readonly (keyof OpenFilesOptions)[] = [
+  "headers",
+  "checkpointTimeout",
+  "mmproj",
+];
 
 /** @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, OPTION_INVALID */
 export type OpenFiles = (location: ModelLocation, options?: OpenFilesOptions) => Promise<CheckpointFiles>;

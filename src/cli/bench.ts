@@ -120,7 +120,8 @@ async function bench(location: string, flags: BenchFlags): Promise<void> {
     };
 
     const vision = [];
-    for (const { gridThw, features, ...size } of cases.images) {
+    const images = parts.config.textOnly === null ? cases.images : [];
+    for (const { gridThw, features, ...size } of images) {
       const what = `picture of ${size.width} x ${size.height}`;
       vision.push(await measure(what, { ...size, gridThw }, () => visionPass(parts, gridThw), features));
     }

@@ -6,6 +6,7 @@ import { wholeNumber } from "./model-options.ts";
 export interface CheckpointFlags {
   readonly checkpointTimeout?: number;
   readonly header?: Readonly<Record<string, string>>;
+  readonly mmproj?: string;
 }
 
 export function withCheckpointOptions(command: Command): Command {
@@ -19,11 +20,12 @@ export function withCheckpointOptions(command: Command): Command {
       "--header <name:value>",
       'sent to the server of the checkpoint, such as "Authorization: Bearer hf_..."; may be repeated',
       header,
-    );
+    )
+    .option("--mmproj <file>", "of a GGUF model: the file of its vision tower (without it: text alone)");
 }
 
-export function checkpointOptions({ checkpointTimeout, header: headers }: CheckpointFlags) {
-  return { checkpointTimeout, headers };
+export function checkpointOptions({ checkpointTimeout, header: headers, mmproj }: CheckpointFlags) {
+  return { checkpointTimeout, headers, mmproj };
 }
 
 function header(text: string, before?: Readonly<Record<string, string>>): Record<string, string> {

@@ -33,8 +33,8 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
   const kvBytesPerToken = found.kvBytesPerToken(flags.kvCacheDtype ?? "f32");
   if (flags.json) {
     const { kvBytesPerToken: _, ...facts } = found;
-    const { config } = checkpoint;
-    console.log(JSON.stringify({ ...facts, stored, kvBytesPerToken, config, host: hostFacts(host) }));
+    const { config, notes } = checkpoint;
+    console.log(JSON.stringify({ ...facts, stored, kvBytesPerToken, config, notes, host: hostFacts(host) }));
     return;
   }
   const rows: [string, string][] = [
@@ -51,7 +51,8 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
     ]),
     [
       "vision",
-      `${vision.depth} blocks of ${vision.hiddenSize}, ${vision.numHeads} heads of ${vision.headDim}, patches of ${vision.patchSize}`,
+      checkpoint.config.textOnly ??
+        `${vision.depth} blocks of ${vision.hiddenSize}, ${vision.numHeads} heads of ${vision.headDim}, patches of ${vision.patchSize}`,
     ],
     [
       "text",
@@ -76,6 +77,7 @@ async function inspect(location: string, flags: InspectFlags): Promise<void> {
       conversionText(totals),
     ]),
     ...preciseRows(stored.precise),
+    ...checkpoint.notes.map((note, index): [string, string] => [index === 0 ? "notes" : "", note]),
     ["runs on", hostLine(host)],
   ];
   for (const [name, value] of rows) console.log(`${name.padEnd(12)}${value}`);

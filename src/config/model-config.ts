@@ -41,6 +41,7 @@ export function parseModelConfig(
     text,
     tokens: parseTokens(root, textSection, text.vocabSize),
     tieWordEmbeddings: parseTie(root, textSection),
+    textOnly: null,
   });
 }
 

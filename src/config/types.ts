@@ -11,6 +11,8 @@ export interface ModelConfig {
   readonly text: TextConfig;
   readonly tokens: SpecialTokens;
   readonly tieWordEmbeddings: boolean;
+  /** Why it reads no pictures and videos, where its tower is not there or can not be used; then `vision` says nothing. */
+  readonly textOnly: string | null;
 }
 
 export interface SpecialTokens {

@@ -4,6 +4,7 @@ import type { ModelConfig } from "../config/types.ts";
 export const denseConfig: ModelConfig = {
   family: "glm4v",
   architecture: "Glm4vForConditionalGeneration",
+  textOnly: null,
   vision: {
     depth: 2,
     hiddenSize: 32,

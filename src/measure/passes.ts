@@ -1,5 +1,6 @@
 /** The passes of a model that are measured, ready to be run again and again at the same sizes. */
 import type { RunOptions } from "../backends/backend.ts";
+import { GlimtError } from "../errors.ts";
 import { textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
@@ -28,6 +29,7 @@ const idOf = (index: number) => ((index * 31 + 7) % 40) + 1;
 /** A picture of this grid, of noise. */
 export function visionPass({ encoder, engine, config, ...model }: Stages, gridThw: GridThw): Pass {
   const { vision } = stagePrograms(model);
+  if (!vision) throw new GlimtError("MODEL_UNSUPPORTED", `${config.textOnly}`);
   const { patchSize, spatialMergeSize, inChannels, temporalPatchSize } = config.vision;
   const patches = numPatches(gridThw);
   const pixelValues = pixelNoise(patches * inChannels * temporalPatchSize * patchSize ** 2);

@@ -20,10 +20,10 @@ export interface ModelStage {
   readonly graph: Graph;
 }
 
-/** In the order in which a request meets them. */
+/** In the order in which a request meets them; of a model without its tower only the decoder. */
 export function modelStages(config: ModelConfig, options: DecoderOptions): readonly ModelStage[] {
-  return (Object.keys(BUILDERS) as StageName[]).map((name) => ({
-    name,
-    graph: BUILDERS[name](config, options),
-  }));
+  const names = (Object.keys(BUILDERS) as StageName[]).filter(
+    (name) => name !== "vision" || config.textOnly === null,
+  );
+  return names.map((name) => ({ name, graph: BUILDERS[name](config, options) }));
 }

@@ -50,6 +50,7 @@ export class MediaReader {
     const shared = sharedChoices(options);
     const decoding = this.#decoding(options);
     const total = images.length + videos.length;
+    if (total > 0) this.#requireTower();
     const media = { images: [] as ProcessedMedia[], videos: [] as ProcessedMedia[] };
     const report = (share: number) => {
       const done = media.images.length + media.videos.length;
@@ -74,6 +75,7 @@ export class MediaReader {
    * ABORTED
    */
   async image(source: PromptImage, options: ReadOptions): Promise<ProcessedMedia> {
+    this.#requireTower();
     return this.#image(source, this.#decoding(options));
   }
 
@@ -84,7 +86,13 @@ export class MediaReader {
    * SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, ABORTED
    */
   async video(source: PromptVideo, options: ReadVideoOptions): Promise<ProcessedMedia> {
+    this.#requireTower();
     return this.#video(source, options, this.#decoding(options));
+  }
+
+  #requireTower(): void {
+    const { textOnly } = this.#checkpoint.config;
+    if (textOnly !== null) throw new GlimtError("MODEL_UNSUPPORTED", textOnly);
   }
 
   async #image(given: PromptImage, decoding: DecodingRules): Promise<ProcessedMedia> {

@@ -146,6 +146,9 @@ function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
   const { inputIds } = prompt;
   if (!inputIds) throw new GlimtError("INPUT_INVALID", "inputIds is missing.");
   const [imageGridThw, videoGridThw] = [prompt.imageGridThw ?? [], prompt.videoGridThw ?? []];
+  if (config.textOnly !== null && imageGridThw.length + videoGridThw.length > 0) {
+    throw new GlimtError("MODEL_UNSUPPORTED", config.textOnly);
+  }
   for (const [name, grids] of Object.entries({ imageGridThw, videoGridThw })) {
     grids.forEach((grid, index) => {
       checkGrid(`${name}[${index}]`, grid, spatialMergeSize);

@@ -56,11 +56,12 @@ export function compileStages(
   };
 }
 
-export function stagePrograms({ stages }: Pick<CompiledModel, "stages">): Record<StageName, VerifiedProgram> {
-  return Object.fromEntries(stages.map(({ name, program }) => [name, program])) as Record<
-    StageName,
-    VerifiedProgram
-  >;
+/** By stage; a model that reads no pictures has no vision. */
+export type StagePrograms = Readonly<Record<"decoder", VerifiedProgram>> &
+  Readonly<Partial<Record<StageName, VerifiedProgram>>>;
+
+export function stagePrograms({ stages }: Pick<CompiledModel, "stages">): StagePrograms {
+  return Object.fromEntries(stages.map(({ name, program }) => [name, program])) as StagePrograms;
 }
 
 /** Every weight that a stage asks for, once. */

@@ -10,6 +10,7 @@ import { FeatureSlab } from "./feature-slab.ts";
 import { KvPool, kvPoolLayout, pageBytes } from "./kv-pool.ts";
 import { usualRequestBytes } from "./request-plan.ts";
 import { openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
+import { VisionEncoder } from "./vision-encoder.ts";
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
   /** The model's weights on the device, by the names its programs bind them with. */
@@ -72,8 +73,9 @@ export async function openStages(
     pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
     const slab = new FeatureSlab(engine, activationDType, config.text.hiddenSize);
     const shared = { engine, config, pool, slab, encoderBudgets };
-    // All stages, so all runners.
-    const runners = openRunners(model.stages, weights, shared) as StageRunners;
+    // All stages, so all runners, but for the encoder of a model that reads no pictures.
+    const blind = { encoder: new VisionEncoder(engine, null, config.vision, slab) };
+    const runners = { ...blind, ...openRunners(model.stages, weights, shared) } as StageRunners;
     return { ...model, ...shared, ...runners, weights, loadedBytes };
   } catch (error) {
     engine.dispose();

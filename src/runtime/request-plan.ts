@@ -71,9 +71,11 @@ export interface RequestPlan extends RequestCounts {
   readonly peakBytes: number;
 }
 
+type Programs = Readonly<Record<"decoder", Program>> & Readonly<Partial<Record<StageName, Program>>>;
+
 export function planRequest(
   counts: RequestCounts,
-  programs: Readonly<Record<StageName, Program>>,
+  programs: Programs,
   config: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ): RequestPlan {
@@ -122,7 +124,7 @@ const USUAL_TOKENS = 4096;
 
 /** Bytes beside the weights that a request of usual size takes; a larger one takes more. */
 export function usualRequestBytes(
-  programs: Readonly<Record<StageName, Program>>,
+  programs: Programs,
   { text, vision }: { readonly text: TextConfig; readonly vision: VisionConfig },
   layout: KvPoolLayout,
   prefillChunk: number,
@@ -142,7 +144,7 @@ export function usualRequestBytes(
     penalised: 0,
   };
   const arenas = [
-    sum(slotBytes(programs.vision, encoding)) + inputBytes(programs.vision, encoding),
+    programs.vision ? sum(slotBytes(programs.vision, encoding)) + inputBytes(programs.vision, encoding) : 0,
     sum(slotBytes(programs.decoder, prefill)),
   ];
   return Math.max(...arenas) + pages * pageBytes(layout) + featureBytes;
@@ -150,7 +152,7 @@ export function usualRequestBytes(
 
 function planVision(
   { images, videos }: RequestCounts,
-  program: Program,
+  program: Program | undefined,
   { spatialMergeSize, outHiddenSize }: VisionConfig,
   { encoderBudgets = [], activationDType }: PlanOptions,
 ): RequestPlan["vision"] {
@@ -160,14 +162,16 @@ function planVision(
   const symbolsOfRuns = runs.map(({ first, count, budget }) =>
     encoderRunSymbols(specs.slice(first, first + count), budget),
   );
+  const ofRuns = (bytes: (tower: Program, symbols: (typeof symbolsOfRuns)[number]) => number) =>
+    program ? Math.max(0, ...symbolsOfRuns.map((symbols) => bytes(program, symbols))) : 0;
   const rowBytes = storageBytes(activationDType, 1, outHiddenSize);
   const isPadded = runs.some(({ budget }) => budget !== null);
   return {
     runs: runs.length,
     patches: Math.max(0, ...symbolsOfRuns.map(({ patches }) => patches)),
     longestSequence: visionMaxSeqlen(grids),
-    activationBytes: Math.max(0, ...symbolsOfRuns.map((symbols) => sum(slotBytes(program, symbols)))),
-    inputBytes: Math.max(0, ...symbolsOfRuns.map((symbols) => inputBytes(program, symbols))),
+    activationBytes: ofRuns((tower, symbols) => sum(slotBytes(tower, symbols))),
+    inputBytes: ofRuns(inputBytes),
     featureBytes: sum(specs.map(({ outputTokens }) => outputTokens)) * rowBytes,
     paddedFeatureBytes: isPadded ? mostPaddedFeatures(encoderBudgets, spatialMergeSize) * rowBytes : 0,
   };

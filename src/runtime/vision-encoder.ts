@@ -1,6 +1,7 @@
 /** Runs the vision tower: patches of images or video frames in, one feature row a language token out. */
 import type { DeviceRows, DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
 import type { VisionConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { numMergedTokens } from "../processor/grid.ts";
 import type { EncoderItem, VisionItem } from "../prompt/vision-items.ts";
@@ -26,7 +27,7 @@ export class VisionEncoder {
   /** Sizes that runs are padded to; none: every run is as large as its items. */
   readonly budgets: readonly EncoderBudget[];
   readonly #engine: Engine;
-  readonly #executable: Executable;
+  readonly #program: Executable | null;
   readonly #config: VisionConfig;
   readonly #slab: FeatureSlab;
   /**
@@ -35,15 +36,16 @@ export class VisionEncoder {
    */
   #paddedFeatures: DeviceTensor | null = null;
 
+  /** @param executable null in a model without its tower: features are then taken, but none are computed */
   constructor(
     engine: Engine,
-    executable: Executable,
+    executable: Executable | null,
     config: VisionConfig,
     slab: FeatureSlab,
     budgets: readonly EncoderBudget[] = [],
   ) {
     this.#engine = engine;
-    this.#executable = executable;
+    this.#program = executable;
     this.#config = config;
     this.#slab = slab;
     this.budgets = budgets;
@@ -110,6 +112,11 @@ export class VisionEncoder {
       }
     }
     return pieces;
+  }
+
+  get #executable(): Executable {
+    if (this.#program) return this.#program;
+    throw new GlimtError("MODEL_UNSUPPORTED", "This model has no vision tower: it reads no pixels.");
   }
 
   /** Takes the memory of all runs, so that none is refused when others are done. @throws OUT_OF_MEMORY */

@@ -194,6 +194,19 @@ test("process --pixels writes the pixels as float32", () => {
   assert.equal([...pixels], [...one.pixelValues!.data]);
 });
 
+test("a GGUF model and its tower: inspect says what becomes of its types, run answers", () => {
+  const [file, tower] = ["glm4v-tiny.gguf", "mmproj-glm4v-tiny.gguf"].map((name) =>
+    join("test/golden/data/gguf", name),
+  );
+  const { stdout } = glimt("inspect", file!, "--mmproj", tower!);
+  assert.match(stdout, /of Q4_0 \(.*\) -> q4 \(.*\), without loss/);
+  assert.match(stdout, /of Q5_0 \(.*\) -> bf16 \(.*\), rounded/);
+  assert.match(stdout, /notes +.*how videos are sampled/);
+  const ask = ["run", file!, "Hello", "--max-tokens", "2", "--backend", "wasm", "--json"];
+  assert.is(json(...ask, "--mmproj", tower!).tokenIds.length, 2);
+  assert.match(glimt("inspect", file!).stdout, /vision +.*language model alone/);
+});
+
 test("graph prints every program; inspect says what is there", () => {
   const graph = glimt("graph", model);
   assert.is(graph.status, 0, graph.stderr);

@@ -122,6 +122,40 @@ function weightsHeader(): Uint8Array {
 
 const header = weightsHeader();
 
+const GGUF_FILES: Readonly<Record<string, Uint8Array>> = {
+  "model.gguf": file(join(DATA, "gguf/glm4v-tiny.gguf")),
+  "mmproj.gguf": file(join(DATA, "gguf/mmproj-glm4v-tiny.gguf")),
+};
+
+/** A file of a GGUF model, opened, and a row of each tensor read. */
+function ggufFile(name: string): Reader {
+  return {
+    seeds: [GGUF_FILES[name] as Uint8Array],
+    words: codes(
+      "general.alignment",
+      "glm4.block_count",
+      "glm4.rope.dimension_sections",
+      "tokenizer.ggml.tokens",
+      "blk.0.attn_q.weight",
+      "v.patch_embd.weight.1",
+    ),
+    async read(bytes) {
+      const all = Object.entries({ ...GGUF_FILES, [name]: bytes });
+      const blobs = all.map(
+        ([file, content]) => [file, new Blob([content as Uint8Array<ArrayBuffer>])] as const,
+      );
+      const { files, tensors } = await openCheckpoint(blobFiles(new Map(blobs)));
+      await loadTokenizer(files);
+      await loadChatTemplate(files);
+      for (const tensor of tensors.values()) {
+        if (tensor.refusal !== undefined) continue;
+        const cols = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
+        await tensor.readRows(0, 1, new Uint8Array(storageBytes(tensor.format, 1, cols)));
+      }
+    },
+  };
+}
+
 const CHAT: readonly ChatMessage<string, string>[] = [
   { role: "system", content: "Be brief." },
   {
@@ -277,6 +311,8 @@ export const READERS: Readonly<Record<string, Reader>> = {
   "config.json": checkpointFile("config.json"),
   "preprocessor_config.json": checkpointFile("preprocessor_config.json"),
   "generation_config.json": checkpointFile("generation_config.json"),
+  "gguf model": ggufFile("model.gguf"),
+  "gguf tower": ggufFile("mmproj.gguf"),
   "model.safetensors": {
     seeds: [header],
     words: [...JSON_WORDS, ...words("data_offsets", "BF16", "F64", "shape")],

@@ -6,14 +6,12 @@ A variant is a base checkpoint, the text of its config.json, and edits of its te
 
 import base64
 import copy
-import gzip
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -22,7 +20,7 @@ from transformers import AutoModelForImageTextToText
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from record import greedy, prefill  # noqa: E402
+from record import greedy, prefill, recorded_inputs  # noqa: E402
 
 DATA = HERE / "data"
 TOKENS = 12
@@ -148,28 +146,12 @@ def base64_of(tensor):
     return base64.b64encode(tensor.detach().numpy().astype("<f4").tobytes()).decode()
 
 
-def recorded_inputs(base):
-    """The inputs of the case with one image, as make.py recorded them."""
-    entry = json.loads((DATA / base / "cases/one-image.json").read_text())
-    blob, array = gzip.decompress((DATA / base / "cases/one-image.bin.gz").read_bytes()), entry["arrays"]["pixelValues"]
-    count = array["shape"][0] * array["shape"][1]
-    pixels = np.frombuffer(blob, "<f4", count, array["byteOffset"]).reshape(array["shape"])
-    ids = torch.tensor([entry["inputIds"]])
-    return {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "mm_token_type_ids": torch.tensor([entry["mmTokenTypeIds"]]),
-        "pixel_values": torch.from_numpy(pixels.copy()),
-        "image_grid_thw": torch.tensor(entry["imageGridThw"]),
-    }
-
-
 def answer(base, folder):
     """What transformers makes of the base's case with one image."""
     model = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
     ).eval()
-    inputs = recorded_inputs(base)
+    inputs = recorded_inputs(DATA / base / "cases", "one-image")
     model.model.rope_deltas = None
     logits = prefill(model, inputs).logits[0, -1]
     ids, margins = greedy(model, inputs, TOKENS)

@@ -45,6 +45,24 @@ def process(processor, case, data):
     return prompt, inputs, [[int(index) for index in video.frames_indices] for video in metadata]
 
 
+def recorded_inputs(folder, name):
+    """The inputs of a case of text and pictures, as `folder` has them recorded."""
+    entry = json.loads((folder / f"{name}.json").read_text())
+    ids = torch.tensor([entry["inputIds"]])
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "mm_token_type_ids": torch.tensor([entry["mmTokenTypeIds"]]),
+    }
+    if array := entry["arrays"].get("pixelValues"):
+        blob = gzip.decompress((folder / f"{name}.bin.gz").read_bytes())
+        count = array["shape"][0] * array["shape"][1]
+        pixels = np.frombuffer(blob, "<f4", count, array["byteOffset"]).reshape(array["shape"])
+        inputs["pixel_values"] = torch.from_numpy(pixels.copy())
+        inputs["image_grid_thw"] = torch.tensor(entry["imageGridThw"])
+    return inputs
+
+
 @torch.no_grad()
 def prefill(model, inputs, **changes):
     """Logits of the last position and the cache after the prompt."""

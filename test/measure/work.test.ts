@@ -61,7 +61,7 @@ test("a page of 1036 x 1036 pixels is 7.4 TFLOP in GLM-OCR's tower", () => {
   const { vision } = programs("glm-ocr");
   const extents = [{ queries: 5476, context: 5476 }];
   const total = operationsOf(
-    sumWork(programWork(vision, { symbols: { patches: 5476, frames: 1 }, extents })),
+    sumWork(programWork(vision!, { symbols: { patches: 5476, frames: 1 }, extents })),
   );
   assert.ok(Math.abs(total / 1e12 - 7.4) < 0.1, `${total / 1e12} TFLOP`);
 });

@@ -1,0 +1,115 @@
+/** Which files of a folder are a GGUF model's: the one that was named, or those of a folder that holds one model. */
+import { GlimtError } from "../../errors.ts";
+import type { CheckpointFiles } from "../files.ts";
+import { shownName } from "../shown.ts";
+import { type GgufFile, readGguf } from "./container.ts";
+
+const GGUF = /\.gguf$/i;
+/** A part of a model that was split: its name, its number from 1, of how many. */
+const PART = /^(.+)-(\d{5})-of-(\d{5})\.gguf$/i;
+const TOWER = /mmproj/i;
+const MOST_PARTS = 1000;
+
+/** A file and the folder it lies in. */
+export interface NamedFile {
+  readonly files: CheckpointFiles;
+  readonly name: string;
+}
+
+export interface ModelFiles {
+  readonly text: NamedFile;
+  readonly tower: NamedFile | null;
+}
+
+/** The GGUF file that a location names, or null. */
+export function namedGguf(files: CheckpointFiles): NamedFile | null {
+  return files.named !== undefined && GGUF.test(files.named) ? { files, name: files.named } : null;
+}
+
+/** Those of a folder. Null when it holds none, or can not be listed. @throws CHECKPOINT_INVALID when it holds several models */
+export async function ggufInFolder(files: CheckpointFiles): Promise<ModelFiles | null> {
+  const names = ((await files.list?.()) ?? []).filter((name) => GGUF.test(name) && isFirstPart(name)).sort();
+  const only = (found: readonly string[], what: string, advice: string) => {
+    if (found.length < 2) return found[0];
+    throw new GlimtError(
+      "CHECKPOINT_INVALID",
+      `${files.location} holds ${found.length} ${what} (${found.slice(0, 5).map(shownName).join(", ")}): ${advice}.`,
+    );
+  };
+  const towers = names.filter((name) => TOWER.test(name));
+  const texts = names.filter((name) => !TOWER.test(name));
+  const text = only(texts, "GGUF models", "give the path of the one that is meant");
+  if (text === undefined) return null;
+  const tower = only(
+    towers,
+    "vision towers",
+    "give the path of the model, and of its tower as the option mmproj",
+  );
+  return { text: { files, name: text }, tower: tower === undefined ? null : { files, name: tower } };
+}
+
+/** The one of files that were given by themselves, as a Blob by its name. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID */
+export async function onlyGguf(files: CheckpointFiles): Promise<NamedFile> {
+  const names = ((await files.list?.()) ?? []).filter((name) => GGUF.test(name) && isFirstPart(name));
+  const towers = names.filter((name) => TOWER.test(name));
+  const [name, another] = towers.length > 0 ? towers : names;
+  if (name !== undefined && another === undefined) return { files, name };
+  const [code, what] = name
+    ? (["CHECKPOINT_INVALID", "several"] as const)
+    : (["CHECKPOINT_NOT_FOUND", "no"] as const);
+  throw new GlimtError(
+    code,
+    `mmproj: ${files.location} holds ${what} GGUF files of a vision tower: name the file.`,
+  );
+}
+
+/** The file, and of a model that was split all its parts, in order. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID */
+export async function readParts({ files, name }: NamedFile, signal?: AbortSignal): Promise<GgufFile[]> {
+  const names = partsOf(name);
+  if (names.length > MOST_PARTS) {
+    throw new GlimtError("CHECKPOINT_INVALID", `${name} is of ${names.length} parts; no model has so many.`);
+  }
+  const parts: GgufFile[] = [];
+  for (const part of names) {
+    const size = await files.size(part, signal);
+    if (size === null) {
+      const others = names.length > 1 ? `, one of ${names.length} parts` : "";
+      throw new GlimtError("CHECKPOINT_NOT_FOUND", `${files.location} has no ${part}${others}.`);
+    }
+    parts.push(await readGguf(files, part, size, signal));
+  }
+  checkParts(parts);
+  return parts;
+}
+
+function checkParts(parts: readonly GgufFile[]): void {
+  const [first] = parts as [GgufFile];
+  const wrong = (file: string, what: string) => new GlimtError("CHECKPOINT_INVALID", `${file} ${what}.`);
+  for (const [index, { name, values }] of parts.entries()) {
+    const count = values.get("split.count") ?? 1;
+    const number = values.get("split.no") ?? 0;
+    if (count === parts.length && number === index) continue;
+    // llama.cpp writes 0 for a file that is whole.
+    if (count === 0 && parts.length === 1) continue;
+    throw wrong(
+      name,
+      `says that it is part ${Number(number) + 1} of ${count}, by its name it is ${index + 1} of ${parts.length}`,
+    );
+  }
+  const total = parts.reduce((sum, { tensors }) => sum + tensors.length, 0);
+  const claimed = first.values.get("split.tensors.count") ?? total;
+  if (claimed !== total)
+    throw wrong(first.name, `claims ${claimed} tensors in all parts, which hold ${total}`);
+}
+
+function isFirstPart(name: string): boolean {
+  const number = PART.exec(name)?.[2];
+  return number === undefined || Number(number) === 1;
+}
+
+function partsOf(name: string): string[] {
+  const [, stem, , total] = PART.exec(name) ?? [];
+  if (stem === undefined || total === undefined) return [name];
+  const length = Math.min(Number(total), MOST_PARTS + 1);
+  return Array.from({ length }, (_, part) => `${stem}-${String(part + 1).padStart(5, "0")}-of-${total}.gguf`);
+}
