@@ -50,8 +50,9 @@ export function tensorStorage(
 function lossOf({ format, isDecoded, shape, bytes }: StoredWeight, dtype: WeightFormat): StorageLoss {
   const [rows = 1, ...rest] = shape;
   const cols = rest.reduce((product, size) => product * size, 1);
-  // F64 is rounded while it is read.
-  const isWider = bytes > storageBytes(format, rows, cols);
+  // F64 is rounded while it is read. Blocks may have more bytes in their files, as GPTQ's zero points, and lose nothing.
+  const isPlain = !isDecoded && !isBlockFormat(format);
+  const isWider = isPlain && bytes > storageBytes(format, rows, cols);
   if (dtype === "f32" || dtype === format) return isWider ? "rounded" : "none";
   if (!isBlockFormat(dtype)) return "rounded";
   return isDecoded || isBlockFormat(format) ? "requantised" : "quantised";

@@ -5,6 +5,8 @@ import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { describeCheckpoint } from "../../src/checkpoint/describe.ts";
 import type { CheckpointTensor } from "../../src/checkpoint/stored-weight.ts";
+import { tensorStorage } from "../../src/checkpoint/tensor-storage.ts";
+import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { widenRows } from "../../src/tensor/rows.ts";
 import { storageBytes } from "../../src/tensor/storage.ts";
 import { openFixture, quantisedFixture, quantisedFixtures } from "./quantised-fixtures.ts";
@@ -76,6 +78,22 @@ test("what blocks hold without loss stays in its bits", async () => {
   assert.is(await formatOf("gptq-2-bits"), "f32");
   assert.is(await formatOf("w4a16"), "f32");
   assert.is(await formatOf("gptq-v2"), "f32");
+});
+
+test("what is lost on the way: nothing of blocks, the last bits of what is decoded", async () => {
+  const lossOf = async (name: string, dtype: "f32" | "bf16" | "q4" | "q8") => {
+    const { tensors } = await openCheckpoint(await openFixture(quantisedFixture(name)));
+    const tensor = "model.language_model.layers.0.self_attn.q_proj.weight";
+    const shape = [64, 64];
+    const spec: WeightSpec = { name: "q", shape, dtype, sources: [{ tensor, shape, layout: "rows" }] };
+    return tensorStorage(tensors, [spec])[0]?.loss;
+  };
+  assert.is(await lossOf("gptq", "q4"), "none");
+  assert.is(await lossOf("gptq", "f32"), "none");
+  assert.is(await lossOf("awq", "q8"), "none");
+  assert.is(await lossOf("w4a16", "f32"), "none");
+  assert.is(await lossOf("w4a16", "bf16"), "rounded");
+  assert.is(await lossOf("w4a16", "q8"), "requantised");
 });
 
 test("what a checkpoint is described by", async () => {
