@@ -28,7 +28,7 @@ async function read({ fixture, config, tensors }: Bad): Promise<void> {
       ...(tensors ? { tensors } : {}),
     }),
   );
-  const shape = fixture === "fp8-block" ? [128, 48] : [64, 64];
+  const shape = ["fp8-block", "nvfp4"].includes(fixture) ? [128, 48] : [64, 64];
   const source = { tensor: `${Q}.weight`, shape, layout: "rows" } as const;
   const spec: WeightSpec = { name: "q", shape, dtype: "f32", sources: [source] };
   const [weight] = resolveWeights(checkpoint, [spec]).weights;
@@ -205,8 +205,8 @@ const CASES: readonly Bad[] = [
     what: "a total scale of zero",
     fixture: "nvfp4",
     tensors: bytes("weight_global_scale", 0, 0, 0, 0, 0),
-    code: "WEIGHTS_INVALID",
-    message: /q_proj/,
+    code: "CHECKPOINT_INVALID",
+    message: /q_proj\.weight_global_scale" \(compressed-tensors\) is zero/,
   },
   {
     what: "zero points of other groups",
