@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Engine, RunOptions } from "../../src/backends/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
-import type { KernelTasks } from "../../src/backends/wasm/kernel-tasks.ts";
+import { CONTROL, type KernelTasks } from "../../src/backends/wasm/kernel-tasks.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import type { GlimtError } from "../../src/errors.ts";
@@ -188,7 +188,8 @@ test("threads that start while another is lost are ended with the others", async
       const host = await startWorker<KernelTasks>(start, GLIMT_VERSION);
       if (hosts.push(host) > 2) {
         hosts[1]?.end("the test ends it");
-        await sleep(20);
+        // Until the others of its crew were ended for it.
+        while (!hosts[0]?.isEnded) await sleep(5);
       }
       return host;
     },
@@ -200,6 +201,52 @@ test("threads that start while another is lost are ended with the others", async
   while (hosts.length < 4 || hosts.some(({ isEnded }) => !isEnded)) await sleep(50);
   assert.is(hosts.length, 4);
   engines[1]?.dispose();
+});
+
+test("a thread that fell asleep before a run begins takes part in it", async () => {
+  let control: Int32Array | undefined;
+  let isLed = false;
+  const asleep = () => Atomics.load(control as Int32Array, CONTROL.sleepers);
+  // The one who leads hears of the run when the other has been woken for it, and has lost its patience.
+  const late = async <T>(lead: () => Promise<T>) => {
+    while (asleep() === 0) await sleep(5);
+    isLed = true;
+    return lead().finally(() => {
+      isLed = false;
+    });
+  };
+  const sleepy = createWasmBackend({
+    usualThreads: () => 2,
+    startWorker: async () => {
+      const host = await startWorker<KernelTasks>(start, GLIMT_VERSION);
+      return {
+        get isEnded() {
+          return host.isEnded;
+        },
+        end: (reason) => host.end(reason),
+        call(name, input, options) {
+          if ("control" in input) control = input.control;
+          const call = () => host.call(name, input, options);
+          return name === "callKernels" ? late(call) : call();
+        },
+      };
+    },
+  });
+  const engine = await sleepy.open({ threads: 2 });
+  const run = await open(engine, 40);
+  const abort = new AbortController();
+  let isRunning = true;
+  const ended = run(3000, { signal: abort.signal }).then(
+    () => {
+      isRunning = false;
+    },
+    () => {},
+  );
+  while (isRunning && !(isLed && asleep() === 0)) await sleep(1);
+  assert.ok(isRunning, "it slept while the other ran the program alone");
+  abort.abort();
+  await ended;
+  engine.dispose();
 });
 
 test("threads that can not be started, and no room for their memory, are said", async () => {

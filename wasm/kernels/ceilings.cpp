@@ -128,7 +128,9 @@ EMSCRIPTEN_KEEPALIVE void glimt_peak_together(PeakLoop loop, uint32_t workers, u
   Call call = {nullptr, nullptr, (const uint32_t*)&arguments, nullptr, workers};
 #ifdef __wasm_atomics__
   if (workers > 1) {
-    runTogether(kPeakPhase, call, 0, parts, nullptr, 0);
+    beginRun();
+    runTogether(kPeakPhase, call, kLargestPart, 0, parts, nullptr, 0);
+    endRun();
     return;
   }
 #endif

@@ -2,6 +2,7 @@
 // in, and how many are inside. Who comes in takes parts until none is left. The thread that runs the program closes the
 // gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for. A thread that
 // dies inside is waited for without end; JavaScript hears of its death, and ends this one.
+// A thread that finds no job for a while sleeps on the gate until the next one opens, or the run ends.
 #include "crew.h"
 
 #ifdef __wasm_atomics__
@@ -19,7 +20,9 @@ constexpr uint32_t kInside = 0xff, kOpen = 0x100, kNumber = 0x200;
 constexpr uint32_t kLooks = 100'000;
 // Nanoseconds of such a sleep, for a bell that rang before it began.
 constexpr int64_t kNap = 1'000'000;
-// Parts that are taken in one go, so that rows of little work do not wait for each other: this share of an even one.
+// Operations that are taken in one go, so that parts of little work do not wait for each other, and the share of an even
+// cut that they may be at most.
+constexpr double kHandful = 1e6;
 constexpr uint32_t kShares = 8;
 
 struct Job {
@@ -37,6 +40,9 @@ alignas(128) uint32_t next;
 alignas(128) uint32_t stopped;
 // Whether the thread that runs the program sleeps until it is alone.
 uint32_t napping;
+// Whether a program is run, and how many threads sleep until a gate opens.
+uint32_t running;
+uint32_t sleepers;
 
 void takeParts(uint32_t worker) {
   uint8_t* own = job.own + (size_t)(worker * job.ownBytes);
@@ -70,17 +76,39 @@ void leaveGate() {
   }
 }
 
+void wakeSleepers() {
+  if (__atomic_load_n(&sleepers, __ATOMIC_SEQ_CST)) __builtin_wasm_memory_atomic_notify((int*)&gate, UINT32_MAX);
+}
+
+// Until a gate opens or the run ends, or for no reason. `now` is the gate as it was seen.
+void sleepAtGate(uint32_t now) {
+  __atomic_fetch_add(&sleepers, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&running, __ATOMIC_SEQ_CST)) __builtin_wasm_memory_atomic_wait32((int*)&gate, (int)now, -1);
+  __atomic_fetch_sub(&sleepers, 1, __ATOMIC_SEQ_CST);
+}
+
 }  // namespace
+
+void beginRun() { __atomic_store_n(&running, 1, __ATOMIC_SEQ_CST); }
+
+void endRun() {
+  __atomic_store_n(&running, 0, __ATOMIC_SEQ_CST);
+  // Who is about to sleep sees that the gate is another.
+  __atomic_fetch_add(&gate, kNumber, __ATOMIC_SEQ_CST);
+  wakeSleepers();
+}
 
 bool stopAsked() { return __atomic_load_n(&stopped, __ATOMIC_RELAXED); }
 
-uint32_t runTogether(const Phase& phase, const Call& call, uint32_t first, uint32_t last, uint8_t* own,
+uint32_t runTogether(const Phase& phase, const Call& call, double cost, uint32_t first, uint32_t last, uint8_t* own,
                      uint64_t ownBytes) {
   uint32_t grain = (last - first) / (call.workers * kShares);
+  if (grain * cost > kHandful) grain = (uint32_t)(kHandful / cost);
   job = {&phase, &call, own, ownBytes, last, grain ? grain : 1};
   __atomic_store_n(&next, first, __ATOMIC_RELAXED);
   uint32_t number = (__atomic_load_n(&gate, __ATOMIC_RELAXED) & ~(kNumber - 1)) + kNumber;
-  __atomic_store_n(&gate, number | kOpen, __ATOMIC_RELEASE);
+  __atomic_store_n(&gate, number | kOpen, __ATOMIC_SEQ_CST);
+  wakeSleepers();
   takeParts(0);
   __atomic_fetch_and(&gate, ~kOpen, __ATOMIC_ACQ_REL);
   waitForOthers();
@@ -94,17 +122,21 @@ using namespace glimt;
 
 extern "C" {
 
-// Takes part in jobs as worker `worker` (1 and up), until there was none for `patience` looks at the gate.
+// Takes part in jobs as worker `worker` (1 and up): until none came for `patience` looks at the gate while no program ran.
 EMSCRIPTEN_KEEPALIVE void glimt_serve(uint32_t worker, uint32_t patience) {
   // A job that began before has been closed, or is found again by a thread that knows it: then there is nothing to take.
   uint32_t served = 0;
-  for (uint32_t looks = 0; looks < patience; looks++) {
+  for (uint32_t looks = 0;; looks++) {
     uint32_t now = __atomic_load_n(&gate, __ATOMIC_ACQUIRE);
-    if (!(now & kOpen) || (now & ~(kNumber - 1)) == served) continue;
-    if (!__atomic_compare_exchange_n(&gate, &now, now + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
-    served = now & ~(kNumber - 1);
-    takeParts(worker);
-    leaveGate();
+    if (!(now & kOpen) || (now & ~(kNumber - 1)) == served) {
+      if (looks < patience) continue;
+      if (!__atomic_load_n(&running, __ATOMIC_SEQ_CST)) return;
+      sleepAtGate(now);
+    } else if (__atomic_compare_exchange_n(&gate, &now, now + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+      served = now & ~(kNumber - 1);
+      takeParts(worker);
+      leaveGate();
+    }
     looks = 0;
   }
 }
@@ -112,7 +144,9 @@ EMSCRIPTEN_KEEPALIVE void glimt_serve(uint32_t worker, uint32_t patience) {
 // Runs a program with the threads that serve, as worker 0: up to the instruction `end`, or until it is asked to stop.
 EMSCRIPTEN_KEEPALIVE Progress glimt_run_together(Address<Executable> executable, uint32_t end) {
   executable->together = true;
+  beginRun();
   Progress progress = run(*executable, __builtin_inf(), end);
+  endRun();
   executable->together = false;
   return progress;
 }

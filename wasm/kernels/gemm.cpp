@@ -25,7 +25,7 @@ constexpr uint32_t kSumStride = kColumns + 2 * kTileRows;
 constexpr uint32_t fewRows(DType dtype) { return dtype == DType::f16 ? 32 : 48; }
 
 // Least columns of a part that is cut for a slice, and for workers.
-constexpr uint32_t kSliceColumns = 256, kSplitColumns = 64;
+constexpr uint32_t kSliceColumns = 512, kSplitColumns = 64;
 constexpr size_t kCacheLine = 64;
 
 uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }

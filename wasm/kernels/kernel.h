@@ -46,7 +46,7 @@ struct Call {
 };
 
 // Parts for workers that may be slower or start later than others: those that are done early find more.
-inline uint32_t sharedParts(const Call& call) { return call.workers == 1 ? 1 : call.workers * 4; }
+inline uint32_t sharedParts(const Call& call) { return call.workers == 1 ? 1 : call.workers * 16; }
 
 // `parts` pieces of about `cost` arithmetic operations each.
 struct Work {
@@ -55,7 +55,7 @@ struct Work {
 };
 
 // Largest part, where the work can be cut: a slice of a run is never shorter than one part.
-constexpr double kLargestPart = 1e8;
+constexpr double kLargestPart = 2e8;
 
 struct Phase {
   // Asked when the phases before are done; a phase without parts is passed over.

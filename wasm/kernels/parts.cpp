@@ -21,7 +21,8 @@ uint32_t runParts(const Executable& executable, uint32_t first, uint32_t last) {
   const Phase& phase = instruction.kernel->phases[executable.phase];
 #ifdef __wasm_atomics__
   if (isShared(executable, last - first)) {
-    return runTogether(phase, instruction.call, first, last, executable.own, aligned(executable.workspace.own));
+    return runTogether(phase, instruction.call, executable.work.cost, first, last, executable.own,
+                       aligned(executable.workspace.own));
   }
 #endif
   phase.run(instruction.call, first, last, executable.own);

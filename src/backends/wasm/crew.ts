@@ -19,6 +19,7 @@ import {
   CONTROL_WORDS,
   type KernelTasks,
   type LeaderCall,
+  ring,
 } from "./kernel-tasks.ts";
 import type { Kernels, Pointer } from "./kernels.ts";
 
@@ -83,7 +84,8 @@ export class Crew {
     }
     this.#forgotten.register(kernels, engine);
     return {
-      call: (kernels, name, args, isWanted) => this.#call(kernels, { engine, name, args }, isWanted),
+      call: (kernels, name, args, isWanted) =>
+        this.#call(kernels, { engine, name, args, control: this.#control }, isWanted),
       throwIfLost: () => this.#throwIfLost(),
       leave: () => this.#leave(engine),
     };
@@ -187,7 +189,7 @@ export class Crew {
       this.#running = kernels;
       this.#limitTurn();
       Atomics.store(this.#control, CONTROL.engine, input.engine);
-      this.#ring();
+      ring(this.#control);
       try {
         const [leader] = this.#members as [TaskHost<KernelTasks>];
         return await leader.call("callKernels", input, { errors: ERRORS });
@@ -207,7 +209,7 @@ export class Crew {
   #change<T>(task: () => Promise<T>): Promise<T> {
     return this.#turn(async () => {
       Atomics.store(this.#control, CONTROL.mail, 1);
-      this.#ring();
+      ring(this.#control);
       try {
         return await task();
       } finally {
@@ -240,11 +242,6 @@ export class Crew {
     if (running && this.#waiting > 0) {
       this.#turnEnd ??= setTimeout(() => running.glimt_stop?.(1), TURN_MS);
     }
-  }
-
-  #ring(): void {
-    Atomics.add(this.#control, CONTROL.bell, 1);
-    if (Atomics.load(this.#control, CONTROL.sleepers) > 0) Atomics.notify(this.#control, CONTROL.bell);
   }
 }
 

@@ -42,6 +42,13 @@ export interface CallInput {
   readonly engine: number;
   readonly name: LeaderCall;
   readonly args: readonly number[];
+  readonly control: Int32Array<SharedArrayBuffer>;
+}
+
+/** Wakes the workers that sleep. */
+export function ring(control: Int32Array<SharedArrayBuffer>): void {
+  Atomics.add(control, CONTROL.bell, 1);
+  if (Atomics.load(control, CONTROL.sleepers) > 0) Atomics.notify(control, CONTROL.bell);
 }
 
 export interface Called {
@@ -68,10 +75,12 @@ export function kernelTasks() {
     },
 
     /** Runs something as the one who leads: to its end, or until it is asked to stop. */
-    async callKernels({ engine, name, args }: CallInput): Promise<Called> {
+    async callKernels({ engine, name, args, control }: CallInput): Promise<Called> {
       const run = engines.get(engine)?.exports[name] as ((...args: number[]) => number) | undefined;
       if (!run) throw new Error("the engine has left");
       const began = performance.now();
+      // Some may have fallen asleep again since the caller rang: this message can take longer than their patience.
+      ring(control);
       const result = run(...args);
       return { result, milliseconds: performance.now() - began };
     },
