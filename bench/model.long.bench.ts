@@ -8,6 +8,7 @@ import type { Backend } from "../src/backends/backend.ts";
 import { createCudaBackend } from "../src/backends/cuda/backend.node.ts";
 import { referenceBackend } from "../src/backends/reference/backend.ts";
 import { wasmBackend } from "../src/backends/wasm/backend.ts";
+import { CACHE_DTYPES } from "../src/tensor/dtype.ts";
 import { WEIGHT_FORMATS } from "../src/tensor/storage.ts";
 import { row } from "./kernels.ts";
 import { type Ceilings, measureCeilings } from "./model/ceilings.ts";
@@ -27,6 +28,7 @@ const { values: flags } = parseArgs({
     /** "no": no step is replayed as a captured graph. */
     graphs: { type: "string", default: "yes" },
     weights: { type: "string", default: "bf16" },
+    "kv-cache-dtype": { type: "string" },
     layers: { type: "string" },
     depth: { type: "string" },
     batches: { type: "string", default: "1,8,64" },
@@ -46,7 +48,7 @@ const probe = await backend.probe();
 if (!probe.ok) throw new Error(probe.reason);
 const { config, small } = timedModel(flags.model, whole(flags.layers), whole(flags.depth));
 const { numHiddenLayers } = config.text;
-const title = `${flags.model}, ${numHiddenLayers} layers, ${config.vision.depth} blocks, ${flags.weights} weights, ${backend.activationDType} activations`;
+const title = `${flags.model}, ${numHiddenLayers} layers, ${config.vision.depth} blocks, ${flags.weights} weights, ${flags["kv-cache-dtype"] ?? backend.activationDType} cache, ${backend.activationDType} activations`;
 console.log(`${title}\n${backend.name}: ${probe.description}`);
 
 const checked = await checkBackend(backend, flags.model, small);
@@ -56,6 +58,7 @@ console.log(
 const ceilings = await measureCeilings(backend.name, flags.ceilings);
 const speed = await measureSpeed(backend, config, {
   weights: weightType(flags.weights),
+  kvCacheDtype: cacheType(flags["kv-cache-dtype"]),
   batches: flags.batches.split(",").map(Number),
   context: Number(flags.context),
   prefill: Number(flags.prefill),
@@ -75,6 +78,7 @@ if (flags.json !== undefined) {
     numHiddenLayers,
     depth: config.vision.depth,
     weights: flags.weights,
+    kvCacheDtype: flags["kv-cache-dtype"],
     cublas: flags.cublas,
     graphs: flags.graphs,
   };
@@ -106,6 +110,12 @@ function weightType(name: string) {
   const format = WEIGHT_FORMATS.find((one) => one === name);
   if (format) return format;
   throw new Error(`--weights is "${name}", expected ${WEIGHT_FORMATS.join(", ")}.`);
+}
+
+function cacheType(name: string | undefined) {
+  const format = CACHE_DTYPES.find((one) => one === name);
+  if (format || name === undefined) return format;
+  throw new Error(`--kv-cache-dtype is "${name}", expected ${CACHE_DTYPES.join(", ")}.`);
 }
 
 function whole(text: string | undefined): number | undefined {

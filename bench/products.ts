@@ -1,7 +1,7 @@
 /** Linears of given sizes, checked against a naive product before they are timed. */
 import { blockRows, dotBlocks, quantisedRows } from "../src/backends/reference/block-product.ts";
 import { BLOCK_COLS, quantise, readBlocks } from "../src/tensor/blocks.ts";
-import { fromFloat32, toFloat32 } from "../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../src/tensor/elements.ts";
 import { isBlockFormat, storageBytes, type WeightFormat } from "../src/tensor/storage.ts";
 import { checkResult, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
 

@@ -1,5 +1,5 @@
 /**
- * What storage formats cost in quality, teacher-forced, against f32 weights on the same backend:
+ * What storage formats of weights and of the KV cache cost in quality, teacher-forced, against f32 on the same backend:
  * `npm run bench -- quality [--backend reference] [--pictures FOLDER] [--models demo,golden,random]`. A folder of fresh
  * pictures is made by `examples/demo/train/evaluate.py render`.
  */
@@ -44,6 +44,9 @@ const ROWS: Readonly<Record<string, Storage>> = {
     dtype: "q4",
     instead: { k_proj: "q4", v_proj: "q4", lm_head: "q4", embed_tokens: "q4" },
   },
+  "bf16 KV cache": { dtype: "f32", kvCacheDtype: "bf16" },
+  "q8 KV cache": { dtype: "f32", kvCacheDtype: "q8" },
+  "q8, q8 KV cache": { dtype: "q8", kvCacheDtype: "q8" },
   "q4 beside a bf16 head and table": { dtype: "q4", instead: { lm_head: "bf16", embed_tokens: "bf16" } },
 };
 
@@ -72,7 +75,7 @@ async function compare(model: QualityModel): Promise<void> {
   const { positions, clear } = agreement(expected, expected);
   const share = `${(100 * clear).toFixed(1)} % with a lead of ${CLEAR_LEAD} or more`;
   console.log(`\n${model.name}: ${positions} positions, ${share} (${backend.name})`);
-  console.log(row("weights", "top-1", "of all", "KL", "texts"));
+  console.log(row("stored as", "top-1", "of all", "KL", "texts"));
   for (const [name, storage] of rows) {
     const stages = await model.open(backend, storage);
     const found = agreement(expected, await forcedLogits(stages, texts));

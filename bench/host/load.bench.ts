@@ -4,7 +4,7 @@ import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import { plainTensor } from "../../src/checkpoint/plain-weight.ts";
 import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
-import { fromFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32 } from "../../src/tensor/elements.ts";
 import { fastest, noise, row } from "../kernels.ts";
 
 const shape = [4096, 4096] as const;

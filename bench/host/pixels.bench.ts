@@ -2,7 +2,7 @@
  * A page's pixels handed to the vision tower as bf16: on the JavaScript thread, for an engine that rounds there. The
  * CUDA engine rounds while it stages them, on a thread of its own; crates-free-native/executor/convert.cpp.
  */
-import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 import { fastest, noise, row } from "../kernels.ts";
 
 const pixels = noise(5476 * 1176);

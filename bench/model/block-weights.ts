@@ -5,8 +5,8 @@
 import type { WeightRows } from "../../src/backends/backend.ts";
 import { Random } from "../../src/conformance/random.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
-import { fromFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
+import { fromFloat32 } from "../../src/tensor/elements.ts";
 import { isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
 
 /** Elements of the block. Prime, so that the rows of no matrix repeat within it. */

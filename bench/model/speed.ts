@@ -1,4 +1,5 @@
 /** Speed of a whole model with random weights on one backend: starting, decoding, prefill, vision. */
+import type { CacheStorage } from "../../src/api/compile-checkpoint.ts";
 import { chooseWeightFormat } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelConfig, VisionConfig } from "../../src/config/types.ts";
@@ -16,7 +17,7 @@ import type { WeightFormat } from "../../src/tensor/storage.ts";
 import { blockWeights } from "./block-weights.ts";
 import { clockOf } from "./clock.ts";
 
-export interface SpeedOptions {
+export interface SpeedOptions extends CacheStorage {
   /** As `dtype` of loadModel has it for a checkpoint in bf16. */
   readonly weights: WeightFormat;
   /** Sequences that are decoded together. */
@@ -112,11 +113,12 @@ export async function measureSpeed(
   }
 }
 
-async function start(backend: Backend, config: ModelConfig, { weights }: SpeedOptions) {
+async function start(backend: Backend, config: ModelConfig, { weights, kvCacheDtype }: SpeedOptions) {
   await chooseBackend([backend], backend.name);
   const begin = performance.now();
   const compiled = compileStages(backend, config, {
     weightDType: chooseWeightFormat({ tensorDType: () => "bf16" }, { dtype: weights }),
+    kvCacheDType: kvCacheDtype,
   });
   const compileMs = performance.now() - begin;
   // Making them is no part of starting: a checkpoint's come from a file.

@@ -1,6 +1,7 @@
 /** Models with texts to compare storage formats on: the demo, golden prompts, and random weights of any size. */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
+import type { CacheStorage } from "../../src/api/compile-checkpoint.ts";
 import { chooseWeightFormat, type WeightStorage } from "../../src/api/weight-dtype.ts";
 import type { Backend, WeightRows } from "../../src/backends/backend.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
@@ -14,14 +15,14 @@ import { openProcessor } from "../../src/index.ts";
 import { compileStages, stageWeights } from "../../src/runtime/compile-stages.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { quantise, widenBlocks } from "../../src/tensor/blocks.ts";
-import { toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
+import { toFloat32 } from "../../src/tensor/elements.ts";
 import { type BlockFormat, isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
 import { goldenCases } from "../../test/golden/load.ts";
 import { type ForcedText, greedyAnswer } from "./forced.ts";
 
 /** How weights are stored: as the options of loading say, but for what is named here. */
-export interface Storage extends WeightStorage {
+export interface Storage extends WeightStorage, CacheStorage {
   /** By a part of a tensor's name. */
   readonly instead?: Readonly<Record<string, "q8" | "q4" | "bf16">>;
   /** Blocks are widened to f32, so that activations are not rounded: what the format itself costs. */
@@ -187,13 +188,13 @@ function open(
   config: ModelConfig,
   choose: ChooseWeightFormat,
   readRows: (specs: readonly WeightSpec[]) => readonly WeightRows[],
-  { weightsOnly = false }: Storage,
+  { weightsOnly = false, kvCacheDtype }: Storage,
 ): Promise<Stages> {
   const weightDType: ChooseWeightFormat = (tensors, cols) => {
     const format = choose(tensors, cols);
     return weightsOnly && isBlockFormat(format) ? "f32" : format;
   };
-  const model = compileStages(backend, config, { weightDType });
+  const model = compileStages(backend, config, { weightDType, kvCacheDType: kvCacheDtype });
   const rows = readRows(stageWeights(model));
   return openStages(backend, model, weightsOnly ? rows.map((weight) => throughBlocks(weight, choose)) : rows);
 }

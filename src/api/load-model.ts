@@ -52,7 +52,7 @@ export async function openModelOn(
 
   const openFiles: OpenFiles = (from) => platform.openFiles(from, { checkpointTimeout });
   const { merged, separate } = await openMerged(openFiles, options.adapters ?? [], signal);
-  checkFormats(backend, options);
+  checkFormats(backend, checkpoint.config.text, options);
   const compiled = compileCheckpoint(backend, checkpoint, options);
   const specs = stageWeights(compiled);
   checkMerging(merged, checkpoint.config.architecture, specs);

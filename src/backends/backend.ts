@@ -5,7 +5,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { ChooseLayout } from "../program/weights.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
-import type { DType, HostArray } from "../tensor/dtype.ts";
+import type { DType, HostArray, TensorDType } from "../tensor/dtype.ts";
 import type { WeightFormat, WeightLayout } from "../tensor/storage.ts";
 
 /** What the WebAssembly module is built on: relaxed SIMD, that with 64-bit memory, or the SIMD128 that every host has. */
@@ -86,7 +86,7 @@ export type CompileTarget = Pick<Backend, "activationDType" | "supports" | "weig
 
 /** Memory on a device: a matrix [rows, cols], row by row, whose elements can be reached. */
 export interface DeviceTensor {
-  readonly dtype: DType;
+  readonly dtype: TensorDType;
   readonly rows: number;
   readonly cols: number;
   readonly bytes: number;
@@ -176,9 +176,12 @@ export interface Engine {
   /** Bytes the device could still give, whoever asks for them; absent where that can not be told. */
   readonly freeBytes?: number | undefined;
   /** A zeroed tensor. @throws OUT_OF_MEMORY */
-  allocate(dtype: DType, rows: number, cols: number): DeviceTensor;
+  allocate(dtype: TensorDType, rows: number, cols: number): DeviceTensor;
   free(memory: DeviceTensor | DeviceWeight): void;
-  /** @param data elements of the tensor's dtype, or float32 for bf16 and f16, which are rounded. @throws INPUT_INVALID */
+  /**
+   * @param data elements of the tensor's dtype, of q8 their bytes; or float32 for bf16 and f16, which are rounded.
+   * @throws INPUT_INVALID
+   */
   write(tensor: DeviceTensor, firstRow: number, data: HostArray): void;
   /** A copy of rows [firstRow, firstRow + rows). */
   read(tensor: DeviceTensor, firstRow?: number, rows?: number): Promise<HostArray>;

@@ -3,7 +3,7 @@
 import type { Family } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { readOnce, shown } from "../given.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
@@ -20,7 +20,7 @@ export interface CheckpointDescription {
   readonly parts: readonly TensorTotals<Part>[];
   readonly total: Totals;
   /** Bytes of the KV cache for one token, kept in `dtype`. */
-  kvBytesPerToken(dtype: DType): number;
+  kvBytesPerToken(dtype: TensorDType): number;
 }
 
 export interface Totals {

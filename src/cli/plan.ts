@@ -51,7 +51,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const processor = await openProcessor(location, { maxImagePixels, ...checkpointOptions(flags) });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
-  checkFormats(backend, flags);
+  checkFormats(backend, checkpoint.config.text, flags);
   const compiled = compileCheckpoint(backend, checkpoint, flags);
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
   const planned = planRequest(counts, stagePrograms(compiled), checkpoint.config, {

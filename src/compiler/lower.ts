@@ -11,7 +11,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../program/program.ts";
 import { type ChooseLayout, weightUses } from "../program/weights.ts";
 import type { Dim, Shape } from "../tensor/dims.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { TensorDType } from "../tensor/dtype.ts";
 import { assignSlots, type Lifetime, type SizeHints } from "./memory-plan.ts";
 
 /** Where a value lives: columns of the buffer that `root` owns. */
@@ -63,7 +63,7 @@ export function lowerGraph(graph: Graph, sizeHints: SizeHints, chooseLayout: Cho
     }
     const kind = origin.kind !== "computed" ? origin.kind : outputNames.has(id) ? "output" : "temporary";
     // No op gives, and no input has, a format that only weights have.
-    return { ...place, kind, layout: "plain", dtype: dtype as DType };
+    return { ...place, kind, layout: "plain", dtype: dtype as TensorDType };
   });
 
   const symbols = [

@@ -1,15 +1,16 @@
 /** Device tensors with rows of a sentinel before and after, which show writes outside the bound rows. */
 import type { DeviceRows, Engine } from "../backends/backend.ts";
-import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
+import { type HostArray, hostArray, hostLength, type TensorDType } from "../tensor/dtype.ts";
 
 const GUARD_ROWS = 2;
 
 /** Patterns that no case computes: a large finite number in each float type. */
-const SENTINELS: Readonly<Record<DType, number>> = {
+const SENTINELS: Readonly<Record<TensorDType, number>> = {
   f32: 1.2345e30,
   bf16: 0x7171,
   f16: 0x7a5a,
   i32: 0x5eed5eed,
+  q8: 0x71,
 };
 
 export interface GuardedTensor {
@@ -21,7 +22,7 @@ export interface GuardedTensor {
 /** The bound rows hold `content`, or the sentinel too. */
 export function guardedTensor(
   engine: Engine,
-  dtype: DType,
+  dtype: TensorDType,
   rows: number,
   cols: number,
   content?: HostArray,
@@ -33,8 +34,8 @@ export function guardedTensor(
     binding: { tensor, firstRow: GUARD_ROWS, rows },
     async read() {
       const all = await engine.read(tensor);
-      const start = GUARD_ROWS * cols;
-      const end = start + rows * cols;
+      const start = hostLength(dtype, GUARD_ROWS * cols);
+      const end = start + hostLength(dtype, rows * cols);
       const sentinel = hostArray(dtype, 1).fill(SENTINELS[dtype])[0];
       const strayWrite = all.some((value, index) => (index < start || index >= end) && value !== sentinel);
       return { data: all.slice(start, end), strayWrite };

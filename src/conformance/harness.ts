@@ -5,9 +5,9 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { ElementBuffer, Program } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
-import { narrow, toFloat32 } from "../tensor/convert.ts";
 import { evaluateDim } from "../tensor/dims.ts";
-import { type DType, type HostArray, hostArray } from "../tensor/dtype.ts";
+import { type DType, type HostArray, hostArray, type TensorDType } from "../tensor/dtype.ts";
+import { toFloat32, writeElements } from "../tensor/elements.ts";
 import { type BlockFormat, isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
 import { type OpCase, type Operand, operandValues } from "./case.ts";
 import { caseGraph, ZEROS } from "./case-graph.ts";
@@ -134,8 +134,8 @@ export function weightRows(
   };
 }
 
-export function toStorage(dtype: DType, values: ArrayLike<number>): HostArray {
+export function toStorage(dtype: TensorDType, values: ArrayLike<number>): HostArray {
   const data = hostArray(dtype, values.length);
-  narrow(dtype, values, 0, values.length, data, 0);
+  writeElements(dtype, values, 0, values.length, data, 0);
   return data;
 }

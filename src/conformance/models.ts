@@ -10,7 +10,7 @@ import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts"
 import { answerOf } from "../runtime/decoder.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import { GREEDY } from "../runtime/sampling-rows.ts";
-import { toFloat32 } from "../tensor/convert.ts";
+import { toFloat32 } from "../tensor/elements.ts";
 import { isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
 import { compareRuns, TOLERANCES } from "./compare.ts";
 import type { ActivationDType } from "./conformance.ts";

@@ -1,5 +1,6 @@
 /** Shape inference from the op table's patterns: inputs are unified with them, and outputs follow. */
 import { GlimtError } from "../errors.ts";
+import { BLOCK_COLS } from "../tensor/blocks.ts";
 import {
   type Dim,
   dimsEqual,
@@ -11,7 +12,7 @@ import {
   scaleDim,
 } from "../tensor/dims.ts";
 import { CACHE_DTYPES, type DType } from "../tensor/dtype.ts";
-import { type StorageFormat, WEIGHT_FORMATS } from "../tensor/storage.ts";
+import { holdsColumns, type StorageFormat, WEIGHT_FORMATS } from "../tensor/storage.ts";
 import type { OpDefinition, OperandKind, OutputSpec, Relation } from "./op-definition.ts";
 import { OPS, type OpName } from "./ops.ts";
 import { parsePattern, parseTerm, type Term } from "./pattern.ts";
@@ -39,6 +40,7 @@ export function inferOutputs(
     const input = inputs[rule.name];
     if (!input) throw new GlimtError("GRAPH_INVALID", `${op}: input "${rule.name}" is missing.`);
     checkDType(op, rule, input.dtype, activationDType);
+    checkBlocks(op, rule, input.dtype, attrs);
     unify(op, rule, input.shape, dims, attrs, inputs);
   }
   for (const condition of conditions) checkCondition(op, condition, dims, attrs);
@@ -115,6 +117,20 @@ function checkDType(op: OpName, { name, kind }: InputRule, found: StorageFormat,
   throw new GlimtError(
     "GRAPH_INVALID",
     `${op}: ${name} is ${found}, expected ${allowed.join(" or ")} (${kind}).`,
+  );
+}
+
+/** The rows of a state are keys or values of a head: those of a block format are whole blocks. */
+function checkBlocks(
+  op: OpName,
+  { name, kind }: InputRule,
+  found: StorageFormat,
+  { headDim = 0 }: Attrs,
+): void {
+  if (kind !== "state" || holdsColumns(found, headDim)) return;
+  throw new GlimtError(
+    "GRAPH_INVALID",
+    `${op}: ${name} is ${found}, which has whole blocks of ${BLOCK_COLS}, and headDim is ${headDim}.`,
   );
 }
 

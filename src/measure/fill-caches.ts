@@ -1,7 +1,8 @@
 /** Caches full of noise: what attention reads costs the same as what a prompt would have left there. */
 import type { Engine } from "../backends/backend.ts";
 import type { KvPool } from "../runtime/kv-pool.ts";
-import { fromFloat32 } from "../tensor/convert.ts";
+import { hostLength } from "../tensor/dtype.ts";
+import { fromFloat32 } from "../tensor/elements.ts";
 
 const PAGES_AT_ONCE = 32;
 /** Of each pool the version that was filled. */
@@ -20,7 +21,7 @@ export function fillCaches(engine: Engine, pool: KvPool): void {
   for (const tensor of Object.values(pool.bindings())) {
     for (let row = 0; row < tensor.rows; row += PAGES_AT_ONCE) {
       const rows = Math.min(PAGES_AT_ONCE, tensor.rows - row);
-      engine.write(tensor, row, values.subarray(0, rows * pageElements));
+      engine.write(tensor, row, values.subarray(0, hostLength(dtype, rows * pageElements)));
     }
   }
   filled.set(pool, pool.version);

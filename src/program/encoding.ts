@@ -6,7 +6,7 @@ import { GlimtError } from "../errors.ts";
 import type { AttrSpec } from "../graph/op-definition.ts";
 import { OPS, type OpName, opByCode } from "../graph/ops.ts";
 import type { Dim } from "../tensor/dims.ts";
-import { DTYPES } from "../tensor/dtype.ts";
+import { DTYPES, type TensorDType } from "../tensor/dtype.ts";
 import { formatCode, STORAGE_FORMATS, WEIGHT_LAYOUTS } from "../tensor/storage.ts";
 import { BUFFER_KINDS, PROGRAM_VERSION, type ProgramBuffer } from "./program.ts";
 import { type VerifiedProgram, verifyProgram } from "./verify-program.ts";
@@ -101,7 +101,7 @@ export function decodeProgram(bytes: Uint8Array): VerifiedProgram {
   const buffers = repeat(bufferCount, (): ProgramBuffer => {
     const kind = at(BUFFER_KINDS, reader.u32(), "buffer kind");
     const layout = at(WEIGHT_LAYOUTS, reader.u32(), "layout");
-    const format = reader.u32();
+    const dtype = at(STORAGE_FORMATS, reader.u32(), "dtype");
     const place = {
       layout,
       slot: reader.i32(),
@@ -109,9 +109,8 @@ export function decodeProgram(bytes: Uint8Array): VerifiedProgram {
       rows: readDim(),
       cols: readDim(),
     };
-    return kind === "weight"
-      ? { ...place, kind, dtype: at(STORAGE_FORMATS, format, "dtype") }
-      : { ...place, kind, dtype: at(DTYPES, format, "dtype") };
+    // Which of them a kind may have, `verifyProgram` looks at.
+    return kind === "weight" ? { ...place, kind, dtype } : { ...place, kind, dtype: dtype as TensorDType };
   });
   const tensors = repeat(tensorCount, () => {
     const [buffer, colOffset, rowStride] = [reader.u32(), reader.u32(), reader.u32()];

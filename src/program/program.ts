@@ -6,7 +6,7 @@
 import type { OpName } from "../graph/ops.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Dim } from "../tensor/dims.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { DType, TensorDType } from "../tensor/dtype.ts";
 import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
 
 /** Raised whenever a reader of older bytes would go wrong. */
@@ -30,7 +30,7 @@ interface Buffer<Kind extends BufferKind, Format extends StorageFormat> {
 
 export type WeightBuffer = Buffer<"weight", StorageFormat>;
 /** Whose elements are reached one by one. */
-export type ElementBuffer = Buffer<Exclude<BufferKind, "weight">, DType>;
+export type ElementBuffer = Buffer<Exclude<BufferKind, "weight">, TensorDType>;
 export type ProgramBuffer = WeightBuffer | ElementBuffer;
 
 /** A rectangle of a buffer: `rows` rows of `cols` elements; element (r, c) is at colOffset + r * rowStride + c. */
@@ -55,7 +55,7 @@ export interface Instruction {
 
 export interface Program {
   readonly name: string;
-  /** Type of every activation and state. */
+  /** Type of every activation. */
   readonly activation: DType;
   readonly symbols: readonly string[];
   readonly buffers: readonly ProgramBuffer[];

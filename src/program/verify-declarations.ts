@@ -2,7 +2,7 @@
 import { GlimtError } from "../errors.ts";
 import { BLOCK_COLS } from "../tensor/blocks.ts";
 import { type Dim, dimsEqual, formatShape } from "../tensor/dims.ts";
-import { DTYPES } from "../tensor/dtype.ts";
+import { CACHE_DTYPES, DTYPES } from "../tensor/dtype.ts";
 import {
   holdsColumns,
   isBlockFormat,
@@ -10,7 +10,13 @@ import {
   type StorageFormat,
   WEIGHT_LAYOUTS,
 } from "../tensor/storage.ts";
-import { BUFFER_KINDS, type Program, type ProgramBuffer, type ProgramTensor } from "./program.ts";
+import {
+  BUFFER_KINDS,
+  type BufferKind,
+  type Program,
+  type ProgramBuffer,
+  type ProgramTensor,
+} from "./program.ts";
 
 /** Sizes travel as 32-bit words, and kernels count in signed ones. */
 const SIZE_LIMIT = 2 ** 31;
@@ -43,8 +49,7 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
   const { kind, layout, dtype, rows, cols, slot } = buffer;
   if (!BUFFER_KINDS.includes(kind)) return "is of no known kind";
   if (!WEIGHT_LAYOUTS.includes(layout)) return `has no known layout (${layout})`;
-  const formats: readonly StorageFormat[] = kind === "weight" ? STORAGE_FORMATS : DTYPES;
-  if (!formats.includes(dtype)) return `has no known dtype (${dtype})`;
+  if (!formatsOf(kind).includes(dtype)) return `has no known dtype (${dtype})`;
   const bad = [rows, cols].map((dim) => dimComplaint(dim, symbols)).find(Boolean);
   if (bad) return bad;
   if (kind === "weight" && (typeof rows !== "number" || typeof cols !== "number")) {
@@ -60,6 +65,11 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
     : `has slot ${slot} of ${slotCount}, which does not exist`;
 }
 
+function formatsOf(kind: BufferKind): readonly StorageFormat[] {
+  if (kind === "weight") return STORAGE_FORMATS;
+  return kind === "state" ? [...DTYPES, ...CACHE_DTYPES] : DTYPES;
+}
+
 function tensorComplaint(tensor: ProgramTensor, { buffers, symbols }: Program): string | null {
   const { rows, cols, colOffset, rowStride } = tensor;
   const buffer = buffers[tensor.buffer];
@@ -68,7 +78,7 @@ function tensorComplaint(tensor: ProgramTensor, { buffers, symbols }: Program): 
   if (bad) return bad;
   if (!isSize(colOffset) || !isSize(rowStride)) return `has offset ${colOffset} and stride ${rowStride}`;
   if (isBlockFormat(buffer.dtype) && !isWhole(tensor, buffer)) {
-    return `is a part of weight "${buffer.name}", and ${buffer.dtype} is used whole`;
+    return `is a part of ${buffer.kind} "${buffer.name}", and ${buffer.dtype} is used whole`;
   }
   return liesInside(tensor, buffer) ? null : `may reach outside ${buffer.kind} "${buffer.name}"`;
 }

@@ -6,7 +6,7 @@ import type { ChooseWeightFormat } from "../graph/builder.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import type { CacheDType, DType } from "../tensor/dtype.ts";
+import type { CacheDType, TensorDType } from "../tensor/dtype.ts";
 
 /** Tokens in a page of the KV cache. */
 export const DEFAULT_PAGE_SIZE = 16;
@@ -18,7 +18,7 @@ export interface CompiledStage extends ModelStage {
 export interface CompiledModel {
   readonly config: ModelConfig;
   readonly stages: readonly CompiledStage[];
-  readonly kvCacheDType: DType;
+  readonly kvCacheDType: TensorDType;
   /** How they were compiled, so that what is made of their graphs later is compiled alike. */
   readonly compile: CompileOptions;
 }

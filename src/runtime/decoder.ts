@@ -4,7 +4,7 @@ import type { TextConfig } from "../config/types.ts";
 import type { GlimtError } from "../errors.ts";
 import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
-import { toFloat32 } from "../tensor/convert.ts";
+import { toFloat32 } from "../tensor/elements.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
 import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";

@@ -4,7 +4,7 @@
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { outOfMemory } from "./out-of-memory.ts";
 
@@ -13,13 +13,13 @@ export interface KvPoolLayout {
   readonly pageSize: number;
   /** Elements of one page in one layer: 2 * numKvHeads * pageSize * headDim. */
   readonly pageElements: number;
-  readonly dtype: DType;
+  readonly dtype: TensorDType;
 }
 
 export function kvPoolLayout(
   { numHiddenLayers, numKeyValueHeads, headDim }: TextConfig,
   pageSize: number,
-  dtype: DType,
+  dtype: TensorDType,
 ): KvPoolLayout {
   const pageElements = 2 * numKeyValueHeads * pageSize * headDim;
   return { numLayers: numHiddenLayers, pageSize, pageElements, dtype };
@@ -129,7 +129,7 @@ export class KvPool {
   }
 
   /** Without any page in use, a pool that does not fit is left empty, not half grown. */
-  #allocate(rows: number, cols: number, dtype: DType): DeviceTensor {
+  #allocate(rows: number, cols: number, dtype: TensorDType): DeviceTensor {
     try {
       return this.#engine.allocate(dtype, rows, cols);
     } catch (error) {

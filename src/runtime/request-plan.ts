@@ -7,7 +7,7 @@ import type { Program } from "../program/program.ts";
 import { bufferBytes, slotBytes } from "../program/sizes.ts";
 import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
-import type { DType } from "../tensor/dtype.ts";
+import type { DType, TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import {
   encoderItemSpecs,
@@ -25,7 +25,7 @@ export interface PlanOptions {
   readonly prefillChunk: number;
   readonly pageSize: number;
   readonly activationDType: DType;
-  readonly kvCacheDType: DType;
+  readonly kvCacheDType: TensorDType;
   /** Sizes that the encoder pads its runs to. */
   readonly encoderBudgets?: readonly EncoderBudget[] | undefined;
 }

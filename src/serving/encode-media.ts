@@ -3,7 +3,7 @@ import type { RunOptions } from "../backends/backend.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { VisionEncoder } from "../runtime/vision-encoder.ts";
-import { toFloat32 } from "../tensor/convert.ts";
+import { toFloat32 } from "../tensor/elements.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
 import type { ModelCore } from "./model-core.ts";
 

@@ -2,23 +2,7 @@
  * Between float32 and storage types: the 16-bit patterns of bf16 (the upper half of a float32) and f16 (IEEE half).
  * Widening is exact; narrowing goes to the nearest element, ties to the even one, beyond the largest to infinity.
  */
-import { type DType, type HostArray, hostArray } from "./dtype.ts";
-
-/** Float32 values of an array stored as `dtype`; the same array when it already is f32. */
-export function toFloat32(dtype: DType, data: HostArray): Float32Array {
-  if (data instanceof Float32Array) return data;
-  const values = new Float32Array(data.length);
-  widen(dtype, data, 0, data.length, values, 0);
-  return values;
-}
-
-/** `values` rounded to `dtype`; the same array when that is f32. */
-export function fromFloat32(dtype: DType, values: Float32Array): HostArray {
-  if (dtype === "f32") return values;
-  const data = hostArray(dtype, values.length);
-  narrow(dtype, values, 0, values.length, data, 0);
-  return data;
-}
+import type { DType, HostArray } from "./dtype.ts";
 
 /** into[at + i] = source[from + i], i in 0..count: exact, but for integers beyond 2^24. Every NaN of f16 is one NaN. */
 export function widen(

@@ -1,6 +1,6 @@
 /** Bytes of rows of a plain weight, in any format. They begin at a multiple of the element's size. */
 import { BLOCK_COLS, countNotFiniteBlocks, widenBlocks } from "./blocks.ts";
-import { toFloat32 } from "./convert.ts";
+import { toFloat32 } from "./elements.ts";
 import { countNotFinite } from "./finite.ts";
 import { isBlockFormat, storageBytes, type WeightFormat } from "./storage.ts";
 

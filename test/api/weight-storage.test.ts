@@ -211,13 +211,13 @@ test("a backend without kernels for blocks says so, with the option's name", () 
   };
   for (const name of ["dtype", "visionDtype"] as const) {
     assert.throws(
-      () => checkFormats(lacking, { [name]: "q8" }),
+      () => checkFormats(lacking, { headDim: 64 }, { [name]: "q8" }),
       (error: { code: string; message: string }) =>
         error.code === "OPTION_INVALID" &&
         error.message.startsWith(`${name} is "q8", but x: linear has no q8.`),
     );
   }
-  checkFormats(referenceBackend, { dtype: "q4", visionDtype: "q8" });
+  checkFormats(referenceBackend, { headDim: 64 }, { dtype: "q4", visionDtype: "q8" });
 });
 
 test.run();

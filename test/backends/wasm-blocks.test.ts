@@ -16,7 +16,7 @@ import { compareRuns } from "../../src/conformance/compare.ts";
 import { runCase, weightRows } from "../../src/conformance/harness.ts";
 import { each, normal, strided, withValues } from "../../src/conformance/operands.ts";
 import { quantise, widenBlocks } from "../../src/tensor/blocks.ts";
-import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 import { type BlockFormat, storageBytes, WEIGHT_LAYOUTS } from "../../src/tensor/storage.ts";
 import { failure, programOf } from "./wasm-sample.ts";
 

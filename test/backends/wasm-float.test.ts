@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WasmMemory } from "../../src/backends/wasm/memory.ts";
-import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 import { countNotFinite } from "../../src/tensor/finite.ts";
 import { formatCode } from "../../src/tensor/storage.ts";
 import { chosenKernels } from "./wasm-sample.ts";

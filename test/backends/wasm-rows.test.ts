@@ -261,7 +261,8 @@ property(
     stored: fc.constantFrom(undefined, ...CACHE_DTYPES),
     seed: fc.nat(),
   }),
-  async (all, some, { texts, heads, cuts, pageSizes, stored, seed }) => {
+  async (all, some, { texts, heads: about, cuts, pageSizes, stored, seed }) => {
+    const heads = { ...about, headDim: stored ? held(stored, about.headDim) : about.headDim };
     const whole = texts.map((context, text) => ({ text, context, queries: context }));
     const order = new Random(`${seed}`);
     const rows = await result(all, pagedCase(whole, heads, pageSizes[0], order, stored));

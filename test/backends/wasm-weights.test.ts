@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
-import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 import { WEIGHT_LAYOUTS } from "../../src/tensor/storage.ts";
 import { programOf } from "./wasm-sample.ts";
 

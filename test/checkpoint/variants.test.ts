@@ -8,7 +8,7 @@ import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
 import { textFrequencies } from "../../src/mrope/frequencies.ts";
-import { toFloat32 } from "../../src/tensor/convert.ts";
+import { toFloat32 } from "../../src/tensor/elements.ts";
 import { goldenCase } from "../golden/load.ts";
 import { argmax } from "../models/difference.ts";
 import { openStages } from "../models/open-stages.ts";

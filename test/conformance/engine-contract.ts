@@ -17,8 +17,8 @@ import { createGraphBuilder } from "../../src/graph/builder.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import { type VerifiedProgram, verifyProgram } from "../../src/program/verify-program.ts";
 import { type WeightUse, weightLayouts } from "../../src/program/weights.ts";
-import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 import { WEIGHT_LAYOUTS, type WeightLayout } from "../../src/tensor/storage.ts";
 
 /** y = x wᵀ for each id: y = linear(embed(ids, table), w), with the identity as w. */

@@ -5,7 +5,7 @@ import { createReferenceBackend } from "../../src/backends/reference/backend.ts"
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { BLOCK_MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
 import { runModelConformance } from "../../src/conformance/models.ts";
-import { fromFloat32, toFloat32 } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 
 test("wasm answers as the reference does, in every family", async () => {
   for (const result of await runModelConformance(wasmBackend)) {

@@ -10,7 +10,7 @@ import type { GridThw } from "../../src/processor/grid.ts";
 import { answerOf, type SequenceSlice } from "../../src/runtime/decoder.ts";
 import type { FeatureRange } from "../../src/runtime/feature-slab.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { toFloat32 } from "../../src/tensor/convert.ts";
+import { toFloat32 } from "../../src/tensor/elements.ts";
 import type { GoldenCase } from "../golden/load.ts";
 import { openCheckpointStages } from "./checkpoint-stages.ts";
 

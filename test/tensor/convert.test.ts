@@ -1,7 +1,8 @@
 /** bf16 and f16: every pattern, and on the way there every tie, its neighbours, subnormals, overflow and NaN. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { fromFloat32, narrow, toFloat32, widen } from "../../src/tensor/convert.ts";
+import { narrow, widen } from "../../src/tensor/convert.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
 import { countNotFinite } from "../../src/tensor/finite.ts";
 
 const PATTERNS = Uint16Array.from({ length: 0x10000 }, (_, pattern) => pattern);

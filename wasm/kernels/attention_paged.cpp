@@ -120,6 +120,7 @@ struct CachePlaces {
   BlockRows rows(uint32_t block, uint32_t end) const {
     BlockRows found;
     found.keys = end - block < kBlockKeys ? end - block : kBlockKeys;
+    found.toValues = valueOffset;
     for (uint32_t i = 0; i < kBlockKeys; i++) {
       uint32_t position = i < found.keys ? block + i : block, page = position / pageSize;
       found.at[i] = data + (size_t)pages[page] * pageBytes + (position - page * pageSize) * rowBytes;
@@ -129,7 +130,11 @@ struct CachePlaces {
 };
 
 const BlockSteps& storedSteps(const Call& call) {
-  return call.in[in_cache].dtype == DType::bf16 ? kBf16Steps : kF32Steps;
+  switch (call.in[in_cache].dtype) {
+    case DType::bf16: return kBf16Steps;
+    case DType::q8: return kQ8Steps;
+    default: return kF32Steps;
+  }
 }
 
 // Rows first .. last - 1 of a head, many of them.
@@ -178,6 +183,7 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
   float* floats = (float*)(rows + count * heads);
   for (uint32_t i = 0; i < count * heads; i++, floats += 2 * padded(headDim) + kBlockKeys) {
     rows[i] = pagedRow(rowOf(call, sequence, firstHead + i / count, first + i % count), attrs, floats);
+    if (stored.begin) stored.begin(rows[i], headDim);
     keyCount = rows[i].visible > keyCount ? rows[i].visible : keyCount;
   }
   CachePlaces cache(call, s, stored);
@@ -203,7 +209,7 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
     for (uint32_t i = 0; i < count * heads; i++) {
       if (rows[i].visible <= block) continue;
       uint32_t seen = rows[i].visible - block;
-      weighBlock(rows[i], seen < keys.keys ? seen : keys.keys, headDim);
+      steps.weigh(rows[i], seen < keys.keys ? seen : keys.keys, headDim);
     }
     forHeads(blind, keys, cache.valueOffset, steps.addValues);
   }
@@ -222,7 +228,9 @@ void run(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t* own) 
       uint32_t row = local % sequence.blocks * kMostRows, lastRow = row + kMostRows;
       if (lastHead > numKvHeads) lastHead = numKvHeads;
       if (lastRow > sequence.rows) lastRow = sequence.rows;
-      if (lastRow - row >= kTiledRows) attendTiled(call, s, sequence, head, row, lastRow, own);
+      // Tiles are of f32.
+      bool isTiled = lastRow - row >= kTiledRows && !storedSteps(call).begin;
+      if (isTiled) attendTiled(call, s, sequence, head, row, lastRow, own);
       else attend(call, s, sequence, head, lastHead, row, lastRow, own);
     }
   }

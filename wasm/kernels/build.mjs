@@ -68,6 +68,7 @@ const COMPILE_FLAGS = [
 const SOURCE_FLAGS = {
   // In the order it is written, so that a value of x is used up before the next is loaded: else sums leave registers.
   "block_tile.cpp": ["-mllvm", "-pre-RA-sched=source"],
+  "paged_q8.cpp": ["-mllvm", "-pre-RA-sched=source"],
 };
 
 // Exported functions are those marked EMSCRIPTEN_KEEPALIVE. There is no library: nothing is imported but shared memory.

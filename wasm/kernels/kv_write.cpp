@@ -1,6 +1,7 @@
 // kv_write: cache[slots[t] / pageSize, 0 | 1, head, slots[t] % pageSize, :] = k | v[t, head, :]; -1 skips a row.
 // A part is one head of all rows, so that the last of several rows for one slot is the one that stays, whatever the
 // order of parts.
+#include "block_weights.h"
 #include "glimt_float.h"
 #include "kernel.h"
 
@@ -23,6 +24,10 @@ bool check(const Call& call, BadIndex& bad) {
 void writeRow(DType dtype, const float* from, uint32_t dims, uint8_t* to) {
   if (dtype == DType::f32) {
     __builtin_memcpy(to, from, dims * sizeof(float));
+    return;
+  }
+  if (isBlockFormat(dtype)) {
+    convertBlocks(to, dtype, (const uint8_t*)from, DType::f32, dims);
     return;
   }
   for (uint32_t d = 0; d < dims; d++) storeFloat(dtype, to, d, from[d]);

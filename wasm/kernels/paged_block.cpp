@@ -202,6 +202,7 @@ void addValues(PagedRow* rows, uint32_t count, const BlockRows& values, size_t o
 
 const SlotKeys kSlotKeys;
 
+template <class Power>
 void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim) {
   float* weights = row.weights;
   uint32_t slots = (slotsOf(seen) + 3) / 4 * 4;
@@ -219,7 +220,7 @@ void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim) {
   float top = lanes[0];
   for (uint32_t i = 1; i < 4; i++) top = top < lanes[i] ? lanes[i] : top;
   f32x4 now = nextReference(old, splat(top)), sum = zero();
-  const Exp2 exp2;
+  const Power exp2;
   for (uint32_t i = 0; i < slots; i += 4) {
     f32x4 p = exp2(sub(load(weights + i), now));
     if (seen < kBlockKeys) p = wasm_v128_and(p, isSeen(i));
@@ -236,8 +237,12 @@ void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim) {
   row.sum = row.sum * fade + ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
 }
 
-const BlockSteps kF32Steps = {F32Rows::bytes, score<F32Rows>, addValues<F32Rows>, nullptr};
-const BlockSteps kBf16Steps = {Bf16Rows::bytes, score<Bf16Rows>, addValues<Bf16Rows>, widenRow<Bf16Rows>};
+template void weighBlock<Exp2>(PagedRow&, uint32_t, uint32_t);
+template void weighBlock<ApartExp2>(PagedRow&, uint32_t, uint32_t);
+
+const BlockSteps kF32Steps = {F32Rows::bytes, nullptr, score<F32Rows>, weighBlock<Exp2>, addValues<F32Rows>, nullptr};
+const BlockSteps kBf16Steps = {
+    Bf16Rows::bytes, nullptr, score<Bf16Rows>, weighBlock<Exp2>, addValues<Bf16Rows>, widenRow<Bf16Rows>};
 
 void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near) {
   for (uint32_t key = 0; key < kBlockKeys; key++) {

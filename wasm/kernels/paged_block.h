@@ -40,6 +40,8 @@ struct PagedRow {
   // It sees the first so many keys; at least one.
   uint32_t visible;
   float reference = kNoReference, sum = 0;
+  // By which the integers are multiplied that a cache in q8 has for q.
+  float scale = 1;
 };
 
 // Rows of the cache that a block's keys, or values, are in, by key; those past the last key repeat the first.
@@ -47,25 +49,33 @@ struct BlockRows {
   const uint8_t* at[kBlockKeys];
   // Keys there are.
   uint32_t keys;
+  // From a key to its value.
+  size_t toValues;
 };
 
 // For a format of rows in the cache.
 struct BlockSteps {
   size_t (*rowBytes)(uint32_t headDim);
+  // Makes of a row's query what `score` reads. Null where it reads q.
+  void (*begin)(PagedRow& row, uint32_t headDim);
   // rows[0 .. count - 1] receive their scores. `offset` is added to the addresses of `keys`.
   void (*score)(PagedRow* rows, uint32_t count, const BlockRows& keys, size_t offset, uint32_t headDim);
+  // Turns scores into weights relative to the row's reference; `seen` keys of the block are the row's.
+  void (*weigh)(PagedRow& row, uint32_t seen, uint32_t headDim);
   // Their sums += weights times values.
   void (*addValues)(PagedRow* rows, uint32_t count, const BlockRows& values, size_t offset, uint32_t headDim);
-  // Reads a row as f32. Null where it is f32.
+  // Reads a row as f32. Null where that is not asked for.
   void (*widen)(const uint8_t* row, uint32_t headDim, float* to);
 };
 
-extern const BlockSteps kF32Steps, kBf16Steps;
+extern const BlockSteps kF32Steps, kBf16Steps, kQ8Steps;
 
 // Copies a block's rows to `near`, [keys][headDim], which `rows` is of from then on.
 void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near);
 
-// Turns scores into weights relative to the row's reference; `seen` keys of the block are the row's.
+template <class Power>
 void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim);
+extern template void weighBlock<Exp2>(PagedRow&, uint32_t, uint32_t);
+extern template void weighBlock<ApartExp2>(PagedRow&, uint32_t, uint32_t);
 
 }  // namespace glimt

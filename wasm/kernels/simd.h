@@ -21,12 +21,15 @@ inline f32x4 mul(f32x4 a, f32x4 b) { return wasm_f32x4_mul(a, b); }
 // One maxps: the larger lane, b's where a < b, so a NaN in a survives.
 inline f32x4 larger(f32x4 a, f32x4 b) { return wasm_f32x4_pmax(a, b); }
 
+// a * b + c, each rounded.
+inline f32x4 addApart(f32x4 a, f32x4 b, f32x4 c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
+
 // a * b + c
 inline f32x4 madd(f32x4 a, f32x4 b, f32x4 c) {
 #ifdef __wasm_relaxed_simd__
   return wasm_f32x4_relaxed_madd(a, b, c);
 #else
-  return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+  return addApart(a, b, c);
 #endif
 }
 
@@ -106,16 +109,21 @@ extern const Exp2Constants kExp2;
 // 2^x for x below 127 = 2^n 2^r with n = round(x), r = x - n, which is exact, and 2^r by the polynomial of degree 5 of least
 // relative error: below 2e-7, and none where x is an integer. Below -126 the result is 2^-126; NaN stays NaN. The object
 // holds the constants, so that a loop has them in registers.
-struct Exp2 {
+template <f32x4 (*multiplyAdd)(f32x4, f32x4, f32x4)>
+struct Exp2By {
   f32x4 lowest = splat(&kExp2.lowest), rounder = splat(&kExp2.rounder), p0 = splat(&kExp2.p0), p1 = splat(&kExp2.p1),
         p2 = splat(&kExp2.p2), p3 = splat(&kExp2.p3), p4 = splat(&kExp2.p4), one = splat(&kExp2.one);
 
   f32x4 operator()(f32x4 x) const {
     f32x4 bounded = larger(x, lowest), shifted = add(bounded, rounder), r = sub(bounded, sub(shifted, rounder));
-    f32x4 p = madd(madd(madd(madd(madd(p0, r, p1), r, p2), r, p3), r, p4), r, one);
+    f32x4 p = multiplyAdd(multiplyAdd(multiplyAdd(p0, r, p1), r, p2), r, p3);
+    p = multiplyAdd(multiplyAdd(p, r, p4), r, one);
     return wasm_i32x4_add(p, wasm_i32x4_shl(shifted, 23));
   }
 };
+using Exp2 = Exp2By<madd>;
+// The same bits in every variant of the module.
+using ApartExp2 = Exp2By<addApart>;
 
 struct ErfcConstants {
   Constant one, two, half, minusRootHalf, t[7], p[9], r[8];
@@ -155,6 +163,8 @@ inline void widenBf16(v128_t packed, f32x4& low, f32x4& high) {
 
 struct HalfConstants {
   Constant signAndMagnitude, rebias;
+  // The largest that is finite, as it lies before it is rebased; a NaN.
+  Constant lastFinite, notNumber;
 };
 extern const HalfConstants kHalf;
 

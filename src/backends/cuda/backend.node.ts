@@ -72,8 +72,6 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
           "cuda: the addon is not loaded yet; probe the backend first.",
         );
       }
-      const block = Object.values(formats).find(isBlockFormat);
-      if (block) return { ok: false, reason: `cuda: ${op} has no kernel for ${block} weights.` };
       const { cache } = formats;
       if (cache && cache !== activation) {
         return {
@@ -81,6 +79,8 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
           reason: `cuda: ${op} with ${activation} activations has a ${activation} cache only, not ${cache}.`,
         };
       }
+      const block = Object.values(formats).find(isBlockFormat);
+      if (block) return { ok: false, reason: `cuda: ${op} has no kernel for ${block} weights.` };
       const { supports } = addon;
       const codes = Uint8Array.from(Object.values(formats), formatCode);
       const reason = native(() => supports(OPS[op].code, formatCode(activation), codes));

@@ -1,4 +1,6 @@
 /** Attention: softmax(scale q kᵀ) v in float64, one query row and head at a time. */
+import { attendBlocks } from "./block-attention.ts";
+import { blockRows, partOf } from "./block-product.ts";
 import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 import { cacheColumn } from "./kv-cache.ts";
 import { dot } from "./linear.ts";
@@ -49,29 +51,52 @@ const attentionPaged: Kernel<"attention_paged"> = (
     if (end - first === 0) continue;
     checkedIndex("attention_paged", "the query count of a context", end - first, length + 1);
     checkedIndex("attention_paged", "context length", length, blockTable.cols * pageSize + 1);
-    const gather = (part: "k" | "v", kvHead: number) => {
-      const rows = new Float32Array(length * headDim);
+    const forPlaces = (part: "k" | "v", kvHead: number, visit: CacheVisit) => {
       for (let position = 0; position < length; position++) {
         const block = blocks[sequence * blockTable.cols + Math.floor(position / pageSize)];
         const page = checkedIndex("attention_paged", "page", block, cache.rows);
-        const column = cacheColumn(attrs, part, kvHead, position % pageSize);
-        cache.readPart(page, column, headDim, rows, position * headDim);
+        visit(position, page, cacheColumn(attrs, part, kvHead, position % pageSize));
       }
+    };
+    const gather = (part: "k" | "v", kvHead: number) => {
+      const rows = new Float32Array(length * headDim);
+      forPlaces(part, kvHead, (position, page, column) =>
+        cache.readPart(page, column, headDim, rows, position * headDim),
+      );
       return rows;
     };
+    const gatherBlocks = (part: "k" | "v", kvHead: number) => {
+      const rows = blockRows(length, headDim);
+      forPlaces(part, kvHead, (position, page, column) => {
+        const [quants, scales] = partOf(rows, position);
+        cache.readQuantsPart(page, column, headDim, quants, scales);
+      });
+      return rows;
+    };
+    /** The attention of a query over the first keys of a head. */
+    const attention = (kvHead: number): ((query: Float32Array, visible: number) => ArrayLike<number>) => {
+      if (cache.hasBlocks) {
+        const [keys, values] = [gatherBlocks("k", kvHead), gatherBlocks("v", kvHead)];
+        return (query, visible) => attendBlocks(query, keys, values, visible, scale);
+      }
+      const [keys, values] = [gather("k", kvHead), gather("v", kvHead)];
+      return (query, visible) => attend(query, keys, values, visible, scale);
+    };
     for (let kvHead = 0; kvHead < numKvHeads; kvHead++) {
-      const keys = gather("k", kvHead);
-      const values = gather("v", kvHead);
+      const attendTo = attention(kvHead);
       for (let row = first; row < end; row++) {
         const visible = length - (end - first) + (row - first) + 1;
         for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
           q.readPart(row, head * headDim, headDim, query);
-          y.writePart(row, head * headDim, headDim, attend(query, keys, values, visible, scale));
+          y.writePart(row, head * headDim, headDim, attendTo(query, visible));
         }
       }
     }
   }
 };
+
+/** A key or value of the cache: its position, and its page and column there. */
+type CacheVisit = (position: number, page: number, column: number) => void;
 
 /** The attention of one query over the first `count` rows of keys and values ([count, headDim] each). */
 function attend(

@@ -20,8 +20,14 @@ export function blockRows(rows: number, cols: number): BlockRows {
   };
 }
 
+/** A row's integers and scales, in place. */
+export function partOf({ cols, quants, scales }: BlockRows, row: number): [Int8Array, Float32Array] {
+  const blocks = cols / BLOCK_COLS;
+  return [quants.subarray(row * cols, (row + 1) * cols), scales.subarray(row * blocks, (row + 1) * blocks)];
+}
+
 /** Below this no inverse is taken: the block counts as zeros. */
-const LEAST_MAGNITUDE = 2 ** -100;
+export const LEAST_MAGNITUDE = 2 ** -100;
 
 /**
  * Activations in rows of `cols` columns as blocks: scale = amax / 127, q = x * (127 / amax) to the nearest, ties to even. What is
@@ -47,7 +53,7 @@ export function quantisedRows(values: Float32Array, cols: number): BlockRows {
 const NO_FRACTIONS = 12582912;
 
 /** Of a float32 below 2^22, ties to even. */
-function toNearest(value: number): number {
+export function toNearest(value: number): number {
   return Math.fround(value + NO_FRACTIONS) - NO_FRACTIONS;
 }
 

@@ -6,7 +6,7 @@ import { decodeProgram, encodeProgram } from "../../program/encoding.ts";
 import type { Instruction } from "../../program/program.ts";
 import { slotBytes } from "../../program/sizes.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { type HostArray, hostLength, type TensorDType } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
@@ -68,7 +68,7 @@ export class ReferenceEngine implements Engine {
     return this.#memory.liveBytes;
   }
 
-  allocate(dtype: DType, rows: number, cols: number): ReferenceTensor {
+  allocate(dtype: TensorDType, rows: number, cols: number): ReferenceTensor {
     this.#checkLive();
     return this.#memory.allocate(dtype, rows, cols);
   }
@@ -81,26 +81,27 @@ export class ReferenceEngine implements Engine {
   write(tensor: DeviceTensor, firstRow: number, values: HostArray): void {
     this.#checkLive();
     const { data, dtype, cols, rows } = this.#memory.owned(tensor);
-    const fits = firstRow >= 0 && firstRow * cols + values.length <= data.length;
+    const start = hostLength(dtype, firstRow * cols);
+    const fits = firstRow >= 0 && start + values.length <= data.length;
     if (!isStorable(dtype, values) || !fits) {
       throw new GlimtError(
         "INPUT_INVALID",
         `write: a ${values.constructor.name} of ${values.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
       );
     }
-    data.set(asStored(dtype, values), firstRow * cols);
+    data.set(asStored(dtype, values), start);
   }
 
   async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
     this.#checkLive();
-    const { data, cols } = this.#memory.owned(tensor);
+    const { data, dtype, cols } = this.#memory.owned(tensor);
     if (firstRow < 0 || rows < 0 || firstRow + rows > tensor.rows) {
       throw new GlimtError(
         "INPUT_INVALID",
         `read: rows ${firstRow}..${firstRow + rows} are outside a tensor of ${tensor.rows} rows.`,
       );
     }
-    return data.slice(firstRow * cols, (firstRow + rows) * cols);
+    return data.slice(hostLength(dtype, firstRow * cols), hostLength(dtype, (firstRow + rows) * cols));
   }
 
   copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void {
@@ -108,8 +109,9 @@ export class ReferenceEngine implements Engine {
     const target = this.#memory.owned(to);
     const source = this.#memory.owned(from.tensor);
     checkCopy(target, firstRow, from);
-    const start = from.firstRow * source.cols;
-    target.data.set(source.data.subarray(start, start + from.rows * source.cols), firstRow * target.cols);
+    const place = (row: number) => hostLength(target.dtype, row * target.cols);
+    const rows = source.data.subarray(place(from.firstRow), place(from.firstRow + from.rows));
+    target.data.set(rows, place(firstRow));
   }
 
   async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<ReferenceWeight> {

@@ -1,6 +1,6 @@
 /** An operand whose elements an array holds: a kernel may write it too, and read integers. */
-import { narrow } from "../../tensor/convert.ts";
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import type { HostArray, TensorDType } from "../../tensor/dtype.ts";
+import { writeElements } from "../../tensor/elements.ts";
 import { elementsOf } from "./elements.ts";
 import { RowsView } from "./rows-view.ts";
 
@@ -9,11 +9,18 @@ import { RowsView } from "./rows-view.ts";
  * shape.
  */
 export class MatrixView extends RowsView {
-  readonly #dtype: DType;
+  readonly #dtype: TensorDType;
   readonly #data: HostArray;
 
-  constructor(dtype: DType, data: HostArray, rows: number, cols: number, offset: number, rowStride: number) {
-    super({ read: elementsOf(dtype, data) }, rows, cols, offset, rowStride);
+  constructor(
+    dtype: TensorDType,
+    data: HostArray,
+    rows: number,
+    cols: number,
+    offset: number,
+    rowStride: number,
+  ) {
+    super(elementsOf(dtype, data), rows, cols, offset, rowStride);
     this.#dtype = dtype;
     this.#data = data;
   }
@@ -24,7 +31,7 @@ export class MatrixView extends RowsView {
   }
 
   writePart(row: number, col: number, count: number, values: ArrayLike<number>, from = 0): void {
-    narrow(this.#dtype, values, from, count, this.#data, this.offset + row * this.rowStride + col);
+    writeElements(this.#dtype, values, from, count, this.#data, this.offset + row * this.rowStride + col);
   }
 
   /** All elements of an i32 view. */

@@ -1,19 +1,19 @@
 /** Device memory of the reference backend: tensors as arrays of their dtype, weights as stored, with a count of live bytes. */
 import { GlimtError } from "../../errors.ts";
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import type { HostArray, TensorDType } from "../../tensor/dtype.ts";
 import { storageBytes, type WeightFormat } from "../../tensor/storage.ts";
 import type { DeviceTensor, DeviceWeight } from "../backend.ts";
 import { notOwned, notTensor } from "../not-owned.ts";
 import { OPEN_WEIGHT, type StoredWeight, typedArray, type WeightElements } from "./elements.ts";
 
 export class ReferenceTensor implements DeviceTensor {
-  readonly dtype: DType;
+  readonly dtype: TensorDType;
   readonly rows: number;
   readonly cols: number;
   readonly bytes: number;
   readonly data: HostArray;
 
-  constructor(dtype: DType, rows: number, cols: number) {
+  constructor(dtype: TensorDType, rows: number, cols: number) {
     this.dtype = dtype;
     this.rows = rows;
     this.cols = cols;
@@ -50,7 +50,7 @@ export class Memory {
     return this.#liveBytes;
   }
 
-  allocate(dtype: DType, rows: number, cols: number): ReferenceTensor {
+  allocate(dtype: TensorDType, rows: number, cols: number): ReferenceTensor {
     return this.#own(new ReferenceTensor(dtype, rows, cols));
   }
 

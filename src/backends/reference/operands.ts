@@ -3,9 +3,9 @@
 import { GlimtError } from "../../errors.ts";
 import type { ElementBuffer, Program } from "../../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { type HostArray, hostLength, type TensorDType } from "../../tensor/dtype.ts";
 import type { Binding, RunBindings } from "../backend.ts";
-import { asStored, isStorable } from "../host-arrays.ts";
+import { asStored, hostDTypes, isStorable } from "../host-arrays.ts";
 import { typedArray } from "./elements.ts";
 import { MatrixView } from "./matrix-view.ts";
 import type { Memory, ReferenceWeight } from "./memory.ts";
@@ -63,7 +63,7 @@ function boundArray(
   const { data, dtypes } = bindingData(binding, memory, fail);
   const rounded = data === binding && buffer.kind === "input" && isStorable(buffer.dtype, data);
   if (!dtypes.includes(buffer.dtype) && !rounded) return fail(`is ${dtypes.join(" or ")}`);
-  if (data.length < rows * cols) return fail(`has ${data.length} elements`);
+  if (data.length < hostLength(buffer.dtype, rows * cols)) return fail(`has ${data.length} elements`);
   return rounded ? asStored(buffer.dtype, data) : data;
 }
 
@@ -71,17 +71,16 @@ function bindingData(
   binding: Binding,
   memory: Memory,
   fail: (found: string) => never,
-): { data: HostArray; dtypes: readonly DType[] } {
-  if (binding instanceof Float32Array) return { data: binding, dtypes: ["f32"] };
-  if (binding instanceof Int32Array) return { data: binding, dtypes: ["i32"] };
-  if (binding instanceof Uint16Array) return { data: binding, dtypes: ["bf16", "f16"] };
+): { data: HostArray; dtypes: readonly TensorDType[] } {
+  if (ArrayBuffer.isView(binding)) return { data: binding, dtypes: hostDTypes(binding) };
   const { tensor, firstRow, rows } =
     "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };
   const { data, dtype, cols, rows: count } = memory.owned(tensor);
   if (firstRow < 0 || rows < 0 || firstRow + rows > count) {
     return fail(`is bound to rows ${firstRow}..${firstRow + rows} of a tensor of ${count}`);
   }
-  return { data: data.subarray(firstRow * cols, (firstRow + rows) * cols), dtypes: [dtype] };
+  const [start, end] = [firstRow, firstRow + rows].map((row) => hostLength(dtype, row * cols));
+  return { data: data.subarray(start, end), dtypes: [dtype] };
 }
 
 function formatSymbols(symbols: SymbolValues): string {

@@ -34,7 +34,12 @@ export class RowsView {
 
   /** A row of a view that has blocks: `cols` integers, and their scales. */
   readQuants(row: number, quants: Int8Array, scales: Float32Array): void {
-    this.#elements.readQuants?.(this.offset + row * this.rowStride, this.cols, quants, scales);
+    this.readQuantsPart(row, 0, this.cols, quants, scales);
+  }
+
+  /** Columns [col, col + count) of such a row, which are whole blocks. */
+  readQuantsPart(row: number, col: number, count: number, quants: Int8Array, scales: Float32Array): void {
+    this.#elements.readQuants?.(this.offset + row * this.rowStride + col, count, quants, scales);
   }
 
   /** All elements as contiguous float32 rows: a copy. Of a vector, its elements. */

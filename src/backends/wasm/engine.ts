@@ -4,7 +4,7 @@ import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { nextTask, TURN_MS, turnWhenDue } from "../../event-loop.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { SymbolValues } from "../../tensor/dims.ts";
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { type HostArray, hostLength, type TensorDType } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
@@ -101,7 +101,7 @@ export class WasmEngine implements Engine {
     return kernels.limit.isAsked ? kernels.glimt_available_bytes() : undefined;
   }
 
-  allocate(dtype: DType, rows: number, cols: number): WasmTensor {
+  allocate(dtype: TensorDType, rows: number, cols: number): WasmTensor {
     const { memory } = this.#alive();
     const tensor = memory.allocate(dtype, rows, cols);
     memory.bytes(tensor).fill(0);
@@ -117,14 +117,15 @@ export class WasmEngine implements Engine {
     const owned = memory.owned(tensor);
     const { dtype, rows, cols } = owned;
     const all = memory.elements(dtype, owned, 0, rows * cols);
-    const fits = firstRow >= 0 && firstRow * cols + data.length <= all.length;
+    const start = hostLength(dtype, firstRow * cols);
+    const fits = firstRow >= 0 && start + data.length <= all.length;
     if (!isStorable(dtype, data) || !fits) {
       throw new GlimtError(
         "INPUT_INVALID",
         `write: a ${data.constructor.name} of ${data.length} elements from row ${firstRow} does not fit ${dtype}[${rows}, ${cols}].`,
       );
     }
-    all.set(asStored(dtype, data), firstRow * cols);
+    all.set(asStored(dtype, data), start);
   }
 
   async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {

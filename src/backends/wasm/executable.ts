@@ -7,11 +7,12 @@ import type { ProgramBuffer } from "../../program/program.ts";
 import { bufferBytes } from "../../program/sizes.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
-import type { DType } from "../../tensor/dtype.ts";
+import type { TensorDType } from "../../tensor/dtype.ts";
 import { storageBytes } from "../../tensor/storage.ts";
 import type { Binding, DeviceWeight, Executable, Residents, RunBindings } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkResidents } from "../check-residents.ts";
+import { hostDTypes } from "../host-arrays.ts";
 import type { CrewPass } from "./crew.ts";
 import type { Kernels, Pointer, Progress } from "./kernels.ts";
 import type { Block, WasmMemory, WasmWeight } from "./memory.ts";
@@ -209,12 +210,10 @@ export class WasmExecutable implements Executable {
   #resolve(
     binding: Binding,
     complain: (found: string) => GlimtError,
-  ): { data?: Uint8Array; block: Block; dtypes: readonly DType[] } {
+  ): { data?: Uint8Array; block: Block; dtypes: readonly TensorDType[] } {
     if (ArrayBuffer.isView(binding)) {
       const data = new Uint8Array(binding.buffer, binding.byteOffset, binding.byteLength);
-      const dtypes: readonly DType[] =
-        binding instanceof Float32Array ? ["f32"] : binding instanceof Int32Array ? ["i32"] : ["bf16", "f16"];
-      return { data, block: { pointer: 0, bytes: data.length }, dtypes };
+      return { data, block: { pointer: 0, bytes: data.length }, dtypes: hostDTypes(binding) };
     }
     const { tensor, firstRow, rows } =
       "tensor" in binding ? binding : { tensor: binding, firstRow: 0, rows: binding.rows };

@@ -1,5 +1,5 @@
 /** The engine's memory: tensors and blocks inside the module's linear memory, with a count of live bytes. */
-import type { DType, HostArray } from "../../tensor/dtype.ts";
+import { type HostArray, hostLength, type TensorDType } from "../../tensor/dtype.ts";
 import { storageBytes, type WeightFormat, type WeightLayout } from "../../tensor/storage.ts";
 import type { DeviceTensor, DeviceWeight } from "../backend.ts";
 import { notOwned, notTensor } from "../not-owned.ts";
@@ -15,13 +15,13 @@ export interface Block {
 }
 
 export class WasmTensor implements DeviceTensor, Block {
-  readonly dtype: DType;
+  readonly dtype: TensorDType;
   readonly rows: number;
   readonly cols: number;
   readonly bytes: number;
   readonly pointer: Pointer;
 
-  constructor(dtype: DType, rows: number, cols: number, block: Block) {
+  constructor(dtype: TensorDType, rows: number, cols: number, block: Block) {
     this.dtype = dtype;
     this.rows = rows;
     this.cols = cols;
@@ -76,7 +76,7 @@ export class WasmMemory {
   }
 
   /** Its content is what was in memory before. */
-  allocate(dtype: DType, rows: number, cols: number): WasmTensor {
+  allocate(dtype: TensorDType, rows: number, cols: number): WasmTensor {
     const block = this.allocateBlock(storageBytes(dtype, rows, cols), `a tensor ${dtype}[${rows}, ${cols}]`);
     const tensor = new WasmTensor(dtype, rows, cols, block);
     this.#owned.add(tensor);
@@ -117,7 +117,7 @@ export class WasmMemory {
   }
 
   /** Like `bytes`, as `length` elements from element `first` on. */
-  elements(dtype: DType, { pointer }: Block, first: number, length: number): HostArray {
+  elements(dtype: TensorDType, { pointer }: Block, first: number, length: number): HostArray {
     const buffer = this.#kernels.memory.buffer;
     const at = pointer + storageBytes(dtype, 1, first);
     switch (dtype) {
@@ -128,6 +128,8 @@ export class WasmMemory {
       case "bf16":
       case "f16":
         return new Uint16Array(buffer, at, length);
+      case "q8":
+        return new Uint8Array(buffer, at, hostLength(dtype, length));
     }
   }
 }

@@ -1,7 +1,8 @@
 /** kv_write, attention_paged, rope_attention_paged, attention_varlen */
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
 import { CACHE_DTYPES, type CacheDType } from "../../tensor/dtype.ts";
-import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, S, T } from "../case.ts";
+import { holdsColumns } from "../../tensor/storage.ts";
+import { M, type OpCase, type OpCases, type Operand, opCase, ROW_COUNTS, S, T } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
 import { rotation } from "./rope.ts";
@@ -14,6 +15,10 @@ const KV_MEMORY: readonly (readonly ["whole" | "strided", CacheDType?])[] = [
   ...CACHE_DTYPES.map((cache) => ["whole", cache] as const),
 ];
 
+function holdsHeads(headDim: number, cache: CacheDType | undefined): boolean {
+  return !cache || holdsColumns(cache, headDim);
+}
+
 function kvWriteCases(): OpCase[] {
   return ROW_COUNTS.flatMap((t) =>
     (
@@ -24,7 +29,7 @@ function kvWriteCases(): OpCase[] {
         [8, 128, 16],
       ] as const
     ).flatMap(([numKvHeads, headDim, pageSize]) =>
-      KV_MEMORY.map(([memory, cache]) => {
+      KV_MEMORY.filter(([, cache]) => holdsHeads(headDim, cache)).map(([memory, cache]) => {
         const pages = Math.ceil(t / pageSize) + 2;
         const operand = normal([T, numKvHeads * headDim]);
         const source = memory === "strided" ? strided(operand) : operand;
@@ -164,17 +169,25 @@ function attentionPagedCases(): OpCase[] {
         [6, 2, 20],
         [3, 1, 7],
         [6, 2, 21],
+        [3, 1, 32],
+        [2, 2, 96],
+        [2, 1, 160],
       ] as const
-    ).flatMap((heads) =>
-      ([["1/1"], ["1/300"], ["7/7", "1/17", "33/40"]] as const).map((batch) =>
-        pagedCase(batch, heads, 16, "whole", "usual", cache),
+    )
+      .filter(([, , headDim]) => holdsHeads(headDim, cache))
+      .flatMap((heads) =>
+        ([["1/1"], ["1/300"], ["7/7", "1/17", "33/40"]] as const).map((batch) =>
+          pagedCase(batch, heads, 16, "whole", "usual", cache),
+        ),
       ),
-    ),
     ...[1, 5, 32].map((pageSize) =>
       pagedCase(["1/140", "9/9", "4/23"], [4, 2, 64], pageSize, "whole", "usual", cache),
     ),
     pagedCase(["3/20", "1/50"], [4, 2, 128], 16, "strided", "large", cache),
     pagedCase(["200/200", "150/420", "1/1100"], [2, 1, 128], 16, "whole", "usual", cache),
+    ...(["q", "cache"] as const).map((name) =>
+      notFiniteCase(pagedCase(["1/1", "3/20", "1/150"], [4, 2, 64], 16, "whole", "usual", cache), name),
+    ),
   ]);
   return [
     ...usual,
@@ -217,6 +230,23 @@ function pagedCase(
       ...operands,
     },
   });
+}
+
+/** The same with NaN in the middle of an operand, and infinity at its end. */
+function notFiniteCase(test: OpCase, name: "q" | "cache"): OpCase {
+  const operand = test.operands[name] as Operand;
+  const fill: Operand["fill"] = (random, count) => {
+    const values = Float64Array.from(operand.fill(random, count));
+    const numbers = [...values.keys()].filter((index) => Number.isFinite(values[index]));
+    values[numbers[numbers.length >> 1] as number] = Number.NaN;
+    values[numbers.at(-1) as number] = Number.POSITIVE_INFINITY;
+    return values;
+  };
+  return {
+    ...test,
+    fields: { ...test.fields, "not finite": name },
+    operands: { ...test.operands, [name]: { ...operand, fill } },
+  };
 }
 
 /** [numHeads, numKvHeads, headDim, rotaryDim] */
