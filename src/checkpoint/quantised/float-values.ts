@@ -1,5 +1,5 @@
 /** Float32 values of the number types that scales and elements of quantised weights are stored in. */
-import { toFloat32 } from "../../tensor/convert.ts";
+import { toFloat32 } from "../../tensor/elements.ts";
 import type { StoredDType } from "../safetensors.ts";
 
 /** Types that `floatValues` reads. U8 is the exponent of a power of two, as `E8M0`. */
