@@ -56,6 +56,8 @@ export interface MemoryDemand {
   readonly loaded: number;
   /** Of what a request of usual size takes beside them. */
   readonly request: number;
+  /** Of the smallest request: one token, which gives another. */
+  readonly least: number;
 }
 
 /** Never throws on import; asks nothing of the machine before `probe` or `open`. */

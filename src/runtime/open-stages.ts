@@ -7,8 +7,8 @@ import { storageBytes } from "../tensor/storage.ts";
 import { type CompiledModel, DEFAULT_PAGE_SIZE, stagePrograms } from "./compile-stages.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
 import { FeatureSlab } from "./feature-slab.ts";
-import { KvPool, kvPoolLayout, pageBytes } from "./kv-pool.ts";
-import { usualRequestBytes } from "./request-plan.ts";
+import { KvPool, kvPoolLayout, pageBytes, Sequence } from "./kv-pool.ts";
+import { leastRequestBytes, usualRequestBytes } from "./request-plan.ts";
 import { openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
@@ -59,6 +59,7 @@ export async function openStages(
   const demand = {
     loaded: weightBytes + (kvCache && "bytes" in kvCache ? kvCache.bytes : 0),
     request: usualRequestBytes(stagePrograms(model), config, layout, backend.prefillChunk),
+    least: leastRequestBytes(stagePrograms(model), config, layout),
   };
   const engine = await backend.open({ ...engineOptions, demand });
   try {
@@ -76,11 +77,23 @@ export async function openStages(
     // All stages, so all runners, but for the encoder of a model that reads no pictures.
     const blind = { encoder: new VisionEncoder(engine, null, config.vision, slab) };
     const runners = { ...blind, ...openRunners(model.stages, weights, shared) } as StageRunners;
+    refuseWithoutRoom(shared, runners);
     return { ...model, ...shared, ...runners, weights, loadedBytes };
   } catch (error) {
     engine.dispose();
     throw error;
   }
+}
+
+/** A model that could not answer anything is of no use. @throws OUT_OF_MEMORY, where the device can tell */
+function refuseWithoutRoom({ engine, pool }: SharedMemory, { decoder }: StageRunners): void {
+  if (engine.freeBytes === undefined) return;
+  const sequence = new Sequence(pool);
+  decoder.reserve({ sequence, tokens: 1, features: 0, prefillChunk: 1 });
+  sequence.release();
+  decoder.release();
+  engine.trim?.();
+  pool.trim();
 }
 
 async function uploadWeights(

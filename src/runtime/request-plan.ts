@@ -150,6 +150,26 @@ export function usualRequestBytes(
   return Math.max(...arenas) + pages * pageBytes(layout) + featureBytes;
 }
 
+/** The same of the smallest one: a prompt of one token, which gives another. A kernel's workspace comes on top. */
+export function leastRequestBytes(
+  { decoder }: Readonly<Record<StageName, Program>>,
+  { text }: { readonly text: TextConfig },
+  layout: KvPoolLayout,
+): number {
+  const step = {
+    tokens: 1,
+    sequences: 1,
+    blocks: 1,
+    pages: 1,
+    slab: 0,
+    features: 0,
+    logits: 1,
+    penalised: 1,
+  };
+  const logitBytes = storageBytes(decoder.activation, 1, text.vocabSize);
+  return sum(slotBytes(decoder, step)) + pageBytes(layout) + logitBytes;
+}
+
 function planVision(
   { images, videos }: RequestCounts,
   program: Program | undefined,

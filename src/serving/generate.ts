@@ -1,6 +1,7 @@
 /** Generation: one request, encoded, then planned, run and applied step by step until something ends it. */
 import { throwIfAborted } from "../errors.ts";
 import { answerOf, type SequenceSlice } from "../runtime/decoder.ts";
+import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import type { StagesLease } from "./adapters.ts";
 import type { GenerateOptions } from "./generation-options.ts";
 import type { GeneratedPiece, GenerationResult } from "./generation-result.ts";
@@ -65,9 +66,12 @@ async function* answer(
     while (!request.finished) {
       const slice = request.nextSlice(core.parts.prefillChunk);
       const running = { signal: options.signal, onProgress: prefillReport(request, slice, options) };
-      const [result] = await core.run(() => stages.decoder.forward([slice], running));
+      const step = async () => answerOf((await stages.decoder.forward([slice], running))[0]);
+      const result = await core.runWithMemory(step).catch((error) => {
+        throw isOutOfMemory(error) ? request.outgrown(error) : error;
+      });
       throwIfAborted(options.signal);
-      const piece = request.accept(answerOf(result));
+      const piece = request.accept(result);
       if (piece) yield piece;
     }
     return request.result();
@@ -84,7 +88,7 @@ async function* answer(
 /** What does not fit memory is refused before anything is computed. */
 async function reserve(core: ModelCore, { decoder }: StagesLease, request: GenerationRequest): Promise<void> {
   const { prefillChunk } = core.parts;
-  await core.run(async () => decoder.reserve({ ...request.promptSizes, prefillChunk }));
+  await core.runWithMemory(async () => decoder.reserve({ ...request.promptSizes, prefillChunk }));
 }
 
 async function encode(
@@ -95,7 +99,7 @@ async function encode(
 ): Promise<void> {
   const visionItems = request.takeVisionItems();
   const report = (share: number) => onProgress?.({ stage: "vision", share });
-  const features = await core.run(async () =>
+  const features = await core.runWithMemory(async () =>
     visionItems.length === 0 ? null : encoder.encode(visionItems, { signal, onProgress: report }),
   );
   request.takeFeatures(features);

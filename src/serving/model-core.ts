@@ -4,6 +4,7 @@ import type { OpenFiles } from "../checkpoint/location.ts";
 import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { Stages } from "../runtime/open-stages.ts";
+import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type AdapterFacts, Adapters } from "./adapters.ts";
 import { SerialQueue } from "./serial-queue.ts";
@@ -47,16 +48,35 @@ export class ModelCore {
     });
   }
 
+  /**
+   * The same for a task that may run out of memory and leaves nothing behind then: it is tried once more when what is kept
+   * for later requests was given back, since free memory may lie in pieces between that.
+   */
+  runWithMemory<T>(task: () => Promise<T>): Promise<T> {
+    return this.run(async () => {
+      try {
+        return await task();
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
+        this.throwIfDisposed();
+        this.#trim();
+        return task();
+      }
+    });
+  }
+
   /** Gives back what is kept for later requests and not in use. @throws DISPOSED */
   trimMemory(): Promise<void> {
-    return this.run(async () => {
-      const { engine, pool, encoder, decoder } = this.parts;
-      encoder.release();
-      decoder.release();
-      this.adapters.releaseRunners();
-      engine.trim?.();
-      pool.trim();
-    });
+    return this.run(async () => this.#trim());
+  }
+
+  #trim(): void {
+    const { engine, pool, encoder, decoder } = this.parts;
+    encoder.release();
+    decoder.release();
+    this.adapters.releaseRunners();
+    engine.trim?.();
+    pool.trim();
   }
 
   throwIfDisposed(): void {

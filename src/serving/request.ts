@@ -148,6 +148,16 @@ export class GenerationRequest {
     return { text, tokenId: token, index: this.#tokenIds.length - 1 };
   }
 
+  /** Memory ran out in the middle of the answer: what that means for the one who asked. */
+  outgrown(error: GlimtError): GlimtError {
+    if (this.#tokenIds.length === 0) return error;
+    return new GlimtError(
+      error.code,
+      `The answer outgrew memory after ${this.#tokenIds.length} of at most ${this.#limit} tokens behind ${this.promptTokens} of the prompt: lower maxTokens, or make room. ${error.message}`,
+      { cause: error },
+    );
+  }
+
   /** Of a finished request. */
   result(): GenerationResult {
     return {

@@ -23,11 +23,16 @@ test("a limit of memory holds for all that is allocated, and says so", async () 
 });
 
 test("what is to be loaded must fit before any of it is read", async () => {
-  const demand = { loaded: 100 * MIB, request: 2 ** 40 };
+  const demand = { loaded: 100 * MIB, request: 2 ** 40, least: 0 };
   const { code, message } = await failure(() => wasmBackend.open({ maxMemory: 90 * MIB, demand }));
   assert.is(code, "OUT_OF_MEMORY");
   assert.match(message, /for the weights and KV cache: .* \(maxMemory\)/);
   (await wasmBackend.open({ maxMemory: 110 * MIB, demand })).dispose();
+  // A model that could answer nothing is of no use.
+  const asking = { ...demand, least: 20 * MIB };
+  const useless = await failure(() => wasmBackend.open({ maxMemory: 110 * MIB, demand: asking }));
+  assert.is(useless.code, "OUT_OF_MEMORY");
+  assert.match(useless.message, /125829120 bytes for .* the smallest request: .* of 110 MiB are left/);
 });
 
 test("64-bit memory is taken when 4 GiB are too few, and an error names it where the host has none", async () => {
@@ -51,7 +56,7 @@ test("64-bit memory is taken when 4 GiB are too few, and an error names it where
     host(["relaxed", "simd"]);
     assert.is(chosen(2 ** 33), "relaxed");
     const { code, message } = await failure(() =>
-      wasmBackend.open({ wasmVariant: "simd", demand: { loaded: 5 * 2 ** 30, request: 0 } }),
+      wasmBackend.open({ wasmVariant: "simd", demand: { loaded: 5 * 2 ** 30, request: 0, least: 0 } }),
     );
     assert.is(code, "OUT_OF_MEMORY");
     assert.match(

@@ -6,7 +6,7 @@ import { createReferenceBackend } from "../../src/backends/reference/backend.ts"
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import type { GenerationDefaults } from "../../src/config/types.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
-import type { GlimtError } from "../../src/errors.ts";
+import { GlimtError } from "../../src/errors.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { layOutPrompt } from "../../src/prompt/layout.ts";
 import type { SequenceSlice, SliceAnswer } from "../../src/runtime/decoder.ts";
@@ -209,6 +209,22 @@ test("releasing gives back pages and features, whenever it comes", () => {
   assert.is(released(), 1);
   request.release();
   assert.is(released(), 1);
+});
+
+test("memory that runs out in the middle of an answer is said with how far it came, and what to lower", () => {
+  const { request } = open({ maxTokens: 50 });
+  const full = new GlimtError("OUT_OF_MEMORY", "4 MiB of 16 MiB are left (maxMemory).");
+  assert.is(request.outgrown(full), full, "nothing was answered yet");
+  for (let count = 0; count < 2; ) {
+    if (request.accept(run(request.nextSlice(100), 1))) count++;
+  }
+  const error = request.outgrown(full);
+  assert.is(error.code, "OUT_OF_MEMORY");
+  assert.match(
+    error.message,
+    /after 2 of at most 50 tokens behind 14 of the prompt: lower maxTokens.*maxMemory/,
+  );
+  assert.is(error.cause, full);
 });
 
 test.run();

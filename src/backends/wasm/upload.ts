@@ -16,10 +16,12 @@ const STAGING_BYTES = 4 << 20;
  */
 export function refuseLoading(kernels: Kernels, demand: MemoryDemand | undefined, stackBytes: number): void {
   if (!demand) return;
-  const needed = demand.loaded + STAGING_BYTES + stackBytes;
+  // Staging is given back before the first request.
+  const needed = demand.loaded + Math.max(STAGING_BYTES, demand.least) + stackBytes;
   if (needed <= kernels.glimt_available_bytes()) return;
+  const request = demand.least > STAGING_BYTES ? ", the smallest request" : "";
   const stacks = stackBytes > 0 ? ", and stacks of threads" : "";
-  throw outOfMemory(kernels, needed, `the weights and KV cache${stacks}`);
+  throw outOfMemory(kernels, needed, `the weights and KV cache${request}${stacks}`);
 }
 
 /**
