@@ -152,7 +152,7 @@ export function usualRequestBytes(
 
 /** The same of the smallest one: a prompt of one token, which gives another. A kernel's workspace comes on top. */
 export function leastRequestBytes(
-  { decoder }: Readonly<Record<StageName, Program>>,
+  { decoder }: Programs,
   { text }: { readonly text: TextConfig },
   layout: KvPoolLayout,
 ): number {
