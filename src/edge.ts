@@ -1,5 +1,13 @@
 /** glimt for browsers, workers and edge runtimes: checkpoints by address or as picked files, the WebAssembly backend. */
 
+import {
+  type CacheOptions,
+  listModelsWith,
+  type PulledModel,
+  type PullOptions,
+  pullModelWith,
+  removeModelWith,
+} from "./api/hub-models.ts";
 import { loadModelOn } from "./api/load-model.ts";
 import type { LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
@@ -12,10 +20,14 @@ import { blobFiles } from "./checkpoint/blobs.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { openModelFiles } from "./checkpoint/gguf/location.ts";
 import { httpFiles } from "./checkpoint/http.ts";
-import { repositoryId } from "./checkpoint/hub.ts";
+import type { CachedModel } from "./checkpoint/hub/cache.ts";
+import { openHub } from "./checkpoint/hub/host-web.ts";
+import { modelOfPage, parseHubId } from "./checkpoint/hub/location.ts";
+import { openHubModel } from "./checkpoint/hub/open.ts";
 import {
   isAddress,
   type ModelLocation,
+  OPEN_FILES_KINDS,
   OPEN_FILES_OPTION_NAMES,
   type OpenFilesOptions,
   rejectOtherSchemes,
@@ -48,7 +60,8 @@ const platform: Platform = {
 };
 
 /**
- * Loads a Hugging Face checkpoint from an address that answers Range requests, or from files by name.
+ * Loads a Hugging Face checkpoint: a model of the Hub ("ORG/NAME", "ORG/NAME@REVISION" or its page), from an address that
+ * answers Range requests, or from files by name.
  *
  * @throws GlimtError with a stable `code`; see the Node entry.
  */
@@ -62,12 +75,25 @@ export function openProcessor(location: ModelLocation, options: ProcessorOptions
 }
 
 /**
- * The files of a checkpoint; an address may be relative to the page, or to the script of a worker.
+ * The files of a checkpoint. An address may be relative to the page, or to the script of a worker; but ORG/NAME is a model of
+ * the Hub, and such a folder of the page ./ORG/NAME.
  *
  * @throws OPTION_INVALID for what is no address, or relative to nothing
  */
 export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  return openModelFiles(location, readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES), openFolder);
+  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES, OPEN_FILES_KINDS);
+  return openModelFiles(location, options, openFolder, openModel);
+}
+
+/** Null for what is no model of the Hub. */
+async function openModel(
+  location: ModelLocation,
+  options: OpenFilesOptions,
+): Promise<CheckpointFiles | null> {
+  const text = String(location);
+  const isWeb = /^https?:/i.test(text) && URL.canParse(text);
+  const model = isWeb ? modelOfPage(new URL(text), options.hub?.endpoint) : parseHubId(text);
+  return model && openHubModel(openHub, model, options);
 }
 
 async function openFolder(location: ModelLocation, options: OpenFilesOptions): Promise<CheckpointFiles> {
@@ -75,11 +101,7 @@ async function openFolder(location: ModelLocation, options: OpenFilesOptions): P
   const text = String(location);
   rejectOtherSchemes(text);
   if (/^[a-z][a-z\d+.-]+:/i.test(text)) return httpFiles(text, options);
-  const repository = repositoryId(text);
-  return httpFiles(absoluteAddress(text), {
-    ...options,
-    ...(repository && { repository }),
-  });
+  return httpFiles(absoluteAddress(text), options);
 }
 
 /** A page knows its own address, a worker that of its script; one made of a Blob has none to go by. */
@@ -94,4 +116,27 @@ function absoluteAddress(address: string): URL {
     "OPTION_INVALID",
     `"${address}" is a relative address, and there is no page that it could be relative to: give the whole address, https://...`,
   );
+}
+
+/**
+ * Brings what loading a model of the Hub needs into the cache: descriptions, and the weights that the index names.
+ *
+ * @throws OPTION_INVALID, CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CACHE_FAILED, TIMED_OUT, ABORTED
+ */
+export function pullModel(location: string | URL, options: PullOptions = {}): Promise<PulledModel> {
+  return pullModelWith(openHub, location, options);
+}
+
+/** The models of the Hub that are in the cache, and their sizes. */
+export function listModels(options: CacheOptions = {}): Promise<readonly CachedModel[]> {
+  return listModelsWith(openHub, options);
+}
+
+/**
+ * Removes a model from the cache ("ORG/NAME"), or what only one revision of it needs ("ORG/NAME@REVISION").
+ *
+ * @returns bytes that became free. @throws CHECKPOINT_NOT_FOUND when it is not there
+ */
+export function removeModel(model: string | URL, options: CacheOptions = {}): Promise<number> {
+  return removeModelWith(openHub, model, options);
 }

@@ -12,17 +12,18 @@ import type { ModelLocation } from "./checkpoint/location.ts";
 import { nodeFiles, wasmBackend } from "./node-files.ts";
 import type { Processor } from "./prompt/processor.ts";
 
-export { openFiles } from "./node-files.ts";
+export { listModels, openFiles, pullModel, removeModel } from "./node-files.ts";
 export * from "./public-api.ts";
 
 const platform: Platform = { ...nodeFiles, backends: [cudaBackend, wasmBackend, referenceBackend] };
 
 /**
- * Loads a Hugging Face checkpoint: a local directory, an http(s) address of one, or files by name.
+ * Loads a Hugging Face checkpoint: a model of the Hub ("ORG/NAME", "ORG/NAME@REVISION" or its page), a local directory, an
+ * http(s) address of one, or files by name. An existing directory goes before a model of the same name.
  *
  * @throws GlimtError with a stable `code`: CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CONFIG_INVALID,
  * MODEL_UNSUPPORTED, TOKENIZER_INVALID, TEMPLATE_INVALID, WEIGHTS_INVALID, ADAPTER_INVALID, BACKEND_UNAVAILABLE,
- * OPTION_INVALID, OUT_OF_MEMORY, TIMED_OUT, ABORTED.
+ * CACHE_FAILED, OPTION_INVALID, OUT_OF_MEMORY, TIMED_OUT, ABORTED.
  */
 export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
   return loadModelOn(platform, location, options);

@@ -1,6 +1,15 @@
 /** Files and workers as Node has them: what the entries for Node and for GPU servers share. */
 
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import {
+  type CacheOptions,
+  listModelsWith,
+  type PulledModel,
+  type PullOptions,
+  pullModelWith,
+  removeModelWith,
+} from "./api/hub-models.ts";
 import type { Platform } from "./api/platform.ts";
 import { createWasmBackend } from "./backends/wasm/backend.ts";
 import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
@@ -9,9 +18,14 @@ import { openDirectory } from "./checkpoint/directory.node.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
 import { openModelFiles } from "./checkpoint/gguf/location.ts";
 import { httpFiles } from "./checkpoint/http.ts";
+import type { CachedModel } from "./checkpoint/hub/cache.ts";
+import { openHub } from "./checkpoint/hub/host.node.ts";
+import { modelOfPage, parseHubId } from "./checkpoint/hub/location.ts";
+import { openHubModel } from "./checkpoint/hub/open.ts";
 import {
   isAddress,
   type ModelLocation,
+  OPEN_FILES_KINDS,
   OPEN_FILES_OPTION_NAMES,
   type OpenFilesOptions,
   rejectOtherSchemes,
@@ -48,12 +62,27 @@ export const nodeFiles: Omit<Platform, "backends"> = {
 };
 
 /**
- * The files of a checkpoint, wherever it lies.
+ * The files of a checkpoint, wherever it lies. ORG/NAME is a directory if there is one of this name, else a model of the Hub.
  *
  * @throws CHECKPOINT_NOT_FOUND for a path that is no directory; OPTION_INVALID for what is no location
  */
 export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  return openModelFiles(location, readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES), openFolder);
+  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES, OPEN_FILES_KINDS);
+  return openModelFiles(location, options, openFolder, openModel);
+}
+
+/** Null for what is no model of the Hub, or a path that is there. */
+async function openModel(
+  location: ModelLocation,
+  options: OpenFilesOptions,
+): Promise<CheckpointFiles | null> {
+  const text = String(location);
+  const isWeb = /^https?:/i.test(text);
+  const endpoint = options.hub?.endpoint ?? process.env.HF_ENDPOINT;
+  const model = isWeb && URL.canParse(text) ? modelOfPage(new URL(text), endpoint) : parseHubId(text);
+  const isPath = () => existsSync(text) || (model !== null && existsSync(model.repository));
+  if (model === null || (!isWeb && !/^hf:/i.test(text) && isPath())) return null;
+  return openHubModel(openHub, model, options);
 }
 
 async function openFolder(location: ModelLocation, options: OpenFilesOptions): Promise<CheckpointFiles> {
@@ -70,4 +99,27 @@ function filePath(address: string): string {
   } catch (cause) {
     throw new GlimtError("OPTION_INVALID", `${address} names no local path: ${(cause as Error).message}.`);
   }
+}
+
+/**
+ * Brings what loading a model of the Hub needs into the cache: descriptions, and the weights that the index names.
+ *
+ * @throws OPTION_INVALID, CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CACHE_FAILED, TIMED_OUT, ABORTED
+ */
+export function pullModel(location: string | URL, options: PullOptions = {}): Promise<PulledModel> {
+  return pullModelWith(openHub, location, options);
+}
+
+/** The models of the Hub that are in the cache, and their sizes. */
+export function listModels(options: CacheOptions = {}): Promise<readonly CachedModel[]> {
+  return listModelsWith(openHub, options);
+}
+
+/**
+ * Removes a model from the cache ("ORG/NAME"), or what only one revision of it needs ("ORG/NAME@REVISION").
+ *
+ * @returns bytes that became free. @throws CHECKPOINT_NOT_FOUND when it is not there
+ */
+export function removeModel(model: string | URL, options: CacheOptions = {}): Promise<number> {
+  return removeModelWith(openHub, model, options);
 }

@@ -1,11 +1,15 @@
 /** What every entry exports beside its own loadModel: the parts that users and tests need. */
 
+export type { CacheOptions, PulledModel, PullOptions } from "./api/hub-models.ts";
 export type { LoadOptions } from "./api/load-options.ts";
 export type { LoadAdapterOptions, LoadedWeights, Model, ModelBackend, Prompt } from "./api/model.ts";
 export type { BackendName, EngineReport, WasmVariant } from "./backends/backend.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDescription, describeCheckpoint } from "./checkpoint/describe.ts";
 export type { CheckpointFiles } from "./checkpoint/files.ts";
+export type { CachedModel, CachedRevision } from "./checkpoint/hub/cache.ts";
+export type { HubOptions } from "./checkpoint/hub/options.ts";
+export type { DownloadProgress } from "./checkpoint/hub/progress.ts";
 export type { ModelLocation } from "./checkpoint/location.ts";
 export type { ModelConfig, ProcessorConfig, ProcessorKind } from "./config/types.ts";
 export { type ErrorCode, GlimtError } from "./errors.ts";

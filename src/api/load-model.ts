@@ -45,12 +45,13 @@ export async function openModelOn(
   const start = performance.now();
   const options = readLoadOptions(given);
   const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
-  const { headers, checkpointTimeout, mmproj, signal } = options;
-  const files = await platform.openFiles(location, { headers, checkpointTimeout, mmproj });
+  const { headers, checkpointTimeout, fetch, hub, onDownload, mmproj, signal } = options;
+  const asked = { checkpointTimeout, fetch, hub, onDownload };
+  const files = await platform.openFiles(location, { ...asked, headers, mmproj, signal });
   const checkpoint = await openCheckpoint(files, { signal });
   const processor = await Processor.open(checkpoint, platform, options, signal);
 
-  const openFiles: OpenFiles = (from) => platform.openFiles(from, { checkpointTimeout });
+  const openFiles: OpenFiles = (from) => platform.openFiles(from, asked);
   const { merged, separate } = await openMerged(openFiles, options.adapters ?? [], signal);
   checkFormats(backend, checkpoint.config.text, options);
   const compiled = compileCheckpoint(backend, checkpoint, options);
@@ -59,6 +60,15 @@ export async function openModelOn(
   const { weights, aside } = resolveWeights(checkpoint, specs);
   // In the order of the files, so that each is read once from front to back.
   const rows = mergeAdapters(weights, merged).sort((a, b) => a.position - b.position);
+  // Not before all that can be wrong with the model is known.
+  await files.bring?.(
+    checkpoint.weightFiles.map(({ name }) => name),
+    signal,
+  );
+  files.expectReads?.(
+    rows.flatMap(({ ranges }) => ranges),
+    signal,
+  );
   const stages = await openStages(backend, compiled, rows, {
     engine: engineOptions(options),
     kvCache: options.kvCache,
@@ -68,7 +78,7 @@ export async function openModelOn(
       throwIfAborted(signal);
     },
     signal,
-  });
+  }).finally(() => files.expectReads?.([]));
   const core = new ModelCore({
     ...stages,
     generation: withTokenizersEnd(checkpoint.generation, processor.tokenizer),

@@ -1,7 +1,13 @@
 /** What a caller may say about loading a model, checked. */
 import type { BackendName, EngineOptions, WasmVariant } from "../backends/backend.ts";
 import type { HttpOptions } from "../checkpoint/http-requests.ts";
-import type { ModelLocation } from "../checkpoint/location.ts";
+import type { HubOptions } from "../checkpoint/hub/options.ts";
+import {
+  type ModelLocation,
+  OPEN_FILES_KINDS,
+  OPEN_FILES_OPTION_NAMES,
+  type OpenFilesOptions,
+} from "../checkpoint/location.ts";
 import { GlimtError } from "../errors.ts";
 import { checkTimeLimit, type Kind, readOptions, readPlain, shown } from "../given.ts";
 import { MEDIA_OPTION_NAMES, type MediaOptions } from "../prompt/media-options.ts";
@@ -16,6 +22,12 @@ export interface LoadOptions extends MediaOptions {
   readonly headers?: HttpOptions["headers"];
   /** Of a model in GGUF files: the file of its vision tower (mmproj), without which it reads text alone. */
   readonly mmproj?: ModelLocation | undefined;
+  /** Replaces the global fetch for whatever is read of the checkpoint and of adapters. */
+  readonly fetch?: HttpOptions["fetch"];
+  /** How Hugging Face's Hub is reached, for a model or an adapter there, and where its files are kept. */
+  readonly hub?: HubOptions | undefined;
+  /** Told of bytes that are downloaded from the Hub into the cache, before weights are loaded from there. */
+  readonly onDownload?: OpenFilesOptions["onDownload"];
   /**
    * Milliseconds without a byte from a server of the checkpoint or of an adapter, after which loading ends with TIMED_OUT
    * (default 30000); ten times as many for a whole answer (a small file, or up to 4 MiB of weights).
@@ -73,9 +85,7 @@ export interface LoadOptions extends MediaOptions {
 
 export const LOAD_OPTION_NAMES = [
   ...MEDIA_OPTION_NAMES,
-  "headers",
-  "checkpointTimeout",
-  "mmproj",
+  ...OPEN_FILES_OPTION_NAMES,
   "backend",
   "dtype",
   "visionDtype",
@@ -88,10 +98,13 @@ export const LOAD_OPTION_NAMES = [
   "kvCache",
   "adapters",
   "onProgress",
-  "signal",
 ];
 /** Of these the type says it all; the others are checked by what they may be. */
-const KINDS: Readonly<Record<string, Kind>> = { limits: "object", kvCache: "object" };
+const KINDS: Readonly<Record<string, Kind>> = {
+  ...OPEN_FILES_KINDS,
+  limits: "object",
+  kvCache: "object",
+};
 
 /**
  * A copy of what a caller says, checked.

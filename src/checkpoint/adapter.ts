@@ -66,6 +66,7 @@ export async function openAdapter(files: CheckpointFiles, signal?: AbortSignal):
     modules.set(path, adapterModule(path, pair, config, files.location));
   }
   if (modules.size === 0) throw invalid(files.location, `${WEIGHTS} holds no lora_A and lora_B.`);
+  await files.bring?.([WEIGHTS], signal);
   return { files, baseModelClass: config.baseModelClass, modules, copies };
 }
 

@@ -1,20 +1,21 @@
 /** The address of a checkpoint: what may be shown of it, and what of it is sent. */
 import { GlimtError } from "../errors.ts";
 import { takeCredentials } from "../http/credentials.ts";
-import { addressBehindPage } from "./hub.ts";
 
 const MOST_SHOWN = 200;
 
 export interface BaseAddress {
   /** Ends in a slash; without the name and password, with the query (a signature). */
   readonly url: URL;
+  /** Names are one part of the path each: a slash in one is no slash. */
+  readonly isFlat?: boolean;
   /** What messages show: neither name, password nor query. */
   readonly shown: string;
   /** The name and password of the address as a header's value: fetch refuses them in addresses. */
   readonly authorization: string | null;
 }
 
-/** @throws OPTION_INVALID for what is no http(s) address; CHECKPOINT_NOT_FOUND for a model's page. */
+/** @throws OPTION_INVALID for what is no http(s) address */
 export function parseBase(address: string | URL): BaseAddress {
   let url: URL;
   try {
@@ -31,13 +32,6 @@ export function parseBase(address: string | URL): BaseAddress {
   }
   const authorization = takeCredentials(url);
   url.hash = "";
-  const files = addressBehindPage(url);
-  if (files) {
-    throw new GlimtError(
-      "CHECKPOINT_NOT_FOUND",
-      `${url.origin}${url.pathname} is the page of a model; its files lie at ${files}: give that address.`,
-    );
-  }
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return { url, shown: url.origin + url.pathname.replace(/\/$/, ""), authorization };
 }
@@ -51,8 +45,9 @@ export function withoutCredentials(address: string): string {
   return shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}...` : shown;
 }
 
-export function fileUrl({ url }: BaseAddress, name: string): URL {
-  const file = new URL(encodeURIComponent(name), url);
+export function fileUrl({ url, isFlat = false }: BaseAddress, name: string): URL {
+  const parts = isFlat ? [name] : name.split("/");
+  const file = new URL(parts.map(encodeURIComponent).join("/"), url);
   file.search = url.search;
   return file;
 }

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { type ErrorCode, GlimtError, throwIfAborted } from "../errors.ts";
 import { fileError } from "./file-errors.ts";
 import { type CheckpointFiles, truncated } from "./files.ts";
-import { filesAddress, repositoryId } from "./hub.ts";
 import { checkSmall } from "./small-files.ts";
 
 /** @throws CHECKPOINT_NOT_FOUND when `directory` is none, or can not be looked at. */
@@ -18,7 +17,7 @@ export async function openDirectory(directory: string): Promise<CheckpointFiles>
 /** A read is no larger than this, so that an abort is seen. */
 const PIECE = 8 << 20;
 
-class DirectoryFiles implements CheckpointFiles {
+export class DirectoryFiles implements CheckpointFiles {
   readonly location: string;
   readonly #absences = new Map<string, string>();
   /** How each weight file was when it was first seen: all its parts must be of one. */
@@ -123,12 +122,8 @@ function requireRegular(path: string, found: Stats): void {
 }
 
 function noDirectory(directory: string, found: Stats | null): GlimtError {
-  const problem = `${directory} is ${found ? "not a directory" : "not there"}; give the directory that holds config.json.`;
-  const repository = found ? null : repositoryId(directory);
-  const advice = repository
-    ? ` If it is a model on Hugging Face, give the address of its files: ${filesAddress(repository)}`
-    : "";
-  return new GlimtError("CHECKPOINT_NOT_FOUND", problem + advice);
+  const problem = `${directory} is ${found ? "not a directory" : "not there"}`;
+  return new GlimtError("CHECKPOINT_NOT_FOUND", `${problem}; give the directory that holds config.json.`);
 }
 
 async function absentAsNull<T>(path: string, result: () => Promise<T>, code?: ErrorCode): Promise<T | null> {

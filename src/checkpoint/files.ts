@@ -19,8 +19,21 @@ export interface CheckpointFiles {
   list?(): Promise<readonly string[]>;
   /** Where small files are no bytes: the value that one has (of text a string, of JSON what it parses to), or null. */
   document?(name: string): unknown;
+  /**
+   * What `readInto` will be asked for, all of it and about in this order: a source far away fetches it ahead. An empty list
+   * ends that.
+   */
+  expectReads?(reads: readonly FileRange[], signal?: AbortSignal): void;
+  /** Brings whole files near before they are read, where there is a place to keep them. */
+  bring?(names: readonly string[], signal?: AbortSignal): Promise<void>;
   /** Of a file that was said not to be there: a sentence on what is there in its place, if anything is. */
   absence?(name: string): string | null;
+}
+
+export interface FileRange {
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** The end of a message about a file that is not there. */

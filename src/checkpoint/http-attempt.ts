@@ -2,6 +2,9 @@
 import { throwIfAborted } from "../errors.ts";
 import { Patience } from "../http/patience.ts";
 
+/** Of one answer, in the time that Patience gives a whole. */
+const USUAL_BYTES = 4 << 20;
+
 export class Attempt {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal | undefined;
@@ -11,8 +14,8 @@ export class Attempt {
   /** What is asked, as far as redirects have led. */
   url: URL;
 
-  /** `idle` milliseconds without a byte of `what` end it. */
-  constructor(what: string, url: URL, idle: number, caller: AbortSignal | undefined) {
+  /** `idle` milliseconds without a byte of `what` end it; `bytes` are asked for. */
+  constructor(what: string, url: URL, idle: number, bytes: number, caller: AbortSignal | undefined) {
     this.url = url;
     this.#caller = caller;
     this.#ended = new Promise((_, reject) => {
@@ -21,7 +24,7 @@ export class Attempt {
     // Awaited only while something is waited for.
     this.#ended.catch(() => undefined);
     caller?.addEventListener("abort", this.#abort);
-    const limit = { what, idle, option: "checkpointTimeout" };
+    const limit = { what, idle, option: "checkpointTimeout", share: Math.max(1, bytes / USUAL_BYTES) };
     this.#patience = new Patience(limit, (error) => this.#end(error));
   }
 

@@ -16,7 +16,7 @@ export interface HttpOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
    * Milliseconds without a byte after which a server is given up with TIMED_OUT (default 30000); ten times as many for a
-   * whole answer: a small file, or up to 4 MiB of weights.
+   * whole answer: a small file, or each 4 MiB of weights that were asked for at once.
    */
   readonly checkpointTimeout?: number | undefined;
   /** Replaces the global fetch. */
@@ -39,6 +39,8 @@ export interface RequestOptions {
 /** A response whose status says something of the file: 2xx, 4xx. */
 export interface Answer {
   readonly response: Response;
+  /** What the answers on the way, which redirected, said of the file, and the last one where they did not. */
+  readonly said: Headers;
   /** The body as it comes. What is not read is given up when `use` ends. */
   chunks(): AsyncGenerator<Uint8Array>;
 }
@@ -73,6 +75,8 @@ export class HttpRequests {
   #followsItself = false;
   /** Of a repository of Hugging Face: the commit that its files are of. */
   #commit: string | null = null;
+  /** Where a file's redirects led, of which parts are read: asked at once the next time, until it refuses (signatures expire). */
+  readonly #targets = new Map<string, URL>();
 
   /** @throws OPTION_INVALID */
   constructor(base: BaseAddress, options: HttpOptions) {
@@ -97,12 +101,14 @@ export class HttpRequests {
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
       const before = position();
-      const current = new Attempt(`${this.#base.shown}/${name}`, url, this.#idle, signal);
+      const [first, end] = options.range?.() ?? [0, 0];
+      const start = (options.range && this.#targets.get(name)) ?? url;
+      const current = new Attempt(`${this.#base.shown}/${name}`, start, this.#idle, end - first, signal);
       let wait = this.#retryDelay * 2 ** attempt;
       try {
-        const response = await this.#fetch(name, options, current);
+        const { response, said } = await this.#fetch(name, options, current);
         if (!PASSING.has(response.status)) {
-          return await use({ response, chunks: () => chunks(response, current) });
+          return await use({ response, said, chunks: () => chunks(response, current) });
         }
         const asked = retryAfter(response);
         const again = attempt < this.#retries && asked <= MOST_RETRY_AFTER;
@@ -111,6 +117,7 @@ export class HttpRequests {
       } catch (error) {
         throwIfAborted(signal);
         if (error instanceof GlimtError) throw error;
+        this.#targets.delete(name);
         const { reason, passing, mayBeHidden } = explainFailure(error, current.url, "Range");
         if (mayBeHidden && (await this.#answersUnseen(name, current))) {
           throw new HiddenAnswer(`${this.#base.shown}/${name}`);
@@ -126,26 +133,51 @@ export class HttpRequests {
   }
 
   /** Follows redirects by hand, since the caller's headers must not go to another origin. */
-  async #fetch(name: string, options: RequestOptions, attempt: Attempt): Promise<Response> {
+  async #fetch(
+    name: string,
+    options: RequestOptions,
+    attempt: Attempt,
+  ): Promise<{ response: Response; said: Headers }> {
     const { range, ifRange, method = "GET" } = options;
     const headers = new Headers(this.#headers);
+    const leave = () => {
+      for (const [key] of this.#headers) headers.delete(key);
+    };
     const [first, end] = range?.() ?? [];
     if (first !== undefined && end !== undefined) headers.set("range", `bytes=${first}-${end - 1}`);
     const validator = ifRange?.();
     if (validator) headers.set("if-range", validator);
+    const isShortcut = range !== undefined && this.#targets.has(name);
+    if (attempt.url.origin !== this.#base.url.origin) leave();
+    const said = new Headers();
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
       const redirect = this.#followsItself ? "follow" : "manual";
       const init: RequestInit = { method, headers, redirect, signal: attempt.signal };
       const response = await attempt.until(this.#send(attempt.url, init));
       attempt.heard();
       this.#requireCommit(response);
+      for (const [key, value] of response.headers) if (!said.has(key)) said.set(key, value);
       if (response.type === "opaqueredirect") {
         this.#followByItself(name);
         continue;
       }
-      if (!isRedirect(response)) return response;
+      // Of a file of the Hub a redirect says all that is asked.
+      const isTold = method === "HEAD" && response.headers.has("x-linked-etag");
+      if (!isRedirect(response) || isTold) {
+        const isRefused = response.status >= 400 && response.status !== 416;
+        if (isShortcut && isRefused) {
+          this.#targets.delete(name);
+          attempt.url = fileUrl(this.#base, name);
+          response.body?.cancel().catch(() => undefined);
+          return this.#fetch(name, options, attempt);
+        }
+        if (response.redirected && response.url !== "") attempt.url = new URL(response.url);
+        const isRedirected = redirects > 0 || response.redirected;
+        if (isRedirected && response.ok && range) this.#targets.set(name, attempt.url);
+        return { response, said };
+      }
       const next = this.#target(name, response, attempt.url);
-      if (next.origin !== attempt.url.origin) for (const [key] of this.#headers) headers.delete(key);
+      if (next.origin !== attempt.url.origin) leave();
       attempt.url = next;
     }
     throw this.#refused(name, `it redirects more than ${MOST_REDIRECTS} times`);

@@ -1,8 +1,9 @@
 /** A checkpoint behind a web address, read by Range requests. Nothing that comes is taken for what was not asked. */
 import { GlimtError } from "../errors.ts";
+import { isRedirect } from "../http/redirects.ts";
 import { isWebPage, PAGE_START_BYTES } from "../http/web-page.ts";
 import { parseBase } from "./address.ts";
-import { type CheckpointFiles, truncated } from "./files.ts";
+import { type CheckpointFiles, type FileRange, truncated } from "./files.ts";
 import {
   type Answer,
   HiddenAnswer,
@@ -11,15 +12,17 @@ import {
   type RequestOptions,
 } from "./http-requests.ts";
 import { FileVersions, unsatisfiedTotal } from "./http-version.ts";
-import { filesAddress } from "./hub.ts";
+import { type FetchRange, ReadAhead } from "./read-ahead.ts";
 import { checkSmall } from "./small-files.ts";
 
 export type { HttpOptions };
 
 export interface HttpFilesOptions extends HttpOptions {
-  /** What the address may have been meant as: the id of a model on Hugging Face. */
-  readonly repository?: string | undefined;
+  /** What is said of a file that the server refuses, where more is known of the server. */
+  readonly refusal?: ((answer: Said) => GlimtError) | undefined;
 }
+
+type Said = Pick<Answer, "response" | "said">;
 
 /** Also where there is an answer without content. */
 const ABSENT = new Set([204, 404, 410]);
@@ -39,19 +42,23 @@ const MAYBE_ABSENT = new Set([400, 403]);
  * Files are `baseUrl/NAME`; the query of `baseUrl` (a signature) is kept, and a name and password in it are sent as
  * Authorization.
  *
- * @throws OPTION_INVALID for no http(s) address or headers that are none; CHECKPOINT_NOT_FOUND for a model's page.
+ * @throws OPTION_INVALID for no http(s) address or headers that are none
  */
-export function httpFiles(baseUrl: string | URL, options: HttpFilesOptions = {}): CheckpointFiles {
+export function httpFiles(baseUrl: string | URL, options: HttpFilesOptions = {}): HttpFiles {
   return new HttpFiles(baseUrl, options);
 }
 
-class HttpFiles implements CheckpointFiles {
+/** Takes a piece of a part, `at` bytes from its start. Throws GlimtErrors alone: others are taken for the connection's. */
+export type TakePiece = (piece: Uint8Array, at: number) => void | Promise<void>;
+
+export class HttpFiles implements CheckpointFiles {
   readonly location: string;
   readonly #requests: HttpRequests;
   readonly #versions: FileVersions;
   /** Of files that are read whole, whose tags may be others than those of their parts. */
   readonly #wholeVersions: FileVersions;
-  readonly #repository: string | undefined;
+  readonly #refusal: HttpFilesOptions["refusal"];
+  #ahead: ReadAhead | null = null;
   /** Whether this page was shown a file. */
   #isAllowed = false;
   readonly #absences = new Map<string, string>();
@@ -62,7 +69,7 @@ class HttpFiles implements CheckpointFiles {
     this.#requests = new HttpRequests(base, options);
     this.#versions = new FileVersions(base.shown);
     this.#wholeVersions = new FileVersions(base.shown);
-    this.#repository = options.repository;
+    this.#refusal = options.refusal;
   }
 
   absence(name: string): string | null {
@@ -70,22 +77,21 @@ class HttpFiles implements CheckpointFiles {
     if (found !== null) return found;
     if (FILE.test(this.location))
       return "That is the address of a file: give that of the directory it lies in.";
-    if (this.#repository === undefined) return null;
-    return `If it is a model on Hugging Face, give the address of its files: ${filesAddress(this.#repository)}`;
+    return null;
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | null> {
     const range = () => [0, SIZE_PROBE_BYTES] as const;
     const total = await this.#ask(name, { range, signal }, async (answer) => {
       const { response } = answer;
-      if (this.#isAbsent(name, response)) return null;
+      if (this.#isAbsent(name, answer)) return null;
       // "Range not satisfiable" for the first byte: the file is empty.
       if (response.status === 416) {
         this.#versions.check(name, response, 0);
         return 0;
       }
       if (response.status !== 206) {
-        if (response.status !== 200) throw this.#refused(name, response.status);
+        if (response.status !== 200) throw this.#refused(name, answer);
         const start = await startOf(answer);
         if (isWebPage(start)) return this.#isPage(name);
         if (start.length === 0) {
@@ -96,7 +102,8 @@ class HttpFiles implements CheckpointFiles {
         throw this.#ignoresRange(name);
       }
       const start = new Uint8Array(SIZE_PROBE_BYTES);
-      await this.#fill(name, answer, start, this.#versions.part(name, response, 0, SIZE_PROBE_BYTES));
+      const expected = this.#versions.part(name, response, 0, SIZE_PROBE_BYTES);
+      await this.#fill(name, answer, start.length, expected, (piece, at) => start.set(piece, at));
       const isHtml = /^text\/html/i.test(response.headers.get("content-type") ?? "");
       if (isHtml && start[0] === LESS_THAN) return this.#isPage(name);
       return this.#versions.total(name) ?? undefined;
@@ -107,8 +114,8 @@ class HttpFiles implements CheckpointFiles {
   async readAll(name: string, signal?: AbortSignal): Promise<Uint8Array | null> {
     return this.#ask(name, { signal }, async (answer) => {
       const { response } = answer;
-      if (this.#isAbsent(name, response)) return null;
-      if (response.status !== 200) throw this.#refused(name, response.status);
+      if (this.#isAbsent(name, answer)) return null;
+      if (response.status !== 200) throw this.#refused(name, answer);
       this.#wholeVersions.check(name, response, null);
       const whole = await collect(answer, (bytes) => {
         checkSmall(this.location, name, bytes);
@@ -118,14 +125,31 @@ class HttpFiles implements CheckpointFiles {
     });
   }
 
+  expectReads(reads: readonly FileRange[], signal?: AbortSignal): void {
+    this.#ahead?.end();
+    const fetchRange: FetchRange = (range, into, until) =>
+      this.readPart(range, (piece, at) => into.set(piece, at), until);
+    this.#ahead = reads.length === 0 ? null : new ReadAhead(reads, fetchRange, signal);
+  }
+
   async readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    if (this.#ahead) return this.#ahead.read(name, offset, into, signal);
+    const range = { file: name, offset, bytes: into.length };
+    await this.readPart(range, (piece, at) => into.set(piece, at), signal);
+  }
+
+  async readPart(
+    { file: name, offset, bytes }: FileRange,
+    take: TakePiece,
+    signal?: AbortSignal,
+  ): Promise<void> {
     let done = 0;
-    for (let answers = 0; done < into.length; answers++) {
+    for (let answers = 0; done < bytes; answers++) {
       if (answers > MOST_POOR_ANSWERS && done < answers * FEW_BYTES)
         throw this.#tooFewBytes(name, done, answers);
       const before = done;
       // Asked anew for each try, since a connection may break after some bytes have come.
-      const range = () => [offset + done, offset + into.length] as const;
+      const range = () => [offset + done, offset + bytes] as const;
       let tag: string | null = null;
       const ifRange = () => {
         tag = this.#versions.ifRange(name);
@@ -133,15 +157,15 @@ class HttpFiles implements CheckpointFiles {
       };
       const isAnswered = await this.#requests.ask(name, { range, ifRange, signal }, async (answer) => {
         if (this.#versions.ignoresIfRange(tag, answer.response)) return false;
-        this.#checkPart(name, answer.response, offset, into.length);
-        const first = offset + done;
-        const expected = this.#versions.part(name, answer.response, first, offset + into.length);
-        await this.#fill(name, answer, into.subarray(done), expected, (bytes) => {
-          done += bytes;
+        this.#checkPart(name, answer, offset, bytes);
+        const expected = this.#versions.part(name, answer.response, offset + done, offset + bytes);
+        await this.#fill(name, answer, bytes - done, expected, async (piece) => {
+          await take(piece, done);
+          done += piece.length;
         });
         return true;
       });
-      if (isAnswered && done === before) throw truncated(this.location, name, offset, into.length);
+      if (isAnswered && done === before) throw truncated(this.location, name, offset, bytes);
     }
   }
 
@@ -163,7 +187,8 @@ class HttpFiles implements CheckpointFiles {
   }
 
   /** @throws for every status but 206 */
-  #checkPart(name: string, response: Response, offset: number, wanted: number): void {
+  #checkPart(name: string, answer: Said, offset: number, wanted: number): void {
+    const { response } = answer;
     const { status } = response;
     if (status === 206) return;
     const versions = this.#versions;
@@ -179,27 +204,26 @@ class HttpFiles implements CheckpointFiles {
     if (ABSENT.has(status)) {
       throw new GlimtError("CHECKPOINT_NOT_FOUND", `${this.location} has no ${name} (status ${status}).`);
     }
-    throw status === 200 ? this.#ignoresRange(name) : this.#refused(name, status);
+    throw status === 200 ? this.#ignoresRange(name) : this.#refused(name, answer);
   }
 
-  /** Fills `into` from its start with the body, which is `expected` bytes long; null: it is not known how long. */
+  /** Hands the body on, of at most `room` bytes and of `expected`; null: it is not known how long it is. */
   async #fill(
     name: string,
     answer: Answer,
-    into: Uint8Array,
+    room: number,
     expected: number | null,
-    onBytes?: (bytes: number) => void,
+    take: TakePiece,
   ): Promise<void> {
-    const most = expected ?? into.length;
+    const most = expected ?? room;
     let filled = 0;
     try {
       for await (const piece of answer.chunks()) {
         if (filled + piece.length > most) {
           throw this.#versions.changed(name, `more than the ${most} bytes come that were announced`);
         }
-        into.set(piece, filled);
+        await take(piece, filled);
         filled += piece.length;
-        onBytes?.(piece.length);
       }
     } catch (error) {
       // A connection that broke behind the last byte did no harm.
@@ -210,10 +234,19 @@ class HttpFiles implements CheckpointFiles {
     }
   }
 
+  /** What the server says of a file. @throws what `refusal` gives */
+  async head(name: string, signal?: AbortSignal): Promise<Headers> {
+    return this.#requests.ask(name, { method: "HEAD", signal }, async (answer) => {
+      const { response, said } = answer;
+      if (response.ok || isRedirect(response)) return said;
+      throw this.#refused(name, answer);
+    });
+  }
+
   #sizeByHead(name: string, signal: AbortSignal | undefined): Promise<number> {
-    return this.#requests.ask(name, { method: "HEAD", signal }, async ({ response }) => {
-      const length = response.headers.get("content-length");
-      if (response.ok && length !== null) {
+    return this.#requests.ask(name, { method: "HEAD", signal }, async ({ response, said }) => {
+      const length = said.get("x-linked-size") ?? (response.ok ? said.get("content-length") : null);
+      if (length !== null) {
         this.#versions.check(name, response, Number(length));
         return Number(length);
       }
@@ -225,10 +258,11 @@ class HttpFiles implements CheckpointFiles {
     });
   }
 
-  #isAbsent(name: string, { status }: Response): boolean {
+  #isAbsent(name: string, answer: Said): boolean {
+    const { status } = answer.response;
     if (ABSENT.has(status)) return true;
     if (status < 400 || status === 416) return false;
-    const error = this.#refused(name, status);
+    const error = this.#refused(name, answer);
     if (!MAYBE_ABSENT.has(status) || REQUIRED.has(name)) throw error;
     this.#absences.set(name, error.message);
     return true;
@@ -241,14 +275,16 @@ class HttpFiles implements CheckpointFiles {
       throw new GlimtError(
         "CHECKPOINT_NOT_FOUND",
         `${what}: give the address under which the files themselves lie (of a model on Hugging Face: ` +
-          `${filesAddress("ORG/NAME")}), or sign in with the option headers.`,
+          "its id, ORG/NAME), or sign in with the option headers.",
       );
     }
     this.#absences.set(name, `${what}.`);
     return null;
   }
 
-  #refused(name: string, status: number): GlimtError {
+  #refused(name: string, answer: Said): GlimtError {
+    if (this.#refusal) return this.#refusal(answer);
+    const { status } = answer.response;
     const advice =
       status === 401 || status === 403
         ? " If it is private, give an Authorization header in the option headers."
@@ -280,7 +316,10 @@ function startOf(answer: Answer): Promise<Uint8Array> {
 }
 
 /** The body as far as `wantsMore` says of the bytes that have come; pieces may be single bytes, and there are no lists of them. */
-async function collect({ chunks }: Answer, wantsMore: (bytes: number) => boolean): Promise<Uint8Array> {
+export async function collect(
+  { chunks }: Answer,
+  wantsMore: (bytes: number) => boolean,
+): Promise<Uint8Array> {
   let buffer = new Uint8Array(1 << 14);
   let bytes = 0;
   for await (const piece of chunks()) {

@@ -1,24 +1,43 @@
 /** Where a checkpoint or an adapter lies, and what opens it. */
 import { GlimtError } from "../errors.ts";
-import { readOnce } from "../given.ts";
+import { type Kind, readOnce } from "../given.ts";
 import { withoutCredentials } from "./address.ts";
 import type { CheckpointFiles } from "./files.ts";
 import type { HttpOptions } from "./http-requests.ts";
-import { filesAddress, repositoryId } from "./hub.ts";
+import type { HubFilesOptions } from "./hub/files.ts";
+import type { HubOptions } from "./hub/options.ts";
 
-/** A directory or a GGUF file: a path, a URL, or files by name (as a browser's file picker gives them). */
+/**
+ * The id of a model on the Hub ("ORG/NAME", "ORG/NAME@REVISION", "ORG/NAME/FILE.gguf") or its page's address; a directory or
+ * a GGUF file, by its path or address; or files by name (as a browser's file picker gives them).
+ */
 export type ModelLocation = string | URL | ReadonlyMap<string, Blob> | readonly File[];
 
-export interface OpenFilesOptions extends Pick<HttpOptions, "headers" | "checkpointTimeout"> {
+export interface OpenFilesOptions extends Pick<HttpOptions, "headers" | "checkpointTimeout" | "fetch"> {
+  /** How the Hub is reached, and where its files are kept. */
+  readonly hub?: HubOptions | undefined;
+  /** Told of bytes that are downloaded into the cache. */
+  readonly onDownload?: HubFilesOptions["onDownload"];
   /** The file of a GGUF model's vision tower, where the location is a file, or one is meant among several. */
   readonly mmproj?: ModelLocation | undefined;
+  /** Ends asking the Hub. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export const OPEN_FILES_OPTION_NAMES: readonly (keyof OpenFilesOptions)[] = [
   "headers",
   "checkpointTimeout",
   "mmproj",
+  "fetch",
+  "hub",
+  "onDownload",
+  "signal",
 ];
+export const OPEN_FILES_KINDS: Readonly<Record<string, Kind>> = {
+  fetch: "function",
+  hub: "object",
+  onDownload: "function",
+};
 
 /** @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, OPTION_INVALID */
 export type OpenFiles = (location: ModelLocation, options?: OpenFilesOptions) => Promise<CheckpointFiles>;
@@ -36,17 +55,14 @@ export function isAddress(location: ModelLocation): location is string | URL {
 /**
  * A location that is text and names another scheme than http, https and file.
  *
- * @throws CHECKPOINT_NOT_FOUND naming the address that is meant, where that can be known
+ * @throws CHECKPOINT_NOT_FOUND
  */
 export function rejectOtherSchemes(location: string): void {
   const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(location)?.[1]?.toLowerCase();
   if (scheme === undefined || ["http", "https", "file"].includes(scheme)) return;
-  const repository = scheme === "hf" ? repositoryId(location) : null;
-  throw new GlimtError(
-    "CHECKPOINT_NOT_FOUND",
-    `${withoutCredentials(location)}: ${scheme} addresses are not read. ` +
-      (repository
-        ? `Give the address of the model's files: ${filesAddress(repository)}`
-        : "Give the http or https address of the directory that holds config.json."),
-  );
+  const advice =
+    scheme === "hf"
+      ? "this is no model of the Hub: hf://ORG/NAME, hf://ORG/NAME@REVISION"
+      : `${scheme} addresses are not read. Give the http or https address of the directory that holds config.json`;
+  throw new GlimtError("CHECKPOINT_NOT_FOUND", `${withoutCredentials(location)}: ${advice}.`);
 }

@@ -4,6 +4,7 @@ import { sourceRectangle, type WeightSource, type WeightSpec } from "../graph/we
 import { widenRows } from "../tensor/rows.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type Adapter, type AdapterModule, adapterRows, adapterSpecs } from "./adapter.ts";
+import type { FileRange } from "./files.ts";
 import type { NotFiniteTensor, WeightReader } from "./weight-reader.ts";
 
 export interface MergedAdapter {
@@ -14,7 +15,7 @@ export interface MergedAdapter {
 /** What an upload needs of a weight, merged or not. */
 export type ReadableWeight = Pick<
   WeightReader,
-  "spec" | "dtype" | "rows" | "cols" | "bytes" | "position" | "readRows" | "findNotFinite"
+  "spec" | "dtype" | "rows" | "cols" | "bytes" | "position" | "ranges" | "readRows" | "findNotFinite"
 >;
 
 /** What can be merged into, by module path: every tensor that the weights are made of, routed experts too. */
@@ -63,6 +64,11 @@ class MergedWeight implements ReadableWeight {
 
   get bytes(): number {
     return storageBytes(this.dtype, this.rows, this.cols);
+  }
+
+  /** Of the weight itself; an adapter's matrices are small. */
+  get ranges(): FileRange[] {
+    return this.#base.ranges;
   }
 
   async readRows(first: number, count: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -26,8 +26,12 @@ export interface WeightFiles {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** Reads the headers only. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID naming the shard or tensor. */
-export async function readWeightFiles(files: CheckpointFiles, signal?: AbortSignal): Promise<WeightFiles> {
+/** The files that hold the weights. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID */
+export async function weightFileNames(files: CheckpointFiles, signal?: AbortSignal): Promise<string[]> {
+  return (await findWeightFiles(files, signal)).names;
+}
+
+async function findWeightFiles(files: CheckpointFiles, signal: AbortSignal | undefined) {
   const single = await files.size(SINGLE, signal);
   // transformers prefers the single file too.
   const index = single === null ? await readIndex(files, signal) : null;
@@ -39,6 +43,12 @@ export async function readWeightFiles(files: CheckpointFiles, signal?: AbortSign
       `${INDEX} in ${files.location} lists ${names.length} files; no checkpoint has more than ${MOST_SHARDS}.`,
     );
   }
+  return { names, single, index };
+}
+
+/** Reads the headers only. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID naming the shard or tensor. */
+export async function readWeightFiles(files: CheckpointFiles, signal?: AbortSignal): Promise<WeightFiles> {
+  const { names, single, index } = await findWeightFiles(files, signal);
   const sizes = await severalAtOnce(names, async (name) =>
     name === SINGLE && single !== null ? single : files.size(name, signal),
   );

@@ -9,6 +9,7 @@ import {
 import { BLOCK_COLS } from "../tensor/blocks.ts";
 import { countNotFiniteRows, rowElements, widenRows } from "../tensor/rows.ts";
 import { isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import type { FileRange } from "./files.ts";
 import type { StoredWeight } from "./stored-weight.ts";
 
 export interface ResolvedSource extends Omit<WeightSource, "tensor" | "shape"> {
@@ -57,6 +58,20 @@ export class WeightReader {
   /** Of all rows, in `dtype`. */
   get bytes(): number {
     return storageBytes(this.dtype, this.rows, this.cols);
+  }
+
+  /** About what reading all rows reads: whole rows of its tensors, one after another where they lie so. */
+  get ranges(): FileRange[] {
+    return this.#sources.map(({ tensor, ...source }) => {
+      const { rows } = rectangleOf({ ...source, tensor });
+      const rowBytes = tensor.bytes / Math.max(1, tensor.shape[0] ?? 1);
+      const [first, end] = [rows.first * rowBytes, (rows.first + rows.count) * rowBytes].map(Math.floor);
+      return {
+        file: tensor.file,
+        offset: tensor.offset + (first as number),
+        bytes: (end as number) - (first as number),
+      };
+    });
   }
 
   /**

@@ -49,7 +49,7 @@ const MOST_RUNS = 50;
 export function benchCommand(): Command {
   return withEngineOptions(withLoadOptions(new Command("bench")))
     .description("measure a model's speed and memory here, as shares of what the machine can do")
-    .argument("<model>", "checkpoint directory, or the URL of one")
+    .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--image <WxH,...>", "sizes of pictures to encode (default: 616x812), or none", imageSizes)
     .option("--prefill <n,...>", "tokens of prompts to read (default: 128,512), or none", sizes)
     .option(

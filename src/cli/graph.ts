@@ -21,7 +21,7 @@ interface GraphFlags extends CheckpointFlags, FormatFlags {
 export function graphCommand(): Command {
   return withFormatOptions(withCheckpointOptions(new Command("graph")))
     .description("print a model's programs: ops, shapes, buffers, bytes")
-    .argument("<model>", "checkpoint directory, or the URL of one")
+    .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--tokens <n>", "tokens in a decoder step, for the byte counts", wholeNumber, 512)
     .option("--patches <n>", "patches of a picture, for the byte counts", wholeNumber, 1024)
     .option("--context <n>", "tokens in the KV cache, for the byte counts", wholeNumber, 4096)

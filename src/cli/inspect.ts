@@ -14,7 +14,7 @@ import { JSON_HELP } from "./report.ts";
 export function inspectCommand(): Command {
   return withFormatOptions(withCheckpointOptions(new Command("inspect")))
     .description("show what is in a checkpoint and what it needs in memory; reads no weights")
-    .argument("<model>", "checkpoint directory, or the URL of one")
+    .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--json", JSON_HELP)
     .action(inspect);
 }

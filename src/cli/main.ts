@@ -7,13 +7,19 @@ import { conformanceCommand } from "./conformance.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
 import { interruptedStatus, listenForInterruption } from "./interruption.ts";
+import { listCommand } from "./list.ts";
 import { planCommand } from "./plan.ts";
 import { processCommand } from "./process.ts";
+import { pullCommand } from "./pull.ts";
 import { reportError } from "./report.ts";
+import { rmCommand } from "./rm.ts";
 import { runCommand } from "./run.ts";
 
 const commands = [
   runCommand(),
+  pullCommand(),
+  listCommand(),
+  rmCommand(),
   processCommand(),
   planCommand(),
   graphCommand(),

@@ -44,7 +44,7 @@ export interface LoadFlags extends CheckpointFlags, FormatFlags {
 
 export function withPromptOptions(command: Command): Command {
   return command
-    .argument("<model>", "checkpoint directory, or the URL of one")
+    .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .argument("[prompt]", "what to ask")
     .option(
       "--image <file>",

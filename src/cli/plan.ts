@@ -26,7 +26,7 @@ interface PlanFlags extends LoadFlags {
 export function planCommand(): Command {
   return withLoadOptions(new Command("plan"))
     .description("show grids, tokens and memory of a request of given sizes; runs nothing")
-    .argument("<model>", "checkpoint directory, or the URL of one")
+    .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--image <WxH>", "an image of this size in pixels; may be repeated", imageDims, [])
     .option(
       "--video <WxH:LENGTH>",

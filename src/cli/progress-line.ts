@@ -1,4 +1,5 @@
 /** One line on stderr that shows how far long work is; nothing when stderr is no terminal. */
+import type { DownloadProgress } from "../index.ts";
 
 export interface ProgressLine {
   show(what: string, share: number): void;
@@ -21,4 +22,19 @@ export function progressLine(wanted: boolean): ProgressLine {
       if (active) write("");
     },
   };
+}
+
+/** What is shown of a download: how much of it, how fast, and how long it may still take. */
+export function downloadShown(progress: DownloadProgress): [what: string, share: number] {
+  const { downloadedBytes, totalBytes, bytesPerSecond, secondsLeft } = progress;
+  const size = `${(downloadedBytes / 1e6).toFixed(0)} of ${(totalBytes / 1e6).toFixed(0)} MB`;
+  const speed = bytesPerSecond === null ? "" : `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
+  const left = secondsLeft === null ? "" : `, ${duration(secondsLeft)} left`;
+  return [`downloading ${size}${speed}${left},`, totalBytes === 0 ? 1 : downloadedBytes / totalBytes];
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
 }

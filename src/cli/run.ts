@@ -37,7 +37,7 @@ import {
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
-import { progressLine } from "./progress-line.ts";
+import { downloadShown, progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 
@@ -96,6 +96,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     kvCache: flags.kvCache,
     adapters,
     signal,
+    onDownload: (download) => progress.show(...downloadShown(download)),
     onProgress: ({ loadedBytes, totalBytes, weight, memory }) => {
       const needs = weight === undefined ? memoryLine(memory) : null;
       if (needs) console.error(needs);

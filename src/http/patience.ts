@@ -14,6 +14,8 @@ export interface PatienceOptions {
   readonly idle: number;
   /** The option that sets them. */
   readonly option: string;
+  /** Share of the whole's time: more than 1 for what is larger than usual. */
+  readonly share?: number;
 }
 
 /** Begins when it is made; to be ended. */
@@ -24,7 +26,7 @@ export class Patience {
   #heard = this.#start;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `timeOut` is called once, with TIMED_OUT, when nothing was heard for `idle` milliseconds, or all takes ten times as many. */
+  /** `timeOut` is called once, with TIMED_OUT, when nothing was heard for `idle` milliseconds, or all takes ten times as many (times `share`). */
   constructor(options: PatienceOptions, timeOut: (error: GlimtError) => void) {
     this.#options = options;
     this.#timeOut = timeOut;
@@ -43,7 +45,11 @@ export class Patience {
   /** When time is up: of one silence, and of all. */
   get #limits(): { readonly silence: number; readonly whole: number } {
     const { idle } = this.#options;
-    return { silence: this.#heard + idle, whole: this.#start + WHOLE * idle };
+    return { silence: this.#heard + idle, whole: this.#start + this.#times * idle };
+  }
+
+  get #times(): number {
+    return Math.ceil(WHOLE * (this.#options.share ?? 1));
   }
 
   #left(): number {
@@ -65,7 +71,7 @@ export class Patience {
     const { silence, whole } = this.#limits;
     const found =
       whole < silence
-        ? `is not read after ${WHOLE * idle} ms, ${WHOLE} times the option ${option}`
+        ? `is not read after ${this.#times * idle} ms, ${this.#times} times the option ${option}`
         : `gave nothing for ${idle} ms`;
     return new GlimtError("TIMED_OUT", `${what} ${found}; raise the option ${option} if it is only slow.`);
   }

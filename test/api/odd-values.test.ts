@@ -271,11 +271,11 @@ test("adapters, plans and warm-up", async () => {
   const lora = "test/golden/data/lora/glm_ocr-tiny/language";
   await tryAll({
     "loadAdapter's source": (value) => model.loadAdapter(value),
-    "an adapter's name": (name) => model.loadAdapter({ name, location: "no/such" }),
+    "an adapter's name": (name) => model.loadAdapter({ name, location: "./no/such" }),
     "an adapter's location": (location) => model.loadAdapter({ name: "a", location }),
-    "an adapter's scale": (scale) => model.loadAdapter({ name: "a", location: "no/such", scale }),
-    "loadAdapter's options": (options) => model.loadAdapter({ name: "a", location: "no/such" }, options),
-    "loadAdapter's signal": (signal) => model.loadAdapter({ name: "a", location: "no/such" }, { signal }),
+    "an adapter's scale": (scale) => model.loadAdapter({ name: "a", location: "./no/such", scale }),
+    "loadAdapter's options": (options) => model.loadAdapter({ name: "a", location: "./no/such" }, options),
+    "loadAdapter's signal": (signal) => model.loadAdapter({ name: "a", location: "./no/such" }, { signal }),
     unloadAdapter: (name) => model.unloadAdapter(name),
     plan: (sizes) => model.plan(sizes),
     "plan's images": (images) => model.plan({ images }),

@@ -1,34 +1,53 @@
-/** What is given for a checkpoint and is none: a model's page, an id, a relative address with nothing to go by. */
+/** What is given for a checkpoint: a model's name or page, an address, a path, and what is none of these. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { httpFiles } from "../../src/checkpoint/http.ts";
 import type { ModelLocation, OpenFiles } from "../../src/checkpoint/location.ts";
 import * as edge from "../../src/edge.ts";
+import type { GlimtError } from "../../src/errors.ts";
 import * as node from "../../src/node-files.ts";
 import { failure } from "./fixtures.ts";
-import { serve, withServer } from "./server.ts";
+import { withServer } from "./server.ts";
 
 const FILES = "https://huggingface.co/zai-org/GLM-OCR/resolve/";
 
-const PAGES: Record<string, string> = {
+const NAMES: Record<string, string> = {
   "https://huggingface.co/zai-org/GLM-OCR": "main",
   "https://huggingface.co/zai-org/GLM-OCR/": "main",
   "https://hf.co/zai-org/GLM-OCR?library=transformers": "main",
   "https://www.huggingface.co/zai-org/GLM-OCR#intro": "main",
   "https://huggingface.co/zai-org/GLM-OCR/tree/main": "main",
   "https://huggingface.co/zai-org/GLM-OCR/tree/v1.0": "v1.0",
+  "https://huggingface.co/zai-org/GLM-OCR/tree/refs%2Fpr%2F1": "refs%2Fpr%2F1",
   "https://huggingface.co/zai-org/GLM-OCR/blob/main/config.json": "main",
   "https://huggingface.co/zai-org/GLM-OCR/raw/main/config.json": "main",
   "https://huggingface.co/zai-org/GLM-OCR/discussions/3": "main",
   "hf://zai-org/GLM-OCR": "main",
+  "zai-org/GLM-OCR": "main",
+  "zai-org/GLM-OCR@v1.0": "v1.0",
+  "zai-org/GLM-OCR@refs/pr/1": "refs%2Fpr%2F1",
 };
 
+/** What is asked of the Hub, which knows no model. */
+async function askedFor(open: OpenFiles, location: string): Promise<{ asked: string[]; error: GlimtError }> {
+  const asked: string[] = [];
+  const send: typeof fetch = async (address) => {
+    asked.push(String(address));
+    return new Response("", { status: 404, headers: { "x-error-code": "RepoNotFound" } });
+  };
+  const hub = { endpoint: "https://huggingface.co", token: false } as const;
+  return { error: await failure(() => open(location, { fetch: send, hub })), asked };
+}
+
 for (const open of [node.openFiles, edge.openFiles]) {
-  for (const [page, revision] of Object.entries(PAGES)) {
-    test(`${open === edge.openFiles ? "edge" : "Node"}: ${page} names the address of its files`, async () => {
-      const error = await failure(() => open(page));
+  for (const [name, revision] of Object.entries(NAMES)) {
+    test(`${open === edge.openFiles ? "edge" : "Node"}: ${name} is a model of the Hub`, async () => {
+      const { asked, error } = await askedFor(open, name);
+      assert.equal(asked, [
+        `https://huggingface.co/api/models/zai-org/GLM-OCR/revision/${revision}?blobs=true`,
+      ]);
       assert.is(error.code, "CHECKPOINT_NOT_FOUND");
-      assert.ok(error.message.includes(FILES + revision), error.message);
+      assert.match(error.message, "./zai-org/GLM-OCR");
     });
   }
 }
@@ -36,15 +55,17 @@ for (const open of [node.openFiles, edge.openFiles]) {
 test("the address of the files themselves is taken", async () => {
   assert.is(httpFiles(`${FILES}main`).location, `${FILES}main`);
   assert.is(httpFiles(`${FILES}main/`).location, `${FILES}main`);
-  assert.is(httpFiles("https://mirror.test/zai-org/GLM-OCR").location, "https://mirror.test/zai-org/GLM-OCR");
+  assert.is((await node.openFiles(`${FILES}main`)).location, `${FILES}main`);
+  const mirror = "https://mirror.test/zai-org/GLM-OCR";
+  assert.is((await node.openFiles(mirror)).location, mirror);
 });
 
-test("Node: the id of a model names the address of its files; a path that is not there does not", async () => {
-  assert.ok((await failure(() => node.openFiles("zai-org/GLM-OCR"))).message.includes(`${FILES}main`));
-  for (const path of ["./models/GLM-OCR", "/zai-org/GLM-OCR", "a/b/c", "GLM-OCR"]) {
-    const error = await failure(() => node.openFiles(path));
+test("Node: a path that is not there and can be no model's id is a path", async () => {
+  for (const path of ["./models/GLM-OCR", "/zai-org/GLM-OCR", "a/b/c", "GLM-OCR", "a--b/c"]) {
+    const { error, asked } = await askedFor(node.openFiles, path);
     assert.is(error.code, "CHECKPOINT_NOT_FOUND");
-    assert.not.match(error.message, "huggingface.co");
+    assert.match(error.message, "is not there");
+    assert.equal(asked, []);
   }
 });
 
@@ -56,21 +77,6 @@ async function withGlobals<T>(globals: Record<string, unknown>, use: () => Promi
     for (const name of Object.keys(globals)) delete (globalThis as Record<string, unknown>)[name];
   }
 }
-
-test("edge: an id that is no path of the page either names the address of its files", async () => {
-  await withServer(
-    (request, response) => serve(new Map(), request, response),
-    async (url) => {
-      const files = await withGlobals({ document: { baseURI: `${url}/app/` } }, () =>
-        edge.openFiles("zai-org/GLM-OCR"),
-      );
-      assert.is(files.location, `${url}/app/zai-org/GLM-OCR`);
-      const error = await failure(() => edge.openCheckpoint(files));
-      assert.is(error.code, "CHECKPOINT_NOT_FOUND");
-      assert.ok(error.message.includes(`${FILES}main`), error.message);
-    },
-  );
-});
 
 test("edge: a relative address goes by the page, or by a worker's script, or is refused", async () => {
   const location = { href: "https://app.test/scripts/worker.js" };

@@ -107,7 +107,8 @@ function isFirstPart(name: string): boolean {
   return number === undefined || Number(number) === 1;
 }
 
-function partsOf(name: string): string[] {
+/** A split model's files, of which one is named; else that one. */
+export function partsOf(name: string): string[] {
   const [, stem, , total] = PART.exec(name) ?? [];
   if (stem === undefined || total === undefined) return [name];
   const length = Math.min(Number(total), MOST_PARTS + 1);

@@ -2,16 +2,24 @@
 import type { CheckpointFiles } from "../files.ts";
 import { isAddress, type ModelLocation, type OpenFilesOptions } from "../location.ts";
 
-/** @param openFolder what opens a folder, wherever it is. @throws what it does */
+type Open<T> = (location: ModelLocation, options: OpenFilesOptions) => Promise<T>;
+
+/**
+ * @param openFolder what opens a folder, wherever it is
+ * @param openHub what opens a model of the Hub, and gives null for other places
+ * @throws what they do
+ */
 export async function openModelFiles(
   location: ModelLocation,
   { mmproj, ...options }: OpenFilesOptions,
-  openFolder: (location: ModelLocation, options: OpenFilesOptions) => Promise<CheckpointFiles>,
+  openFolder: Open<CheckpointFiles>,
+  openHub: Open<CheckpointFiles | null>,
 ): Promise<CheckpointFiles> {
-  const found = isAddress(location) ? ggufLocation(location) : null;
-  const files = await openFolder(found ? found.folder : location, options);
-  const tower = mmproj === undefined ? undefined : await openModelFiles(mmproj, options, openFolder);
-  return found || tower ? withNamed(files, found?.file, tower) : files;
+  const model = isAddress(location) ? await openHub(location, options) : null;
+  const found = isAddress(location) && !model ? ggufLocation(location) : null;
+  const files = model ?? (await openFolder(found ? found.folder : location, options));
+  const tower = mmproj === undefined ? undefined : await openModelFiles(mmproj, options, openFolder, openHub);
+  return found || tower ? withNamed(files, found?.file ?? files.named, tower) : files;
 }
 
 /** Null for everything else. An address keeps its query (a signature). */
@@ -43,5 +51,19 @@ function withNamed(
     readAll: (name, signal) => files.readAll(name, signal),
     readInto: (name, offset, into, signal) => files.readInto(name, offset, into, signal),
     absence: (name) => files.absence?.(name) ?? null,
+    async bring(names, signal) {
+      if (!mmproj) return files.bring?.(names, signal);
+      for (const name of names) {
+        const from = mmproj && (await files.size(name, signal)) === null ? mmproj : files;
+        await from.bring?.([name], signal);
+      }
+    },
+    expectReads(reads, signal) {
+      // Of a tower that was given as Blobs there is nothing to fetch, and its files are not this folder's.
+      const own = mmproj ? reads.filter(({ file }) => file === named) : reads;
+      files.expectReads?.(own, signal);
+      const towers = reads.filter(({ file }) => file === mmproj?.named && file !== named);
+      mmproj?.expectReads?.(towers, signal);
+    },
   };
 }
