@@ -5,14 +5,15 @@ const BLOCK = 64;
 const [CONSTANTS, START] = constants();
 
 /** The first 32 bits of the fractional parts of roots of the first primes: cube roots, and for the start square roots. */
-function constants(): readonly [Uint32Array, Uint32Array] {
+function constants(): readonly [Int32Array, Int32Array] {
   const primes: number[] = [];
   for (let n = 2; primes.length < BLOCK; n++) if (primes.every((prime) => n % prime !== 0)) primes.push(n);
   const fraction = (root: (scaled: bigint) => bigint, power: bigint) => (prime: number) =>
     Number(root(BigInt(prime) << (32n * power)) & 0xffff_ffffn);
   const cubes = primes.map(fraction((scaled) => integerRoot(scaled, 3n), 3n));
   const squares = primes.slice(0, 8).map(fraction((scaled) => integerRoot(scaled, 2n), 2n));
-  return [Uint32Array.from(cubes), Uint32Array.from(squares)];
+  // Signed, as engines keep integers.
+  return [new Int32Array(Uint32Array.from(cubes).buffer), new Int32Array(Uint32Array.from(squares).buffer)];
 }
 
 /** The largest integer whose power is not above `value`. */
@@ -28,7 +29,7 @@ function integerRoot(value: bigint, power: bigint): bigint {
 }
 
 export function createSha256(): Hasher {
-  const state = Int32Array.from(START);
+  const state = START.slice();
   const words = new Int32Array(BLOCK);
   const rest = new Uint8Array(BLOCK);
   let held = 0;
@@ -77,16 +78,15 @@ function addBlock(state: Int32Array, w: Int32Array, bytes: Uint8Array, at: numbe
     const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
     w[i] = ((w[i - 16] as number) + s0 + (w[i - 7] as number) + s1) | 0;
   }
-  let [a, b, c, d, e, f, g, h] = state as unknown as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  // By hand: a destructuring goes through an iterator, for each block.
+  let a = state[0] as number;
+  let b = state[1] as number;
+  let c = state[2] as number;
+  let d = state[3] as number;
+  let e = state[4] as number;
+  let f = state[5] as number;
+  let g = state[6] as number;
+  let h = state[7] as number;
   for (let i = 0; i < BLOCK; i++) {
     const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
     const t1 = (h + s1 + ((e & f) ^ (~e & g)) + (CONSTANTS[i] as number) + (w[i] as number)) | 0;
