@@ -22,6 +22,7 @@ import type { CachedModel } from "./checkpoint/hub/cache.ts";
 import { openHub } from "./checkpoint/hub/host.node.ts";
 import { modelOfPage, parseHubId } from "./checkpoint/hub/location.ts";
 import { openHubModel } from "./checkpoint/hub/open.ts";
+import { ENVIRONMENT } from "./checkpoint/hub/settings.node.ts";
 import {
   isAddress,
   type ModelLocation,
@@ -78,7 +79,7 @@ async function openModel(
 ): Promise<CheckpointFiles | null> {
   const text = String(location);
   const isWeb = /^https?:/i.test(text);
-  const endpoint = options.hub?.endpoint ?? process.env.HF_ENDPOINT;
+  const endpoint = options.hub?.endpoint ?? ENVIRONMENT.HF_ENDPOINT;
   const model = isWeb && URL.canParse(text) ? modelOfPage(new URL(text), endpoint) : parseHubId(text);
   const isPath = () => existsSync(text) || (model !== null && existsSync(model.repository));
   if (model === null || (!isWeb && !/^hf:/i.test(text) && isPath())) return null;

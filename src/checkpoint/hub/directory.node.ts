@@ -44,7 +44,7 @@ import {
   partsOf,
 } from "./cache.ts";
 import { isCommit, isPlainPath } from "./location.ts";
-import { isTrue } from "./settings.node.ts";
+import { ENVIRONMENT, isTrue } from "./settings.node.ts";
 
 const PREFIX = "models--";
 const TAG =
@@ -391,7 +391,7 @@ async function linkBlob(blob: string, pointer: string, isNew: boolean): Promise<
   await mkdir(dirname(pointer), { recursive: true });
   await rm(pointer, { force: true });
   const isLinked =
-    !isTrue(process.env.HF_HUB_DISABLE_SYMLINKS) &&
+    !isTrue(ENVIRONMENT.HF_HUB_DISABLE_SYMLINKS) &&
     (await symlink(relative(dirname(pointer), blob), pointer).then(
       () => true,
       (error: NodeJS.ErrnoException) => error.code === "EEXIST",

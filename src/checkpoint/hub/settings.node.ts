@@ -10,10 +10,24 @@ export interface HubSettings extends HubAccess {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The variables of the process. What may not be read (Deno without --allow-env) is not set. */
+export const ENVIRONMENT: Environment = new Proxy(
+  {},
+  {
+    get(_, name) {
+      try {
+        return process.env[String(name)];
+      } catch {
+        return undefined;
+      }
+    },
+  },
+);
+
 /** @throws OPTION_INVALID */
 export async function hubSettings(
   given: HubOptions | undefined,
-  env: Environment = process.env,
+  env: Environment = ENVIRONMENT,
 ): Promise<HubSettings> {
   const { token, endpoint, cacheDir, offline } = readHubOptions(given);
   const isOffline = offline ?? isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE);
