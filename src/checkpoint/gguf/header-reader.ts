@@ -124,7 +124,9 @@ export class HeaderReader {
     }
     const list = scalar.list ? new scalar.list(count) : new Array<number | boolean>(count);
     for (let i = 0; i < count; i++) {
-      const at = await this.#take(scalar.bytes);
+      // A list may have millions: most are there without a wait.
+      const taken = this.#take(scalar.bytes);
+      const at = typeof taken === "number" ? taken : await taken;
       (list as (number | boolean)[])[i] = scalar.read(this.#view, at);
     }
     return list;

@@ -27,7 +27,7 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
   const out = words.shape[0] as number;
   const groups = Math.ceil(cols / group);
   const orders = new GroupOrder(parts, packed.groupOf, cols, group, groups);
-  const isSymmetric = typeof zero === "number";
+  const isSymmetric = zero === 2 ** (bits - 1);
   const blockFormat = biases || packed.groupOf ? null : blocksOf(scales, { bits, cols, group, isSymmetric });
   /** Hands out the integers of rows, zero points taken off, one row after another. */
   const each = async (
