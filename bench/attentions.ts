@@ -1,4 +1,5 @@
 /** Attention as programs of one op, checked before they are handed out. */
+import type { CacheDType } from "../src/tensor/dtype.ts";
 import { checkResult, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
 
 export interface VisionShape {
@@ -55,6 +56,8 @@ export interface PagedShape {
   readonly numKvHeads: number;
   readonly headDim: number;
   readonly pageSize: number;
+  /** Of the cache; f32 if it is left out. */
+  readonly kvCacheDType?: "f32" | CacheDType | undefined;
 }
 
 /**
@@ -62,7 +65,7 @@ export interface PagedShape {
  * every output must be. @throws when one is not.
  */
 export async function pagedAttention(shape: PagedShape, open?: OpenEngine): Promise<TimedKernel> {
-  const { queries, context, ...attrs } = shape;
+  const { queries, context, kvCacheDType, ...attrs } = shape;
   const { numHeads, numKvHeads, headDim, pageSize } = attrs;
   const pages = context / pageSize;
   const [cols, page] = [numHeads * headDim, numKvHeads * pageSize * headDim];
@@ -82,17 +85,17 @@ export async function pagedAttention(shape: PagedShape, open?: OpenEngine): Prom
       ),
     {
       q: { data: noise(queries * cols, 5), cols },
-      cache: { data: cache, cols: 2 * page },
+      cache: { data: cache, cols: 2 * page, isState: true },
       blockTable: { data: Int32Array.from({ length: pages }, (_, index) => pages - 1 - index), cols: pages },
       cuSeqlens: { data: Int32Array.of(0, queries), cols: 1 },
       contextLens: { data: Int32Array.of(context), cols: 1 },
     },
     {},
     [queries, cols],
-    { open },
+    { open, kvCacheDType },
   );
   await kernel.run();
-  const name = `decoder ${queries} of ${context}, ${numHeads}/${numKvHeads} x ${headDim}`;
+  const name = `decoder ${queries} of ${context}, ${numHeads}/${numKvHeads} x ${headDim}, cache ${kvCacheDType ?? "f32"}`;
   const last = queries * cols - 1;
   checkResult(name, await kernel.engine.read(kernel.output), [
     [0, 1],

@@ -2,7 +2,7 @@
  * Builds of the kernel module side by side, in turns in one process, so that what else the machine does hits all alike:
  * `npm run bench -- compare --modules OLD.wasm,NEW.wasm [--cases vision:2552,linear:48:bf16] [--rounds 15]`. Modules for
  * one thread, as build/wasm/kernels.relaxed.wasm is; each is checked before it is timed. Cases are vision:PATCHES,
- * paged:QUERIES:CONTEXT and linear:ROWS:DTYPE[:N:K]. Medians, and shares of the first module's multiply-add peak.
+ * paged:QUERIES:CONTEXT[:DTYPE] (of the cache) and linear:ROWS:DTYPE[:N:K]. Medians, and shares of the first module's multiply-add peak.
  */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -10,7 +10,8 @@ import { wasmBackend } from "../src/backends/wasm/backend.ts";
 import { WasmEngine } from "../src/backends/wasm/engine.ts";
 import { instantiateKernels, type Kernels } from "../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../src/backends/wasm/variants.ts";
-import type { WeightDType } from "../src/tensor/dtype.ts";
+import type { CacheDType } from "../src/tensor/dtype.ts";
+import type { WeightFormat } from "../src/tensor/storage.ts";
 import { pagedAttention, visionAttention } from "./attentions.ts";
 import { type OpenEngine, processorMs, row, type TimedKernel } from "./kernels.ts";
 import { linear } from "./products.ts";
@@ -72,15 +73,16 @@ async function kernelsOf(path: string): Promise<Kernels> {
 
 function makeCase(text: string, open: OpenEngine): Promise<TimedKernel> {
   const [kind, ...fields] = text.split(":");
-  const [a, b, n = 4096, k = 1024] = fields.map((field, index) =>
-    kind === "linear" && index === 1 ? field : Number(field),
-  ) as [number, number | WeightDType, number?, number?];
+  const [a, b, n = 4096, k = 1024] = fields.map((field) =>
+    /^[0-9]+$/.test(field) ? Number(field) : field,
+  ) as [number, number | WeightFormat, number?, number?];
   if (kind === "vision") return visionAttention({ patches: a, numHeads: 16, headDim: 64 }, open);
   if (kind === "paged") {
     const shape = { numHeads: 16, numKvHeads: 8, headDim: 128, pageSize: 16 };
-    return pagedAttention({ queries: a, context: b as number, ...shape }, open);
+    const kvCacheDType = fields[2] as CacheDType | undefined;
+    return pagedAttention({ queries: a, context: b as number, kvCacheDType, ...shape }, open);
   }
-  if (kind === "linear") return linear({ m: a, n, k, dtype: b as WeightDType }, open);
+  if (kind === "linear") return linear({ m: a, n, k, dtype: b as WeightFormat }, open);
   throw new Error(`There is no case "${text}".`);
 }
 

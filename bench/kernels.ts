@@ -9,7 +9,8 @@ import { weightRows } from "../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../src/graph/builder.ts";
 import type { Value } from "../src/graph/graph.ts";
 import { weightLayouts } from "../src/program/weights.ts";
-import type { HostArray } from "../src/tensor/dtype.ts";
+import type { CacheDType, HostArray } from "../src/tensor/dtype.ts";
+import { fromFloat32 } from "../src/tensor/elements.ts";
 import type { WeightFormat } from "../src/tensor/storage.ts";
 
 /** Values in -1..1 from a fixed sequence. */
@@ -40,23 +41,32 @@ export type OpenEngine = () => Promise<Engine>;
 
 export interface OneOpOptions {
   readonly weightDType?: WeightFormat | undefined;
+  /** Of states; f32 if it is left out. */
+  readonly kvCacheDType?: "f32" | CacheDType | undefined;
   /** Makes the engine; that of the package on one thread if it is left out. */
   readonly open?: OpenEngine | undefined;
+}
+
+export interface OpInput {
+  readonly data: HostArray;
+  readonly cols: number;
+  readonly isState?: boolean;
 }
 
 /** A program of one op on an engine of its own, with its inputs in device memory. */
 export async function oneOp(
   build: (builder: GraphBuilder) => Value,
-  inputs: Readonly<Record<string, { readonly data: HostArray; readonly cols: number }>>,
+  inputs: Readonly<Record<string, OpInput>>,
   weights: Readonly<Record<string, Float32Array>>,
   shape: readonly [rows: number, cols: number],
-  { weightDType = "f32", open = wasmBackend.open }: OneOpOptions = {},
+  { weightDType = "f32", kvCacheDType = "f32", open = wasmBackend.open }: OneOpOptions = {},
 ): Promise<Kernel> {
   const engine = await open();
   const builder = createGraphBuilder({
     name: "bench",
     activationDType: "f32",
     weightDType: () => weightDType,
+    ...(kvCacheDType === "f32" ? {} : { kvCacheDType }),
   });
   const program = compileGraph(builder.finish({ y: build(builder) }), {
     weightLayout: wasmBackend.weightLayout,
@@ -70,9 +80,10 @@ export async function oneOp(
   const executable: Executable = engine.load(program, stored);
   const output = engine.allocate("f32", ...shape);
   const buffers: Record<string, Binding> = { y: output };
-  for (const [name, { data, cols }] of Object.entries(inputs)) {
-    const tensor = engine.allocate(data instanceof Int32Array ? "i32" : "f32", data.length / cols, cols);
-    engine.write(tensor, 0, data);
+  for (const [name, { data, cols, isState }] of Object.entries(inputs)) {
+    const dtype = data instanceof Int32Array ? "i32" : isState ? kvCacheDType : "f32";
+    const tensor = engine.allocate(dtype, data.length / cols, cols);
+    engine.write(tensor, 0, data instanceof Float32Array ? fromFloat32(dtype, data) : data);
     buffers[name] = tensor;
   }
   return { engine, output, run: () => engine.run(executable, { symbols: {}, buffers }) };

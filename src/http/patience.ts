@@ -4,8 +4,12 @@ import { LONGEST_TIMER } from "../given.ts";
 
 /** So many times its limit without a byte may it take altogether: bytes that trickle end too. */
 const WHOLE = 10;
-/** Milliseconds in which what has come meanwhile is heard: this thread may have been busy with other work. */
-const GRACE = 100;
+/**
+ * What has come meanwhile is heard in so many turns of the event loop, so many milliseconds apart: this thread may
+ * have been busy with other work, and may be so again.
+ */
+const GRACE_TURNS = 10;
+const TURN = 10;
 
 export interface PatienceOptions {
   /** How the error begins. */
@@ -63,7 +67,13 @@ export class Patience {
       this.#timer = setTimeout(() => this.#watch(), Math.min(Math.ceil(left), LONGEST_TIMER));
       return;
     }
-    this.#timer = setTimeout(() => (this.#left() > 0 ? this.#watch() : this.#timeOut(this.#late())), GRACE);
+    this.#listen(GRACE_TURNS);
+  }
+
+  #listen(turns: number): void {
+    if (this.#left() > 0) this.#watch();
+    else if (turns === 0) this.#timeOut(this.#late());
+    else this.#timer = setTimeout(() => this.#listen(turns - 1), TURN);
   }
 
   #late(): GlimtError {

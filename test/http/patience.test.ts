@@ -39,6 +39,19 @@ test("what is heard all the time ends after ten times as long", async () => {
   assert.ok(after >= 400, `${after}`);
 });
 
+test("a thread that is busy again and again still hears what came meanwhile", async () => {
+  const errors: GlimtError[] = [];
+  const patience = new Patience(limit, (error) => errors.push(error));
+  for (let i = 0; i < 4; i++) {
+    const until = performance.now() + 150;
+    while (performance.now() < until);
+    await pause(5);
+  }
+  patience.heard();
+  patience.end();
+  assert.equal(errors, []);
+});
+
 test("nothing comes of it once it is ended", async () => {
   let calls = 0;
   const patience = new Patience({ ...limit, idle: 1 }, () => calls++);
