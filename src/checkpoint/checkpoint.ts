@@ -58,7 +58,7 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
       `There is no config.json in ${files.location}: it is not a Hugging Face checkpoint.${absenceOf(files, "config.json")}`,
     );
   }
-  const fromJson = parseModelConfig(configJson);
+  const fromJson = inGguf(gguf, () => parseModelConfig(configJson));
   const parsed = gguf ? withShapes(fromJson, gguf) : fromJson;
   const [generationJson, preprocessorJson, videoJson, processorJson] = await Promise.all([
     json("generation_config.json"),
@@ -66,7 +66,7 @@ export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptio
     json("video_preprocessor_config.json"),
     json("processor_config.json"),
   ]);
-  const processor = parseProcessorConfig(preprocessorJson, videoJson, processorJson);
+  const processor = inGguf(gguf, () => parseProcessorConfig(preprocessorJson, videoJson, processorJson));
   checkProcessorFitsModel(processor, parsed);
   const { weightFiles, tensors: stored } = gguf ?? (await publishedWeights(files, configJson, signal));
   const { config, tensors } = resolveTie(parsed, stored);
@@ -113,6 +113,16 @@ async function ggufModel(
   }
   const tower = namedGguf(mmproj) ?? (await onlyGguf(mmproj));
   return { ...model, tower };
+}
+
+/** What is wrong in a configuration that was made of a GGUF file is wrong in that file. */
+function inGguf<T>(gguf: GgufCheckpoint | null, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (gguf === null || !(error instanceof GlimtError)) throw error;
+    throw new GlimtError(error.code, `${gguf.files.location}, as ${error.message}`, { cause: error });
+  }
 }
 
 function withShapes(config: ModelConfig, { widths, textOnly }: GgufCheckpoint): ModelConfig {

@@ -14,7 +14,7 @@ import type { ModelConfig, MoeConfig, SpecialTokens, TextConfig, VisionConfig } 
 const RGB = 3;
 
 const MOST_LAYERS = 1000;
-const MOST_EXPERTS = 4096;
+export const MOST_EXPERTS = 4096;
 
 /** Throws `CONFIG_INVALID` (names the key path) or `MODEL_UNSUPPORTED` (another model). */
 export function parseModelConfig(

@@ -4,7 +4,7 @@
  */
 import { GlimtError } from "../../errors.ts";
 import type { CheckpointFiles } from "../files.ts";
-import { shownName } from "../shown.ts";
+import { shownName, shownValue } from "../shown.ts";
 import { HeaderReader } from "./header-reader.ts";
 import { TENSOR_TYPES, type TensorType } from "./tensor-types.ts";
 
@@ -147,5 +147,6 @@ function alignmentOf(values: ReadonlyMap<string, GgufValue>, invalid: Invalid): 
   const alignment = values.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   const isPower = typeof alignment === "number" && Number.isInteger(Math.log2(alignment));
   if (isPower && alignment >= 1 && alignment <= MOST_ALIGNMENT) return alignment;
-  throw invalid(`general.alignment is ${shownName(String(alignment))}, expected a power of two.`);
+  const found = typeof alignment === "object" ? "a list" : shownValue(alignment);
+  throw invalid(`general.alignment is ${found}, expected a power of two up to ${MOST_ALIGNMENT}.`);
 }

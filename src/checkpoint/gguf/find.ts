@@ -3,10 +3,11 @@ import { GlimtError } from "../../errors.ts";
 import type { CheckpointFiles } from "../files.ts";
 import { shownName } from "../shown.ts";
 import { type GgufFile, readGguf } from "./container.ts";
+import { GgufValues } from "./values.ts";
 
 const GGUF = /\.gguf$/i;
 /** A part of a model that was split: its name, its number from 1, of how many. */
-const PART = /^(.+)-(\d{5})-of-(\d{5})\.gguf$/i;
+const PART = /^(.+)-(\d{5})-of-(\d{5})(\.gguf)$/i;
 const TOWER = /mmproj/i;
 const MOST_PARTS = 1000;
 
@@ -28,7 +29,8 @@ export function namedGguf(files: CheckpointFiles): NamedFile | null {
 
 /** Those of a folder. Null when it holds none, or can not be listed. @throws CHECKPOINT_INVALID when it holds several models */
 export async function ggufInFolder(files: CheckpointFiles): Promise<ModelFiles | null> {
-  const names = ((await files.list?.()) ?? []).filter((name) => GGUF.test(name) && isFirstPart(name)).sort();
+  const all = ((await files.list?.()) ?? []).filter((name) => GGUF.test(name)).sort();
+  const names = all.filter(isFirstPart);
   const only = (found: readonly string[], what: string, advice: string) => {
     if (found.length < 2) return found[0];
     throw new GlimtError(
@@ -39,7 +41,14 @@ export async function ggufInFolder(files: CheckpointFiles): Promise<ModelFiles |
   const towers = names.filter((name) => TOWER.test(name));
   const texts = names.filter((name) => !TOWER.test(name));
   const text = only(texts, "GGUF models", "give the path of the one that is meant");
-  if (text === undefined) return null;
+  if (text === undefined) {
+    const [later] = all.filter((name) => !isFirstPart(name));
+    if (later === undefined) return null;
+    throw new GlimtError(
+      "CHECKPOINT_NOT_FOUND",
+      `${files.location} has ${shownName(later)}, and not the first part of that model.`,
+    );
+  }
   const tower = only(
     towers,
     "vision towers",
@@ -66,9 +75,6 @@ export async function onlyGguf(files: CheckpointFiles): Promise<NamedFile> {
 /** The file, and of a model that was split all its parts, in order. @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID */
 export async function readParts({ files, name }: NamedFile, signal?: AbortSignal): Promise<GgufFile[]> {
   const names = partsOf(name);
-  if (names.length > MOST_PARTS) {
-    throw new GlimtError("CHECKPOINT_INVALID", `${name} is of ${names.length} parts; no model has so many.`);
-  }
   const parts: GgufFile[] = [];
   for (const part of names) {
     const size = await files.size(part, signal);
@@ -85,19 +91,21 @@ export async function readParts({ files, name }: NamedFile, signal?: AbortSignal
 function checkParts(parts: readonly GgufFile[]): void {
   const [first] = parts as [GgufFile];
   const wrong = (file: string, what: string) => new GlimtError("CHECKPOINT_INVALID", `${file} ${what}.`);
-  for (const [index, { name, values }] of parts.entries()) {
-    const count = values.get("split.count") ?? 1;
-    const number = values.get("split.no") ?? 0;
+  for (const [index, part] of parts.entries()) {
+    const { name } = part;
+    const values = new GgufValues(part);
+    const count = values.count("split.count", 1);
+    const number = values.count("split.no", 0);
     if (count === parts.length && number === index) continue;
     // llama.cpp writes 0 for a file that is whole.
     if (count === 0 && parts.length === 1) continue;
     throw wrong(
       name,
-      `says that it is part ${Number(number) + 1} of ${count}, by its name it is ${index + 1} of ${parts.length}`,
+      `says that it is part ${number + 1} of ${count}, by its name it is ${index + 1} of ${parts.length}`,
     );
   }
   const total = parts.reduce((sum, { tensors }) => sum + tensors.length, 0);
-  const claimed = first.values.get("split.tensors.count") ?? total;
+  const claimed = new GgufValues(first).count("split.tensors.count", total);
   if (claimed !== total)
     throw wrong(first.name, `claims ${claimed} tensors in all parts, which hold ${total}`);
 }
@@ -107,10 +115,16 @@ function isFirstPart(name: string): boolean {
   return number === undefined || Number(number) === 1;
 }
 
-/** A split model's files, of which one is named; else that one. */
+/** A split model's files, of which one is named; else that one. @throws CHECKPOINT_INVALID for numbers that can be none */
 export function partsOf(name: string): string[] {
-  const [, stem, , total] = PART.exec(name) ?? [];
+  const [, stem, number, total, end] = PART.exec(name) ?? [];
   if (stem === undefined || total === undefined) return [name];
-  const length = Math.min(Number(total), MOST_PARTS + 1);
-  return Array.from({ length }, (_, part) => `${stem}-${String(part + 1).padStart(5, "0")}-of-${total}.gguf`);
+  const length = Number(total);
+  const wrong = (what: string) => new GlimtError("CHECKPOINT_INVALID", `${name} is by its name ${what}.`);
+  if (Number(number) < 1 || Number(number) > length) throw wrong(`part ${Number(number)} of ${length}`);
+  if (length > MOST_PARTS) throw wrong(`of ${length} parts; no model has so many`);
+  return Array.from(
+    { length },
+    (_, part) => `${stem}-${String(part + 1).padStart(5, "0")}-of-${total}${end}`,
+  );
 }

@@ -1,5 +1,6 @@
 /** A GGUF language model's keys and shapes as config.json has them. Where both say something, shapes win: widths are padded. */
 import { GlimtError } from "../../errors.ts";
+import { shownValue } from "../shown.ts";
 import type { GgufFile } from "./container.ts";
 import { TEXT_ARCHITECTURES, type TextArchitecture, type TextLayout } from "./text-tensors.ts";
 import type { GgufTokenizer } from "./tokenizer.ts";
@@ -102,7 +103,7 @@ function architectureOf(values: GgufValues, file: string): TextArchitecture {
       : "";
   throw new GlimtError(
     "MODEL_UNSUPPORTED",
-    `${file} has architecture "${architecture}"; glimt reads ${known}${hint}.`,
+    `${file} has architecture ${shownValue(architecture)}; glimt reads ${known}${hint}.`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** The keys of a GGUF file, read strictly: complaints name the file and the key. */
 import { JsonSection } from "../../config/json-section.ts";
-import type { GgufFile, GgufValue } from "./container.ts";
+import type { GgufFile, GgufList, GgufValue } from "./container.ts";
 
 /** Of which every number of so many differs from its neighbours. */
 const FLOAT32_DIGITS = 6;
@@ -10,9 +10,9 @@ export class GgufValues {
   readonly #values: ReadonlyMap<string, GgufValue>;
 
   constructor({ name, values }: GgufFile) {
-    // Lists are left out: a vocabulary is no part of a message.
-    const plain = [...values].filter(([, value]) => typeof value !== "object");
-    this.#section = JsonSection.root(Object.fromEntries(plain), name);
+    // A vocabulary is no part of a message: of lists it has the first items.
+    const shown = [...values].map(([key, value]) => [key, typeof value === "object" ? start(value) : value]);
+    this.#section = JsonSection.root(Object.fromEntries(shown), name);
     this.#values = values;
   }
 
@@ -46,10 +46,14 @@ export class GgufValues {
     return this.has(key) && this.#section.boolean(key);
   }
 
-  /** Undefined where there is no list. */
+  /** Undefined where there is no such key. @throws CONFIG_INVALID for what is no list of numbers */
   numbers(key: string): number[] | undefined {
     const list = this.#values.get(key);
-    return typeof list === "object" ? Array.from(list as ArrayLike<number>, Number) : undefined;
+    if (list === undefined) return undefined;
+    const numbers = typeof list === "object" ? Array.from(list as ArrayLike<unknown>) : [];
+    const areNumbers = typeof list === "object" && numbers.every(Number.isFinite);
+    if (!areNumbers) throw this.#section.invalid(key, "a list of numbers");
+    return numbers as number[];
   }
 
   /** Undefined where there is no list of texts. */
@@ -58,4 +62,13 @@ export class GgufValues {
     const isTexts = Array.isArray(list) && list.every((value) => typeof value === "string");
     return isTexts ? (list as string[]) : undefined;
   }
+}
+
+const MOST_SHOWN = 8;
+
+function start(list: GgufList): unknown[] {
+  return Array.from({ length: Math.min(list.length, MOST_SHOWN) }, (_, at) => {
+    const item = list[at];
+    return typeof item === "object" ? start(item) : item;
+  });
 }

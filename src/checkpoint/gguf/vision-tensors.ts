@@ -4,7 +4,8 @@ import { ggufTensor, interleaved, type SourceTensor } from "./weight.ts";
 
 const ROOT = "model.visual";
 
-const WHOLE: Readonly<Record<string, string>> = {
+/** Maps, since a file may call a tensor as objects call what they inherit. */
+const WHOLE: ReadonlyMap<string, string> = mapOf({
   "v.patch_embd": "patch_embed.proj",
   "v.norm_embd": "post_conv_layernorm",
   "v.position_embd": "embeddings.position_embedding",
@@ -15,9 +16,9 @@ const WHOLE: Readonly<Record<string, string>> = {
   "mm.gate": "merger.gate_proj",
   "mm.up": "merger.up_proj",
   "mm.down": "merger.down_proj",
-};
+});
 
-const BLOCK: Readonly<Record<string, string>> = {
+const BLOCK: ReadonlyMap<string, string> = mapOf({
   attn_qkv: "attn.qkv",
   attn_out: "attn.proj",
   attn_q_norm: "attn.q_norm",
@@ -27,7 +28,11 @@ const BLOCK: Readonly<Record<string, string>> = {
   ffn_gate: "mlp.gate_proj",
   ffn_up: "mlp.up_proj",
   ffn_down: "mlp.down_proj",
-};
+});
+
+function mapOf(names: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  return new Map(Object.entries(names));
+}
 
 /** The two frames of the patch convolution, which are one kernel of three dimensions as published. */
 export const PATCH_SLICES = ["v.patch_embd.weight", "v.patch_embd.weight.1"];
@@ -46,7 +51,7 @@ export function visionTensors(tensors: readonly SourceTensor[]): Map<string, Che
 
 function publishedName(name: string): string {
   const [, block, path = "", kind = ""] = /^(?:v\.blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name) ?? [];
-  const module = block === undefined ? WHOLE[path] : BLOCK[path];
+  const module = (block === undefined ? WHOLE : BLOCK).get(path);
   if (module === undefined) return name;
   return `${ROOT}.${block === undefined ? "" : `blocks.${block}.`}${module}.${kind}`;
 }
