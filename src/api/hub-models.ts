@@ -1,5 +1,5 @@
 /** Models of the Hub in the cache: brought there, listed, removed. */
-import { partsOf } from "../checkpoint/gguf/find.ts";
+import { ggufInFolder, partsOf } from "../checkpoint/gguf/find.ts";
 import type { CachedModel } from "../checkpoint/hub/cache.ts";
 import type { HubFiles } from "../checkpoint/hub/files.ts";
 import type { OpenHub } from "../checkpoint/hub/host.ts";
@@ -58,13 +58,16 @@ export async function pullModelWith(
   return { repository: from.repository, revision: from.revision, commit: files.commit, files: names, bytes };
 }
 
-/** Descriptions and the weights that glimt reads: neither pickles nor other formats, nor what lies in folders. */
+/** Descriptions and the weights that glimt reads, or those of a GGUF model: neither pickles nor other formats, nor what lies in folders. */
 async function checkpointNames(files: HubFiles, signal: AbortSignal | undefined): Promise<string[]> {
   const listed = await files.names(signal);
   const described = listed
     ? listed.filter((name) => DESCRIPTION.test(name) && (name === INDEX || !OTHER_INDEX.test(name)))
     : ["config.json"];
   const isAdapter = (await files.size(ADAPTER, signal)) !== null;
+  const isPublished = isAdapter || (await files.size("config.json", signal)) !== null;
+  const gguf = isPublished ? null : await ggufInFolder(files);
+  if (gguf) return [gguf.text, ...(gguf.tower ? [gguf.tower] : [])].flatMap(({ name }) => partsOf(name));
   return [...described, ...(isAdapter ? [ADAPTER] : await weightFileNames(files, signal))];
 }
 
@@ -83,7 +86,13 @@ export async function removeModelWith(
   given: CacheOptions | undefined,
 ): Promise<number> {
   const { hub } = readOptions(given, "removeModel", ["hub"], { hub: "object" });
-  const { repository, revision } = requireHubId(String(model), hub?.endpoint);
+  const { repository, revision, file } = requireHubId(String(model), hub?.endpoint);
+  if (file !== null) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `${file} is one file of ${repository}: models and revisions are removed as a whole, by ${repository} or ${repository}@REVISION.`,
+    );
+  }
   const { cache } = await openHub(hub);
   const bytes = await cache?.remove(repository, isWhole(model, revision) ? null : revision);
   if (typeof bytes === "number") return bytes;

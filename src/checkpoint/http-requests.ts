@@ -4,7 +4,7 @@
  */
 
 import { GlimtError, throwIfAborted } from "../errors.ts";
-import { checkTimeLimit } from "../given.ts";
+import { checkTimeLimit, shown } from "../given.ts";
 import { explainFailure } from "../http/failure.ts";
 import { isRedirect, MOST_REDIRECTS } from "../http/redirects.ts";
 import { type BaseAddress, fileUrl } from "./address.ts";
@@ -25,6 +25,8 @@ export interface HttpOptions {
   readonly retries?: number | undefined;
   /** Milliseconds before the first new try; it doubles each time (default 250). A server's Retry-After may ask for more. */
   readonly retryDelay?: number | undefined;
+  /** A server whose Retry-After asks for more milliseconds is not waited for (default 60000). */
+  readonly longestWait?: number | undefined;
 }
 
 export interface RequestOptions {
@@ -50,8 +52,6 @@ const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 const DEFAULT_TIMEOUT = 30_000;
 /** Bytes that make up for the tries it took to get them. */
 const GOOD_PART = 1 << 16;
-/** A server that asks for more patience than this is not waited for. */
-const MOST_RETRY_AFTER = 60_000;
 
 /** The server answers, but does not let a page of another origin see what. */
 export class HiddenAnswer extends GlimtError {
@@ -71,6 +71,7 @@ export class HttpRequests {
   readonly #idle: number;
   readonly #retries: number;
   readonly #retryDelay: number;
+  readonly #longestWait: number;
   /** A browser hides where a redirect leads; it follows by itself, and drops Authorization at another origin. */
   #followsItself = false;
   /** Of a repository of Hugging Face: the commit that its files are of. */
@@ -81,6 +82,7 @@ export class HttpRequests {
   /** @throws OPTION_INVALID */
   constructor(base: BaseAddress, options: HttpOptions) {
     const { headers, checkpointTimeout = DEFAULT_TIMEOUT, retries = 4, retryDelay = 250 } = options;
+    const { longestWait = 60_000 } = options;
     checkTimeLimit("checkpointTimeout", checkpointTimeout);
     this.#base = base;
     this.#headers = checkedHeaders(headers);
@@ -91,6 +93,7 @@ export class HttpRequests {
     this.#idle = checkpointTimeout;
     this.#retries = retries;
     this.#retryDelay = retryDelay;
+    this.#longestWait = longestWait;
   }
 
   /** Sends a request and hands the answer to `use`; both are tried again when they fail in passing. */
@@ -111,7 +114,7 @@ export class HttpRequests {
           return await use({ response, said, chunks: () => chunks(response, current) });
         }
         const asked = retryAfter(response);
-        const again = attempt < this.#retries && asked <= MOST_RETRY_AFTER;
+        const again = attempt < this.#retries && asked <= this.#longestWait;
         if (!again) throw this.#failed(name, attempt + 1, statusReason(response.status, asked));
         wait = Math.max(wait, asked);
       } catch (error) {
@@ -140,6 +143,8 @@ export class HttpRequests {
   ): Promise<{ response: Response; said: Headers }> {
     const { range, ifRange, method = "GET" } = options;
     const headers = new Headers(this.#headers);
+    // The size that is told is the file's then. A browser does not let it be set.
+    if (method === "HEAD") headers.set("accept-encoding", "identity");
     const leave = () => {
       for (const [key] of this.#headers) headers.delete(key);
     };
@@ -155,6 +160,7 @@ export class HttpRequests {
       const init: RequestInit = { method, headers, redirect, signal: attempt.signal };
       const response = await attempt.until(this.#send(attempt.url, init));
       attempt.heard();
+      requireResponse(response);
       this.#requireCommit(response);
       for (const [key, value] of response.headers) if (!said.has(key)) said.set(key, value);
       if (response.type === "opaqueredirect") {
@@ -253,6 +259,13 @@ function checkedHeaders(headers: HttpOptions["headers"]): Headers {
     const names = typeof headers === "object" && headers ? Object.keys(headers).join(", ") : typeof headers;
     throw new GlimtError("OPTION_INVALID", `headers (${names}) are not names with values that HTTP allows.`);
   }
+}
+
+/** Another's fetch may give anything. */
+function requireResponse(response: unknown): asserts response is Response {
+  const { status, headers } = (response ?? {}) as Partial<Record<keyof Response, unknown>>;
+  const isOne = typeof status === "number" && typeof (headers as Headers | undefined)?.get === "function";
+  if (!isOne) throw new GlimtError("OPTION_INVALID", `fetch gave ${shown(response)}, expected a Response.`);
 }
 
 async function* chunks(response: Response, attempt: Attempt): AsyncGenerator<Uint8Array> {

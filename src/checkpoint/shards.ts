@@ -146,7 +146,13 @@ async function noWeights(files: CheckpointFiles, signal: AbortSignal | undefined
   const pickled =
     (await files.size("pytorch_model.bin", signal)) ??
     (await files.size("pytorch_model.bin.index.json", signal));
-  const advice = pickled === null ? "" : " Its weights are pickled; convert them to safetensors first.";
+  const gguf = (await files.list?.())?.filter((name) => /\.gguf$/i.test(name)) ?? [];
+  const advice =
+    gguf.length > 0
+      ? ` It has GGUF files (${gguf.slice(0, LISTED).map(shownName).join(", ")}${more(gguf)}): give the path of the one that is meant.`
+      : pickled === null
+        ? ""
+        : " Its weights are pickled; convert them to safetensors first.";
   return new GlimtError(
     "CHECKPOINT_NOT_FOUND",
     `${files.location} has neither ${SINGLE} nor ${INDEX}.${absenceOf(files, SINGLE)}${advice}`,

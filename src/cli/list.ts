@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { formatBytes } from "../compiler/print.ts";
 import { listModels } from "../index.ts";
 import { type HubFlags, hubOptions, withCacheOption } from "./checkpoint-flags.ts";
+import { counted } from "./counted.ts";
 import { JSON_HELP } from "./report.ts";
 
 interface ListFlags extends HubFlags {
@@ -27,9 +28,9 @@ async function list(flags: ListFlags): Promise<void> {
     const unfinished = unfinishedBytes === 0 ? "" : `, and ${formatBytes(unfinishedBytes)} unfinished`;
     console.log(`${repository}  ${formatBytes(bytes)}${unfinished}${used}`);
     for (const { commit, refs, files } of revisions) {
-      console.log(`  ${commit}  ${[...refs].join(", ")} ${files} files`);
+      console.log(`  ${commit}  ${[...refs].join(", ")} ${counted(files, "file")}`);
     }
   }
   const total = models.reduce((sum, { bytes, unfinishedBytes }) => sum + bytes + unfinishedBytes, 0);
-  console.log(`${models.length} models, ${formatBytes(total)}`);
+  console.log(`${counted(models.length, "model")}, ${formatBytes(total)}`);
 }

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { formatBytes } from "../compiler/print.ts";
 import { pullModel } from "../index.ts";
 import { type ServerFlags, serverOptions, withServerOptions } from "./checkpoint-flags.ts";
+import { counted } from "./counted.ts";
 import { interruptible } from "./interruption.ts";
 import { downloadShown, progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
@@ -36,5 +37,7 @@ async function pull(model: string, flags: PullFlags): Promise<void> {
     return;
   }
   const { repository, revision, commit, files, bytes } = pulled;
-  console.log(`${repository}@${revision} (${commit}): ${files.length} files, ${formatBytes(bytes)}`);
+  console.log(
+    `${repository}@${revision} (${commit}): ${counted(files.length, "file")}, ${formatBytes(bytes)}`,
+  );
 }

@@ -55,8 +55,8 @@ export interface ModelCache {
   /** Whether the commit is known to have no file of this name. */
   isAbsent(commit: string, name: string): Promise<boolean>;
   keepAbsence(commit: string, name: string): Promise<void>;
-  /** False when there is no room for so many bytes, and it is better not to keep them. @throws CACHE_FAILED */
-  hasRoom(bytes: number): Promise<boolean>;
+  /** False when there is no room for what is not here of these files, and it is better not to keep them. @throws CACHE_FAILED */
+  hasRoom(files: readonly HubFile[]): Promise<boolean>;
   /** Waits while somebody else downloads it; null when it is here then. */
   begin(commit: string, file: HubFile, signal?: AbortSignal): Promise<PartialFile | null>;
   createSha256(): Hasher;

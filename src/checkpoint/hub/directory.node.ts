@@ -10,7 +10,7 @@
  * and here: each process writes to a file of its own, and renames it to its hash when it is whole.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import {
   copyFile,
   type FileHandle,
@@ -58,7 +58,7 @@ export function directoryCache(root: string): HubCache {
   return {
     location: root,
     model: (repository) => new ModelDirectory(root, repository),
-    list: () => listModels(root),
+    list: () => reading(root, () => listModels(root)),
     remove: (repository, revision) => removeModel(root, repository, revision),
   };
 }
@@ -94,9 +94,19 @@ async function writing<T>(path: string, task: () => Promise<T>): Promise<T> {
   }
 }
 
+/** @throws CACHE_FAILED in place of what the file system says */
+async function reading<T>(path: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    throw fileError(path, error, "CACHE_FAILED");
+  }
+}
+
 async function absentAsNull<T>(task: Promise<T>): Promise<T | null> {
   return task.catch((error: NodeJS.ErrnoException) => {
-    if (["ENOENT", "ENOTDIR"].includes(error.code ?? "")) return null;
+    // A link that leads round in a circle leads nowhere.
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(error.code ?? "")) return null;
     throw error;
   });
 }
@@ -141,9 +151,12 @@ class ModelDirectory implements ModelCache {
       .catch(() => undefined);
   }
 
-  async hasRoom(bytes: number): Promise<boolean> {
-    await writing(this.#root, () => mkdir(join(this.#folder, "blobs"), { recursive: true }));
-    const { bavail, bsize } = await statfs(this.#folder);
+  async hasRoom(files: readonly HubFile[]): Promise<boolean> {
+    const blobs = join(this.#folder, "blobs");
+    const { bytes, bavail, bsize } = await writing(this.#root, async () => {
+      await mkdir(blobs, { recursive: true });
+      return { ...(await statfs(this.#folder)), bytes: await missingBytes(blobs, files) };
+    });
     if (bavail * bsize >= bytes + SPARE_BYTES) return true;
     const gigabytes = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
     throw new GlimtError(
@@ -190,6 +203,29 @@ class ModelDirectory implements ModelCache {
   }
 }
 
+/** Bytes that are still to be written: some files are there for another commit, of some a download that was cut off left parts. */
+export async function missingBytes(blobs: string, files: readonly HubFile[]): Promise<number> {
+  const there = await readdir(blobs);
+  let missing = 0;
+  for (const { etag, size } of new Map(files.map((file) => [file.etag, file])).values()) {
+    if ((await absentAsNull(stat(join(blobs, etag))))?.size === size) continue;
+    const partial = there.find((name) => isPartial(name, etag));
+    const found = partial === undefined ? null : await absentAsNull(stat(join(blobs, partial)));
+    missing += Math.max(0, size - (found ? writtenBytes(found) : 0));
+  }
+  return missing;
+}
+
+/** Whether a file in `blobs` is one of an unfinished download of glimt's. */
+function isPartial(name: string, etag: string): boolean {
+  return name.startsWith(`${etag}.`) && name.endsWith(".glimt.incomplete");
+}
+
+/** Without the holes of a file that came in parts. Not all systems tell. */
+function writtenBytes({ size, blocks }: Stats): number {
+  return blocks === undefined ? size : 512 * blocks;
+}
+
 /** So that a file is downloaded once, and what an earlier download left is taken over by one process. */
 class BlobLock {
   readonly #path: string;
@@ -229,7 +265,7 @@ class BlobLock {
         await lock.release();
         return null;
       }
-      if (await isLeft(path)) await unlink(path).catch(() => undefined);
+      if (await isLeft(path)) await removeLeft(path);
       else await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
   }
@@ -237,6 +273,21 @@ class BlobLock {
   async release(): Promise<void> {
     clearInterval(this.#beat);
     await unlink(this.#path).catch(() => undefined);
+  }
+}
+
+/** @throws CACHE_FAILED when it can not be removed, so that nobody would ever have the lock again */
+async function removeLeft(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return;
+    throw new GlimtError(
+      "CACHE_FAILED",
+      `${path} was left by a process that is gone, and can not be removed (${code}): remove it by hand.`,
+      { cause },
+    );
   }
 }
 
@@ -296,10 +347,8 @@ class PartialBlob implements PartialFile {
   ): Promise<PartialBlob> {
     // A name of this process's own: Python too has HASH.RANDOM.incomplete, and counts and removes these.
     const path = `${blob}.${randomBytes(4).toString("hex")}.glimt.incomplete`;
-    const isMine = (name: string) =>
-      name.startsWith(`${basename(blob)}.`) && name.endsWith(".glimt.incomplete");
     const has = new Uint8Array(partsOf(size));
-    const left = (await readdir(dirname(blob))).filter(isMine);
+    const left = (await readdir(dirname(blob))).filter((name) => isPartial(name, basename(blob)));
     for (const name of left) {
       const old = join(dirname(blob), name);
       const isWhole = (await absentAsNull(stat(old)))?.size === size + has.length;
@@ -374,7 +423,9 @@ class PartialBlob implements PartialFile {
   }
 
   async close(): Promise<void> {
+    const isEmpty = this.#isOpen && !this.#has.includes(1);
     await this.#shut();
+    if (isEmpty) await rm(this.#path, { force: true }).catch(() => undefined);
     await this.#lock.release();
   }
 
@@ -430,8 +481,7 @@ async function describeModel(root: string, repository: string): Promise<CachedMo
   for (const name of (await absentAsNull(readdir(join(folder, "blobs")))) ?? []) {
     if (!name.endsWith(".incomplete")) continue;
     const found = await absentAsNull(stat(join(folder, "blobs", name)));
-    // What is written of it: the rest are holes.
-    if (found) unfinishedBytes += found.blocks === undefined ? found.size : 512 * found.blocks;
+    if (found) unfinishedBytes += writtenBytes(found);
   }
   let lastUsed: number | null = null;
   for (const path of blobs.keys()) {

@@ -18,7 +18,7 @@ export interface HubFilesOptions extends HttpOptions {
 }
 
 /** To who has the model in the cache: whether there is a newer one is not worth more. */
-const PATIENCE_WITH_A_CACHE = { retries: 1, checkpointTimeout: 10_000 };
+const PATIENCE_WITH_A_CACHE = { retries: 1, checkpointTimeout: 10_000, longestWait: 5_000 };
 
 /**
  * @param cache null where nothing can be kept
@@ -202,7 +202,7 @@ export class HubFiles implements CheckpointFiles {
   async #download(files: readonly HubFile[], signal?: AbortSignal): Promise<boolean> {
     const total = files.reduce((sum, { size }) => sum + size, 0);
     const cache = this.#cache;
-    this.#isKept = cache !== null && this.#isKept && (await cache.hasRoom(total));
+    this.#isKept = cache !== null && this.#isKept && (await cache.hasRoom(files));
     if (!cache || !this.#isKept) return false;
     const { onDownload } = this.#options;
     const control = new AbortController();

@@ -61,7 +61,7 @@ class OpfsCache implements HubCache {
   }
 
   model(repository: string): ModelCache {
-    return new OpfsModel(this.#root, repository, (bytes) => this.#makeRoom(bytes, repository));
+    return new OpfsModel(this.#root, repository, (files) => this.#makeRoom(files, repository));
   }
 
   async list(): Promise<CachedModel[]> {
@@ -122,8 +122,20 @@ class OpfsCache implements HubCache {
     };
   }
 
+  /** Some files are there for another commit, of some a download that was cut off left parts. */
+  async #missingBytes(files: readonly HubFile[], repository: string): Promise<number> {
+    const folder = await this.#root.getDirectoryHandle(folderOf(repository)).catch(() => null);
+    const blobs = folder ? await listBlobs(folder) : new Map<string, { bytes: number }>();
+    const sizes = new Map(files.map(({ etag, size }) => [etag, size]));
+    return [...sizes].reduce(
+      (sum, [etag, size]) => sum + Math.max(0, size - (blobs.get(etag)?.bytes ?? 0)),
+      0,
+    );
+  }
+
   /** Models that were not used for longest go first, where the browser gives no more room. */
-  async #makeRoom(bytes: number, keep: string): Promise<boolean> {
+  async #makeRoom(files: readonly HubFile[], keep: string): Promise<boolean> {
+    const bytes = await this.#missingBytes(files, keep);
     const isFree = async () => {
       const { quota, usage = 0 } = (await browser()?.storage?.estimate?.()) ?? {};
       return quota === undefined || usage + bytes + quota * SPARE_SHARE <= quota;
@@ -141,12 +153,12 @@ class OpfsCache implements HubCache {
 class OpfsModel implements ModelCache {
   readonly location = "this browser's storage";
   readonly isOptional = true;
-  readonly hasRoom: (bytes: number) => Promise<boolean>;
+  readonly hasRoom: ModelCache["hasRoom"];
   readonly createSha256 = createSha256;
   readonly #root: Folder;
   readonly #name: string;
 
-  constructor(root: Folder, repository: string, hasRoom: (bytes: number) => Promise<boolean>) {
+  constructor(root: Folder, repository: string, hasRoom: ModelCache["hasRoom"]) {
     this.#root = root;
     this.#name = folderOf(repository);
     this.hasRoom = hasRoom;

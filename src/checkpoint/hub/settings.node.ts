@@ -34,7 +34,7 @@ export async function hubSettings(
   const found = token === undefined ? await usualToken(env) : token || null;
   return {
     ...hubAccess(found, endpoint ?? env.HF_ENDPOINT, isOffline),
-    cacheDir: resolve(expanded(cacheDir ?? cacheOf(env), env)),
+    cacheDir: resolve(expanded(cacheDir || cacheOf(env), env)),
   };
 }
 
