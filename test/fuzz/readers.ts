@@ -6,6 +6,7 @@ import { parseAdapterConfig } from "../../src/checkpoint/adapter-config.ts";
 import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { readJson } from "../../src/checkpoint/files.ts";
+import { openHubFiles } from "../../src/checkpoint/hub/files.ts";
 import { openTensors } from "../../src/checkpoint/open-tensors.ts";
 import { readWeightFiles } from "../../src/checkpoint/shards.ts";
 import { decodeStill } from "../../src/media/decode-still.ts";
@@ -121,26 +122,29 @@ function weightsHeader(): Uint8Array {
 }
 
 const header = weightsHeader();
-
-const GGUF_FILES: Readonly<Record<string, Uint8Array>> = {
-  "model.gguf": file(join(DATA, "gguf/glm4v-tiny.gguf")),
-  "mmproj.gguf": file(join(DATA, "gguf/mmproj-glm4v-tiny.gguf")),
-};
+const weightsData = file(join(CHECKPOINT, "model.safetensors")).subarray(header.length);
 
 /** A file of a GGUF model, opened, and a row of each tensor read. */
-function ggufFile(name: string): Reader {
+function ggufFile(name: "model.gguf" | "mmproj.gguf", model = "glm4v-tiny"): Reader {
+  const pair = {
+    "model.gguf": file(join(DATA, `gguf/${model}.gguf`)),
+    "mmproj.gguf": file(join(DATA, `gguf/mmproj-${model}.gguf`)),
+  };
   return {
-    seeds: [GGUF_FILES[name] as Uint8Array],
+    seeds: [pair[name]],
     words: codes(
       "general.alignment",
       "glm4.block_count",
       "glm4.rope.dimension_sections",
       "tokenizer.ggml.tokens",
       "blk.0.attn_q.weight",
+      "blk.0.attn_qkv.weight",
+      "blk.1.ffn_up_exps.weight",
+      "split.count",
       "v.patch_embd.weight.1",
     ),
     async read(bytes) {
-      const all = Object.entries({ ...GGUF_FILES, [name]: bytes });
+      const all = Object.entries({ ...pair, [name]: bytes });
       const blobs = all.map(
         ([file, content]) => [file, new Blob([content as Uint8Array<ArrayBuffer>])] as const,
       );
@@ -219,6 +223,22 @@ const jpegKinds = Object.values<{ file: string }>(
 ).map((row) => new Uint8Array(Buffer.from(row.file, "base64")));
 /** Frames, tables, restarts, start, end, scan, and an escaped byte. */
 const JPEG_MARKERS = [0xc0, 0xc2, 0xc3, 0xc9, 0xca, 0xc4, 0xcc, 0xd0, 0xd7, 0xd8, 0xd9, 0xda, 0xdb, 0xdd, 0];
+
+const HUB_MODEL = { repository: "org/model", revision: "main", file: null };
+const LISTING = {
+  id: "org/model",
+  sha: "0123456789abcdef0123456789abcdef01234567",
+  siblings: [
+    { rfilename: "config.json", size: 2, blobId: "9e26dfeeb6e641a33dae4961196235bdb965b21b" },
+    {
+      rfilename: "model.safetensors",
+      size: 100,
+      blobId: "9e26dfeeb6e641a33dae4961196235bdb965b21c",
+      lfs: { sha256: "a".repeat(64), size: 100, pointerSize: 134 },
+    },
+    { rfilename: "bare.json" },
+  ],
+};
 
 interface QuantisedRow {
   readonly name: string;
@@ -313,10 +333,27 @@ export const READERS: Readonly<Record<string, Reader>> = {
   "generation_config.json": checkpointFile("generation_config.json"),
   "gguf model": ggufFile("model.gguf"),
   "gguf tower": ggufFile("mmproj.gguf"),
+  "gguf experts": ggufFile("model.gguf", "glm4v_moe-tiny"),
   "model.safetensors": {
     seeds: [header],
     words: [...JSON_WORDS, ...words("data_offsets", "BF16", "F64", "shape")],
-    read: (bytes) => openCheckpoint(checkpointWith("model.safetensors", bytes)),
+    read: (bytes) =>
+      openCheckpoint(
+        checkpointWith("model.safetensors", new Uint8Array(Buffer.concat([bytes, weightsData]))),
+      ),
+  },
+  "hub listing": {
+    seeds: [utf8.encode(JSON.stringify(LISTING))],
+    words: [
+      ...JSON_WORDS,
+      ...words('"siblings"', '"rfilename"', '"lfs"', '"sha256"', "../", "9007199254740991"),
+    ],
+    async read(bytes) {
+      const answer = () => new Response(bytes as Uint8Array<ArrayBuffer>);
+      const access = { token: null, endpoint: "https://hub.test", offline: false };
+      const files = await openHubFiles(HUB_MODEL, access, null, { fetch: async () => answer(), retries: 0 });
+      await files.readAll("config.json");
+    },
   },
   quantization_config: quantisationConfig,
   ...Object.fromEntries(

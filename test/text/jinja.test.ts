@@ -67,6 +67,7 @@ test("errors name the line and say what the template said", () => {
     ["\n{% if x %}", "failed in line 2: Unexpected end of template. It was looking for 'elif'"],
     ["\n\n{{ x | nope }}", "failed in line 3: No filter named 'nope'."],
     ["{% macro m() %}\n{{ 1 // 0 }}\n{% endmacro %}\n{{ m() }}", "failed in line 2: integer division"],
+    ["{{ '&constructor;'|striptags }}", "striptags meets &constructor;, an entity that is not read here"],
     ["{{ [].append(1) }}", "access to attribute 'append' of 'list' object is unsafe"],
   ] as const) {
     try {

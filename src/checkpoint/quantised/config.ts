@@ -2,6 +2,7 @@
 import { JsonSection } from "../../config/json-section.ts";
 import { GlimtError } from "../../errors.ts";
 import { type CheckpointFiles, readJson } from "../files.ts";
+import { shownValue } from "../shown.ts";
 import { autoRound } from "./auto-round.ts";
 import { awq } from "./awq.ts";
 import { bitsandbytes } from "./bitsandbytes.ts";
@@ -63,7 +64,7 @@ function methodOf(config: JsonSection): QuantisationMethod {
   if (method) return method(config);
   throw new GlimtError(
     "MODEL_UNSUPPORTED",
-    `config.json: quantization_config (${JSON.stringify(name)}): glimt reads ${Object.keys(METHODS).join(", ")} and MLX's ` +
+    `config.json: quantization_config (${shownValue(name)}): glimt reads ${Object.keys(METHODS).join(", ")} and MLX's ` +
       "affine quantisation. Use another quantised checkpoint, or the one that this was made from.",
   );
 }

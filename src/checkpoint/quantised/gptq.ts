@@ -9,13 +9,16 @@ import { GroupOrder } from "./packed-rows.ts";
 
 const BITS: readonly number[] = [2, 3, 4, 8];
 /** By the key "checkpoint_format": what is to be added to the zero points of a file. */
-const ZERO_OFFSETS: Readonly<Record<string, number>> = { gptq: 1, gptq_v2: 0 };
+const ZERO_OFFSETS: ReadonlyMap<string, number> = new Map([
+  ["gptq", 1],
+  ["gptq_v2", 0],
+]);
 
 export function gptq(config: JsonSection): QuantisationMethod {
   const format = config.has("checkpoint_format") ? config.string("checkpoint_format") : "gptq";
-  const zeroOffset = ZERO_OFFSETS[format];
+  const zeroOffset = ZERO_OFFSETS.get(format);
   if (zeroOffset === undefined) {
-    throw config.invalid("checkpoint_format", `one of ${Object.keys(ZERO_OFFSETS).join(", ")}`);
+    throw config.invalid("checkpoint_format", `one of ${[...ZERO_OFFSETS.keys()].join(", ")}`);
   }
   return gptqMethod("GPTQ", config, zeroOffset);
 }
@@ -27,6 +30,8 @@ export function groupSizeOf(config: JsonSection, key = "group_size"): number | n
 }
 
 interface Settings {
+  /** The widths that modules may have, the configuration's first: of few outputs several take as many words. */
+  readonly widths: readonly number[];
   readonly groupSize: number | null;
   /** What is to be added to the zero points of the file. */
   readonly zeroOffset: number;
@@ -38,7 +43,9 @@ interface Settings {
 
 export function gptqMethod(label: string, config: JsonSection, zeroOffset: number): QuantisationMethod {
   const last = new LastRead();
+  const named = config.get("bits");
   const settings = {
+    widths: BITS.toSorted((a, b) => Number(b === named) - Number(a === named)),
     groupSize: groupSizeOf(config),
     zeroOffset,
     isSymmetric: config.get("sym") === true,
@@ -53,7 +60,7 @@ export function gptqMethod(label: string, config: JsonSection, zeroOffset: numbe
 
 function decoderOf(
   parts: Parts,
-  { groupSize, zeroOffset, isSymmetric, isActOrder }: Settings,
+  { widths, groupSize, zeroOffset, isSymmetric, isActOrder }: Settings,
   last: LastRead,
 ): Decoder {
   const words = parts.need("qweight", ["I32"], 2);
@@ -65,10 +72,10 @@ function decoderOf(
   if (scaleCols !== out) throw parts.misfit("scales", `${out} columns`);
   const [zeroRows = 0, zeroCols = 0] = zeroWords.shape;
   // Every module of a file may have its own width, which its shapes tell.
-  const bits = BITS.find((each) => wordsOf(out, each) === zeroCols);
+  const bits = widths.find((each) => wordsOf(out, each) === zeroCols);
   if (zeroRows !== groups || bits === undefined) {
-    const widths = BITS.map((each) => wordsOf(out, each)).join(", ");
-    throw parts.misfit("qzeros", `${groups} rows of ${widths} words`);
+    const words = BITS.map((each) => wordsOf(out, each)).join(", ");
+    throw parts.misfit("qzeros", `${groups} rows of ${words} words`);
   }
   const cols = groupOf?.shape[0] ?? (wordRows * 32) / bits;
   if (!Number.isInteger(cols) || wordsOf(cols, bits) !== wordRows) {

@@ -1,21 +1,21 @@
 /** The entities of HTML that `striptags` reads: those that escaping makes, the basic ones and numbers. */
 import { TemplateFailure } from "./runtime.ts";
 
-const NAMED: Readonly<Record<string, string>> = {
-  amp: "&",
-  lt: "<",
-  gt: ">",
-  quot: '"',
-  apos: "'",
-  nbsp: "\u00a0",
-};
+const NAMED: ReadonlyMap<string, string> = new Map([
+  ["amp", "&"],
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["apos", "'"],
+  ["nbsp", "\u00a0"],
+]);
 
 /** @throws for an entity of another name, of which HTML has thousands */
 export function unescapeHtml(text: string): string {
   return text.replace(/&(?:#(\d+);?|#[xX]([0-9a-fA-F]+);?|([a-zA-Z]\w*);?)/g, (whole, decimal, hex, name) => {
     if (name === undefined)
       return character(Number.parseInt(decimal ?? hex, decimal === undefined ? 16 : 10));
-    const known = whole.endsWith(";") ? NAMED[name as string] : undefined;
+    const known = whole.endsWith(";") ? NAMED.get(name as string) : undefined;
     if (known !== undefined) return known;
     throw new TemplateFailure(`striptags meets ${whole}, an entity that is not read here`);
   });
