@@ -270,6 +270,8 @@ if [ -z "$addon" ]; then
 elif [ "$mode" = rehearse ]; then
   step golden-f32 120 golden f32 --only glm_ocr-tiny
   step speed-tiny 120 speed tiny --model tiny --batches 1,4 --context 40 --prefill 64 --page 112 --seconds 1
+  step speed-tiny-q8 120 speed tiny-q8 --model tiny --weights q8 --batches 1 --context 40 --prefill 64 --page 112 \
+    --seconds 1
   step sanitized 120 js sanitized --cases 1 --models no
 else
   step golden-f32 60 golden f32
@@ -280,6 +282,12 @@ else
   step conformance 150 conformance conformance
   if [[ ,$models, == *,glm-ocr,* ]]; then
     step speed-glm-ocr-own 60 speed glm-ocr-own --model glm-ocr --cublas no --batches 1 --seconds 2 "${ceilings[@]}"
+  fi
+  if [[ ,$models, == *,glm-ocr,* ]]; then
+    for format in q8 q4; do
+      step "speed-glm-ocr-$format" 60 speed "glm-ocr-$format" --model glm-ocr --weights "$format" --batches 1,8 \
+        --seconds 2 "${ceilings[@]}"
+    done
   fi
   if [ "${architecture-}" = 90a ]; then
     step conformance-wgmma 60 conformance_wgmma conformance-wgmma --backend cuda

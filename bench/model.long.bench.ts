@@ -51,13 +51,14 @@ const { numHiddenLayers } = config.text;
 const title = `${flags.model}, ${numHiddenLayers} layers, ${config.vision.depth} blocks, ${flags.weights} weights, ${flags["kv-cache-dtype"] ?? backend.activationDType} cache, ${backend.activationDType} activations`;
 console.log(`${title}\n${backend.name}: ${probe.description}`);
 
-const checked = await checkBackend(backend, flags.model, small);
+const weights = weightType(flags.weights);
+const checked = await checkBackend(backend, flags.model, small, weights);
 console.log(
   `checked: ${checked.greedyAgreement}/${checked.steps} greedy tokens, rel ${checked.maxRel.toExponential(1)}`,
 );
 const ceilings = await measureCeilings(backend.name, flags.ceilings);
 const speed = await measureSpeed(backend, config, {
-  weights: weightType(flags.weights),
+  weights,
   kvCacheDtype: cacheType(flags["kv-cache-dtype"]),
   batches: flags.batches.split(",").map(Number),
   context: Number(flags.context),

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
-import type { OpCase } from "../../src/conformance/case.ts";
+import { BLOCK_FORMATS, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
@@ -26,10 +26,19 @@ for (const activations of ["bf16", "f32"] as const) {
   const engine = await backend.open();
   for (const op of OP_NAMES) {
     // What there are kernels for.
-    const cases = OP_CASES[op]().filter(
-      ({ weight, cache = activations }) => !isBlockFormat(weight) && cache === activations,
+    const cases = OP_CASES[op]().filter(({ cache = activations }) => cache === activations);
+    const most = Number(flags.cases);
+    const plain = spread(
+      cases.filter(({ weight }) => !isBlockFormat(weight)),
+      most,
     );
-    for (const test of spread(cases, Number(flags.cases))) {
+    const inBlocks = BLOCK_FORMATS.flatMap((format) =>
+      spread(
+        cases.filter(({ weight }) => weight === format),
+        Math.ceil(most / 2),
+      ),
+    );
+    for (const test of [...plain, ...inBlocks]) {
       await runCase(engine, test, activations);
       count += 1;
     }

@@ -2,12 +2,14 @@
 import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
+import { BLOCK_MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
 import { type ModelResult, runModelConformance } from "../../src/conformance/models.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf, type Decoder, type SequenceSlice } from "../../src/runtime/decoder.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
+import { isBlockFormat, type WeightFormat } from "../../src/tensor/storage.ts";
 
 /** Prompt lengths of sequences that are decoded together. */
 const LENGTHS = [3, 17, 8, 1];
@@ -16,22 +18,26 @@ const LENGTHS = [3, 17, 8, 1];
 export async function checkBackend(
   backend: Backend,
   name: string,
-  config: ModelConfig,
+  small: ModelConfig,
+  timed: WeightFormat,
 ): Promise<ModelResult> {
-  const [result] = await runModelConformance(backend, { configs: { [name]: config } });
+  const activation = backend.activationDType as WeightFormat;
+  // Narrow weights and blocks take the kernels that will be timed, where their rows are whole blocks.
+  const weights = isBlockFormat(timed) ? timed : activation;
+  const config = isBlockFormat(timed) ? (BLOCK_MODEL_CONFIGS[small.family] as ModelConfig) : small;
+  const [result] = await runModelConformance(backend, { configs: { [name]: config }, weights });
   if (!result?.ok)
     throw new Error(`${backend.name} is wrong on a small ${name}: ${result?.failure}; not timing it`);
-  await checkBatching(backend, config, result);
+  await checkBatching(backend, config, weights, result);
   return result;
 }
 
 async function checkBatching(
   backend: Backend,
   config: ModelConfig,
+  weights: WeightFormat,
   { activation, maxRel }: ModelResult,
 ): Promise<void> {
-  // Narrow weights take the kernels that will be timed.
-  const weights = activation === "f32" ? "f32" : activation;
   const { engine, decoder, pool } = await openSeededStages(backend, config, weights);
   try {
     const random = new Random("batching");

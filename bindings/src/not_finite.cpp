@@ -1,6 +1,6 @@
 #include "not_finite.h"
 
-#include "glimt_float.h"
+#include "glimt_blocks.h"
 
 namespace glimt::addon {
 
@@ -19,6 +19,9 @@ uint64_t count_from(const void* data, uint64_t count, T sign_free, T limit) {
 }  // namespace
 
 uint64_t count_not_finite(uint32_t source, uint32_t stored, const void* data, uint64_t count) {
+  const auto format = static_cast<DType>(stored);
+  if (isBlockFormat(format))
+    return countNotFiniteBlocks(static_cast<DType>(source), data, format, count / kBlockCols);
   const uint32_t limit = overflowBits(static_cast<DType>(stored));
   switch (static_cast<DType>(source)) {
     case DType::f32:

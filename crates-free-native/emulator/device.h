@@ -150,6 +150,13 @@ inline float __uint_as_float(unsigned bits) {
   std::memcpy(&x, &bits, 4);
   return x;
 }
+// Byte i is that of `low` (0..3) or `high` (4..7) which half byte i of `selector` names.
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
+  const uint64_t bytes = uint64_t{high} << 32 | low;
+  unsigned result = 0;
+  for (int i = 0; i < 4; i++) result |= static_cast<unsigned>(bytes >> (selector >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+  return result;
+}
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 using std::max;
 using std::min;

@@ -58,7 +58,7 @@ int with_engine(glimt_engine* handle, glimt_error* error, F&& body) {
 }
 
 glimt::program::DType dtype_of(uint32_t dtype) {
-  if (dtype > static_cast<uint32_t>(glimt::program::DType::i32))
+  if (dtype >= glimt::program::kFormatCount)
     throw Error("INPUT_INVALID", "The dtype " + std::to_string(dtype) + " does not exist.");
   return static_cast<glimt::program::DType>(dtype);
 }
@@ -84,10 +84,12 @@ int glimt_supports(uint32_t op_code, uint32_t activation_dtype, const uint8_t* f
                   "cuda: " + (info ? info->name : "op " + std::to_string(op_code)) + " " + reason + ".");
     };
     if (!info) refuse("is unknown to this build");
-    if (dtype_of(activation_dtype) == glimt::program::DType::i32) refuse("has no i32 activations");
+    if (dtype_of(activation_dtype) >= glimt::program::DType::i32) refuse("has no " + std::string(glimt::dtype_name(dtype_of(activation_dtype))) + " activations");
     if (format_count != info->inputs) refuse("has " + std::to_string(info->inputs) + " inputs");
     std::vector<glimt::program::DType> types;
     for (uint32_t i = 0; i < format_count; i++) types.push_back(dtype_of(formats[i]));
+    for (const auto type : types)
+      if (!glimt::kernels_read(type)) refuse(std::string("has no kernel for ") + glimt::dtype_name(type) + " weights");
     const auto kernels_refuse = glimt::find_op(op)->refuse;
     if (const char* reason = kernels_refuse ? kernels_refuse(types.data()) : nullptr)
       refuse(std::string("can not be run: ") + reason);

@@ -7,6 +7,7 @@
 
 #include "convert.h"
 #include "executable.h"
+#include "glimt_blocks.h"
 #include "runtime/error.h"
 
 namespace glimt {
@@ -18,6 +19,13 @@ constexpr uint64_t kStagingBytes = uint64_t{8} << 20;
 
 std::string format_shape(program::DType dtype, uint64_t rows, uint64_t cols) {
   return std::string(dtype_name(dtype)) + "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+}
+
+// Rows of such a tensor do not lie together.
+void refuse_blocks(const char* what, const Tensor& tensor) {
+  if (isBlockFormat(tensor.dtype))
+    throw Error("INPUT_INVALID", std::string(what) + ": " + format_shape(tensor.dtype, tensor.rows, tensor.cols) +
+                                     " is a weight in blocks, which only kernels read.");
 }
 
 // What the environment asks for (docs/gpu.md).
@@ -95,6 +103,9 @@ Tensor* Engine::allocate(program::DType dtype, uint64_t rows, uint64_t cols) {
   constexpr uint64_t kLimit = uint64_t{1} << 46;
   if (cols != 0 && rows > kLimit / cols)
     throw Error("OUT_OF_MEMORY", "A tensor of " + format_shape(dtype, rows, cols) + " is larger than any device.");
+  if (isBlockFormat(dtype) && cols % kBlockCols != 0)
+    throw Error("INPUT_INVALID", format_shape(dtype, rows, cols) + " can not be: its rows are whole blocks of " +
+                                     std::to_string(kBlockCols) + " columns.");
   const uint64_t bytes = storageBytes(dtype, rows, cols);
   auto tensor = std::make_unique<Tensor>(Tensor{dtype, rows, cols, bytes, nullptr, allocations_++});
   // An empty tensor has an address too.
@@ -125,16 +136,39 @@ void Engine::write(Tensor* tensor, uint64_t first_row, uint64_t rows, program::D
   if (first_row > tensor->rows || rows > tensor->rows - first_row)
     throw Error("INPUT_INVALID", "write: rows " + std::to_string(first_row) + ".." + std::to_string(first_row + rows) +
                                      " do not fit " + format_shape(tensor->dtype, tensor->rows, tensor->cols) + ".");
+  if (isBlockFormat(tensor->dtype)) return write_blocks(*tensor, first_row, rows, dtype, data);
   const uint64_t size = element_bytes(tensor->dtype), source_size = element_bytes(dtype);
-  const uint64_t chunk = kStagingBytes / 2 / size, count = rows * tensor->cols;
   char* to = static_cast<char*>(tensor->data) + first_row * tensor->cols * size;
-  // Two halves take turns: one is filled while the other travels.
-  for (uint64_t done = 0, half = 0; done < count; done += chunk, half ^= 1) {
-    const uint64_t now = std::min(chunk, count - done);
-    if (half == 0 && done > 0) rt::synchronize(stream_);
-    char* stage = staging_ + half * (kStagingBytes / 2);
+  stage_pieces(rows * tensor->cols, kStagingBytes / 2 / size, [&](char* stage, uint64_t done, uint64_t now) {
     convert_elements(dtype, static_cast<const char*>(data) + done * source_size, tensor->dtype, stage, now);
     rt::copy_to_device(stream_, to + done * size, stage, now * size);
+  });
+}
+
+void Engine::write_blocks(const Tensor& tensor, uint64_t first_row, uint64_t rows, program::DType dtype,
+                          const void* data) {
+  if (dtype == program::DType::i32 || (isBlockFormat(dtype) && dtype != tensor.dtype))
+    throw Error("INPUT_INVALID", std::string("write: ") + dtype_name(dtype) + " values do not fit a tensor of " +
+                                     dtype_name(tensor.dtype) + ".");
+  const uint64_t across = tensor.cols / kBlockCols, integer_bytes = blockIntegerBytes(tensor.dtype);
+  const uint64_t source_size = storageBytes(dtype, 1, kBlockCols), first = first_row * across;
+  char* integers = static_cast<char*>(tensor.data) + first * integer_bytes;
+  char* scales = static_cast<char*>(tensor.data) + tensor.rows * across * integer_bytes + first * sizeof(uint16_t);
+  const uint64_t piece = kStagingBytes / 2 / (integer_bytes + sizeof(uint16_t));
+  stage_pieces(rows * across, piece, [&](char* stage, uint64_t done, uint64_t now) {
+    auto* staged_scales = reinterpret_cast<uint16_t*>(stage + now * integer_bytes);
+    splitBlocks(dtype, static_cast<const char*>(data) + done * source_size, tensor.dtype, now, stage, staged_scales);
+    rt::copy_to_device(stream_, integers + done * integer_bytes, stage, now * integer_bytes);
+    rt::copy_to_device(stream_, scales + done * sizeof(uint16_t), staged_scales, now * sizeof(uint16_t));
+  });
+}
+
+void Engine::stage_pieces(uint64_t count, uint64_t piece,
+                          const std::function<void(char* stage, uint64_t done, uint64_t now)>& send) {
+  // Two halves take turns: one is filled while the other travels.
+  for (uint64_t done = 0, half = 0; done < count; done += piece, half ^= 1) {
+    if (half == 0 && done > 0) rt::synchronize(stream_);
+    send(staging_ + half * (kStagingBytes / 2), done, std::min(piece, count - done));
   }
   rt::synchronize(stream_);
 }
@@ -144,6 +178,7 @@ void Engine::read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void*
   if (first_row > tensor->rows || rows > tensor->rows - first_row)
     throw Error("INPUT_INVALID", "read: rows " + std::to_string(first_row) + ".." + std::to_string(first_row + rows) +
                                      " are outside a tensor of " + std::to_string(tensor->rows) + " rows.");
+  refuse_blocks("read", *tensor);
   const uint64_t row_bytes = storageBytes(tensor->dtype, 1, tensor->cols), bytes = rows * row_bytes;
   const char* from = static_cast<const char*>(tensor->data) + first_row * row_bytes;
   for (uint64_t done = 0; done < bytes; done += kStagingBytes) {
@@ -155,8 +190,8 @@ void Engine::read(const Tensor* tensor, uint64_t first_row, uint64_t rows, void*
 }
 
 void Engine::copy(Tensor* to, uint64_t first_row, const Tensor* from, uint64_t from_row, uint64_t rows) {
-  owned(to);
-  owned(from);
+  refuse_blocks("copy", *owned(to));
+  refuse_blocks("copy", *owned(from));
   const auto fits = [&](const Tensor* tensor, uint64_t first) {
     return first <= tensor->rows && rows <= tensor->rows - first;
   };

@@ -70,6 +70,12 @@ class Engine {
   void enter() { rt::use_device(device_); }
 
  private:
+  // The same of a tensor in blocks, from floats or from plain bytes of its format.
+  void write_blocks(const Tensor& tensor, uint64_t first_row, uint64_t rows, program::DType dtype, const void* data);
+  // Sends `count` things in pieces of at most `piece`, each of which `send` puts into page-locked memory of half
+  // kStagingBytes and starts on its way.
+  void stage_pieces(uint64_t count, uint64_t piece,
+                    const std::function<void(char* stage, uint64_t done, uint64_t now)>& send);
   // An arena of at least `bytes`; growing it forgets all captured graphs, which hold its addresses.
   void reserve_arena(uint64_t bytes);
   void reserve_staging(uint64_t bytes);

@@ -116,6 +116,14 @@ void Executable::make_calls(Layout& layout) const {
     const auto rows = static_cast<uint64_t>(operand.rows), cols = static_cast<uint64_t>(operand.cols);
     const bool empty = rows == 0 || cols == 0;
     const uint64_t end = empty ? 0 : tensor.col_offset + (rows - 1) * static_cast<uint64_t>(operand.stride) + cols;
+    // Scales lie behind all of a buffer's blocks, so that only the whole is an operand.
+    const bool in_parts = isBlockFormat(buffer.dtype) &&
+                          (tensor.col_offset != 0 || operand.stride != operand.cols ||
+                           operand.rows != evaluate(buffer.rows, layout.symbols) ||
+                           operand.cols != evaluate(buffer.cols, layout.symbols));
+    if (in_parts)
+      throw Error("PROGRAM_INVALID", program_.name + ": a tensor is a part of its buffer \"" + buffer.name + "\", and " +
+                                         dtype_name(buffer.dtype) + " is used whole.");
     if (end > layout.elements[tensor.buffer] || operand.stride < operand.cols)
       throw Error("PROGRAM_INVALID", program_.name + ": a tensor lies outside of its buffer \"" + buffer.name + "\"" +
                                          format_symbols(layout.symbols) + ".");
@@ -397,7 +405,7 @@ void Executable::launch(Layout& layout, const Binding& binding, const KernelCont
   const auto address = [&](uint32_t tensor) {
     const TensorInfo& info = program_.tensors[tensor];
     return static_cast<char*>(binding.addresses[info.buffer]) +
-           uint64_t{info.col_offset} * element_bytes(program_.buffers[info.buffer].dtype);
+           storageBytes(program_.buffers[info.buffer].dtype, 1, info.col_offset);
   };
   size_t done = 0;
   for (Call& call : layout.calls) {

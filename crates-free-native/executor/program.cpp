@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "glimt_op_rules.gen.h"
+#include "kernels/kernels.h"
 #include "runtime/error.h"
 
 namespace glimt {
@@ -118,8 +119,12 @@ ProgramInfo decode_program(const void* bytes, size_t size) {
     const auto buffer = reader.read<program::Buffer>();
     if (buffer.kind > program::BufferKind::temporary) invalid("a buffer kind does not exist");
     if (static_cast<uint32_t>(buffer.dtype) >= program::kFormatCount) invalid("a dtype does not exist");
-    if (buffer.dtype > program::DType::i32) invalid(std::string("no kernel reads ") + dtype_name(buffer.dtype));
-    if (buffer.layout != program::Layout::plain) invalid("a weight has the layout of another backend");
+    if (!kernels_read(buffer.dtype)) invalid(std::string("no kernel reads ") + dtype_name(buffer.dtype));
+    const bool blocks = isBlockFormat(buffer.dtype);
+    if (blocks && buffer.kind != program::BufferKind::weight)
+      invalid(std::string("no kernel reads or writes ") + dtype_name(buffer.dtype) + " that is no weight");
+    if (buffer.layout != (blocks ? program::Layout::split : program::Layout::plain))
+      invalid("a weight has the layout of another backend");
     const bool temporary = buffer.kind == program::BufferKind::temporary;
     if (temporary && (buffer.slot < 0 || static_cast<uint32_t>(buffer.slot) >= result.slot_count))
       invalid("slot " + std::to_string(buffer.slot) + " does not exist");

@@ -49,6 +49,7 @@ struct ProgramInfo {
 // Throws PROGRAM_INVALID when the bytes are of another version, truncated or inconsistent.
 ProgramInfo decode_program(const void* bytes, size_t size);
 
+// Of formats without blocks.
 constexpr size_t element_bytes(program::DType dtype) { return storageBytes(dtype, 1, 1); }
 const char* dtype_name(program::DType dtype);
 

@@ -10,6 +10,7 @@
 #include "experts.h"
 #include "gate.h"
 #include "index_checks.h"
+#include "weights.h"
 
 namespace glimt {
 
@@ -109,29 +110,34 @@ __global__ void __launch_bounds__(32)
   }
 }
 
-// Sum over k of a[k] * b[k], by a warp; all lanes receive it. Both rows are read in packs where they allow it.
-template <class A, class B>
-__device__ __forceinline__ float warp_dot(const A* a, const B* b, int size) {
-  constexpr int kVec = kPackSize<A> < kPackSize<B> ? kPackSize<A> : kPackSize<B>;
+// Sum over k of x[k] * w[row, k], by a warp; all lanes receive it. Both are read in packs where they allow it.
+template <class T, class Weights>
+__device__ __forceinline__ float warp_dot(const T* x, const Weights& w, int64_t row, int size) {
+  constexpr int kVec = Weights::kVec, kPart = kPackSize<T> < kVec ? kPackSize<T> : kVec;
   const int lane = threadIdx.x % 32;
   float sum = 0;
-  if (size % kVec == 0 && reinterpret_cast<uintptr_t>(a) % 16 == 0 && reinterpret_cast<uintptr_t>(b) % 16 == 0) {
+  if (w.loadable(row, size) && reinterpret_cast<uintptr_t>(x) % 16 == 0) {
 #pragma unroll 4
     for (int i = lane * kVec; i < size; i += 32 * kVec) {
-      const auto left = load_pack<A, kVec>(a + i);
-      const auto right = load_pack<B, kVec>(b + i);
+      const auto loaded = w.load(row, i);
 #pragma unroll
-      for (int v = 0; v < kVec; v++) sum += widen(left.at[v]) * widen(right.at[v]);
+      for (int offset = 0; offset < kVec; offset += kPart) {
+        float weights[kPart];
+        Weights::template widen_part<kPart>(loaded, offset, weights);
+        const auto pack = load_pack<T, kPart>(x + i + offset);
+#pragma unroll
+        for (int v = 0; v < kPart; v++) sum += widen(pack.at[v]) * weights[v];
+      }
     }
   } else {
-    for (int i = lane; i < size; i += 32) sum += widen(a[i]) * widen(b[i]);
+    for (int i = lane; i < size; i += 32) sum += widen(x[i]) * w.at(row, i);
   }
   return warp_sum(sum);
 }
 
-template <class T, class W>
+template <class T, class Weights>
 __global__ void __launch_bounds__(kBlock)
-    expert_hidden_kernel(const T* x, int64_t x_stride, const int32_t* experts, int64_t experts_stride, const W* gate_up,
+    expert_hidden_kernel(const T* x, int64_t x_stride, const int32_t* experts, int64_t experts_stride, Weights gate_up,
                          int size, program::op_experts::Attrs attrs, float* hidden) {
   start_kernel();
   const unsigned use = blockIdx.x, token = use / attrs.topK, k = use % attrs.topK;
@@ -139,16 +145,16 @@ __global__ void __launch_bounds__(kBlock)
   const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
   if (i >= attrs.width || expert >= attrs.numExperts) return;
   const T* row = x + token * x_stride;
-  const W* gate_row = gate_up + (int64_t{expert} * 2 * attrs.width + i) * size;
-  const float gate = warp_dot(row, gate_row, size);
-  const float up = warp_dot(row, gate_row + int64_t{attrs.width} * size, size);
+  const int64_t gate_row = int64_t{expert} * 2 * attrs.width + i;
+  const float gate = warp_dot(row, gate_up, gate_row, size);
+  const float up = warp_dot(row, gate_up, gate_row + attrs.width, size);
   if (threadIdx.x % 32 == 0) hidden[int64_t{use} * attrs.width + i] = gated(gate, up);
 }
 
-template <class T, class W>
+template <class T, class Weights>
 __global__ void __launch_bounds__(kBlock)
     expert_mix_kernel(const float* hidden, const int32_t* experts, int64_t experts_stride, const float* weights,
-                      int64_t weights_stride, const W* down, int size, program::op_experts::Attrs attrs, T* y,
+                      int64_t weights_stride, Weights down, int size, program::op_experts::Attrs attrs, T* y,
                       int64_t y_stride) {
   start_kernel();
   const unsigned token = blockIdx.x;
@@ -159,7 +165,7 @@ __global__ void __launch_bounds__(kBlock)
     const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
     if (expert >= attrs.numExperts) continue;
     const float* from = hidden + (int64_t{token} * attrs.topK + k) * attrs.width;
-    const float part = warp_dot(from, down + (int64_t{expert} * size + n) * attrs.width, attrs.width);
+    const float part = warp_dot(from, down, int64_t{expert} * size + n, static_cast<int>(attrs.width));
     sum += weights[token * weights_stride + k] * part;
   }
   if (threadIdx.x % 32 == 0) y[token * y_stride + n] = narrow<T>(sum);
@@ -182,18 +188,19 @@ void warp_experts(const KernelContext& context, const ExpertsCall& call) {
   const program::op_experts::Attrs& attrs = call.attrs;
   float* hidden = static_cast<float*>(context.workspace);
   with_float_type(x.dtype, [&](auto activation) {
-    with_float_type(gate_up.dtype, [&](auto weight) {
+    with_weights(gate_up, [&](const auto& gate_up_weights) {
       using T = typename decltype(activation)::type;
-      using W = typename decltype(weight)::type;
+      using Weights = std::remove_cvref_t<decltype(gate_up_weights)>;
       const auto size = static_cast<int>(x.cols);
       const auto tokens = static_cast<unsigned>(x.rows);
       if (attrs.topK > 0 && attrs.width > 0)
-        rt::launch(context.stream, "expert_hidden", expert_hidden_kernel<T, W>,
+        rt::launch(context.stream, "expert_hidden", expert_hidden_kernel<T, Weights>,
                    dim3(tokens * attrs.topK, rt::blocks_for(attrs.width, kWarps)), kBlock, 0, x.as<const T>(), x.stride,
-                   experts.as<const int32_t>(), experts.stride, gate_up.as<const W>(), size, attrs, hidden);
-      rt::launch(context.stream, "expert_mix", expert_mix_kernel<T, W>, dim3(tokens, rt::blocks_for(size, kWarps)),
-                 kBlock, 0, static_cast<const float*>(hidden), experts.as<const int32_t>(), experts.stride,
-                 weights.as<const float>(), weights.stride, call.down.as<const W>(), size, attrs, y.as<T>(), y.stride);
+                   experts.as<const int32_t>(), experts.stride, gate_up_weights, size, attrs, hidden);
+      rt::launch(context.stream, "expert_mix", expert_mix_kernel<T, Weights>,
+                 dim3(tokens, rt::blocks_for(size, kWarps)), kBlock, 0, static_cast<const float*>(hidden),
+                 experts.as<const int32_t>(), experts.stride, weights.as<const float>(), weights.stride,
+                 Weights(call.down), size, attrs, y.as<T>(), y.stride);
     });
   });
 }

@@ -67,26 +67,27 @@ __global__ void __launch_bounds__(kSortBlock)
   }
 }
 
-template <class T>
+template <class T, class Weights>
 struct GroupedArguments {
   const T* x;
-  const T* w;
+  Weights w;
   const int32_t* starts;
   const int32_t* order;
   void* y;  // [pairs, columns]
-  int64_t x_stride, expert_rows;
+  // Rows of w an expert has, and the first of them that is used.
+  int64_t x_stride, expert_rows, first_row;
   unsigned top_k;
   int num_experts, columns, k;
 };
 
 // 64 pairs x 128 rows of w.
-template <class T>
-using GroupedTile = MmaTile<T, 64, 128, 2, 2>;
+template <class T, class Weights>
+using GroupedTile = MmaTile<T, Weights, 64, 128, 2, 2>;
 constexpr int kTileRows = 64, kTileColumns = 128;
 
-template <class T>
+template <class T, class Weights>
 struct GroupedShared {
-  GroupedTile<T> tile;
+  GroupedTile<T, Weights> tile;
   unsigned token[kTileRows];
 };
 
@@ -120,17 +121,18 @@ __device__ __forceinline__ PairTile find_pair_tile(const int32_t* starts, int nu
 
 // Gate: a tile's 128 rows of w are 64 columns of h, for each warp 32 rows of the gate and the same 32 of up, so that a
 // thread holds both factors of its elements.
-template <class T, bool Gate>
-__global__ void __launch_bounds__(GroupedTile<T>::kBlock) grouped_mma_kernel(GroupedArguments<T> args) {
+template <class T, class Weights, bool Gate>
+__global__ void __launch_bounds__(GroupedTile<T, Weights>::kBlock) grouped_mma_kernel(GroupedArguments<T, Weights> args) {
   start_kernel();
-  using Tile = GroupedTile<T>;
-  GLIMT_DYNAMIC_SHARED(GroupedShared<T>, shared);
+  using Tile = GroupedTile<T, Weights>;
+  using Shared = GroupedShared<T, Weights>;
+  GLIMT_DYNAMIC_SHARED(Shared, shared);
   // Blocks that run together share columns of w: tiles of pairs vary fastest.
   const PairTile pairs = find_pair_tile(args.starts, args.num_experts, blockIdx.x);
   if (pairs.rows == 0) return;
   constexpr int kPanel = Tile::kTilesN / 2 * 8;
   const int first_column = blockIdx.y * (Gate ? kTileColumns / 2 : kTileColumns);
-  const T* w = args.w + pairs.expert * args.expert_rows * args.k;
+  const int64_t expert_row = pairs.expert * args.expert_rows + args.first_row;
   if constexpr (Gate) {
     const int row = threadIdx.x;
     if (row < pairs.rows) shared.token[row] = args.order[pairs.first + row] / args.top_k;
@@ -140,13 +142,13 @@ __global__ void __launch_bounds__(GroupedTile<T>::kBlock) grouped_mma_kernel(Gro
     if (row >= pairs.rows) return nullptr;
     return args.x + (Gate ? int64_t{shared.token[row]} : int64_t{pairs.first + row}) * args.x_stride;
   };
-  const auto w_row = [&](int row) -> const T* {
+  const auto w_row = [&](int row) -> int64_t {
     const int column = first_column + (Gate ? row / (2 * kPanel) * kPanel + row % kPanel : row);
-    if (column >= args.columns) return nullptr;
-    return w + (column + (Gate && row / kPanel % 2 ? int64_t{args.columns} : 0)) * args.k;
+    if (column >= args.columns) return -1;
+    return expert_row + column + (Gate && row / kPanel % 2 ? args.columns : 0);
   };
   typename Tile::Sums sums = {};
-  shared.tile.multiply(0, args.k, args.x, x_row, w_row, sums);
+  shared.tile.multiply(0, args.k, args.x, x_row, args.w, w_row, sums);
 
   const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -215,17 +217,19 @@ struct Places {
   }
 };
 
-template <class T, bool Gate>
-void launch_grouped(const KernelContext& context, int64_t pairs, const GroupedArguments<T>& args) {
+template <bool Gate, class T, class Weights>
+void launch_tiles(const KernelContext& context, int64_t pairs, const GroupedArguments<T, Weights>& args) {
   const dim3 grid(rt::blocks_for(pairs, kTileRows) + args.num_experts,
                   rt::blocks_for(args.columns, Gate ? kTileColumns / 2 : kTileColumns));
-  rt::launch(context.stream, Gate ? "experts_gate" : "experts_down", grouped_mma_kernel<T, Gate>, grid,
-             GroupedTile<T>::kBlock, sizeof(GroupedShared<T>), args);
+  rt::launch(context.stream, Gate ? "experts_gate" : "experts_down", grouped_mma_kernel<T, Weights, Gate>, grid,
+             GroupedTile<T, Weights>::kBlock, sizeof(GroupedShared<T, Weights>), args);
 }
 
-template <class T>
-void launch_grouped(const KernelContext& context, const ExpertsCall& call) {
-  const auto& [x, experts, weights, gate_up, down, attrs, y] = call;
+template <class T, class Weights>
+void launch_grouped(const KernelContext& context, const Weights& gate_up, const Weights& down,
+                    const ExpertsCall& call) {
+  const Operand &x = call.x, &experts = call.experts, &weights = call.weights, &y = call.y;
+  const program::op_experts::Attrs& attrs = call.attrs;
   const int64_t pairs = x.rows * attrs.topK;
   const Places places(pairs, x.cols, attrs);
   const auto at = [&](size_t place) { return static_cast<void*>(static_cast<char*>(context.workspace) + place); };
@@ -238,14 +242,15 @@ void launch_grouped(const KernelContext& context, const ExpertsCall& call) {
   rt::launch(context.stream, "group_pairs", group_pairs_kernel, attrs.numExperts, kSortBlock, 0,
              experts.as<const int32_t>(), experts.stride, attrs.topK, static_cast<unsigned>(pairs), starts, order,
              place);
-  launch_grouped<T, true>(context, pairs,
-                          {x.as<const T>(), gate_up.as<const T>(), starts, order, hidden, x.stride, int64_t{2} * width,
-                           attrs.topK, num_experts, width, size});
+  using Arguments = GroupedArguments<T, Weights>;
+  launch_tiles<true>(context, pairs,
+                     Arguments{x.as<const T>(), gate_up, starts, order, hidden, x.stride, int64_t{2} * width, 0,
+                               attrs.topK, num_experts, width, size});
   for (int first = 0; first < size; first += kPartColumns) {
     const int columns = std::min(size - first, kPartColumns);
-    launch_grouped<T, false>(context, pairs,
-                             {hidden, down.as<const T>() + int64_t{first} * width, starts, order, at(places.parts),
-                              width, size, attrs.topK, num_experts, columns, width});
+    launch_tiles<false>(context, pairs,
+                        Arguments{hidden, down, starts, order, at(places.parts), width, size, first, attrs.topK,
+                                  num_experts, columns, width});
     const dim3 grid(static_cast<unsigned>(x.rows), rt::blocks_for(columns, kMixBlock * kMixColumns));
     rt::launch(context.stream, "experts_mix_parts", mix_parts_kernel<T>, grid, kMixBlock, 0,
                static_cast<const float*>(at(places.parts)), columns, static_cast<const int32_t*>(place),
@@ -258,8 +263,8 @@ void launch_grouped(const KernelContext& context, const ExpertsCall& call) {
 
 bool grouped_experts_fit(const KernelTerms&, const ExpertsCall& call) {
   const auto& [x, experts, weights, gate_up, down, attrs, y] = call;
-  return x.rows * attrs.topK > 0 && attrs.numExperts > 0 && attrs.width > 0 && x.dtype == gate_up.dtype &&
-         x.dtype != DType::f32 && packable<bf16>(x) && packable<bf16>(gate_up) && packable<bf16>(down) &&
+  return x.rows * attrs.topK > 0 && attrs.numExperts > 0 && attrs.width > 0 && x.dtype != DType::f32 &&
+         packable<bf16>(x) && fits_tensor_cores(gate_up, x.dtype) && fits_tensor_cores(down, x.dtype) &&
          packable<bf16>(y);
 }
 
@@ -268,10 +273,10 @@ bool grouped_experts_pay(const KernelTerms&, const ExpertsCall& call) {
 }
 
 void grouped_experts(const KernelContext& context, const ExpertsCall& call) {
-  if (call.x.dtype == DType::bf16)
-    launch_grouped<bf16>(context, call);
-  else
-    launch_grouped<f16>(context, call);
+  with_tensor_core_weights(call.x.dtype, call.gate_up, [&](auto type, const auto& gate_up) {
+    using Weights = std::remove_cvref_t<decltype(gate_up)>;
+    launch_grouped<typename decltype(type)::type>(context, gate_up, Weights(call.down), call);
+  });
 }
 
 size_t grouped_experts_workspace(const KernelTerms&, const ExpertsCall& call) {

@@ -11,11 +11,16 @@
 #include "../runtime/runtime.h"
 #include "glimt_op_rules.gen.h"
 #include "glimt_program.gen.h"
+#include "glimt_storage.h"
 
 namespace glimt {
 
 using program::DType;
 using rt::Stream;
+
+// What operands may be stored in.
+constexpr bool kernels_read(DType format) { return format <= DType::q4; }
+
 
 // A rectangle of device memory: element (r, c) is data[r * stride + c].
 struct Operand {

@@ -5,6 +5,7 @@
 #include "../runtime/launch.h"
 #include "dispatch.h"
 #include "op_entry.h"
+#include "weights.h"
 
 namespace glimt {
 
@@ -18,28 +19,28 @@ struct Tiles {
   float w[kDepth][kTile + 4];
 };
 
-template <class T>
-__device__ __forceinline__ void load_tile(float (&to)[kDepth][kTile + 4], const T* from, int64_t stride, int64_t rows,
+template <class Rows>
+__device__ __forceinline__ void load_tile(float (&to)[kDepth][kTile + 4], const Rows& from, int64_t rows,
                                           int64_t first_row, int first_k, int k) {
   for (int i = threadIdx.x; i < kTile * kDepth; i += kBlock) {
     const int row = i / kDepth, depth = i % kDepth;
     const bool inside = first_row + row < rows && first_k + depth < k;
-    to[depth][row] = inside ? widen(from[(first_row + row) * stride + first_k + depth]) : 0.0f;
+    to[depth][row] = inside ? from.at(first_row + row, first_k + depth) : 0.0f;
   }
 }
 
-template <class T, class W>
+template <class T, class Weights>
 __global__ void __launch_bounds__(kBlock)
-    linear_simt_kernel(const T* x, int64_t x_stride, const W* w, int64_t w_stride, const float* bias, T* y,
-                       int64_t y_stride, int64_t m, int64_t n, int k) {
+    linear_simt_kernel(FloatRows<T> x, Weights w, const float* bias, T* y, int64_t y_stride, int64_t m, int64_t n,
+                       int k) {
   start_kernel();
   GLIMT_SHARED(Tiles, tiles, 1);
   const int64_t first_row = int64_t{blockIdx.y} * kTile, first_column = int64_t{blockIdx.x} * kTile;
   const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
   float sums[4][4] = {};
   for (int first_k = 0; first_k < k; first_k += kDepth) {
-    load_tile(tiles->x, x, x_stride, m, first_row, first_k, k);
-    load_tile(tiles->w, w, w_stride, n, first_column, first_k, k);
+    load_tile(tiles->x, x, m, first_row, first_k, k);
+    load_tile(tiles->w, w, n, first_column, first_k, k);
     __syncthreads();
 #pragma unroll
     for (int depth = 0; depth < kDepth; depth++) {
@@ -68,19 +69,20 @@ __global__ void __launch_bounds__(kBlock)
 
 void linear_simt(const KernelContext& context, const LinearCall& call) {
   with_float_type(call.x.dtype, [&](auto activation) {
-    with_float_type(call.w.dtype, [&](auto weight) {
+    with_weights(call.w, [&](const auto& weights) {
       using T = typename decltype(activation)::type;
-      using W = typename decltype(weight)::type;
-      rt::launch(context.stream, "linear_simt", linear_simt_kernel<T, W>,
+      using Weights = std::remove_cvref_t<decltype(weights)>;
+      rt::launch(context.stream, "linear_simt", linear_simt_kernel<T, Weights>,
                  dim3(rt::blocks_for(call.w.rows, kTile), rt::blocks_for(call.x.rows, kTile)), kBlock, 0,
-                 call.x.as<const T>(), call.x.stride, call.w.as<const W>(), call.w.stride, call.bias, call.y.as<T>(),
-                 call.y.stride, call.x.rows, call.w.rows, static_cast<int>(call.x.cols));
+                 FloatRows<T>(call.x), weights, call.bias, call.y.as<T>(), call.y.stride, call.x.rows, call.w.rows,
+                 static_cast<int>(call.x.cols));
     });
   });
 }
 
 bool library_fits(const KernelTerms& terms, const LinearCall& call) {
-  return terms.library && terms.library->available() && mma_fits(terms, call) && call.y.stride % 8 == 0 &&
+  return terms.library && terms.library->available() && !isBlockFormat(call.w.dtype) &&
+         mma_fits(terms, call) && call.y.stride % 8 == 0 &&
          reinterpret_cast<uintptr_t>(call.y.data) % 16 == 0;
 }
 

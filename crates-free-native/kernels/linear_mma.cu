@@ -9,21 +9,21 @@ namespace glimt {
 
 namespace {
 
-template <class T>
+template <class T, class Weights>
 struct MmaArguments {
   const T* x;
-  const T* w;
+  Weights w;
   const float* bias;
   T* y;
   float* parts;  // [splits, m, n] when k is cut, else null
-  int64_t x_stride, w_stride, y_stride, m, n;
+  int64_t x_stride, y_stride, m, n;
   int k, k_per_part;
 };
 
-template <class T, int M, int N, int WarpsM, int WarpsN>
-__global__ void __launch_bounds__(WarpsM* WarpsN * 32) linear_mma_kernel(MmaArguments<T> args) {
+template <class T, class Weights, int M, int N, int WarpsM, int WarpsN>
+__global__ void __launch_bounds__(WarpsM* WarpsN * 32) linear_mma_kernel(MmaArguments<T, Weights> args) {
   start_kernel();
-  using Tile = MmaTile<T, M, N, WarpsM, WarpsN>;
+  using Tile = MmaTile<T, Weights, M, N, WarpsM, WarpsN>;
   GLIMT_DYNAMIC_SHARED(Tile, tile);
   // Blocks that run together share columns of w: x tiles vary fastest.
   const int64_t first_row = int64_t{blockIdx.x} * M, first_column = int64_t{blockIdx.y} * N;
@@ -31,11 +31,9 @@ __global__ void __launch_bounds__(WarpsM* WarpsN * 32) linear_mma_kernel(MmaArgu
   const auto x_row = [&](int row) {
     return first_row + row < args.m ? args.x + (first_row + row) * args.x_stride : nullptr;
   };
-  const auto w_row = [&](int row) {
-    return first_column + row < args.n ? args.w + (first_column + row) * args.w_stride : nullptr;
-  };
+  const auto w_row = [&](int row) { return first_column + row < args.n ? first_column + row : -1; };
   typename Tile::Sums sums = {};
-  tile.multiply(begin_k, end_k, args.x, x_row, w_row, sums);
+  tile.multiply(begin_k, end_k, args.x, x_row, args.w, w_row, sums);
 
   const int lane = threadIdx.x % 32;
   const bool whole = args.parts == nullptr;
@@ -86,28 +84,28 @@ __global__ void __launch_bounds__(256)
 
 constexpr int kSmallRows = 64;
 // Parts of k are whole slices of a tile.
-constexpr int kSlice = MmaTile<bf16, 64, 64, 2, 2>::kDepth;
+constexpr int kSlice = MmaTile<bf16, FloatRows<bf16>, 64, 64, 2, 2>::kDepth;
 
-template <class T, int M, int N, int WarpsM, int WarpsN>
-void launch_mma(const KernelContext& context, const char* name, const MmaArguments<T>& args, int splits) {
+template <int M, int N, int WarpsM, int WarpsN, class T, class Weights>
+void launch_tiles(const KernelContext& context, const char* name, const MmaArguments<T, Weights>& args, int splits) {
   const dim3 grid(rt::blocks_for(args.m, M), rt::blocks_for(args.n, N), splits);
-  rt::launch(context.stream, name, linear_mma_kernel<T, M, N, WarpsM, WarpsN>, grid, WarpsM * WarpsN * 32,
-             sizeof(MmaTile<T, M, N, WarpsM, WarpsN>), args);
+  rt::launch(context.stream, name, linear_mma_kernel<T, Weights, M, N, WarpsM, WarpsN>, grid, WarpsM * WarpsN * 32,
+             sizeof(MmaTile<T, Weights, M, N, WarpsM, WarpsN>), args);
 }
 
-template <class T>
-void launch_mma(const KernelContext& context, const LinearCall& call) {
+template <class T, class Weights>
+void launch_mma(const KernelContext& context, const Weights& weights, const LinearCall& call) {
   const auto& [x, w, bias, y] = call;
   const int splits = mma_splits(context.terms, call);
-  MmaArguments<T> args{x.as<const T>(), w.as<const T>(), bias,   y.as<T>(), nullptr, x.stride, w.stride,
-                       y.stride,        x.rows,          w.rows, static_cast<int>(x.cols), 0};
+  MmaArguments<T, Weights> args{x.as<const T>(), weights, bias,   y.as<T>(), nullptr, x.stride, y.stride, x.rows,
+                                w.rows,          static_cast<int>(x.cols), 0};
   const int slices = (args.k + kSlice - 1) / kSlice;
   args.k_per_part = (slices + splits - 1) / splits * kSlice;
   if (splits > 1) args.parts = static_cast<float*>(context.workspace);
   if (x.rows <= kSmallRows)
-    launch_mma<T, 64, 64, 2, 2>(context, "linear_mma_64", args, splits);
+    launch_tiles<64, 64, 2, 2>(context, "linear_mma_64", args, splits);
   else
-    launch_mma<T, 128, 128, 2, 4>(context, "linear_mma_128", args, splits);
+    launch_tiles<128, 128, 2, 4>(context, "linear_mma_128", args, splits);
   if (splits > 1)
     rt::launch(context.stream, "linear_combine", linear_combine_kernel<T>, rt::blocks_for(args.m * args.n, 256), 256, 0,
                static_cast<const float*>(args.parts), splits, bias, args.y, args.y_stride, args.m, args.n);
@@ -118,7 +116,7 @@ void launch_mma(const KernelContext& context, const LinearCall& call) {
 bool mma_fits(const KernelTerms&, const LinearCall& call) {
   const auto& [x, w, bias, y] = call;
   const bool pairs = y.stride % 2 != 0 || reinterpret_cast<uintptr_t>(y.data) % 4 == 0;
-  return x.dtype == w.dtype && x.dtype != DType::f32 && x.cols > 0 && packable<bf16>(x) && packable<bf16>(w) && pairs;
+  return x.dtype != DType::f32 && x.cols > 0 && packable<bf16>(x) && fits_tensor_cores(w, x.dtype) && pairs;
 }
 
 int mma_splits(const KernelTerms& terms, const LinearCall& call) {
@@ -138,10 +136,9 @@ size_t mma_workspace(const KernelTerms& terms, const LinearCall& call) {
 }
 
 void linear_mma(const KernelContext& context, const LinearCall& call) {
-  if (call.x.dtype == DType::bf16)
-    launch_mma<bf16>(context, call);
-  else
-    launch_mma<f16>(context, call);
+  with_tensor_core_weights(call.x.dtype, call.w, [&](auto type, const auto& weights) {
+    launch_mma<typename decltype(type)::type>(context, weights, call);
+  });
 }
 
 }  // namespace glimt

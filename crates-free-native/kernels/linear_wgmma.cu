@@ -172,7 +172,9 @@ void launch_wgmma(const KernelContext& context, const LinearCall& call) {
 
 }  // namespace
 
-bool wgmma_fits(const KernelTerms& terms, const LinearCall& call) { return terms.has_wgmma && mma_fits(terms, call); }
+bool wgmma_fits(const KernelTerms& terms, const LinearCall& call) { 
+  return terms.has_wgmma && !isBlockFormat(call.w.dtype) && mma_fits(terms, call);
+}
 
 bool wgmma_pays(const KernelTerms& terms, const LinearCall& call) {
   // Fewer tiles than multiprocessors are linear_mma's, which cuts k.

@@ -2,8 +2,8 @@
 //   |d| <= 1: (a + 2) d³ - (a + 3) d² + 1      1 < |d| < 2: a d³ - 5a d² + 8a d - 4a
 // A cell's index is clamped to the border, the coordinate is not. One block a patch.
 #include "../runtime/launch.h"
-#include "dispatch.h"
 #include "op_entry.h"
+#include "weights.h"
 
 namespace glimt {
 
@@ -15,10 +15,10 @@ constexpr float kA = -0.75f;
 __device__ __forceinline__ float near_tap(float d) { return ((kA + 2) * d - (kA + 3)) * d * d + 1; }
 __device__ __forceinline__ float far_tap(float d) { return ((kA * d - 5 * kA) * d + 8 * kA) * d - 4 * kA; }
 
-template <class W, class T>
+template <class Weights, class T>
 __global__ void __launch_bounds__(kBlock)
-    position_embed_kernel(const W* table, int64_t table_stride, const float* coords, int64_t coords_stride, int side,
-                          T* y, int64_t y_stride, int cols) {
+    position_embed_kernel(Weights table, const float* coords, int64_t coords_stride, int side, T* y, int64_t y_stride,
+                          int cols) {
   start_kernel();
   const float* coord = coords + blockIdx.x * coords_stride;
   const float left = floorf(coord[0]), top = floorf(coord[1]);
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kBlock)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         const int64_t cell = row + min(max(x0 + i, 0), side - 1);
-        sum += x_taps[i] * y_taps[j] * widen(table[cell * table_stride + column]);
+        sum += x_taps[i] * y_taps[j] * table.at(cell, column);
       }
     }
     y[blockIdx.x * y_stride + column] = narrow<T>(sum);
@@ -47,12 +47,12 @@ __global__ void __launch_bounds__(kBlock)
 void position_embed_bicubic(const KernelContext& context, const Operand& table, const Operand& coords, uint32_t side,
                             const Operand& y) {
   if (y.rows == 0 || y.cols == 0) return;
-  with_float_type(table.dtype, [&](auto from) {
+  with_weights(table, [&](const auto& weights) {
     with_float_type(y.dtype, [&](auto to) {
-      using W = typename decltype(from)::type;
+      using Weights = std::remove_cvref_t<decltype(weights)>;
       using T = typename decltype(to)::type;
-      rt::launch(context.stream, "position_embed_bicubic", position_embed_kernel<W, T>, static_cast<unsigned>(y.rows),
-                 kBlock, 0, table.as<const W>(), table.stride, coords.as<const float>(), coords.stride,
+      rt::launch(context.stream, "position_embed_bicubic", position_embed_kernel<Weights, T>,
+                 static_cast<unsigned>(y.rows), kBlock, 0, weights, coords.as<const float>(), coords.stride,
                  static_cast<int>(side), y.as<T>(), y.stride, static_cast<int>(y.cols));
     });
   });

@@ -4,8 +4,8 @@
 // A row that an index in device memory puts outside becomes NaN (reads) or is skipped (writes); indices in host
 // memory were checked before the launch.
 #include "../runtime/launch.h"
-#include "dispatch.h"
 #include "index_checks.h"
+#include "weights.h"
 
 namespace glimt {
 
@@ -13,9 +13,14 @@ namespace {
 
 constexpr int kBlock = 256;
 
-template <class From, class To, int Vec, bool Scatter>
+template <class T>
+__device__ __forceinline__ T not_a_number() {
+  return narrow<T>(__uint_as_float(0x7fc00000u));
+}
+
+template <class T, int Vec, bool Scatter>
 __global__ void __launch_bounds__(kBlock)
-    move_rows_kernel(const From* from, int64_t from_stride, int64_t from_rows, const int32_t* rows, To* to,
+    move_rows_kernel(const T* from, int64_t from_stride, int64_t from_rows, const int32_t* rows, T* to,
                      int64_t to_stride, int64_t to_rows, unsigned packs_per_row, unsigned packs) {
   start_kernel();
   const unsigned index = blockIdx.x * kBlock + threadIdx.x;
@@ -24,24 +29,17 @@ __global__ void __launch_bounds__(kBlock)
   const unsigned column = index % packs_per_row * Vec;
   const int64_t source = Scatter ? i : rows[i], target = Scatter ? rows[i] : i;
   if (target < 0 || target >= to_rows) return;
-  Pack<To, Vec> result;
+  Pack<T, Vec> result;
   if (source < 0 || source >= from_rows) {
 #pragma unroll
-    for (int v = 0; v < Vec; v++) result.at[v] = narrow<To>(__uint_as_float(0x7fc00000u));
+    for (int v = 0; v < Vec; v++) result.at[v] = not_a_number<T>();
   } else {
-    const auto pack = load_pack<From, Vec>(from + source * from_stride + column);
-#pragma unroll
-    for (int v = 0; v < Vec; v++) {
-      if constexpr (std::is_same_v<From, To>)
-        result.at[v] = pack.at[v];
-      else
-        result.at[v] = narrow<To>(widen(pack.at[v]));
-    }
+    result = load_pack<T, Vec>(from + source * from_stride + column);
   }
-  store_pack<To, Vec>(to + target * to_stride + column, result);
+  store_pack<T, Vec>(to + target * to_stride + column, result);
 }
 
-template <class From, class To, bool Scatter>
+template <class T, bool Scatter>
 void move_rows(const KernelContext& context, const char* name, const Operand& from, const int32_t* rows, int64_t count,
                const Operand& to) {
   if (count == 0 || to.cols == 0) return;
@@ -49,21 +47,36 @@ void move_rows(const KernelContext& context, const char* name, const Operand& fr
     constexpr int kVec = decltype(vec)::value;
     const auto packs_per_row = static_cast<unsigned>(to.cols / kVec);
     const auto packs = static_cast<unsigned>(count * packs_per_row);
-    rt::launch(context.stream, name, move_rows_kernel<From, To, kVec, Scatter>, rt::blocks_for(packs, kBlock), kBlock,
-               0, from.as<const From>(), from.stride, from.rows, rows, to.as<To>(), to.stride, to.rows, packs_per_row,
-               packs);
+    rt::launch(context.stream, name, move_rows_kernel<T, kVec, Scatter>, rt::blocks_for(packs, kBlock), kBlock, 0,
+               from.as<const T>(), from.stride, from.rows, rows, to.as<T>(), to.stride, to.rows, packs_per_row, packs);
   };
-  if constexpr (std::is_same_v<From, To>) {
-    if (packable<From>(from) && packable<To>(to)) return start(std::integral_constant<int, kPackSize<To>>{});
-  }
+  if (packable<T>(from) && packable<T>(to)) return start(std::integral_constant<int, kPackSize<T>>{});
   start(std::integral_constant<int, 1>{});
 }
 
+// Element by element, from any type to another.
+template <class Weights, class T>
+__global__ void __launch_bounds__(kBlock)
+    convert_rows_kernel(Weights table, int64_t table_rows, const int32_t* ids, T* y, int64_t y_stride, unsigned cols,
+                        unsigned count) {
+  start_kernel();
+  const unsigned index = blockIdx.x * kBlock + threadIdx.x;
+  if (index >= count) return;
+  const int64_t row = index / cols, id = ids[row];
+  const unsigned column = index % cols;
+  const bool inside = id >= 0 && id < table_rows;
+  y[row * y_stride + column] = inside ? narrow<T>(table.at(id, static_cast<int>(column))) : not_a_number<T>();
+}
+
 void embed(const KernelContext& context, const int32_t* ids, const Operand& table, const Operand& y) {
-  with_float_type(table.dtype, [&](auto from) {
-    with_float_type(y.dtype, [&](auto to) {
-      move_rows<typename decltype(from)::type, typename decltype(to)::type, false>(context, "embed", table, ids, y.rows,
-                                                                                   y);
+  if (y.rows == 0 || y.cols == 0) return;
+  with_float_type(y.dtype, [&](auto to) {
+    using T = typename decltype(to)::type;
+    if (table.dtype == y.dtype) return move_rows<T, false>(context, "embed", table, ids, y.rows, y);
+    with_weights(table, [&](const auto& weights) {
+      const auto cols = static_cast<unsigned>(y.cols), count = static_cast<unsigned>(y.rows * y.cols);
+      rt::launch(context.stream, "embed", convert_rows_kernel<std::remove_cvref_t<decltype(weights)>, T>,
+                 rt::blocks_for(count, kBlock), kBlock, 0, weights, table.rows, ids, y.as<T>(), y.stride, cols, count);
     });
   });
 }
@@ -71,14 +84,14 @@ void embed(const KernelContext& context, const int32_t* ids, const Operand& tabl
 void gather_rows(const KernelContext& context, const Operand& x, const int32_t* rows, const Operand& y) {
   with_float_type(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    move_rows<T, T, false>(context, "gather_rows", x, rows, y.rows, y);
+    move_rows<T, false>(context, "gather_rows", x, rows, y.rows, y);
   });
 }
 
 void scatter_rows(const KernelContext& context, const Operand& values, const int32_t* rows, const Operand& x) {
   with_float_type(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    move_rows<T, T, true>(context, "scatter_rows", values, rows, values.rows, x);
+    move_rows<T, true>(context, "scatter_rows", values, rows, values.rows, x);
   });
 }
 

@@ -65,6 +65,28 @@ void test_damaged_programs(glimt_engine* engine, const Case& test) {
   expect(true, "damaged bytes never crash");
 }
 
+// A weight in blocks is what kernels alone read, whole.
+void test_blocks(glimt_engine* engine, const Case& test) {
+  expect(starts_with(test.name, "linear m=9 n=9 k=32 weight=q8"), "the case with blocks", test.name);
+  test_damaged_programs(engine, test);
+  glimt_tensor* tensor = nullptr;
+  glimt_error error{};
+  const auto q8 = static_cast<uint32_t>(DType::q8);
+  glimt_tensor_allocate(engine, q8, 4, 48, &tensor, &error);
+  expect(std::string(error.message).find("whole blocks of 32") != std::string::npos, "rows of half blocks", error.message);
+  glimt_tensor_allocate(engine, q8, 4, 64, &tensor, &error);
+  char row[68];
+  glimt_tensor_read(engine, tensor, 0, 1, row, &error);
+  expect(std::string(error.message).find("which only kernels read") != std::string::npos, "a row of blocks", error.message);
+  const uint32_t others[] = {static_cast<uint32_t>(DType::q4), static_cast<uint32_t>(DType::i32)};
+  for (const uint32_t other : others) {
+    error = {};
+    glimt_tensor_write(engine, tensor, 0, 0, other, row, &error);
+    expect(std::string(error.code) == "INPUT_INVALID", "blocks of something else", error.message);
+  }
+  glimt_tensor_free(engine, tensor, nullptr);
+}
+
 void test_faults(glimt_engine* engine, const Case& test) {
   PreparedCase prepared(engine, test);
   prepared.run();
@@ -144,11 +166,13 @@ void test_kernel_choice(const std::filesystem::path& folder) {
   };
   take("linear.bf16.cases", "linear m=9 n=264 k=1096 weight=bf16");
   take("linear.bf16.cases", "linear m=130 n=301 k=1096 weight=bf16");
+  take("linear.bf16.cases", "linear m=8 n=13 k=10944 weight=q4");
+  take("linear.bf16.cases", "linear m=130 n=301 k=1088 weight=q8");
   take("attention_varlen.bf16.cases", "attention_varlen runs=65 numHeads=2 headDim=128");
   take("attention_varlen.bf16.cases", "attention_varlen runs=130 numHeads=2 headDim=128");
   take("attention_paged.bf16.cases", "attention_paged batch=1/17 numHeads=8 numKvHeads=2 headDim=64");
   take("attention_paged.bf16.cases", "attention_paged batch=200/200+150/420 ");
-  expect(tests.size() == 6, "the cases that show the choice");
+  expect(tests.size() == 8, "the cases that show the choice");
   const auto kernels = [&](const char* variable, const char* wish) {
     if (wish) setenv(variable, wish, 1);
     glimt_engine* engine = nullptr;
@@ -172,21 +196,23 @@ void test_kernel_choice(const std::filesystem::path& folder) {
     const std::string found = kernels(variable, wish);
     expect(starts_with(found, expected.c_str()), wish ? wish : "nothing asked for", found);
   };
-  const std::string none = "linear_mma_64 linear_mma_128 flash_varlen flash_varlen flash_decode flash_paged";
+  const std::string none = "linear_mma_64 linear_mma_128 linear_gemv linear_mma_128 flash_varlen flash_varlen flash_decode flash_paged";
   expect_kernels("GLIMT_WGMMA", nullptr, none);
   expect_kernels("GLIMT_WGMMA", "0", none);
   expect_kernels("GLIMT_WGMMA", "1",
-                 "linear_mma_64 linear_wgmma_256 flash_varlen flash_wgmma_varlen flash_decode flash_wgmma_paged");
-  expect_kernels("GLIMT_WGMMA", "always",
-                 "linear_wgmma_128 linear_wgmma_256 flash_wgmma_varlen flash_wgmma_varlen flash_wgmma_paged "
+                 "linear_mma_64 linear_wgmma_256 linear_gemv linear_mma_128 flash_varlen flash_wgmma_varlen flash_decode "
                  "flash_wgmma_paged");
+  expect_kernels("GLIMT_WGMMA", "always",
+                 "linear_wgmma_128 linear_wgmma_256 linear_gemv linear_mma_128 flash_wgmma_varlen flash_wgmma_varlen "
+                 "flash_wgmma_paged flash_wgmma_paged");
   expect_kernels("GLIMT_WGMMA", "yes", "INPUT_INVALID: GLIMT_WGMMA is \"yes\"");
   // Matrix times vectors is for at most 8 rows.
   expect_kernels("GLIMT_KERNELS", "linear:gemv", none);
   expect_kernels("GLIMT_KERNELS", "linear:simt,attention_paged:flash",
-                 "linear_simt linear_simt flash_varlen flash_varlen flash_paged flash_paged");
+                 "linear_simt linear_simt linear_simt linear_simt flash_varlen flash_varlen flash_paged flash_paged");
   expect_kernels("GLIMT_KERNELS", "simple",
-                 "linear_mma_64 linear_mma_128 attention_simple attention_simple attention_simple attention_simple");
+                 "linear_mma_64 linear_mma_128 linear_gemv linear_mma_128 attention_simple attention_simple "
+                 "attention_simple attention_simple");
   expect_kernels("GLIMT_KERNELS", "linear:fast",
                  "INPUT_INVALID: There is no kernel \"linear:fast\"; there are linear:gemv, linear:library, ");
 }
@@ -206,6 +232,13 @@ int main(int count, char** arguments) {
   glimt_engine_create(nullptr, &engine, nullptr);
   test_damaged_programs(engine, test);
   test_faults(engine, test);
+  CaseReader linears(std::filesystem::path(arguments[1]) / "linear.bf16.cases");
+  Case blocks;
+  for (uint32_t left = linears.u32(); left > 0; left--) {
+    blocks = read_case(linears);
+    if (starts_with(blocks.name, "linear m=9 n=9 k=32 weight=q8")) break;
+  }
+  test_blocks(engine, blocks);
   glimt_engine_destroy(engine);
   test_lifetimes(test);
   test_kernel_choice(arguments[1]);

@@ -14,13 +14,15 @@ import type {
   Executable,
   RunBindings,
 } from "../../src/backends/backend.ts";
-import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { cudaWeightLayout } from "../../src/backends/cuda/weight-layout.ts";
+import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { caseName, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
-import { TOLERANCES } from "../../src/conformance/compare.ts";
-import { runCase } from "../../src/conformance/harness.ts";
+import { type ActivationDType, toleranceOf } from "../../src/conformance/conformance.ts";
+import { caseProgram, runCase } from "../../src/conformance/harness.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
+import { quantise } from "../../src/tensor/blocks.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
 import { formatCode, isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
 
@@ -55,14 +57,23 @@ class Writer {
   }
 }
 
+/** As the kernels compute. */
+const reference = createReferenceBackend("f32", { weightOnly: true });
+const native = { supports: reference.supports, weightLayout: cudaWeightLayout };
+
 /** The reference engine, noting what goes into the one run of a case and what comes out. */
-function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: number): Engine {
+function recording(engine: Engine, writer: Writer, test: OpCase, activation: ActivationDType): Engine {
   const weightsOf = new WeakMap<Executable, ReadonlyMap<string, DeviceWeight>>();
-  /** A case's weights come in the type that they are stored in. */
+  /** A case's weights come in the type that they are stored in, or in float32 to become blocks. */
   const storedOf = new WeakMap<DeviceWeight, Uint8Array>();
   const uploadWeight: Engine["uploadWeight"] = async (source, layout) => {
-    const stored = new Uint8Array(storageBytes(source.dtype, source.rows, source.cols));
-    await source.readRows(0, source.rows, stored);
+    const given = new Uint8Array(storageBytes(source.dtype, source.rows, source.cols));
+    await source.readRows(0, source.rows, given);
+    const { dtype: format } = source.spec;
+    const stored = isBlockFormat(format)
+      ? new Uint8Array(storageBytes(format, source.rows, source.cols))
+      : given;
+    if (isBlockFormat(format)) quantise(format, new Float32Array(given.buffer), stored);
     const weight = await engine.uploadWeight(source, layout);
     storedOf.set(weight, stored);
     return weight;
@@ -74,8 +85,8 @@ function recording(engine: Engine, writer: Writer, test: OpCase, tolerance: numb
   };
   const run: Engine["run"] = async (executable, bindings, options) => {
     writer.text(caseName(test));
-    writer.f32(test.exact ? 0 : tolerance);
-    writer.block(encodeProgram(executable.program));
+    writer.f32(toleranceOf(test, activation, reference));
+    writer.block(encodeProgram(caseProgram(native, test, activation)));
     const weights = [...(weightsOf.get(executable) ?? [])];
     writer.u32(weights.length);
     for (const [name, weight] of weights) {
@@ -148,15 +159,11 @@ function readRows(engine: Engine, { tensor, firstRow, rows }: DeviceRows): Promi
 for (const activation of ["f32", "bf16", "f16"] as const) {
   for (const op of OP_NAMES) {
     const writer = new Writer();
-    const engine = await referenceBackend.open();
+    const engine = await reference.open();
     // What there are kernels for.
-    const cases = OP_CASES[op]().filter(
-      ({ weight, cache = activation }) => !isBlockFormat(weight) && cache === activation,
-    );
+    const cases = OP_CASES[op]().filter(({ cache = activation }) => cache === activation);
     writer.u32(cases.length);
-    for (const test of cases) {
-      await runCase(recording(engine, writer, test, TOLERANCES[activation]), test, activation);
-    }
+    for (const test of cases) await runCase(recording(engine, writer, test, activation), test, activation);
     writeFileSync(join(target, `${op}.${activation}.cases`), writer.finish());
   }
 }

@@ -37,7 +37,7 @@ export interface LoadOptions extends MediaOptions {
   readonly backend?: BackendName | "auto" | undefined;
   /**
    * Storage of the weights; default: as in the checkpoint. "q8" and "q4" (ggml's Q8_0 and Q4_0, about 8.5 and 4.5 bits a
-   * weight; wasm and reference) are for the language model: matrices whose rows are whole blocks of 32 columns, under "q4"
+   * weight) are for the language model: matrices whose rows are whole blocks of 32 columns, under "q4"
    * keys, values, the embedding table and the head in q8; routers, vectors and the vision tower stay as they are.
    */
   readonly dtype?: WeightFormat | undefined;

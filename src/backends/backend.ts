@@ -71,6 +71,11 @@ export interface Backend {
   readonly replaysRuns?: boolean;
   /** Whether its engines can tell what each instruction of a run took (`RunOptions.onInstruction`). */
   readonly timesInstructions?: boolean;
+  /**
+   * Activations meet weights in blocks as they are, and a weight is its integer times its scale. Otherwise activations
+   * are rounded to blocks of 8 bits first (reference/block-product.ts).
+   */
+  readonly weightOnly?: boolean;
   /** Whether it can run a node. @throws BACKEND_UNAVAILABLE where the answer is not known before `probe`. */
   supports(query: NodeQuery): Answer;
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */

@@ -18,8 +18,15 @@ export function checkWeightLayouts(backend: Backend, program: VerifiedProgram): 
   });
 }
 
-/** For engines that have no other layout. @throws INPUT_INVALID */
-export function requirePlain(backend: Backend, layout: WeightLayout): void {
-  if (layout === "plain") return;
-  throw new GlimtError("INPUT_INVALID", `${backend.name}: weights are stored in plain, not in ${layout}.`);
+/** @param known those that the engine can store the weight in. @throws INPUT_INVALID */
+export function requireLayout(
+  { name }: Pick<Backend, "name">,
+  layout: WeightLayout,
+  ...known: readonly WeightLayout[]
+): void {
+  if (known.includes(layout)) return;
+  throw new GlimtError(
+    "INPUT_INVALID",
+    `${name}: such a weight is stored in ${known.join(" or ")}, not in ${layout}.`,
+  );
 }

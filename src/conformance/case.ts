@@ -26,8 +26,11 @@ export interface OpCase {
   readonly operands: Readonly<Record<string, Operand>>;
   /** The op's input dies with it, so that its output takes the input's memory where the op table allows it. */
   readonly inPlace: boolean;
-  /** The op only moves elements, or its steps are written down: no difference is allowed. */
-  readonly exact: boolean;
+  /**
+   * The op only moves elements, or its steps are written down: no difference is allowed. "by integers": where weights in
+   * blocks meet activations in blocks (`Backend.weightOnly` is not set), so that sums are of integers.
+   */
+  readonly exact: boolean | "by integers";
 }
 
 /** Cases by op, of which each file of cases makes one. */

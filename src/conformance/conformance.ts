@@ -1,7 +1,7 @@
 /** Judges a backend by the reference backend, op by op, over all cases. */
 import type { Backend, BackendName, Engine, EngineOptions } from "../backends/backend.ts";
 import { unsupported } from "../backends/check-support.ts";
-import { referenceBackend } from "../backends/reference/backend.ts";
+import { createReferenceBackend } from "../backends/reference/backend.ts";
 import { throwIfAborted } from "../errors.ts";
 import { OP_NAMES, type OpName } from "../graph/ops.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
@@ -43,7 +43,7 @@ export async function runConformance(
 ): Promise<ConformanceResult[]> {
   const activation = options.activation ?? (backend.activationDType as ActivationDType);
   const engine = await backend.open(options.engine);
-  const judge = await referenceBackend.open();
+  const judge = await judgeOf(backend).open();
   const results: ConformanceResult[] = [];
   try {
     for (const op of options.ops ?? OP_NAMES) {
@@ -61,6 +61,20 @@ export async function runConformance(
   }
 }
 
+/** The reference backend, which multiplies weights in blocks as the one under judgement says that it does. */
+export function judgeOf({ weightOnly = false }: Pick<Backend, "weightOnly">): Backend {
+  return createReferenceBackend("f32", { weightOnly });
+}
+
+/** Relative difference that a case allows a backend. */
+export function toleranceOf(
+  { exact }: Pick<OpCase, "exact">,
+  activation: ActivationDType,
+  { weightOnly = false }: Pick<Backend, "weightOnly">,
+): number {
+  return exact === true || (exact === "by integers" && !weightOnly) ? 0 : TOLERANCES[activation];
+}
+
 async function judgeCase(
   engine: Engine,
   judge: Engine,
@@ -76,7 +90,7 @@ async function judgeCase(
     if (lacking) return { ...about, maxAbs: 0, maxRel: 0, ok: true, skippedReason: lacking.reason };
     const expected = await runCase(judge, test, activation);
     const found = await runCase(engine, test, activation, program);
-    return { ...about, ...compareRuns(expected, found, test.exact ? 0 : TOLERANCES[activation]) };
+    return { ...about, ...compareRuns(expected, found, toleranceOf(test, activation, backend)) };
   } catch (error) {
     return { ...about, maxAbs: Number.NaN, maxRel: Number.NaN, ok: false, failure: String(error) };
   }

@@ -13,7 +13,7 @@ import { GREEDY } from "../runtime/sampling-rows.ts";
 import { toFloat32 } from "../tensor/elements.ts";
 import { isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
 import { compareRuns, TOLERANCES } from "./compare.ts";
-import type { ActivationDType } from "./conformance.ts";
+import { type ActivationDType, judgeOf } from "./conformance.ts";
 import { MODEL_CONFIGS } from "./model-configs.ts";
 import { Random } from "./random.ts";
 import { openSeededStages } from "./seeded-stages.ts";
@@ -54,16 +54,17 @@ export async function runModelConformance(
   } = {},
 ): Promise<ModelResult[]> {
   const activation = backend.activationDType as ActivationDType;
-  const judge = createReferenceBackend("f32");
+  const judge = judgeOf(backend);
   const results: ModelResult[] = [];
   for (const [model, config] of Object.entries(configs)) {
     const about = { model, backend: backend.name, activation, steps: STEPS };
     try {
       const expected = await answer(judge, config, weights);
       const found = await answer(backend, config, weights, expected.tokens, engine);
-      const tolerance = isBlockFormat(weights)
-        ? BLOCK_TOLERANCE
-        : await allowedDifference(config, activation, expected);
+      const tolerance =
+        isBlockFormat(weights) && !backend.weightOnly
+          ? BLOCK_TOLERANCE
+          : await allowedDifference(backend, config, weights, expected);
       const difference = compareRuns(run(expected), run(found), tolerance);
       const greedyAgreement = found.tokens.filter((token, step) => token === expected.tokens[step]).length;
       const disagrees = activation === "f32" && greedyAgreement < STEPS;
@@ -101,12 +102,15 @@ const BLOCK_TOLERANCE = 2e-2;
  * model, twice what storing them costs the reference backend itself.
  */
 async function allowedDifference(
+  { activationDType, weightOnly }: Pick<Backend, "activationDType" | "weightOnly">,
   config: ModelConfig,
-  activation: ActivationDType,
+  weights: WeightFormat,
   expected: Answer,
 ): Promise<number> {
+  const activation = activationDType as ActivationDType;
   if (activation === "f32") return TOLERANCES.f32;
-  const narrow = await answer(createReferenceBackend(activation), config, activation, expected.tokens);
+  const judge = createReferenceBackend(activation, { weightOnly });
+  const narrow = await answer(judge, config, weights, expected.tokens);
   const { maxRel } = compareRuns(run(expected), run(narrow), Number.POSITIVE_INFINITY);
   return Math.max(TOLERANCES[activation], 2 * maxRel);
 }

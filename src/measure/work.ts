@@ -49,6 +49,11 @@ export function operationsOf({ floatOperations, integerOperations }: Work): numb
   return floatOperations + integerOperations;
 }
 
+/** Blocks meet blocks of activations, but in split, whose kernels widen them. */
+function sumsIntegers({ dtype, layout }: ProgramBuffer): boolean {
+  return isBlockFormat(dtype) && layout !== "split";
+}
+
 /** By operands, not by name: a fused op counts as the ops it stands for. */
 function instructionWork(program: Program, instruction: Instruction, { symbols, extents }: RunSizes): Work {
   const operands = operandsOf(program, instruction, symbols);
@@ -62,7 +67,7 @@ function instructionWork(program: Program, instruction: Instruction, { symbols, 
     bytes += storageBytes(buffer.dtype, read, size.cols);
     if (kind !== "matrix") continue;
     const products = 2 * rows * size.rows * size.cols;
-    if (isBlockFormat(buffer.dtype)) integerOperations += products;
+    if (sumsIntegers(buffer)) integerOperations += products;
     else floatOperations += products;
   }
   if (operands.has("cuSeqlens")) {
@@ -88,7 +93,7 @@ function expertsWork(operands: Operands): Work {
     const rowsOfOne = size.rows / numExperts;
     bytes += chosen * storageBytes(buffer.dtype, rowsOfOne, size.cols);
     const products = 2 * tokens * topK * rowsOfOne * size.cols;
-    if (isBlockFormat(buffer.dtype)) integerOperations += products;
+    if (sumsIntegers(buffer)) integerOperations += products;
     else floatOperations += products;
   }
   return { floatOperations, integerOperations, bytes };

@@ -59,6 +59,7 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
     return `has ${cols} columns, and ${dtype} has whole blocks of ${BLOCK_COLS}`;
   }
   if (kind !== "weight" && layout !== "plain") return `lies in ${layout}, which only weights do`;
+  if (layout === "split" && !isBlockFormat(dtype)) return `lies in split, and ${dtype} has no blocks`;
   if (kind !== "temporary") return slot === -1 ? null : `has slot ${slot}, which only temporaries have`;
   return Number.isInteger(slot) && slot >= 0 && slot < slotCount
     ? null

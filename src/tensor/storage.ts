@@ -67,12 +67,14 @@ export function formatCode(format: StorageFormat): number {
 /**
  * How the elements of a weight follow one another. plain: row by row. tiles8: tiles of 8 rows with the columns outside,
  * [ceil(rows / 8)][cols][8], the last tile filled up with zeros. In a block format, plain rows are ggml's blocks, and a
- * tile of tiles8 is, block of columns after block, 8 scales and then the elements as wasm/kernels/weights.h says. The
- * order is that of their codes in programs.
+ * tile of tiles8 is, block of columns after block, 8 scales and then the elements as wasm/kernels/weights.h says. split,
+ * of block formats alone: the elements of all rows, a block's as in plain, then the scales of all rows. The order is that
+ * of their codes in programs.
  */
 export const LAYOUTS = {
   plain: { tileRows: 1 },
   tiles8: { tileRows: 8 },
+  split: { tileRows: 1 },
 } as const satisfies Record<string, { readonly tileRows: number }>;
 
 export type WeightLayout = keyof typeof LAYOUTS;

@@ -113,6 +113,12 @@ const REFUSED: readonly [name: string, program: () => Program, change: Change, m
   ["an output over an input", linears, buffer("y", { kind: "input" }), /overwrite input "y"/],
   ["an input in tiles", linears, buffer("x", { layout: "tiles8" }), /in tiles8, which only weights do/],
   ["a vector in tiles", biased, buffer("bias", { layout: "tiles8" }), /bias lies in tiles8, expected plain/],
+  [
+    "elements without scales, apart",
+    linears,
+    buffer("w", { layout: "split" }),
+    /in split, and \w+ has no blocks/,
+  ],
   ["a weight of no fixed size", linears, buffer("w", { rows: tokens }), /one size/],
   ["a symbol that is not declared", linears, whole({ symbols: [] }), /"tokens", which is not declared/],
   ["a symbol declared twice", linears, whole({ symbols: ["tokens", "tokens"] }), /symbol.*twice/],

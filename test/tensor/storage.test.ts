@@ -57,8 +57,9 @@ test("tiles are stored whole, with the scales of their rows", () => {
 test("codes are fixed: programs and native modules hold them", () => {
   assert.equal(STORAGE_FORMATS, ["f32", "bf16", "f16", "i32", "q8", "q4"]);
   assert.equal(STORAGE_FORMATS.map(formatCode), [0, 1, 2, 3, 4, 5]);
-  assert.equal(WEIGHT_LAYOUTS, ["plain", "tiles8"]);
+  assert.equal(WEIGHT_LAYOUTS, ["plain", "tiles8", "split"]);
   assert.is(LAYOUTS.tiles8.tileRows, 8);
+  assert.is(LAYOUTS.split.tileRows, 1);
 });
 
 /** What a row says that an element is, as float32: the definition of lossless, slowly. */

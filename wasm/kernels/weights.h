@@ -17,10 +17,6 @@ constexpr uint32_t kTileRows = tileRows(Layout::tiles8);
 // Of formats without blocks.
 constexpr size_t elementBytes(DType dtype) { return storageBytes(dtype, 1, 1); }
 
-constexpr uint32_t kBlockCols = 32;
-
-constexpr bool isBlockFormat(DType dtype) { return dtype == DType::q8 || dtype == DType::q4; }
-
 // Of a block of 8 rows in layout tiles8, and of its scales.
 constexpr size_t tileBlockBytes(DType dtype) { return storageBytes(dtype, kTileRows, kBlockCols); }
 constexpr size_t kTileScaleBytes = kTileRows * sizeof(uint16_t);

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
-import { formatCode, isBlockFormat } from "../../tensor/storage.ts";
+import { formatCode } from "../../tensor/storage.ts";
 import type { Backend, EngineReport, Probe } from "../backend.ts";
 import { refuseWasmOptions } from "../refuse-wasm-options.ts";
 import type { CudaAddon } from "./addon.ts";
@@ -10,6 +10,7 @@ import { describeDevice } from "./device.ts";
 import { CudaEngine } from "./engine.ts";
 import { native, nativeLater } from "./errors.ts";
 import { type FoundAddon, findAddon, loadAddon, type Refusal } from "./loader.node.ts";
+import { cudaWeightLayout } from "./weight-layout.ts";
 
 /** With 512 rows GLM-OCR's products of 1536 columns are 48 tiles of 128 x 128, for the 132 multiprocessors of an H100. */
 const PREFILL_CHUNK = 2048;
@@ -79,14 +80,13 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
           reason: `cuda: ${op} with ${activation} activations has a ${activation} cache only, not ${cache}.`,
         };
       }
-      const block = Object.values(formats).find(isBlockFormat);
-      if (block) return { ok: false, reason: `cuda: ${op} has no kernel for ${block} weights.` };
       const { supports } = addon;
       const codes = Uint8Array.from(Object.values(formats), formatCode);
       const reason = native(() => supports(OPS[op].code, formatCode(activation), codes));
       return reason ? { ok: false, reason } : { ok: true };
     },
-    weightLayout: () => "plain",
+    weightOnly: true,
+    weightLayout: cudaWeightLayout,
     async probe(): Promise<Probe> {
       const result = await find();
       return "reason" in result ? result : { ok: true, ...reportOf(result.found) };

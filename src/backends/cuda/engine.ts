@@ -22,7 +22,7 @@ import type {
 import { bindWeights } from "../bind-weights.ts";
 import { checkSupport } from "../check-support.ts";
 import { isStorable } from "../host-arrays.ts";
-import { checkWeightLayouts, requirePlain } from "../weight-layouts.ts";
+import { checkWeightLayouts, requireLayout } from "../weight-layouts.ts";
 import type {
   CudaAddon,
   DeviceMemory,
@@ -35,6 +35,7 @@ import type {
 import { native, nativeLater } from "./errors.ts";
 import { CudaTensor, CudaWeight, ownedMemory, ownedTensor } from "./tensor.ts";
 import { fillWeight } from "./upload.ts";
+import { cudaWeightLayout } from "./weight-layout.ts";
 
 const PROGRESS_INTERVAL_MS = 50;
 /** Flag of the addon's run: what ran before with the same symbols and device rows is replayed as a captured graph. */
@@ -143,11 +144,11 @@ export class CudaEngine implements Engine {
   }
 
   async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<CudaWeight> {
-    requirePlain(this.backend, layout);
     const engine = this.#alive();
     const { spec, rows, cols } = source;
+    requireLayout(this.backend, layout, cudaWeightLayout(spec.dtype, new Set()));
     const handle = this.#allocate(engine, spec.dtype, rows, cols);
-    const weight = new CudaWeight(spec.dtype, rows, cols, handle, engine);
+    const weight = new CudaWeight(spec.dtype, layout, rows, cols, handle, engine);
     try {
       await fillWeight(this.#addon, source, weight);
       this.#alive();

@@ -1,6 +1,6 @@
 /** Device memory of the CUDA backend. */
 import type { DType } from "../../tensor/dtype.ts";
-import { storageBytes, type WeightFormat } from "../../tensor/storage.ts";
+import { storageBytes, type WeightFormat, type WeightLayout } from "../../tensor/storage.ts";
 import type { DeviceTensor, DeviceWeight } from "../backend.ts";
 import { notOwned, notTensor } from "../not-owned.ts";
 import type { EngineHandle, TensorHandle } from "./addon.ts";
@@ -42,17 +42,25 @@ export class CudaTensor extends CudaMemory implements DeviceTensor {
 
 export class CudaWeight extends CudaMemory implements DeviceWeight {
   readonly format: WeightFormat;
-  readonly layout = "plain";
+  readonly layout: WeightLayout;
   readonly rows: number;
   readonly cols: number;
   readonly bytes: number;
 
-  constructor(format: WeightFormat, rows: number, cols: number, handle: TensorHandle, engine: EngineHandle) {
+  constructor(
+    format: WeightFormat,
+    layout: WeightLayout,
+    rows: number,
+    cols: number,
+    handle: TensorHandle,
+    engine: EngineHandle,
+  ) {
     super(handle, engine);
     this.format = format;
+    this.layout = layout;
     this.rows = rows;
     this.cols = cols;
-    this.bytes = storageBytes(format, rows, cols);
+    this.bytes = storageBytes(format, rows, cols, layout);
   }
 }
 

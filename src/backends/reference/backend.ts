@@ -8,12 +8,16 @@ import { refuseWasmOptions } from "../refuse-wasm-options.ts";
 import { REFERENCE_REPORT, ReferenceEngine } from "./engine.ts";
 import { KERNELS } from "./kernels.ts";
 
-export function createReferenceBackend(activationDType: Exclude<DType, "i32">): Backend {
+export function createReferenceBackend(
+  activationDType: Exclude<DType, "i32">,
+  { weightOnly = false }: { readonly weightOnly?: boolean | undefined } = {},
+): Backend {
   const backend: Backend = {
     name: "reference",
     activationDType,
     prefillChunk: 512,
     timesInstructions: true,
+    weightOnly,
     supports({ op, activation }) {
       if (activation === "i32") return { ok: false, reason: `reference: ${op} has no i32 activations.` };
       return op in KERNELS

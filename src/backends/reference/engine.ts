@@ -26,7 +26,7 @@ import { checkCopy } from "../check-copy.ts";
 import { checkResidents } from "../check-residents.ts";
 import { checkSupport } from "../check-support.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
-import { checkWeightLayouts, requirePlain } from "../weight-layouts.ts";
+import { checkWeightLayouts, requireLayout } from "../weight-layouts.ts";
 import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
 import { Memory, type ReferenceTensor, type ReferenceWeight } from "./memory.ts";
@@ -57,11 +57,12 @@ export const REFERENCE_REPORT: EngineReport = {
 export class ReferenceEngine implements Engine {
   readonly backend: Backend;
   readonly report = REFERENCE_REPORT;
-  readonly #memory = new Memory();
+  readonly #memory: Memory;
   #disposed = false;
 
   constructor(backend: Backend) {
     this.backend = backend;
+    this.#memory = new Memory(backend.weightOnly);
   }
 
   get liveBytes(): number {
@@ -115,7 +116,7 @@ export class ReferenceEngine implements Engine {
   }
 
   async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<ReferenceWeight> {
-    requirePlain(this.backend, layout);
+    requireLayout(this.backend, layout, "plain");
     await turnWhenDue();
     this.#checkLive();
     const weight = this.#memory.allocateWeight(source.spec.dtype, source.rows, source.cols);

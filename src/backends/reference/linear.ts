@@ -1,6 +1,6 @@
 /**
  * y = x wᵀ (+ bias): one dot product an element, accumulated in float64; of weights in blocks by the float32 steps of
- * block-product.ts.
+ * block-product.ts, unless they are opened as what their elements are worth (`Backend.weightOnly`).
  */
 import { blockRows, dotBlocks, quantisedRows } from "./block-product.ts";
 import type { Kernel, Kernels } from "./kernel.ts";

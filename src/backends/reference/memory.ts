@@ -31,20 +31,27 @@ export class ReferenceWeight implements StoredWeight {
   readonly stored: ArrayBuffer;
   readonly elements: WeightElements;
 
-  constructor(format: WeightFormat, rows: number, cols: number) {
+  /** @param weightOnly see Backend: its blocks are widened, whatever they meet. */
+  constructor(format: WeightFormat, rows: number, cols: number, weightOnly = false) {
     this.format = format;
     this.rows = rows;
     this.cols = cols;
     this.bytes = storageBytes(format, rows, cols);
     this.stored = allocateBytes(this.bytes);
-    this.elements = OPEN_WEIGHT[format](this);
+    const elements = OPEN_WEIGHT[format](this);
+    this.elements = weightOnly ? { read: elements.read } : elements;
   }
 }
 
 /** The tensors and weights an engine owns, and the arena of a run while it lasts. */
 export class Memory {
   readonly #owned = new Set<DeviceTensor | DeviceWeight>();
+  readonly #weightOnly: boolean;
   #liveBytes = 0;
+
+  constructor(weightOnly = false) {
+    this.#weightOnly = weightOnly;
+  }
 
   get liveBytes(): number {
     return this.#liveBytes;
@@ -55,7 +62,7 @@ export class Memory {
   }
 
   allocateWeight(format: WeightFormat, rows: number, cols: number): ReferenceWeight {
-    return this.#own(new ReferenceWeight(format, rows, cols));
+    return this.#own(new ReferenceWeight(format, rows, cols, this.#weightOnly));
   }
 
   /** @throws DISPOSED when it was freed or belongs to another engine. */

@@ -23,7 +23,7 @@ import type {
 import { checkCopy } from "../check-copy.ts";
 import { checkSupport } from "../check-support.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
-import { checkWeightLayouts } from "../weight-layouts.ts";
+import { checkWeightLayouts, requireLayout } from "../weight-layouts.ts";
 import { wasmCeilingLoops } from "./ceilings.ts";
 import type { CrewPass } from "./crew.ts";
 import { WasmExecutable } from "./executable.ts";
@@ -151,6 +151,7 @@ export class WasmEngine implements Engine {
   }
 
   async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<WasmWeight> {
+    requireLayout(this.backend, layout, "plain", "tiles8");
     await turnWhenDue();
     const { kernels, memory } = this.#alive();
     const weight = await uploadWeight(kernels, memory, source, layout);

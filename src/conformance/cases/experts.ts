@@ -68,6 +68,9 @@ const EXPERTS_OF_BLOCKS = [
   [17, 4, 2, 32, 96],
   [9, 3, 1, 64, 32],
   [65, 4, 3, 96, 64],
+  // Experts in several tiles of tokens; more columns than are mixed at a time.
+  [130, 3, 1, 160, 96],
+  [65, 2, 2, 1056, 32],
 ] as const;
 
 function expertsCases(): OpCase[] {

@@ -51,6 +51,8 @@ const LARGE_BLOCKS = [
   [2, 301, 1088],
   [130, 301, 1088],
   [67, 264, 512],
+  // Columns of GLM-4.5V, no multiple of 128 or 256, around the row counts where kernels change.
+  ...[1, 2, 7, 8, 9, 130].map((m) => [m, 13, 10944] as const),
 ] as const;
 
 /** What a row of x may hold, by index: everything that is no usual number, and what is too small for a scale. */
@@ -83,7 +85,7 @@ function blockCases(op: "linear" | "linear_bias"): OpCase[] {
         w: normal([n, k], { scale: 1 / Math.sqrt(k) }),
         ...(op === "linear_bias" && { bias: normal([n]) }),
       },
-      exact: true,
+      exact: "by integers",
     });
   return BLOCK_FORMATS.flatMap((weight) => [
     ...ROW_COUNTS.flatMap((m) => BLOCK_SIZES.map(([n, k]) => build(weight, [m, n, k]))),
@@ -163,6 +165,13 @@ const GATED_BLOCKS = [
   [129, 256],
 ] as const;
 
+/** [m, width, k] of one or several warps a row, a tail of loads, and tiles of 128 rows. */
+const LARGE_GATED_BLOCKS = [
+  [1, 150, 4128],
+  [5, 150, 4128],
+  [130, 150, 1056],
+] as const;
+
 function linearSwigluCases(): OpCase[] {
   const build = (m: number, width: number, k: number, weight: WeightFormat, view = false) => {
     const x = normal([M, k]);
@@ -176,6 +185,7 @@ function linearSwigluCases(): OpCase[] {
   };
   const blocks = BLOCK_FORMATS.flatMap((weight) => [
     ...ROW_COUNTS.flatMap((m) => GATED_BLOCKS.map(([width, k]) => build(m, width, k, weight))),
+    ...LARGE_GATED_BLOCKS.map(([m, width, k]) => build(m, width, k, weight)),
     build(9, 17, 64, weight, true),
   ]);
   const others = WEIGHT_DTYPES.flatMap((weight) => [

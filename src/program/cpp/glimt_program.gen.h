@@ -34,11 +34,12 @@ constexpr uint32_t kFormatCount = 6;
 enum class Layout : uint32_t {
   plain = 0,
   tiles8 = 1,
+  split = 2,
 };
 
-constexpr uint32_t kLayoutCount = 2;
+constexpr uint32_t kLayoutCount = 3;
 // Rows of a tile, by layout.
-constexpr uint32_t kLayoutTileRows[] = {1, 8};
+constexpr uint32_t kLayoutTileRows[] = {1, 8, 1};
 
 enum class BufferKind : uint32_t {
   weight = 0,

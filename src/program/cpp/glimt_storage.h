@@ -4,6 +4,13 @@
 
 namespace glimt {
 
+// Formats whose rows are blocks of kBlockCols columns with a scale each.
+constexpr bool isBlockFormat(program::DType format) {
+  return format == program::DType::q8 || format == program::DType::q4;
+}
+
+constexpr uint32_t kBlockCols = 32;
+
 constexpr uint32_t tileRows(program::Layout layout) { return program::kLayoutTileRows[static_cast<uint32_t>(layout)]; }
 
 constexpr uint64_t storageBytes(const program::Format& format, uint64_t rows, uint64_t cols,
