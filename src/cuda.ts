@@ -11,7 +11,7 @@ import { nodeFiles } from "./node-files.ts";
 
 export type { Backend, Probe } from "./backends/backend.ts";
 export type { CudaOptions } from "./backends/cuda/backend.node.ts";
-export { listModels, openFiles, openProcessor, pullModel, removeModel } from "./index.ts";
+export { listModels, openFiles, openProcessor, pullModel, quantizeModel, removeModel } from "./index.ts";
 export * from "./public-api.ts";
 
 /** `kvCache` is half of what is free beside the weights when it is left out: a server's requests should not wait for it. */

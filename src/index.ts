@@ -12,7 +12,7 @@ import type { ModelLocation } from "./checkpoint/location.ts";
 import { nodeFiles, wasmBackend } from "./node-files.ts";
 import type { Processor } from "./prompt/processor.ts";
 
-export { listModels, openFiles, pullModel, removeModel } from "./node-files.ts";
+export { listModels, openFiles, pullModel, quantizeModel, removeModel } from "./node-files.ts";
 export * from "./public-api.ts";
 
 const platform: Platform = { ...nodeFiles, backends: [cudaBackend, wasmBackend, referenceBackend] };

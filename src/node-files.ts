@@ -11,6 +11,7 @@ import {
   removeModelWith,
 } from "./api/hub-models.ts";
 import type { Platform } from "./api/platform.ts";
+import { type QuantizedModel, type QuantizeOptions, quantizeModelOn } from "./api/quantize-model.ts";
 import { createWasmBackend } from "./backends/wasm/backend.ts";
 import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
 import { blobFiles } from "./checkpoint/blobs.ts";
@@ -31,6 +32,7 @@ import {
   type OpenFilesOptions,
   rejectOtherSchemes,
 } from "./checkpoint/location.ts";
+import { openFolder as openOutput } from "./checkpoint/write/folder.node.ts";
 import { GlimtError } from "./errors.ts";
 import { readOptions } from "./given.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
@@ -123,4 +125,19 @@ export function listModels(options: CacheOptions = {}): Promise<readonly CachedM
  */
 export function removeModel(model: string | URL, options: CacheOptions = {}): Promise<number> {
   return removeModelWith(openHub, model, options);
+}
+
+/**
+ * Writes a quantised checkpoint into a new folder: safetensors in the layout of compressed-tensors, which loads without
+ * `dtype` to the same bits as the source does with it. The folder appears when it is complete.
+ *
+ * @throws OPTION_INVALID, OUTPUT_FAILED, WEIGHTS_INVALID, ABORTED, and what loading throws about a checkpoint
+ */
+export function quantizeModel(
+  location: ModelLocation,
+  output: string,
+  options: QuantizeOptions,
+): Promise<QuantizedModel> {
+  const platform = { openFiles, openOutput, version: GLIMT_VERSION };
+  return quantizeModelOn(platform, location, output, options);
 }

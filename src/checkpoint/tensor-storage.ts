@@ -47,6 +47,15 @@ export function tensorStorage(
   );
 }
 
+/** Of a whole tensor that is stored as `dtype`. */
+export function storageOf(tensor: StoredWeight, dtype: WeightFormat): TensorStorage {
+  const { name, encoding, shape, bytes } = tensor;
+  const [rows = 1, ...rest] = shape;
+  const cols = rest.reduce((product, size) => product * size, 1);
+  const storedBytes = storageBytes(dtype, rows, cols);
+  return { tensor: name, encoding, bytes, dtype, storedBytes, loss: lossOf(tensor, dtype) };
+}
+
 function lossOf({ format, isDecoded, shape, bytes }: StoredWeight, dtype: WeightFormat): StorageLoss {
   const [rows = 1, ...rest] = shape;
   const cols = rest.reduce((product, size) => product * size, 1);

@@ -2,11 +2,12 @@
 
 import { Command } from "commander";
 import { describeStorage, type StoredWeights } from "../api/weight-storage.ts";
-import { type StorageTotals, storageTotals } from "../checkpoint/tensor-storage.ts";
+import { storageTotals } from "../checkpoint/tensor-storage.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { backends, describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
+import { conversionText } from "./conversion-text.ts";
 import { engineFacts, engineLine } from "./engine-flags.ts";
 import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
 import { JSON_HELP } from "./report.ts";
@@ -93,11 +94,6 @@ function hostFacts({ backend, report, refused }: Host) {
 function hostLine({ backend, report, refused }: Host): string {
   const reasons = refused.map(({ reason }) => reason);
   return [`${backend.name}: ${engineLine(report)}`, ...reasons].join(". ");
-}
-
-function conversionText({ tensors, encoding, bytes, dtype, storedBytes, loss }: StorageTotals): string {
-  const from = `${tensors} of ${encoding} (${formatBytes(bytes)})`;
-  return `${from} -> ${dtype} (${formatBytes(storedBytes)}), ${loss === "none" ? "without loss" : loss}`;
 }
 
 /** What a format of blocks was asked for and can not have, layers counted together. */

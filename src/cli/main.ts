@@ -11,6 +11,7 @@ import { listCommand } from "./list.ts";
 import { planCommand } from "./plan.ts";
 import { processCommand } from "./process.ts";
 import { pullCommand } from "./pull.ts";
+import { quantizeCommand } from "./quantize.ts";
 import { reportError } from "./report.ts";
 import { rmCommand } from "./rm.ts";
 import { runCommand } from "./run.ts";
@@ -20,6 +21,7 @@ const commands = [
   pullCommand(),
   listCommand(),
   rmCommand(),
+  quantizeCommand(),
   processCommand(),
   planCommand(),
   graphCommand(),

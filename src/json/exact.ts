@@ -45,14 +45,39 @@ export function plainJson(value: ExactJson): unknown {
   return Array.isArray(value) ? value.map(plainJson) : value;
 }
 
-/** The value as JSON text again, from which `parseExactJson` reads the same. */
-export function exactJsonText(value: ExactJson): string {
+/**
+ * The value as JSON text again, from which `parseExactJson` reads the same.
+ *
+ * @param indent spaces before what lies in a list or object, on lines of their own; default: one line
+ */
+export function exactJsonText(value: ExactJson, indent = 0): string {
+  return jsonText(value, indent, "\n");
+}
+
+/** @param line what begins a line around the value */
+function jsonText(value: ExactJson, indent: number, line: string): string {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof JsonFloat) return floatText(value.value);
+  const inner = line + " ".repeat(indent);
   if (value instanceof Map) {
-    return `{${[...value].map(([key, item]) => `${JSON.stringify(key)}:${exactJsonText(item)}`).join(",")}}`;
+    const colon = indent > 0 ? ": " : ":";
+    const entries = [...value].map(
+      ([key, item]) => `${JSON.stringify(key)}${colon}${jsonText(item, indent, inner)}`,
+    );
+    return enclosed("{", entries, "}", indent > 0 ? [inner, line] : ["", ""]);
   }
-  return Array.isArray(value) ? `[${value.map(exactJsonText).join(",")}]` : JSON.stringify(value);
+  if (!Array.isArray(value)) return JSON.stringify(value);
+  const items = value.map((item) => jsonText(item, indent, inner));
+  return enclosed("[", items, "]", indent > 0 ? [inner, line] : ["", ""]);
+}
+
+function enclosed(
+  open: string,
+  items: readonly string[],
+  close: string,
+  [before, behind]: readonly [string, string],
+): string {
+  return items.length === 0 ? open + close : `${open}${before}${items.join(`,${before}`)}${behind}${close}`;
 }
 
 /** With a point or exponent, by which it stays a float. */

@@ -108,4 +108,12 @@ test("depth is limited where the host's parser has no limit", () => {
   }
 });
 
+test("exact JSON on lines of its own is what JSON.stringify makes of plain values, and reads the same", () => {
+  const value = { a: [1, [], {}, [2, { b: null }]], "": { c: "\n", d: true }, e: {} };
+  const exact = parseExactJson(JSON.stringify(value));
+  assert.is(exactJsonText(exact, 2), JSON.stringify(value, null, 2));
+  const numbers = '{\n "a": 3.0,\n "b": [\n  12345678901234567890\n ]\n}';
+  assert.is(exactJsonText(parseExactJson(numbers), 1), numbers);
+});
+
 test.run();

@@ -95,6 +95,12 @@ export class Parts {
     return this.bytes(tensor, first * rowBytes, (first + count) * rowBytes, signal);
   }
 
+  /** Fills `into` with as many whole rows as it has room for. */
+  readRows(tensor: StoredTensor, first: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const rowBytes = tensor.bytes / Math.max(1, tensor.shape[0] ?? 1);
+    return this.#files.readInto(tensor.file, tensor.offset + first * rowBytes, into, signal);
+  }
+
   all(tensor: StoredTensor, signal?: AbortSignal): Promise<Uint8Array> {
     return this.bytes(tensor, 0, tensor.bytes, signal);
   }

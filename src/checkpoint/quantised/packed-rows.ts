@@ -1,8 +1,11 @@
 /** Rows of packed unsigned integers with a scale for each group of columns: w = (q - zero) * scale, or q * scale + bias. */
+
+import { BLOCK_COLS } from "../../tensor/blocks.ts";
 import type { StoredTensor } from "../safetensors.ts";
 import { unpackFields, wordsOf } from "./bit-fields.ts";
 import { blocksOf, storeBlockRow } from "./block-rows.ts";
 import type { Decoder, Parts } from "./method.ts";
+import { BITS, unpackBlocks } from "./packed-blocks.ts";
 
 export interface PackedRows {
   /** [out, words of a row]. */
@@ -75,6 +78,12 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
           format: blockFormat,
           async rows(first, count, into, signal) {
             const patterns = await parts.halves(scales, first * groups, (first + count) * groups, signal);
+            if (bits === BITS[blockFormat]) {
+              const ofBlocks = scalesOfBlocks(patterns, groups, cols, group);
+              await parts.readRows(words, first, into.subarray(ofBlocks.byteLength), signal);
+              unpackBlocks(blockFormat, into, ofBlocks);
+              return;
+            }
             const rowBytes = into.length / count;
             await each(first, count, signal, await orders.read(signal), (row, integers) => {
               const scaleAt = (col: number) => patterns[row * groups + Math.floor(col / group)] as number;
@@ -85,6 +94,19 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
         }
       : undefined,
   };
+}
+
+/** [count, blocks of a row] of [count, groups]: groups are whole blocks. */
+function scalesOfBlocks(patterns: Uint16Array, groups: number, cols: number, group: number): Uint16Array {
+  if (group === BLOCK_COLS) return patterns;
+  const blocks = cols / BLOCK_COLS;
+  const scales = new Uint16Array((patterns.length / groups) * blocks);
+  for (let at = 0; at < scales.length; at++) {
+    const block = at % blocks;
+    const groupOf = Math.floor((block * BLOCK_COLS) / group);
+    scales[at] = patterns[((at - block) / blocks) * groups + groupOf] as number;
+  }
+  return scales;
 }
 
 /** [count, groups]. */
