@@ -4,13 +4,12 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import pretendingBytes from "../../build/wasm/kernels.pretending.test.wasm";
 import type { Engine } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { WasmEngine } from "../../src/backends/wasm/engine.ts";
-import { instantiateKernels, type Kernels } from "../../src/backends/wasm/kernels.ts";
-import { VARIANTS, type Variant } from "../../src/backends/wasm/variants.ts";
+import { instantiateKernels } from "../../src/backends/wasm/kernels.ts";
+import { VARIANTS } from "../../src/backends/wasm/variants.ts";
 import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.ts";
 import { compareRuns } from "../../src/conformance/compare.ts";
 import { runCase, weightRows } from "../../src/conformance/harness.ts";
@@ -18,6 +17,7 @@ import { each, normal, strided, withValues } from "../../src/conformance/operand
 import { widenBlocks } from "../../src/tensor/blocks.ts";
 import type { BlockFormat } from "../../src/tensor/storage.ts";
 import { difficultSources } from "./difficult-blocks.ts";
+import { onEachHost } from "./pretending-host.ts";
 import { failure, programOf } from "./wasm-sample.ts";
 
 const FORMATS = ["q8", "q4"] as const;
@@ -182,30 +182,21 @@ for (const weight of FORMATS) {
   });
 }
 
-const RELAXED = VARIANTS.find(({ name }) => name === "relaxed") as Variant;
-/** As wasm/kernels/byte_dot.h numbers them. */
-const BYTE_DOTS = ["none", "lowBits", "asUnsigned", "asSigned"];
-
-if (WebAssembly.validate(RELAXED.probe)) {
-  test("whatever a host's product of bytes is exact for, the bits are the reference's", async () => {
-    const variant = { ...RELAXED, name: "pretending", load: async () => pretendingBytes };
-    const kernels = (await instantiateKernels(variant)) as Kernels & { glimt_pretend(dot: number): void };
-    const [engine, reference] = [new WasmEngine(wasmBackend, kernels), await referenceBackend.open()];
-    for (const dot of BYTE_DOTS.keys()) {
-      kernels.glimt_pretend(dot);
-      for (const weight of FORMATS) {
-        for (const m of [1, 2, 3, 4, 21]) {
-          await assertSameBits(engine, reference, linearCase(weight, [m, 19, 64]));
-        }
-        // The largest sums there are.
-        const x = each([M, 64], (index) => (index % 3 ? 1 : -1));
-        const w = each([19, 64], (index) => (index % 5 ? 1 : -1));
-        const item = linearCase(weight, [5, 19, 64], x);
-        await assertSameBits(engine, reference, { ...item, operands: { ...item.operands, w } });
+test("whatever a host's product of bytes is exact for, the bits are the reference's", async () => {
+  const reference = await referenceBackend.open();
+  await onEachHost(async (engine) => {
+    for (const weight of FORMATS) {
+      for (const m of [1, 2, 3, 4, 21]) {
+        await assertSameBits(engine, reference, linearCase(weight, [m, 19, 64]));
       }
+      // The largest sums there are.
+      const x = each([M, 64], (index) => (index % 3 ? 1 : -1));
+      const w = each([19, 64], (index) => (index % 5 ? 1 : -1));
+      const item = linearCase(weight, [5, 19, 64], x);
+      await assertSameBits(engine, reference, { ...item, operands: { ...item.operands, w } });
     }
-    for (const used of [engine, reference]) used.dispose();
   });
-}
+  reference.dispose();
+});
 
 test.run();

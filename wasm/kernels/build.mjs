@@ -38,6 +38,7 @@ const TEST_MODULES = {
     replace: {
       "byte_dot.cpp": "tests/pretended_dot.cpp",
       "block_tile.cpp": "tests/pretending_block_tile.cpp",
+      "paged_q8.cpp": "tests/pretending_paged_q8.cpp",
     },
   },
 };

@@ -6,6 +6,7 @@
 // one scale again: an output is one exact sum for each block of keys. What is not finite makes scales so.
 #include "paged_block.h"
 
+#include "byte_dot.h"
 #include "glimt_storage.h"
 
 namespace glimt {
@@ -87,10 +88,12 @@ void scoreRows(PagedRow* rows, const BlockRows& keys, size_t offset, uint32_t he
     for (uint32_t n = 0; n < 4; n++) k[n] = keys.at[kSlotKeys.of[slot + n]] + offset;
 #pragma unroll
     for (uint32_t r = 0; r < R; r++) score[r] = zero();
-    // Values come near meanwhile: they are read in an order that no host foresees.
+    // All lines are asked for at once, those of the values too: they are read in an order that no host foresees.
     for (uint32_t at = 0; at < rowBytes(headDim); at += kLineBytes) {
 #pragma unroll
-      for (uint32_t n = 0; n < 4; n++) touch((const float*)(k[n] + keys.toValues + at));
+      for (uint32_t n = 0; n < 4; n++) {
+        touch((const float*)(k[n] + at)), touch((const float*)(k[n] + keys.toValues + at));
+      }
     }
     for (uint32_t d = 0; d < headDim; d += kCols) {
       v128_t sum[R][4];
@@ -129,11 +132,13 @@ void score(PagedRow* rows, uint32_t count, const BlockRows& keys, size_t offset,
   }
 }
 
-// A row's integer weights by slot, and how they meet eight dimensions of the values of some slots: all give the same sums.
+// A row's integer weights by slot, and how they meet some dimensions of the values of some slots: all give the same sums.
+
 #ifdef __wasm_relaxed_simd__
-// In two halves of 7 bits, with which the product of bytes is exact on every host.
-struct Weights {
-  static constexpr uint32_t kSlots = 4;
+// Weights in two halves of 7 bits, with which the product of bytes is exact on every host; it is one instruction on some.
+struct HalfWeights {
+  // Slots that are read together, and vectors of four dimensions.
+  static constexpr uint32_t kSlots = 4, kVectors = 2;
   alignas(16) uint8_t high[kBlockKeys], low[kBlockKeys];
 
   void store(uint32_t slot, v128_t words, v128_t next) {
@@ -141,13 +146,9 @@ struct Weights {
     wasm_v128_store(high + slot, wasm_i8x16_narrow_i16x8(wasm_i16x8_shr(words, 7), wasm_i16x8_shr(next, 7)));
     wasm_v128_store(low + slot, wasm_i8x16_narrow_i16x8(wasm_v128_and(words, mask), wasm_v128_and(next, mask)));
   }
-};
 
-// Four dimensions of four slots each.
-struct Values {
-  v128_t dims[2];
-
-  explicit Values(const uint8_t* const* at, size_t first) {
+  // Four dimensions of four slots each.
+  static void read(const uint8_t* const* at, size_t first, v128_t (&dims)[kVectors]) {
     v128_t a = wasm_v128_load64_zero(at[0] + first), b = wasm_v128_load64_zero(at[1] + first);
     v128_t c = wasm_v128_load64_zero(at[2] + first), d = wasm_v128_load64_zero(at[3] + first);
     v128_t ab = wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -155,55 +156,63 @@ struct Values {
     dims[0] = wasm_i16x8_shuffle(ab, cd, 0, 8, 1, 9, 2, 10, 3, 11);
     dims[1] = wasm_i16x8_shuffle(ab, cd, 4, 12, 5, 13, 6, 14, 7, 15);
   }
-};
 
-struct Sums {
-  v128_t high[2] = {zero(), zero()}, low[2] = {zero(), zero()};
+  struct Sums {
+    v128_t high[kVectors], low[kVectors];
 
-  void add(const Values& values, const Weights& weights, uint32_t slot) {
-    v128_t upper = wasm_v128_load32_splat(weights.high + slot), lower = wasm_v128_load32_splat(weights.low + slot);
+    void clear() {
 #pragma unroll
-    for (uint32_t i = 0; i < 2; i++) {
-      high[i] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(values.dims[i], upper, high[i]);
-      low[i] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(values.dims[i], lower, low[i]);
+      for (uint32_t i = 0; i < kVectors; i++) high[i] = low[i] = zero();
     }
-  }
-  v128_t whole(uint32_t i) const { return wasm_i32x4_add(wasm_i32x4_shl(high[i], 7), low[i]); }
+    void add(const v128_t (&dims)[kVectors], const HalfWeights& weights, uint32_t slot) {
+      v128_t upper = wasm_v128_load32_splat(weights.high + slot), lower = wasm_v128_load32_splat(weights.low + slot);
+#pragma unroll
+      for (uint32_t i = 0; i < kVectors; i++) {
+        high[i] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(dims[i], upper, high[i]);
+        low[i] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(dims[i], lower, low[i]);
+      }
+    }
+    v128_t whole(uint32_t i) const { return wasm_i32x4_add(wasm_i32x4_shl(high[i], 7), low[i]); }
+  };
 };
-#else
-struct Weights {
-  static constexpr uint32_t kSlots = 2;
+#endif
+
+// Weights as words: fewer instructions where a product of bytes is several.
+struct WordWeights {
+  static constexpr uint32_t kSlots = 2, kVectors = 4;
   alignas(16) int16_t words[kBlockKeys];
 
   void store(uint32_t slot, v128_t some, v128_t next) {
     wasm_v128_store(words + slot, some), wasm_v128_store(words + slot + 8, next);
   }
-};
 
-// Four dimensions of two slots each.
-struct Values {
-  v128_t dims[2];
-
-  explicit Values(const uint8_t* const* at, size_t first) {
-    v128_t a = wasm_i16x8_load8x8(at[0] + first), b = wasm_i16x8_load8x8(at[1] + first);
-    dims[0] = wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-    dims[1] = wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  // Four dimensions of two slots each.
+  static void read(const uint8_t* const* at, size_t first, v128_t (&dims)[kVectors]) {
+    v128_t a = wasm_v128_load(at[0] + first), b = wasm_v128_load(at[1] + first);
+    v128_t low = wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    v128_t high = wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    dims[0] = wasm_i16x8_extend_low_i8x16(low), dims[1] = wasm_i16x8_extend_high_i8x16(low);
+    dims[2] = wasm_i16x8_extend_low_i8x16(high), dims[3] = wasm_i16x8_extend_high_i8x16(high);
   }
-};
 
-struct Sums {
-  v128_t sums[2] = {zero(), zero()};
+  struct Sums {
+    v128_t sums[kVectors];
 
-  void add(const Values& values, const Weights& weights, uint32_t slot) {
-    v128_t pair = wasm_v128_load32_splat(weights.words + slot);
+    void clear() {
 #pragma unroll
-    for (uint32_t i = 0; i < 2; i++) sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_dot_i16x8(values.dims[i], pair));
-  }
-  v128_t whole(uint32_t i) const { return sums[i]; }
+      for (uint32_t i = 0; i < kVectors; i++) sums[i] = zero();
+    }
+    void add(const v128_t (&dims)[kVectors], const WordWeights& weights, uint32_t slot) {
+      v128_t pair = wasm_v128_load32_splat(weights.words + slot);
+#pragma unroll
+      for (uint32_t i = 0; i < kVectors; i++) sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_dot_i16x8(dims[i], pair));
+    }
+    v128_t whole(uint32_t i) const { return sums[i]; }
+  };
 };
-#endif
 
 // Weights times scales as integers, whose scale is returned. Keys without weight, which are not seen, have none.
+template <class Weights>
 float roundWeights(const float* weights, const float* scales, uint32_t slots, Weights& to) {
   alignas(16) float scaled[kBlockKeys];
   v128_t largest = zero();
@@ -219,7 +228,7 @@ float roundWeights(const float* weights, const float* scales, uint32_t slots, We
 }
 
 // R rows and 32 dimensions from d on, whose blocks are at `at`, by slot.
-template <uint32_t R>
+template <class Weights, uint32_t R>
 void addBlock(PagedRow* rows, const uint8_t* const* at, uint32_t slots, uint32_t d) {
   alignas(16) float scales[kBlockKeys];
   Weights weights[R];
@@ -231,20 +240,33 @@ void addBlock(PagedRow* rows, const uint8_t* const* at, uint32_t slots, uint32_t
   }
 #pragma unroll
   for (uint32_t r = 0; r < R; r++) scale[r] = roundWeights(rows[r].weights, scales, slots, weights[r]);
-  for (uint32_t i = 0; i < kCols; i += 8) {
-    Sums sums[R];
-    for (uint32_t slot = 0; slot < slots; slot += Weights::kSlots) {
-      Values values(at + slot, place + kScaleBytes + i);
+  constexpr uint32_t kVectors = Weights::kVectors;
+  for (uint32_t i = 0; i < kCols; i += 4 * kVectors) {
+    typename Weights::Sums sums[R];
 #pragma unroll
-      for (uint32_t r = 0; r < R; r++) sums[r].add(values, weights[r], slot);
+    for (uint32_t r = 0; r < R; r++) sums[r].clear();
+    for (uint32_t slot = 0; slot < slots; slot += Weights::kSlots) {
+      v128_t dims[kVectors];
+      Weights::read(at + slot, place + kScaleBytes + i, dims);
+#pragma unroll
+      for (uint32_t r = 0; r < R; r++) sums[r].add(dims, weights[r], slot);
     }
 #pragma unroll
     for (uint32_t r = 0; r < R; r++) {
 #pragma unroll
-      for (uint32_t half = 0; half < 2; half++) {
-        float* to = rows[r].sums + d + i + 4 * half;
-        store(to, add(load(to), mul(wasm_f32x4_convert_i32x4(sums[r].whole(half)), splat(scale[r]))));
+      for (uint32_t v = 0; v < kVectors; v++) {
+        float* to = rows[r].sums + d + i + 4 * v;
+        store(to, add(load(to), mul(wasm_f32x4_convert_i32x4(sums[r].whole(v)), splat(scale[r]))));
       }
+    }
+  }
+}
+
+template <class Weights>
+void addBlocks(PagedRow* rows, uint32_t count, const uint8_t* const* at, uint32_t slots, uint32_t headDim) {
+  for (uint32_t r = 0; r < count; r += 2) {
+    for (uint32_t d = 0; d < headDim; d += kCols) {
+      (count - r > 1 ? addBlock<Weights, 2> : addBlock<Weights, 1>)(rows + r, at, slots, d);
     }
   }
 }
@@ -254,11 +276,10 @@ void addValues(PagedRow* rows, uint32_t count, const BlockRows& values, size_t o
   // Rounded to whole vectors of weights, whose last ones may be of absent keys.
   uint32_t slots = (slotsOf(values.keys) + 15) / 16 * 16;
   for (uint32_t slot = 0; slot < slots; slot++) at[slot] = values.at[kSlotKeys.of[slot]] + offset;
-  for (uint32_t r = 0; r < count; r += 2) {
-    for (uint32_t d = 0; d < headDim; d += kCols) {
-      (count - r > 1 ? addBlock<2> : addBlock<1>)(rows + r, at, slots, d);
-    }
-  }
+#ifdef __wasm_relaxed_simd__
+  if (byteDot() != ByteDot::lowBits) return addBlocks<HalfWeights>(rows, count, at, slots, headDim);
+#endif
+  addBlocks<WordWeights>(rows, count, at, slots, headDim);
 }
 
 }  // namespace
