@@ -5,7 +5,7 @@ import { wasmBackend } from "../src/backends/wasm/backend.ts";
 import { instantiateKernels } from "../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../src/backends/wasm/variants.ts";
 import { compileGraph } from "../src/compiler/compile.ts";
-import { weightRows } from "../src/conformance/harness.ts";
+import { storedRows } from "../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../src/graph/builder.ts";
 import type { Value } from "../src/graph/graph.ts";
 import { weightLayouts } from "../src/program/weights.ts";
@@ -75,7 +75,7 @@ export async function oneOp(
   const stored = new Map<string, DeviceWeight>();
   for (const spec of program.weights) {
     const layout = layouts.get(spec.name) ?? "plain";
-    stored.set(spec.name, await engine.uploadWeight(weightRows(spec, weights[spec.name] ?? []), layout));
+    stored.set(spec.name, await engine.uploadWeight(storedRows(spec, weights[spec.name] ?? []), layout));
   }
   const executable: Executable = engine.load(program, stored);
   const output = engine.allocate("f32", ...shape);

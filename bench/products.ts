@@ -1,8 +1,17 @@
 /** Linears of given sizes, checked against a naive product before they are timed. */
-import { blockRows, dotBlocks, quantisedRows } from "../src/backends/reference/block-product.ts";
-import { BLOCK_COLS, quantise, readBlocks } from "../src/tensor/blocks.ts";
+import { dotBlocks, quantisedRows } from "../src/backends/reference/block-product.ts";
+import { blocksOf } from "../src/conformance/harness.ts";
+import { blockParts, groupCols, readBlocks } from "../src/tensor/block-parts.ts";
+import { quantise } from "../src/tensor/blocks.ts";
 import { fromFloat32, toFloat32 } from "../src/tensor/elements.ts";
-import { isBlockFormat, storageBytes, type WeightFormat } from "../src/tensor/storage.ts";
+import {
+  type BlockFormat,
+  blockCols,
+  isBlockFormat,
+  isRoundedFormat,
+  storageBytes,
+  type WeightFormat,
+} from "../src/tensor/storage.ts";
 import { checkResult, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
 
 export interface LinearSize {
@@ -32,8 +41,9 @@ export async function linear(size: LinearSize, open?: OpenEngine): Promise<Timed
   return { ...kernel, name, operations: 2 * m * n * k };
 }
 
-function naiveSamples(x: Float32Array, w: Float32Array, { m, n, k, dtype }: LinearSize) {
-  const product = isBlockFormat(dtype) ? blockProduct(x, w, k, dtype) : plainProduct(x, w, k, dtype);
+function naiveSamples(x: Float32Array, w: Float32Array, size: LinearSize) {
+  const { m, n, k, dtype } = size;
+  const product = isBlockFormat(dtype) ? blockProduct(x, w, size, dtype) : plainProduct(x, w, k, dtype);
   return Array.from({ length: SAMPLES }, (_, sample): [number, number] => {
     const index = Math.floor(((sample + 0.5) / SAMPLES) * m * n);
     return [index, product(Math.floor(index / n), index % n)];
@@ -51,12 +61,17 @@ function plainProduct(x: Float32Array, w: Float32Array, k: number, dtype: "f32" 
   };
 }
 
-function blockProduct(x: Float32Array, w: Float32Array, k: number, dtype: "q8" | "q4"): Product {
-  const bytes = new Uint8Array(storageBytes(dtype, 1, k));
-  const stored = blockRows(1, k);
+/** Of weights that are rounded to the format, or of any blocks in their place. */
+function blockProduct(x: Float32Array, w: Float32Array, { n, k }: LinearSize, format: BlockFormat): Product {
+  const blocks = k / blockCols(format);
+  const parts = blockParts(format, k);
+  const any = isRoundedFormat(format)
+    ? null
+    : blocksOf({ name: "w", shape: [n, k], dtype: format, sources: [] }, format);
+  const bytes = any ?? new Uint8Array(storageBytes(format, 1, k));
   return (row, column) => {
-    quantise(dtype, w.subarray(column * k, (column + 1) * k), bytes);
-    readBlocks(dtype, bytes, 0, k / BLOCK_COLS, stored.quants, stored.scales);
-    return dotBlocks(0, quantisedRows(x.subarray(row * k, (row + 1) * k), k), 0, stored);
+    if (isRoundedFormat(format)) quantise(format, w.subarray(column * k, (column + 1) * k), bytes);
+    readBlocks(format, bytes, any ? column * blocks : 0, blocks, parts);
+    return dotBlocks(0, quantisedRows(x.subarray(row * k, (row + 1) * k), k), 0, parts, groupCols(format));
   };
 }

@@ -13,7 +13,7 @@ import { compileStages, stageWeights } from "../../src/runtime/compile-stages.ts
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
-import type { WeightFormat } from "../../src/tensor/storage.ts";
+import { isRoundedFormat, type WeightFormat } from "../../src/tensor/storage.ts";
 import { blockWeights } from "./block-weights.ts";
 import { clockOf } from "./clock.ts";
 
@@ -113,11 +113,19 @@ export async function measureSpeed(
   }
 }
 
+/** As asked; of formats that can not be asked for, those of a checkpoint that is all in one. */
+function weightChoice(weights: WeightFormat | undefined) {
+  if (weights === undefined || isRoundedFormat(weights)) {
+    return chooseWeightFormat({ tensorDType: () => "bf16" }, { dtype: weights });
+  }
+  return chooseWeightFormat({ tensorDType: () => weights }, {});
+}
+
 async function start(backend: Backend, config: ModelConfig, { weights, kvCacheDtype }: SpeedOptions) {
   await chooseBackend([backend], backend.name);
   const begin = performance.now();
   const compiled = compileStages(backend, config, {
-    weightDType: chooseWeightFormat({ tensorDType: () => "bf16" }, { dtype: weights }),
+    weightDType: weightChoice(weights),
     kvCacheDType: kvCacheDtype,
   });
   const compileMs = performance.now() - begin;

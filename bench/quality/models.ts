@@ -14,10 +14,11 @@ import { sourceRectangle, type WeightSpec } from "../../src/graph/weight-spec.ts
 import { openProcessor } from "../../src/index.ts";
 import { compileStages, stageWeights } from "../../src/runtime/compile-stages.ts";
 import { openStages, type Stages } from "../../src/runtime/open-stages.ts";
-import { quantise, widenBlocks } from "../../src/tensor/blocks.ts";
+import { widenBlocks } from "../../src/tensor/block-parts.ts";
+import { type MadeBlockFormat, quantise } from "../../src/tensor/blocks.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { toFloat32 } from "../../src/tensor/elements.ts";
-import { type BlockFormat, isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
+import { isBlockFormat, isRoundedFormat, storageBytes } from "../../src/tensor/storage.ts";
 import { goldenCases } from "../../test/golden/load.ts";
 import { type ForcedText, greedyAnswer } from "./forced.ts";
 
@@ -219,7 +220,7 @@ function throughBlocks(weight: WeightRows, choose: ChooseWeightFormat): WeightRo
         const end = start + sourceRectangle(source).rows.count;
         const format = choose([source.tensor], cols);
         const [from, to] = [Math.max(start, first) - first, Math.min(end, first + count) - first];
-        if (from < to && isBlockFormat(format))
+        if (from < to && isBlockFormat(format) && isRoundedFormat(format))
           roundToBlocks(format, values.subarray(from * cols, to * cols));
         start = end;
       }
@@ -227,7 +228,7 @@ function throughBlocks(weight: WeightRows, choose: ChooseWeightFormat): WeightRo
   };
 }
 
-function roundToBlocks(format: BlockFormat, values: Float32Array): void {
+function roundToBlocks(format: MadeBlockFormat, values: Float32Array): void {
   const blocks = new Uint8Array(storageBytes(format, 1, values.length));
   quantise(format, values, blocks);
   widenBlocks(format, blocks, 0, values.length, values, 0);

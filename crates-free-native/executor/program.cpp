@@ -157,6 +157,18 @@ const char* dtype_name(program::DType dtype) {
       return "q8";
     case program::DType::q4:
       return "q4";
+    case program::DType::q4_1:
+      return "q4_1";
+    case program::DType::q5_0:
+      return "q5_0";
+    case program::DType::q5_1:
+      return "q5_1";
+    case program::DType::q4_k:
+      return "q4_k";
+    case program::DType::q5_k:
+      return "q5_k";
+    case program::DType::q6_k:
+      return "q6_k";
   }
   return "?";
 }

@@ -24,7 +24,7 @@ import { OP_NAMES } from "../../src/graph/ops.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
 import { quantise } from "../../src/tensor/blocks.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
-import { formatCode, isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
+import { formatCode, isBlockFormat, isRoundedFormat, storageBytes } from "../../src/tensor/storage.ts";
 
 const target = process.argv[2];
 if (!target) throw new Error("Give the folder to write to.");
@@ -73,7 +73,8 @@ function recording(engine: Engine, writer: Writer, test: OpCase, activation: Act
     const stored = isBlockFormat(format)
       ? new Uint8Array(storageBytes(format, source.rows, source.cols))
       : given;
-    if (isBlockFormat(format)) quantise(format, new Float32Array(given.buffer), stored);
+    if (isBlockFormat(format) && isRoundedFormat(format))
+      quantise(format, new Float32Array(given.buffer), stored);
     const weight = await engine.uploadWeight(source, layout);
     storedOf.set(weight, stored);
     return weight;
@@ -161,7 +162,9 @@ for (const activation of ["f32", "bf16", "f16"] as const) {
     const writer = new Writer();
     const engine = await reference.open();
     // What there are kernels for.
-    const cases = OP_CASES[op]().filter(({ cache = activation }) => cache === activation);
+    const cases = OP_CASES[op]().filter(
+      ({ weight, cache = activation }) => isRoundedFormat(weight) && cache === activation,
+    );
     writer.u32(cases.length);
     for (const test of cases) await runCase(recording(engine, writer, test, activation), test, activation);
     writeFileSync(join(target, `${op}.${activation}.cases`), writer.finish());

@@ -1,7 +1,8 @@
 /** Which weights become blocks in a quantised checkpoint: those of loading with `dtype`, but for what is to stay. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { ChooseWeightFormat } from "../graph/builder.ts";
-import { type BlockFormat, holdsColumns } from "../tensor/storage.ts";
+import type { MadeBlockFormat } from "../tensor/blocks.ts";
+import { holdsColumns } from "../tensor/storage.ts";
 import { chooseWeightFormat } from "./weight-dtype.ts";
 
 export const KEPT_PARTS = ["vision", "embeddings"] as const;
@@ -10,8 +11,8 @@ export const KEPT_PARTS = ["vision", "embeddings"] as const;
 export type KeptPart = (typeof KEPT_PARTS)[number];
 
 export interface KeptWeights {
-  readonly dtype: BlockFormat;
-  readonly visionDtype?: BlockFormat | undefined;
+  readonly dtype: MadeBlockFormat;
+  readonly visionDtype?: MadeBlockFormat | undefined;
   readonly keep?: readonly KeptPart[] | undefined;
   readonly for?: "vllm" | undefined;
 }

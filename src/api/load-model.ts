@@ -16,7 +16,7 @@ import { checkFormats } from "./check-formats.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
 import { engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
-import { checkMerging, openMerged } from "./merged-adapters.ts";
+import { checkMerging, openMerged, storedMerged } from "./merged-adapters.ts";
 import { Model, type ModelFacts } from "./model.ts";
 import type { Platform } from "./platform.ts";
 
@@ -54,7 +54,7 @@ export async function openModelOn(
   const openFiles: OpenFiles = (from) => platform.openFiles(from, asked);
   const { merged, separate } = await openMerged(openFiles, options.adapters ?? [], signal);
   checkFormats(backend, checkpoint.config.text, options);
-  const compiled = compileCheckpoint(backend, checkpoint, options);
+  const compiled = compileCheckpoint(backend, storedMerged(checkpoint, merged), options);
   const specs = stageWeights(compiled);
   checkMerging(merged, checkpoint.config.architecture, specs);
   const { weights, aside } = resolveWeights(checkpoint, specs);

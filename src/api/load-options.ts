@@ -15,7 +15,7 @@ import { checkKvCacheSize, type KvCacheSize } from "../runtime/device-memory.ts"
 import type { LoadProgress } from "../runtime/open-stages.ts";
 import type { AdapterAtLoad } from "../serving/adapter-options.ts";
 import { CACHE_DTYPES, type CacheDType } from "../tensor/dtype.ts";
-import { WEIGHT_FORMATS, type WeightFormat } from "../tensor/storage.ts";
+import { ROUNDED_FORMATS, type RoundedFormat } from "../tensor/storage.ts";
 
 export interface LoadOptions extends MediaOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
@@ -40,9 +40,9 @@ export interface LoadOptions extends MediaOptions {
    * weight) are for the language model: matrices whose rows are whole blocks of 32 columns, under "q4"
    * keys, values, the embedding table and the head in q8; routers, vectors and the vision tower stay as they are.
    */
-  readonly dtype?: WeightFormat | undefined;
+  readonly dtype?: RoundedFormat | undefined;
   /** Storage of the vision tower in place of `dtype`; default: the same, and beside "q8" and "q4" as in the checkpoint. */
-  readonly visionDtype?: WeightFormat | undefined;
+  readonly visionDtype?: RoundedFormat | undefined;
   /**
    * Threads of the WebAssembly backend, which share its memory. Default: one a core, at most 8, in browsers at most 4; one
    * where memory can not be shared, which `model.backend` says. Results are the same to the bit.
@@ -122,10 +122,10 @@ export function readLoadOptions(given: LoadOptions | undefined): LoadOptions {
 function checkLoadOptions(options: LoadOptions): void {
   for (const name of ["dtype", "visionDtype"] as const) {
     const format = options[name];
-    if (format === undefined || WEIGHT_FORMATS.includes(format)) continue;
+    if (format === undefined || ROUNDED_FORMATS.includes(format)) continue;
     throw new GlimtError(
       "OPTION_INVALID",
-      `${name} is ${shown(format)}, expected ${WEIGHT_FORMATS.join(", ")}.`,
+      `${name} is ${shown(format)}, expected ${ROUNDED_FORMATS.join(", ")}.`,
     );
   }
   const { kvCacheDtype } = options;

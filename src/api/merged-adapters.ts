@@ -1,11 +1,13 @@
 /** Adapters that become part of the weights while a model is loaded. */
 import { type Adapter, checkAdapterFits, openAdapter } from "../checkpoint/adapter.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { OpenFiles } from "../checkpoint/location.ts";
 import { mergeTargets } from "../checkpoint/merged-weight.ts";
 import { GlimtError } from "../errors.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { type AdapterAtLoad, type AdapterSource, readAdapterSource } from "../serving/adapter-options.ts";
 import { type AdapterFacts, adapterFacts } from "../serving/adapters.ts";
+import { isRoundedFormat } from "../tensor/storage.ts";
 
 export interface MergedAtStart {
   readonly adapter: Adapter;
@@ -37,6 +39,19 @@ export async function openMerged(
     merged.push({ adapter, scale: rest.scale ?? 1, facts: adapterFacts(rest, adapter, true) });
   }
   return { merged, separate };
+}
+
+/** The checkpoint, where tensors that are changed are stored as what their sums can be rounded to. */
+export function storedMerged(checkpoint: Checkpoint, merged: readonly MergedAtStart[]): Checkpoint {
+  const isChanged = (tensor: string) =>
+    merged.some(({ adapter }) => adapter.modules.has(tensor.replace(/\.weight$/, "")));
+  return {
+    ...checkpoint,
+    tensorDType(name) {
+      const format = checkpoint.tensorDType(name);
+      return format && !isRoundedFormat(format) && isChanged(name) ? "bf16" : format;
+    },
+  };
 }
 
 /** @throws ADAPTER_INVALID when one does not fit the weights, or would change more than it means to */

@@ -20,14 +20,15 @@ import { checkTimeLimit, readOptions, shown } from "../given.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { modelStages } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
-import { type BlockFormat, isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
+import { fitsInto8Bits, type MadeBlockFormat } from "../tensor/blocks.ts";
+import { isBlockFormat, isRoundedFormat, type RoundedFormat, type WeightFormat } from "../tensor/storage.ts";
 import { chooseKeptFormat, KEPT_PARTS, type KeptPart } from "./kept-weights.ts";
 
 export interface QuantizeOptions extends Omit<OpenFilesOptions, "mmproj"> {
   /** Of the language model's matrices. */
-  readonly dtype: BlockFormat;
+  readonly dtype: MadeBlockFormat;
   /** Of the vision tower's matrices; default: as in the checkpoint. */
-  readonly visionDtype?: BlockFormat | undefined;
+  readonly visionDtype?: MadeBlockFormat | undefined;
   /** Parts that stay as in the checkpoint; default: the vision tower, if `visionDtype` does not say otherwise. */
   readonly keep?: readonly KeptPart[] | undefined;
   /**
@@ -177,11 +178,11 @@ function writtenWeights(
   { tensors, weightFiles }: Checkpoint,
   specs: readonly WeightSpec[],
 ): { weights: WrittenWeight[]; notes: string[] } {
-  const chosen = new Map<string, WeightFormat>();
+  const chosen = new Map<string, RoundedFormat>();
   for (const { dtype, sources } of specs) {
     for (const { tensor, layout } of sources) {
       // Elements of a convolution are put in another order before they would be blocks: in a file they have theirs.
-      if (isBlockFormat(dtype) && layout === "rows") chosen.set(tensor, dtype);
+      if (isBlockFormat(dtype) && isRoundedFormat(dtype) && layout === "rows") chosen.set(tensor, dtype);
     }
   }
   const weights: WrittenWeight[] = [];
@@ -193,13 +194,19 @@ function writtenWeights(
     }
     const isMatrix = source.shape.length === 2;
     const own = ownFormat(source);
-    const kept = isBlockFormat(own) && !isMatrix ? "f32" : own;
+    const kept = isBlockFormat(own) && !isMatrix ? "f32" : keptFormat(own);
     weights.push({ name, source, format: (isMatrix && chosen.get(name)) || kept });
   }
   const fileOrder = new Map(weightFiles.map(({ name }, index) => [name, index]));
   const order = ({ source }: WrittenWeight) => fileOrder.get(source.file) ?? 0;
   weights.sort((a, b) => order(a) - order(b) || a.source.offset - b.source.offset);
   return { weights, notes };
+}
+
+/** What is not in blocks that are written stays what it is worth, or is rounded to bf16. */
+function keptFormat(own: WeightFormat): RoundedFormat {
+  if (isRoundedFormat(own)) return own;
+  return fitsInto8Bits(own) ? "q8" : "bf16";
 }
 
 /** The weight files. */

@@ -1,14 +1,15 @@
 /** How weights are stored on the device: as asked where they can be, otherwise as the checkpoint has them. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { ChooseWeightFormat } from "../graph/builder.ts";
-import { holdsColumns, isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
+import { fitsInto8Bits } from "../tensor/blocks.ts";
+import { holdsColumns, isBlockFormat, type RoundedFormat, type WeightFormat } from "../tensor/storage.ts";
 
 /** What may be asked for. */
 export interface WeightStorage {
   /** Of the decoder, and in a format without blocks of all weights. */
-  readonly dtype?: WeightFormat | undefined;
+  readonly dtype?: RoundedFormat | undefined;
   /** Of the vision tower, in place of `dtype`. */
-  readonly visionDtype?: WeightFormat | undefined;
+  readonly visionDtype?: RoundedFormat | undefined;
 }
 
 const VISION = "model.visual.";
@@ -24,24 +25,28 @@ const PRECISE = [/\.mlp\.gate\.weight$/, /^model\.visual\.embeddings\./];
  * Of matrices; vectors are always f32.
  *
  * @param holds whether the backend has kernels for weights stored so; where it has none for blocks of the checkpoint's,
- * they are rounded to bf16.
+ * they become q8 if that is the same, or are rounded to bf16.
  */
 export function chooseWeightFormat(
   checkpoint: Pick<Checkpoint, "tensorDType">,
   { dtype, visionDtype }: WeightStorage,
   holds: (format: WeightFormat) => boolean = () => true,
 ): ChooseWeightFormat {
-  const storedFormat = (tensors: readonly string[]) => {
+  const storedFormat = (tensors: readonly string[], cols: number) => {
     const own = tensors.map((name) => checkpoint.tensorDType(name) ?? "f32");
-    return commonFormat(own.map((format) => (holds(format) ? format : "bf16")));
+    const held = (format: WeightFormat) => {
+      if (holds(format) && holdsColumns(format, cols)) return format;
+      return fitsInto8Bits(format) && holds("q8") ? "q8" : "bf16";
+    };
+    return commonFormat(own.map(held));
   };
   return (tensors, cols) => {
     const isVision = tensors.every((name) => name.startsWith(VISION));
     const ofVision = visionDtype ?? (dtype && isBlockFormat(dtype) ? undefined : dtype);
     const asked = isVision ? ofVision : dtype;
-    if (!asked) return storedFormat(tensors);
+    if (!asked) return storedFormat(tensors, cols);
     if (!isBlockFormat(asked)) return asked;
-    if (isOne(PRECISE, tensors) || !holdsColumns(asked, cols)) return storedFormat(tensors);
+    if (isOne(PRECISE, tensors) || !holdsColumns(asked, cols)) return storedFormat(tensors, cols);
     return !isVision && isOne(EIGHT_BITS, tensors) ? "q8" : asked;
   };
 }

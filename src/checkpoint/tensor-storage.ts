@@ -1,5 +1,6 @@
 /** What becomes of a checkpoint's tensors on a device: the format, the bytes, and what is lost on the way. */
 import { sourceRectangle, type WeightSpec } from "../graph/weight-spec.ts";
+import { fitsInto8Bits } from "../tensor/blocks.ts";
 import { isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
 import type { CheckpointTensor, StoredWeight } from "./stored-weight.ts";
 
@@ -62,6 +63,7 @@ function lossOf({ format, isDecoded, shape, bytes }: StoredWeight, dtype: Weight
   // F64 is rounded while it is read. Blocks may have more bytes in their files, as GPTQ's zero points, and lose nothing.
   const isPlain = !isDecoded && !isBlockFormat(format);
   const isWider = isPlain && bytes > storageBytes(format, rows, cols);
+  if (dtype === "q8" && fitsInto8Bits(format)) return "none";
   if (dtype === "f32" || dtype === format) return isWider ? "rounded" : "none";
   if (!isBlockFormat(dtype)) return "rounded";
   return isDecoded || isBlockFormat(format) ? "requantised" : "quantised";

@@ -6,9 +6,9 @@ import {
   type WeightSource,
   type WeightSpec,
 } from "../graph/weight-spec.ts";
-import { BLOCK_COLS } from "../tensor/blocks.ts";
+import { fitsInto8Bits, into8Bits } from "../tensor/blocks.ts";
 import { countNotFiniteRows, rowElements, widenRows } from "../tensor/rows.ts";
-import { isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import { holdsColumns, isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
 import type { FileRange } from "./files.ts";
 import type { StoredWeight } from "./stored-weight.ts";
 
@@ -37,7 +37,7 @@ export class WeightReader {
   readonly spec: WeightSpec;
   /**
    * What `readRows` hands out: the tensors' common format, or f32 where they differ (widening is exact) or are scaled.
-   * Blocks are handed out for a weight that is stored in just these.
+   * Blocks are handed out for a weight that is stored in just these, or in 8 bits that hold them.
    */
   readonly dtype: WeightFormat;
   readonly rows: number;
@@ -141,7 +141,9 @@ export class WeightReader {
   #place({ tensor, layout, scale }: ResolvedSource, staged: Rows, target: Uint8Array, rows: number): void {
     const { format } = staged;
     if (isBlockFormat(this.dtype)) {
-      target.set(staged.bytes);
+      target.set(
+        fitsInto8Bits(format) && this.dtype === "q8" ? into8Bits(format, staged.bytes) : staged.bytes,
+      );
       return;
     }
     const isWide = isBlockFormat(format) || format !== this.dtype || scale !== undefined;
@@ -213,18 +215,19 @@ function cutColumns({ format, bytes }: Rows, rows: number, cols: IndexRange, ten
 }
 
 function isWholeBlocks(format: WeightFormat, { first, count }: IndexRange): boolean {
-  return !isBlockFormat(format) || (first % BLOCK_COLS === 0 && count % BLOCK_COLS === 0);
+  return holdsColumns(format, first) && holdsColumns(format, count);
 }
 
 function commonFormat(spec: WeightSpec, sources: readonly ResolvedSource[]): WeightFormat {
   const format = sources[0]?.tensor.format ?? "f32";
+  const areInto8Bits = spec.dtype === "q8" && sources.every(({ tensor }) => fitsInto8Bits(tensor.format));
   const isCommon = sources.every(({ tensor, scale }) => tensor.format === format && scale === undefined);
   if (!isCommon) return "f32";
   if (!isBlockFormat(format)) return format;
   const asBlocks = sources.every(
     (source) => source.layout === "rows" && isWholeBlocks(format, rectangleOf(source).cols),
   );
-  return asBlocks && spec.dtype === format ? format : "f32";
+  return asBlocks && (spec.dtype === format || areInto8Bits) ? spec.dtype : "f32";
 }
 
 function rectangleOf(source: ResolvedSource): ReturnType<typeof sourceRectangle> {

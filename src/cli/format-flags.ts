@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { LoadOptions } from "../index.ts";
 import { CACHE_DTYPES } from "../tensor/dtype.ts";
-import { WEIGHT_FORMATS } from "../tensor/storage.ts";
+import { ROUNDED_FORMATS } from "../tensor/storage.ts";
 
 export interface FormatFlags {
   readonly dtype?: NonNullable<LoadOptions["dtype"]>;
@@ -16,13 +16,13 @@ export function withFormatOptions(command: Command): Command {
       new Option(
         "--dtype <type>",
         "weight storage; q8 and q4: of the language model (default: the checkpoint's)",
-      ).choices(WEIGHT_FORMATS),
+      ).choices(ROUNDED_FORMATS),
     )
     .addOption(
       new Option(
         "--vision-dtype <type>",
         "weight storage of the vision tower (default: as --dtype; beside q8 and q4 the checkpoint's)",
-      ).choices(WEIGHT_FORMATS),
+      ).choices(ROUNDED_FORMATS),
     )
     .addOption(
       new Option(

@@ -73,4 +73,3 @@ export const S = symbolDim("s");
 export const ROW_COUNTS = [0, 1, 2, 3, 7, 9, 17, 65] as const;
 
 export const WEIGHT_DTYPES = ["f32", "bf16", "f16"] as const satisfies readonly WeightFormat[];
-export const BLOCK_FORMATS = ["q8", "q4"] as const satisfies readonly WeightFormat[];

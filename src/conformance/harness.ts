@@ -8,10 +8,17 @@ import { weightLayouts } from "../program/weights.ts";
 import { evaluateDim } from "../tensor/dims.ts";
 import { type DType, type HostArray, hostArray, type TensorDType } from "../tensor/dtype.ts";
 import { toFloat32, writeElements } from "../tensor/elements.ts";
-import { type BlockFormat, isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import {
+  type BlockFormat,
+  isBlockFormat,
+  isRoundedFormat,
+  storageBytes,
+  type WeightFormat,
+} from "../tensor/storage.ts";
 import { type OpCase, type Operand, operandValues } from "./case.ts";
 import { caseGraph, ZEROS } from "./case-graph.ts";
 import { type GuardedTensor, guardedTensor } from "./guarded.ts";
+import { randomBlocks } from "./random-blocks.ts";
 
 export interface CaseRun {
   /** Outputs and states by name, widened to float32 or as int32. */
@@ -109,7 +116,7 @@ async function uploadWeights(
     const size = spec.shape.reduce((product, dim) => product * dim, 1);
     const values = spec.name.startsWith(ZEROS) ? new Float32Array(size) : operandValues(test, spec.name);
     const layout = layouts.get(spec.name) ?? "plain";
-    weights.set(spec.name, await engine.uploadWeight(weightRows(spec, values), layout));
+    weights.set(spec.name, await engine.uploadWeight(storedRows(spec, values), layout));
   }
   return weights;
 }
@@ -120,9 +127,24 @@ export function weightRows(
   values: ArrayLike<number>,
   dtype: Exclude<WeightFormat, BlockFormat> = isBlockFormat(spec.dtype) ? "f32" : spec.dtype,
 ): WeightRows {
+  const { buffer, byteOffset, byteLength } = toStorage(dtype, values);
+  return rowsOf(spec, dtype, new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+/** The same, or any blocks in their place where nothing is rounded to the weight's format. */
+export function storedRows(spec: WeightSpec, values: ArrayLike<number>): WeightRows {
+  const format = spec.dtype;
+  if (!isBlockFormat(format) || isRoundedFormat(format)) return weightRows(spec, values);
+  return rowsOf(spec, format, blocksOf(spec, format));
+}
+
+export function blocksOf({ name, shape }: WeightSpec, format: BlockFormat): Uint8Array {
+  const [rows = 0, cols = 1] = shape;
+  return randomBlocks(format, `${name} ${rows} ${cols}`, rows, cols);
+}
+
+function rowsOf(spec: WeightSpec, dtype: WeightFormat, bytes: Uint8Array): WeightRows {
   const [rows = 0, cols = 1] = spec.shape;
-  const stored = toStorage(dtype, values);
-  const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
   const rowBytes = storageBytes(dtype, 1, cols);
   return {
     spec,

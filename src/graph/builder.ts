@@ -1,10 +1,9 @@
 /** Builds a graph: declares inputs, weights and states, and has one checked method for each op of the table. */
 
 import { GlimtError } from "../errors.ts";
-import { BLOCK_COLS } from "../tensor/blocks.ts";
 import { formatShape, type Shape, type SymbolicDim, symbolDim } from "../tensor/dims.ts";
 import type { CacheDType, DType } from "../tensor/dtype.ts";
-import { holdsColumns, type WeightFormat } from "../tensor/storage.ts";
+import { blockCols, holdsColumns, isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
 import type { Graph, Node, Value, ValueId, ValueOrigin } from "./graph.ts";
 import { inferOutputs, type TensorType } from "./infer.ts";
 import type { AttrSpec, AttrValue, OpDefinition } from "./op-definition.ts";
@@ -101,10 +100,10 @@ export function createGraphBuilder(options: GraphOptions): GraphBuilder {
       const cols = shape.slice(1).reduce((product, size) => product * size, 1);
       const tensors = from.map((source) => source.tensor);
       const dtype = shape.length === 1 ? "f32" : options.weightDType(tensors, cols);
-      if (!holdsColumns(dtype, cols)) {
+      if (isBlockFormat(dtype) && !holdsColumns(dtype, cols)) {
         throw new GlimtError(
           "GRAPH_INVALID",
-          `Weight "${name}" is ${formatShape(shape)}; ${dtype} has whole blocks of ${BLOCK_COLS} columns.`,
+          `Weight "${name}" is ${formatShape(shape)}; ${dtype} has whole blocks of ${blockCols(dtype)} columns.`,
         );
       }
       return declare(name, { shape, dtype }, { kind: "weight", spec: { name, shape, dtype, sources: from } });

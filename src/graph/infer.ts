@@ -1,6 +1,5 @@
 /** Shape inference from the op table's patterns: inputs are unified with them, and outputs follow. */
 import { GlimtError } from "../errors.ts";
-import { BLOCK_COLS } from "../tensor/blocks.ts";
 import {
   type Dim,
   dimsEqual,
@@ -12,7 +11,13 @@ import {
   scaleDim,
 } from "../tensor/dims.ts";
 import { CACHE_DTYPES, type DType } from "../tensor/dtype.ts";
-import { holdsColumns, type StorageFormat, WEIGHT_FORMATS } from "../tensor/storage.ts";
+import {
+  blockCols,
+  holdsColumns,
+  isBlockFormat,
+  type StorageFormat,
+  WEIGHT_FORMATS,
+} from "../tensor/storage.ts";
 import type { OpDefinition, OperandKind, OutputSpec, Relation } from "./op-definition.ts";
 import { OPS, type OpName } from "./ops.ts";
 import { parsePattern, parseTerm, type Term } from "./pattern.ts";
@@ -127,10 +132,10 @@ function checkBlocks(
   found: StorageFormat,
   { headDim = 0 }: Attrs,
 ): void {
-  if (kind !== "state" || holdsColumns(found, headDim)) return;
+  if (kind !== "state" || !isBlockFormat(found) || holdsColumns(found, headDim)) return;
   throw new GlimtError(
     "GRAPH_INVALID",
-    `${op}: ${name} is ${found}, which has whole blocks of ${BLOCK_COLS}, and headDim is ${headDim}.`,
+    `${op}: ${name} is ${found}, which has whole blocks of ${blockCols(found)}, and headDim is ${headDim}.`,
   );
 }
 

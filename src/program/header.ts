@@ -4,9 +4,9 @@ import { OP_NAMES, OPS } from "../graph/ops.ts";
 import {
   FORMATS,
   type FormatRow,
-  groupBytes,
   LAYOUTS,
   STORAGE_FORMATS,
+  scaleRun,
   WEIGHT_LAYOUTS,
 } from "../tensor/storage.ts";
 import * as encoding from "./encoding.ts";
@@ -70,8 +70,8 @@ export function programHeader(): string {
 function formatTable(): string {
   const rows = STORAGE_FORMATS.map((name) => {
     const { bits, group }: FormatRow = FORMATS[name];
-    const cols = group?.cols === "all" ? 0 : (group?.cols ?? 0);
-    return `  {${[bits, group?.rows ?? 0, cols, group ? groupBytes(group) : 0].join(", ")}},  // ${name}`;
+    const { rows, cols, bytes } = group ? scaleRun(group) : { rows: 0, cols: 0, bytes: 0 };
+    return `  {${[bits, rows, cols === "all" ? 0 : cols, bytes].join(", ")}},  // ${name}`;
   });
   return [
     "// Bits of an element; groupBytes stand beside each groupRows x groupCols of them, groupCols 0 being the whole row.",

@@ -1,9 +1,9 @@
 /** What a program declares before its instructions: symbols, buffers with their slots, tensors inside buffers. */
 import { GlimtError } from "../errors.ts";
-import { BLOCK_COLS } from "../tensor/blocks.ts";
 import { type Dim, dimsEqual, formatShape } from "../tensor/dims.ts";
 import { CACHE_DTYPES, DTYPES } from "../tensor/dtype.ts";
 import {
+  blockCols,
   holdsColumns,
   isBlockFormat,
   STORAGE_FORMATS,
@@ -55,8 +55,8 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
   if (kind === "weight" && (typeof rows !== "number" || typeof cols !== "number")) {
     return `is ${formatShape([rows, cols])}, and a weight has one size`;
   }
-  if (typeof cols === "number" && !holdsColumns(dtype, cols)) {
-    return `has ${cols} columns, and ${dtype} has whole blocks of ${BLOCK_COLS}`;
+  if (typeof cols === "number" && isBlockFormat(dtype) && !holdsColumns(dtype, cols)) {
+    return `has ${cols} columns, and ${dtype} has whole blocks of ${blockCols(dtype)}`;
   }
   if (kind !== "weight" && layout !== "plain") return `lies in ${layout}, which only weights do`;
   if (layout === "split" && !isBlockFormat(dtype)) return `lies in split, and ${dtype} has no blocks`;

@@ -1,13 +1,17 @@
 /**
- * Matrices in blocks of 32 columns, ggml's Q8_0 and Q4_0 to the bit. In plain layout a row is its blocks, each a scale
+ * Float32 values as blocks of 32 columns, ggml's Q8_0 and Q4_0 to the bit. In plain layout a row is its blocks, each a scale
  * (f16) and the integers of its columns: q8 has 32 of 8 bits; q4 has 16 bytes, whose low halves are columns 0..15 and
  * whose high halves are columns 16..31, each q + 8. An element is float32(q * scale).
  */
-import { narrow, widen } from "./convert.ts";
-import { type BlockFormat, FORMATS, storageBytes } from "./storage.ts";
+import { blockParts, bytesOfBlock, readBlocks } from "./block-parts.ts";
+import { narrow } from "./convert.ts";
+import { type BlockFormat, FORMATS, type RoundedFormat, type StorageFormat } from "./storage.ts";
 
-/** Columns of a block. */
+/** Columns of a block of these formats, and of blocks of activations. */
 export const BLOCK_COLS = FORMATS.q8.group.cols;
+
+/** Formats of blocks that float32 values are made into. */
+export type MadeBlockFormat = Extract<RoundedFormat, BlockFormat>;
 
 const SCALE_BYTES = 2;
 
@@ -15,7 +19,7 @@ const SCALE_BYTES = 2;
  * Fills `into` with the plain bytes of `values`, float32 elements of whole blocks. Returns how many elements are NaN or
  * infinite as stored: all of a block that has such a value, or one too large for its scale.
  */
-export function quantise(format: BlockFormat, values: Float32Array, into: Uint8Array): number {
+export function quantise(format: MadeBlockFormat, values: Float32Array, into: Uint8Array): number {
   const blocks = values.length / BLOCK_COLS;
   const quants = new Int8Array(BLOCK_COLS);
   const scales = new Float32Array(blocks);
@@ -31,8 +35,7 @@ export function quantise(format: BlockFormat, values: Float32Array, into: Uint8A
   let bad = 0;
   for (let block = 0; block < blocks; block++) {
     const pattern = patterns[block] as number;
-    into[block * blockBytes] = pattern & 255;
-    into[block * blockBytes + 1] = pattern >> 8;
+    storeHalf(pattern, into, block * blockBytes);
     if (isNotFinite(pattern)) bad += BLOCK_COLS;
   }
   return bad;
@@ -77,99 +80,76 @@ function inverseOf(scale: number): number {
   return Number.isFinite(inverse) ? inverse : 0;
 }
 
-/** Puts a block's bytes at `at`: its scale as an f16 pattern and its 32 integers, which the format must hold. */
+/** Formats that integers of checkpoints are stored in. */
+export type IntegerFormat = MadeBlockFormat | "q4_1" | "q5_0";
+
+/**
+ * Puts a block's bytes at `at`: its scale, and the minimum of a format that has one, as f16 patterns, and its 32 integers,
+ * which the format must hold.
+ */
 export function storeBlock(
-  format: BlockFormat,
+  format: IntegerFormat,
   scale: number,
+  minimum: number,
   quants: Int8Array,
   into: Uint8Array,
   at: number,
 ): void {
-  into[at] = scale & 255;
-  into[at + 1] = scale >> 8;
-  storeQuants(format, quants, into, at + SCALE_BYTES);
+  storeHalf(scale, into, at);
+  if (format === "q4_1") {
+    storeHalf(minimum, into, at + SCALE_BYTES);
+    storeNibbles(quants, 0, into, at + 2 * SCALE_BYTES);
+  } else if (format === "q5_0") {
+    const high = at + SCALE_BYTES;
+    storeNibbles(quants, 16, into, high + 4);
+    into.fill(0, high, high + 4);
+    for (let i = 0; i < BLOCK_COLS; i++) {
+      const bit = ((quants[i] as number) + 16) >> 4;
+      into[high + (i >> 3)] = (into[high + (i >> 3)] as number) | (bit << (i & 7));
+    }
+  } else {
+    storeQuants(format, quants, into, at + SCALE_BYTES);
+  }
 }
 
-function storeQuants(format: BlockFormat, quants: Int8Array, into: Uint8Array, at: number): void {
+/** Formats whose blocks of the same integers and scales are blocks of q8. */
+export function fitsInto8Bits(format: StorageFormat): format is "q5_0" {
+  return format === "q5_0";
+}
+
+/** The same values in q8. */
+export function into8Bits(format: "q5_0", bytes: Uint8Array): Uint8Array {
+  const [from, to] = [bytesOfBlock(format), bytesOfBlock("q8")];
+  const result = new Uint8Array((bytes.length / from) * to);
+  const parts = blockParts(format, BLOCK_COLS);
+  for (let block = 0; block * from < bytes.length; block++) {
+    readBlocks(format, bytes, block, 1, parts);
+    result.set(bytes.subarray(block * from, block * from + SCALE_BYTES), block * to);
+    storeQuants("q8", parts.quants, result, block * to + SCALE_BYTES);
+  }
+  return result;
+}
+
+function storeHalf(pattern: number, into: Uint8Array, at: number): void {
+  into[at] = pattern & 255;
+  into[at + 1] = pattern >> 8;
+}
+
+/** The low four bits of integers to which `offset` was added: of columns 0..15 in the low halves of bytes. */
+function storeNibbles(quants: Int8Array, offset: number, into: Uint8Array, at: number): void {
+  const half = BLOCK_COLS / 2;
+  for (let i = 0; i < half; i++) {
+    const low = ((quants[i] as number) + offset) & 15;
+    into[at + i] = low | ((((quants[half + i] as number) + offset) & 15) << 4);
+  }
+}
+
+function storeQuants(format: MadeBlockFormat, quants: Int8Array, into: Uint8Array, at: number): void {
   if (format === "q8") {
     for (let i = 0; i < BLOCK_COLS; i++) into[at + i] = quants[i] as number;
     return;
   }
-  const half = BLOCK_COLS / 2;
-  for (let i = 0; i < half; i++) {
-    into[at + i] = ((quants[i] as number) + 8) | (((quants[half + i] as number) + 8) << 4);
-  }
-}
-
-/** Integers and scales of blocks [first, first + count) of plain `bytes`: 32 quants and a scale for each. */
-export function readBlocks(
-  format: BlockFormat,
-  bytes: Uint8Array,
-  first: number,
-  count: number,
-  quants: Int8Array,
-  scales: Float32Array,
-): void {
-  const blockBytes = bytesOfBlock(format);
-  const patterns = new Uint16Array(count);
-  for (let block = 0; block < count; block++) {
-    const at = (first + block) * blockBytes;
-    patterns[block] = scalePattern(bytes, at);
-    loadQuants(format, bytes, at + SCALE_BYTES, quants, block * BLOCK_COLS);
-  }
-  widen("f16", patterns, 0, count, scales, 0);
-}
-
-function loadQuants(format: BlockFormat, bytes: Uint8Array, from: number, quants: Int8Array, at: number) {
-  if (format === "q8") {
-    for (let i = 0; i < BLOCK_COLS; i++) quants[at + i] = bytes[from + i] as number;
-    return;
-  }
-  const half = BLOCK_COLS / 2;
-  for (let i = 0; i < half; i++) {
-    const pair = bytes[from + i] as number;
-    quants[at + i] = (pair & 15) - 8;
-    quants[at + half + i] = (pair >> 4) - 8;
-  }
-}
-
-/** into[at + i] = element first + i of plain `bytes`, counted row by row, i in 0..count. */
-export function widenBlocks(
-  format: BlockFormat,
-  bytes: Uint8Array,
-  first: number,
-  count: number,
-  into: Float32Array,
-  at: number,
-): void {
-  const firstBlock = Math.floor(first / BLOCK_COLS);
-  const blocks = Math.ceil((first + count) / BLOCK_COLS) - firstBlock;
-  const quants = new Int8Array(blocks * BLOCK_COLS);
-  const scales = new Float32Array(blocks);
-  readBlocks(format, bytes, firstBlock, blocks, quants, scales);
-  const skipped = first - firstBlock * BLOCK_COLS;
-  for (let i = 0; i < count; i++) {
-    const index = skipped + i;
-    into[at + i] = (quants[index] as number) * (scales[Math.floor(index / BLOCK_COLS)] as number);
-  }
-}
-
-/** How many elements of plain `bytes` are NaN or infinite: those whose scale is. */
-export function countNotFiniteBlocks(format: BlockFormat, bytes: Uint8Array): number {
-  const blockBytes = bytesOfBlock(format);
-  let count = 0;
-  for (let at = 0; at < bytes.length; at += blockBytes) {
-    if (isNotFinite(scalePattern(bytes, at))) count += BLOCK_COLS;
-  }
-  return count;
-}
-
-export function bytesOfBlock(format: BlockFormat): number {
-  return storageBytes(format, 1, BLOCK_COLS);
-}
-
-function scalePattern(bytes: Uint8Array, at: number): number {
-  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  storeNibbles(quants, 8, into, at);
 }
 
 function isNotFinite(f16: number): boolean {

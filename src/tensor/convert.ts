@@ -87,6 +87,11 @@ function narrowF16(values: Float32Array, words: Int32Array, patterns: Uint16Arra
   }
 }
 
+/** Of a half's pattern. */
+export function f16Value(pattern: number): number {
+  return f16Values()[pattern] as number;
+}
+
 let f16Table: Float32Array | undefined;
 
 /** The value of each of the 65536 half patterns. */

@@ -1,5 +1,6 @@
 /** Elements of host arrays, in whatever a tensor may be stored in, from and to float32. */
-import { BLOCK_COLS, quantise, widenBlocks } from "./blocks.ts";
+import { widenBlocks } from "./block-parts.ts";
+import { BLOCK_COLS, quantise } from "./blocks.ts";
 import { narrow, widen } from "./convert.ts";
 import { type HostArray, hostArray, hostLength, type TensorDType } from "./dtype.ts";
 

@@ -1,10 +1,10 @@
 /** Bytes of rows of a plain weight, in any format. They begin at a multiple of the element's size. */
-import { BLOCK_COLS, countNotFiniteBlocks, widenBlocks } from "./blocks.ts";
+import { bytesOfBlock, countNotFiniteBlocks, widenBlocks } from "./block-parts.ts";
 import { toFloat32 } from "./elements.ts";
 import { countNotFinite } from "./finite.ts";
-import { isBlockFormat, storageBytes, type WeightFormat } from "./storage.ts";
+import { type BlockFormat, blockCols, isBlockFormat, type WeightFormat } from "./storage.ts";
 
-type PlainFormat = Exclude<WeightFormat, "q8" | "q4">;
+type PlainFormat = Exclude<WeightFormat, BlockFormat>;
 
 /** The elements of a format without blocks, where they lie: bf16 and f16 as their patterns. */
 export function rowElements(
@@ -19,12 +19,12 @@ export function rowElements(
 /** The values of whole rows; of f32 where they lie. */
 export function widenRows(format: WeightFormat, bytes: Uint8Array): Float32Array {
   if (!isBlockFormat(format)) return toFloat32(format, rowElements(format, bytes));
-  const values = new Float32Array((bytes.length / storageBytes(format, 1, BLOCK_COLS)) * BLOCK_COLS);
+  const values = new Float32Array((bytes.length / bytesOfBlock(format)) * blockCols(format));
   widenBlocks(format, bytes, 0, values.length, values, 0);
   return values;
 }
 
-/** How many elements are NaN or infinite; of a block whose scale is, all. */
+/** How many elements are NaN or infinite; of a block whose scale or minimum is, all. */
 export function countNotFiniteRows(format: WeightFormat, bytes: Uint8Array): number {
   return isBlockFormat(format) ? countNotFiniteBlocks(format, bytes) : countNotFinite(format, bytes);
 }

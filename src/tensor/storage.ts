@@ -11,6 +11,11 @@ export interface ScaleGroup {
   readonly scale: ScaleType;
   /** Absent in a symmetric format. */
   readonly minimum?: ScaleType;
+  /**
+   * Where scales and minima are themselves integers of `bits` bits times one number for the groups of so many columns: the
+   * types above are those of that number. A group's minimum is minus the product.
+   */
+  readonly coded?: { readonly bits: 6 | 8; readonly cols: 256 };
 }
 
 /**
@@ -36,6 +41,25 @@ export const FORMATS = {
   q8: { element: "signed", bits: 8, group: { rows: 1, cols: 32, scale: "f16" } },
   /** ggml's Q4_0. */
   q4: { element: "signed", bits: 4, group: { rows: 1, cols: 32, scale: "f16" } },
+  // ggml's types of these names.
+  q4_1: { element: "unsigned", bits: 4, group: { rows: 1, cols: 32, scale: "f16", minimum: "f16" } },
+  q5_0: { element: "signed", bits: 5, group: { rows: 1, cols: 32, scale: "f16" } },
+  q5_1: { element: "unsigned", bits: 5, group: { rows: 1, cols: 32, scale: "f16", minimum: "f16" } },
+  q4_k: {
+    element: "unsigned",
+    bits: 4,
+    group: { rows: 1, cols: 32, scale: "f16", minimum: "f16", coded: { bits: 6, cols: 256 } },
+  },
+  q5_k: {
+    element: "unsigned",
+    bits: 5,
+    group: { rows: 1, cols: 32, scale: "f16", minimum: "f16", coded: { bits: 6, cols: 256 } },
+  },
+  q6_k: {
+    element: "signed",
+    bits: 6,
+    group: { rows: 1, cols: 16, scale: "f16", coded: { bits: 8, cols: 256 } },
+  },
 } as const satisfies Record<string, FormatRow>;
 
 export type StorageFormat = keyof typeof FORMATS;
@@ -47,16 +71,30 @@ export type WeightFormat = Exclude<StorageFormat, "i32">;
 
 export const WEIGHT_FORMATS = STORAGE_FORMATS.filter((format) => format !== "i32");
 
-/** Formats whose rows are blocks of 32 columns with a scale each: `blocks.ts` has their bytes. */
-export type BlockFormat = "q8" | "q4";
+/** Formats that float32 values are rounded to here, so that one may ask for them. Weights come in the others. */
+export const ROUNDED_FORMATS = ["f32", "bf16", "f16", "q8", "q4"] as const satisfies readonly WeightFormat[];
+export type RoundedFormat = (typeof ROUNDED_FORMATS)[number];
+
+export function isRoundedFormat(format: StorageFormat): format is RoundedFormat {
+  return (ROUNDED_FORMATS as readonly StorageFormat[]).includes(format);
+}
+
+/** Formats whose rows are blocks of integers, with scales and minima for groups of them: `blocks.ts` has their bytes. */
+export const BLOCK_FORMATS = ["q8", "q4", "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"] as const;
+export type BlockFormat = (typeof BLOCK_FORMATS)[number];
 
 export function isBlockFormat(format: StorageFormat): format is BlockFormat {
-  return format === "q8" || format === "q4";
+  return (BLOCK_FORMATS as readonly StorageFormat[]).includes(format);
+}
+
+/** Columns of a block. */
+export function blockCols(format: BlockFormat): number {
+  return scaleRun(FORMATS[format].group).cols as number;
 }
 
 /** Whether rows of `cols` columns can be stored so: those of a block format are whole blocks. */
 export function holdsColumns(format: StorageFormat, cols: number): boolean {
-  return !isBlockFormat(format) || cols % FORMATS[format].group.cols === 0;
+  return !isBlockFormat(format) || cols % blockCols(format) === 0;
 }
 
 /** Its number in programs, in the native modules and in their generated header. */
@@ -67,9 +105,9 @@ export function formatCode(format: StorageFormat): number {
 /**
  * How the elements of a weight follow one another. plain: row by row. tiles8: tiles of 8 rows with the columns outside,
  * [ceil(rows / 8)][cols][8], the last tile filled up with zeros. In a block format, plain rows are ggml's blocks, and a
- * tile of tiles8 is, block of columns after block, 8 scales and then the elements as wasm/kernels/weights.h says. split,
- * of block formats alone: the elements of all rows, a block's as in plain, then the scales of all rows. The order is that
- * of their codes in programs.
+ * tile of tiles8 is, block of columns after block, the scales of 8 rows and then the elements as wasm/kernels/weights.h
+ * says. split, of q8 and q4 alone: the elements of all rows, a block's as in plain, then the scales of all rows. The order is
+ * that of their codes in programs.
  */
 export const LAYOUTS = {
   plain: { tileRows: 1 },
@@ -95,15 +133,20 @@ export function storageBytes(
   const { tileRows } = LAYOUTS[layout];
   const storedRows = Math.ceil(rows / tileRows) * tileRows;
   const elements = storedRows * Math.ceil((cols * bits) / 8);
-  return group ? elements + groupCount(group, storedRows, cols) * groupBytes(group) : elements;
+  if (!group) return elements;
+  const run = scaleRun(group);
+  const across = run.cols === "all" ? Math.min(cols, 1) : Math.ceil(cols / run.cols);
+  return elements + Math.ceil(storedRows / run.rows) * across * run.bytes;
 }
 
-function groupCount({ rows, cols }: ScaleGroup, matrixRows: number, matrixCols: number): number {
-  const across = cols === "all" ? Math.min(matrixCols, 1) : Math.ceil(matrixCols / cols);
-  return Math.ceil(matrixRows / rows) * across;
-}
-
-/** Of a group's scale and minimum. */
-export function groupBytes({ scale, minimum }: ScaleGroup): number {
-  return (FORMATS[scale].bits + (minimum ? FORMATS[minimum].bits : 0)) / 8;
+/** Elements whose scales and minima stand together, and the bytes of these. */
+export function scaleRun({ rows, cols, scale, minimum, coded }: ScaleGroup): {
+  readonly rows: number;
+  readonly cols: number | "all";
+  readonly bytes: number;
+} {
+  const bits = FORMATS[scale].bits + (minimum ? FORMATS[minimum].bits : 0);
+  if (!coded) return { rows, cols, bytes: bits / 8 };
+  const codes = (coded.cols / (cols as number)) * (minimum ? 2 : 1);
+  return { rows, cols: coded.cols, bytes: (bits + codes * coded.bits) / 8 };
 }

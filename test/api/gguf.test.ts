@@ -68,7 +68,7 @@ for (const backend of ["reference", "wasm"] as const) {
     }
   });
 
-  test(`${backend}: blocks of the file go to the device as they are, others as bf16, and the model answers alike`, async () => {
+  test(`${backend}: blocks of the file go to the device as they are, and the model answers alike`, async () => {
     const model = await loadModel(fileOf("glm4v-tiny"), {
       media: "huggingface",
       backend,
@@ -80,12 +80,12 @@ for (const backend of ["reference", "wasm"] as const) {
       "F16 f16 none",
       "F32 f32 none",
       "Q4_0 q4 none",
-      "Q4_1 bf16 rounded",
-      "Q5_0 bf16 rounded",
-      "Q5_1 bf16 rounded",
+      "Q4_1 q4_1 none",
+      "Q5_0 q5_0 none",
+      "Q5_1 q5_1 none",
       "Q8_0 q8 none",
     ]);
-    assert.ok(storedBytes.q4 && storedBytes.q8 && storedBytes.bf16);
+    assert.ok(storedBytes.q4 && storedBytes.q8 && storedBytes.q5_0);
     const { messages } = goldenCase("glm4v-tiny", "text");
     const { topLogits } = await model.complete(messages as Message[], { maxTokens: 1 });
     await model.dispose();
@@ -101,10 +101,34 @@ for (const backend of ["reference", "wasm"] as const) {
   });
 }
 
+test("what an adapter is merged into is bf16 where nothing is rounded to its blocks", async () => {
+  const location = join(goldenDataDir, "lora", "glm4v-tiny", "both");
+  const adapters = [{ name: "both", location, merge: true }];
+  const answer = async (dtype?: "f32") => {
+    const mmproj = towerOf("glm4v-tiny");
+    const model = await loadModel(fileOf("glm4v-tiny"), { backend: "wasm", mmproj, dtype, adapters });
+    const { topLogits } = await model.complete([{ role: "user", content: "Hello" }], { maxTokens: 1 });
+    await model.dispose();
+    return { topLogits, formats: Object.keys(model.loaded.storedBytes) };
+  };
+  const [exact, stored] = [await answer("f32"), await answer()];
+  assert.ok(stored.formats.includes("bf16"));
+  const expected = new Map(exact.topLogits);
+  // Activations that meet the other weights are in 8 bits.
+  const shared = stored.topLogits.filter(([token]) => expected.has(token));
+  const [apart, all] = shared.reduce(
+    ([sum, size], [token, logit]) => [sum + (logit - expected.get(token)!) ** 2, size + logit ** 2],
+    [0, 0],
+  );
+  assert.ok(shared.length > 4 && Math.sqrt(apart / all) < 0.08, `${shared.length} ${Math.sqrt(apart / all)}`);
+});
+
 test("requantised when asked", async () => {
   const model = await loadModel(fileOf("glm4v-tiny"), { backend: "reference", dtype: "q8" });
   const told = model.loaded.conversions.map(({ encoding, dtype, loss }) => `${encoding} ${dtype} ${loss}`);
-  assert.ok(told.includes("Q5_0 q8 requantised"));
+  assert.ok(told.includes("Q4_1 q8 requantised"));
+  // The same integers and scales.
+  assert.ok(told.includes("Q5_0 q8 none"));
   assert.ok(told.includes("Q8_0 q8 none"));
   await model.dispose();
 });
@@ -175,6 +199,7 @@ test("a file of a converter for text alone reads text; a picture is refused with
 
 for (const [encoding, tensor] of [
   ["Q5_0", "blk.1.ffn_down.weight"],
+  ["Q5_1", "blk.1.attn_k.weight"],
   ["Q4_0", "blk.1.ffn_up.weight"],
   ["Q8_0", "output.weight"],
 ]) {

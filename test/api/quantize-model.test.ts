@@ -23,7 +23,7 @@ import { loadModel, openCheckpoint, openFiles, quantizeModel } from "../../src/i
 import { modelStages } from "../../src/models/stages.ts";
 import { quantise } from "../../src/tensor/blocks.ts";
 import { widenRows } from "../../src/tensor/rows.ts";
-import { isBlockFormat, storageBytes } from "../../src/tensor/storage.ts";
+import { isBlockFormat, isRoundedFormat, storageBytes } from "../../src/tensor/storage.ts";
 import { failure, half } from "../checkpoint/fixtures.ts";
 import { writeRandomCheckpoint } from "../checkpoint/random-checkpoint.ts";
 import { goldenCase } from "../golden/load.ts";
@@ -85,7 +85,7 @@ async function storedRows(weight: WeightReader): Promise<Uint8Array> {
   const { spec, dtype, rows, cols } = weight;
   const read = new Uint8Array(weight.bytes);
   await weight.readRows(0, rows, read);
-  if (!isBlockFormat(spec.dtype) || dtype === spec.dtype) return read;
+  if (!isBlockFormat(spec.dtype) || !isRoundedFormat(spec.dtype) || dtype === spec.dtype) return read;
   const blocks = new Uint8Array(storageBytes(spec.dtype, rows, cols));
   quantise(spec.dtype, widenRows(dtype, read), blocks);
   return blocks;

@@ -2,9 +2,9 @@
 import type { WeightRows } from "../../src/backends/backend.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
-import { quantise } from "../../src/tensor/blocks.ts";
+import { type MadeBlockFormat, quantise } from "../../src/tensor/blocks.ts";
 import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
-import { type BlockFormat, storageBytes } from "../../src/tensor/storage.ts";
+import { storageBytes } from "../../src/tensor/storage.ts";
 
 export interface DifficultSource {
   readonly dtype: string;
@@ -14,7 +14,7 @@ export interface DifficultSource {
 }
 
 /** Of the weight "w" [rows, cols], to be stored as `weight`. */
-export function difficultSources(weight: BlockFormat, rows: number, cols: number): DifficultSource[] {
+export function difficultSources(weight: MadeBlockFormat, rows: number, cols: number): DifficultSource[] {
   const spec: WeightSpec = { name: "w", shape: [rows, cols], dtype: weight, sources: [] };
   const values = Float32Array.from({ length: rows * cols }, (_, index) => difficult(index));
   return (["f32", "bf16", "f16", "ggml's"] as const).map((dtype) => {

@@ -14,13 +14,17 @@ import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.
 import { compareRuns } from "../../src/conformance/compare.ts";
 import { runCase, weightRows } from "../../src/conformance/harness.ts";
 import { each, normal, strided, withValues } from "../../src/conformance/operands.ts";
-import { widenBlocks } from "../../src/tensor/blocks.ts";
-import type { BlockFormat } from "../../src/tensor/storage.ts";
+import { widenBlocks } from "../../src/tensor/block-parts.ts";
+import { BLOCK_FORMATS, type BlockFormat, blockCols, isRoundedFormat } from "../../src/tensor/storage.ts";
 import { difficultSources } from "./difficult-blocks.ts";
 import { onEachHost } from "./pretending-host.ts";
 import { failure, programOf } from "./wasm-sample.ts";
 
-const FORMATS = ["q8", "q4"] as const;
+/** Those that values are rounded to; of the others any blocks are taken. */
+const MADE = ["q8", "q4"] as const;
+
+/** As many columns, in blocks of the format. */
+const colsOf = (weight: BlockFormat, cols: number) => (cols / 32) * blockCols(weight);
 
 async function assertSameBits(engine: Engine, reference: Engine, item: OpCase) {
   const expected = (await runCase(reference, item, "f32")).outputs.y as Float32Array;
@@ -57,11 +61,22 @@ const SIZES = [
 /** Those that this host runs on one thread; several threads have the bits of one (wasm-rows). */
 const VARIANTS_HERE = VARIANTS.filter(({ probe, threads }) => !threads && WebAssembly.validate(probe));
 
-for (const weight of FORMATS) {
+/** The same of blocks of 256. */
+const LONG_SIZES = [
+  ...[0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 23, 97].map((m) => [m, 43, 512] as const),
+  ...[1, 2, 4, 20, 100].map((m) => [m, 64, 1280] as const),
+  [1, 1, 256],
+  [40, 7, 256],
+  [70, 101, 2304],
+] as const;
+
+for (const weight of BLOCK_FORMATS) {
   test(`linear_bias, ${weight}: the reference's bits in every variant of the module`, async () => {
     const reference = await referenceBackend.open();
-    const view = linearCase(weight, [19, 40, 64], strided(normal([M, 64])));
-    const items = [...SIZES.map((size) => linearCase(weight, size)), view];
+    const k = colsOf(weight, 64);
+    const view = linearCase(weight, [19, 40, k], strided(normal([M, k])));
+    const sizes = blockCols(weight) > 32 ? LONG_SIZES : SIZES;
+    const items = [...sizes.map((size) => linearCase(weight, size)), view];
     for (const variant of VARIANTS_HERE) {
       const engine = new WasmEngine(wasmBackend, await instantiateKernels(variant));
       for (const item of items) await assertSameBits(engine, reference, item);
@@ -90,10 +105,10 @@ function expertsCase(gateUp: BlockFormat, t: number, n: number, width: number): 
 /** Of sums of hidden values that the reference computes in float64. */
 const TOLERANCE = 2e-4;
 
-for (const weight of FORMATS) {
+for (const weight of BLOCK_FORMATS) {
   test(`experts, ${weight}: the reference's, whether one product or both are in blocks`, async () => {
     const [engine, reference] = [await wasmBackend.open(), await referenceBackend.open()];
-    for (const [t, n, width] of [
+    const sizes = [
       [1, 64, 96],
       [2, 64, 352],
       [60, 96, 64],
@@ -101,7 +116,14 @@ for (const weight of FORMATS) {
       // Too narrow for blocks in one of them: it stays as it is.
       [20, 64, 40],
       [20, 40, 64],
-    ] as const) {
+    ] as const;
+    const longSizes = [
+      [1, 256, 512],
+      [60, 256, 256],
+      [20, 256, 40],
+      [20, 40, 256],
+    ] as const;
+    for (const [t, n, width] of blockCols(weight) > 32 ? longSizes : sizes) {
       const item = expertsCase(weight, t, n, width);
       const [expected, found] = [await runCase(reference, item, "f32"), await runCase(engine, item, "f32")];
       const { ok, failure } = compareRuns(expected, found, TOLERANCE);
@@ -113,7 +135,7 @@ for (const weight of FORMATS) {
   test(`linear_bias, ${weight}: activations that are not finite are so in all products of their row, and in no other`, async () => {
     const engine = await wasmBackend.open();
     for (const m of [1, 5, 40]) {
-      const [n, k] = [20, 96];
+      const [n, k] = [20, colsOf(weight, 96)];
       const broken = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       for (const [index, value] of broken.entries()) {
         const row = Math.min(m - 1, index);
@@ -130,14 +152,17 @@ for (const weight of FORMATS) {
   test(`linear_bias, ${weight}: blocks of zeros and magnitudes at the ends of float32`, async () => {
     const [engine, reference] = [await wasmBackend.open(), await referenceBackend.open()];
     const scales = [0, -0, 2 ** -149, 2 ** -101, 2 ** -100, 1, 2 ** 120];
+    const k = colsOf(weight, 64);
     const x = each(
-      [M, 64],
+      [M, k],
       (index, random) => (scales[Math.floor(index / 32) % 7] as number) * random.uniform(),
     );
-    for (const m of [1, 7, 28]) await assertSameBits(engine, reference, linearCase(weight, [m, 16, 64], x));
+    for (const m of [1, 7, 28]) await assertSameBits(engine, reference, linearCase(weight, [m, 16, k], x));
     for (const used of [engine, reference]) used.dispose();
   });
+}
 
+for (const weight of MADE) {
   for (const layout of ["plain", "tiles8"] as const) {
     test(`f32, bf16, f16 and ggml's bytes become ${weight} (${layout}) as in TypeScript, and embed reads them`, async () => {
       const engine = await wasmBackend.open();
@@ -185,10 +210,11 @@ for (const weight of FORMATS) {
 test("whatever a host's product of bytes is exact for, the bits are the reference's", async () => {
   const reference = await referenceBackend.open();
   await onEachHost(async (engine) => {
-    for (const weight of FORMATS) {
+    for (const weight of BLOCK_FORMATS) {
       for (const m of [1, 2, 3, 4, 21]) {
-        await assertSameBits(engine, reference, linearCase(weight, [m, 19, 64]));
+        await assertSameBits(engine, reference, linearCase(weight, [m, 19, colsOf(weight, 64)]));
       }
+      if (!isRoundedFormat(weight)) continue;
       // The largest sums there are.
       const x = each([M, 64], (index) => (index % 3 ? 1 : -1));
       const w = each([19, 64], (index) => (index % 5 ? 1 : -1));

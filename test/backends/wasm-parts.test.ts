@@ -10,7 +10,7 @@ import { runCase } from "../../src/conformance/harness.ts";
 import { fixed, normal } from "../../src/conformance/operands.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
 import { symbolDim } from "../../src/tensor/dims.ts";
-import type { WeightFormat } from "../../src/tensor/storage.ts";
+import { blockCols, type WeightFormat } from "../../src/tensor/storage.ts";
 import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
 
 const [F, PAGES] = [symbolDim("f"), symbolDim("pages")];
@@ -46,17 +46,21 @@ const MORE: readonly OpCase[] = [
     }),
   ),
   ...[1, 40].map((t) => manyExperts(t, 264, 136)),
-  ...(["q8", "q4"] as const).flatMap((weight) => [
-    ...[1, 3, 100].map((m) =>
-      opCase("linear_bias", {
-        fields: { m, n: 1031, k: 672, weight, parts: "many" },
-        symbols: { m },
-        weight,
-        operands: { x: normal([M, 672]), w: normal([1031, 672]), bias: normal([1031]) },
-      }),
-    ),
-    ...[1, 40].map((t) => manyExperts(t, 288, 160, weight)),
-  ]),
+  ...(["q8", "q4", "q5_1", "q6_k"] as const).flatMap((weight) => {
+    const isLong = blockCols(weight) > 32;
+    const k = isLong ? 768 : 672;
+    return [
+      ...[1, 3, 100].map((m) =>
+        opCase("linear_bias", {
+          fields: { m, n: 1031, k, weight, parts: "many" },
+          symbols: { m },
+          weight,
+          operands: { x: normal([M, k]), w: normal([1031, k]), bias: normal([1031]) },
+        }),
+      ),
+      ...[1, 40].map((t) => (isLong ? manyExperts(t, 256, 256, weight) : manyExperts(t, 288, 160, weight))),
+    ];
+  }),
   opCase("scatter_rows", {
     fields: { rows: "twice" },
     symbols: { m: 4, f: 9 },

@@ -8,15 +8,14 @@ import * as assert from "uvu/assert";
 import type { Engine } from "../../src/backends/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
 import type { KernelTasks } from "../../src/backends/wasm/kernel-tasks.ts";
-import { caseName, M, type OpCase, opCase, T, WEIGHT_DTYPES } from "../../src/conformance/case.ts";
+import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { each, fixed, normal } from "../../src/conformance/operands.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
-import { BLOCK_COLS } from "../../src/tensor/blocks.ts";
 import { CACHE_DTYPES, type CacheDType } from "../../src/tensor/dtype.ts";
-import { holdsColumns, type WeightFormat } from "../../src/tensor/storage.ts";
+import { blockCols, isBlockFormat, WEIGHT_FORMATS, type WeightFormat } from "../../src/tensor/storage.ts";
 import { startText } from "../../src/workers/node-threads.node.ts";
 import { startWorker } from "../../src/workers/worker-tasks.ts";
 import { choose, chosen, definitionOf } from "../conformance/chosen-rows.ts";
@@ -93,10 +92,10 @@ test("all cases: two threads have the bits of one", async () => {
 });
 
 /** In all ways that weights are stored. */
-const weights = fc.constantFrom(...WEIGHT_DTYPES, "q8" as const, "q4" as const);
+const weights = fc.constantFrom(...WEIGHT_FORMATS);
 /** Columns that a format can hold, about as many. */
 const held = (weight: WeightFormat, cols: number) =>
-  holdsColumns(weight, cols) ? cols : Math.ceil(cols / BLOCK_COLS) * BLOCK_COLS;
+  isBlockFormat(weight) ? Math.ceil(cols / blockCols(weight)) * blockCols(weight) : cols;
 const size = (max: number) => fc.integer({ min: 1, max });
 /** Few rows take other ways through the kernels than many. */
 const picks = fc.oneof(

@@ -10,7 +10,7 @@ import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.t
 import type { Value } from "../../src/graph/graph.ts";
 import { openFiles } from "../../src/index.ts";
 import { readLocalFile } from "../../src/media/files.node.ts";
-import { widenBlocks } from "../../src/tensor/blocks.ts";
+import { widenBlocks } from "../../src/tensor/block-parts.ts";
 import { type BlockFormat, storageBytes } from "../../src/tensor/storage.ts";
 import { difficultSources } from "../backends/difficult-blocks.ts";
 import { failure } from "../checkpoint/fixtures.ts";

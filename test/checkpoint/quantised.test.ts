@@ -69,10 +69,10 @@ test("what blocks hold without loss stays in its bits", async () => {
   assert.is(await formatOf("gptq-3-bits"), "q4");
   assert.is(await formatOf("auto-round-gptq"), "q4");
   assert.is(await formatOf("w4a16-f16"), "q4");
-  assert.is(await formatOf("awq"), "q8");
+  assert.is(await formatOf("awq"), "q5_0");
   assert.is(await formatOf("w8a16-f16"), "q8");
-  assert.is(await formatOf("w4a16-f16-asymmetric"), "q8");
-  assert.is(await formatOf("auto-round"), "q8");
+  assert.is(await formatOf("w4a16-f16-asymmetric"), "q5_0");
+  assert.is(await formatOf("auto-round"), "q5_0");
   // Columns out of order, groups of 16, scales in bf16, a row of 48.
   assert.is(await formatOf("gptq", (section) => Object.assign(section, { desc_act: true })), "f32");
   assert.is(await formatOf("gptq-2-bits"), "f32");
@@ -81,7 +81,7 @@ test("what blocks hold without loss stays in its bits", async () => {
 });
 
 test("what is lost on the way: nothing of blocks, the last bits of what is decoded", async () => {
-  const lossOf = async (name: string, dtype: "f32" | "bf16" | "q4" | "q8") => {
+  const lossOf = async (name: string, dtype: "f32" | "bf16" | "q4" | "q8" | "q5_0") => {
     const { tensors } = await openCheckpoint(await openFixture(quantisedFixture(name)));
     const tensor = "model.language_model.layers.0.self_attn.q_proj.weight";
     const shape = [64, 64];
@@ -90,6 +90,7 @@ test("what is lost on the way: nothing of blocks, the last bits of what is decod
   };
   assert.is(await lossOf("gptq", "q4"), "none");
   assert.is(await lossOf("gptq", "f32"), "none");
+  assert.is(await lossOf("awq", "q5_0"), "none");
   assert.is(await lossOf("awq", "q8"), "none");
   assert.is(await lossOf("w4a16", "f32"), "none");
   assert.is(await lossOf("w4a16", "bf16"), "rounded");

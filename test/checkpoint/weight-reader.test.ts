@@ -6,6 +6,7 @@ import { plainTensor } from "../../src/checkpoint/plain-weight.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
 import type { StoredWeight } from "../../src/checkpoint/stored-weight.ts";
 import { WeightReader } from "../../src/checkpoint/weight-reader.ts";
+import { randomBlocks } from "../../src/conformance/random-blocks.ts";
 import type { WeightSource, WeightSpec } from "../../src/graph/weight-spec.ts";
 import { quantise } from "../../src/tensor/blocks.ts";
 import { widenRows } from "../../src/tensor/rows.ts";
@@ -313,6 +314,25 @@ for (const format of ["q8", "q4"] as const) {
     assert.equal(await rows(mixed, 2, 2), [...a.values.subarray(128), ...other.values]);
   });
 }
+
+test("q5_0 becomes q8 without loss, beside nothing else", async () => {
+  const cols = 64;
+  const rowBytes = storageBytes("q5_0", 1, cols);
+  const bytes = randomBlocks("q5_0", "a", 3, cols);
+  const a: StoredWeight = {
+    ...blocks("a", "q8", 3),
+    format: "q5_0",
+    bytes: bytes.length,
+    readRows: async (first, count, into) =>
+      into.set(bytes.subarray(first * rowBytes, (first + count) * rowBytes)),
+  };
+  const weight = ofBlocks([a], "q8");
+  assert.is(weight.dtype, "q8");
+  const found = new Uint8Array(storageBytes("q8", 2, cols));
+  await weight.readRows(1, 2, found);
+  assert.equal(widenRows("q8", found), widenRows("q5_0", bytes).subarray(cols));
+  assert.is(ofBlocks([a, blocks("b", "q8", 1)], "q8").dtype, "f32");
+});
 
 test("a block whose scale is NaN is found, in the columns used", async () => {
   const a = blocks("a", "q8", 2);

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { countNotFiniteBlocks, quantise, readBlocks, widenBlocks } from "../../src/tensor/blocks.ts";
+import { countNotFiniteBlocks, readBlocks, widenBlocks } from "../../src/tensor/block-parts.ts";
+import { quantise } from "../../src/tensor/blocks.ts";
 import { storageBytes } from "../../src/tensor/storage.ts";
 
 const golden = JSON.parse(readFileSync("test/golden/data/blocks.json", "utf8"));
@@ -39,7 +40,7 @@ for (const format of ["q8", "q4"] as const) {
   test(`${format}: integers and scales of blocks`, () => {
     const quants = new Int8Array(64);
     const scales = new Float32Array(2);
-    readBlocks(format, expected, 6, 2, quants, scales);
+    readBlocks(format, expected, 6, 2, { quants, scales, minima: new Float32Array(0) });
     const values = floatsOf(golden[format].values).subarray(6 * 32, 8 * 32);
     for (const [i, value] of values.entries()) {
       assert.is(Math.fround((quants[i] as number) * (scales[i >> 5] as number)), value);

@@ -28,6 +28,12 @@ const BYTES: readonly [name: string, format: FormatRow, rows: number, cols: numb
   ["i32", FORMATS.i32, 3, 5, 60],
   ["q8", FORMATS.q8, 3, 64, 3 * 2 * 34],
   ["q4", FORMATS.q4, 3, 64, 3 * 2 * 18],
+  ["q4_1", FORMATS.q4_1, 3, 64, 3 * 2 * 20],
+  ["q5_0", FORMATS.q5_0, 3, 64, 3 * 2 * 22],
+  ["q5_1", FORMATS.q5_1, 3, 64, 3 * 2 * 24],
+  ["q4_k", FORMATS.q4_k, 3, 512, 3 * 2 * 144],
+  ["q5_k", FORMATS.q5_k, 3, 512, 3 * 2 * 176],
+  ["q6_k", FORMATS.q6_k, 3, 512, 3 * 2 * 210],
   ["no rows", FORMATS.f32, 0, 5, 0],
   ["no columns of fp8", fp8Rows, 3, 0, 0],
   ["8 bits, blocks of 32", int8, 2, 64, 2 * (64 + 2 * 2)],
@@ -51,12 +57,29 @@ test("tiles are stored whole, with the scales of their rows", () => {
   assert.is(storageBytes(int8, 9, 64, "tiles8"), 16 * (64 + 2 * 2));
   assert.is(storageBytes("q8", 9, 32, "tiles8"), 2 * 272);
   assert.is(storageBytes("q4", 9, 32, "tiles8"), 2 * 144);
+  assert.is(storageBytes("q6_k", 9, 256, "tiles8"), 16 * 210);
   assert.is(storageBytes(fp8Tiles, 121, 128, "tiles8"), 128 * 128 + 2);
 });
 
 test("codes are fixed: programs and native modules hold them", () => {
-  assert.equal(STORAGE_FORMATS, ["f32", "bf16", "f16", "i32", "q8", "q4"]);
-  assert.equal(STORAGE_FORMATS.map(formatCode), [0, 1, 2, 3, 4, 5]);
+  assert.equal(STORAGE_FORMATS, [
+    "f32",
+    "bf16",
+    "f16",
+    "i32",
+    "q8",
+    "q4",
+    "q4_1",
+    "q5_0",
+    "q5_1",
+    "q4_k",
+    "q5_k",
+    "q6_k",
+  ]);
+  assert.equal(
+    STORAGE_FORMATS.map(formatCode),
+    STORAGE_FORMATS.map((_, index) => index),
+  );
   assert.equal(WEIGHT_LAYOUTS, ["plain", "tiles8", "split"]);
   assert.is(LAYOUTS.tiles8.tileRows, 8);
   assert.is(LAYOUTS.split.tileRows, 1);

@@ -10,8 +10,8 @@ namespace {
 
 // Rows up to which tiles are unpacked in registers, for each panel.
 constexpr uint32_t kFewRows = 16;
-// Blocks of a slice.
-constexpr uint32_t kDepth = 32;
+// Columns of a slice.
+constexpr uint32_t kDepth = 1024;
 
 uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -31,12 +31,11 @@ void moveSums(float* sums, float* y, size_t stride, uint32_t rows, uint32_t low,
   }
 }
 
-// All panels of p against blocks [first, first + blocks) of the tile that begins with row `row` of w.
+// All panels of p against columns [first, first + cols) of the tile that begins with row `row` of w.
 template <class ProductOf>
-void multiplyPanels(const BlockedProduct& p, const Panels& panels, uint32_t row, uint32_t first, uint32_t blocks,
+void multiplyPanels(const BlockedProduct& p, const Panels& panels, uint32_t row, uint32_t first, uint32_t cols,
                     const uint8_t* tile, ProductOf productOf) {
-  BlockScheme scheme = blockScheme(p.w.dtype);
-  size_t rowBytes = (size_t)blockRowBytes(scheme, p.w.cols), blockBytes = (size_t)blockRowBytes(scheme, kBlockCols);
+  size_t rowBytes = (size_t)blockRowBytes(p.w.dtype, p.w.cols), skipped = (size_t)blockRowBytes(p.w.dtype, first);
   uint32_t low = p.firstRow > row ? p.firstRow - row : 0, high = least(p.lastRow - row, kTileRows);
   alignas(16) float start[kTileRows] = {};
   for (uint32_t c = low; p.bias && c < high; c++) start[c] = p.bias[row + c - p.firstRow];
@@ -50,35 +49,33 @@ void multiplyPanels(const BlockedProduct& p, const Panels& panels, uint32_t row,
       store(sums + r * kTileRows, lowStart), store(sums + r * kTileRows + 4, highStart);
     }
     if (first) moveSums(sums, y, p.yStride, rows, low, high, true);
-    productOf(rows)(p.x + firstRow * rowBytes + first * rows * blockBytes, tile, blocks, sums);
+    productOf(rows)(p.x + firstRow * rowBytes + rows * skipped, tile, cols, sums);
     moveSums(sums, y, p.yStride, rows, low, high, false);
   }
 }
 
 void multiplyFew(const BlockedProduct& p, const Panels& panels) {
   DType dtype = p.w.dtype;
-  uint32_t blocks = p.w.cols / kBlockCols;
-  size_t tileBytes = blocks * tileBlockBytes(dtype);
+  size_t tileBytes = storageBytes(dtype, kTileRows, p.w.cols);
   for (uint32_t row = p.firstRow / kTileRows * kTileRows; row < p.lastRow; row += kTileRows) {
-    multiplyPanels(p, panels, row, 0, blocks, p.w.data + row / kTileRows * tileBytes,
+    multiplyPanels(p, panels, row, 0, p.w.cols, p.w.data + row / kTileRows * tileBytes,
                    [=](uint32_t rows) { return directProduct(dtype, rows); });
   }
 }
 
 void multiplyMany(const BlockedProduct& p, const Panels& panels, uint8_t* unpacked) {
   DType dtype = p.w.dtype;
-  BlockScheme scheme = blockScheme(dtype);
-  uint32_t all = p.w.cols / kBlockCols;
-  size_t tileBytes = all * tileBlockBytes(dtype);
-  // Slices of equal length.
-  uint32_t slices = (all + kDepth - 1) / kDepth, depth = slices ? (all + slices - 1) / slices : 0;
+  uint32_t block = blockCols(dtype), all = p.w.cols / block, most = kDepth / block;
+  size_t tileBytes = storageBytes(dtype, kTileRows, p.w.cols);
+  // Slices of equal length, in whole blocks.
+  uint32_t slices = (all + most - 1) / most, depth = slices ? (all + slices - 1) / slices : 0;
   uint32_t first = 0;
   do {
     uint32_t blocks = least(all - first, depth);
     for (uint32_t row = p.firstRow / kTileRows * kTileRows; row < p.lastRow; row += kTileRows) {
-      unpackTile(p.w.data + row / kTileRows * tileBytes + first * tileBlockBytes(dtype), dtype, blocks, unpacked);
-      multiplyPanels(p, panels, row, first, blocks, unpacked,
-                     [=](uint32_t rows) { return unpackedProduct(scheme, rows); });
+      unpackTile(p.w.data + row / kTileRows * tileBytes + first * tileBlockBytes(dtype), dtype, blocks * block, unpacked);
+      multiplyPanels(p, panels, row, first * block, blocks * block, unpacked,
+                     [=](uint32_t rows) { return unpackedProduct(dtype, rows); });
     }
     first += depth;
   } while (first < all);
@@ -86,14 +83,14 @@ void multiplyMany(const BlockedProduct& p, const Panels& panels, uint8_t* unpack
 
 }  // namespace
 
-Panels blockPanels(uint32_t rows, BlockScheme scheme) {
-  return Panels(rows, rows <= kFewRows ? kDirectRows : unpackedRows(scheme));
+Panels blockPanels(uint32_t rows, DType weights) {
+  return Panels(rows, rows <= kFewRows ? kDirectRows : unpackedRows(weights));
 }
 
-size_t blockScratch() { return unpackedBytes(BlockScheme::words, kDepth); }
+size_t blockScratch() { return unpackedBytes(kDepth); }
 
 void multiplyBlocks(const BlockedProduct& p, uint8_t* scratch) {
-  Panels panels = blockPanels(p.m, blockScheme(p.w.dtype));
+  Panels panels = blockPanels(p.m, p.w.dtype);
   if (p.m <= kFewRows) multiplyFew(p, panels);
   else multiplyMany(p, panels, scratch);
 }

@@ -7,7 +7,7 @@ namespace glimt {
 
 // How `rows` rows of x that are multiplied together are cut into panels, each of which is quantised as one; row r's panel
 // begins blockRowBytes times its first row behind the first.
-Panels blockPanels(uint32_t rows, BlockScheme scheme);
+Panels blockPanels(uint32_t rows, DType weights);
 
 // y[m, lastRow - firstRow] = x wᵀ + bias for rows [firstRow, lastRow) of w.
 struct BlockedProduct {

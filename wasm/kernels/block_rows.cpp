@@ -17,11 +17,21 @@ const BlockConstants kBlock = {__builtin_bit_cast(float, 0x7fffffffu), 12582912.
 
 constexpr uint32_t kLeastMagnitude = (127u - 100u) << 23, kInfinity = 0x7f800000u;
 
-// What was added to a weight's integers as the scheme reads them.
-int32_t offsetOf(DType weights) {
-  if (weights == DType::q4) return 8;
-  return blockScheme(weights) == BlockScheme::signedBytes ? 0 : 128;
-}
+// How rows meet weights of a format.
+struct Meeting {
+  // What was added to the weight's integers as the scheme reads them.
+  int32_t offset;
+  bool hasMinima, areWords;
+  // Columns of a piece of a panel.
+  uint32_t cols;
+
+  explicit Meeting(DType weights) : hasMinima(glimt::hasMinima(weights)), cols(groupCols(weights)) {
+    BlockScheme scheme = blockScheme(weights);
+    areWords = scheme == BlockScheme::words;
+    offset = 1 << (bitsOfInteger(weights) - 1);
+    if (weights == DType::q8 && scheme == BlockScheme::signedBytes) offset = 0;
+  }
+};
 
 // The bits of the largest magnitude: as integers, magnitudes are in order, and NaN is above all.
 uint32_t largestMagnitude(const float* x) {
@@ -49,8 +59,10 @@ Integers roundAll(const float* x, float inverse) {
   return {{wasm_i8x16_narrow_i16x8(words[0], words[1]), wasm_i8x16_narrow_i16x8(words[2], words[3])}};
 }
 
-int32_t sumOf(const Integers& q) {
-  v128_t pairs = wasm_i16x8_add(wasm_i16x8_extadd_pairwise_i8x16(q.halves[0]), wasm_i16x8_extadd_pairwise_i8x16(q.halves[1]));
+// Of 16 integers, in sums of pairs.
+v128_t pairsOf(v128_t half) { return wasm_i16x8_extadd_pairwise_i8x16(half); }
+
+int32_t sumOf(v128_t pairs) {
   v128_t sums = wasm_i32x4_dot_i16x8(pairs, wasm_v128_load(kBlock.ones));
   sums = wasm_i32x4_add(sums, wasm_i32x4_shuffle(sums, sums, 2, 3, 0, 1));
   return wasm_i32x4_extract_lane(sums, 0) + wasm_i32x4_extract_lane(sums, 1);
@@ -64,54 +76,72 @@ void spread(v128_t lanes, uint8_t* at, size_t step) {
   wasm_v128_store32_lane(at + 3 * step, lanes, 3);
 }
 
-void quantiseBlock(const float* x, int32_t offset, bool words, uint32_t count, uint32_t row, uint8_t* block) {
+// Four columns a step of row `row`; returns where the next step is.
+uint8_t* storeValues(v128_t half, bool areWords, uint32_t count, uint8_t* values) {
+  size_t step = 4 * count;
+  if (!areWords) {
+    spread(half, values, step);
+    return values + 4 * step;
+  }
+  spread(wasm_i16x8_shr(wasm_i16x8_shl(half, 8), 8), values, 2 * step);
+  spread(wasm_i16x8_shr(half, 8), values + step, 2 * step);
+  return values + 8 * step;
+}
+
+void storeHead(float scale, int32_t sum, const Meeting& meeting, uint32_t count, uint32_t row, uint8_t* piece) {
+  ((float*)piece)[row] = scale;
+  if (meeting.hasMinima) ((float*)piece)[count + row] = (float)sum * scale;
+  else ((int32_t*)piece)[count + row] = -meeting.offset * sum;
+}
+
+void quantiseBlock(const float* x, const Meeting& meeting, uint32_t count, uint32_t row, uint8_t* block) {
   uint32_t magnitude = largestMagnitude(x);
   float amax = __builtin_bit_cast(float, magnitude), scale = 0;
   Integers q = {{zero(), zero()}};
   if (magnitude >= kLeastMagnitude) scale = amax / 127.0f;
   if (magnitude >= kLeastMagnitude && magnitude < kInfinity) q = roundAll(x, 127.0f / amax);
-  ((float*)block)[row] = scale;
-  ((int32_t*)block)[count + row] = -offset * sumOf(q);
-  uint8_t* values = block + 4 * (2 * count + row);
-  size_t step = 4 * count;
-  for (v128_t half : q.halves) {
-    if (words) {
-      spread(wasm_i16x8_shr(wasm_i16x8_shl(half, 8), 8), values, 2 * step);
-      spread(wasm_i16x8_shr(half, 8), values + step, 2 * step);
-      values += 8 * step;
-    } else {
-      spread(half, values, step);
-      values += 4 * step;
-    }
+  v128_t pairs[2] = {pairsOf(q.halves[0]), pairsOf(q.halves[1])};
+  size_t values = 4 * (2 * count + row);
+  if (meeting.cols == kBlockCols) {
+    storeHead(scale, sumOf(wasm_i16x8_add(pairs[0], pairs[1])), meeting, count, row, block);
+    uint8_t* next = storeValues(q.halves[0], meeting.areWords, count, block + values);
+    storeValues(q.halves[1], meeting.areWords, count, next);
+    return;
+  }
+  for (uint32_t half = 0; half < 2; half++, block += count * panelPieceBytes(meeting.areWords, meeting.cols)) {
+    storeHead(scale, sumOf(pairs[half]), meeting, count, row, block);
+    storeValues(q.halves[half], meeting.areWords, count, block + values);
   }
 }
 
 }  // namespace
 
 BlockScheme blockScheme(DType weights) {
+#ifdef __wasm_relaxed_simd__
+  bool isShort = weights != DType::q8;
   switch (byteDot()) {
     case ByteDot::asUnsigned: return BlockScheme::unsignedBytes;
-    case ByteDot::asSigned: return BlockScheme::signedBytes;
-    case ByteDot::lowBits: return weights == DType::q4 ? BlockScheme::halves : BlockScheme::words;
-    case ByteDot::none: break;
+    case ByteDot::asSigned: return isShort ? BlockScheme::unsignedBytes : BlockScheme::signedBytes;
+    case ByteDot::lowBits:
+    case ByteDot::none:
+      if (isShort) return bitsOfInteger(weights) == 4 ? BlockScheme::halves : BlockScheme::unsignedBytes;
   }
+#endif
+  (void)weights;
   return BlockScheme::words;
 }
 
 void quantisePanel(const float* const* rows, uint32_t count, uint32_t cols, DType weights, uint8_t* panel) {
-  BlockScheme scheme = blockScheme(weights);
-  int32_t offset = offsetOf(weights);
-  size_t bytes = (size_t)blockRowBytes(scheme, kBlockCols) * count;
+  Meeting meeting(weights);
+  size_t bytes = (size_t)blockRowBytes(weights, kBlockCols) * count;
   for (uint32_t first = 0; first < cols; first += kBlockCols, panel += bytes) {
-    for (uint32_t r = 0; r < count; r++) {
-      quantiseBlock(rows[r] + first, offset, scheme == BlockScheme::words, count, r, panel);
-    }
+    for (uint32_t r = 0; r < count; r++) quantiseBlock(rows[r] + first, meeting, count, r, panel);
   }
 }
 
-void joinPanel(const uint8_t* const* rows, uint32_t count, uint32_t cols, BlockScheme scheme, uint8_t* panel) {
+void joinPanel(const uint8_t* const* rows, uint32_t count, uint32_t cols, DType weights, uint8_t* panel) {
   // All that a panel holds is in fours of bytes, row beside row.
-  uint32_t fours = (uint32_t)(blockRowBytes(scheme, cols) / 4);
+  uint32_t fours = (uint32_t)(blockRowBytes(weights, cols) / 4);
   uint32_t* to = (uint32_t*)panel;
   for (uint32_t i = 0; i < fours; i++) {
     for (uint32_t r = 0; r < count; r++) *to++ = ((const uint32_t*)rows[r])[i];

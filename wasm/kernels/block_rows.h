@@ -7,7 +7,8 @@ namespace glimt {
 
 // How a weight's blocks meet activations, by its format and the host (byte_dot.h). All give the same sums.
 enum class BlockScheme : uint32_t {
-  // 8 bits by 8 bits, four columns an instruction: the weight's bytes count as 0..255 or as -128..127.
+  // 8 bits by 8 bits, four columns an instruction: the weight's bytes count as 0..255 or as -128..127. Where they are of at
+  // most 7 bits, every host with the instruction can.
   unsignedBytes,
   signedBytes,
   // Activations by 4 bits, in sums of 16 bits, which hold those of a block.
@@ -18,17 +19,22 @@ enum class BlockScheme : uint32_t {
 
 BlockScheme blockScheme(DType weights);
 
-// Rows are kept in panels of a few, block after block: for each row its scale (f32), then for each row what its integer
-// sums begin with, which makes up for weights that are stored with something added; then in steps of four columns of each
-// row four bytes, or eight where they are words: columns 0 and 2, and in the next step columns 1 and 3.
-constexpr uint64_t blockRowBytes(BlockScheme scheme, uint32_t cols) {
-  return cols / kBlockCols * (2 * sizeof(float) + kBlockCols * (scheme == BlockScheme::words ? 2u : 1u));
+// Rows are kept in panels of a few, piece after piece, which has as many columns as a scale of the weight is for: for each
+// row its scale (f32); then for each row what its integer sums begin with, which makes up for weights that are stored with
+// something added, or for weights with minima the sum of its integers times its scale (f32); then in steps of four columns of
+// each row four bytes, or eight where they are words: columns 0 and 2, and in the next step columns 1 and 3.
+constexpr size_t panelPieceBytes(bool areWords, uint32_t cols) { return 2 * sizeof(float) + cols * (areWords ? 2u : 1u); }
+
+// Of `cols` columns of a row that meets weights of a format.
+inline uint64_t blockRowBytes(DType weights, uint32_t cols) {
+  uint32_t piece = groupCols(weights);
+  return (uint64_t)(cols / piece) * panelPieceBytes(blockScheme(weights) == BlockScheme::words, piece);
 }
 
 // One panel from `count` rows of x. What is not finite makes its block's scale so.
 void quantisePanel(const float* const* rows, uint32_t count, uint32_t cols, DType weights, uint8_t* panel);
 
 // One panel of `count` rows from panels of one row each.
-void joinPanel(const uint8_t* const* rows, uint32_t count, uint32_t cols, BlockScheme scheme, uint8_t* panel);
+void joinPanel(const uint8_t* const* rows, uint32_t count, uint32_t cols, DType weights, uint8_t* panel);
 
 }  // namespace glimt

@@ -1,5 +1,5 @@
 // As ggml quantises: Q8_0 makes the largest magnitude 127, Q4_0 the value of largest magnitude -8. src/tensor/blocks.ts
-// gives the same bits.
+// gives the same bits; what blocks hold, src/tensor/block-parts.ts says too.
 #include "block_weights.h"
 
 #include "glimt_float.h"
@@ -7,15 +7,27 @@
 namespace glimt {
 namespace {
 
-constexpr uint32_t kSteps = kBlockCols / 4;
+constexpr uint32_t kLongCols = 256, kMostGroups = kLongCols / 16;
 
-size_t plainBlockBytes(DType dtype) { return storageBytes(dtype, 1, kBlockCols); }
-
-// A block on its way: its scale as stored, and its integers as they are in tiles, with 128 or 8 added.
+// A block on its way: numbers in f16 that scales and minima are made of, the codes of these, and the integers as they are in
+// tiles, not negative.
 struct Block {
-  uint16_t scale;
-  uint8_t integers[kBlockCols];
+  uint16_t scale, minimum;
+  // Of Q6_K signed.
+  uint8_t scaleCodes[kMostGroups], minimumCodes[kMostGroups / 2];
+  uint8_t integers[kLongCols];
 };
+
+// What is added to integers.
+int32_t offsetOf(DType dtype) {
+  switch (dtype) {
+    case DType::q8: return 128;
+    case DType::q4: return 8;
+    case DType::q5_0: return 16;
+    case DType::q6_k: return 32;
+    default: return 0;
+  }
+}
 
 // 0 where there is none: of a block of zeros, and of scales that f16 stores as zero in any case.
 float inverseOf(float scale) {
@@ -66,6 +78,7 @@ void quantiseBlock4(const float* x, Block& block) {
   block.scale = narrowF16(scale);
 }
 
+// Of the formats that are made here.
 void storePlain(DType dtype, const Block& block, uint8_t* to) {
   __builtin_memcpy(to, &block.scale, sizeof(block.scale));
   to += sizeof(block.scale);
@@ -77,115 +90,282 @@ void storePlain(DType dtype, const Block& block, uint8_t* to) {
   for (uint32_t i = 0; i < kHalf; i++) to[i] = block.integers[i] | block.integers[kHalf + i] << 4;
 }
 
-Block loadPlain(DType dtype, const uint8_t* from) {
-  Block block;
-  __builtin_memcpy(&block.scale, from, sizeof(block.scale));
-  from += sizeof(block.scale);
-  if (dtype == DType::q8) {
-    for (uint32_t i = 0; i < kBlockCols; i++) block.integers[i] = from[i] + 128;
-    return block;
+// The low halves of `count` bytes, then their high ones.
+void loadHalves(const uint8_t* from, uint32_t count, uint8_t* integers) {
+  for (uint32_t i = 0; i < count; i++) {
+    integers[i] = from[i] & 15, integers[count + i] = from[i] >> 4;
   }
-  constexpr uint32_t kHalf = kBlockCols / 2;
-  for (uint32_t i = 0; i < kHalf; i++) {
-    block.integers[i] = from[i] & 15, block.integers[kHalf + i] = from[i] >> 4;
-  }
-  return block;
 }
+
+// A fifth bit of 32 integers, the lowest first.
+void loadFifthBits(const uint8_t* from, uint8_t* integers) {
+  for (uint32_t i = 0; i < kBlockCols; i++) integers[i] |= (from[i / 8] >> i % 8 & 1) << 4;
+}
+
+// Of Q4_K and Q5_K: eight scales and eight minima of six bits in twelve bytes, those of the last four in two pieces.
+void loadCodes(const uint8_t* from, Block& block) {
+  for (uint32_t g = 0; g < 4; g++) {
+    uint8_t low = from[g], high = from[g + 4], both = from[g + 8];
+    block.scaleCodes[g] = low & 63, block.scaleCodes[g + 4] = (both & 15) | low >> 6 << 4;
+    block.minimumCodes[g] = high & 63, block.minimumCodes[g + 4] = both >> 4 | high >> 6 << 4;
+  }
+}
+
+uint16_t loadHalf(const uint8_t* from) {
+  uint16_t half;
+  __builtin_memcpy(&half, from, sizeof(half));
+  return half;
+}
+
+void loadPlain(DType dtype, const uint8_t* from, Block& block) {
+  constexpr uint32_t kHalf = kBlockCols / 2;
+  block.scale = loadHalf(from);
+  if (hasMinima(dtype)) block.minimum = loadHalf(from + 2);
+  switch (dtype) {
+    case DType::q8:
+      for (uint32_t i = 0; i < kBlockCols; i++) block.integers[i] = from[2 + i] + 128;
+      break;
+    case DType::q4: loadHalves(from + 2, kHalf, block.integers); break;
+    case DType::q4_1: loadHalves(from + 4, kHalf, block.integers); break;
+    case DType::q5_0:
+      loadHalves(from + 6, kHalf, block.integers);
+      loadFifthBits(from + 2, block.integers);
+      break;
+    case DType::q5_1:
+      loadHalves(from + 8, kHalf, block.integers);
+      loadFifthBits(from + 4, block.integers);
+      break;
+    case DType::q4_k:
+      loadCodes(from + 4, block);
+      for (uint32_t i = 0; i < kLongCols; i += 64) loadHalves(from + 16 + i / 2, 32, block.integers + i);
+      break;
+    case DType::q5_k:
+      loadCodes(from + 4, block);
+      for (uint32_t i = 0; i < kLongCols; i += 64) loadHalves(from + 48 + i / 2, 32, block.integers + i);
+      for (uint32_t i = 0; i < kLongCols; i++) block.integers[i] |= (from[16 + i % 32] >> i / 32 & 1) << 4;
+      break;
+    case DType::q6_k:
+      block.scale = loadHalf(from + 208);
+      __builtin_memcpy(block.scaleCodes, from + 192, kMostGroups);
+      for (uint32_t side = 0; side < 2; side++) {
+        uint8_t* integers = block.integers + 128 * side;
+        loadHalves(from + 64 * side, 64, integers);
+        for (uint32_t i = 0; i < 128; i++) integers[i] |= (from[128 + 32 * side + i % 32] >> i / 32 * 2 & 3) << 4;
+      }
+      break;
+    default: break;
+  }
+}
+
+// Of integers of more than four bits what is above these lies in bytes of its own, before the steps that it is of: a byte
+// holds that of four steps (one bit) or of two (two bits), of each step that of a row and then of the row four below.
+struct Steps {
+  // Bits above four, and steps that share them.
+  uint32_t highBits, shared;
+
+  constexpr explicit Steps(uint32_t bits) : highBits(bits - 4), shared(bits == 4 ? 1 : bits == 5 ? 4 : 2) {}
+
+  constexpr size_t runBytes() const { return kStepBytes * (shared + (highBits > 0)); }
+  // Where the low bits of a step are, and in a run the high bits; both for 4 rows by 4 columns, two rows a byte.
+  constexpr size_t lowAt(uint32_t step) const {
+    return step / shared * runBytes() + kStepBytes * ((highBits > 0) + step % shared);
+  }
+  constexpr size_t highAt(uint32_t step) const { return step / shared * runBytes(); }
+  constexpr uint32_t highShift(uint32_t step, bool below) const { return highBits * (2 * (step % shared) + below); }
+
+  static constexpr size_t kStepBytes = 16;
+};
+
+constexpr uint32_t kBytes = 0x01010101u;
+
+// Integers 4 s .. 4 s + 3 are those of step s, of a row of the tile.
+void storeSteps(Steps steps, const uint8_t* integers, uint32_t count, uint32_t lane, uint8_t* to) {
+  bool below = lane >= 4;
+  to += 4 * (lane % 4);
+  for (uint32_t step = 0; step < count; step++) {
+    uint32_t word, low, high;
+    __builtin_memcpy(&word, integers + 4 * step, 4);
+    uint8_t* place = to + steps.lowAt(step);
+    __builtin_memcpy(&low, place, 4);
+    uint32_t nibbles = word & 15 * kBytes;
+    low = below ? (low & 15 * kBytes) | nibbles << 4 : (low & 0xf0 * kBytes) | nibbles;
+    __builtin_memcpy(place, &low, 4);
+    if (!steps.highBits) continue;
+    place = to + steps.highAt(step);
+    __builtin_memcpy(&high, place, 4);
+    uint32_t shift = steps.highShift(step, below), mask = ((1u << steps.highBits) - 1) * kBytes;
+    high = (high & ~(mask << shift)) | (word >> 4 & mask) << shift;
+    __builtin_memcpy(place, &high, 4);
+  }
+}
+
+void loadSteps(Steps steps, const uint8_t* from, uint32_t count, uint32_t lane, uint8_t* integers) {
+  bool below = lane >= 4;
+  from += 4 * (lane % 4);
+  for (uint32_t step = 0; step < count; step++) {
+    uint32_t low, high;
+    __builtin_memcpy(&low, from + steps.lowAt(step), 4);
+    uint32_t word = (below ? low >> 4 : low) & 15 * kBytes;
+    if (steps.highBits) {
+      __builtin_memcpy(&high, from + steps.highAt(step), 4);
+      uint32_t mask = ((1u << steps.highBits) - 1) * kBytes;
+      word |= (high >> steps.highShift(step, below) & mask) << 4;
+    }
+    __builtin_memcpy(integers + 4 * step, &word, 4);
+  }
+}
+
+// Codes of six bits are kept as integers of six bits are: a step has the scale codes of two groups of all rows, and their
+// minimum codes.
+constexpr Steps kCodeSteps(6);
+
+// Where the code of a row is of 16 bytes of a step, for group g; those of odd groups are in the high halves.
+struct CodePlace {
+  uint8_t *low, *high;
+  uint32_t lowShift, highShift;
+
+  CodePlace(uint8_t* codes, uint32_t g, uint32_t place)
+      : low(codes + kCodeSteps.lowAt(g / 2) + place),
+        high(codes + kCodeSteps.highAt(g / 2) + place),
+        lowShift(4 * (g % 2)),
+        highShift(kCodeSteps.highShift(g / 2, g % 2)) {}
+
+  void store(uint8_t code) const {
+    *low = (*low & ~(15 << lowShift)) | (code & 15) << lowShift;
+    *high = (*high & ~(3 << highShift)) | code >> 4 << highShift;
+  }
+  uint8_t load() const { return (*low >> lowShift & 15) | (*high >> highShift & 3) << 4; }
+};
 
 // A block of row `row`, given where the block of its tile begins.
 void storeTiled(DType dtype, const Block& block, uint32_t row, uint8_t* tile) {
-  uint32_t lane = row % kTileRows;
+  uint32_t lane = row % kTileRows, cols = blockCols(dtype);
   ((uint16_t*)tile)[lane] = block.scale;
-  tile += kTileScaleBytes;
-  if (dtype == DType::q8) {
-    for (uint32_t i = 0; i < kBlockCols; i += 4, tile += 32) {
-      __builtin_memcpy(tile + 4 * lane, block.integers + i, 4);
+  if (hasMinima(dtype)) ((uint16_t*)tile)[kTileRows + lane] = block.minimum;
+  uint8_t* codes = tile + tileNumberBytes(dtype);
+  if (dtype == DType::q6_k) {
+    for (uint32_t g = 0; g < kMostGroups; g++) codes[kTileRows * g + lane] = block.scaleCodes[g];
+  } else if (cols == kLongCols) {
+    for (uint32_t g = 0; g < kMostGroups / 2; g++) {
+      CodePlace(codes, g, lane).store(block.scaleCodes[g]);
+      CodePlace(codes, g, kTileRows + lane).store(block.minimumCodes[g]);
     }
+  }
+  tile += tileHeadBytes(dtype);
+  if (dtype == DType::q8) {
+    for (uint32_t i = 0; i < kBlockCols; i += 4, tile += 32) __builtin_memcpy(tile + 4 * lane, block.integers + i, 4);
     return;
   }
-  // A byte holds two rows.
-  bool high = lane >= 4;
-  tile += 4 * (lane % 4);
-  for (uint32_t step = 0; step < kSteps; step++, tile += 16) {
-    for (uint32_t i = 0; i < 4; i++) {
-      uint8_t integer = block.integers[4 * step + i];
-      tile[i] = high ? (tile[i] & 15) | integer << 4 : (tile[i] & 0xf0) | integer;
-    }
-  }
+  storeSteps(Steps(bitsOfInteger(dtype)), block.integers, cols / 4, lane, tile);
 }
 
-Block loadTiled(DType dtype, uint32_t row, const uint8_t* tile) {
-  Block block;
-  uint32_t lane = row % kTileRows;
+void loadTiled(DType dtype, uint32_t row, const uint8_t* tile, Block& block) {
+  uint32_t lane = row % kTileRows, cols = blockCols(dtype);
   block.scale = ((const uint16_t*)tile)[lane];
-  tile += kTileScaleBytes;
-  for (uint32_t i = 0; i < kBlockCols; i++) {
-    if (dtype == DType::q8) {
-      block.integers[i] = tile[i / 4 * 32 + 4 * lane + i % 4];
-    } else {
-      uint8_t both = tile[i / 4 * 16 + 4 * (lane % 4) + i % 4];
-      block.integers[i] = lane >= 4 ? both >> 4 : both & 15;
+  if (hasMinima(dtype)) block.minimum = ((const uint16_t*)tile)[kTileRows + lane];
+  const uint8_t* codes = tile + tileNumberBytes(dtype);
+  if (dtype == DType::q6_k) {
+    for (uint32_t g = 0; g < kMostGroups; g++) block.scaleCodes[g] = codes[kTileRows * g + lane];
+  } else if (cols == kLongCols) {
+    for (uint32_t g = 0; g < kMostGroups / 2; g++) {
+      block.scaleCodes[g] = CodePlace((uint8_t*)codes, g, lane).load();
+      block.minimumCodes[g] = CodePlace((uint8_t*)codes, g, kTileRows + lane).load();
     }
   }
-  return block;
+  tile += tileHeadBytes(dtype);
+  if (dtype == DType::q8) {
+    for (uint32_t i = 0; i < kBlockCols; i += 4, tile += 32) __builtin_memcpy(block.integers + i, tile + 4 * lane, 4);
+    return;
+  }
+  loadSteps(Steps(bitsOfInteger(dtype)), tile, cols / 4, lane, block.integers);
 }
 
 void widenBlock(DType dtype, const Block& block, float* out) {
-  float scale = widenF16(block.scale);
-  int32_t offset = dtype == DType::q8 ? 128 : 8;
-  for (uint32_t i = 0; i < kBlockCols; i++) out[i] = (float)(block.integers[i] - offset) * scale;
+  int32_t offset = offsetOf(dtype);
+  uint32_t cols = blockCols(dtype), group = groupCols(dtype);
+  float number = widenF16(block.scale), taken = hasMinima(dtype) ? widenF16(block.minimum) : 0;
+  bool isCoded = cols == kLongCols;
+  for (uint32_t first = 0, g = 0; first < cols; first += group, g++) {
+    float scale = number, minimum = taken;
+    if (isCoded) {
+      int32_t code = dtype == DType::q6_k ? (int8_t)block.scaleCodes[g] : block.scaleCodes[g];
+      scale = number * (float)code;
+      if (hasMinima(dtype)) minimum = -taken * (float)block.minimumCodes[g];
+    }
+    for (uint32_t i = first; i < first + group; i++) {
+      float value = (float)(block.integers[i] - offset) * scale;
+      out[i] = hasMinima(dtype) ? value + minimum : value;
+    }
+  }
 }
 
-// A block of `dtype` from 32 elements of a row-major source of any format; counts those that are not finite as stored.
-Block makeBlock(DType dtype, const uint8_t* source, DType sourceDType, uint32_t& bad) {
-  Block block;
+bool isFinite(DType dtype, const Block& block) {
+  constexpr uint16_t kExponent = 0x7c00u;
+  if ((block.scale & kExponent) == kExponent) return false;
+  return !hasMinima(dtype) || (block.minimum & kExponent) != kExponent;
+}
+
+// A block of `dtype` from as many elements of a row-major source, of the same format or of one that it is made of; counts
+// those that are not finite as stored.
+void makeBlock(DType dtype, const uint8_t* source, DType sourceDType, Block& block, uint32_t& bad) {
   if (dtype == sourceDType) {
-    block = loadPlain(dtype, source);
+    loadPlain(dtype, source, block);
   } else {
     alignas(16) float values[kBlockCols];
     widen(source, sourceDType, kBlockCols, values);
     if (dtype == DType::q8) quantiseBlock8(values, block);
     else quantiseBlock4(values, block);
   }
-  if ((block.scale & 0x7c00u) == 0x7c00u) bad += kBlockCols;
-  return block;
+  if (!isFinite(dtype, block)) bad += blockCols(dtype);
 }
 
 }  // namespace
 
 uint32_t packBlockRows(uint8_t* tiles, DType dtype, uint32_t cols, const uint8_t* source, DType sourceDType,
                        uint32_t firstRow, uint32_t count) {
-  uint32_t bad = 0;
-  size_t sourceBytes = storageBytes(sourceDType, 1, kBlockCols), blockBytes = tileBlockBytes(dtype);
+  uint32_t bad = 0, length = blockCols(dtype);
+  size_t sourceBytes = storageBytes(sourceDType, 1, length), blockBytes = tileBlockBytes(dtype);
+  Block block;
   for (uint32_t row = firstRow; row < firstRow + count; row++) {
-    uint8_t* tile = tiles + (size_t)(row / kTileRows) * (cols / kBlockCols) * blockBytes;
-    for (uint32_t c = 0; c < cols; c += kBlockCols, source += sourceBytes, tile += blockBytes) {
-      storeTiled(dtype, makeBlock(dtype, source, sourceDType, bad), row, tile);
+    uint8_t* tile = tiles + (size_t)(row / kTileRows) * (cols / length) * blockBytes;
+    for (uint32_t c = 0; c < cols; c += length, source += sourceBytes, tile += blockBytes) {
+      makeBlock(dtype, source, sourceDType, block, bad);
+      storeTiled(dtype, block, row, tile);
     }
   }
   return bad;
 }
 
 uint32_t convertBlocks(uint8_t* out, DType dtype, const uint8_t* source, DType sourceDType, size_t count) {
-  uint32_t bad = 0;
-  size_t sourceBytes = storageBytes(sourceDType, 1, kBlockCols), blockBytes = plainBlockBytes(dtype);
-  for (size_t i = 0; i < count; i += kBlockCols, source += sourceBytes, out += blockBytes) {
-    storePlain(dtype, makeBlock(dtype, source, sourceDType, bad), out);
+  uint32_t bad = 0, length = blockCols(dtype);
+  size_t sourceBytes = storageBytes(sourceDType, 1, length), blockBytes = storageBytes(dtype, 1, length);
+  Block block;
+  for (size_t i = 0; i < count; i += length, source += sourceBytes, out += blockBytes) {
+    makeBlock(dtype, source, sourceDType, block, bad);
+    if (dtype == sourceDType) __builtin_memmove(out, source, blockBytes);
+    else storePlain(dtype, block, out);
   }
   return bad;
 }
 
 void widenBlocks(const uint8_t* plain, DType dtype, size_t count, float* out) {
-  for (size_t i = 0; i < count; i += kBlockCols, plain += plainBlockBytes(dtype)) {
-    widenBlock(dtype, loadPlain(dtype, plain), out + i);
+  Block block;
+  size_t blockBytes = storageBytes(dtype, 1, blockCols(dtype));
+  for (size_t i = 0; i < count; i += blockCols(dtype), plain += blockBytes) {
+    loadPlain(dtype, plain, block);
+    widenBlock(dtype, block, out + i);
   }
 }
 
 void readTiledBlockRow(const Operand& weight, uint32_t row, float* out) {
-  size_t blockBytes = tileBlockBytes(weight.dtype);
-  const uint8_t* tile = weight.data + (size_t)(row / kTileRows) * (weight.cols / kBlockCols) * blockBytes;
-  for (uint32_t c = 0; c < weight.cols; c += kBlockCols, tile += blockBytes) {
-    widenBlock(weight.dtype, loadTiled(weight.dtype, row, tile), out + c);
+  DType dtype = weight.dtype;
+  uint32_t length = blockCols(dtype);
+  size_t blockBytes = tileBlockBytes(dtype);
+  const uint8_t* tile = weight.data + (size_t)(row / kTileRows) * (weight.cols / length) * blockBytes;
+  Block block;
+  for (uint32_t c = 0; c < weight.cols; c += length, tile += blockBytes) {
+    loadTiled(dtype, row, tile, block);
+    widenBlock(dtype, block, out + c);
   }
 }
 

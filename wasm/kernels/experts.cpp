@@ -39,7 +39,7 @@ struct Memory {
 // Of a row that meets these weights.
 uint64_t rowBytes(const Operand& weights) {
   if (!isBlockFormat(weights.dtype)) return (uint64_t)sizeof(float) * weights.cols;
-  return blockRowBytes(blockScheme(weights.dtype), weights.cols);
+  return blockRowBytes(weights.dtype, weights.cols);
 }
 
 uint32_t pairCount(const Call& call) { return call.in[in_experts].length(); }
@@ -180,13 +180,12 @@ class JobProduct {
 
  private:
   const uint8_t* join(uint8_t* joined) const {
-    BlockScheme scheme = blockScheme(w_.dtype);
-    Panels panels = blockPanels(rows_.count, scheme);
+    Panels panels = blockPanels(rows_.count, w_.dtype);
     for (uint32_t panel = 0; panel < panels.count; panel++) {
       const uint8_t* from[kPanelRows];
       uint32_t first = panels.first(panel), count = panels.rows(panel);
       for (uint32_t r = 0; r < count; r++) from[r] = rows_.row(first + r);
-      joinPanel(from, count, w_.cols, scheme, joined + first * rows_.bytes);
+      joinPanel(from, count, w_.cols, w_.dtype, joined + first * rows_.bytes);
     }
     return joined;
   }
@@ -239,7 +238,7 @@ void computeHidden(const Call& call, uint32_t firstPart, uint32_t lastPart, uint
       mapRow(gates, gates + count, to, count, [](f32x4 g, f32x4 up) { return mul(swish(g), up); });
       if (!isBlockFormat(down.dtype)) continue;
       const float* row = gates;
-      quantisePanel(&row, 1, count, down.dtype, hidden + blockRowBytes(blockScheme(down.dtype), first));
+      quantisePanel(&row, 1, count, down.dtype, hidden + blockRowBytes(down.dtype, first));
     }
   }
 }

@@ -26,10 +26,10 @@ Split split(const Call& call) {
 // The panels of a block of rows.
 Panels panelsOf(const Call& call, const Split& s, uint32_t rowBlock) {
   uint32_t first = rowBlock * s.blockRows, left = call.in[0].rows - first;
-  return blockPanels(left < s.blockRows ? left : s.blockRows, blockScheme(call.in[1].dtype));
+  return blockPanels(left < s.blockRows ? left : s.blockRows, call.in[1].dtype);
 }
 
-uint64_t quantisedRowBytes(const Call& call) { return blockRowBytes(blockScheme(call.in[1].dtype), call.in[1].cols); }
+uint64_t quantisedRowBytes(const Call& call) { return blockRowBytes(call.in[1].dtype, call.in[1].cols); }
 
 Work quantiseWork(const Call& call) {
   Split s = split(call);

@@ -1,11 +1,13 @@
 // Weights in memory. Layout plain: row by row. Layout tiles8: tiles of 8 rows with the columns outside,
 // [ceil(rows/8)][cols][8], the last tile padded with zeros; GEMM and GEMV both stream it.
 //
-// q8 and q4 are ggml's Q8_0 and Q4_0: blocks of 32 columns of a row, whose integers share a scale in f16. In layout plain
-// a block is its scale, then 32 integers, of q4 two a byte: q + 8 of columns 0..15 in the low halves, of 16..31 in the high
-// ones. In layout tiles8 the blocks of 8 rows lie together: 8 scales, then in steps of four columns, row beside row, a
-// byte for each element of q8, q + 128; of q4 a step has 4 rows, q + 8 of which are low halves, and the high ones those
-// of the row four below. So all is at multiples of 16.
+// Block formats are ggml's (src/tensor/block-parts.ts): blocks of 32 columns of a row, or of 256, of integers with scales, and
+// minima, for groups of 32 or 16. In layout plain a block lies as ggml has it. In layout tiles8 the blocks of 8 rows lie
+// together. First of each row the number in f16 that its scales are made of, and that of its minima; in blocks of 256 the
+// codes of both, by groups (block_weights.cpp). Then in steps of four columns, row beside row, a byte for each element of
+// q8, q + 128; of the others a step has 4 rows, integers without a sign, four bits of which are low halves, and the high
+// ones those of the row four below. What is above four bits lies before the steps that it is of. So all is at multiples
+// of 16.
 #pragma once
 #include "kernel.h"
 #include "simd.h"
@@ -17,9 +19,18 @@ constexpr uint32_t kTileRows = tileRows(Layout::tiles8);
 // Of formats without blocks.
 constexpr size_t elementBytes(DType dtype) { return storageBytes(dtype, 1, 1); }
 
-// Of a block of 8 rows in layout tiles8, and of its scales.
-constexpr size_t tileBlockBytes(DType dtype) { return storageBytes(dtype, kTileRows, kBlockCols); }
-constexpr size_t kTileScaleBytes = kTileRows * sizeof(uint16_t);
+constexpr uint32_t bitsOfInteger(DType dtype) { return program::kFormats[(uint32_t)dtype].bits; }
+constexpr uint32_t blockCols(DType dtype) { return program::kFormats[(uint32_t)dtype].groupCols; }
+// Columns that share a scale.
+constexpr uint32_t groupCols(DType dtype) { return dtype == DType::q6_k ? 16 : kBlockCols; }
+constexpr bool hasMinima(DType dtype) {
+  return dtype == DType::q4_1 || dtype == DType::q5_1 || dtype == DType::q4_k || dtype == DType::q5_k;
+}
+
+// Of a block of 8 rows in layout tiles8; of what is before its steps, and in it of the numbers in f16.
+constexpr size_t tileBlockBytes(DType dtype) { return storageBytes(dtype, kTileRows, blockCols(dtype)); }
+constexpr size_t tileHeadBytes(DType dtype) { return (size_t)kTileRows * program::kFormats[(uint32_t)dtype].groupBytes; }
+constexpr size_t tileNumberBytes(DType dtype) { return kTileRows * sizeof(uint16_t) * (hasMinima(dtype) ? 2 : 1); }
 
 // out[0 .. count - 1], as f32, from `count` elements of `dtype`; of block formats whole blocks in layout plain.
 void widen(const void* source, DType dtype, size_t count, float* out);

@@ -5,6 +5,8 @@ import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 import { cacheColumn } from "./kv-cache.ts";
 import { dot } from "./linear.ts";
 
+const NO_MINIMA = new Float32Array(0);
+
 const attentionVarlen: Kernel<"attention_varlen"> = (
   { q, k, v, cuSeqlens },
   { y },
@@ -69,13 +71,13 @@ const attentionPaged: Kernel<"attention_paged"> = (
       const rows = blockRows(length, headDim);
       forPlaces(part, kvHead, (position, page, column) => {
         const [quants, scales] = partOf(rows, position);
-        cache.readQuantsPart(page, column, headDim, quants, scales);
+        cache.readBlocksPart(page, column, headDim, { quants, scales, minima: NO_MINIMA });
       });
       return rows;
     };
     /** The attention of a query over the first keys of a head. */
     const attention = (kvHead: number): ((query: Float32Array, visible: number) => ArrayLike<number>) => {
-      if (cache.hasBlocks) {
+      if (cache.blockFormat) {
         const [keys, values] = [gatherBlocks("k", kvHead), gatherBlocks("v", kvHead)];
         return (query, visible) => attendBlocks(query, keys, values, visible, scale);
       }

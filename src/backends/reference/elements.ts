@@ -1,8 +1,8 @@
 /** Elements of host memory as kernels read them: counted in row-major order, widened to float32. */
-import { BLOCK_COLS, readBlocks, widenBlocks } from "../../tensor/blocks.ts";
+import { type BlockParts, readBlocks, widenBlocks } from "../../tensor/block-parts.ts";
 import { type HostArray, hostArray, type TensorDType } from "../../tensor/dtype.ts";
 import { readElements } from "../../tensor/elements.ts";
-import type { BlockFormat, WeightFormat } from "../../tensor/storage.ts";
+import { type BlockFormat, blockCols, type WeightFormat } from "../../tensor/storage.ts";
 import type { DeviceWeight } from "../backend.ts";
 
 /** into[at + i] = element first + i, i in 0..count. */
@@ -12,13 +12,13 @@ export interface StoredWeight extends DeviceWeight {
   readonly stored: ArrayBuffer;
 }
 
-/** Integers and scales of a block format: of the blocks with elements first..first + count, which are whole ones. */
-export type ReadQuants = (first: number, count: number, quants: Int8Array, scales: Float32Array) => void;
+/** Parts of the blocks with elements first..first + count, which are whole ones. */
+export type ReadParts = (first: number, count: number, parts: BlockParts) => void;
 
 export interface WeightElements {
   readonly read: ReadElements;
   /** Absent in formats without blocks. */
-  readonly readQuants?: ReadQuants;
+  readonly blocks?: { readonly format: BlockFormat; readonly read: ReadParts };
 }
 
 type OpenWeight = (weight: StoredWeight) => WeightElements;
@@ -30,10 +30,13 @@ export function elementsOf(dtype: TensorDType, data: HostArray): WeightElements 
 }
 
 function blockElements(format: BlockFormat, bytes: Uint8Array): WeightElements {
+  const cols = blockCols(format);
   return {
     read: (first, count, into, at) => widenBlocks(format, bytes, first, count, into, at),
-    readQuants: (first, count, quants, scales) =>
-      readBlocks(format, bytes, first / BLOCK_COLS, count / BLOCK_COLS, quants, scales),
+    blocks: {
+      format,
+      read: (first, count, parts) => readBlocks(format, bytes, first / cols, count / cols, parts),
+    },
   };
 }
 
@@ -54,6 +57,12 @@ export const OPEN_WEIGHT: Readonly<Record<WeightFormat, OpenWeight>> = {
   f16: plain("f16"),
   q8: blocks("q8"),
   q4: blocks("q4"),
+  q4_1: blocks("q4_1"),
+  q5_0: blocks("q5_0"),
+  q5_1: blocks("q5_1"),
+  q4_k: blocks("q4_k"),
+  q5_k: blocks("q5_k"),
+  q6_k: blocks("q6_k"),
 };
 
 /** The whole memory as an array of `dtype`. */

@@ -2,7 +2,8 @@
  * y = x wᵀ (+ bias): one dot product an element, accumulated in float64; of weights in blocks by the float32 steps of
  * block-product.ts, unless they are opened as what their elements are worth (`Backend.weightOnly`).
  */
-import { blockRows, dotBlocks, quantisedRows } from "./block-product.ts";
+import { blockParts, groupCols } from "../../tensor/block-parts.ts";
+import { dotBlocks, quantisedRows } from "./block-product.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
 import type { MatrixView } from "./matrix-view.ts";
 import type { RowsView } from "./rows-view.ts";
@@ -16,7 +17,7 @@ const linearBias: Kernel<"linear_bias"> = ({ x, w, bias }, { y }) => multiply(x,
 const BLOCK = 16;
 
 function multiply(x: MatrixView, w: RowsView, bias: Float32Array | null, y: MatrixView): void {
-  if (w.hasBlocks) {
+  if (w.blockFormat) {
     multiplyBlocks(x, w, bias, y);
     return;
   }
@@ -54,12 +55,13 @@ export type ProductsOfRow = (m: number, start?: number) => number;
 /** Of rows of w with those of x [m, w.cols]; a row's products are to be used before the next row is asked for. */
 export function openProducts(w: RowsView, xs: Float32Array): (n: number) => ProductsOfRow {
   const size = w.cols;
-  if (w.hasBlocks) {
+  if (w.blockFormat) {
     const quantised = quantisedRows(xs, size);
-    const row = blockRows(1, size);
+    const parts = blockParts(w.blockFormat, size);
+    const group = groupCols(w.blockFormat);
     return (n) => {
-      w.readQuants(n, row.quants, row.scales);
-      return (m, start = 0) => dotBlocks(start, quantised, m, row);
+      w.readBlocks(n, parts);
+      return (m, start = 0) => dotBlocks(start, quantised, m, parts, group);
     };
   }
   const row = new Float32Array(size);

@@ -1,4 +1,6 @@
 /** What an instruction's operand is to a kernel that only reads it: a rectangle of some memory, by rows. */
+import type { BlockParts } from "../../tensor/block-parts.ts";
+import type { BlockFormat } from "../../tensor/storage.ts";
 import type { WeightElements } from "./elements.ts";
 
 /** Element (r, c) of the view is element offset + r * rowStride + c of the memory. */
@@ -27,19 +29,19 @@ export class RowsView {
     this.#elements.read(this.offset + row * this.rowStride + col, count, into, at);
   }
 
-  /** Whether its elements are integers with a scale for each block of 32 columns. */
-  get hasBlocks(): boolean {
-    return this.#elements.readQuants !== undefined;
+  /** Of its elements, where they are in blocks. */
+  get blockFormat(): BlockFormat | undefined {
+    return this.#elements.blocks?.format;
   }
 
-  /** A row of a view that has blocks: `cols` integers, and their scales. */
-  readQuants(row: number, quants: Int8Array, scales: Float32Array): void {
-    this.readQuantsPart(row, 0, this.cols, quants, scales);
+  /** The blocks of a row of such a view: as many integers as it has columns, with scales and minima. */
+  readBlocks(row: number, parts: BlockParts): void {
+    this.readBlocksPart(row, 0, this.cols, parts);
   }
 
   /** Columns [col, col + count) of such a row, which are whole blocks. */
-  readQuantsPart(row: number, col: number, count: number, quants: Int8Array, scales: Float32Array): void {
-    this.#elements.readQuants?.(this.offset + row * this.rowStride + col, count, quants, scales);
+  readBlocksPart(row: number, col: number, count: number, parts: BlockParts): void {
+    this.#elements.blocks?.read(this.offset + row * this.rowStride + col, count, parts);
   }
 
   /** All elements as contiguous float32 rows: a copy. Of a vector, its elements. */

@@ -2,6 +2,7 @@
 import { turnWhenDue } from "../../event-loop.ts";
 import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tensor/storage.ts";
 import type { MemoryDemand, WeightRows } from "../backend.ts";
+import { checkSource } from "../check-source.ts";
 import { notFinite } from "../not-finite.ts";
 import type { Kernels } from "./kernels.ts";
 import type { WasmMemory, WasmWeight } from "./memory.ts";
@@ -26,7 +27,8 @@ export function refuseLoading(kernels: Kernels, demand: MemoryDemand | undefined
 
 /**
  * Peak memory is the weight itself plus the staging block, which a plain weight of the same dtype does without.
- * @throws OUT_OF_MEMORY, WEIGHTS_INVALID when a value is NaN or infinite as stored.
+ * @throws OUT_OF_MEMORY; WEIGHTS_INVALID when a value is NaN or infinite as stored; INPUT_INVALID where the format is not
+ * made of the source's.
  */
 export async function uploadWeight(
   kernels: Kernels,
@@ -34,6 +36,7 @@ export async function uploadWeight(
   source: WeightRows,
   layout: WeightLayout,
 ): Promise<WasmWeight> {
+  checkSource(source);
   const weight = memory.allocateWeight(source.spec.dtype, source.rows, source.cols, layout);
   try {
     const inPlace = layout === "plain" && source.dtype === weight.format;

@@ -1,8 +1,8 @@
 /**
- * What the decoders of ggml's block types share. Each value is made by the float32 steps of ggml's own, so that both agree
+ * What the decoders share of ggml's block types that are no storage formats. Each value is made by the float32 steps of ggml's own, so that both agree
  * to the bit: a scale is widened from half, products and sums are rounded one by one.
  */
-import { widen } from "../../tensor/convert.ts";
+import { f16Value } from "../../tensor/convert.ts";
 
 /** Fills `into` with the values of whole blocks. */
 export type DecodeBlocks = (bytes: Uint8Array, into: Float32Array) => void;
@@ -19,18 +19,9 @@ export function byBlock(
   };
 }
 
-const pattern = new Uint16Array(1);
-const value = new Float32Array(1);
-
 /** The half at `at`. */
 export function half(bytes: Uint8Array, at: number): number {
-  pattern[0] = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
-  widen("f16", pattern, 0, 1, value, 0);
-  return value[0] as number;
-}
-
-export function signed8(byte: number): number {
-  return (byte << 24) >> 24;
+  return f16Value((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
 }
 
 /** Of IQ4_NL and IQ4_XS: what the sixteen codes mean. */

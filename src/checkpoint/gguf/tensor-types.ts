@@ -1,8 +1,8 @@
 /** ggml's types of tensors: their numbers in GGUF files, how long their blocks are, and how glimt reads them. */
 import type { WeightFormat } from "../../tensor/storage.ts";
-import { iq4Nl, q4_1, q5_0, q5_1 } from "./blocks.ts";
+import { iq4Nl } from "./blocks.ts";
 import type { DecodeBlocks } from "./decode.ts";
-import { iq4Xs, q2K, q3K, q4K, q5K, q6K } from "./super-blocks.ts";
+import { iq4Xs, q2K, q3K } from "./super-blocks.ts";
 
 export interface TensorType {
   readonly name: string;
@@ -26,16 +26,16 @@ export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map([
   [0, type("F32", 1, 4, { format: "f32" })],
   [1, type("F16", 1, 2, { format: "f16" })],
   [2, type("Q4_0", 32, 18, { format: "q4" })],
-  [3, type("Q4_1", 32, 20, { decode: q4_1 })],
-  [6, type("Q5_0", 32, 22, { decode: q5_0 })],
-  [7, type("Q5_1", 32, 24, { decode: q5_1 })],
+  [3, type("Q4_1", 32, 20, { format: "q4_1" })],
+  [6, type("Q5_0", 32, 22, { format: "q5_0" })],
+  [7, type("Q5_1", 32, 24, { format: "q5_1" })],
   [8, type("Q8_0", 32, 34, { format: "q8" })],
   [9, type("Q8_1", 32, 36)],
   [10, type("Q2_K", 256, 84, { decode: q2K })],
   [11, type("Q3_K", 256, 110, { decode: q3K })],
-  [12, type("Q4_K", 256, 144, { decode: q4K })],
-  [13, type("Q5_K", 256, 176, { decode: q5K })],
-  [14, type("Q6_K", 256, 210, { decode: q6K })],
+  [12, type("Q4_K", 256, 144, { format: "q4_k" })],
+  [13, type("Q5_K", 256, 176, { format: "q5_k" })],
+  [14, type("Q6_K", 256, 210, { format: "q6_k" })],
   [15, type("Q8_K", 256, 292)],
   [16, type("IQ2_XXS", 256, 66)],
   [17, type("IQ2_XS", 256, 74)],

@@ -1,6 +1,6 @@
-/** Rows of integers with f16 scales as rows of a block format, without loss. */
-import { BLOCK_COLS, bytesOfBlock, storeBlock } from "../../tensor/blocks.ts";
-import type { BlockFormat } from "../../tensor/storage.ts";
+/** Rows of integers with f16 scales, and perhaps minima, as rows of a block format, without loss. */
+import { bytesOfBlock } from "../../tensor/block-parts.ts";
+import { BLOCK_COLS, type IntegerFormat, storeBlock } from "../../tensor/blocks.ts";
 import type { StoredTensor } from "../safetensors.ts";
 
 export interface IntegerRows {
@@ -10,37 +10,44 @@ export interface IntegerRows {
   readonly group: number;
   /** Zero points are in the middle. */
   readonly isSymmetric: boolean;
+  /** Of what is added to the products, in place of zero points. */
+  readonly minima?: Pick<StoredTensor, "dtype"> | undefined;
 }
 
 /**
- * The block format that holds such a weight: its scales are f16, groups are whole blocks, and integers less their zero
- * points fit. Null when there is none.
+ * The block format that holds such a weight: its scales and minima are f16, groups are whole blocks, and integers less
+ * their zero points fit. Null when there is none.
  */
 export function blocksOf(
   scales: Pick<StoredTensor, "dtype">,
-  { bits, cols, group, isSymmetric }: IntegerRows,
-): BlockFormat | null {
+  { bits, cols, group, isSymmetric, minima }: IntegerRows,
+): IntegerFormat | null {
   if (scales.dtype !== "F16" || cols % BLOCK_COLS !== 0 || group % BLOCK_COLS !== 0) return null;
+  if (minima) return minima.dtype === "F16" && bits <= 4 ? "q4_1" : null;
   // The difference of two unsigned integers has a bit more.
   if (bits < 4 || (bits === 4 && isSymmetric)) return "q4";
-  return bits === 4 || (bits === 8 && isSymmetric) ? "q8" : null;
+  if (bits === 4) return "q5_0";
+  return bits === 8 && isSymmetric ? "q8" : null;
 }
 
-const RANGES: Readonly<Record<BlockFormat, readonly [least: number, most: number]>> = {
+const RANGES: Readonly<Record<IntegerFormat, readonly [least: number, most: number]>> = {
   q4: [-8, 7],
   q8: [-128, 127],
+  q4_1: [0, 15],
+  q5_0: [-16, 15],
 };
 
 /**
  * Stores a row. Returns the first column whose integer the format can not hold, or -1.
  *
- * @param scaleAt the f16 pattern of a column's scale
+ * @param scaleAt the f16 pattern of a column's scale; `minimumAt` that of its minimum
  */
 export function storeBlockRow(
-  format: BlockFormat,
+  format: IntegerFormat,
   integers: Int16Array,
   scaleAt: (col: number) => number,
   into: Uint8Array,
+  minimumAt: (col: number) => number = () => 0,
 ): number {
   const [least, most] = RANGES[format];
   const quants = new Int8Array(BLOCK_COLS);
@@ -51,7 +58,8 @@ export function storeBlockRow(
       if (q < least || q > most) return start + i;
       quants[i] = q;
     }
-    storeBlock(format, scaleAt(start), quants, into, (start / BLOCK_COLS) * blockBytes);
+    const at = (start / BLOCK_COLS) * blockBytes;
+    storeBlock(format, scaleAt(start), minimumAt(start), quants, into, at);
   }
   return -1;
 }

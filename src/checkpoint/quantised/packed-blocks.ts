@@ -2,22 +2,22 @@
  * Our blocks as packed integers and back, without loss: 4 or 8 bits one after another, lowest first, each with half of the
  * range added, and the blocks' f16 scales beside them. That is how compressed-tensors packs groups of a block's length.
  */
-import { BLOCK_COLS, bytesOfBlock } from "../../tensor/blocks.ts";
-import type { BlockFormat } from "../../tensor/storage.ts";
+import { bytesOfBlock } from "../../tensor/block-parts.ts";
+import { BLOCK_COLS, type MadeBlockFormat } from "../../tensor/blocks.ts";
 
 /** Of a block. */
 export const SCALE_BYTES = 2;
 
-export const BITS: Readonly<Record<BlockFormat, 4 | 8>> = { q4: 4, q8: 8 };
+export const BITS: Readonly<Record<MadeBlockFormat, 4 | 8>> = { q4: 4, q8: 8 };
 
 /** Of a block, packed. */
-export function integerBytes(format: BlockFormat): number {
+export function integerBytes(format: MadeBlockFormat): number {
   return bytesOfBlock(format) - SCALE_BYTES;
 }
 
 /** `words` gets the integers and `scales` the scales of all of `blocks`, one block after another. */
 export function packBlocks(
-  format: BlockFormat,
+  format: MadeBlockFormat,
   blocks: Uint8Array,
   words: Uint8Array,
   scales: Uint8Array,
@@ -54,7 +54,7 @@ function packFour(blocks: Uint8Array, from: number, words: Uint8Array, to: numbe
  * The other way, in place: `blocks` has room for as many blocks as there are `scales` (f16 patterns), begins at an even
  * address, and ends with their packed integers. Nothing is read that was written before.
  */
-export function unpackBlocks(format: BlockFormat, blocks: Uint8Array, scales: Uint16Array): void {
+export function unpackBlocks(format: MadeBlockFormat, blocks: Uint8Array, scales: Uint16Array): void {
   const pairs = new Uint16Array(blocks.buffer, blocks.byteOffset, blocks.length / 2);
   const unpack = format === "q8" ? unpackEight : unpackFour;
   unpack(pairs, scales, scales.length);

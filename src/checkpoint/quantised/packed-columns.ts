@@ -3,7 +3,7 @@
  * there, so that a tensor is read whole, packed as it is, before its first row.
  */
 import { throwIfAborted } from "../../errors.ts";
-import type { BlockFormat } from "../../tensor/storage.ts";
+import type { IntegerFormat } from "../../tensor/blocks.ts";
 import type { StoredTensor } from "../safetensors.ts";
 import { storeBlockRow } from "./block-rows.ts";
 import type { Decoder, Parts } from "./method.ts";
@@ -21,7 +21,7 @@ export interface PackedColumns {
   /** [groups, out], as they are subtracted. */
   zeros(signal: AbortSignal | undefined): Promise<Uint8Array>;
   /** The format of blocks that holds the weight, or null; its groups follow one another then. */
-  readonly blockFormat: BlockFormat | null;
+  readonly blockFormat: IntegerFormat | null;
   /** into[i] = integer [i, column], i in 0..in. */
   unpackColumn(words: Uint32Array, column: number, into: Uint8Array): void;
 }

@@ -31,7 +31,9 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
   const groups = Math.ceil(cols / group);
   const orders = new GroupOrder(parts, packed.groupOf, cols, group, groups);
   const isSymmetric = zero === 2 ** (bits - 1);
-  const blockFormat = biases || packed.groupOf ? null : blocksOf(scales, { bits, cols, group, isSymmetric });
+  const blockFormat = packed.groupOf
+    ? null
+    : blocksOf(scales, { bits, cols, group, isSymmetric, minima: biases });
   /** Hands out the integers of rows, zero points taken off, one row after another. */
   const each = async (
     first: number,
@@ -77,18 +79,24 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
       ? {
           format: blockFormat,
           async rows(first, count, into, signal) {
-            const patterns = await parts.halves(scales, first * groups, (first + count) * groups, signal);
-            if (bits === BITS[blockFormat]) {
-              const ofBlocks = scalesOfBlocks(patterns, groups, cols, group);
-              await parts.readRows(words, first, into.subarray(ofBlocks.byteLength), signal);
-              unpackBlocks(blockFormat, into, ofBlocks);
-              return;
+            const [from, to] = [first * groups, (first + count) * groups];
+            const patterns = await parts.halves(scales, from, to, signal);
+            if (blockFormat === "q8" || blockFormat === "q4") {
+              if (bits === BITS[blockFormat]) {
+                const ofBlocks = scalesOfBlocks(patterns, groups, cols, group);
+                await parts.readRows(words, first, into.subarray(ofBlocks.byteLength), signal);
+                unpackBlocks(blockFormat, into, ofBlocks);
+                return;
+              }
             }
+            const minima = biases && (await parts.halves(biases, from, to, signal));
             const rowBytes = into.length / count;
             await each(first, count, signal, await orders.read(signal), (row, integers) => {
-              const scaleAt = (col: number) => patterns[row * groups + Math.floor(col / group)] as number;
+              const groupOf = (col: number) => row * groups + Math.floor(col / group);
+              const scaleAt = (col: number) => patterns[groupOf(col)] as number;
+              const minimumAt = (col: number) => minima?.[groupOf(col)] ?? 0;
               const target = into.subarray(row * rowBytes, (row + 1) * rowBytes);
-              storeBlockRow(blockFormat, integers, scaleAt, target);
+              storeBlockRow(blockFormat, integers, scaleAt, target, minimumAt);
             });
           },
         }

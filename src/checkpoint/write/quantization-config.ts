@@ -3,8 +3,8 @@
  * by name what is not quantised. Modules are named by regular expressions that hold in the names of transformers
  * ("model.language_model.layers.0...") and in those of vLLM ("language_model.model.layers.0...") alike.
  */
-import { BLOCK_COLS } from "../../tensor/blocks.ts";
-import { type BlockFormat, isBlockFormat } from "../../tensor/storage.ts";
+import { BLOCK_COLS, type MadeBlockFormat } from "../../tensor/blocks.ts";
+import { isBlockFormat } from "../../tensor/storage.ts";
 import { BITS } from "../quantised/packed-blocks.ts";
 import type { WrittenWeight } from "./written-weight.ts";
 
@@ -36,7 +36,7 @@ export function quantizationConfig(weights: readonly WrittenWeight[]): object {
   };
 }
 
-function group(format: BlockFormat, targets: readonly string[]): object {
+function group(format: MadeBlockFormat, targets: readonly string[]): object {
   const weights = {
     num_bits: BITS[format],
     type: "int",

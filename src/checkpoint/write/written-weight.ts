@@ -1,10 +1,11 @@
 /** A weight as it is written: as one tensor, or in blocks as the three that compressed-tensors has for a module. */
 import { GlimtError } from "../../errors.ts";
 import { turnWhenDue } from "../../event-loop.ts";
-import { BLOCK_COLS, countNotFiniteBlocks, quantise } from "../../tensor/blocks.ts";
+import { countNotFiniteBlocks } from "../../tensor/block-parts.ts";
+import { BLOCK_COLS, fitsInto8Bits, into8Bits, type MadeBlockFormat, quantise } from "../../tensor/blocks.ts";
 import { narrow } from "../../tensor/convert.ts";
 import { rowElements, widenRows } from "../../tensor/rows.ts";
-import { isBlockFormat, storageBytes, type WeightFormat } from "../../tensor/storage.ts";
+import { isBlockFormat, type RoundedFormat, storageBytes } from "../../tensor/storage.ts";
 import { BITS, integerBytes, packBlocks, SCALE_BYTES } from "../quantised/packed-blocks.ts";
 import type { StoredDType } from "../safetensors.ts";
 import { shownName } from "../shown.ts";
@@ -16,13 +17,13 @@ export interface WrittenWeight {
   readonly name: string;
   readonly source: StoredWeight;
   /** Blocks are for matrices whose rows are whole blocks. */
-  readonly format: WeightFormat;
+  readonly format: RoundedFormat;
 }
 
 /** Puts bytes where they belong, `at` counted from the tensor's first byte. They are the caller's again when it is done. */
 export type PlaceBytes = (tensor: string, at: number, bytes: Uint8Array) => Promise<void>;
 
-const DTYPES: Readonly<Record<Exclude<WeightFormat, "q8" | "q4">, StoredDType>> = {
+const DTYPES: Readonly<Record<Exclude<RoundedFormat, MadeBlockFormat>, StoredDType>> = {
   f32: "F32",
   bf16: "BF16",
   f16: "F16",
@@ -94,6 +95,10 @@ function converted({ name, source, format }: WrittenWeight, stored: Uint8Array):
   if (source.format === format) {
     if (isBlockFormat(format) && countNotFiniteBlocks(format, stored) > 0) throw bad();
     return stored;
+  }
+  if (format === "q8" && fitsInto8Bits(source.format)) {
+    if (countNotFiniteBlocks(source.format, stored) > 0) throw bad();
+    return into8Bits(source.format, stored);
   }
   const values = widenRows(source.format, stored);
   if (isBlockFormat(format)) {

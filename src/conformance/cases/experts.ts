@@ -1,6 +1,6 @@
 /** route_experts, experts */
-import type { WeightFormat } from "../../tensor/storage.ts";
-import { BLOCK_FORMATS, type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import { BLOCK_FORMATS, blockCols, type WeightFormat } from "../../tensor/storage.ts";
+import { type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, uniform } from "../operands.ts";
 import type { Random } from "../random.ts";
 
@@ -72,11 +72,16 @@ const EXPERTS_OF_BLOCKS = [
   [130, 3, 1, 160, 96],
   [65, 2, 2, 1056, 32],
 ] as const;
+const EXPERTS_OF_LONG_BLOCKS = [
+  [1, 4, 2, 256, 512],
+  [7, 4, 2, 256, 256],
+  [18, 1, 1, 256, 256],
+] as const;
 
 function expertsCases(): OpCase[] {
   const blocks = BLOCK_FORMATS.flatMap((weight) =>
-    EXPERTS_OF_BLOCKS.map(([t, numExperts, topK, n, width]) =>
-      expertsCase(weight, t, numExperts, topK, n, width),
+    (blockCols(weight) > 32 ? EXPERTS_OF_LONG_BLOCKS : EXPERTS_OF_BLOCKS).map(
+      ([t, numExperts, topK, n, width]) => expertsCase(weight, t, numExperts, topK, n, width),
     ),
   );
   const others = WEIGHT_DTYPES.flatMap((weight) => [

@@ -1,16 +1,13 @@
 /** linear, linear_bias, linear_swiglu */
 
-import type { WeightFormat } from "../../tensor/storage.ts";
 import {
   BLOCK_FORMATS,
-  M,
-  type OpCase,
-  type OpCases,
-  type Operand,
-  opCase,
-  ROW_COUNTS,
-  WEIGHT_DTYPES,
-} from "../case.ts";
+  type BlockFormat,
+  blockCols,
+  holdsColumns,
+  type WeightFormat,
+} from "../../tensor/storage.ts";
+import { M, type OpCase, type OpCases, type Operand, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
 import { normal, strided, withValues } from "../operands.ts";
 
 /** [n, k]: one, odd, prime, one past tiles of 4, 8, 16 and 64, and a k past unrolled blocks. */
@@ -45,6 +42,13 @@ const BLOCK_SIZES = [
   [129, 256],
 ] as const;
 
+/** The same of blocks of 256. */
+const LONG_BLOCK_SIZES = [
+  [1, 256],
+  [9, 512],
+  [31, 768],
+] as const;
+
 /** [m, n, k] */
 const LARGE_BLOCKS = [
   [1, 301, 1088],
@@ -53,6 +57,11 @@ const LARGE_BLOCKS = [
   [67, 264, 512],
   // Columns of GLM-4.5V, no multiple of 128 or 256, around the row counts where kernels change.
   ...[1, 2, 7, 8, 9, 130].map((m) => [m, 13, 10944] as const),
+] as const;
+const LARGE_LONG_BLOCKS = [
+  [1, 301, 1280],
+  [2, 301, 1280],
+  [130, 301, 1280],
 ] as const;
 
 /** What a row of x may hold, by index: everything that is no usual number, and what is too small for a scale. */
@@ -71,7 +80,7 @@ const ODD_VALUES: Readonly<Record<string, Readonly<Record<number, number>>>> = {
 /** All backends that round activations to 8-bit blocks do so by the same steps: the judge's bits. */
 function blockCases(op: "linear" | "linear_bias"): OpCase[] {
   const build = (
-    weight: (typeof BLOCK_FORMATS)[number],
+    weight: BlockFormat,
     [m, n, k]: readonly [number, number, number],
     about = "whole",
     change = (x: Operand) => x,
@@ -87,15 +96,21 @@ function blockCases(op: "linear" | "linear_bias"): OpCase[] {
       },
       exact: "by integers",
     });
-  return BLOCK_FORMATS.flatMap((weight) => [
-    ...ROW_COUNTS.flatMap((m) => BLOCK_SIZES.map(([n, k]) => build(weight, [m, n, k]))),
-    ...LARGE_BLOCKS.map((sizes) => build(weight, sizes)),
-    ...[1, 2, 9].map((m) => build(weight, [m, 33, 96], "strided", strided)),
-    build(weight, [130, 72, 192], "strided by 16 bytes", (x) => strided(x, 8, 16)),
-    ...Object.entries(ODD_VALUES).flatMap(([name, values]) =>
-      [1, 9].map((m) => build(weight, [m, 17, 96], name, (x) => withValues(x, values))),
-    ),
-  ]);
+  return BLOCK_FORMATS.flatMap((weight) => {
+    const isLong = blockCols(weight) > 32;
+    const k = isLong ? 256 : 96;
+    return [
+      ...ROW_COUNTS.flatMap((m) =>
+        (isLong ? LONG_BLOCK_SIZES : BLOCK_SIZES).map(([n, k]) => build(weight, [m, n, k])),
+      ),
+      ...(isLong ? LARGE_LONG_BLOCKS : LARGE_BLOCKS).map((sizes) => build(weight, sizes)),
+      ...[1, 2, 9].map((m) => build(weight, [m, 33, k], "strided", strided)),
+      build(weight, [130, 72, 2 * k], "strided by 16 bytes", (x) => strided(x, 8, 16)),
+      ...Object.entries(ODD_VALUES).flatMap(([name, values]) =>
+        [1, 9].map((m) => build(weight, [m, 17, k], name, (x) => withValues(x, values))),
+      ),
+    ];
+  });
 }
 
 function productCases(op: "linear" | "linear_bias"): OpCase[] {
@@ -164,6 +179,10 @@ const GATED_BLOCKS = [
   [9, 64],
   [129, 256],
 ] as const;
+const GATED_LONG_BLOCKS = [
+  [1, 256],
+  [21, 512],
+] as const;
 
 /** [m, width, k] of one or several warps a row, a tail of loads, and tiles of 128 rows. */
 const LARGE_GATED_BLOCKS = [
@@ -184,9 +203,15 @@ function linearSwigluCases(): OpCase[] {
     });
   };
   const blocks = BLOCK_FORMATS.flatMap((weight) => [
-    ...ROW_COUNTS.flatMap((m) => GATED_BLOCKS.map(([width, k]) => build(m, width, k, weight))),
-    ...LARGE_GATED_BLOCKS.map(([m, width, k]) => build(m, width, k, weight)),
-    build(9, 17, 64, weight, true),
+    ...ROW_COUNTS.flatMap((m) =>
+      (blockCols(weight) > 32 ? GATED_LONG_BLOCKS : GATED_BLOCKS).map(([width, k]) =>
+        build(m, width, k, weight),
+      ),
+    ),
+    ...LARGE_GATED_BLOCKS.filter(([, , k]) => holdsColumns(weight, k)).map(([m, width, k]) =>
+      build(m, width, k, weight),
+    ),
+    build(9, 17, 2 * blockCols(weight), weight, true),
   ]);
   const others = WEIGHT_DTYPES.flatMap((weight) => [
     ...ROW_COUNTS.flatMap((m) => GATED_SIZES.map(([width, k]) => build(m, width, k, weight))),

@@ -1,6 +1,6 @@
 /** position_embed_bicubic */
-import { isBlockFormat } from "../../tensor/storage.ts";
-import { BLOCK_FORMATS, M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
+import { BLOCK_FORMATS, holdsColumns, isBlockFormat } from "../../tensor/storage.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
 import { each, normal, uniform } from "../operands.ts";
 
 /** [side, n] */
@@ -12,20 +12,22 @@ const TABLES = [
 const TABLES_OF_BLOCKS = [
   [1, 32],
   [7, 96],
+  [4, 256],
 ] as const;
 
 function positionEmbedCases(): OpCase[] {
   const attrsOf = (side: number) => ({ side });
   const inside = [...WEIGHT_DTYPES, ...BLOCK_FORMATS].flatMap((weight) =>
     ROW_COUNTS.flatMap((m) =>
-      (isBlockFormat(weight) ? TABLES_OF_BLOCKS : TABLES).map(([side, n]) =>
-        opCase("position_embed_bicubic", {
-          fields: { m, side, n, weight, coords: "inside" },
-          weight,
-          symbols: { m },
-          attrs: attrsOf(side),
-          operands: { table: normal([side * side, n]), coords: uniform([M, 2], -0.5, side - 0.5) },
-        }),
+      (isBlockFormat(weight) ? TABLES_OF_BLOCKS.filter(([, n]) => holdsColumns(weight, n)) : TABLES).map(
+        ([side, n]) =>
+          opCase("position_embed_bicubic", {
+            fields: { m, side, n, weight, coords: "inside" },
+            weight,
+            symbols: { m },
+            attrs: attrsOf(side),
+            operands: { table: normal([side * side, n]), coords: uniform([M, 2], -0.5, side - 0.5) },
+          }),
       ),
     ),
   );

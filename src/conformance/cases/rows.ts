@@ -1,16 +1,7 @@
 /** embed, gather_rows, scatter_rows, and the views slice and merge_rows: elements are moved, never changed. */
 import { scaleDim, symbolDim } from "../../tensor/dims.ts";
-import { isBlockFormat } from "../../tensor/storage.ts";
-import {
-  BLOCK_FORMATS,
-  M,
-  type OpCase,
-  type OpCases,
-  opCase,
-  ROW_COUNTS,
-  T,
-  WEIGHT_DTYPES,
-} from "../case.ts";
+import { BLOCK_FORMATS, holdsColumns } from "../../tensor/storage.ts";
+import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
 const R = symbolDim("r");
@@ -27,20 +18,25 @@ const TABLES_OF_BLOCKS = [
   [1, 32],
   [37, 96],
   [130, 64],
+  [21, 512],
 ] as const;
 
 function embedCases(): OpCase[] {
-  return [...WEIGHT_DTYPES, ...BLOCK_FORMATS].flatMap((weight) =>
-    ROW_COUNTS.flatMap((t) =>
-      (isBlockFormat(weight) ? TABLES_OF_BLOCKS : TABLES).map(([v, n]) =>
-        opCase("embed", {
-          fields: { t, v, n, weight },
-          weight,
-          symbols: { t },
-          operands: { ids: each([T], (_, random) => random.integer(v)), table: normal([v, n]) },
-          exact: true,
-        }),
-      ),
+  const tables = [
+    ...WEIGHT_DTYPES.flatMap((weight) => TABLES.map((size) => [weight, ...size] as const)),
+    ...BLOCK_FORMATS.flatMap((weight) =>
+      TABLES_OF_BLOCKS.filter(([, n]) => holdsColumns(weight, n)).map((size) => [weight, ...size] as const),
+    ),
+  ];
+  return tables.flatMap(([weight, v, n]) =>
+    ROW_COUNTS.map((t) =>
+      opCase("embed", {
+        fields: { t, v, n, weight },
+        weight,
+        symbols: { t },
+        operands: { ids: each([T], (_, random) => random.integer(v)), table: normal([v, n]) },
+        exact: true,
+      }),
     ),
   );
 }

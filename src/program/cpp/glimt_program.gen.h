@@ -15,6 +15,12 @@ enum class DType : uint32_t {
   i32 = 3,
   q8 = 4,
   q4 = 5,
+  q4_1 = 6,
+  q5_0 = 7,
+  q5_1 = 8,
+  q4_k = 9,
+  q5_k = 10,
+  q6_k = 11,
 };
 
 // Bits of an element; groupBytes stand beside each groupRows x groupCols of them, groupCols 0 being the whole row.
@@ -28,8 +34,14 @@ constexpr Format kFormats[] = {
   {32, 0, 0, 0},  // i32
   {8, 1, 32, 2},  // q8
   {4, 1, 32, 2},  // q4
+  {4, 1, 32, 4},  // q4_1
+  {5, 1, 32, 2},  // q5_0
+  {5, 1, 32, 4},  // q5_1
+  {4, 1, 256, 16},  // q4_k
+  {5, 1, 256, 16},  // q5_k
+  {6, 1, 256, 18},  // q6_k
 };
-constexpr uint32_t kFormatCount = 6;
+constexpr uint32_t kFormatCount = 12;
 
 enum class Layout : uint32_t {
   plain = 0,

@@ -4,11 +4,24 @@
 
 namespace glimt {
 
-// Formats whose rows are blocks of kBlockCols columns with a scale each.
+// Formats whose rows are blocks of integers, with scales for groups of them.
 constexpr bool isBlockFormat(program::DType format) {
-  return format == program::DType::q8 || format == program::DType::q4;
+  switch (format) {
+    case program::DType::q8:
+    case program::DType::q4:
+    case program::DType::q4_1:
+    case program::DType::q5_0:
+    case program::DType::q5_1:
+    case program::DType::q4_k:
+    case program::DType::q5_k:
+    case program::DType::q6_k:
+      return true;
+    default:
+      return false;
+  }
 }
 
+// Columns of a block of q8 and q4, and of activations.
 constexpr uint32_t kBlockCols = 32;
 
 constexpr uint32_t tileRows(program::Layout layout) { return program::kLayoutTileRows[static_cast<uint32_t>(layout)]; }
