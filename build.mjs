@@ -7,7 +7,7 @@
  *   check-generated   fails when one of them is not what `generate` would write
  */
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -22,6 +22,9 @@ const { version } = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
 
 /** The entries of the package: name in dist, source. They share their chunks, so that each codec is there once. */
 const ENTRIES = { index: "src/index.ts", cuda: "src/cuda.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
+
+/** What a Python of the user's runs: beside the command in dist. */
+const PYTHON = { from: "src/cli/verify/python", to: "dist/python" };
 
 /** Scripts that need no other file: name in src and dist. */
 const WORKERS = ["worker", "kernel-worker"];
@@ -182,7 +185,7 @@ export const bundleDefaults = {
   logLevel: "warning",
 };
 
-/** Writes dist/*.js, their chunks, the workers and the licences. */
+/** Writes dist/*.js, their chunks, the workers, the scripts for Python and the licences. */
 export async function bundleAll() {
   const { metafile } = await esbuild.build({
     ...bundleDefaults,
@@ -202,12 +205,16 @@ export async function bundleAll() {
       return { file, inputs };
     }),
   );
+  const python = (await readdir(inRoot(PYTHON.from))).filter((name) => name.endsWith(".py"));
+  await mkdir(inRoot(PYTHON.to), { recursive: true });
+  for (const name of python) await copyFile(inRoot(join(PYTHON.from, name)), inRoot(join(PYTHON.to, name)));
   const licenceFile = inRoot("dist/THIRD_PARTY_LICENSES");
   const inputs = [...Object.keys(metafile.inputs), ...workers.flatMap(({ inputs }) => inputs)];
   await writeFile(licenceFile, await licences(inputs));
   const written = [
     ...Object.keys(metafile.outputs).map(inRoot),
     ...workers.map(({ file }) => file),
+    ...python.map((name) => inRoot(join(PYTHON.to, name))),
     licenceFile,
   ];
   await removeOthers(inRoot("dist"), new Set(written));

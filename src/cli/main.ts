@@ -15,6 +15,7 @@ import { quantizeCommand } from "./quantize.ts";
 import { reportError } from "./report.ts";
 import { rmCommand } from "./rm.ts";
 import { runCommand } from "./run.ts";
+import { verifyCommand } from "./verify.ts";
 
 const commands = [
   runCommand(),
@@ -27,6 +28,7 @@ const commands = [
   graphCommand(),
   inspectCommand(),
   benchCommand(),
+  verifyCommand(),
   conformanceCommand(),
 ];
 const json = process.argv.includes("--json");

@@ -35,11 +35,14 @@ export interface MediaFlags {
   readonly maxDecodedPixels?: number;
 }
 
-export interface LoadFlags extends CheckpointFlags, FormatFlags {
+export interface DeviceFlags {
   readonly backend: NonNullable<LoadOptions["backend"]>;
-  readonly maxImagePixels?: number;
   readonly activations?: NonNullable<CudaOptions["activations"]>;
   readonly device?: number;
+}
+
+export interface LoadFlags extends CheckpointFlags, FormatFlags, DeviceFlags {
+  readonly maxImagePixels?: number;
 }
 
 export function withPromptOptions(command: Command): Command {
@@ -79,8 +82,18 @@ export function withPromptOptions(command: Command): Command {
 }
 
 export function withLoadOptions(command: Command): Command {
-  return withFormatOptions(withCheckpointOptions(command))
-    .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
+  return withDeviceOptions(
+    withFormatOptions(withCheckpointOptions(command)).option(
+      "--max-image-pixels <n>",
+      "resize pictures to at most this many pixels",
+      wholeNumber,
+    ),
+  );
+}
+
+/** What runs the model. */
+export function withDeviceOptions(command: Command): Command {
+  return command
     .addOption(
       new Option("--backend <name>", "where to run")
         .choices(["auto", "wasm", "cuda", "reference"])
@@ -137,7 +150,7 @@ export function mediaOptions({ media, rounding, maxDecodedPixels }: MediaFlags):
 }
 
 /** The backends to choose from, CUDA as the flags want it. @throws OPTION_INVALID */
-export function backendsFor({ backend, activations, device }: LoadFlags): readonly Backend[] {
+export function backendsFor({ backend, activations, device }: DeviceFlags): readonly Backend[] {
   if (activations === undefined && device === undefined) return backends;
   if (backend === "cuda") return [createCudaBackend({ activations, device })];
   throw new GlimtError("OPTION_INVALID", "--activations and --device are for CUDA: add --backend cuda.");

@@ -28,6 +28,7 @@ export const ROOMS = [
   "conformance",
   "api",
   "measure",
+  "verify",
 ];
 
 /** Files of src/ itself that every room may import. */
