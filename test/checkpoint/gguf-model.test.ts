@@ -136,7 +136,7 @@ test("a folder, files by name, and an address of a file", async () => {
   // The folder of the fixtures holds several.
   const { code, message } = await failure(async () => openCheckpoint(await openFiles(FOLDER)));
   assert.is(code, "CHECKPOINT_INVALID");
-  assert.match(message, /holds 4 GGUF models .*give the path/);
+  assert.match(message, /holds 6 GGUF models .*give the path/);
   const other = await openCheckpoint(await openFiles(new URL(`file://${fileOf("glm4v-tiny")}`)));
   assert.is(other.config.family, "glm4v");
   const mmproj = new Map([["mmproj.gguf", new Blob([readFileSync(towerOf("glm4v-tiny"))])]]);

@@ -123,6 +123,9 @@ class Tensor:
     def __init__(self, name, shape, read):
         self.name, self.shape, self.read = name, shape, read
 
+    def stored(self, kind):
+        return encoded(self.read(), kind)
+
 
 def half_split(rows, heads, rotated):
     """Rows of a head whose rotation pairs are neighbours (2 i, 2 i + 1), in the order in which they lie `rotated` / 2
@@ -326,5 +329,5 @@ def write_tensors(writer, tensors, type_of):
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for tensor, kind in zip(tensors, kinds):
-        writer.write_tensor_data(encoded(tensor.read(), kind))
+        writer.write_tensor_data(tensor.stored(kind))
     writer.close()

@@ -22,9 +22,11 @@ from transformers import AutoModelForImageTextToText
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import layouts  # noqa: E402
 from gguf_files import (  # noqa: E402
     F32,
     Checkpoint,
+    Tensor,
     converter_type,
     text_tensors,
     vision_tensors,
@@ -58,6 +60,12 @@ MIX = {
     "ffn_up": KIND.Q4_0,
     "ffn_down": KIND.Q5_0,
 }
+# Of this one the MLPs are padded with zeros to the 256 columns that blocks of K types have, as publishers do.
+PADDED, PADDED_WIDTH, PADDED_STEM = "glm46v-flash-tiny", 256, "glm46v-flash-padded"
+DOWN_KINDS = {"blk.0.ffn_down.weight": KIND.Q4_K, "blk.1.ffn_down.weight": KIND.Q6_K}
+BLOCKS_SEED = 40
+# With a layer for multi-token prediction, which the checkpoint of this family has not.
+WITH_MTP, MTP_STEM, MTP_SEED = "glm4v_moe-tiny", "glm4v_moe-mtp", 31
 TOKENS = 12
 LEAST_MARGIN = 0.01
 BLOCK_TYPES = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"]
@@ -95,6 +103,84 @@ def write_pair(checkpoint, name, file_type, type_of, stem, split=0):
     writer.add_name(name)
     write_vision_settings(writer, checkpoint, file_type, preprocessor, limits_of(preprocessor))
     write_tensors(writer, vision_tensors(checkpoint), type_of)
+
+
+class Blocks(Tensor):
+    """Random blocks of a K type, which the gguf package reads and does not write, of values about as large as `like`."""
+
+    def __init__(self, name, like, kind, cols):
+        elements, size = GGML_QUANT_SIZES[kind]
+        random = np.random.default_rng(BLOCKS_SEED + kind)
+        data = random.integers(0, 256, size=(like.shape[0], cols // elements, size), dtype=np.uint8)
+        deviation = float(like.std())
+        # d, and for Q4_K the scale of what is taken off: 7.5 d, the middle of 4 bits.
+        scales = [deviation / 180, 7.5 * deviation / 180] if kind == KIND.Q4_K else [deviation / 1400]
+        for at, scale in zip(SCALES[kind.name], scales):
+            data[..., at : at + 2] = np.full(data.shape[:2], scale, np.float16).view(np.uint8).reshape(*data.shape[:2], 2)
+        self.data = data.reshape(like.shape[0], -1)
+        super().__init__(name, [like.shape[0], cols], lambda: gguf.dequantize(self.data, kind))
+
+    def stored(self, _kind):
+        return self.data
+
+
+def padded_tensors(checkpoint):
+    """(those of the file, the values of the ones that are others than the checkpoint's, by published name)."""
+    width = checkpoint.config["text_config"]["intermediate_size"]
+    found, values = [], {}
+    for tensor in text_tensors(checkpoint):
+        if tensor.name in DOWN_KINDS:
+            tensor = Blocks(tensor.name, tensor.read(), DOWN_KINDS[tensor.name], PADDED_WIDTH)
+            layer = tensor.name.split(".")[1]
+            name = f"model.language_model.layers.{layer}.mlp.down_proj.weight"
+            # The others meet activations that are zero, whatever they are.
+            values[name] = np.ascontiguousarray(tensor.read()[:, :width])
+        elif tensor.name.endswith("ffn_up.weight"):
+
+            def read(tensor=tensor):
+                gate_up = tensor.read().reshape(2, width, -1)
+                return np.pad(gate_up, [(0, 0), (0, PADDED_WIDTH - width), (0, 0)]).reshape(2 * PADDED_WIDTH, -1)
+
+            tensor = Tensor(tensor.name, [2 * PADDED_WIDTH, tensor.shape[1]], read)
+        found.append(tensor)
+    return found, values
+
+
+def padded_type(tensor):
+    return DOWN_KINDS.get(tensor.name, converter_type(tensor, KIND.F16))
+
+
+class WithMtp(Checkpoint):
+    """The checkpoint with a layer more than its model runs."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        text = self.config["text_config"]
+        text["num_nextn_predict_layers"] = 1
+        shapes = layouts.mtp_layer(self.family, text)
+        self.added = {name: layouts.random_values(name, shape, MTP_SEED) for name, shape in shapes.items()}
+        # In bf16 as the others, but for what is f32 there.
+        for name, values in self.added.items():
+            if "norm" not in name and "bias" not in name:
+                self.added[name] = (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+        self.entries |= {name: (None, 0, "F32", list(values.shape)) for name, values in self.added.items()}
+
+    def read(self, name):
+        return self.added[name] if name in self.added else super().read(name)
+
+
+def write_text(checkpoint, name, file_type, tensors, type_of, stem):
+    """A model that takes the vision tower of another file."""
+    writer = gguf.GGUFWriter(OUT / f"{stem}.gguf", checkpoint.architecture)
+    writer.add_name(name)
+    write_text_settings(writer, checkpoint, file_type)
+    write_vocabulary(writer, checkpoint)
+    writer.add_chat_template((checkpoint.folder / "chat_template.jinja").read_text())
+    write_tensors(writer, tensors, type_of)
+
+
+def sha256(array):
+    return hashlib.sha256(np.ascontiguousarray(array, dtype="<f4").tobytes()).hexdigest()
 
 
 def mixed_type(tensor):
@@ -166,11 +252,19 @@ def main():
     checkpoint = Checkpoint(DATA / QUANTISED)
     write_pair(checkpoint, "GLM-4.1V", gguf.LlamaFileType.MOSTLY_Q4_0, mixed_type, QUANTISED)
     values = dequantised(checkpoint)
+    flash = Checkpoint(DATA / PADDED)
+    tensors, own = padded_tensors(flash)
+    write_text(flash, "GLM-4.6V-Flash", gguf.LlamaFileType.MOSTLY_Q4_K_M, tensors, padded_type, PADDED_STEM)
+    down = {name: flash.read(name) for name in flash.entries} | own
+    moe = WithMtp(DATA / WITH_MTP)
+    write_text(moe, "GLM-4.5V", gguf.LlamaFileType.MOSTLY_BF16, text_tensors(moe), lambda tensor: converter_type(tensor, KIND.BF16), MTP_STEM)
     expected = {
         "version": 1,
         "gguf": version("gguf"),
         "sha256": {name: hashlib.sha256(array.astype(np.float32).tobytes()).hexdigest() for name, array in values.items()},
         "cases": answers(checkpoint.folder, values),
+        "padded": {"base": PADDED, "cases": answers(flash.folder, down)},
+        "mtp": {"base": WITH_MTP, "sha256": {name: sha256(array) for name, array in moe.added.items()}},
         "blocks": blocks(),
     }
     (OUT / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
