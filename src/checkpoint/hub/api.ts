@@ -4,7 +4,7 @@ import { parseJson } from "../../json/plain.ts";
 import { parseBase } from "../address.ts";
 import { collect } from "../http.ts";
 import { type Answer, type HttpOptions, HttpRequests } from "../http-requests.ts";
-import { shownName, shownValue } from "../shown.ts";
+import { shownName } from "../shown.ts";
 import { checkSmall } from "../small-files.ts";
 import type { HubFile } from "./cache.ts";
 import { type HubLocation, isCommit, isPlainPath, shownHubLocation } from "./location.ts";
@@ -91,7 +91,8 @@ async function jsonOf(location: HubLocation, access: HubAccess, answer: Answer):
 function parseRevision(location: HubLocation, access: HubAccess, json: unknown): HubRevision {
   const { sha, siblings } = (json ?? {}) as { sha?: unknown; siblings?: unknown };
   if (typeof sha !== "string" || !isCommit(sha)) {
-    throw noHub(access, `it says of ${shownHubLocation(location)} the commit ${shownValue(sha)}`);
+    // Not shown: a server may answer with what it was sent, the token too.
+    throw noHub(access, `it tells no commit of ${shownHubLocation(location)}`);
   }
   if (!Array.isArray(siblings)) throw noHub(access, `it lists no files of ${shownHubLocation(location)}`);
   const files = new Map<string, HubFile | null>();
@@ -108,11 +109,11 @@ function parseFile(access: HubAccess, name: string, entry: unknown): HubFile | n
   if (!lfs && (size === undefined || blobId === undefined)) return null;
   const { sha256, size: lfsSize } = (lfs ?? {}) as Record<string, unknown>;
   const bytes = lfs ? (lfsSize ?? size) : size;
-  const wrong = (what: unknown) => noHub(access, `it says of ${shownName(name)} ${shownValue(what)}`);
-  if (!Number.isSafeInteger(bytes) || (bytes as number) < 0) throw wrong({ size: bytes });
+  const wrong = (what: string) => noHub(access, `it tells no ${what} of ${shownName(name)}`);
+  if (!Number.isSafeInteger(bytes) || (bytes as number) < 0) throw wrong("size");
   const etag = lfs ? sha256 : blobId;
   const isHash = typeof etag === "string" && (lfs ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/).test(etag);
-  if (!isHash) throw wrong(lfs ? { sha256 } : { blobId });
+  if (!isHash) throw wrong(lfs ? "sha256" : "blobId");
   return { name, size: bytes as number, etag, hash: lfs ? "sha256" : "git-sha1" };
 }
 

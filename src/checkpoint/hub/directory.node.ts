@@ -363,11 +363,11 @@ class PartialBlob implements PartialFile {
       );
       if (!isTaken) continue;
       const file = await open(path, "r+");
-      await file.read(has, 0, has.length, size);
+      await orShut(file, file.read(has, 0, has.length, size));
       return new PartialBlob(file, path, blob, size, has, lock, link);
     }
     const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o666);
-    await file.write(has, 0, has.length, size);
+    await orShut(file, file.write(has, 0, has.length, size));
     return new PartialBlob(file, path, blob, size, has, lock, link);
   }
 
@@ -433,6 +433,13 @@ class PartialBlob implements PartialFile {
     if (this.#isOpen) await this.#file.close();
     this.#isOpen = false;
   }
+}
+
+async function orShut<T>(file: FileHandle, task: Promise<T>): Promise<T> {
+  return task.catch(async (error) => {
+    await file.close();
+    throw error;
+  });
 }
 
 /** Makes `pointer` lead to the blob. Where links can not be made the file itself lies there, as Python does it. */

@@ -1,5 +1,5 @@
 /** One file of the Hub into the cache: parts in flight, resumed, and checked before it gets its name. */
-import { GlimtError } from "../../errors.ts";
+import { GlimtError, throwIfAborted } from "../../errors.ts";
 import type { HttpFiles } from "../http.ts";
 import { type HubFile, type ModelCache, PART_BYTES, type PartialFile, partsOf } from "./cache.ts";
 
@@ -79,6 +79,8 @@ async function bring(
   const queue = missing.values();
   const fetchParts = async () => {
     for (const part of queue) {
+      // With nothing under way there is no request that would end by it.
+      throwIfAborted(signal);
       if (until.aborted) return;
       await fetchPart(http, partial, file, part, until, onBytes);
       await partial.keep(part.index);
@@ -119,7 +121,8 @@ async function fetchPart(
   const bytes = await http.readAll(file.name, signal);
   if (bytes?.length !== file.size) {
     const found = bytes ? `it has ${bytes.length} bytes, not ${file.size}` : "it is not there";
-    const absence = bytes ? "" : ` ${http.absence(file.name) ?? ""}`;
+    const why = bytes ? null : http.absence(file.name);
+    const absence = why ? ` ${why}` : "";
     throw new GlimtError(
       "CHECKPOINT_INVALID",
       `${file.name} of ${http.location} is not what the Hub says it is: ${found}.${absence}`,
