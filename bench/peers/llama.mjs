@@ -1,12 +1,13 @@
 /**
- * llama.cpp, as node-llama-cpp brings it prebuilt for this machine: `node llama.mjs FILE.gguf`.
+ * llama.cpp, as node-llama-cpp brings it prebuilt for this machine: `node llama.mjs FILE.gguf [TYPE]`, with a cache in F16 or
+ * another type.
  *
  * The context's native object is called directly: what is timed is llama_decode alone, without sampling and without the
  * queue that the package has before it.
  */
 import { serve, stopwatch } from "./child.mjs";
 
-const [file] = process.argv.slice(2);
+const [file, cacheType = "F16"] = process.argv.slice(2);
 const { getLlama, LlamaLogLevel } = await import("node-llama-cpp");
 
 /** Tokens that it takes in one go, as many as glimt does. */
@@ -29,7 +30,14 @@ async function context(threads, tokens) {
   const size = Math.ceil(tokens / BATCH) * BATCH;
   if (current?.threads !== threads || current.size < size) {
     await current?.owner.dispose();
-    const owner = await model.createContext({ threads, contextSize: size, batchSize: BATCH, sequences: 1 });
+    const owner = await model.createContext({
+      threads,
+      contextSize: size,
+      batchSize: BATCH,
+      sequences: 1,
+      experimentalKvCacheKeyType: cacheType,
+      experimentalKvCacheValueType: cacheType,
+    });
     current = { owner, native: owner._ctx, threads, size };
     if (current.native.getThreads() !== threads) {
       throw new Error(`llama.cpp takes ${current.native.getThreads()} threads, not ${threads}`);

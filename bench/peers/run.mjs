@@ -1,4 +1,7 @@
-/** `node bench/peers/run.mjs --help`: bundles glimt and the comparison from source, and runs it; or installs the peers. */
+/**
+ * `node bench/peers/run.mjs --help`: bundles glimt and the comparison from source, and runs it; or with --install installs
+ * the peers; or with --gguf asks llama.cpp about the GGUF files of the tests (judge.ts).
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -22,13 +25,19 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exi
 
 await esbuild.build({
   ...bundleDefaults,
-  entryPoints: ["main", "glimt", "kernels"].map((name) => `bench/peers/${name}.ts`),
+  entryPoints: ["main", "glimt", "kernels", "judge"].map((name) => `bench/peers/${name}.ts`),
   outdir: outDir,
   sourcemap: true,
 });
 const { status } = spawnSync(
   process.execPath,
-  ["--enable-source-maps", join(outDir, "main.js"), "--bundles", outDir, ...args],
+  [
+    "--enable-source-maps",
+    join(outDir, args.includes("--gguf") ? "judge.js" : "main.js"),
+    "--bundles",
+    outDir,
+    ...args,
+  ],
   { cwd: root, stdio: "inherit" },
 );
 process.exit(status ?? 1);

@@ -33,6 +33,7 @@ import { writeOutput } from "./write-output.ts";
 
 interface VerifyFlags extends CheckpointFlags, FormatFlags, DeviceFlags, EngineFlags {
   readonly expected?: string;
+  readonly judge?: string;
   readonly image?: string;
   readonly python: string;
   readonly judgeDtype: "f32" | "bf16";
@@ -49,6 +50,10 @@ export function verifyCommand(): Command {
     .option(
       "--expected <file>",
       "what the script python/verify.py wrote elsewhere, in place of running it here",
+    )
+    .option(
+      "--judge <model>",
+      "what transformers reads in place of the model: of a GGUF file the checkpoint that it was made of",
     )
     .option("--image <file>", "a picture of your own to ask about, beside those that are drawn")
     .option(
@@ -112,7 +117,13 @@ async function runJudge(
   show: Show,
   comparison: Compare,
 ): Promise<VerifyReport> {
-  const { model, revision, env } = await judgedModel(location, flags, signal, show);
+  if (flags.judge === undefined && /\.gguf$/i.test(location)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `transformers reads no GGUF files of this family: give the checkpoint that ${modelName(location)} was made of with --judge, or what python/verify.py made of it with --expected.`,
+    );
+  }
+  const { model, revision, env } = await judgedModel(flags.judge ?? location, flags, signal, show);
   const args = [
     ...["--dtype", flags.judgeDtype],
     ...(flags.image === undefined ? [] : ["--image", resolve(flags.image)]),

@@ -13,7 +13,7 @@ export const BOUNDS = {
   rounded: 0.05,
   /** Activations meet weights or the cache in blocks of 8 bits. */
   blocks: 0.05,
-  /** Weights were made to blocks here: that they differ from the judge's is what was asked for. */
+  /** Weights became blocks, here or in a file that the judge did not read: that they differ from its own was asked for. */
   requantised: 0.25,
 } as const;
 
@@ -28,15 +28,20 @@ export interface Computed {
   readonly judge: "f32" | "bf16";
   readonly activations: DType;
   readonly kvCache: TensorDType;
+  /** Whether the judge read the checkpoint that a GGUF model was made of. */
+  readonly isOtherFile: boolean;
 }
+
+const PLAIN: readonly string[] = ["F64", "F32", "F16", "BF16"];
 
 /** @param weights what became of the tensors of the part that is looked at: the tower, or all of them */
 export function exactnessOf(
-  { judge, activations, kvCache }: Computed,
+  { judge, activations, kvCache, isOtherFile }: Computed,
   weights: readonly TensorStorage[],
 ): Exactness {
-  const reasons = weights.map(({ dtype, loss }): Exactness => {
+  const reasons = weights.map(({ encoding, dtype, loss }): Exactness => {
     if (loss === "quantised" || loss === "requantised") return "requantised";
+    if (isOtherFile && !PLAIN.includes(encoding)) return "requantised";
     if (isBlockFormat(dtype)) return "blocks";
     return loss === "rounded" ? "rounded" : "f32";
   });

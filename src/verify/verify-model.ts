@@ -47,6 +47,7 @@ export async function verifyModel(
         judge: dtype,
         activations: engine.backend.activationDType,
         kvCache: pool.layout.dtype,
+        isOtherFile: processor.checkpoint.weightFiles.some((file) => /\.gguf$/i.test(file.name)),
       };
       const onStep = (step: number) => tell(step / (values.answer?.greedyIds.length ?? 1));
       checks.push(

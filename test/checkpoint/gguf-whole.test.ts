@@ -41,6 +41,26 @@ for (const backend of ["wasm", "reference"] as const) {
   }
 }
 
+for (const backend of ["wasm", "reference"] as const) {
+  test(`${backend}: blocks of 256 columns of a padded model stay as they are, and it answers alike`, async () => {
+    const model = await loadModel(join(FOLDER, "glm46v-flash-padded.gguf"), { backend });
+    const { q4_k, q6_k } = model.loaded.storedBytes;
+    const { base, cases } = expected.padded;
+    const messages = goldenCase(base, "text").messages as Message[];
+    const { topLogits } = await model.complete(messages, { maxTokens: 1 });
+    await model.dispose();
+    // 64 rows of a block: 144 bytes, and 210.
+    assert.equal([q4_k, q6_k], [64 * 144, 64 * 210]);
+    const logits = float32(cases.text!.lastLogits);
+    // Activations that meet blocks are in 8 bits.
+    const [apart, all] = topLogits.reduce(
+      ([sum, size], [token, logit]) => [sum + (logit - logits[token]!) ** 2, size + logit ** 2],
+      [0, 0],
+    );
+    assert.ok(Math.sqrt(apart / all) < 0.03, `${Math.sqrt(apart / all)}`);
+  });
+}
+
 test("a mixture of experts with an MTP layer in GGUF: it is told of, read through the public API, and unused", async () => {
   const { base, sha256 } = expected.mtp;
   const file = join(FOLDER, "glm4v_moe-mtp.gguf");

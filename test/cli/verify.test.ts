@@ -125,6 +125,16 @@ test("weights and a cache in blocks have bounds of their own", () => {
   assert.equal([rounded.status, checkOf(rounded, "text", "logits").bound!.exactness], [0, "rounded"]);
 });
 
+test("a GGUF model beside the checkpoint that it was made of", () => {
+  const files = [`${DATA}/gguf/glm4v-tiny.gguf`, "--mmproj", `${DATA}/gguf/mmproj-glm4v-tiny.gguf`];
+  const found = report(...files, "--expected", EXPECTED);
+  assert.equal([found.status, found.verdict], [0, "same"], JSON.stringify(found));
+  assert.is(checkOf(found, "picture", "logits").bound!.exactness, "requantised");
+  const { status, stderr } = glimt(...files);
+  assert.is(status, 1);
+  assert.match(stderr, /no GGUF files .* that glm4v-tiny\.gguf was made of with --judge/);
+});
+
 test("what is no file of the judge's is refused", () => {
   for (const [file, pattern] of [
     [join(folder, "absent.safetensors"), /no file absent\.safetensors.*\[CHECKPOINT_NOT_FOUND\]/],
@@ -205,6 +215,14 @@ for (const model of ["glm4v-tiny", "glm_ocr-tiny", "glm46v-flash-tiny", "glm4v_m
     assert.not.ok(JSON.stringify(found).includes(process.cwd()));
   });
 }
+
+withPython("a GGUF model in the checkpoint's own bits is the same", () => {
+  const name = "glm46v-flash-tiny";
+  const files = [`${DATA}/gguf/${name}.gguf`, "--mmproj", `${DATA}/gguf/mmproj-${name}.gguf`];
+  const found = report(...files, "--judge", `${DATA}/${name}`, "--python", python!);
+  assert.is(found.verdict, "same", JSON.stringify(found));
+  assert.is(checkOf(found, "picture", "tokens").bound!.exactness, "f32");
+});
 
 withPython("weights that transformers does not widen are said, and ids and pixels are compared", async () => {
   const copy = await written("gptq");

@@ -254,6 +254,7 @@ def main():
     values = dequantised(checkpoint)
     flash = Checkpoint(DATA / PADDED)
     tensors, own = padded_tensors(flash)
+    flash.config["text_config"]["intermediate_size"] = PADDED_WIDTH
     write_text(flash, "GLM-4.6V-Flash", gguf.LlamaFileType.MOSTLY_Q4_K_M, tensors, padded_type, PADDED_STEM)
     down = {name: flash.read(name) for name in flash.entries} | own
     moe = WithMtp(DATA / WITH_MTP)

@@ -1,15 +1,14 @@
 """What Hugging Face transformers makes of a checkpoint, for `glimt verify` to hold glimt against.
 
     python verify.py MODEL OUT.safetensors [--image FILE] [--dtype bf16] [--revision REVISION]
-    python verify.py MODEL.gguf OUT.safetensors --base CHECKPOINT [--mmproj FILE]
 
-MODEL is a folder or a model of the Hub. `glimt verify MODEL --expected OUT.safetensors` reads the file, here or on another
+MODEL is a folder or a model of the Hub; of a GGUF file the checkpoint that it was made of. `glimt verify MODEL --expected OUT.safetensors` reads the file, here or on another
 machine. It holds the prompts with their pictures, token ids, pixels, positions, vision features, the logits behind each
 prompt, and greedy tokens with the largest logits of each step: no weights and no paths. Weights are widened to float32 and
 computed with in float32, unless --dtype says bf16, which takes half the memory.
 
 Needs Python 3.10 with torch, transformers 5 and safetensors; torchvision, without which pictures are resized as Pillow does
-and videos are left out; for a GGUF file the package gguf.
+and videos are left out.
 """
 
 import argparse
@@ -125,6 +124,8 @@ def read_picture(file):
 
 def folder_of(model, revision):
     if Path(model).is_dir():
+        if not (Path(model) / "config.json").exists():
+            fail(f"{Path(model).name} has no config.json: transformers reads a checkpoint's folder, or a model of the Hub")
         return Path(model)
     try:
         from huggingface_hub import snapshot_download
