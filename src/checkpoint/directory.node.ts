@@ -1,10 +1,10 @@
-/** A checkpoint in a directory, read at given positions. A file is open only while it is read. */
+/** A checkpoint in a directory, read at given positions. A file is open only while it is read, or reads of it are expected. */
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ErrorCode, GlimtError, throwIfAborted } from "../errors.ts";
 import { fileError } from "./file-errors.ts";
-import { type CheckpointFiles, truncated } from "./files.ts";
+import { type CheckpointFiles, type FileRange, truncated } from "./files.ts";
 import { checkSmall } from "./small-files.ts";
 
 /** @throws CHECKPOINT_NOT_FOUND when `directory` is none, or can not be looked at. */
@@ -22,6 +22,10 @@ export class DirectoryFiles implements CheckpointFiles {
   readonly #absences = new Map<string, string>();
   /** How each weight file was when it was first seen: all its parts must be of one. */
   readonly #seen = new Map<string, Stats>();
+
+  /** Files that stay open, once they are. */
+  #expected: ReadonlySet<string> = new Set();
+  readonly #held = new Map<string, FileHandle>();
 
   constructor(directory: string) {
     this.location = directory;
@@ -66,21 +70,59 @@ export class DirectoryFiles implements CheckpointFiles {
     });
   }
 
+  expectReads(reads: readonly FileRange[]): void {
+    this.#expected = new Set(reads.map(({ file }) => file));
+    for (const [name, file] of this.#held) {
+      if (this.#expected.has(name)) continue;
+      this.#held.delete(name);
+      // Only read from: nothing can be lost.
+      file.close().catch(() => undefined);
+    }
+  }
+
   async readInto(name: string, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal);
+    const held = this.#held.get(name);
+    if (held) return this.#readHeld(held, name, offset, into, signal);
     const read = await this.#open(name, async (file, found) => {
       requireRegular(join(this.location, name), found);
       this.#requireSame(name, found);
-      for (let done = 0; done < into.length; ) {
-        throwIfAborted(signal);
-        const length = Math.min(PIECE, into.length - done);
-        const { bytesRead } = await file.read(into, done, length, offset + done);
-        if (bytesRead === 0) throw truncated(this.location, name, offset, into.length);
-        done += bytesRead;
-      }
+      await this.#fill(file, name, offset, into, signal);
+      if (this.#expected.has(name) && !this.#held.has(name)) this.#held.set(name, file);
       return true;
     });
     if (!read) throw new GlimtError("CHECKPOINT_NOT_FOUND", `${this.location} has no ${name}.`);
+  }
+
+  async #readHeld(
+    file: FileHandle,
+    name: string,
+    offset: number,
+    into: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const [found] = await Promise.all([file.stat(), this.#fill(file, name, offset, into, signal)]).catch(
+      (error) => {
+        throw fileError(join(this.location, name), error);
+      },
+    );
+    this.#requireSame(name, found);
+  }
+
+  async #fill(
+    file: FileHandle,
+    name: string,
+    offset: number,
+    into: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    for (let done = 0; done < into.length; ) {
+      throwIfAborted(signal);
+      const length = Math.min(PIECE, into.length - done);
+      const { bytesRead } = await file.read(into, done, length, offset + done);
+      if (bytesRead === 0) throw truncated(this.location, name, offset, into.length);
+      done += bytesRead;
+    }
   }
 
   /** Null when there is no such file. A pipe is opened without waiting for who writes into it. */
@@ -95,7 +137,7 @@ export class DirectoryFiles implements CheckpointFiles {
     } catch (error) {
       throw fileError(path, error);
     } finally {
-      await file.close();
+      if (this.#held.get(name) !== file) await file.close();
     }
   }
 

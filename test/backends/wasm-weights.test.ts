@@ -1,9 +1,11 @@
 /** Every 16-bit weight value must reach the arithmetic exactly, on each path that reads weights. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { WeightRows } from "../../src/backends/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { fromFloat32, toFloat32 } from "../../src/tensor/elements.ts";
+import { failure } from "../checkpoint/fixtures.ts";
 import { programOf } from "./wasm-sample.ts";
 
 for (const dtype of ["f16", "bf16"] as const) {
@@ -63,6 +65,79 @@ for (const dtype of ["f16", "bf16"] as const) {
       engine.dispose();
     });
   }
+
+  test(`NaN and infinity in ${dtype} tiles are found wherever they lie, and counted`, async () => {
+    const engine = await wasmBackend.open();
+    // Two whole tiles and three rows; columns by eights and three.
+    const [count, cols] = [19, 19];
+    const shaped = { name: "w", shape: [count, cols], dtype, sources: [] } as const;
+    const stored = Uint16Array.from({ length: count * cols }, () => narrow(1));
+    const infinity = narrow(Number.NEGATIVE_INFINITY);
+    const upload = async (bad: ReadonlyMap<number, number>) => {
+      const patterns = stored.map((pattern, at) => bad.get(at) ?? pattern);
+      const rows: WeightRows = {
+        spec: shaped,
+        dtype,
+        rows: count,
+        cols,
+        async readRows(first, some, into) {
+          into.set(new Uint8Array(patterns.buffer, 2 * first * cols, 2 * some * cols));
+        },
+      };
+      return failure(() => engine.uploadWeight(rows, "tiles8"));
+    };
+    for (let at = 0; at < stored.length; at++) {
+      const { code, message } = await upload(new Map([[at, at % 2 ? infinity : infinity | 1]]));
+      assert.is(code, "WEIGHTS_INVALID");
+      assert.match(message, /has 1 values that are NaN or infinite/, `element ${at}`);
+    }
+    const many = Array.from({ length: 40 }, (_, index) => [index * 9, infinity] as const);
+    assert.match((await upload(new Map(many))).message, /has 40 values/);
+    assert.is(engine.liveBytes, 0);
+    engine.dispose();
+  });
 }
+
+/** Rows of 64 KiB: pieces of 32 of them are read while the one before is laid out. */
+function slowRows(fails: number | null, events: string[]): WeightRows {
+  const spec = { name: "w", shape: [96, 16384], dtype: "bf16", sources: [] } as const;
+  return {
+    spec,
+    dtype: "f32",
+    rows: 96,
+    cols: 16384,
+    async readRows(first, count, into) {
+      events.push(`begins ${first}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (first === fails) throw new Error("the disk is gone");
+      new Float32Array(into.buffer, into.byteOffset, into.length / 4).fill(first + count);
+      events.push(`ends ${first}`);
+    },
+  };
+}
+
+test("pieces are read one after another, each once", async () => {
+  const engine = await wasmBackend.open();
+  const events: string[] = [];
+  engine.free(await engine.uploadWeight(slowRows(null, events), "tiles8"));
+  const firsts = events.filter((event) => event.startsWith("begins")).map((event) => Number(event.slice(7)));
+  assert.ok(firsts.length > 1);
+  assert.equal(
+    events,
+    firsts.flatMap((first) => [`begins ${first}`, `ends ${first}`]),
+  );
+  assert.is(engine.liveBytes, 0);
+  engine.dispose();
+});
+
+test("a read that fails behind the first piece ends the upload, and nothing stays", async () => {
+  const engine = await wasmBackend.open();
+  for (const fails of [0, 32, 64]) {
+    const error = await engine.uploadWeight(slowRows(fails, []), "tiles8").catch((cause) => cause);
+    assert.is(error.message, "the disk is gone");
+    assert.is(engine.liveBytes, 0);
+  }
+  engine.dispose();
+});
 
 test.run();

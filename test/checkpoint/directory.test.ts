@@ -5,6 +5,9 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -142,5 +145,44 @@ test("what Deno is not allowed to read names the flag", () => {
     assert.match(error.message, "--allow-read=/models/ocr");
   }
 });
+
+/** How often this process has the file open. */
+function timesOpen(path: string): number {
+  const links = readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return [];
+    }
+  });
+  return links.filter((link) => link === path).length;
+}
+
+if (process.platform === "linux") {
+  test("a file stays open while reads of it are expected, once, and no longer", async () => {
+    const name = "model.safetensors";
+    const bytes = Uint8Array.from({ length: 100 }, (_, at) => at);
+    const files = await directoryWith(name, (path) => writeFileSync(path, bytes));
+    const path = join(realpathSync(files.location), name);
+    const read = async (offset: number) => {
+      const into = new Uint8Array(10);
+      await files.readInto(name, offset, into);
+      assert.equal(into, bytes.slice(offset, offset + 10));
+    };
+    await read(0);
+    assert.is(timesOpen(path), 0);
+    files.expectReads?.([{ file: name, offset: 0, bytes: 100 }]);
+    await Promise.all([read(0), read(30), read(50)]);
+    await read(90);
+    assert.is(timesOpen(path), 1);
+    const cut = await failure(() => files.readInto(name, 95, new Uint8Array(10)));
+    assert.match(cut.message, /ends before byte 105/);
+    appendFileSync(path, "more");
+    const changed = await failure(() => read(0));
+    assert.match(changed.message, "changed while it was read");
+    files.expectReads?.([]);
+    while (timesOpen(path) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+}
 
 test.run();

@@ -3,6 +3,7 @@
 #include "block_weights.h"
 
 #include "glimt_float.h"
+#include "moved_blocks.h"
 
 namespace glimt {
 namespace {
@@ -328,6 +329,12 @@ uint32_t packBlockRows(uint8_t* tiles, DType dtype, uint32_t cols, const uint8_t
   Block block;
   for (uint32_t row = firstRow; row < firstRow + count; row++) {
     uint8_t* tile = tiles + (size_t)(row / kTileRows) * (cols / length) * blockBytes;
+    if (isMoved(dtype, sourceDType) && row % kTileRows == 0 && row + kTileRows <= firstRow + count) {
+      bad += moveTile(tile, dtype, cols, source);
+      source += kTileRows * storageBytes(dtype, 1, cols);
+      row += kTileRows - 1;
+      continue;
+    }
     for (uint32_t c = 0; c < cols; c += length, source += sourceBytes, tile += blockBytes) {
       makeBlock(dtype, source, sourceDType, block, bad);
       storeTiled(dtype, block, row, tile);

@@ -7,7 +7,7 @@ import { Crew, type CrewPass, type StartKernelWorker } from "./crew.ts";
 import { reportOf, WasmEngine } from "./engine.ts";
 import { compileKernels, instantiateKernels, type Kernels } from "./kernels.ts";
 import { WasmMemory } from "./memory.ts";
-import { refuseLoading } from "./upload.ts";
+import { growForLoading, refuseLoading } from "./upload.ts";
 import { chooseVariant, noSharedMemory, type Variant } from "./variants.ts";
 
 /** What an environment has for threads. */
@@ -105,6 +105,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
       const kernels = await instantiateKernels(variant, options.maxMemory);
       kernels.threads = threads;
       refuseLoading(kernels, options.demand, threads > 1 ? threads * STACK_BYTES : 0);
+      growForLoading(kernels, options.demand);
       return { kernels, limits };
     };
     return fresh(choice).catch((error) => {

@@ -26,6 +26,15 @@ export function refuseLoading(kernels: Kernels, demand: MemoryDemand | undefined
 }
 
 /**
+ * Memory grows once for all that is to be loaded: each time it does, the host may look through its own memory for what can
+ * go. Where it can not, what does not fit is found out when it is loaded.
+ */
+export function growForLoading(kernels: Kernels, demand: MemoryDemand | undefined): void {
+  const pointer = demand ? kernels.glimt_allocate(demand.loaded + STAGING_BYTES) : 0;
+  if (pointer !== 0) kernels.glimt_free(pointer);
+}
+
+/**
  * Peak memory is the weight itself plus the staging block, which a plain weight of the same dtype does without.
  * @throws OUT_OF_MEMORY; WEIGHTS_INVALID when a value is NaN or infinite as stored; INPUT_INVALID where the format is not
  * made of the source's.
@@ -63,6 +72,7 @@ async function readInPlace(
   return kernels.glimt_convert(weight.pointer, code, weight.pointer, code, source.rows, source.cols);
 }
 
+/** While a piece is laid out the next one is read, into the other half of the staging block. */
 async function readStaged(
   kernels: Kernels,
   memory: WasmMemory,
@@ -72,30 +82,44 @@ async function readStaged(
   const { rows, cols } = source;
   const rowBytes = storageBytes(source.dtype, 1, cols);
   const { tileRows } = LAYOUTS[weight.layout];
-  const tiles = Math.max(1, Math.floor(STAGING_BYTES / Math.max(1, rowBytes * tileRows)));
+  const tiles = Math.max(1, Math.floor(STAGING_BYTES / 2 / Math.max(1, rowBytes * tileRows)));
   const chunkRows = Math.min(rows, tiles * tileRows);
-  const staging = memory.allocateBlock(chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
+  const halves = chunkRows < rows ? 2 : 1;
+  const staging = memory.allocateBlock(halves * chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
   const [to, from] = [formatCode(weight.format), formatCode(source.dtype)];
   if (weight.layout === "tiles8") {
     // The last tile may hold fewer rows than it has room for; their places must be zeros.
     const tileBytes = storageBytes(weight.format, tileRows, cols);
     memory.bytes(weight).fill(0, Math.max(0, weight.bytes - tileBytes));
   }
+  const read = (first: number) => {
+    const pointer = staging.pointer + ((first / chunkRows) % halves) * chunkRows * rowBytes;
+    const count = Math.min(chunkRows, rows - first);
+    const into = memory.bytes({ pointer, bytes: count * rowBytes });
+    const done = (async () => source.readRows(first, count, into))();
+    // Thrown to who waits for it, if anybody does.
+    done.catch(() => undefined);
+    return { pointer, count, done };
+  };
+  let next = read(0);
   try {
     let bad = 0;
     for (let first = 0; first < rows; first += chunkRows) {
-      const count = Math.min(chunkRows, rows - first);
+      const { pointer, count, done } = next;
       await turnWhenDue();
-      await source.readRows(first, count, memory.bytes({ ...staging, bytes: count * rowBytes }));
+      await done;
+      if (first + chunkRows < rows) next = read(first + chunkRows);
       if (weight.layout === "tiles8") {
-        bad += kernels.glimt_pack_rows(weight.pointer, to, cols, staging.pointer, from, first, count);
+        bad += kernels.glimt_pack_rows(weight.pointer, to, cols, pointer, from, first, count);
       } else {
         const place = weight.pointer + storageBytes(weight.format, first, cols);
-        bad += kernels.glimt_convert(place, to, staging.pointer, from, count, cols);
+        bad += kernels.glimt_convert(place, to, pointer, from, count, cols);
       }
     }
     return bad;
   } finally {
+    // Nothing may be written into it any more.
+    await next.done.catch(() => undefined);
     memory.freeBlock(staging);
   }
 }

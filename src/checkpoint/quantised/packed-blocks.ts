@@ -55,9 +55,31 @@ function packFour(blocks: Uint8Array, from: number, words: Uint8Array, to: numbe
  * address, and ends with their packed integers. Nothing is read that was written before.
  */
 export function unpackBlocks(format: MadeBlockFormat, blocks: Uint8Array, scales: Uint16Array): void {
-  const pairs = new Uint16Array(blocks.buffer, blocks.byteOffset, blocks.length / 2);
-  const unpack = format === "q8" ? unpackEight : unpackFour;
-  unpack(pairs, scales, scales.length);
+  const { buffer, byteOffset, length } = blocks;
+  const pairs = new Uint16Array(buffer, byteOffset, length / 2);
+  const count = scales.length;
+  if (format === "q4") {
+    unpackFour(pairs, scales, count);
+    return;
+  }
+  const isInWords = byteOffset % 4 === 0 && count % 2 === 0;
+  if (isInWords) unpackEightByTwo(new Int32Array(buffer, byteOffset, length / 4), scales, count);
+  else unpackEight(pairs, scales, count);
+}
+
+/** Two blocks are 17 words. */
+function unpackEightByTwo(words: Int32Array, scales: Uint16Array, count: number): void {
+  const length = BLOCK_COLS / 4;
+  for (let block = 0, from = count / 2, to = 0; block < count; block += 2) {
+    let before = scales[block] as number;
+    for (const end = from + length; from < end; ) {
+      const word = (words[from++] as number) ^ 0x80808080;
+      words[to++] = before | (word << 16);
+      before = word >>> 16;
+    }
+    words[to++] = before | ((scales[block + 1] as number) << 16);
+    for (const end = from + length; from < end; ) words[to++] = (words[from++] as number) ^ 0x80808080;
+  }
 }
 
 function unpackEight(pairs: Uint16Array, scales: Uint16Array, count: number): void {

@@ -80,15 +80,15 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
           format: blockFormat,
           async rows(first, count, into, signal) {
             const [from, to] = [first * groups, (first + count) * groups];
-            const patterns = await parts.halves(scales, from, to, signal);
-            if (blockFormat === "q8" || blockFormat === "q4") {
-              if (bits === BITS[blockFormat]) {
-                const ofBlocks = scalesOfBlocks(patterns, groups, cols, group);
-                await parts.readRows(words, first, into.subarray(ofBlocks.byteLength), signal);
-                unpackBlocks(blockFormat, into, ofBlocks);
-                return;
-              }
+            const halves = parts.halves(scales, from, to, signal);
+            if ((blockFormat === "q8" || blockFormat === "q4") && bits === BITS[blockFormat]) {
+              const packed = into.subarray(into.length - 4 * count * (words.shape[1] as number));
+              // At once: they are waited for while others compute.
+              const [found] = await Promise.all([halves, parts.readRows(words, first, packed, signal)]);
+              unpackBlocks(blockFormat, into, scalesOfBlocks(found, groups, cols, group));
+              return;
             }
+            const patterns = await halves;
             const minima = biases && (await parts.halves(biases, from, to, signal));
             const rowBytes = into.length / count;
             await each(first, count, signal, await orders.read(signal), (row, integers) => {
