@@ -1,12 +1,14 @@
 /**
  * What storage formats of weights and of the KV cache cost in quality, teacher-forced, against f32 on the same backend:
  * `npm run bench -- quality [--backend reference] [--pictures FOLDER] [--models demo,golden,random]`. A folder of fresh
- * pictures is made by `examples/demo/train/evaluate.py render`.
+ * pictures is made by `examples/demo/train/evaluate.py render`; in those the demo reads by itself too: the share of pictures
+ * without a mistake, and of characters that are right.
  */
 import { parseArgs } from "node:util";
 import { referenceBackend } from "../src/backends/reference/backend.ts";
 import { wasmBackend } from "../src/backends/wasm/backend.ts";
 import { chooseBackend } from "../src/runtime/choose-backend.ts";
+import type { Stages } from "../src/runtime/open-stages.ts";
 import { row } from "./kernels.ts";
 import { agreement, CLEAR_LEAD } from "./quality/agreement.ts";
 import { forcedLogits } from "./quality/forced.ts";
@@ -19,6 +21,7 @@ import {
   randomModel,
   type Storage,
 } from "./quality/models.ts";
+import { readingScore } from "./quality/reading.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -71,16 +74,19 @@ async function compare(model: QualityModel): Promise<void> {
   const judge = await model.open(backend, { dtype: "f32" });
   const texts = await model.texts(judge);
   const expected = await forcedLogits(judge, texts);
+  const ofJudge = await readCells(model, judge);
   judge.engine.dispose();
   const { positions, clear } = agreement(expected, expected);
   const share = `${(100 * clear).toFixed(1)} % with a lead of ${CLEAR_LEAD} or more`;
   console.log(`\n${model.name}: ${positions} positions, ${share} (${backend.name})`);
-  console.log(row("stored as", "top-1", "of all", "KL", "texts"));
+  const titles = ofJudge.length > 0 ? ["exact", "characters"] : [];
+  console.log(row("stored as", "top-1", "of all", "KL", "texts", ...titles));
+  console.log(row("f32", "", "", "", "", ...ofJudge));
   for (const [name, storage] of rows) {
     const stages = await model.open(backend, storage);
     const found = agreement(expected, await forcedLogits(stages, texts));
+    const read = await readCells(model, stages);
     stages.engine.dispose();
-    const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
     console.log(
       row(
         name,
@@ -88,7 +94,18 @@ async function compare(model: QualityModel): Promise<void> {
         percent(found.top1OfAll),
         found.kl.toExponential(2),
         percent(found.sameTexts),
+        ...read,
       ),
     );
   }
+}
+
+async function readCells({ read }: QualityModel, stages: Stages): Promise<string[]> {
+  if (!read) return [];
+  const { exact, characters } = readingScore(await read(stages));
+  return [percent(exact), percent(characters)];
+}
+
+function percent(value: number): string {
+  return `${(100 * value).toFixed(2)} %`;
 }

@@ -1,11 +1,14 @@
 /**
- * The most memory that loading takes, beside what stays: `npm run bench -- load-memory --checkpoint DIR`, with a
- * directory that bench/make_checkpoint.py wrote. Each case loads in a process of its own (Linux), whose resident memory is
+ * What loading takes: the most memory, beside what stays, and the time, beside that of reading the same bytes:
+ * `npm run bench -- load-memory --checkpoint DIR`, which may be repeated, with a directory that bench/make_checkpoint.py or
+ * `glimt quantize` wrote, or a GGUF file. Each case loads in a process of its own (Linux), whose resident memory is
  * looked at when it starts, at its most, and once the model is there. "allowed" is 1.05 times what stays and the largest
- * weight.
+ * weight. "reading" is how long it takes to read the weight files into fresh WebAssembly memory, in a process of its own
+ * too. Of `--runs` the fastest counts.
  */
 import { spawn } from "node:child_process";
 import { createReadStream, openAsBlob, readdirSync, readFileSync, statSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -17,38 +20,97 @@ import { row } from "../kernels.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    checkpoint: { type: "string" },
+    checkpoint: { type: "string", multiple: true, default: [] },
     dtypes: { type: "string", default: "stored,f32,q8,q4" },
     sources: { type: "string", default: "directory,http,blobs" },
     threads: { type: "string", default: "1" },
+    runs: { type: "string", default: "1" },
     /** Of a process that measures one case: a directory, or an address. */
     load: { type: "string" },
     dtype: { type: "string", default: "stored" },
+    /** Of a process that reads the bytes alone. */
+    read: { type: "string" },
   },
 });
 const MIB = 2 ** 20;
+const READ_BYTES = 8 * MIB;
 
-if (flags.load === undefined) await measureAll();
-else await measureOne(flags.load);
+if (flags.read !== undefined) await measureReading(flags.read);
+else if (flags.load !== undefined) await measureOne(flags.load);
+else await measureAll();
 
 async function measureAll(): Promise<void> {
-  const { checkpoint } = flags;
-  if (checkpoint === undefined) {
+  if (flags.checkpoint.length === 0) {
     throw new Error(
       "Give --checkpoint DIR, made by `python bench/make_checkpoint.py --model glm-ocr --out DIR`.",
     );
   }
+  for (const checkpoint of flags.checkpoint) await measureCheckpoint(checkpoint);
+}
+
+async function measureCheckpoint(checkpoint: string): Promise<void> {
+  const isFile = statSync(checkpoint).isFile();
   const server = await serve(checkpoint);
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  console.log(row("MiB over the start", "weights", "stays", "peak", "allowed", "seconds"));
-  for (const source of flags.sources.split(",")) {
+  const [reading = Number.NaN] = await fastestOf(["--read", checkpoint]);
+  console.log(
+    `\n${checkpoint}: ${Math.round(weightBytes(checkpoint) / MIB)} MiB, read in ${reading.toFixed(2)} s`,
+  );
+  console.log(row("MiB over the start", "weights", "stays", "peak", "allowed", "seconds", "/ reading"));
+  for (const source of isFile ? ["directory"] : flags.sources.split(",")) {
     for (const dtype of flags.dtypes.split(",")) {
       const from = source === "http" ? address : checkpoint;
       const args = ["--load", source === "blobs" ? `blobs:${from}` : from, "--dtype", dtype];
-      await childRun([...args, "--threads", flags.threads], `${source}, ${dtype}`);
+      const found = await fastestOf([...args, "--threads", flags.threads]);
+      const [seconds = Number.NaN, ...memory] = found;
+      const cells = memory.map((mib) => String(Math.round(mib)));
+      console.log(
+        row(
+          `${isFile ? "file" : source}, ${dtype}`,
+          ...cells,
+          seconds.toFixed(2),
+          (seconds / reading).toFixed(2),
+        ),
+      );
     }
   }
   server.close();
+}
+
+/** The numbers of the fastest of the runs, the seconds first. */
+async function fastestOf(args: readonly string[]): Promise<number[]> {
+  const runs: number[][] = [];
+  for (let run = 0; run < Number(flags.runs); run++) runs.push(await childRun(args));
+  return runs.sort((a, b) => (a[0] as number) - (b[0] as number))[0] as number[];
+}
+
+function weightFiles(checkpoint: string): string[] {
+  if (statSync(checkpoint).isFile()) return [checkpoint];
+  const names = readdirSync(checkpoint).filter((name) => name.endsWith(".safetensors"));
+  return names.map((name) => join(checkpoint, name));
+}
+
+function weightBytes(checkpoint: string): number {
+  return weightFiles(checkpoint).reduce((sum, file) => sum + statSync(file).size, 0);
+}
+
+/** Reads the weight files into memory that nobody has touched. */
+async function measureReading(checkpoint: string): Promise<void> {
+  const page = 65_536;
+  const begin = performance.now();
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(weightBytes(checkpoint) / page) });
+  let at = 0;
+  for (const path of weightFiles(checkpoint)) {
+    const file = await open(path);
+    const { size } = await file.stat();
+    for (let done = 0; done < size; ) {
+      const into = new Uint8Array(memory.buffer, at + done, Math.min(READ_BYTES, size - done));
+      done += (await file.read(into, 0, into.length, done)).bytesRead;
+    }
+    at += size;
+    await file.close();
+  }
+  process.stdout.write(`${JSON.stringify([(performance.now() - begin) / 1000])}\n`);
 }
 
 /** Loads and says how much memory that took. */
@@ -78,8 +140,8 @@ async function measureOne(from: string): Promise<void> {
   globalThis.gc?.();
   const stays = statusBytes("VmRSS") - start;
   const allowed = 1.05 * stays + largest;
-  const numbers = [model.liveBytes, stays, peak, allowed].map((bytes) => Math.round(bytes / MIB));
-  process.stdout.write(`${JSON.stringify([...numbers, seconds])}\n`);
+  const numbers = [model.liveBytes, stays, peak, allowed].map((bytes) => bytes / MIB);
+  process.stdout.write(`${JSON.stringify([seconds, ...numbers])}\n`);
   await model.dispose();
 }
 
@@ -96,7 +158,7 @@ async function blobsOf(directory: string): Promise<Map<string, Blob>> {
   );
 }
 
-async function childRun(args: readonly string[], title: string): Promise<void> {
+async function childRun(args: readonly string[]): Promise<number[]> {
   const child = spawn(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -105,7 +167,8 @@ async function childRun(args: readonly string[], title: string): Promise<void> {
     output += data;
   });
   const code = await new Promise((resolve) => child.on("close", resolve));
-  console.log(code === 0 ? row(title, ...(JSON.parse(output) as number[])) : row(title, "failed"));
+  if (code !== 0) throw new Error(`${args.join(" ")} failed`);
+  return JSON.parse(output);
 }
 
 /** The files of a directory, with Range requests. */

@@ -1,5 +1,5 @@
 /** Models with texts to compare storage formats on: the demo, golden prompts, and random weights of any size. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { CacheStorage } from "../../src/api/compile-checkpoint.ts";
 import { chooseWeightFormat, type WeightStorage } from "../../src/api/weight-dtype.ts";
@@ -21,6 +21,7 @@ import { toFloat32 } from "../../src/tensor/elements.ts";
 import { isBlockFormat, isRoundedFormat, storageBytes } from "../../src/tensor/storage.ts";
 import { goldenCases } from "../../test/golden/load.ts";
 import { type ForcedText, greedyAnswer } from "./forced.ts";
+import type { ReadText } from "./reading.ts";
 
 /** How weights are stored: as the options of loading say, but for what is named here. */
 export interface Storage extends WeightStorage, CacheStorage {
@@ -32,6 +33,8 @@ export interface Storage extends WeightStorage, CacheStorage {
 
 export interface QualityModel {
   readonly name: string;
+  /** What it reads by itself in pictures whose text is known, where there are such. */
+  readonly read?: ((stages: Stages) => Promise<readonly ReadText[]>) | undefined;
   readonly texts: (f32: Stages) => Promise<readonly ForcedText[]>;
   readonly open: (backend: Backend, storage: Storage) => Promise<Stages>;
 }
@@ -46,23 +49,48 @@ export async function demoModel(folder: string): Promise<QualityModel> {
   const files = readdirSync(folder)
     .filter((name) => name.endsWith(".png"))
     .sort();
+  const truth = truthOf(folder);
+  const greedy = async (stages: Stages, file: string) => {
+    const content = [
+      { type: "image", image: join(folder, file) } as const,
+      { type: "text", text: PROMPT } as const,
+    ];
+    const prompt = await processor.process([{ role: "user", content }]);
+    const answer = await greedyAnswer(stages, prompt, MOST_TOKENS, checkpoint.generation.eosTokenIds);
+    return { prompt, answer };
+  };
   return {
     name: `demo, ${files.length} pictures`,
     texts: async (stages) => {
       const texts: ForcedText[] = [];
-      for (const file of files) {
-        const content = [
-          { type: "image", image: join(folder, file) } as const,
-          { type: "text", text: PROMPT } as const,
-        ];
-        const prompt = await processor.process([{ role: "user", content }]);
-        const answer = await greedyAnswer(stages, prompt, MOST_TOKENS, checkpoint.generation.eosTokenIds);
-        texts.push({ name: basename(file), prompt, answer });
-      }
+      for (const file of files) texts.push({ name: basename(file), ...(await greedy(stages, file)) });
       return texts;
     },
+    read: truth
+      ? async (stages) => {
+          const found: ReadText[] = [];
+          for (const [file, text] of truth) {
+            const { answer } = await greedy(stages, file);
+            found.push({
+              truth: text,
+              answer: processor.tokenizer.decode(answer, { skipSpecialTokens: true }),
+            });
+          }
+          return found;
+        }
+      : undefined,
     open: (backend, storage) => openCheckpoint(backend, checkpoint, storage),
   };
+}
+
+/** What stands in each picture, where the folder says it. */
+function truthOf(folder: string): Map<string, string> | null {
+  const path = join(folder, "truth.jsonl");
+  if (!existsSync(path)) return null;
+  const lines = readFileSync(path, "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+  return new Map(lines.map((line) => JSON.parse(line)).map(({ file, text }) => [file, text]));
 }
 
 /** The demo goes on with characters that are none of its own, after a picture: nothing that it was trained for. */
@@ -72,6 +100,7 @@ export async function demoOnRandomTexts(folder: string, texts = 16, tokens = 64)
   return {
     ...demo,
     name: `demo, ${texts} random texts`,
+    read: undefined,
     texts: async (stages) => {
       const read = await demo.texts(stages);
       const letters = () => Array.from({ length: tokens }, () => 32 + random.integer(95));

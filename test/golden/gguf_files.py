@@ -318,16 +318,16 @@ def encoded(values, kind):
     return np.ascontiguousarray(gguf.quantize(values, kind)).view(np.uint8)
 
 
-def write_tensors(writer, tensors, type_of):
+def write_tensors(writer, tensors, type_of, stored=Tensor.stored):
     """One tensor at a time is in memory: all sizes first, since the file's head has them."""
     tensors = list(tensors)
     kinds = [type_of(tensor) for tensor in tensors]
     for tensor, kind in zip(tensors, kinds):
-        stored = gguf.quant_shape_to_byte_shape(tensor.shape, kind)
-        writer.add_tensor_info(tensor.name, stored, np.dtype(np.uint8), int(np.prod(stored)), raw_dtype=kind)
+        shape = gguf.quant_shape_to_byte_shape(tensor.shape, kind)
+        writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), int(np.prod(shape)), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for tensor, kind in zip(tensors, kinds):
-        writer.write_tensor_data(tensor.stored(kind))
+        writer.write_tensor_data(stored(tensor, kind))
     writer.close()

@@ -48,8 +48,8 @@ uint32_t moveTile(uint8_t* tile, DType dtype, uint32_t cols, const uint8_t* sour
       if ((scales[r] & 0x7c00u) == 0x7c00u) bad += kBlockCols;
     }
     const uint8_t* integers = source + sizeof(uint16_t);
-    if (dtype == DType::q8) moveTileOf8(integers, rowBytes, tile + kTileScaleBytes);
-    else moveTileOf4(integers, rowBytes, tile + kTileScaleBytes);
+    if (dtype == DType::q8) moveTileOf8(integers, rowBytes, tile + tileHeadBytes(dtype));
+    else moveTileOf4(integers, rowBytes, tile + tileHeadBytes(dtype));
   }
   return bad;
 }
