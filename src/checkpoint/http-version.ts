@@ -130,6 +130,12 @@ function parseContentRange(text: string): { first: number; end: number; total: n
   return { first: Number(found[1]), end: Number(found[2]) + 1, total };
 }
 
+/** Whether a 206 brings the file from its first byte to its last. */
+export function isWholeFile({ status, headers }: Response): boolean {
+  const range = status === 206 ? parseContentRange(headers.get("content-range") ?? "") : null;
+  return range !== null && range.first === 0 && range.end === range.total;
+}
+
 /** The size of a file that a 416 tells. */
 export function unsatisfiedTotal(response: Response): number | null {
   const total = /^\s*bytes\s+\*\/(\d+)\s*$/i.exec(response.headers.get("content-range") ?? "")?.[1];

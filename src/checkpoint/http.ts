@@ -11,7 +11,7 @@ import {
   HttpRequests,
   type RequestOptions,
 } from "./http-requests.ts";
-import { FileVersions, unsatisfiedTotal } from "./http-version.ts";
+import { FileVersions, isWholeFile, unsatisfiedTotal } from "./http-version.ts";
 import { type FetchRange, ReadAhead } from "./read-ahead.ts";
 import { checkSmall } from "./small-files.ts";
 
@@ -115,7 +115,8 @@ export class HttpFiles implements CheckpointFiles {
     return this.#ask(name, { signal }, async (answer) => {
       const { response } = answer;
       if (this.#isAbsent(name, answer)) return null;
-      if (response.status !== 200) throw this.#refused(name, answer);
+      // What Chromium has in its cache of an earlier Range request it asks for anew as just that part, and hands out as such.
+      if (response.status !== 200 && !isWholeFile(response)) throw this.#refused(name, answer);
       this.#wholeVersions.check(name, response, null);
       const whole = await collect(answer, (bytes) => {
         checkSmall(this.location, name, bytes);

@@ -48,6 +48,7 @@ inChromium("a private model is downloaded once, verified, loaded offline, listed
   const expected = await answerInNode();
   const repositories = {
     "glimt/demo": { files, commit: COMMIT, private: true },
+    "glimt/small": { files: new Map([["small.gguf", big.slice(0, 3000)]]), commit: COMMIT },
     "glimt/big": { files: new Map([["big.gguf", big]]), commit: COMMIT },
   };
   await withHub(repositories, async (hub) => {
@@ -122,6 +123,17 @@ inChromium("a private model is downloaded once, verified, loaded offline, listed
         return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
       })()`);
       assert.is(digest, sha256(big));
+
+      // Read as one part first: Chromium asks for the whole then as for that part, and hands out status 206.
+      const small = await call(`(async () => {
+        const files = await glimt.openFiles("glimt/small/small.gguf", HUB);
+        await files.readInto("small.gguf", 0, new Uint8Array(3000));
+        await files.bring(["small.gguf"]);
+        const size = await files.size("small.gguf");
+        await glimt.removeModel("glimt/small", HUB);
+        return size;
+      })()`);
+      assert.is(small, 3000);
 
       const freed = await call(`glimt.removeModel("glimt/demo", HUB)`);
       assert.is(freed, models[0]!.bytes);

@@ -349,4 +349,26 @@ test("a server that answers with a byte at a time is given up", async () => {
   );
 });
 
+test("a whole file that comes as one part is whole; a part of it is not", async () => {
+  const answers = [
+    [range(0, 3999), bytes],
+    [range(0, 1999), bytes.subarray(0, 2000)],
+    [range(1, 3999), bytes.subarray(1)],
+    [range(0, 3999, "*"), bytes],
+    [{}, bytes],
+  ] as const;
+  let turn = 0;
+  await withServer(
+    (_, response) => send(response, 206, { ...answers[turn]?.[0] }, answers[turn]?.[1] ?? bytes),
+    async (url) => {
+      assert.equal(await httpFiles(url, quick).readAll(NAME), bytes);
+      for (turn = 1; turn < answers.length; turn++) {
+        const { code, message } = await failure(() => httpFiles(url, quick).readAll(NAME));
+        assert.is(code, "CHECKPOINT_NOT_FOUND", `${turn}`);
+        assert.match(message, "answered with status 206");
+      }
+    },
+  );
+});
+
 test.run();

@@ -79,7 +79,10 @@ async function writing<T>(path: string, task: () => Promise<T>): Promise<T> {
         ? "the disk is full"
         : code === "EROFS"
           ? "it can only be read"
-          : null;
+          : // What Node says of folders on a disk that can only be read.
+            code === "ENOENT"
+            ? "its folder can not be made (is the disk one that can only be read?)"
+            : null;
     const message = why
       ? `${path} can not be written: ${why}`
       : fileError(path, error)
@@ -158,10 +161,11 @@ class ModelDirectory implements ModelCache {
       return { ...(await statfs(this.#folder)), bytes: await missingBytes(blobs, files) };
     });
     if (bavail * bsize >= bytes + SPARE_BYTES) return true;
-    const gigabytes = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
+    const size = (count: number) =>
+      count < 1e9 ? `${(count / 1e6).toFixed(0)} MB` : `${(count / 1e9).toFixed(1)} GB`;
     throw new GlimtError(
       "CACHE_FAILED",
-      `${gigabytes(bytes)} do not fit into ${this.#root}, where ${gigabytes(bavail * bsize)} are free. Make room ` +
+      `${size(bytes)} do not fit into ${this.#root}, where ${size(bavail * bsize)} are free, of which ${size(SPARE_BYTES)} are left alone. Make room ` +
         "(`glimt list`, `glimt rm`), or give another place by hub.cacheDir or HF_HUB_CACHE.",
     );
   }
