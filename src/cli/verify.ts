@@ -1,6 +1,6 @@
 /** `glimt verify`: a checkpoint of one's own held against Hugging Face transformers, stage by stage. */
 import { existsSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, homedir } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { openModelOn } from "../api/load-model.ts";
@@ -13,7 +13,7 @@ import { nodeFiles } from "../node-files.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { BOUNDS } from "../verify/bounds.ts";
 import { type Expected, openExpected } from "../verify/expected.ts";
-import { modelName, type VerifyReport, verdictOf } from "../verify/report.ts";
+import { modelName, type VerifyReport, verdictOf, withoutPlaces } from "../verify/report.ts";
 import { verifyModel } from "../verify/verify-model.ts";
 import {
   type CheckpointFlags,
@@ -82,9 +82,11 @@ async function verify(location: string, flags: VerifyFlags): Promise<void> {
   const progress = progressLine(flags.json !== true);
   try {
     const judge = flags.expected === undefined ? runJudge : readExpected;
-    const report = await judge(location, flags, signal, progress.show, (expected) =>
+    const found = await judge(location, flags, signal, progress.show, (expected) =>
       compare(location, expected, flags, signal, progress.show),
     );
+    const places = { [homedir()]: "~", [process.cwd()]: ".", [resolve(location)]: found.model };
+    const report = withoutPlaces(found, places);
     progress.clear();
     if (flags.report !== undefined) {
       await writeOutput("--report", flags.report, `${JSON.stringify(report, null, 1)}\n`);
@@ -179,7 +181,8 @@ async function compare(
     const { cases: _, ...judge } = expected;
     return {
       verdict: verdictOf(cases, expected),
-      model: modelName(location),
+      // Of a folder nothing of where it lies.
+      model: modelName(existsSync(location) ? resolve(location) : location),
       architecture: config.architecture,
       glimt: {
         version: GLIMT_VERSION,

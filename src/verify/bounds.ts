@@ -11,9 +11,9 @@ export const BOUNDS = {
   f32: 1e-4,
   /** Somewhere activations, weights or the cache have the 8 bits of bf16. */
   rounded: 0.05,
-  /** Activations meet weights or the cache in blocks of 8 bits. */
+  /** Activations meet weights or the cache in blocks of 8 bits; weights in 8 bits may have been made here. */
   blocks: 0.05,
-  /** Weights became blocks, here or in a file that the judge did not read: that they differ from its own was asked for. */
+  /** Weights became less than 8 bits, here or in a file that the judge did not read: that they differ was asked for. */
   requantised: 0.25,
 } as const;
 
@@ -40,8 +40,9 @@ export function exactnessOf(
   weights: readonly TensorStorage[],
 ): Exactness {
   const reasons = weights.map(({ encoding, dtype, loss }): Exactness => {
-    if (loss === "quantised" || loss === "requantised") return "requantised";
-    if (isOtherFile && !PLAIN.includes(encoding)) return "requantised";
+    const isMade = (loss === "quantised" || loss === "requantised") && dtype !== "q8";
+    const isOther = isOtherFile && ![...PLAIN, "Q8_0"].includes(encoding);
+    if (isMade || isOther) return "requantised";
     if (isBlockFormat(dtype)) return "blocks";
     return loss === "rounded" ? "rounded" : "f32";
   });

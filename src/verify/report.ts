@@ -51,3 +51,20 @@ export function modelName(location: string): string {
   if (/^\w[\w.-]*\/\w[\w.-]*(@[\w.-]+)?$/.test(path)) return path;
   return path.replace(/[\\/]+$/, "").replace(/^.*[\\/]/, "") || "model";
 }
+
+/** The same value with other names for places of this machine, which messages of errors name. @param names by path */
+export function withoutPlaces<T>(value: T, names: Readonly<Record<string, string>>): T {
+  // Longer ones first: one may lie in another.
+  const known = Object.keys(names)
+    .filter((place) => place.length > 1)
+    .sort((a, b) => b.length - a.length);
+  const cut = (found: unknown): unknown => {
+    if (typeof found === "string") {
+      return known.reduce((rest, place) => rest.replaceAll(place, names[place] as string), found);
+    }
+    if (Array.isArray(found)) return found.map(cut);
+    if (typeof found !== "object" || found === null) return found;
+    return Object.fromEntries(Object.entries(found).map(([key, one]) => [key, cut(one)]));
+  };
+  return cut(value) as T;
+}

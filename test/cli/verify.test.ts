@@ -17,7 +17,7 @@ import * as assert from "uvu/assert";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
 import type { Check } from "../../src/verify/check.ts";
-import type { VerifyReport } from "../../src/verify/report.ts";
+import { modelName, type VerifyReport, withoutPlaces } from "../../src/verify/report.ts";
 import { quantisedFiles, quantisedFixture } from "../checkpoint/quantised-fixtures.ts";
 
 const DATA = "test/golden/data";
@@ -87,6 +87,28 @@ test("the same model: everything is the same, and the report names no place", ()
   assert.equal(bound, { share: 1e-4, exactness: "f32" });
 });
 
+test("places in messages get other names", () => {
+  const found = {
+    detail: "/home/me/models/x/config.json: no",
+    cases: [{ share: Number.NaN, name: "/home/me" }],
+    none: null,
+  };
+  assert.equal(withoutPlaces(found, { "/": "root", "/home/me": "~", "/home/me/models/x": "x" }), {
+    detail: "x/config.json: no",
+    cases: [{ share: Number.NaN, name: "~" }],
+    none: null,
+  });
+  for (const [location, name] of [
+    ["/data/GLM-OCR/", "GLM-OCR"],
+    ["zai-org/GLM-OCR@main", "zai-org/GLM-OCR@main"],
+    ["https://user:secret@host/a/GLM-OCR?token=x", "GLM-OCR"],
+    ["C:\\models\\GLM", "GLM"],
+    ["./mine/GLM", "GLM"],
+  ] as const) {
+    assert.is(modelName(location), name);
+  }
+});
+
 test("one weight of the decoder that is another is found, and is not the tower's", async () => {
   const copy = await damaged("model.language_model.layers.1.mlp.down_proj.weight", 5, 1, 3);
   const found = report(copy, "--expected", EXPECTED);
@@ -120,7 +142,9 @@ test("weights and a cache in blocks have bounds of their own", () => {
   const found = report(MODEL, "--expected", EXPECTED, "--dtype", "q8");
   assert.is(found.status, 0);
   assert.is(checkOf(found, "picture", "features").bound!.exactness, "f32");
-  assert.is(checkOf(found, "picture", "logits").bound!.exactness, "requantised");
+  assert.is(checkOf(found, "picture", "logits").bound!.exactness, "blocks");
+  const few = report(MODEL, "--expected", EXPECTED, "--dtype", "q4");
+  assert.is(checkOf(few, "picture", "logits").bound!.exactness, "requantised");
   const rounded = report(MODEL, "--expected", EXPECTED, "--dtype", "bf16", "--kv-cache-dtype", "bf16");
   assert.equal([rounded.status, checkOf(rounded, "text", "logits").bound!.exactness], [0, "rounded"]);
 });

@@ -58,8 +58,15 @@ def version_of(package):
 
 
 def first_line(error):
+    """Without the places of this machine: what is written may be given to others."""
     text = str(error).strip().split("\n")[0]
+    for place in sorted(PLACES, key=len, reverse=True):
+        text = text.replace(place, PLACES[place])
     return f"{type(error).__name__}: {text[:300]}"
+
+
+PLACES = {os.path.expanduser("~"): "~", os.getcwd(): ".", sys.prefix: "python"}
+PLACES.pop(os.sep, None)
 
 
 # The prompts. Pictures are drawn, so that nothing is to be downloaded and every decoder reads the same.
@@ -377,6 +384,7 @@ def main():
     torch.use_deterministic_algorithms(True, warn_only=True)
     own_picture = None if options.image is None else read_picture(options.image)
     folder = folder_of(options.model, options.revision)
+    PLACES.update({str(place): Path(options.model).name for place in (folder, folder.resolve())})
     say(0, "opening the tokenizer and the processor")
     processor = open_processor(folder)
     say(0.02, "loading the weights")
