@@ -1,7 +1,7 @@
 /** Linears of given sizes, checked against a naive product before they are timed. */
 import { dotBlocks, quantisedRows } from "../src/backends/reference/block-product.ts";
 import { blocksOf } from "../src/conformance/harness.ts";
-import { blockParts, groupCols, readBlocks } from "../src/tensor/block-parts.ts";
+import { blockParts, readBlocks } from "../src/tensor/block-parts.ts";
 import { quantise } from "../src/tensor/blocks.ts";
 import { fromFloat32, toFloat32 } from "../src/tensor/elements.ts";
 import {
@@ -72,6 +72,6 @@ function blockProduct(x: Float32Array, w: Float32Array, { n, k }: LinearSize, fo
   return (row, column) => {
     if (isRoundedFormat(format)) quantise(format, w.subarray(column * k, (column + 1) * k), bytes);
     readBlocks(format, bytes, any ? column * blocks : 0, blocks, parts);
-    return dotBlocks(0, quantisedRows(x.subarray(row * k, (row + 1) * k), k), 0, parts, groupCols(format));
+    return dotBlocks(0, quantisedRows(x.subarray(row * k, (row + 1) * k), k), 0, parts, format);
   };
 }

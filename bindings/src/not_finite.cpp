@@ -34,7 +34,7 @@ uint64_t count_not_finite(uint32_t source, uint32_t stored, const void* data, ui
     case DType::f16:
       return count_from<uint16_t>(data, count, 0x7fff, 0x7c00);
     default:
-      return 0;
+      break;
   }
   return 0;
 }

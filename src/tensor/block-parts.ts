@@ -1,7 +1,8 @@
 /**
  * What the bytes of a block hold, in each block format: ggml's Q8_0 (q8) and Q4_0 (q4), and its types of the formats' own
- * names. An element is float32(quant * scale), plus its group's minimum where the format has minima, rounded again. Where
- * scales are coded, a group's is float32(scale of the block * code), which is exact, as its minimum is.
+ * names. An element is float32(quant * scale), plus its group's minimum where the format has minima, rounded again. A group's
+ * scale is its block's times a code, which float32 has exactly, and so is its minimum; where a block is one group the codes
+ * are 1.
  */
 import { f16Value } from "./convert.ts";
 import { type BlockFormat, blockCols, FORMATS, storageBytes } from "./storage.ts";
@@ -10,10 +11,12 @@ import { type BlockFormat, blockCols, FORMATS, storageBytes } from "./storage.ts
 export interface BlockParts {
   /** One a column. */
   readonly quants: Int8Array;
-  /** One a group. */
+  /** One a block, and one a group. */
   readonly scales: Float32Array;
-  /** One a group; of no length in formats without. */
+  readonly scaleCodes: Int8Array;
+  /** The same; of no length in formats without. */
   readonly minima: Float32Array;
+  readonly minimumCodes: Uint8Array;
 }
 
 /** Columns that share a scale. */
@@ -31,53 +34,56 @@ export function bytesOfBlock(format: BlockFormat): number {
 
 /** Room for the parts of `cols` columns. */
 export function blockParts(format: BlockFormat, cols: number): BlockParts {
-  const groups = cols / groupCols(format);
+  const [blocks, groups] = [cols / blockCols(format), cols / groupCols(format)];
+  const has = hasMinima(format) ? 1 : 0;
   return {
     quants: new Int8Array(cols),
-    scales: new Float32Array(groups),
-    minima: new Float32Array(hasMinima(format) ? groups : 0),
+    scales: new Float32Array(blocks),
+    scaleCodes: new Int8Array(groups).fill(1),
+    minima: new Float32Array(has * blocks),
+    minimumCodes: new Uint8Array(has * groups).fill(1),
   };
 }
 
-/** Parts of the block that begins at byte `at`, from `quant` and `group` on. */
-type ReadBlock = (bytes: Uint8Array, at: number, parts: BlockParts, quant: number, group: number) => void;
+/** Parts of the block that begins at byte `at`, from `quant` and `block` on; of codes those that are not 1. */
+type ReadBlock = (bytes: Uint8Array, at: number, parts: BlockParts, quant: number, block: number) => void;
 
 const SHORT = 32;
 const LONG = 256;
 
 const READ: Readonly<Record<BlockFormat, ReadBlock>> = {
-  q8(bytes, at, { quants, scales }, quant, group) {
-    scales[group] = half(bytes, at);
+  q8(bytes, at, { quants, scales }, quant, block) {
+    scales[block] = half(bytes, at);
     for (let i = 0; i < SHORT; i++) quants[quant + i] = bytes[at + 2 + i] as number;
   },
-  q4(bytes, at, { quants, scales }, quant, group) {
-    scales[group] = half(bytes, at);
+  q4(bytes, at, { quants, scales }, quant, block) {
+    scales[block] = half(bytes, at);
     lowAndHigh(bytes, at + 2, SHORT / 2, quants, quant);
     take(8, quants, quant, SHORT);
   },
-  q4_1(bytes, at, { quants, scales, minima }, quant, group) {
-    scales[group] = half(bytes, at);
-    minima[group] = half(bytes, at + 2);
+  q4_1(bytes, at, { quants, scales, minima }, quant, block) {
+    scales[block] = half(bytes, at);
+    minima[block] = half(bytes, at + 2);
     lowAndHigh(bytes, at + 4, SHORT / 2, quants, quant);
   },
-  q5_0(bytes, at, { quants, scales }, quant, group) {
-    scales[group] = half(bytes, at);
+  q5_0(bytes, at, { quants, scales }, quant, block) {
+    scales[block] = half(bytes, at);
     lowAndHigh(bytes, at + 6, SHORT / 2, quants, quant);
     fifthBits(bytes, at + 2, quants, quant);
     take(16, quants, quant, SHORT);
   },
-  q5_1(bytes, at, { quants, scales, minima }, quant, group) {
-    scales[group] = half(bytes, at);
-    minima[group] = half(bytes, at + 2);
+  q5_1(bytes, at, { quants, scales, minima }, quant, block) {
+    scales[block] = half(bytes, at);
+    minima[block] = half(bytes, at + 2);
     lowAndHigh(bytes, at + 8, SHORT / 2, quants, quant);
     fifthBits(bytes, at + 4, quants, quant);
   },
-  q4_k(bytes, at, parts, quant, group) {
-    codedScales(bytes, at, parts, group);
+  q4_k(bytes, at, parts, quant, block) {
+    codes(bytes, at, parts, block);
     for (let i = 0; i < LONG; i += 64) lowAndHigh(bytes, at + 16 + i / 2, 32, parts.quants, quant + i);
   },
-  q5_k(bytes, at, parts, quant, group) {
-    codedScales(bytes, at, parts, group);
+  q5_k(bytes, at, parts, quant, block) {
+    codes(bytes, at, parts, block);
     const { quants } = parts;
     for (let i = 0; i < LONG; i += 64) lowAndHigh(bytes, at + 48 + i / 2, 32, quants, quant + i);
     // Of 32 values each one bit of a byte.
@@ -86,9 +92,9 @@ const READ: Readonly<Record<BlockFormat, ReadBlock>> = {
       quants[quant + i] = (quants[quant + i] as number) | (bit << 4);
     }
   },
-  q6_k(bytes, at, { quants, scales }, quant, group) {
-    const scale = half(bytes, at + 208);
-    for (let g = 0; g < LONG / 16; g++) scales[group + g] = scale * signed8(bytes[at + 192 + g] as number);
+  q6_k(bytes, at, { quants, scales, scaleCodes }, quant, block) {
+    scales[block] = half(bytes, at + 208);
+    for (let g = 0; g < 16; g++) scaleCodes[16 * block + g] = bytes[at + 192 + g] as number;
     for (let side = 0; side < 2; side++) {
       const to = quant + 128 * side;
       lowAndHigh(bytes, at + 64 * side, 64, quants, to);
@@ -120,10 +126,9 @@ export function readBlocks(
   count: number,
   parts: BlockParts,
 ): void {
-  const [cols, blockBytes, groups] = [blockCols(format), bytesOfBlock(format), groupsOfBlock(format)];
-  const read = READ[format];
+  const [cols, blockBytes, read] = [blockCols(format), bytesOfBlock(format), READ[format]];
   for (let block = 0; block < count; block++) {
-    read(bytes, (first + block) * blockBytes, parts, block * cols, block * groups);
+    read(bytes, (first + block) * blockBytes, parts, block * cols, block);
   }
 }
 
@@ -138,7 +143,7 @@ export function widenBlocks(
 ): void {
   const [cols, blockBytes, groupLength] = [blockCols(format), bytesOfBlock(format), groupCols(format)];
   const parts = blockParts(format, cols);
-  const { quants, scales, minima } = parts;
+  const { quants, scales, scaleCodes, minima, minimumCodes } = parts;
   const read = READ[format];
   for (let done = 0; done < count; ) {
     const start = (first + done) % cols;
@@ -148,11 +153,11 @@ export function widenBlocks(
     for (let col = start; col < end; ) {
       const group = Math.floor(col / groupLength);
       const stop = Math.min(end, (group + 1) * groupLength);
-      const scale = scales[group] as number;
+      const scale = (scales[0] as number) * (scaleCodes[group] as number);
       if (minima.length === 0) {
         for (; col < stop; col++) into[to + col] = (quants[col] as number) * scale;
       } else {
-        const minimum = minima[group] as number;
+        const minimum = (minima[0] as number) * (minimumCodes[group] as number);
         for (; col < stop; col++) into[to + col] = Math.fround((quants[col] as number) * scale) + minimum;
       }
     }
@@ -170,16 +175,8 @@ export function countNotFiniteBlocks(format: BlockFormat, bytes: Uint8Array): nu
   return count;
 }
 
-function groupsOfBlock(format: BlockFormat): number {
-  return blockCols(format) / groupCols(format);
-}
-
 function half(bytes: Uint8Array, at: number): number {
   return f16Value((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
-}
-
-function signed8(byte: number): number {
-  return (byte << 24) >> 24;
 }
 
 /** The low halves of `count` bytes, then their high ones. */
@@ -204,14 +201,16 @@ function take(offset: number, quants: Int8Array, at: number, count: number): voi
 }
 
 /** Of Q4_K and Q5_K: eight scales and eight minima of six bits in twelve bytes, those of the last four in two pieces. */
-function codedScales(bytes: Uint8Array, at: number, { scales, minima }: BlockParts, group: number): void {
-  const [scale, minimum] = [half(bytes, at), half(bytes, at + 2)];
+function codes(bytes: Uint8Array, at: number, parts: BlockParts, block: number): void {
+  const { scales, scaleCodes, minima, minimumCodes } = parts;
+  scales[block] = half(bytes, at);
+  minima[block] = -half(bytes, at + 2);
   const code = (index: number) => bytes[at + 4 + index] as number;
-  for (let g = 0; g < 4; g++) {
-    const [low, high, both] = [code(g), code(g + 4), code(g + 8)];
-    scales[group + g] = scale * (low & 63);
-    minima[group + g] = -minimum * (high & 63);
-    scales[group + g + 4] = scale * ((both & 15) | ((low >> 6) << 4));
-    minima[group + g + 4] = -minimum * ((both >> 4) | ((high >> 6) << 4));
+  for (let g = 8 * block; g < 8 * block + 4; g++) {
+    const [low, high, both] = [code(g & 7), code((g & 7) + 4), code((g & 7) + 8)];
+    scaleCodes[g] = low & 63;
+    minimumCodes[g] = high & 63;
+    scaleCodes[g + 4] = (both & 15) | ((low >> 6) << 4);
+    minimumCodes[g + 4] = (both >> 4) | ((high >> 6) << 4);
   }
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { countNotFiniteBlocks, readBlocks, widenBlocks } from "../../src/tensor/block-parts.ts";
+import { blockParts, countNotFiniteBlocks, readBlocks, widenBlocks } from "../../src/tensor/block-parts.ts";
 import { quantise } from "../../src/tensor/blocks.ts";
 import { storageBytes } from "../../src/tensor/storage.ts";
 
@@ -38,9 +38,9 @@ for (const format of ["q8", "q4"] as const) {
   });
 
   test(`${format}: integers and scales of blocks`, () => {
-    const quants = new Int8Array(64);
-    const scales = new Float32Array(2);
-    readBlocks(format, expected, 6, 2, { quants, scales, minima: new Float32Array(0) });
+    const parts = blockParts(format, 64);
+    const { quants, scales } = parts;
+    readBlocks(format, expected, 6, 2, parts);
     const values = floatsOf(golden[format].values).subarray(6 * 32, 8 * 32);
     for (const [i, value] of values.entries()) {
       assert.is(Math.fround((quants[i] as number) * (scales[i >> 5] as number)), value);

@@ -10,6 +10,7 @@ namespace {
 
 // Rows up to which tiles are unpacked in registers, for each panel.
 constexpr uint32_t kFewRows = 16;
+static_assert(kFewRows / kPanelRows >= 2, "more rows than that are panels of kLeastUnpackedRows at least");
 // Columns of a slice.
 constexpr uint32_t kDepth = 1024;
 

@@ -21,11 +21,10 @@ constexpr uint32_t kLeastMagnitude = (127u - 100u) << 23, kInfinity = 0x7f800000
 struct Meeting {
   // What was added to the weight's integers as the scheme reads them.
   int32_t offset;
-  bool hasMinima, areWords;
-  // Columns of a piece of a panel.
-  uint32_t cols;
+  bool hasMinima, hasTwoScales, areWords;
 
-  explicit Meeting(DType weights) : hasMinima(glimt::hasMinima(weights)), cols(groupCols(weights)) {
+  explicit Meeting(DType weights)
+      : hasMinima(glimt::hasMinima(weights)), hasTwoScales(groupCols(weights) < kBlockCols) {
     BlockScheme scheme = blockScheme(weights);
     areWords = scheme == BlockScheme::words;
     offset = 1 << (bitsOfInteger(weights) - 1);
@@ -88,30 +87,24 @@ uint8_t* storeValues(v128_t half, bool areWords, uint32_t count, uint8_t* values
   return values + 8 * step;
 }
 
-void storeHead(float scale, int32_t sum, const Meeting& meeting, uint32_t count, uint32_t row, uint8_t* piece) {
-  ((float*)piece)[row] = scale;
-  if (meeting.hasMinima) ((float*)piece)[count + row] = (float)sum * scale;
-  else ((int32_t*)piece)[count + row] = -meeting.offset * sum;
-}
-
 void quantiseBlock(const float* x, const Meeting& meeting, uint32_t count, uint32_t row, uint8_t* block) {
   uint32_t magnitude = largestMagnitude(x);
   float amax = __builtin_bit_cast(float, magnitude), scale = 0;
   Integers q = {{zero(), zero()}};
   if (magnitude >= kLeastMagnitude) scale = amax / 127.0f;
   if (magnitude >= kLeastMagnitude && magnitude < kInfinity) q = roundAll(x, 127.0f / amax);
+  ((float*)block)[row] = scale;
+  uint8_t* second = block + 4 * (count + row);
   v128_t pairs[2] = {pairsOf(q.halves[0]), pairsOf(q.halves[1])};
-  size_t values = 4 * (2 * count + row);
-  if (meeting.cols == kBlockCols) {
-    storeHead(scale, sumOf(wasm_i16x8_add(pairs[0], pairs[1])), meeting, count, row, block);
-    uint8_t* next = storeValues(q.halves[0], meeting.areWords, count, block + values);
-    storeValues(q.halves[1], meeting.areWords, count, next);
-    return;
+  if (meeting.hasTwoScales) {
+    for (uint32_t half = 0; half < 2; half++) ((int16_t*)second)[half] = (int16_t)sumOf(pairs[half]);
+  } else {
+    int32_t sum = sumOf(wasm_i16x8_add(pairs[0], pairs[1]));
+    if (meeting.hasMinima) *(float*)second = (float)sum * scale;
+    else *(int32_t*)second = -meeting.offset * sum;
   }
-  for (uint32_t half = 0; half < 2; half++, block += count * panelPieceBytes(meeting.areWords, meeting.cols)) {
-    storeHead(scale, sumOf(pairs[half]), meeting, count, row, block);
-    storeValues(q.halves[half], meeting.areWords, count, block + values);
-  }
+  uint8_t* values = storeValues(q.halves[0], meeting.areWords, count, block + 4 * (2 * count + row));
+  storeValues(q.halves[1], meeting.areWords, count, values);
 }
 
 }  // namespace
@@ -124,7 +117,7 @@ BlockScheme blockScheme(DType weights) {
     case ByteDot::asSigned: return isShort ? BlockScheme::unsignedBytes : BlockScheme::signedBytes;
     case ByteDot::lowBits:
     case ByteDot::none:
-      if (isShort) return bitsOfInteger(weights) == 4 ? BlockScheme::halves : BlockScheme::unsignedBytes;
+      if (isShort) return BlockScheme::halves;
   }
 #endif
   (void)weights;

@@ -11,7 +11,7 @@ enum class BlockScheme : uint32_t {
   // most 7 bits, every host with the instruction can.
   unsignedBytes,
   signedBytes,
-  // Activations by 4 bits, in sums of 16 bits, which hold those of a block.
+  // Activations by at most 6 bits, in sums of 16 bits, which hold those of some steps.
   halves,
   // Both widened to 16 bits, two columns an instruction.
   words,
@@ -19,16 +19,16 @@ enum class BlockScheme : uint32_t {
 
 BlockScheme blockScheme(DType weights);
 
-// Rows are kept in panels of a few, piece after piece, which has as many columns as a scale of the weight is for: for each
-// row its scale (f32); then for each row what its integer sums begin with, which makes up for weights that are stored with
-// something added, or for weights with minima the sum of its integers times its scale (f32); then in steps of four columns of
-// each row four bytes, or eight where they are words: columns 0 and 2, and in the next step columns 1 and 3.
-constexpr size_t panelPieceBytes(bool areWords, uint32_t cols) { return 2 * sizeof(float) + cols * (areWords ? 2u : 1u); }
+// Rows are kept in panels of a few, block after block: for each row its scale (f32); then for each row what its integer sums
+// begin with, which makes up for weights that are stored with something added, or for weights with minima the sum of its
+// integers times its scale (f32), or for weights with two scales a block the sums of its integers by halves (16 bits each);
+// then in steps of four columns of each row four bytes, or eight where they are words: columns 0 and 2, and in the next step
+// columns 1 and 3.
+constexpr size_t panelPieceBytes(bool areWords) { return 2 * sizeof(float) + kBlockCols * (areWords ? 2u : 1u); }
 
 // Of `cols` columns of a row that meets weights of a format.
 inline uint64_t blockRowBytes(DType weights, uint32_t cols) {
-  uint32_t piece = groupCols(weights);
-  return (uint64_t)(cols / piece) * panelPieceBytes(blockScheme(weights) == BlockScheme::words, piece);
+  return (uint64_t)(cols / kBlockCols) * panelPieceBytes(blockScheme(weights) == BlockScheme::words);
 }
 
 // One panel from `count` rows of x. What is not finite makes its block's scale so.

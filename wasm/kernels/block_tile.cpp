@@ -1,73 +1,61 @@
 #include "block_tile.h"
 
+#include <type_traits>
+
+#include "block_constants.h"
 #include "byte_dot.h"
 
 namespace glimt {
 namespace {
 
-struct TileConstants {
-  alignas(16) uint8_t nibbles[16];
-  alignas(16) uint16_t evenBytes[8], evenNibbles[8], ones[8];
-  alignas(16) uint8_t signs[16];
-  // The fifth bit of each byte, and the fifth and sixth; of each even byte.
-  alignas(16) uint8_t fifth[16], fifthAndSixth[16];
-  alignas(16) uint16_t evenFifth[8], evenFifthAndSixth[8];
-};
-const TileConstants kTile = {
-    {15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15},
-    {255, 255, 255, 255, 255, 255, 255, 255},
-    {15, 15, 15, 15, 15, 15, 15, 15},
-    {1, 1, 1, 1, 1, 1, 1, 1},
-    {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128},
-    {16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16},
-    {48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48},
-    {16, 16, 16, 16, 16, 16, 16, 16},
-    {48, 48, 48, 48, 48, 48, 48, 48},
-};
+constexpr uint32_t kSteps = kBlockCols / 4;
 
 // Keeps what is in memory there: the compiler would rather hold sums of y in registers that V8 does not have.
 inline void fence() { asm volatile("" ::: "memory"); }
 
-// How products are summed. `begin` is what a panel says sums begin with; `shift` is how far to the left the bits of
-// the integers of w lie.
+// How products are summed: in lanes of 32 bits where `kWide`, of 16 otherwise, which hold those of so many steps.
+
+constexpr uint32_t mostSteps(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
 
 #ifdef __wasm_relaxed_simd__
 struct Bytes {
   static constexpr uint32_t kPieces = 1, kMostRows = kPanelRows;
+  static constexpr bool kWide = true;
 
-  static v128_t first(v128_t begin, uint32_t shift) { return shift ? zero() : begin; }
   static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, w, sum); }
-  static v128_t join(v128_t a, v128_t b) { return wasm_i32x4_add(a, b); }
-  static v128_t last(v128_t sum, v128_t begin, uint32_t shift) {
-    return shift ? wasm_i32x4_add(wasm_i32x4_shr(sum, shift), begin) : sum;
+};
+
+// Where that is several instructions.
+struct Pairs {
+  // A product that is not added as it is made takes a register.
+  static constexpr uint32_t kPieces = 1, kMostRows = kPanelRows - 1;
+  static constexpr bool kWide = true;
+
+  static v128_t add(v128_t x, v128_t w, v128_t sum) {
+    v128_t pairs = wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w);
+    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(pairs, wasm_v128_load(kTile.ones)));
   }
 };
 
 struct Halves {
-  // A product that is not added as it is made takes a register.
   static constexpr uint32_t kPieces = 1, kMostRows = kPanelRows - 1;
+  static constexpr bool kWide = false;
 
-  static v128_t first(v128_t, uint32_t) { return zero(); }
   static v128_t add(v128_t x, v128_t w, v128_t sum) {
     return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
-  }
-  static v128_t join(v128_t a, v128_t b) { return wasm_i16x8_add(a, b); }
-  static v128_t last(v128_t sum, v128_t begin, uint32_t) {
-    return wasm_i32x4_add(wasm_i32x4_dot_i16x8(sum, wasm_v128_load(kTile.ones)), begin);
   }
 };
 #endif
 
 struct Words {
   static constexpr uint32_t kPieces = 2, kMostRows = kPanelRows - 1;
+  static constexpr bool kWide = true;
 
-  static v128_t first(v128_t begin, uint32_t) { return begin; }
   static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(x, w)); }
-  static v128_t join(v128_t a, v128_t b) { return wasm_i32x4_add(a, b); }
-  static v128_t last(v128_t sum, v128_t, uint32_t) { return sum; }
 };
 
 // What steps of w are in memory, in runs of kRunSteps: `load` brings piece `piece` of a run's step into registers for 8 rows.
+// `kHighShift` is how far to the left the bits of rows 4 .. 7 lie.
 
 struct ByteSteps {
   static constexpr size_t kRunBytes = 32;
@@ -130,50 +118,67 @@ struct NibbleWordSteps : NibbleSteps {
   }
 };
 
-template <int32_t left>
-v128_t shifted(v128_t words) {
-  if constexpr (left > 0) return wasm_i16x8_shl(words, left);
-  if constexpr (left < 0) return wasm_u16x8_shr(words, -left);
-  return words;
-}
+// Bits of each byte of a vector, moved to the right and masked; or of each even one, or odd one, in words.
+template <bool words, uint32_t piece>
+struct Bits {
+  const uint8_t* run;
 
-// Integers of more than four bits: what is above four lies before the steps that share it, lowest bits first: of each step
-// that of a row, then of the row four below.
-template <uint32_t kHighBits>
-struct LongSteps {
-  static constexpr uint32_t kBits = 4 + kHighBits, kRunSteps = 4 / kHighBits, kHighShift = 0;
-  static constexpr size_t kRunBytes = 16 * (1 + kRunSteps);
-
-  // How far to the left the high bits of a step must move to be above the low ones.
-  static constexpr int32_t moved(uint32_t step, bool below) { return 4 - (int32_t)(kHighBits * (2 * step + below)); }
-
-  template <uint32_t step, uint32_t piece>
-  static void load(const uint8_t* run, v128_t& low, v128_t& high) {
-    NibbleSteps::load<0, 0>(run + 16 * (1 + step), low, high);
-    v128_t bits = wasm_v128_load(run), mask = wasm_v128_load(kHighBits == 1 ? kTile.fifth : kTile.fifthAndSixth);
-    low = wasm_v128_or(low, wasm_v128_and(shifted<moved(step, false)>(bits), mask));
-    high = wasm_v128_or(high, wasm_v128_and(shifted<moved(step, true)>(bits), mask));
+  template <uint32_t shift, uint32_t mask>
+  v128_t of(uint32_t vector) const {
+    constexpr uint32_t kShift = shift + (words && piece ? 8 : 0);
+    v128_t bytes = wasm_v128_load(run + 16 * vector);
+    v128_t moved = kShift ? wasm_u16x8_shr(bytes, kShift) : bytes;
+    return wasm_v128_and(moved, words ? wasm_v128_load(kMasks.of[mask].words) : wasm_v128_load(kMasks.of[mask].bytes));
   }
 };
 
-template <uint32_t kHighBits>
-struct LongWordSteps : LongSteps<kHighBits> {
+// Integers of 5 and 6 bits as block_weights.h has them: in a run integer i is that of step i / 2, of rows 0 .. 3 where it
+// is even.
+
+template <bool words>
+struct FiveBitSteps {
+  static constexpr size_t kRunBytes = 80;
+  static constexpr uint32_t kBits = 5, kRunSteps = 4, kHighShift = 0;
+
+  template <uint32_t piece, uint32_t i>
+  static v128_t integer(Bits<words, piece> bits) {
+    if constexpr (i < 5) return bits.template of<0, 31>(i);
+    if constexpr (i == 5) return wasm_v128_or(bits.template of<5, 7>(0), bits.template of<2, 24>(1));
+    if constexpr (i == 6) return wasm_v128_or(bits.template of<5, 7>(2), bits.template of<2, 24>(3));
+    v128_t others = wasm_v128_or(bits.template of<4, 8>(1), bits.template of<3, 16>(3));
+    return wasm_v128_or(bits.template of<5, 7>(4), others);
+  }
+
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
-    using Steps = LongSteps<kHighBits>;
-    NibbleWordSteps::load<0, piece>(run + 16 * (1 + step), low, high);
-    v128_t bits = wasm_v128_load(run);
-    v128_t mask = wasm_v128_load(kHighBits == 1 ? kTile.evenFifth : kTile.evenFifthAndSixth);
-    constexpr int32_t kOdd = piece ? 8 : 0;
-    low = wasm_v128_or(low, wasm_v128_and(shifted<Steps::moved(step, false) - kOdd>(bits), mask));
-    high = wasm_v128_or(high, wasm_v128_and(shifted<Steps::moved(step, true) - kOdd>(bits), mask));
+    Bits<words, piece> bits{run};
+    low = integer<piece, 2 * step>(bits), high = integer<piece, 2 * step + 1>(bits);
+  }
+};
+
+template <bool words>
+struct SixBitSteps {
+  static constexpr size_t kRunBytes = 48;
+  static constexpr uint32_t kBits = 6, kRunSteps = 2, kHighShift = 0;
+
+  template <uint32_t piece, uint32_t i>
+  static v128_t integer(Bits<words, piece> bits) {
+    if constexpr (i < 3) return bits.template of<0, 63>(i);
+    v128_t others = wasm_v128_or(bits.template of<4, 12>(1), bits.template of<2, 48>(2));
+    return wasm_v128_or(bits.template of<6, 3>(0), others);
+  }
+
+  template <uint32_t step, uint32_t piece>
+  static void load(const uint8_t* run, v128_t& low, v128_t& high) {
+    Bits<words, piece> bits{run};
+    low = integer<piece, 2 * step>(bits), high = integer<piece, 2 * step + 1>(bits);
   }
 };
 
 // Bytes as they are multiplied, or words.
 struct UnpackedSteps {
   static constexpr size_t kRunBytes = 32;
-  static constexpr uint32_t kRunSteps = 1, kHighShift = 0;
+  static constexpr uint32_t kBits = 4, kRunSteps = 1, kHighShift = 0;
 
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
@@ -190,18 +195,48 @@ struct UnpackedWordSteps : UnpackedSteps {
   }
 };
 
-// What a block has before its steps: of each of its groups the scales of 8 rows, and their minima. An object reads it for
-// the groups of one block.
+// Codes of the groups of 32 columns, of 8 rows: of one group scale codes, then minimum codes; of two groups scale codes.
+// They are read as words of 16 bits twice, for sums of such; as words of 32 bits; and those of two groups side by side.
+template <bool twoGroups>
+struct Codes {
+  static constexpr size_t kBytes = 16;
+  v128_t first, second;
+
+  explicit Codes(const uint8_t* codes) {
+    v128_t bytes = wasm_v128_load(codes);
+    first = twoGroups ? wasm_i16x8_extend_low_i8x16(bytes) : wasm_u16x8_extend_low_u8x16(bytes);
+    second = twoGroups ? wasm_i16x8_extend_high_i8x16(bytes) : wasm_u16x8_extend_high_u8x16(bytes);
+  }
+  static v128_t join(v128_t a, v128_t b, uint32_t half) {
+    return half ? wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+                : wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  }
+  v128_t twice(uint32_t group, uint32_t half) const {
+    v128_t codes = group ? second : first;
+    return join(codes, codes, half);
+  }
+  v128_t wide(uint32_t group, uint32_t half) const {
+    v128_t codes = group ? second : first;
+    return half ? wasm_i32x4_extend_high_i16x8(codes) : wasm_i32x4_extend_low_i16x8(codes);
+  }
+  v128_t bothGroups(uint32_t half) const { return join(first, second, half); }
+  f32x4 minima(uint32_t half) const {
+    v128_t wide = half ? wasm_u32x4_extend_high_u16x8(second) : wasm_u32x4_extend_low_u16x8(second);
+    return wasm_f32x4_convert_i32x4(wide);
+  }
+};
+
+// What a block has before its steps, of 8 rows: scales and minima in f16, and codes for each part of 32 columns.
 
 struct ScaleHead {
-  static constexpr size_t kBytes = kTileRows * sizeof(uint16_t);
-  static constexpr uint32_t kGroups = 1, kSteps = 8;
-  static constexpr bool kMinima = false;
+  static constexpr size_t kBytes = kTileRows * sizeof(uint16_t), kPartBytes = 0;
+  static constexpr uint32_t kParts = 1, kGroups = 1;
+  static constexpr bool kMinima = false, kCoded = false;
 
   const uint8_t* head;
 
   explicit ScaleHead(const uint8_t* w) : head(w) {}
-  void scales(uint32_t, f32x4& low, f32x4& high) const { widenF16(wasm_v128_load(head), low, high); }
+  void scales(f32x4& low, f32x4& high) const { widenF16(wasm_v128_load(head), low, high); }
 };
 
 struct MinimumHead : ScaleHead {
@@ -209,88 +244,72 @@ struct MinimumHead : ScaleHead {
   static constexpr bool kMinima = true;
 
   using ScaleHead::ScaleHead;
-  void minima(uint32_t, f32x4& low, f32x4& high) const {
-    widenF16(wasm_v128_load(head + ScaleHead::kBytes), low, high);
-  }
+  void minima(f32x4& low, f32x4& high) const { widenF16(wasm_v128_load(head + ScaleHead::kBytes), low, high); }
 };
 
-// Of 8 bytes, which are signed or not, times numbers.
-struct Coded {
-  template <bool isSigned>
-  static void store(v128_t words, f32x4 low, f32x4 high, float* to) {
-    v128_t first = isSigned ? wasm_i32x4_extend_low_i16x8(words) : wasm_u32x4_extend_low_u16x8(words);
-    v128_t second = isSigned ? wasm_i32x4_extend_high_i16x8(words) : wasm_u32x4_extend_high_u16x8(words);
-    glimt::store(to, mul(wasm_f32x4_convert_i32x4(first), low));
-    glimt::store(to + 4, mul(wasm_f32x4_convert_i32x4(second), high));
-  }
+// Scales are widened once for all parts.
+template <class Plain>
+struct WidenedHead : Plain {
+  f32x4 scale[2];
+
+  explicit WidenedHead(const uint8_t* w) : Plain(w) { Plain::scales(scale[0], scale[1]); }
+  void scales(f32x4& low, f32x4& high) const { low = scale[0], high = scale[1]; }
 };
 
-// Eight groups with codes of six bits.
-struct CodedHead {
-  using CodeSteps = LongSteps<2>;
-  static constexpr uint32_t kGroups = 8, kSteps = 8;
-  static constexpr size_t kBytes = 2 * ScaleHead::kBytes + 2 * CodeSteps::kRunBytes;
-  static constexpr bool kMinima = true;
+// Codes of six bits, which lie as integers of six bits do.
+struct CodedHead : WidenedHead<MinimumHead> {
+  using CodeSteps = SixBitSteps<false>;
+  static constexpr size_t kBytes = MinimumHead::kBytes + 2 * CodeSteps::kRunBytes;
+  static constexpr uint32_t kParts = 8;
+  static constexpr bool kCoded = true;
 
-  // By groups.
-  alignas(16) float factors[kGroups][kTileRows], least[kGroups][kTileRows];
+  alignas(16) uint8_t codes[kParts][16];
 
-  explicit CodedHead(const uint8_t* w) {
-    f32x4 scale[2], minimum[2];
-    widenF16(wasm_v128_load(w), scale[0], scale[1]);
-    widenF16(wasm_v128_load(w + ScaleHead::kBytes), minimum[0], minimum[1]);
-    minimum[0] = wasm_f32x4_neg(minimum[0]), minimum[1] = wasm_f32x4_neg(minimum[1]);
-    w += 2 * ScaleHead::kBytes;
+  explicit CodedHead(const uint8_t* w) : WidenedHead(w) {
+    w += MinimumHead::kBytes;
 #pragma nounroll
-    for (uint32_t g = 0; g < kGroups; g += 4, w += CodeSteps::kRunBytes) {
-      v128_t codes[4];
-      CodeSteps::load<0, 0>(w, codes[0], codes[1]);
-      CodeSteps::load<1, 0>(w, codes[2], codes[3]);
+    for (uint32_t part = 0; part < kParts; part += 4, w += CodeSteps::kRunBytes) {
+      v128_t of[4];
+      CodeSteps::load<0, 0>(w, of[0], of[1]);
+      CodeSteps::load<1, 0>(w, of[2], of[3]);
 #pragma unroll
-      for (uint32_t i = 0; i < 4; i++) {
-        Coded::store<false>(wasm_u16x8_extend_low_u8x16(codes[i]), scale[0], scale[1], factors[g + i]);
-        Coded::store<false>(wasm_u16x8_extend_high_u8x16(codes[i]), minimum[0], minimum[1], least[g + i]);
-      }
+      for (uint32_t i = 0; i < 4; i++) wasm_v128_store(codes[part + i], of[i]);
     }
   }
-  void scales(uint32_t g, f32x4& low, f32x4& high) const { low = load(factors[g]), high = load(factors[g] + 4); }
-  void minima(uint32_t g, f32x4& low, f32x4& high) const { low = load(least[g]), high = load(least[g] + 4); }
-};
-
-// Sixteen groups with codes of eight bits.
-struct SignedCodedHead {
-  static constexpr uint32_t kGroups = 16, kSteps = 4;
-  static constexpr size_t kBytes = ScaleHead::kBytes + kGroups * kTileRows;
-  static constexpr bool kMinima = false;
-
-  alignas(16) float factors[kGroups][kTileRows];
-
-  explicit SignedCodedHead(const uint8_t* w) {
-    f32x4 low, high;
-    widenF16(wasm_v128_load(w), low, high);
-    w += ScaleHead::kBytes;
-#pragma nounroll
-    for (uint32_t g = 0; g < kGroups; g++, w += kTileRows) {
-      Coded::store<true>(wasm_i16x8_load8x8(w), low, high, factors[g]);
-    }
+  void minima(f32x4& low, f32x4& high) const {
+    MinimumHead::minima(low, high);
+    low = wasm_f32x4_neg(low), high = wasm_f32x4_neg(high);
   }
-  void scales(uint32_t g, f32x4& low, f32x4& high) const { low = load(factors[g]), high = load(factors[g] + 4); }
+  const uint8_t* codesOf(uint32_t part, const uint8_t*) const { return codes[part]; }
 };
 
-template <uint32_t steps, bool minima_>
+struct SignedCodedHead : WidenedHead<ScaleHead> {
+  static constexpr uint32_t kParts = 8, kGroups = 2;
+  static constexpr size_t kBytes = ScaleHead::kBytes + kParts * Codes<true>::kBytes;
+  static constexpr bool kCoded = true;
+
+  using WidenedHead::WidenedHead;
+  const uint8_t* codesOf(uint32_t part, const uint8_t*) const {
+    return head + ScaleHead::kBytes + part * Codes<true>::kBytes;
+  }
+};
+
+template <uint32_t parts, uint32_t groups, bool hasMinima, bool isCoded>
 struct UnpackedHead {
-  static constexpr uint32_t kGroups = 1, kSteps = steps;
-  static constexpr bool kMinima = minima_;
-  static constexpr size_t kBytes = kTileRows * sizeof(float) * (kMinima ? 2 : 1);
+  static constexpr uint32_t kParts = parts, kGroups = groups;
+  static constexpr bool kMinima = hasMinima, kCoded = isCoded;
+  static constexpr size_t kBytes = kTileRows * sizeof(float) * (kMinima ? 2 : 1), kPartBytes = kCoded ? 16 : 0;
 
   const float* head;
 
   explicit UnpackedHead(const uint8_t* w) : head((const float*)w) {}
-  void scales(uint32_t, f32x4& low, f32x4& high) const { low = load(head), high = load(head + 4); }
-  void minima(uint32_t, f32x4& low, f32x4& high) const {
-    low = load(head + kTileRows), high = load(head + kTileRows + 4);
-  }
+  void scales(f32x4& low, f32x4& high) const { low = load(head), high = load(head + 4); }
+  void minima(f32x4& low, f32x4& high) const { low = load(head + kTileRows), high = load(head + kTileRows + 4); }
+  const uint8_t* codesOf(uint32_t, const uint8_t* w) const { return w; }
 };
+
+template <class Packed>
+using Unpacked = UnpackedHead<Packed::kParts, Packed::kGroups, Packed::kMinima, Packed::kCoded>;
 
 template <uint32_t value>
 struct Index {
@@ -306,65 +325,132 @@ __attribute__((always_inline)) inline void each(const Visit& visit) {
   }
 }
 
+// Stands in where there are no codes.
+struct NoCodes {
+  explicit NoCodes(const uint8_t*) {}
+};
+
 template <class Sums, class Head, class Steps, uint32_t R>
 void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, float* sums) {
   constexpr size_t kPieces = Sums::kPieces, kStep = 4 * R;
+  constexpr uint32_t kGroupSteps = kSteps / Head::kGroups;
+  // Sums of 16 bits are as many as hold those of a group.
+  constexpr uint32_t kNeeded = Sums::kWide ? 1 : (kGroupSteps + mostSteps(Steps::kBits) - 1) / mostSteps(Steps::kBits);
   // Few sums would wait for each other: each is two then, of every other step.
-  constexpr uint32_t kChains = R <= 2 ? 2 : 1;
+  constexpr uint32_t kChains = R <= 2 || kNeeded == 2 ? 2 : 1;
   // Steps of a turn: whole runs, and one for each chain.
   constexpr uint32_t kTurn = kChains > Steps::kRunSteps ? kChains : Steps::kRunSteps;
-  for (uint32_t blocks = cols / (4 * Head::kSteps * Head::kGroups); blocks; blocks--) {
+  // What sums begin with stands in the panel for weights of one group without minima.
+  constexpr bool kBegins = !Head::kMinima && Head::kGroups == 1, kBeginsFirst = kBegins && Sums::kWide && !Steps::kHighShift;
+  using PartCodes = std::conditional_t<Head::kCoded, Codes<Head::kGroups == 2>, NoCodes>;
+  for (uint32_t blocks = cols / (kBlockCols * Head::kParts); blocks; blocks--) {
     Head head(tile);
     const uint8_t* w = tile + Head::kBytes;
-    for (uint32_t group = 0; group < Head::kGroups; group++) {
-      v128_t s[kChains][R][2];
+    f32x4 taken[R][2];
+    if constexpr (Head::kMinima && Head::kParts > 1) {
 #pragma unroll
-      for (uint32_t r = 0; r < R; r++) {
-        v128_t begin = Head::kMinima ? zero() : wasm_v128_load32_splat(panel + 4 * (R + r));
-        s[0][r][0] = Sums::first(begin, 0), s[0][r][1] = Sums::first(begin, Steps::kHighShift);
-#pragma unroll
-        for (uint32_t chain = 1; chain < kChains; chain++) s[chain][r][0] = s[chain][r][1] = zero();
-      }
-      const uint8_t* x = panel + 8 * R;
-      // Not unrolled further: all loads of a chain would come before its products.
+      for (uint32_t r = 0; r < R; r++) taken[r][0] = taken[r][1] = zero();
+    }
 #pragma nounroll
-      for (uint32_t step = 0; step < Head::kSteps; step += kTurn) {
-        each<kTurn>([&](auto index) __attribute__((always_inline)) {
-          constexpr uint32_t kIndex = index, kChain = kIndex % kChains;
-          each<kPieces>([&](auto piece) __attribute__((always_inline)) {
-            v128_t low, high;
-            Steps::template load<kIndex % Steps::kRunSteps, piece>(w, low, high);
+    for (uint32_t part = 0; part < Head::kParts; part++) {
+      v128_t totals[R][2];
+      const uint8_t* x = panel + 8 * R;
+      const uint8_t* codes = nullptr;
+      if constexpr (Head::kCoded) codes = head.codesOf(part, w);
+      w += Head::kPartBytes;
+      each<Head::kGroups>([&](auto group) __attribute__((always_inline)) {
+        v128_t s[kChains][R][2];
 #pragma unroll
-            for (uint32_t r = 0; r < R; r++) {
-              v128_t factor = wasm_v128_load32_splat(x + piece * kStep + 4 * r);
-              s[kChain][r][0] = Sums::add(factor, low, s[kChain][r][0]);
-              s[kChain][r][1] = Sums::add(factor, high, s[kChain][r][1]);
-            }
+        for (uint32_t r = 0; r < R; r++) {
+          s[0][r][0] = s[0][r][1] = kBeginsFirst ? wasm_v128_load32_splat(panel + 4 * (R + r)) : zero();
+#pragma unroll
+          for (uint32_t chain = 1; chain < kChains; chain++) s[chain][r][0] = s[chain][r][1] = zero();
+        }
+        // Not unrolled further: all loads of a chain would come before its products.
+#pragma nounroll
+        for (uint32_t step = 0; step < kGroupSteps; step += kTurn) {
+          each<kTurn>([&](auto index) __attribute__((always_inline)) {
+            constexpr uint32_t kIndex = index, kChain = kIndex % kChains;
+            each<kPieces>([&](auto piece) __attribute__((always_inline)) {
+              v128_t low, high;
+              Steps::template load<kIndex % Steps::kRunSteps, piece>(w, low, high);
+#pragma unroll
+              for (uint32_t r = 0; r < R; r++) {
+                v128_t factor = wasm_v128_load32_splat(x + piece * kStep + 4 * r);
+                s[kChain][r][0] = Sums::add(factor, low, s[kChain][r][0]);
+                s[kChain][r][1] = Sums::add(factor, high, s[kChain][r][1]);
+              }
+            });
+            x += kPieces * kStep;
+            if (kIndex % Steps::kRunSteps == Steps::kRunSteps - 1) w += Steps::kRunBytes;
           });
-          x += kPieces * kStep;
-          if (kIndex % Steps::kRunSteps == Steps::kRunSteps - 1) w += Steps::kRunBytes;
-        });
-      }
-      f32x4 scales[2], minima[2];
-      head.scales(group, scales[0], scales[1]);
-      if constexpr (Head::kMinima) head.minima(group, minima[0], minima[1]);
+        }
+        PartCodes code(codes);
+#pragma unroll
+        for (uint32_t half = 0; half < 2; half++) {
+          v128_t factor = wasm_v128_load(kTile.ones);
+          if constexpr (Head::kCoded) factor = Sums::kWide ? code.wide(group, half) : code.twice(group, half);
+#pragma unroll
+          for (uint32_t r = 0; r < R; r++) {
+            v128_t sum = s[0][r][half];
+            if constexpr (Sums::kWide) {
+#pragma unroll
+              for (uint32_t chain = 1; chain < kChains; chain++) sum = wasm_i32x4_add(sum, s[chain][r][half]);
+              if (Steps::kHighShift && half) sum = wasm_i32x4_shr(sum, Steps::kHighShift);
+              if constexpr (Head::kCoded) sum = wasm_i32x4_mul(sum, factor);
+            } else if constexpr (kNeeded == 1) {
+#pragma unroll
+              for (uint32_t chain = 1; chain < kChains; chain++) sum = wasm_i16x8_add(sum, s[chain][r][half]);
+              sum = wasm_i32x4_dot_i16x8(sum, factor);
+            } else {
+              sum = wasm_i32x4_add(wasm_i32x4_dot_i16x8(sum, factor), wasm_i32x4_dot_i16x8(s[1][r][half], factor));
+            }
+            totals[r][half] = group == 0 ? sum : wasm_i32x4_add(totals[r][half], sum);
+          }
+        }
+      });
+      PartCodes code(codes);
+      f32x4 scales[2];
+      head.scales(scales[0], scales[1]);
 #pragma unroll
       for (uint32_t r = 0; r < R; r++) {
         f32x4 scale = splat((const float*)panel + r), second = splat((const float*)panel + R + r);
 #pragma unroll
         for (uint32_t half = 0; half < 2; half++) {
           float* y = sums + r * kTileRows + 4 * half;
-          v128_t sum = s[0][r][half];
-#pragma unroll
-          for (uint32_t chain = 1; chain < kChains; chain++) sum = Sums::join(sum, s[chain][r][half]);
-          sum = Sums::last(sum, Head::kMinima ? zero() : second, half ? Steps::kHighShift : 0);
-          f32x4 result = add(load(y), mul(wasm_f32x4_convert_i32x4(sum), mul(scales[half], scale)));
-          if constexpr (Head::kMinima) result = add(result, mul(minima[half], second));
+          v128_t total = totals[r][half];
+          if constexpr (kBegins && !kBeginsFirst) total = wasm_i32x4_add(total, second);
+          if constexpr (Head::kGroups == 2) {
+            // 32 was added to each integer: the panel has the sums of both groups.
+            v128_t more = wasm_i32x4_dot_i16x8(code.bothGroups(half), second);
+            total = wasm_i32x4_sub(total, wasm_i32x4_shl(more, 5));
+          }
+          f32x4 result = add(load(y), mul(wasm_f32x4_convert_i32x4(total), mul(scales[half], scale)));
+          if constexpr (Head::kMinima && Head::kParts == 1) {
+            f32x4 minima[2];
+            head.minima(minima[0], minima[1]);
+            result = add(result, mul(minima[half], second));
+          }
           store(y, result);
+          if constexpr (Head::kMinima && Head::kParts > 1) {
+            taken[r][half] = add(taken[r][half], mul(code.minima(half), second));
+          }
         }
         fence();
       }
-      panel += R * panelPieceBytes(kPieces == 2, 4 * Head::kSteps);
+      panel += R * panelPieceBytes(kPieces == 2);
+    }
+    if constexpr (Head::kMinima && Head::kParts > 1) {
+      f32x4 minima[2];
+      head.minima(minima[0], minima[1]);
+#pragma unroll
+      for (uint32_t r = 0; r < R; r++) {
+#pragma unroll
+        for (uint32_t half = 0; half < 2; half++) {
+          float* y = sums + r * kTileRows + 4 * half;
+          store(y, add(load(y), mul(minima[half], taken[r][half])));
+        }
+      }
     }
     tile = w;
   }
@@ -383,37 +469,42 @@ BlockProduct directOf(uint32_t rows) {
 
 template <class Sums, class Head, class Steps>
 BlockProduct unpackedOf(uint32_t rows) {
-  constexpr BlockProduct products[kPanelRows] = {
-      multiplyTile<Sums, Head, Steps, 1>, multiplyTile<Sums, Head, Steps, 2>,
-      multiplyTile<Sums, Head, Steps, 3>, multiplyTile<Sums, Head, Steps, 4>,
-      multiplyTile<Sums, Head, Steps, 5>, multiplyTile<Sums, Head, Steps, Sums::kMostRows>,
+  constexpr BlockProduct products[] = {
+      multiplyTile<Sums, Head, Steps, kLeastUnpackedRows>,
+      multiplyTile<Sums, Head, Steps, kLeastUnpackedRows + 1>,
+      multiplyTile<Sums, Head, Steps, Sums::kMostRows>,
   };
-  return products[rows - 1];
+  return products[rows - kLeastUnpackedRows];
 }
 
-// A tile's blocks, each group of columns with what it needs before it.
+// A tile's blocks, each with what it needs before it.
 template <class Head, class Steps, uint32_t kPieces>
 void unpackBlocks(const uint8_t* w, uint32_t cols, uint8_t* to) {
-  for (uint32_t blocks = cols / (4 * Head::kSteps * Head::kGroups); blocks; blocks--) {
+  auto put = [&](v128_t low, v128_t high) {
+    wasm_v128_store(to, low), wasm_v128_store(to + 16, high);
+    to += 32;
+  };
+  for (uint32_t blocks = cols / (kBlockCols * Head::kParts); blocks; blocks--) {
     Head head(w);
     w += Head::kBytes;
-    for (uint32_t group = 0; group < Head::kGroups; group++) {
-      f32x4 low, high;
-      head.scales(group, low, high);
-      wasm_v128_store(to, low), wasm_v128_store(to + 16, high);
-      to += 32;
-      if constexpr (Head::kMinima) {
-        head.minima(group, low, high);
-        wasm_v128_store(to, low), wasm_v128_store(to + 16, high);
-        to += 32;
+    f32x4 low, high;
+    head.scales(low, high);
+    put(low, high);
+    if constexpr (Head::kMinima) {
+      head.minima(low, high);
+      put(low, high);
+    }
+    for (uint32_t part = 0; part < Head::kParts; part++) {
+      if constexpr (Head::kCoded) {
+        wasm_v128_store(to, wasm_v128_load(head.codesOf(part, w)));
+        to += 16;
       }
-      for (uint32_t step = 0; step < Head::kSteps; step += Steps::kRunSteps, w += Steps::kRunBytes) {
+      for (uint32_t step = 0; step < kSteps; step += Steps::kRunSteps, w += Steps::kRunBytes) {
         each<Steps::kRunSteps>([&](auto index) {
           each<kPieces>([&](auto piece) {
             v128_t some, others;
             Steps::template load<index, piece>(w, some, others);
-            wasm_v128_store(to, some), wasm_v128_store(to + 16, others);
-            to += 32;
+            put(some, others);
           });
         });
       }
@@ -427,11 +518,11 @@ auto forFormat(DType dtype, Action action) {
   switch (dtype) {
     case DType::q4: return action.template operator()<ScaleHead, NibbleSteps, NibbleWordSteps>();
     case DType::q4_1: return action.template operator()<MinimumHead, NibbleSteps, NibbleWordSteps>();
-    case DType::q5_0: return action.template operator()<ScaleHead, LongSteps<1>, LongWordSteps<1>>();
-    case DType::q5_1: return action.template operator()<MinimumHead, LongSteps<1>, LongWordSteps<1>>();
+    case DType::q5_0: return action.template operator()<ScaleHead, FiveBitSteps<false>, FiveBitSteps<true>>();
+    case DType::q5_1: return action.template operator()<MinimumHead, FiveBitSteps<false>, FiveBitSteps<true>>();
     case DType::q4_k: return action.template operator()<CodedHead, NibbleSteps, NibbleWordSteps>();
-    case DType::q5_k: return action.template operator()<CodedHead, LongSteps<1>, LongWordSteps<1>>();
-    case DType::q6_k: return action.template operator()<SignedCodedHead, LongSteps<2>, LongWordSteps<2>>();
+    case DType::q5_k: return action.template operator()<CodedHead, FiveBitSteps<false>, FiveBitSteps<true>>();
+    case DType::q6_k: return action.template operator()<SignedCodedHead, SixBitSteps<false>, SixBitSteps<true>>();
     default: return action.template operator()<ScaleHead, ByteSteps, ByteWordSteps>();
   }
 }
@@ -445,9 +536,10 @@ BlockProduct directProduct(DType dtype, uint32_t rows) {
     if constexpr (Steps::kBits == 8) {
       if (scheme == BlockScheme::signedBytes) return directOf<Bytes, Head, SignedByteSteps>(rows);
       if (scheme == BlockScheme::words) return directOf<Words, Head, WordSteps>(rows);
+    } else {
+      if (scheme == BlockScheme::halves) return directOf<Halves, Head, Steps>(rows);
     }
     if constexpr (Steps::kBits == 4) {
-      if (scheme == BlockScheme::halves) return directOf<Halves, Head, Steps>(rows);
       if (byteDot() == ByteDot::asUnsigned) return directOf<Bytes, Head, ShiftedNibbleSteps>(rows);
     }
     return directOf<Bytes, Head, Steps>(rows);
@@ -458,8 +550,8 @@ BlockProduct directProduct(DType dtype, uint32_t rows) {
 }
 
 size_t unpackedBytes(uint32_t cols) {
-  // In words, with two numbers for each group of 32 columns, or one for each of 16.
-  return cols / kBlockCols * (2 * sizeof(float) * kTileRows + 8 * UnpackedWordSteps::kRunBytes);
+  // In words, with two numbers a row.
+  return cols / kBlockCols * (2 * sizeof(float) * kTileRows + kSteps * UnpackedWordSteps::kRunBytes);
 }
 
 void unpackTile(const uint8_t* w, DType dtype, uint32_t cols, uint8_t* unpacked) {
@@ -483,16 +575,21 @@ uint32_t unpackedRows(DType dtype) {
 }
 
 BlockProduct unpackedProduct(DType dtype, uint32_t rows) {
-  return forFormat(dtype, [=]<class Packed, class, class>() {
-    using Head = UnpackedHead<Packed::kSteps, Packed::kMinima>;
+  return forFormat(dtype, [=]<class Packed, class Steps, class>() {
+    using Head = Unpacked<Packed>;
 #ifdef __wasm_relaxed_simd__
     BlockScheme scheme = blockScheme(dtype);
-    if constexpr (Head::kSteps == 8) {
-      if (scheme == BlockScheme::halves) return unpackedOf<Halves, Head, UnpackedSteps>(rows);
+    if (scheme == BlockScheme::halves) {
+      using Sums = std::conditional_t<Steps::kBits == 4, Halves, Pairs>;
+      return unpackedOf<Sums, Head, UnpackedSteps>(rows);
     }
-    if (scheme != BlockScheme::words) return unpackedOf<Bytes, Head, UnpackedSteps>(rows);
-#endif
+    if constexpr (Steps::kBits == 8) {
+      if (scheme == BlockScheme::words) return unpackedOf<Words, Head, UnpackedWordSteps>(rows);
+    }
+    return unpackedOf<Bytes, Head, UnpackedSteps>(rows);
+#else
     return unpackedOf<Words, Head, UnpackedWordSteps>(rows);
+#endif
   });
 }
 

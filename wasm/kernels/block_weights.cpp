@@ -158,85 +158,94 @@ void loadPlain(DType dtype, const uint8_t* from, Block& block) {
   }
 }
 
-// Of integers of more than four bits what is above these lies in bytes of its own, before the steps that it is of: a byte
-// holds that of four steps (one bit) or of two (two bits), of each step that of a row and then of the row four below.
-struct Steps {
-  // Bits above four, and steps that share them.
-  uint32_t highBits, shared;
-
-  constexpr explicit Steps(uint32_t bits) : highBits(bits - 4), shared(bits == 4 ? 1 : bits == 5 ? 4 : 2) {}
-
-  constexpr size_t runBytes() const { return kStepBytes * (shared + (highBits > 0)); }
-  // Where the low bits of a step are, and in a run the high bits; both for 4 rows by 4 columns, two rows a byte.
-  constexpr size_t lowAt(uint32_t step) const {
-    return step / shared * runBytes() + kStepBytes * ((highBits > 0) + step % shared);
-  }
-  constexpr size_t highAt(uint32_t step) const { return step / shared * runBytes(); }
-  constexpr uint32_t highShift(uint32_t step, bool below) const { return highBits * (2 * (step % shared) + below); }
-
-  static constexpr size_t kStepBytes = 16;
+// Bits [from, from + count) of an integer, which are bit `at` and the next ones of bytes of vector `vector` of a run.
+struct Piece {
+  uint32_t vector, at, from, count;
 };
 
-constexpr uint32_t kBytes = 0x01010101u;
+// How integers of a step lie: in runs of steps, of which integer i is that of step i / 2, of rows 0 .. 3 where it is even and of
+// the rows four below where it is odd. A vector has a byte for each of 4 rows by 4 columns. Integers that have no vector of
+// their own are in what others leave free.
+struct Steps {
+  uint32_t runSteps, vectors;
+  // Of each integer up to three.
+  Piece pieces[8][3];
+};
+
+constexpr Steps kFourBits = {1, 1, {{{0, 0, 0, 4}}, {{0, 4, 0, 4}}}};
+constexpr Steps kFiveBits = {4,
+                             5,
+                             {{{0, 0, 0, 5}},
+                              {{1, 0, 0, 5}},
+                              {{2, 0, 0, 5}},
+                              {{3, 0, 0, 5}},
+                              {{4, 0, 0, 5}},
+                              {{0, 5, 0, 3}, {1, 5, 3, 2}},
+                              {{2, 5, 0, 3}, {3, 5, 3, 2}},
+                              {{4, 5, 0, 3}, {1, 7, 3, 1}, {3, 7, 4, 1}}}};
+constexpr Steps kSixBits = {
+    2, 3, {{{0, 0, 0, 6}}, {{1, 0, 0, 6}}, {{2, 0, 0, 6}}, {{0, 6, 0, 2}, {1, 6, 2, 2}, {2, 6, 4, 2}}}};
+
+constexpr const Steps& stepsOf(uint32_t bits) { return bits == 4 ? kFourBits : bits == 5 ? kFiveBits : kSixBits; }
+
+constexpr size_t kVectorBytes = 16;
+
+// Calls visit(word, shift, piece) for the pieces of integer `index`, counted over all runs: where in the tile the bytes of a row
+// are.
+template <class Visit>
+void eachPiece(const Steps& steps, uint32_t index, uint8_t* to, Visit visit) {
+  uint32_t integers = 2 * steps.runSteps;
+  to += index / integers * steps.vectors * kVectorBytes;
+  for (const Piece& piece : steps.pieces[index % integers]) {
+    if (piece.count) visit(to + piece.vector * kVectorBytes, piece);
+  }
+}
+
+// The same number in each byte.
+constexpr uint32_t bytesOf(uint32_t byte) { return byte * 0x01010101u; }
 
 // Integers 4 s .. 4 s + 3 are those of step s, of a row of the tile.
-void storeSteps(Steps steps, const uint8_t* integers, uint32_t count, uint32_t lane, uint8_t* to) {
-  bool below = lane >= 4;
-  to += 4 * (lane % 4);
+void storeSteps(const Steps& steps, const uint8_t* integers, uint32_t count, uint32_t lane, uint8_t* to) {
   for (uint32_t step = 0; step < count; step++) {
-    uint32_t word, low, high;
-    __builtin_memcpy(&word, integers + 4 * step, 4);
-    uint8_t* place = to + steps.lowAt(step);
-    __builtin_memcpy(&low, place, 4);
-    uint32_t nibbles = word & 15 * kBytes;
-    low = below ? (low & 15 * kBytes) | nibbles << 4 : (low & 0xf0 * kBytes) | nibbles;
-    __builtin_memcpy(place, &low, 4);
-    if (!steps.highBits) continue;
-    place = to + steps.highAt(step);
-    __builtin_memcpy(&high, place, 4);
-    uint32_t shift = steps.highShift(step, below), mask = ((1u << steps.highBits) - 1) * kBytes;
-    high = (high & ~(mask << shift)) | (word >> 4 & mask) << shift;
-    __builtin_memcpy(place, &high, 4);
+    uint32_t four;
+    __builtin_memcpy(&four, integers + 4 * step, 4);
+    eachPiece(steps, 2 * step + lane / 4, to + 4 * (lane % 4), [=](uint8_t* place, const Piece& piece) {
+      uint32_t word, mask = bytesOf((1u << piece.count) - 1);
+      __builtin_memcpy(&word, place, 4);
+      word = (word & ~(mask << piece.at)) | (four >> piece.from & mask) << piece.at;
+      __builtin_memcpy(place, &word, 4);
+    });
   }
 }
 
-void loadSteps(Steps steps, const uint8_t* from, uint32_t count, uint32_t lane, uint8_t* integers) {
-  bool below = lane >= 4;
-  from += 4 * (lane % 4);
+void loadSteps(const Steps& steps, const uint8_t* from, uint32_t count, uint32_t lane, uint8_t* integers) {
   for (uint32_t step = 0; step < count; step++) {
-    uint32_t low, high;
-    __builtin_memcpy(&low, from + steps.lowAt(step), 4);
-    uint32_t word = (below ? low >> 4 : low) & 15 * kBytes;
-    if (steps.highBits) {
-      __builtin_memcpy(&high, from + steps.highAt(step), 4);
-      uint32_t mask = ((1u << steps.highBits) - 1) * kBytes;
-      word |= (high >> steps.highShift(step, below) & mask) << 4;
-    }
-    __builtin_memcpy(integers + 4 * step, &word, 4);
+    uint32_t four = 0;
+    eachPiece(steps, 2 * step + lane / 4, (uint8_t*)from + 4 * (lane % 4), [&](uint8_t* place, const Piece& piece) {
+      uint32_t word;
+      __builtin_memcpy(&word, place, 4);
+      four |= (word >> piece.at & bytesOf((1u << piece.count) - 1)) << piece.from;
+    });
+    __builtin_memcpy(integers + 4 * step, &four, 4);
   }
 }
 
-// Codes of six bits are kept as integers of six bits are: a step has the scale codes of two groups of all rows, and their
-// minimum codes.
-constexpr Steps kCodeSteps(6);
+// Codes of six bits are kept as integers of six bits are: of each 32 columns 16, the scale codes of all rows and then their
+// minimum codes. `place` is which of them.
+void storeCode(uint8_t code, uint32_t part, uint32_t place, uint8_t* codes) {
+  eachPiece(kSixBits, part, codes + place, [=](uint8_t* byte, const Piece& piece) {
+    uint8_t mask = (uint8_t)((1u << piece.count) - 1);
+    *byte = (uint8_t)((*byte & ~(mask << piece.at)) | (code >> piece.from & mask) << piece.at);
+  });
+}
 
-// Where the code of a row is of 16 bytes of a step, for group g; those of odd groups are in the high halves.
-struct CodePlace {
-  uint8_t *low, *high;
-  uint32_t lowShift, highShift;
-
-  CodePlace(uint8_t* codes, uint32_t g, uint32_t place)
-      : low(codes + kCodeSteps.lowAt(g / 2) + place),
-        high(codes + kCodeSteps.highAt(g / 2) + place),
-        lowShift(4 * (g % 2)),
-        highShift(kCodeSteps.highShift(g / 2, g % 2)) {}
-
-  void store(uint8_t code) const {
-    *low = (*low & ~(15 << lowShift)) | (code & 15) << lowShift;
-    *high = (*high & ~(3 << highShift)) | code >> 4 << highShift;
-  }
-  uint8_t load() const { return (*low >> lowShift & 15) | (*high >> highShift & 3) << 4; }
-};
+uint8_t loadCode(uint32_t part, uint32_t place, const uint8_t* codes) {
+  uint8_t code = 0;
+  eachPiece(kSixBits, part, (uint8_t*)codes + place, [&](uint8_t* byte, const Piece& piece) {
+    code |= (uint8_t)((*byte >> piece.at & ((1u << piece.count) - 1)) << piece.from);
+  });
+  return code;
+}
 
 // A block of row `row`, given where the block of its tile begins.
 void storeTiled(DType dtype, const Block& block, uint32_t row, uint8_t* tile) {
@@ -248,8 +257,8 @@ void storeTiled(DType dtype, const Block& block, uint32_t row, uint8_t* tile) {
     for (uint32_t g = 0; g < kMostGroups; g++) codes[kTileRows * g + lane] = block.scaleCodes[g];
   } else if (cols == kLongCols) {
     for (uint32_t g = 0; g < kMostGroups / 2; g++) {
-      CodePlace(codes, g, lane).store(block.scaleCodes[g]);
-      CodePlace(codes, g, kTileRows + lane).store(block.minimumCodes[g]);
+      storeCode(block.scaleCodes[g], g, lane, codes);
+      storeCode(block.minimumCodes[g], g, kTileRows + lane, codes);
     }
   }
   tile += tileHeadBytes(dtype);
@@ -257,7 +266,7 @@ void storeTiled(DType dtype, const Block& block, uint32_t row, uint8_t* tile) {
     for (uint32_t i = 0; i < kBlockCols; i += 4, tile += 32) __builtin_memcpy(tile + 4 * lane, block.integers + i, 4);
     return;
   }
-  storeSteps(Steps(bitsOfInteger(dtype)), block.integers, cols / 4, lane, tile);
+  storeSteps(stepsOf(bitsOfInteger(dtype)), block.integers, cols / 4, lane, tile);
 }
 
 void loadTiled(DType dtype, uint32_t row, const uint8_t* tile, Block& block) {
@@ -269,8 +278,8 @@ void loadTiled(DType dtype, uint32_t row, const uint8_t* tile, Block& block) {
     for (uint32_t g = 0; g < kMostGroups; g++) block.scaleCodes[g] = codes[kTileRows * g + lane];
   } else if (cols == kLongCols) {
     for (uint32_t g = 0; g < kMostGroups / 2; g++) {
-      block.scaleCodes[g] = CodePlace((uint8_t*)codes, g, lane).load();
-      block.minimumCodes[g] = CodePlace((uint8_t*)codes, g, kTileRows + lane).load();
+      block.scaleCodes[g] = loadCode(g, lane, codes);
+      block.minimumCodes[g] = loadCode(g, kTileRows + lane, codes);
     }
   }
   tile += tileHeadBytes(dtype);
@@ -278,7 +287,7 @@ void loadTiled(DType dtype, uint32_t row, const uint8_t* tile, Block& block) {
     for (uint32_t i = 0; i < kBlockCols; i += 4, tile += 32) __builtin_memcpy(block.integers + i, tile + 4 * lane, 4);
     return;
   }
-  loadSteps(Steps(bitsOfInteger(dtype)), tile, cols / 4, lane, block.integers);
+  loadSteps(stepsOf(bitsOfInteger(dtype)), tile, cols / 4, lane, block.integers);
 }
 
 void widenBlock(DType dtype, const Block& block, float* out) {

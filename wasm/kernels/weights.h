@@ -5,9 +5,8 @@
 // minima, for groups of 32 or 16. In layout plain a block lies as ggml has it. In layout tiles8 the blocks of 8 rows lie
 // together. First of each row the number in f16 that its scales are made of, and that of its minima; in blocks of 256 the
 // codes of both, by groups (block_weights.cpp). Then in steps of four columns, row beside row, a byte for each element of
-// q8, q + 128; of the others a step has 4 rows, integers without a sign, four bits of which are low halves, and the high
-// ones those of the row four below. What is above four bits lies before the steps that it is of. So all is at multiples
-// of 16.
+// q8, q + 128; of the others integers without a sign, of 4 bits two a byte, those of 4 rows in the low halves and those of
+// the rows four below in the high ones; of 5 and 6 bits as block_weights.cpp says. So all is at multiples of 16.
 #pragma once
 #include "kernel.h"
 #include "simd.h"

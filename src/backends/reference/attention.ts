@@ -5,7 +5,12 @@ import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 import { cacheColumn } from "./kv-cache.ts";
 import { dot } from "./linear.ts";
 
-const NO_MINIMA = new Float32Array(0);
+/** Of blocks that are one group, and without minima. */
+const NO_CODES = {
+  scaleCodes: new Int8Array(0),
+  minima: new Float32Array(0),
+  minimumCodes: new Uint8Array(0),
+};
 
 const attentionVarlen: Kernel<"attention_varlen"> = (
   { q, k, v, cuSeqlens },
@@ -71,7 +76,7 @@ const attentionPaged: Kernel<"attention_paged"> = (
       const rows = blockRows(length, headDim);
       forPlaces(part, kvHead, (position, page, column) => {
         const [quants, scales] = partOf(rows, position);
-        cache.readBlocksPart(page, column, headDim, { quants, scales, minima: NO_MINIMA });
+        cache.readBlocksPart(page, column, headDim, { quants, scales, ...NO_CODES });
       });
       return rows;
     };

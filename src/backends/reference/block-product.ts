@@ -3,8 +3,9 @@
  * integer sum. Each step is rounded to float32 and none is fused with another, so that all backends that compute so agree
  * to the bit.
  */
-import type { BlockParts } from "../../tensor/block-parts.ts";
+import { type BlockParts, groupCols } from "../../tensor/block-parts.ts";
 import { BLOCK_COLS, largestMagnitude } from "../../tensor/blocks.ts";
+import { type BlockFormat, blockCols } from "../../tensor/storage.ts";
 
 /** Rows of integers, with a scale for each block of a row. */
 export interface BlockRows {
@@ -69,33 +70,39 @@ export function toNearest(value: number): number {
 }
 
 /**
- * start + x[row] · w, block of x after block: for each of its groups of `groupCols` columns y = y + isum * (scale of w *
- * scale of x); then, of formats with minima, y = y + minimum of w * sum of x.
+ * start + x[row] · w, in order: for each 32 columns y = y + isum * (scale of w * scale of x), where isum is the sum of
+ * products of integers, group by group times the code of its scale; then, of formats with minima, for each block of w
+ * y = y + minimum of w * (sum of codes times sums of x).
  */
 export function dotBlocks(
   start: number,
   x: QuantisedRows,
   row: number,
   w: BlockParts,
-  groupCols: number,
+  format: BlockFormat,
 ): number {
   const { quants: xs, scales: xScales, sums, cols } = x;
-  const { quants: ws, scales: wScales, minima } = w;
-  const blocks = cols / BLOCK_COLS;
+  const { quants: ws, scales, scaleCodes, minima, minimumCodes } = w;
+  const [length, group] = [blockCols(format), groupCols(format)];
   let y = start;
-  for (let block = 0; block < blocks; block++) {
-    const xBlock = row * blocks + block;
-    const xScale = xScales[xBlock] as number;
-    for (let first = block * BLOCK_COLS; first < (block + 1) * BLOCK_COLS; first += groupCols) {
-      const from = row * cols + first;
-      let sum = 0;
-      for (let i = 0; i < groupCols; i++) sum += (xs[from + i] as number) * (ws[first + i] as number);
-      const scale = Math.fround((wScales[first / groupCols] as number) * xScale);
-      y = Math.fround(y + Math.fround(sum * scale));
+  for (let block = 0; block * length < cols; block++) {
+    let taken = 0;
+    for (let first = block * length; first < (block + 1) * length; first += BLOCK_COLS) {
+      const xBlock = (row * cols + first) / BLOCK_COLS;
+      let total = 0;
+      for (let from = first; from < first + BLOCK_COLS; from += group) {
+        let sum = 0;
+        for (let i = from; i < from + group; i++) sum += (xs[row * cols + i] as number) * (ws[i] as number);
+        // Below 2^24: float32 has it.
+        total += sum * (scaleCodes[from / group] as number);
+      }
+      const scale = Math.fround((scales[block] as number) * (xScales[xBlock] as number));
+      y = Math.fround(y + Math.fround(total * scale));
+      if (minima.length === 0) continue;
+      const code = minimumCodes[first / BLOCK_COLS] as number;
+      taken = Math.fround(taken + Math.fround(code * (sums[xBlock] as number)));
     }
-    if (minima.length > 0) {
-      y = Math.fround(y + Math.fround((minima[block] as number) * (sums[xBlock] as number)));
-    }
+    if (minima.length > 0) y = Math.fround(y + Math.fround((minima[block] as number) * taken));
   }
   return y;
 }

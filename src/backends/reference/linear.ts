@@ -2,7 +2,7 @@
  * y = x wᵀ (+ bias): one dot product an element, accumulated in float64; of weights in blocks by the float32 steps of
  * block-product.ts, unless they are opened as what their elements are worth (`Backend.weightOnly`).
  */
-import { blockParts, groupCols } from "../../tensor/block-parts.ts";
+import { blockParts } from "../../tensor/block-parts.ts";
 import { dotBlocks, quantisedRows } from "./block-product.ts";
 import type { Kernel, Kernels } from "./kernel.ts";
 import type { MatrixView } from "./matrix-view.ts";
@@ -55,13 +55,13 @@ export type ProductsOfRow = (m: number, start?: number) => number;
 /** Of rows of w with those of x [m, w.cols]; a row's products are to be used before the next row is asked for. */
 export function openProducts(w: RowsView, xs: Float32Array): (n: number) => ProductsOfRow {
   const size = w.cols;
-  if (w.blockFormat) {
+  const format = w.blockFormat;
+  if (format) {
     const quantised = quantisedRows(xs, size);
-    const parts = blockParts(w.blockFormat, size);
-    const group = groupCols(w.blockFormat);
+    const parts = blockParts(format, size);
     return (n) => {
       w.readBlocks(n, parts);
-      return (m, start = 0) => dotBlocks(start, quantised, m, parts, group);
+      return (m, start = 0) => dotBlocks(start, quantised, m, parts, format);
     };
   }
   const row = new Float32Array(size);
