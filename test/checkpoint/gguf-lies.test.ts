@@ -6,6 +6,7 @@ import * as assert from "uvu/assert";
 import { blobFiles } from "../../src/checkpoint/blobs.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { partsOf } from "../../src/checkpoint/gguf/find.ts";
+import { ggufLocation } from "../../src/checkpoint/gguf/location.ts";
 import { goldenDataDir } from "../golden/load.ts";
 import { failure } from "./fixtures.ts";
 import { putTogether, type RawGguf, takeApart, value } from "./gguf-rewrite.ts";
@@ -118,6 +119,24 @@ test("names of parts that can be none", async () => {
   assert.throws(() => partsOf("m-00007-of-00003.gguf"), /part 7 of 3/);
   assert.equal(partsOf("M-00002-of-00002.GGUF"), ["M-00001-of-00002.GGUF", "M-00002-of-00002.GGUF"]);
   assert.ok(await open(file, "M.GGUF"));
+});
+
+test("a vocabulary with tokens that have no embedding", async () => {
+  const file = changed("glm4v-tiny", (file) => {
+    const embedding = tensorOf(file, "token_embd.weight");
+    embedding.dims[1] = 300n;
+    embedding.data = embedding.data.slice(0, (embedding.data.length / 384) * 300);
+  });
+  const { code, message } = await refused(file);
+  assert.is(code, "TOKENIZER_INVALID");
+  assert.match(message, /it has a token \d+, and embeddings of 300 tokens/);
+});
+
+test("the address of a file may hold a percent sign that encodes nothing", () => {
+  for (const name of ["%zz.gguf", "100%.gguf"]) {
+    assert.is(ggufLocation(`https://host/${name}`)?.file, name);
+  }
+  assert.is(ggufLocation("https://host/a%20b.gguf")?.file, "a b.gguf");
 });
 
 test.run();

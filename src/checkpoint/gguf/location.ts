@@ -1,4 +1,5 @@
 /** Locations that name a GGUF file: its folder, and the file in it. */
+import { percentDecoded } from "../../http/percent.ts";
 import type { CheckpointFiles } from "../files.ts";
 import { isAddress, type ModelLocation, type OpenFilesOptions } from "../location.ts";
 
@@ -33,7 +34,7 @@ export function ggufLocation(
       ? /^([^?#]*\/)([^/?#]+\.gguf)(\?[^#]*)?$/i.exec(text)
       : /^(.*[\\/])?([^\\/]+\.gguf)$/i.exec(text)) ?? [];
   if (file === undefined) return null;
-  return { folder: (folder || ".") + query, file: isAddress ? decodeURIComponent(file) : file };
+  return { folder: (folder || ".") + query, file: isAddress ? percentDecoded(file) : file };
 }
 
 /** The files of a folder, of which one is meant, and the vision tower that was given with it. */

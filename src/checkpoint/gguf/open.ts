@@ -38,7 +38,7 @@ export async function openGguf({ text, tower }: ModelFiles, signal?: AbortSignal
   const vision = towerFile ? ggufVision(towerFile) : null;
   if (vision && towerFile) checkFits(model, file.name, vision, towerFile.name);
   const textOnly = reasonOfTextOnly(model, file.name, vision);
-  const tokenizer = ggufTokenizer(model.values, file.name);
+  const tokenizer = ggufTokenizer(model.values, file.name, model.vocabSize);
   const configJson = modelJson(model, tokenizer, vision, file.name);
   const { patch_size, temporal_patch_size, spatial_merge_size } = vision?.json ?? absentTower(0);
   const sizes = {

@@ -12,6 +12,7 @@ export interface GgufText {
   readonly layout: TextLayout;
   /** `text_config`, without its model_type. */
   readonly json: object;
+  readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly isTied: boolean;
   /** Whether q and k have biases: of the dense models GLM-OCR has none. */
@@ -84,6 +85,7 @@ export function ggufText(file: GgufFile): GgufText {
       },
       ...(architecture === "glm4moe" && experts(values, key, file.name, shapeOf)),
     },
+    vocabSize,
     hiddenSize,
     isTied: !shapes.has("output.weight"),
     hasBias,

@@ -26,8 +26,8 @@ export interface GgufTokenizer {
   idOf(token: string): number | undefined;
 }
 
-/** @throws TOKENIZER_INVALID */
-export function ggufTokenizer(values: GgufValues, file: string): GgufTokenizer {
+/** @param embeddings how many tokens the model has an embedding for. @throws TOKENIZER_INVALID */
+export function ggufTokenizer(values: GgufValues, file: string, embeddings: number): GgufTokenizer {
   const invalid = (what: string) => new GlimtError("TOKENIZER_INVALID", `${file}: ${what}`);
   const model = values.text("tokenizer.ggml.model");
   const pre = values.text("tokenizer.ggml.pre");
@@ -44,6 +44,8 @@ export function ggufTokenizer(values: GgufValues, file: string): GgufTokenizer {
     throw invalid(`it has ${tokens.length} tokens, and types of ${types?.length ?? 0}.`);
   }
   const used = tokens.flatMap((token, id) => (types[id] === UNUSED ? [] : [[token, id] as const]));
+  const [, last = -1] = used.at(-1) ?? [];
+  if (last >= embeddings) throw invalid(`it has a token ${last}, and embeddings of ${embeddings} tokens.`);
   const ids = new Map(used);
   if (ids.size !== used.length) throw invalid("two of its tokens are the same.");
   const added = used.filter(([, id]) => types[id] === CONTROL || types[id] === USER_DEFINED);

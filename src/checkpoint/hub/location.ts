@@ -1,5 +1,6 @@
 /** What people give for a model on Hugging Face: its id, with a revision or the name of a GGUF file; or one of its pages. */
 import { GlimtError } from "../../errors.ts";
+import { percentDecoded } from "../../http/percent.ts";
 import { withoutCredentials } from "../address.ts";
 import { shownName } from "../shown.ts";
 
@@ -49,7 +50,7 @@ export function modelOfPage(url: URL, endpoint = HUB): HubLocation | null {
   const below =
     url.origin === base.origin ? base.pathname.split("/").filter((part) => part !== "").length : 0;
   const parts = url.pathname.split("/").filter((part) => part !== "");
-  const [org = "", name = "", kind, revision, ...path] = parts.slice(below).map(decoded);
+  const [org = "", name = "", kind, revision, ...path] = parts.slice(below).map(percentDecoded);
   const file = path.join("/");
   const isGguf = /\.gguf$/i.test(file) && WITH_REVISION.includes(kind ?? "");
   if (kind !== undefined && !PAGES.includes(kind) && !isGguf) return null;
@@ -81,12 +82,4 @@ export function requireHubId(text: string, endpoint?: string): HubLocation {
 /** As messages name it. */
 export function shownHubLocation({ repository, revision }: HubLocation): string {
   return revision === MAIN ? repository : `${repository}@${revision}`;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
