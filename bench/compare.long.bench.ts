@@ -11,7 +11,7 @@ import { WasmEngine } from "../src/backends/wasm/engine.ts";
 import { instantiateKernels, type Kernels } from "../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../src/backends/wasm/variants.ts";
 import type { CacheDType } from "../src/tensor/dtype.ts";
-import type { WeightFormat } from "../src/tensor/storage.ts";
+import type { RoundedFormat } from "../src/tensor/storage.ts";
 import { pagedAttention, visionAttention } from "./attentions.ts";
 import { type OpenEngine, processorMs, row, type TimedKernel } from "./kernels.ts";
 import { linear } from "./products.ts";
@@ -75,14 +75,14 @@ function makeCase(text: string, open: OpenEngine): Promise<TimedKernel> {
   const [kind, ...fields] = text.split(":");
   const [a, b, n = 4096, k = 1024] = fields.map((field) =>
     /^[0-9]+$/.test(field) ? Number(field) : field,
-  ) as [number, number | WeightFormat, number?, number?];
+  ) as [number, number | RoundedFormat, number?, number?];
   if (kind === "vision") return visionAttention({ patches: a, numHeads: 16, headDim: 64 }, open);
   if (kind === "paged") {
     const shape = { numHeads: 16, numKvHeads: 8, headDim: 128, pageSize: 16 };
     const kvCacheDType = fields[2] as CacheDType | undefined;
     return pagedAttention({ queries: a, context: b as number, kvCacheDType, ...shape }, open);
   }
-  if (kind === "linear") return linear({ m: a, n, k, dtype: b as WeightFormat }, open);
+  if (kind === "linear") return linear({ m: a, n, k, dtype: b as RoundedFormat }, open);
   throw new Error(`There is no case "${text}".`);
 }
 

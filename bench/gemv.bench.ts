@@ -1,12 +1,12 @@
 /** Matrix products of few rows (decoding), bound by reading the weights. */
-import { storageBytes, WEIGHT_FORMATS } from "../src/tensor/storage.ts";
+import { storageBytes } from "../src/tensor/storage.ts";
 import { asContender, inTurns, readContender, row } from "./kernels.ts";
-import { linear } from "./products.ts";
+import { linear, PRODUCT_FORMATS } from "./products.ts";
 
 const [n, k] = [16384, 4096];
 const read = await readContender();
 console.log(row("wasm, one thread", "ms", "GB/s", "of peak", "a row"));
-for (const dtype of WEIGHT_FORMATS) {
+for (const dtype of PRODUCT_FORMATS) {
   const rows = ["bf16", "q8", "q4", "q4_k", "q6_k"].includes(dtype) ? [1, 2, 4, 8] : [1];
   const linears = await Promise.all(rows.map((m) => linear({ m, n, k, dtype })));
   const speeds = await inTurns([read, ...linears.map(asContender)]);

@@ -284,7 +284,7 @@ else
     step speed-glm-ocr-own 60 speed glm-ocr-own --model glm-ocr --cublas no --batches 1 --seconds 2 "${ceilings[@]}"
   fi
   if [[ ,$models, == *,glm-ocr,* ]]; then
-    for format in q8 q4; do
+    for format in q8 q4 fp8; do
       step "speed-glm-ocr-$format" 60 speed "glm-ocr-$format" --model glm-ocr --weights "$format" --batches 1,8 \
         --seconds 2 "${ceilings[@]}"
     done

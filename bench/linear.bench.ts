@@ -1,7 +1,7 @@
 /** Matrix products of many rows (prefill, vision), bound by arithmetic. */
-import { isBlockFormat, WEIGHT_FORMATS } from "../src/tensor/storage.ts";
+import { isBlockFormat } from "../src/tensor/storage.ts";
 import { arithmeticContender, asContender, dotContender, inTurns, row } from "./kernels.ts";
-import { linear } from "./products.ts";
+import { linear, PRODUCT_FORMATS } from "./products.ts";
 
 const SIZES = [
   [1024, 1024, 1024],
@@ -13,12 +13,12 @@ const SIZES = [
 const [multiplyAdd, dot] = [await arithmeticContender(), await dotContender()];
 console.log(row("wasm, one thread", "GOP/s", "of its peak", "x f32"));
 for (const [m, n, k] of SIZES) {
-  const linears = await Promise.all(WEIGHT_FORMATS.map((dtype) => linear({ m, n, k, dtype })));
+  const linears = await Promise.all(PRODUCT_FORMATS.map((dtype) => linear({ m, n, k, dtype })));
   const speeds = await inTurns([multiplyAdd, dot, ...linears.map(asContender)]);
   const speedOf = (name: string) => speeds.get(name) as number;
   for (const { name } of [multiplyAdd, dot]) console.log(row(name, speedOf(name)));
   for (const [index, { name }] of linears.entries()) {
-    const peak = speedOf(isBlockFormat(WEIGHT_FORMATS[index] ?? "f32") ? dot.name : multiplyAdd.name);
+    const peak = speedOf(isBlockFormat(PRODUCT_FORMATS[index] ?? "f32") ? dot.name : multiplyAdd.name);
     const speed = speedOf(name);
     const beside = speed / speedOf(linears[0]?.name ?? name);
     console.log(row(name, speed, `${((100 * speed) / peak).toFixed(0)} %`, beside.toFixed(2)));

@@ -10,15 +10,18 @@ import {
   isBlockFormat,
   isRoundedFormat,
   storageBytes,
-  type WeightFormat,
+  WEIGHT_FORMATS,
 } from "../src/tensor/storage.ts";
 import { checkResult, noise, type OpenEngine, oneOp, type TimedKernel } from "./kernels.ts";
+
+/** Those that WebAssembly has kernels for. */
+export const PRODUCT_FORMATS = WEIGHT_FORMATS.filter((format) => format !== "fp8");
 
 export interface LinearSize {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly dtype: WeightFormat;
+  readonly dtype: (typeof PRODUCT_FORMATS)[number];
 }
 
 /** Elements of the result that are compared; all of them would take longer than the benchmark. */

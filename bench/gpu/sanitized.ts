@@ -5,13 +5,13 @@
  */
 import { parseArgs } from "node:util";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
-import type { OpCase } from "../../src/conformance/case.ts";
+import { FLOAT_BLOCK_FORMATS, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
 import { runModelConformance } from "../../src/conformance/models.ts";
 import { OP_NAMES } from "../../src/graph/ops.ts";
-import { BLOCK_FORMATS, isBlockFormat, isRoundedFormat } from "../../src/tensor/storage.ts";
+import { BLOCK_FORMATS, isGroupedFormat, isRoundedFormat } from "../../src/tensor/storage.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,10 +29,10 @@ for (const activations of ["bf16", "f32"] as const) {
     const cases = OP_CASES[op]().filter(({ cache = activations }) => cache === activations);
     const most = Number(flags.cases);
     const plain = spread(
-      cases.filter(({ weight }) => !isBlockFormat(weight)),
+      cases.filter(({ weight }) => !isGroupedFormat(weight)),
       most,
     );
-    const inBlocks = BLOCK_FORMATS.filter(isRoundedFormat).flatMap((format) =>
+    const inBlocks = [...BLOCK_FORMATS.filter(isRoundedFormat), ...FLOAT_BLOCK_FORMATS].flatMap((format) =>
       spread(
         cases.filter(({ weight }) => weight === format),
         Math.ceil(most / 2),

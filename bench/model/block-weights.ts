@@ -3,15 +3,17 @@
  * activations neither vanish nor explode. Only speed may be judged by them.
  */
 import type { WeightRows } from "../../src/backends/backend.ts";
+import { fp8Rows } from "../../src/conformance/fp8-rows.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { randomBlocks } from "../../src/conformance/random-blocks.ts";
 import type { WeightSpec } from "../../src/graph/weight-spec.ts";
 import type { WeightDType } from "../../src/tensor/dtype.ts";
 import { fromFloat32 } from "../../src/tensor/elements.ts";
 import {
-  type BlockFormat,
   blockCols,
+  type GroupedFormat,
   isBlockFormat,
+  isGroupedFormat,
   isRoundedFormat,
   storageBytes,
 } from "../../src/tensor/storage.ts";
@@ -47,9 +49,14 @@ export function blockWeights(): (spec: WeightSpec) => WeightRows {
 
   const ofCheckpoints = new Map<string, Uint8Array>();
 
-  function checkpointBlocks(format: BlockFormat, cols: number): Uint8Array {
+  function checkpointBlocks(format: GroupedFormat, cols: number): Uint8Array {
     const key = `${format} ${cols}`;
-    const bytes = ofCheckpoints.get(key) ?? randomBlocks(format, key, 1, BLOCKS * blockCols(format));
+    const size = BLOCKS * blockCols(format);
+    const make = () =>
+      format === "fp8"
+        ? fp8Rows(normals.subarray(0, size).map((value) => value * cols ** -0.5))
+        : randomBlocks(format, key, 1, size);
+    const bytes = ofCheckpoints.get(key) ?? make();
     ofCheckpoints.set(key, bytes);
     return bytes;
   }
@@ -68,7 +75,7 @@ export function blockWeights(): (spec: WeightSpec) => WeightRows {
     const { name, shape } = spec;
     const [rows = 1, ...rest] = shape;
     const cols = rest.reduce((product, size) => product * size, 1);
-    if (isBlockFormat(spec.dtype) && !isRoundedFormat(spec.dtype)) {
+    if (isGroupedFormat(spec.dtype) && !isRoundedFormat(spec.dtype)) {
       const format = spec.dtype;
       const source = checkpointBlocks(format, cols);
       return {

@@ -2,14 +2,14 @@
 import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
-import { BLOCK_MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
+import { WIDE_BLOCK_MODEL_CONFIGS } from "../../src/conformance/model-configs.ts";
 import { type ModelResult, runModelConformance } from "../../src/conformance/models.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf, type Decoder, type SequenceSlice } from "../../src/runtime/decoder.ts";
 import { type KvPool, Sequence } from "../../src/runtime/kv-pool.ts";
-import { isBlockFormat, type WeightFormat } from "../../src/tensor/storage.ts";
+import { isGroupedFormat, type WeightFormat } from "../../src/tensor/storage.ts";
 
 /** Prompt lengths of sequences that are decoded together. */
 const LENGTHS = [3, 17, 8, 1];
@@ -23,8 +23,8 @@ export async function checkBackend(
 ): Promise<ModelResult> {
   const activation = backend.activationDType as WeightFormat;
   // Narrow weights and blocks take the kernels that will be timed, where their rows are whole blocks.
-  const weights = isBlockFormat(timed) ? timed : activation;
-  const config = isBlockFormat(timed) ? (BLOCK_MODEL_CONFIGS[small.family] as ModelConfig) : small;
+  const weights = isGroupedFormat(timed) ? timed : activation;
+  const config = isGroupedFormat(timed) ? (WIDE_BLOCK_MODEL_CONFIGS[small.family] as ModelConfig) : small;
   const [result] = await runModelConformance(backend, { configs: { [name]: config }, weights });
   if (!result?.ok)
     throw new Error(`${backend.name} is wrong on a small ${name}: ${result?.failure}; not timing it`);

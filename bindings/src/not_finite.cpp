@@ -20,8 +20,11 @@ uint64_t count_from(const void* data, uint64_t count, T sign_free, T limit) {
 
 uint64_t count_not_finite(uint32_t source, uint32_t stored, const void* data, uint64_t count) {
   const auto format = static_cast<DType>(stored);
-  if (isBlockFormat(format))
-    return countNotFiniteBlocks(static_cast<DType>(source), data, format, count / kBlockCols);
+  if (isGrouped(format))
+    // What does not become such blocks is refused where it is written.
+    return becomesBlocks(static_cast<DType>(source), format)
+               ? countNotFiniteBlocks(static_cast<DType>(source), data, format, count / blockCols(format))
+               : 0;
   const uint32_t limit = overflowBits(static_cast<DType>(stored));
   switch (static_cast<DType>(source)) {
     case DType::f32:

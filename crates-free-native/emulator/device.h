@@ -176,6 +176,7 @@ struct f16 {
 inline float widen(bf16 x) { return widenBf16(x.bits); }
 inline bf16 to_bf16(float x) { return {x != x ? uint16_t{0x7fff} : narrowBf16(x)}; }
 inline float widen(f16 x) { return widenF16(x.bits); }
+inline f16 f16_of_bits(unsigned bits) { return {static_cast<uint16_t>(bits)}; }
 inline f16 to_f16(float x) { return {x != x ? uint16_t{0x7fff} : narrowF16(x)}; }
 
 namespace emu {

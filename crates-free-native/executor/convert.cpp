@@ -14,7 +14,7 @@ void convert_elements(DType from, const void* source, DType to, void* target, si
     std::memcpy(target, source, count * element_bytes(to));
     return;
   }
-  if (from == DType::i32 || to == DType::i32 || isBlockFormat(from))
+  if (from == DType::i32 || to == DType::i32 || isGrouped(from))
     throw Error("INPUT_INVALID", std::string("write: ") + dtype_name(from) + " values do not fit a tensor of " +
                                      dtype_name(to) + ".");
   auto* words = static_cast<uint16_t*>(target);

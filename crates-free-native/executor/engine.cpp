@@ -23,7 +23,7 @@ std::string format_shape(program::DType dtype, uint64_t rows, uint64_t cols) {
 
 // Rows of such a tensor do not lie together.
 void refuse_blocks(const char* what, const Tensor& tensor) {
-  if (isBlockFormat(tensor.dtype))
+  if (isGrouped(tensor.dtype))
     throw Error("INPUT_INVALID", std::string(what) + ": " + format_shape(tensor.dtype, tensor.rows, tensor.cols) +
                                      " is a weight in blocks, which only kernels read.");
 }
@@ -103,9 +103,9 @@ Tensor* Engine::allocate(program::DType dtype, uint64_t rows, uint64_t cols) {
   constexpr uint64_t kLimit = uint64_t{1} << 46;
   if (cols != 0 && rows > kLimit / cols)
     throw Error("OUT_OF_MEMORY", "A tensor of " + format_shape(dtype, rows, cols) + " is larger than any device.");
-  if (isBlockFormat(dtype) && cols % kBlockCols != 0)
+  if (isGrouped(dtype) && cols % blockCols(dtype) != 0)
     throw Error("INPUT_INVALID", format_shape(dtype, rows, cols) + " can not be: its rows are whole blocks of " +
-                                     std::to_string(kBlockCols) + " columns.");
+                                     std::to_string(blockCols(dtype)) + " columns.");
   const uint64_t bytes = storageBytes(dtype, rows, cols);
   auto tensor = std::make_unique<Tensor>(Tensor{dtype, rows, cols, bytes, nullptr, allocations_++});
   // An empty tensor has an address too.
@@ -136,7 +136,7 @@ void Engine::write(Tensor* tensor, uint64_t first_row, uint64_t rows, program::D
   if (first_row > tensor->rows || rows > tensor->rows - first_row)
     throw Error("INPUT_INVALID", "write: rows " + std::to_string(first_row) + ".." + std::to_string(first_row + rows) +
                                      " do not fit " + format_shape(tensor->dtype, tensor->rows, tensor->cols) + ".");
-  if (isBlockFormat(tensor->dtype)) return write_blocks(*tensor, first_row, rows, dtype, data);
+  if (isGrouped(tensor->dtype)) return write_blocks(*tensor, first_row, rows, dtype, data);
   const uint64_t size = element_bytes(tensor->dtype), source_size = element_bytes(dtype);
   char* to = static_cast<char*>(tensor->data) + first_row * tensor->cols * size;
   stage_pieces(rows * tensor->cols, kStagingBytes / 2 / size, [&](char* stage, uint64_t done, uint64_t now) {
@@ -147,19 +147,20 @@ void Engine::write(Tensor* tensor, uint64_t first_row, uint64_t rows, program::D
 
 void Engine::write_blocks(const Tensor& tensor, uint64_t first_row, uint64_t rows, program::DType dtype,
                           const void* data) {
-  if (dtype == program::DType::i32 || (isBlockFormat(dtype) && dtype != tensor.dtype))
+  if (!becomesBlocks(dtype, tensor.dtype))
     throw Error("INPUT_INVALID", std::string("write: ") + dtype_name(dtype) + " values do not fit a tensor of " +
                                      dtype_name(tensor.dtype) + ".");
-  const uint64_t across = tensor.cols / kBlockCols, integer_bytes = blockIntegerBytes(tensor.dtype);
-  const uint64_t source_size = storageBytes(dtype, 1, kBlockCols), first = first_row * across;
-  char* integers = static_cast<char*>(tensor.data) + first * integer_bytes;
-  char* scales = static_cast<char*>(tensor.data) + tensor.rows * across * integer_bytes + first * sizeof(uint16_t);
-  const uint64_t piece = kStagingBytes / 2 / (integer_bytes + sizeof(uint16_t));
+  const uint64_t across = tensor.cols / blockCols(tensor.dtype), first = first_row * across;
+  const uint64_t element_size = blockElementBytes(tensor.dtype), scale_size = blockScaleBytes(tensor.dtype);
+  const uint64_t source_size = storageBytes(dtype, 1, blockCols(tensor.dtype));
+  char* elements = static_cast<char*>(tensor.data) + first * element_size;
+  char* scales = static_cast<char*>(tensor.data) + tensor.rows * across * element_size + first * scale_size;
+  const uint64_t piece = kStagingBytes / 2 / (element_size + scale_size);
   stage_pieces(rows * across, piece, [&](char* stage, uint64_t done, uint64_t now) {
-    auto* staged_scales = reinterpret_cast<uint16_t*>(stage + now * integer_bytes);
+    char* staged_scales = stage + now * element_size;
     splitBlocks(dtype, static_cast<const char*>(data) + done * source_size, tensor.dtype, now, stage, staged_scales);
-    rt::copy_to_device(stream_, integers + done * integer_bytes, stage, now * integer_bytes);
-    rt::copy_to_device(stream_, scales + done * sizeof(uint16_t), staged_scales, now * sizeof(uint16_t));
+    rt::copy_to_device(stream_, elements + done * element_size, stage, now * element_size);
+    rt::copy_to_device(stream_, scales + done * scale_size, staged_scales, now * scale_size);
   });
 }
 

@@ -117,7 +117,7 @@ void Executable::make_calls(Layout& layout) const {
     const bool empty = rows == 0 || cols == 0;
     const uint64_t end = empty ? 0 : tensor.col_offset + (rows - 1) * static_cast<uint64_t>(operand.stride) + cols;
     // Scales lie behind all of a buffer's blocks, so that only the whole is an operand.
-    const bool in_parts = isBlockFormat(buffer.dtype) &&
+    const bool in_parts = isGrouped(buffer.dtype) &&
                           (tensor.col_offset != 0 || operand.stride != operand.cols ||
                            operand.rows != evaluate(buffer.rows, layout.symbols) ||
                            operand.cols != evaluate(buffer.cols, layout.symbols));

@@ -120,7 +120,7 @@ ProgramInfo decode_program(const void* bytes, size_t size) {
     if (buffer.kind > program::BufferKind::temporary) invalid("a buffer kind does not exist");
     if (static_cast<uint32_t>(buffer.dtype) >= program::kFormatCount) invalid("a dtype does not exist");
     if (!kernels_read(buffer.dtype)) invalid(std::string("no kernel reads ") + dtype_name(buffer.dtype));
-    const bool blocks = isBlockFormat(buffer.dtype);
+    const bool blocks = isGrouped(buffer.dtype);
     if (blocks && buffer.kind != program::BufferKind::weight)
       invalid(std::string("no kernel reads or writes ") + dtype_name(buffer.dtype) + " that is no weight");
     if (buffer.layout != (blocks ? program::Layout::split : program::Layout::plain))
@@ -169,6 +169,8 @@ const char* dtype_name(program::DType dtype) {
       return "q5_k";
     case program::DType::q6_k:
       return "q6_k";
+    case program::DType::fp8:
+      return "fp8";
   }
   return "?";
 }

@@ -24,6 +24,7 @@ __device__ __forceinline__ float widen(bf16 x) { return __bfloat162float(x); }
 __device__ __forceinline__ float widen(f16 x) { return __half2float(x); }
 __device__ __forceinline__ bf16 to_bf16(float x) { return __float2bfloat16_rn(x); }
 __device__ __forceinline__ f16 to_f16(float x) { return __float2half_rn(x); }
+__device__ __forceinline__ f16 f16_of_bits(unsigned bits) { return __ushort_as_half(static_cast<unsigned short>(bits)); }
 }  // namespace glimt
 
 #else

@@ -19,7 +19,7 @@ using program::DType;
 using rt::Stream;
 
 // What operands may be stored in.
-constexpr bool kernels_read(DType format) { return format <= DType::q4; }
+constexpr bool kernels_read(DType format) { return format <= DType::q4 || format == DType::fp8; }
 
 
 // A rectangle of device memory: element (r, c) is data[r * stride + c].

@@ -81,7 +81,7 @@ void linear_simt(const KernelContext& context, const LinearCall& call) {
 }
 
 bool library_fits(const KernelTerms& terms, const LinearCall& call) {
-  return terms.library && terms.library->available() && !isBlockFormat(call.w.dtype) &&
+  return terms.library && terms.library->available() && !isGrouped(call.w.dtype) &&
          mma_fits(terms, call) && call.y.stride % 8 == 0 &&
          reinterpret_cast<uintptr_t>(call.y.data) % 16 == 0;
 }

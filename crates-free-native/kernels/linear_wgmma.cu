@@ -173,7 +173,7 @@ void launch_wgmma(const KernelContext& context, const LinearCall& call) {
 }  // namespace
 
 bool wgmma_fits(const KernelTerms& terms, const LinearCall& call) { 
-  return terms.has_wgmma && !isBlockFormat(call.w.dtype) && mma_fits(terms, call);
+  return terms.has_wgmma && !isGrouped(call.w.dtype) && mma_fits(terms, call);
 }
 
 bool wgmma_pays(const KernelTerms& terms, const LinearCall& call) {

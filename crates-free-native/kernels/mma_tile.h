@@ -209,7 +209,7 @@ struct MmaTile {
 
 // Whether tiles of x in `dtype` can take these weights: of the same type and aligned to 16 bytes, or in blocks.
 inline bool fits_tensor_cores(const Operand& w, DType dtype) {
-  return isBlockFormat(w.dtype) ? BlockRows<8>::loadable(w) : w.dtype == dtype && packable<bf16>(w);
+  return isGrouped(w.dtype) ? BlockRows<8>::loadable(w) : w.dtype == dtype && packable<bf16>(w);
 }
 
 // Calls f with the type of x, T, and such weights.

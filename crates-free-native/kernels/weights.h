@@ -135,11 +135,76 @@ struct BlockRows {
   }
 };
 
+// fp8: blocks of 128 columns, an element is an E4M3 times the block's scale in f32. In layout split the elements of all rows
+// lie before the scales of all rows.
+struct Fp8Rows {
+  static constexpr bool kHasBlocks = true;
+  static constexpr int kBlockCols = 128, kVec = 16;
+
+  struct Loaded {
+    Pack<unsigned, 4> words;
+    float scale;
+  };
+  // 16 columns of 32.
+  using Half = Loaded;
+
+  const uint8_t* elements;
+  const float* scales;
+  int64_t blocks;  // of a row
+
+  explicit Fp8Rows(const Operand& w)
+      : elements(w.as<const uint8_t>()),
+        scales(reinterpret_cast<const float*>(w.as<const uint8_t>() + w.rows * w.cols)),
+        blocks(w.cols / kBlockCols) {}
+
+  static bool loadable(const Operand& w) { return reinterpret_cast<uintptr_t>(w.data) % 16 == 0; }
+  __device__ __forceinline__ bool loadable(int64_t, int) const { return true; }
+  __device__ __forceinline__ const void* address(int64_t row, int column) const {
+    return elements + row * blocks * kBlockCols + column;
+  }
+  __device__ __forceinline__ float at(int64_t row, int column) const {
+    const float unit = widen(half_of(elements[row * blocks * kBlockCols + column] << 8));
+    return unit * 256.0f * scales[row * blocks + column / kBlockCols];
+  }
+  __device__ __forceinline__ Loaded load(int64_t row, int column) const {
+    const auto* from = reinterpret_cast<const unsigned*>(elements + row * blocks * kBlockCols + column);
+    return {load_pack<unsigned, 4>(from), scales[row * blocks + column / kBlockCols]};
+  }
+  template <int N>
+  static __device__ __forceinline__ void widen_part(const Loaded& loaded, int first, float (&values)[N]) {
+#pragma unroll
+    for (int v = 0; v < N; v++) values[v] = unit_of(loaded, first + v) * 256.0f * loaded.scale;
+  }
+
+  __device__ __forceinline__ Half load_half(int64_t row, int column, int half) const {
+    return load(row, column + 16 * half);
+  }
+  static __device__ __forceinline__ int chunk_of(int half, int i) { return 2 * half + i; }
+  // Elements over 256.
+  static __device__ __forceinline__ void chunk_units(const Half& half, int i, float (&values)[8]) {
+#pragma unroll
+    for (int v = 0; v < 8; v++) values[v] = unit_of(half, 8 * i + v);
+  }
+  static __device__ __forceinline__ float unit_scale(const Half& half) { return 256.0f * half.scale; }
+
+ private:
+  // E4M3 in the upper byte of 16 bits, over 256: its exponent and fraction are those of an f16, three bits further left,
+  // whose exponents count from 8 less. Subnormals are subnormals there.
+  static __device__ __forceinline__ f16 half_of(unsigned bits) {
+    return f16_of_bits((bits & 0x8000u) | (bits & 0x7f00u) >> 1);
+  }
+  static __device__ __forceinline__ float unit_of(const Loaded& loaded, int index) {
+    const unsigned word = loaded.words.at[index / 4];
+    return widen(half_of(index % 4 == 0 ? word << 8 : word >> (8 * (index % 4 - 1))));
+  }
+};
+
 // Calls f with the matrix as its kernels read it.
 template <class F>
 void with_weights(const Operand& w, F&& f) {
   if (w.dtype == DType::q8) return f(BlockRows<8>(w));
   if (w.dtype == DType::q4) return f(BlockRows<4>(w));
+  if (w.dtype == DType::fp8) return f(Fp8Rows(w));
   with_float_type(w.dtype, [&](auto type) { f(FloatRows<typename decltype(type)::type>(w)); });
 }
 

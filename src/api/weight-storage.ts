@@ -6,7 +6,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import { modelStages } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
 import { bytesByFormat } from "../runtime/device-memory.ts";
-import { isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
+import { isBlockFormat, isGroupedFormat, type WeightFormat } from "../tensor/storage.ts";
 import { holdsWeights } from "./check-formats.ts";
 import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
 
@@ -47,7 +47,7 @@ export function describeStorage(
       const { spec } = origin;
       specs.set(spec.name, spec);
       const { name, shape, dtype } = spec;
-      const isKept = asked && isBlockFormat(asked) && shape.length > 1 && !isBlockFormat(dtype);
+      const isKept = asked && isBlockFormat(asked) && shape.length > 1 && !isGroupedFormat(dtype);
       if (isKept) precise.push({ name, shape, dtype });
     }
   }

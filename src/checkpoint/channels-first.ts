@@ -1,12 +1,12 @@
 /** Kernels of convolutions that lie with their channels last: [out, ...size, channels] as [out, channels, ...size]. */
 import { hostArray } from "../tensor/dtype.ts";
 import { rowElements } from "../tensor/rows.ts";
-import { isBlockFormat } from "../tensor/storage.ts";
+import { isGroupedFormat } from "../tensor/storage.ts";
 import type { StoredWeight } from "./stored-weight.ts";
 
 export function channelsFirst(weight: StoredWeight): StoredWeight {
   const { format, shape } = weight;
-  if (isBlockFormat(format)) throw new RangeError(`${weight.name} is in blocks`);
+  if (isGroupedFormat(format)) throw new RangeError(`${weight.name} is in blocks`);
   const [out = 0, ...rest] = shape;
   const channels = rest.at(-1) ?? 1;
   const taps = rest.slice(0, -1).reduce((product, size) => product * size, 1);

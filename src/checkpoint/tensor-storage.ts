@@ -1,7 +1,7 @@
 /** What becomes of a checkpoint's tensors on a device: the format, the bytes, and what is lost on the way. */
 import { sourceRectangle, type WeightSpec } from "../graph/weight-spec.ts";
 import { fitsInto8Bits } from "../tensor/blocks.ts";
-import { isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import { isBlockFormat, isGroupedFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
 import type { CheckpointTensor, StoredWeight } from "./stored-weight.ts";
 
 /** "rounded": to the nearest value of a narrower type. "requantised": blocks or the like to other blocks. */
@@ -61,12 +61,12 @@ function lossOf({ format, isDecoded, shape, bytes }: StoredWeight, dtype: Weight
   const [rows = 1, ...rest] = shape;
   const cols = rest.reduce((product, size) => product * size, 1);
   // F64 is rounded while it is read. Blocks may have more bytes in their files, as GPTQ's zero points, and lose nothing.
-  const isPlain = !isDecoded && !isBlockFormat(format);
+  const isPlain = !isDecoded && !isGroupedFormat(format);
   const isWider = isPlain && bytes > storageBytes(format, rows, cols);
   if (dtype === "q8" && fitsInto8Bits(format)) return "none";
   if (dtype === "f32" || dtype === format) return isWider ? "rounded" : "none";
   if (!isBlockFormat(dtype)) return "rounded";
-  return isDecoded || isBlockFormat(format) ? "requantised" : "quantised";
+  return isDecoded || isGroupedFormat(format) ? "requantised" : "quantised";
 }
 
 /** Most bytes first. */

@@ -8,7 +8,7 @@ import {
 } from "../graph/weight-spec.ts";
 import { fitsInto8Bits, into8Bits } from "../tensor/blocks.ts";
 import { countNotFiniteRows, rowElements, widenRows } from "../tensor/rows.ts";
-import { holdsColumns, isBlockFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
+import { holdsColumns, isGroupedFormat, storageBytes, type WeightFormat } from "../tensor/storage.ts";
 import type { FileRange } from "./files.ts";
 import type { StoredWeight } from "./stored-weight.ts";
 
@@ -140,13 +140,13 @@ export class WeightReader {
   /** Reorders, widens and scales staged rows into the caller's memory. */
   #place({ tensor, layout, scale }: ResolvedSource, staged: Rows, target: Uint8Array, rows: number): void {
     const { format } = staged;
-    if (isBlockFormat(this.dtype)) {
+    if (isGroupedFormat(this.dtype)) {
       target.set(
         fitsInto8Bits(format) && this.dtype === "q8" ? into8Bits(format, staged.bytes) : staged.bytes,
       );
       return;
     }
-    const isWide = isBlockFormat(format) || format !== this.dtype || scale !== undefined;
+    const isWide = isGroupedFormat(format) || format !== this.dtype || scale !== undefined;
     let values = isWide ? widenRows(format, staged.bytes) : rowElements(format, staged.bytes);
     if (scale !== undefined) values = values.map((value) => value * scale);
     const out = rowElements(this.dtype, target);
@@ -223,7 +223,7 @@ function commonFormat(spec: WeightSpec, sources: readonly ResolvedSource[]): Wei
   const areInto8Bits = spec.dtype === "q8" && sources.every(({ tensor }) => fitsInto8Bits(tensor.format));
   const isCommon = sources.every(({ tensor, scale }) => tensor.format === format && scale === undefined);
   if (!isCommon) return "f32";
-  if (!isBlockFormat(format)) return format;
+  if (!isGroupedFormat(format)) return format;
   const asBlocks = sources.every(
     (source) => source.layout === "rows" && isWholeBlocks(format, rectangleOf(source).cols),
   );

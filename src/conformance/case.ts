@@ -72,4 +72,6 @@ export const S = symbolDim("s");
 /** Row counts that catch what tiles hide: none, one, odd, prime, one past a tile. */
 export const ROW_COUNTS = [0, 1, 2, 3, 7, 9, 17, 65] as const;
 
+/** Formats of blocks of floats: whatever activations meet them, they are widened. */
+export const FLOAT_BLOCK_FORMATS = ["fp8"] as const satisfies readonly WeightFormat[];
 export const WEIGHT_DTYPES = ["f32", "bf16", "f16"] as const satisfies readonly WeightFormat[];

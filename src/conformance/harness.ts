@@ -10,13 +10,16 @@ import { type DType, type HostArray, hostArray, type TensorDType } from "../tens
 import { toFloat32, writeElements } from "../tensor/elements.ts";
 import {
   type BlockFormat,
+  type GroupedFormat,
   isBlockFormat,
+  isGroupedFormat,
   isRoundedFormat,
   storageBytes,
   type WeightFormat,
 } from "../tensor/storage.ts";
 import { type OpCase, type Operand, operandValues } from "./case.ts";
 import { caseGraph, ZEROS } from "./case-graph.ts";
+import { fp8Rows } from "./fp8-rows.ts";
 import { type GuardedTensor, guardedTensor } from "./guarded.ts";
 import { randomBlocks } from "./random-blocks.ts";
 
@@ -125,15 +128,16 @@ async function uploadWeights(
 export function weightRows(
   spec: WeightSpec,
   values: ArrayLike<number>,
-  dtype: Exclude<WeightFormat, BlockFormat> = isBlockFormat(spec.dtype) ? "f32" : spec.dtype,
+  dtype: Exclude<WeightFormat, GroupedFormat> = isGroupedFormat(spec.dtype) ? "f32" : spec.dtype,
 ): WeightRows {
   const { buffer, byteOffset, byteLength } = toStorage(dtype, values);
   return rowsOf(spec, dtype, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-/** The same, or any blocks in their place where nothing is rounded to the weight's format. */
+/** The same, in fp8 near them, or any blocks in their place where nothing is rounded to the weight's format. */
 export function storedRows(spec: WeightSpec, values: ArrayLike<number>): WeightRows {
   const format = spec.dtype;
+  if (format === "fp8") return rowsOf(spec, format, fp8Rows(values));
   if (!isBlockFormat(format) || isRoundedFormat(format)) return weightRows(spec, values);
   return rowsOf(spec, format, blocksOf(spec, format));
 }

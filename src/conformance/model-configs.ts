@@ -84,27 +84,42 @@ export const moeConfig: ModelConfig = {
   },
 };
 
-const blockText = { hiddenSize: 64, intermediateSize: 96, headDim: 16 };
-const blockVision = { ...denseConfig.vision, mergerIntermediateSize: 96, outHiddenSize: 64 };
+/** Models whose matrices have these columns, but for attention's output and the vision blocks. */
+function withColumns(
+  hiddenSize: number,
+  intermediateSize: number,
+  moeIntermediateSize: number,
+): Readonly<Record<string, ModelConfig>> {
+  const text = { hiddenSize, intermediateSize, headDim: 16 };
+  const vision = { mergerIntermediateSize: intermediateSize, outHiddenSize: hiddenSize };
+  return {
+    glm4v: {
+      ...denseConfig,
+      vision: { ...denseConfig.vision, ...vision },
+      text: { ...denseConfig.text, ...text },
+    },
+    glm_ocr: {
+      ...ocrConfig,
+      vision: { ...ocrConfig.vision, ...vision },
+      text: { ...ocrConfig.text, ...text },
+    },
+    glm4v_moe: {
+      ...moeConfig,
+      vision: { ...denseConfig.vision, ...vision },
+      text: {
+        ...moeConfig.text,
+        ...text,
+        moe: moeConfig.text.moe && { ...moeConfig.text.moe, moeIntermediateSize },
+      },
+    },
+  };
+}
 
 /** Of columns that are whole blocks of 32, for weights in q8 and q4. */
-export const BLOCK_MODEL_CONFIGS: Readonly<Record<string, ModelConfig>> = {
-  glm4v: { ...denseConfig, vision: blockVision, text: { ...denseConfig.text, ...blockText } },
-  glm_ocr: {
-    ...ocrConfig,
-    vision: { ...ocrConfig.vision, mergerIntermediateSize: 96, outHiddenSize: 64 },
-    text: { ...ocrConfig.text, ...blockText },
-  },
-  glm4v_moe: {
-    ...moeConfig,
-    vision: blockVision,
-    text: {
-      ...moeConfig.text,
-      ...blockText,
-      moe: moeConfig.text.moe && { ...moeConfig.text.moe, moeIntermediateSize: 32 },
-    },
-  },
-};
+export const BLOCK_MODEL_CONFIGS = withColumns(64, 96, 32);
+
+/** Of columns that are whole blocks of 128, for weights in fp8. */
+export const WIDE_BLOCK_MODEL_CONFIGS = withColumns(128, 256, 128);
 
 export const MODEL_CONFIGS: Readonly<Record<string, ModelConfig>> = {
   glm4v: denseConfig,

@@ -1,22 +1,17 @@
 /** Weights out of thin air: seeded by name, scaled so that activations neither vanish nor explode. */
 import type { WeightRows } from "../backends/backend.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
+import { storedRows } from "./harness.ts";
 import { Random } from "./random.ts";
 
 export function seededRows(spec: WeightSpec): WeightRows {
   const [rows = 1, ...rest] = spec.shape;
   const cols = rest.reduce((product, size) => product * size, 1);
   const random = new Random(spec.name);
-  const values = Float32Array.from({ length: rows * cols }, () => value(spec, cols, random));
-  return {
+  return storedRows(
     spec,
-    dtype: "f32",
-    rows,
-    cols,
-    async readRows(first, count, into) {
-      into.set(new Uint8Array(values.buffer, 4 * first * cols, 4 * count * cols));
-    },
-  };
+    Float32Array.from({ length: rows * cols }, () => value(spec, cols, random)),
+  );
 }
 
 /** Norm weights are near 1, biases small, matrices of unit gain; the head's gain is larger, to keep choices apart. */

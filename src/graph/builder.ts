@@ -3,7 +3,7 @@
 import { GlimtError } from "../errors.ts";
 import { formatShape, type Shape, type SymbolicDim, symbolDim } from "../tensor/dims.ts";
 import type { CacheDType, DType } from "../tensor/dtype.ts";
-import { blockCols, holdsColumns, isBlockFormat, type WeightFormat } from "../tensor/storage.ts";
+import { blockCols, holdsColumns, isGroupedFormat, type WeightFormat } from "../tensor/storage.ts";
 import type { Graph, Node, Value, ValueId, ValueOrigin } from "./graph.ts";
 import { inferOutputs, type TensorType } from "./infer.ts";
 import type { AttrSpec, AttrValue, OpDefinition } from "./op-definition.ts";
@@ -100,7 +100,7 @@ export function createGraphBuilder(options: GraphOptions): GraphBuilder {
       const cols = shape.slice(1).reduce((product, size) => product * size, 1);
       const tensors = from.map((source) => source.tensor);
       const dtype = shape.length === 1 ? "f32" : options.weightDType(tensors, cols);
-      if (isBlockFormat(dtype) && !holdsColumns(dtype, cols)) {
+      if (isGroupedFormat(dtype) && !holdsColumns(dtype, cols)) {
         throw new GlimtError(
           "GRAPH_INVALID",
           `Weight "${name}" is ${formatShape(shape)}; ${dtype} has whole blocks of ${blockCols(dtype)} columns.`,

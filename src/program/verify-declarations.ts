@@ -5,7 +5,7 @@ import { CACHE_DTYPES, DTYPES } from "../tensor/dtype.ts";
 import {
   blockCols,
   holdsColumns,
-  isBlockFormat,
+  isGroupedFormat,
   STORAGE_FORMATS,
   type StorageFormat,
   WEIGHT_LAYOUTS,
@@ -55,11 +55,11 @@ function bufferComplaint(buffer: ProgramBuffer, { symbols, slotCount }: Program)
   if (kind === "weight" && (typeof rows !== "number" || typeof cols !== "number")) {
     return `is ${formatShape([rows, cols])}, and a weight has one size`;
   }
-  if (typeof cols === "number" && isBlockFormat(dtype) && !holdsColumns(dtype, cols)) {
+  if (typeof cols === "number" && isGroupedFormat(dtype) && !holdsColumns(dtype, cols)) {
     return `has ${cols} columns, and ${dtype} has whole blocks of ${blockCols(dtype)}`;
   }
   if (kind !== "weight" && layout !== "plain") return `lies in ${layout}, which only weights do`;
-  if (layout === "split" && !isBlockFormat(dtype)) return `lies in split, and ${dtype} has no blocks`;
+  if (layout === "split" && !isGroupedFormat(dtype)) return `lies in split, and ${dtype} has no blocks`;
   if (kind !== "temporary") return slot === -1 ? null : `has slot ${slot}, which only temporaries have`;
   return Number.isInteger(slot) && slot >= 0 && slot < slotCount
     ? null
@@ -78,7 +78,7 @@ function tensorComplaint(tensor: ProgramTensor, { buffers, symbols }: Program): 
   const bad = [rows, cols].map((dim) => dimComplaint(dim, symbols)).find(Boolean);
   if (bad) return bad;
   if (!isSize(colOffset) || !isSize(rowStride)) return `has offset ${colOffset} and stride ${rowStride}`;
-  if (isBlockFormat(buffer.dtype) && !isWhole(tensor, buffer)) {
+  if (isGroupedFormat(buffer.dtype) && !isWhole(tensor, buffer)) {
     return `is a part of ${buffer.kind} "${buffer.name}", and ${buffer.dtype} is used whole`;
   }
   return liesInside(tensor, buffer) ? null : `may reach outside ${buffer.kind} "${buffer.name}"`;

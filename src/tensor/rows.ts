@@ -2,9 +2,10 @@
 import { bytesOfBlock, countNotFiniteBlocks, widenBlocks } from "./block-parts.ts";
 import { toFloat32 } from "./elements.ts";
 import { countNotFinite } from "./finite.ts";
-import { type BlockFormat, blockCols, isBlockFormat, type WeightFormat } from "./storage.ts";
+import { countNotFiniteFp8, FP8_BLOCK_BYTES, FP8_COLS, widenFp8 } from "./fp8.ts";
+import { blockCols, type GroupedFormat, isBlockFormat, type WeightFormat } from "./storage.ts";
 
-type PlainFormat = Exclude<WeightFormat, BlockFormat>;
+type PlainFormat = Exclude<WeightFormat, GroupedFormat>;
 
 /** The elements of a format without blocks, where they lie: bf16 and f16 as their patterns. */
 export function rowElements(
@@ -18,6 +19,11 @@ export function rowElements(
 
 /** The values of whole rows; of f32 where they lie. */
 export function widenRows(format: WeightFormat, bytes: Uint8Array): Float32Array {
+  if (format === "fp8") {
+    const values = new Float32Array((bytes.length / FP8_BLOCK_BYTES) * FP8_COLS);
+    widenFp8(bytes, 0, values.length, values, 0);
+    return values;
+  }
   if (!isBlockFormat(format)) return toFloat32(format, rowElements(format, bytes));
   const values = new Float32Array((bytes.length / bytesOfBlock(format)) * blockCols(format));
   widenBlocks(format, bytes, 0, values.length, values, 0);
@@ -26,5 +32,6 @@ export function widenRows(format: WeightFormat, bytes: Uint8Array): Float32Array
 
 /** How many elements are NaN or infinite; of a block whose scale or minimum is, all. */
 export function countNotFiniteRows(format: WeightFormat, bytes: Uint8Array): number {
+  if (format === "fp8") return countNotFiniteFp8(bytes);
   return isBlockFormat(format) ? countNotFiniteBlocks(format, bytes) : countNotFinite(format, bytes);
 }

@@ -60,6 +60,8 @@ export const FORMATS = {
     bits: 6,
     group: { rows: 1, cols: 16, scale: "f16", coded: { bits: 8, cols: 256 } },
   },
+  /** As fp8 checkpoints have weights, whose scales are of tensors, rows or blocks of 128 columns. */
+  fp8: { element: "e4m3", bits: 8, group: { rows: 1, cols: 128, scale: "f32" } },
 } as const satisfies Record<string, FormatRow>;
 
 export type StorageFormat = keyof typeof FORMATS;
@@ -87,14 +89,21 @@ export function isBlockFormat(format: StorageFormat): format is BlockFormat {
   return (BLOCK_FORMATS as readonly StorageFormat[]).includes(format);
 }
 
+/** Formats whose rows are blocks of columns with scales: of integers, or of floats in few bits (`fp8.ts`). */
+export type GroupedFormat = BlockFormat | "fp8";
+
+export function isGroupedFormat(format: StorageFormat): format is GroupedFormat {
+  return "group" in FORMATS[format];
+}
+
 /** Columns of a block. */
-export function blockCols(format: BlockFormat): number {
+export function blockCols(format: GroupedFormat): number {
   return scaleRun(FORMATS[format].group).cols as number;
 }
 
-/** Whether rows of `cols` columns can be stored so: those of a block format are whole blocks. */
+/** Whether rows of `cols` columns can be stored so: those of a format with scales are whole blocks. */
 export function holdsColumns(format: StorageFormat, cols: number): boolean {
-  return !isBlockFormat(format) || cols % blockCols(format) === 0;
+  return !isGroupedFormat(format) || cols % blockCols(format) === 0;
 }
 
 /** Its number in programs, in the native modules and in their generated header. */
@@ -104,9 +113,9 @@ export function formatCode(format: StorageFormat): number {
 
 /**
  * How the elements of a weight follow one another. plain: row by row. tiles8: tiles of 8 rows with the columns outside,
- * [ceil(rows / 8)][cols][8], the last tile filled up with zeros. In a block format, plain rows are ggml's blocks, and a
+ * [ceil(rows / 8)][cols][8], the last tile filled up with zeros. In a block format, plain rows are ggml's blocks (of fp8 a scale, then 128 elements), and a
  * tile of tiles8 is, block of columns after block, the scales of 8 rows and then the elements as wasm/kernels/weights.h
- * says. split, of q8 and q4 alone: the elements of all rows, a block's as in plain, then the scales of all rows. The order is
+ * says. split, of q8, q4 and fp8 alone: the elements of all rows, a block's as in plain, then the scales of all rows. The order is
  * that of their codes in programs.
  */
 export const LAYOUTS = {

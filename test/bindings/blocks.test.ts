@@ -2,10 +2,15 @@
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { holdsWeights } from "../../src/api/check-formats.ts";
 import { loadModelOn } from "../../src/api/load-model.ts";
+import { chooseWeightFormat } from "../../src/api/weight-dtype.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
-import { weightRows } from "../../src/conformance/harness.ts";
+import { fp8Rows } from "../../src/conformance/fp8-rows.ts";
+import { storedRows, weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import { openFiles } from "../../src/index.ts";
@@ -103,6 +108,42 @@ for (const weight of ["q8", "q4"] as const) {
     engine.dispose();
   });
 }
+
+test("fp8 of a checkpoint stays so on CUDA where rows are whole blocks, and is bf16 on WebAssembly", async () => {
+  await backend.probe();
+  const choose = (one: Backend) =>
+    chooseWeightFormat({ tensorDType: () => "fp8" }, {}, (format) => holdsWeights(one, format).ok);
+  const name = ["model.language_model.layers.0.mlp.down_proj.weight"];
+  assert.is(choose(backend)(name, 1408), "fp8");
+  assert.is(choose(backend)(name, 10944), "bf16");
+  assert.is(choose(wasmBackend)(name, 1408), "bf16");
+});
+
+test("fp8: what is NaN is counted by the element, or by the block where its scale is; nothing is rounded to it", async () => {
+  const engine = await backend.open();
+  const spec = { name: "w", shape: [3, 256], dtype: "fp8", sources: [] } as const;
+  const bytes = fp8Rows(Float32Array.from({ length: 3 * 256 }, (_, index) => Math.sin(index)));
+  const source = (spoiled: Uint8Array) => ({ ...storedRows(spec, []), readRows: rowsOf(spoiled) });
+  const rowBytes = storageBytes("fp8", 1, 256);
+  const rowsOf = (of: Uint8Array) => async (first: number, count: number, into: Uint8Array) =>
+    into.set(of.subarray(first * rowBytes, (first + count) * rowBytes));
+  engine.free(await engine.uploadWeight(source(bytes), "split"));
+  const withNaN = bytes.slice();
+  withNaN[rowBytes + 4 + 17] = 0xff;
+  const withScale = bytes.slice();
+  new DataView(withScale.buffer).setFloat32(2 * rowBytes + 132, Number.POSITIVE_INFINITY, true);
+  for (const [spoiled, count] of [
+    [withNaN, 1],
+    [withScale, 128],
+  ] as const) {
+    const error = await failure(() => engine.uploadWeight(source(spoiled), "split"));
+    assert.match(error.message, new RegExp(`has ${count} values that are NaN or infinite in fp8`));
+  }
+  const floats = await failure(() => engine.uploadWeight(weightRows(spec, new Float32Array(768)), "split"));
+  assert.is(floats.code, "INPUT_INVALID");
+  assert.is(engine.liveBytes, 0);
+  engine.dispose();
+});
 
 test("blocks of a GGUF file go to CUDA as they are", async () => {
   const platform = { backends: [backend], openFiles, readFile: readLocalFile };

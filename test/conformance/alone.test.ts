@@ -16,9 +16,9 @@ const NO_ROWS: readonly OpName[] = ["merge_rows", "kv_write", "scatter_rows"];
 /** Writes what it reads; the ops that it is made of are here. */
 const COMPOSED: readonly OpName[] = ["rope_attention_paged"];
 
-/** How the reference sums does not depend on how weights are stored, but for blocks. */
+/** How the reference sums does not depend on how weights are stored, but for blocks; WebAssembly has no fp8. */
 const isWanted = (backend: Backend, { weight }: OpCase) =>
-  backend.name !== "reference" || weight === "f32" || isBlockFormat(weight);
+  backend.name === "reference" ? weight === "f32" || isBlockFormat(weight) : weight !== "fp8";
 
 /** Enough rows for every way that a kernel has, few enough for the reference; attention has more beside it. */
 const MOST_ROWS = 9;

@@ -75,6 +75,7 @@ test("codes are fixed: programs and native modules hold them", () => {
     "q4_k",
     "q5_k",
     "q6_k",
+    "fp8",
   ]);
   assert.equal(
     STORAGE_FORMATS.map(formatCode),

@@ -51,7 +51,8 @@ bool decodeBuffers(const Executable& executable, Fault& fault) {
     if (temporary != (buffer.slot >= 0) || (temporary && (uint32_t)buffer.slot >= header.slotCount)) {
       return malformed(fault);
     }
-    if ((uint32_t)buffer.dtype >= program::kFormatCount || (uint32_t)buffer.layout > (uint32_t)Layout::tiles8) {
+    if ((uint32_t)buffer.dtype >= program::kFormatCount || buffer.dtype == DType::fp8 ||
+        (uint32_t)buffer.layout > (uint32_t)Layout::tiles8) {
       return malformed(fault);
     }
     if (!validDim(buffer.rows, header.symbolCount) || !validDim(buffer.cols, header.symbolCount)) {

@@ -19,7 +19,6 @@ constexpr uint32_t kTileRows = tileRows(Layout::tiles8);
 constexpr size_t elementBytes(DType dtype) { return storageBytes(dtype, 1, 1); }
 
 constexpr uint32_t bitsOfInteger(DType dtype) { return program::kFormats[(uint32_t)dtype].bits; }
-constexpr uint32_t blockCols(DType dtype) { return program::kFormats[(uint32_t)dtype].groupCols; }
 // Columns that share a scale.
 constexpr uint32_t groupCols(DType dtype) { return dtype == DType::q6_k ? 16 : kBlockCols; }
 constexpr bool hasMinima(DType dtype) {

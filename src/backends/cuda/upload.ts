@@ -1,6 +1,7 @@
 /** Streams a weight to the device: while one piece travels, the next is read. */
 import { formatCode, storageBytes } from "../../tensor/storage.ts";
 import type { WeightRows } from "../backend.ts";
+import { checkSource } from "../check-source.ts";
 import { notFinite } from "../not-finite.ts";
 import type { CudaAddon } from "./addon.ts";
 import { nativeLater } from "./errors.ts";
@@ -9,8 +10,12 @@ import type { CudaWeight } from "./tensor.ts";
 /** Bytes of a piece: large enough for sequential reads and full bus speed, small beside any model. */
 const PIECE_BYTES = 8 << 20;
 
-/** Host memory is two pieces. @throws WEIGHTS_INVALID when a value is NaN or infinite as stored. */
+/**
+ * Host memory is two pieces. @throws WEIGHTS_INVALID when a value is NaN or infinite as stored; INPUT_INVALID where the format
+ * is not made of the source's.
+ */
 export async function fillWeight(addon: CudaAddon, source: WeightRows, weight: CudaWeight): Promise<void> {
+  checkSource(source);
   const bad = await sendRows(addon, source, weight);
   if (bad > 0) throw await notFinite(source, bad);
 }

@@ -2,6 +2,7 @@
 import { type BlockParts, readBlocks, widenBlocks } from "../../tensor/block-parts.ts";
 import { type HostArray, hostArray, type TensorDType } from "../../tensor/dtype.ts";
 import { readElements } from "../../tensor/elements.ts";
+import { widenFp8 } from "../../tensor/fp8.ts";
 import { type BlockFormat, blockCols, type WeightFormat } from "../../tensor/storage.ts";
 import type { DeviceWeight } from "../backend.ts";
 
@@ -63,6 +64,10 @@ export const OPEN_WEIGHT: Readonly<Record<WeightFormat, OpenWeight>> = {
   q4_k: blocks("q4_k"),
   q5_k: blocks("q5_k"),
   q6_k: blocks("q6_k"),
+  fp8: ({ stored }) => {
+    const bytes = new Uint8Array(stored);
+    return { read: (first, count, into, at) => widenFp8(bytes, first, count, into, at) };
+  },
 };
 
 /** The whole memory as an array of `dtype`. */

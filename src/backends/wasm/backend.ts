@@ -120,9 +120,11 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     activationDType: "f32",
     prefillChunk: 512,
     timesInstructions: true,
-    supports({ op, activation }) {
+    supports({ op, activation, formats }) {
       if (activation !== "f32")
         return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
+      if (Object.values(formats).includes("fp8"))
+        return { ok: false, reason: `wasm: ${op} has no kernel for fp8 weights.` };
       return COMPOSED_OPS.has(op)
         ? { ok: false, reason: `wasm: ${op} is run as its composition.` }
         : { ok: true };

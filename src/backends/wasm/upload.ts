@@ -1,4 +1,5 @@
 /** Brings a weight into the module's memory: rows pass through a small staging block and are converted and laid out. */
+import { GlimtError } from "../../errors.ts";
 import { turnWhenDue } from "../../event-loop.ts";
 import { formatCode, LAYOUTS, storageBytes, type WeightLayout } from "../../tensor/storage.ts";
 import type { MemoryDemand, WeightRows } from "../backend.ts";
@@ -46,6 +47,12 @@ export async function uploadWeight(
   layout: WeightLayout,
 ): Promise<WasmWeight> {
   checkSource(source);
+  if (source.spec.dtype === "fp8") {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `wasm: weight "${source.spec.name}" is fp8, which no kernel reads.`,
+    );
+  }
   const weight = memory.allocateWeight(source.spec.dtype, source.rows, source.cols, layout);
   try {
     const inPlace = layout === "plain" && source.dtype === weight.format;

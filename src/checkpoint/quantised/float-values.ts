@@ -1,18 +1,10 @@
 /** Float32 values of the number types that scales and elements of quantised weights are stored in. */
 import { toFloat32 } from "../../tensor/elements.ts";
+import { E4M3 } from "../../tensor/fp8.ts";
 import type { StoredDType } from "../safetensors.ts";
 
 /** Types that `floatValues` reads. U8 is the exponent of a power of two, as `E8M0`. */
 export const SCALE_DTYPES: readonly StoredDType[] = ["F32", "BF16", "F16"];
-
-/** E4M3 without infinities (E4M3FN): bias 7, the largest 448, subnormals in eighths of 2^-6; by its byte. */
-export const E4M3: Float32Array = Float32Array.from({ length: 256 }, (_, code) => {
-  const sign = code & 0x80 ? -1 : 1;
-  const exponent = (code >> 3) & 15;
-  const fraction = code & 7;
-  if ((code & 0x7f) === 0x7f) return Number.NaN;
-  return sign * (exponent === 0 ? fraction / 8 : 1 + fraction / 8) * 2 ** (Math.max(exponent, 1) - 7);
-});
 
 /** Powers of two; by its byte. */
 export const E8M0: Float32Array = Float32Array.from({ length: 256 }, (_, code) =>

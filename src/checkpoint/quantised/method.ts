@@ -1,7 +1,7 @@
 /** What a method of quantisation is: several tensors of a module stand for its weight. */
 import { GlimtError } from "../../errors.ts";
 import { countNotFinite } from "../../tensor/finite.ts";
-import type { BlockFormat } from "../../tensor/storage.ts";
+import type { GroupedFormat } from "../../tensor/storage.ts";
 import type { CheckpointFiles } from "../files.ts";
 import type { StoredDType, StoredTensor } from "../safetensors.ts";
 import { shownName } from "../shown.ts";
@@ -32,7 +32,7 @@ export interface Decoder {
 }
 
 export interface BlockRows {
-  readonly format: BlockFormat;
+  readonly format: GroupedFormat;
   rows(first: number, count: number, into: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
 }
 

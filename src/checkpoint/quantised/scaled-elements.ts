@@ -1,7 +1,10 @@
 /** Matrices of 8-bit elements with a scale, and perhaps a zero point, for each rectangle of rows x cols: w = (q - zero) * scale. */
+
+import { E4M3, FP8_BLOCK_BYTES, FP8_COLS, FP8_SCALE_BYTES } from "../../tensor/fp8.ts";
+import { holdsColumns } from "../../tensor/storage.ts";
 import type { StoredDType, StoredTensor } from "../safetensors.ts";
-import { E4M3, INT8, SCALE_DTYPES } from "./float-values.ts";
-import { type Decoder, elementCount, type Parts } from "./method.ts";
+import { INT8, SCALE_DTYPES } from "./float-values.ts";
+import { type BlockRows, type Decoder, elementCount, type Parts } from "./method.ts";
 
 /** Whether the weight is of a type that is nothing without scales. */
 export function holdsCodes(parts: Parts): boolean {
@@ -42,12 +45,37 @@ export function scaledElements(
     throw parts.misfit(zeroEnd as string, "the shape of the scales");
   const across = Math.ceil(cols / block.cols);
   const table = weight.dtype === "I8" ? INT8 : E4M3;
+  /** Those of rows [first, first + count): in the whole, the first and the one behind the last. */
+  const groupsOf = (first: number, count: number) => ({
+    from: Math.floor(first / block.rows) * across,
+    to: Math.ceil((first + count) / block.rows) * across,
+  });
+  const inBlocks: BlockRows = {
+    format: "fp8",
+    async rows(first, count, into, signal) {
+      const { from, to } = groupsOf(first, count);
+      const scales = await parts.floats(scale, from, to, signal);
+      const elements = await parts.rows(weight, first, count, signal);
+      const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
+      let at = 0;
+      for (let row = 0; row < count; row++) {
+        const group = Math.floor((first + row) / block.rows) * across - from;
+        for (let col = 0; col < cols; col += FP8_COLS, at += FP8_BLOCK_BYTES) {
+          view.setFloat32(at, scales[group + Math.floor(col / block.cols)] as number, true);
+          const start = row * cols + col;
+          into.set(elements.subarray(start, start + FP8_COLS), at + FP8_SCALE_BYTES);
+        }
+      }
+    },
+  };
+  const sharesScales = block.cols === cols || block.cols % FP8_COLS === 0;
+  const holds = weight.dtype === "F8_E4M3" && holdsColumns("fp8", cols) && sharesScales;
   return {
     shape: [out, cols],
     encoding: `${weight.dtype === "I8" ? "int8" : "E4M3"}, ${placesOf(block, out, cols)}`,
+    ...(holds && !zero && { blocks: inBlocks }),
     async rows(first, count, into, signal) {
-      const from = Math.floor(first / block.rows) * across;
-      const to = Math.ceil((first + count) / block.rows) * across;
+      const { from, to } = groupsOf(first, count);
       const scales = await parts.floats(scale, from, to, signal);
       const zeros = zero && (await parts.floats(zero, from, to, signal));
       const elements = await parts.rows(weight, first, count, signal);

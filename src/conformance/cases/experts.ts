@@ -84,13 +84,14 @@ function expertsCases(): OpCase[] {
       ([t, numExperts, topK, n, width]) => expertsCase(weight, t, numExperts, topK, n, width),
     ),
   );
+  const fp8 = [0, 1, 7, 17, 65, 130].map((t) => expertsCase("fp8", t, 4, 3, 256, 128));
   const others = WEIGHT_DTYPES.flatMap((weight) => [
     ...EXPERTS.flatMap(([numExperts, topK, n, width]) =>
       ROW_COUNTS.map((t) => expertsCase(weight, t, numExperts, topK, n, width)),
     ),
     ...MANY_TOKENS.map((sizes) => expertsCase(weight, ...sizes)),
   ]);
-  return [...others, ...blocks];
+  return [...others, ...blocks, ...fp8];
 }
 
 function expertsCase(

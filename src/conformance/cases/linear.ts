@@ -113,6 +113,42 @@ function blockCases(op: "linear" | "linear_bias"): OpCase[] {
   });
 }
 
+/** [n, k] of weights in fp8: one block, a last tile that is not full, an odd number of blocks. */
+const FP8_SIZES = [
+  [1, 128],
+  [9, 128],
+  [31, 384],
+  [129, 256],
+] as const;
+
+/** [m, n, k]: k in several parts, and in as many as make no multiple of 256. */
+const LARGE_FP8 = [
+  [1, 301, 1152],
+  [130, 301, 1152],
+  ...[2, 7, 8, 9, 130].map((m) => [m, 13, 10880] as const),
+] as const;
+
+function fp8Cases(op: "linear" | "linear_bias"): OpCase[] {
+  const build = (m: number, n: number, k: number, about = "whole", change = (x: Operand) => x) =>
+    opCase(op, {
+      fields: { m, n, k, weight: "fp8", x: about },
+      weight: "fp8",
+      symbols: { m },
+      operands: {
+        x: change(normal([M, k])),
+        w: normal([n, k], { scale: 1 / Math.sqrt(k) }),
+        ...(op === "linear_bias" && { bias: normal([n]) }),
+      },
+    });
+  return [
+    ...ROW_COUNTS.flatMap((m) => FP8_SIZES.map(([n, k]) => build(m, n, k))),
+    ...LARGE_FP8.map(([m, n, k]) => build(m, n, k)),
+    ...[1, 2, 9].map((m) => build(m, 33, 128, "strided", strided)),
+    build(130, 72, 256, "strided by 16 bytes", (x) => strided(x, 8, 16)),
+    ...[1, 9].map((m) => build(m, 17, 128, "NaN", (x) => withValues(x, { 5: Number.NaN }))),
+  ];
+}
+
 function productCases(op: "linear" | "linear_bias"): OpCase[] {
   const operands = (n: number, k: number) => ({
     x: normal([M, k]),
@@ -159,7 +195,7 @@ function productCases(op: "linear" | "linear_bias"): OpCase[] {
       operands: { x: withValues(x, { [m * 40 - 1]: Number.NaN }), ...others },
     });
   });
-  return [...sizes, ...large, ...views, ...alignedViews, ...notFinite, ...blockCases(op)];
+  return [...sizes, ...large, ...views, ...alignedViews, ...notFinite, ...blockCases(op), ...fp8Cases(op)];
 }
 
 /** [width, k] */
@@ -218,7 +254,8 @@ function linearSwigluCases(): OpCase[] {
     ...[1, 5, 20].map((m) => build(m, 150, 1104, weight)),
     ...[1, 9].map((m) => build(m, 17, 40, weight, true)),
   ]);
-  return [...others, ...blocks];
+  const fp8 = ROW_COUNTS.flatMap((m) => [build(m, 9, 128, "fp8"), build(m, 129, 256, "fp8")]);
+  return [...others, ...blocks, ...fp8];
 }
 
 export const linearCases = {

@@ -1,6 +1,14 @@
 /** position_embed_bicubic */
-import { BLOCK_FORMATS, holdsColumns, isBlockFormat } from "../../tensor/storage.ts";
-import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, WEIGHT_DTYPES } from "../case.ts";
+import { BLOCK_FORMATS, holdsColumns, isGroupedFormat } from "../../tensor/storage.ts";
+import {
+  FLOAT_BLOCK_FORMATS,
+  M,
+  type OpCase,
+  type OpCases,
+  opCase,
+  ROW_COUNTS,
+  WEIGHT_DTYPES,
+} from "../case.ts";
 import { each, normal, uniform } from "../operands.ts";
 
 /** [side, n] */
@@ -17,9 +25,9 @@ const TABLES_OF_BLOCKS = [
 
 function positionEmbedCases(): OpCase[] {
   const attrsOf = (side: number) => ({ side });
-  const inside = [...WEIGHT_DTYPES, ...BLOCK_FORMATS].flatMap((weight) =>
+  const inside = [...WEIGHT_DTYPES, ...BLOCK_FORMATS, ...FLOAT_BLOCK_FORMATS].flatMap((weight) =>
     ROW_COUNTS.flatMap((m) =>
-      (isBlockFormat(weight) ? TABLES_OF_BLOCKS.filter(([, n]) => holdsColumns(weight, n)) : TABLES).map(
+      (isGroupedFormat(weight) ? TABLES_OF_BLOCKS.filter(([, n]) => holdsColumns(weight, n)) : TABLES).map(
         ([side, n]) =>
           opCase("position_embed_bicubic", {
             fields: { m, side, n, weight, coords: "inside" },

@@ -1,7 +1,16 @@
 /** embed, gather_rows, scatter_rows, and the views slice and merge_rows: elements are moved, never changed. */
 import { scaleDim, symbolDim } from "../../tensor/dims.ts";
 import { BLOCK_FORMATS, holdsColumns } from "../../tensor/storage.ts";
-import { M, type OpCase, type OpCases, opCase, ROW_COUNTS, T, WEIGHT_DTYPES } from "../case.ts";
+import {
+  FLOAT_BLOCK_FORMATS,
+  M,
+  type OpCase,
+  type OpCases,
+  opCase,
+  ROW_COUNTS,
+  T,
+  WEIGHT_DTYPES,
+} from "../case.ts";
 import { each, normal, strided } from "../operands.ts";
 
 const R = symbolDim("r");
@@ -24,7 +33,7 @@ const TABLES_OF_BLOCKS = [
 function embedCases(): OpCase[] {
   const tables = [
     ...WEIGHT_DTYPES.flatMap((weight) => TABLES.map((size) => [weight, ...size] as const)),
-    ...BLOCK_FORMATS.flatMap((weight) =>
+    ...[...BLOCK_FORMATS, ...FLOAT_BLOCK_FORMATS].flatMap((weight) =>
       TABLES_OF_BLOCKS.filter(([, n]) => holdsColumns(weight, n)).map((size) => [weight, ...size] as const),
     ),
   ];

@@ -1,5 +1,5 @@
-// Blocks as ggml makes them (q8 is Q8_0, q4 is Q4_0) on the host, with their integers and scales apart, as layout split has
-// them. src/tensor/blocks.ts gives the same bits.
+// Blocks on the host, with their elements and scales apart, as layout split has them: as ggml makes them (q8 is Q8_0, q4 is
+// Q4_0; src/tensor/blocks.ts gives the same bits), or as they come (fp8, a scale in f32 before 128 elements).
 #pragma once
 #include <cmath>
 
@@ -7,11 +7,6 @@
 #include "glimt_storage.h"
 
 namespace glimt {
-
-// Of the integers of a block.
-constexpr uint64_t blockIntegerBytes(program::DType format) {
-  return storageBytes(format, 1, kBlockCols) - sizeof(uint16_t);
-}
 
 namespace blocks {
 
@@ -55,30 +50,47 @@ inline void widenBlock(DType from, const void* source, uint64_t block, float (&v
   for (uint32_t i = 0; i < kBlockCols; i++) values[i] = loadFloat(from, source, block * kBlockCols + i);
 }
 
-inline uint16_t plainScale(DType format, const void* source, uint64_t block) {
-  uint16_t scale;
-  std::memcpy(&scale, static_cast<const char*>(source) + block * storageBytes(format, 1, kBlockCols), sizeof scale);
-  return scale;
+// One block: its scale, then its elements.
+inline const char* plainBlock(DType format, const void* source, uint64_t block) {
+  return static_cast<const char*>(source) + block * (blockScaleBytes(format) + blockElementBytes(format));
+}
+
+// Elements of a plain block of fp8 that are NaN or infinite: NaN themselves, or under a scale that is no number, or by
+// which the largest element, 448, would be none.
+inline uint64_t countNotFiniteFp8(const char* block) {
+  float scale;
+  std::memcpy(&scale, block, sizeof scale);
+  if (!std::isfinite(scale * 448.0f)) return blockCols(DType::fp8);
+  uint64_t found = 0;
+  for (uint64_t i = 0; i < blockCols(DType::fp8); i++) found += (block[sizeof scale + i] & 0x7f) == 0x7f;
+  return found;
 }
 
 }  // namespace blocks
 
+// Whether weights in `from` can be stored as `format`, which is grouped.
+constexpr bool becomesBlocks(program::DType from, program::DType format) {
+  return from == format || ((format == program::DType::q8 || format == program::DType::q4) && from < program::DType::i32);
+}
+
 // `count` blocks of `format` from elements in f32, bf16 or f16, or from plain blocks of the format itself.
-inline void splitBlocks(program::DType from, const void* source, program::DType format, uint64_t count, void* integers,
-                        uint16_t* scales) {
-  const uint64_t bytes = blockIntegerBytes(format);
+inline void splitBlocks(program::DType from, const void* source, program::DType format, uint64_t count, void* elements,
+                        void* scales) {
+  const uint64_t bytes = blockElementBytes(format), scaleBytes = blockScaleBytes(format);
   for (uint64_t block = 0; block < count; block++) {
-    auto* to = static_cast<uint8_t*>(integers) + block * bytes;
+    auto* to = static_cast<uint8_t*>(elements) + block * bytes;
+    auto* scaleTo = static_cast<uint8_t*>(scales) + block * scaleBytes;
     if (from == format) {
-      scales[block] = blocks::plainScale(format, source, block);
-      const char* plain = static_cast<const char*>(source) + block * storageBytes(format, 1, kBlockCols);
-      std::memcpy(to, plain + sizeof(uint16_t), bytes);
+      const char* plain = blocks::plainBlock(format, source, block);
+      std::memcpy(scaleTo, plain, scaleBytes);
+      std::memcpy(to, plain + scaleBytes, bytes);
       continue;
     }
     float values[kBlockCols];
     blocks::widenBlock(from, source, block, values);
     const float scale = blocks::scaleOf(format, blocks::largestOf(values));
-    scales[block] = narrowF16(scale);
+    const uint16_t pattern = narrowF16(scale);
+    std::memcpy(scaleTo, &pattern, sizeof pattern);
     if (!std::isfinite(scale)) {
       // No integers stand for such values; the scale says so.
       std::memset(to, 0, bytes);
@@ -91,13 +103,17 @@ inline void splitBlocks(program::DType from, const void* source, program::DType 
   }
 }
 
-// How many elements are NaN or infinite in blocks made so: all of a block whose scale is.
+// How many elements are NaN or infinite in blocks made so; all of a block whose scale is.
 inline uint64_t countNotFiniteBlocks(program::DType from, const void* source, program::DType format, uint64_t count) {
   uint64_t found = 0;
   for (uint64_t block = 0; block < count; block++) {
+    if (format == program::DType::fp8) {
+      found += blocks::countNotFiniteFp8(blocks::plainBlock(format, source, block));
+      continue;
+    }
     uint16_t scale;
     if (from == format) {
-      scale = blocks::plainScale(format, source, block);
+      std::memcpy(&scale, blocks::plainBlock(format, source, block), sizeof scale);
     } else {
       float values[kBlockCols];
       blocks::widenBlock(from, source, block, values);

@@ -139,7 +139,7 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       [[maybe_unused]] const int64_t k = in[0].cols;
       if (!(in[0].dtype == activation)) return "x";
       [[maybe_unused]] const int64_t n = in[1].rows;
-      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k) && is_dense(in[1]) && in[1].cols == k)) return "w";
+      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k || in[1].dtype == DType::fp8) && is_dense(in[1]) && in[1].cols == k)) return "w";
       if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == n)) return "y";
       return nullptr;
     }
@@ -156,7 +156,7 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       [[maybe_unused]] const int64_t k = in[0].cols;
       if (!(in[0].dtype == activation)) return "x";
       [[maybe_unused]] const int64_t n = in[1].rows;
-      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k) && is_dense(in[1]) && in[1].cols == k)) return "w";
+      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k || in[1].dtype == DType::fp8) && is_dense(in[1]) && in[1].cols == k)) return "w";
       if (!(in[2].dtype == DType::f32 && is_dense(in[2]) && in[2].rows == n && in[2].cols == 1)) return "bias";
       if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == n)) return "y";
       return nullptr;
@@ -325,7 +325,7 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       [[maybe_unused]] const int64_t m = in[0].rows;
       [[maybe_unused]] const int64_t k = in[0].cols;
       if (!(in[0].dtype == activation)) return "x";
-      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k) && is_dense(in[1]) && in[1].rows == times(2, width) && in[1].cols == k)) return "w";
+      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k || in[1].dtype == DType::fp8) && is_dense(in[1]) && in[1].rows == times(2, width) && in[1].cols == k)) return "w";
       if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == width)) return "y";
       return nullptr;
     }
@@ -341,7 +341,7 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(in[0].dtype == DType::i32 && is_dense(in[0]) && in[0].cols == 1)) return "ids";
       [[maybe_unused]] const int64_t v = in[1].rows;
       [[maybe_unused]] const int64_t n = in[1].cols;
-      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k) && is_dense(in[1]))) return "table";
+      if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k || in[1].dtype == DType::fp8) && is_dense(in[1]))) return "table";
       if (!(out[0].dtype == activation && out[0].rows == t && out[0].cols == n)) return "y";
       return nullptr;
     }
@@ -368,7 +368,7 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!is_count(attrs[0])) return "side";
       [[maybe_unused]] const int64_t side = attrs[0];
       [[maybe_unused]] const int64_t n = in[0].cols;
-      if (!((in[0].dtype == DType::f32 || in[0].dtype == DType::bf16 || in[0].dtype == DType::f16 || in[0].dtype == DType::q8 || in[0].dtype == DType::q4 || in[0].dtype == DType::q4_1 || in[0].dtype == DType::q5_0 || in[0].dtype == DType::q5_1 || in[0].dtype == DType::q4_k || in[0].dtype == DType::q5_k || in[0].dtype == DType::q6_k) && is_dense(in[0]) && in[0].rows == times(side, side))) return "table";
+      if (!((in[0].dtype == DType::f32 || in[0].dtype == DType::bf16 || in[0].dtype == DType::f16 || in[0].dtype == DType::q8 || in[0].dtype == DType::q4 || in[0].dtype == DType::q4_1 || in[0].dtype == DType::q5_0 || in[0].dtype == DType::q5_1 || in[0].dtype == DType::q4_k || in[0].dtype == DType::q5_k || in[0].dtype == DType::q6_k || in[0].dtype == DType::fp8) && is_dense(in[0]) && in[0].rows == times(side, side))) return "table";
       [[maybe_unused]] const int64_t m = in[1].rows;
       if (!(in[1].dtype == DType::f32 && is_dense(in[1]) && in[1].cols == 2)) return "coords";
       if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == n)) return "y";
@@ -405,8 +405,8 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(in[0].dtype == activation)) return "x";
       if (!(in[1].dtype == DType::i32 && is_dense(in[1]) && in[1].rows == t && in[1].cols == topK)) return "experts";
       if (!(in[2].dtype == DType::f32 && is_dense(in[2]) && in[2].rows == t && in[2].cols == topK)) return "weights";
-      if (!((in[3].dtype == DType::f32 || in[3].dtype == DType::bf16 || in[3].dtype == DType::f16 || in[3].dtype == DType::q8 || in[3].dtype == DType::q4 || in[3].dtype == DType::q4_1 || in[3].dtype == DType::q5_0 || in[3].dtype == DType::q5_1 || in[3].dtype == DType::q4_k || in[3].dtype == DType::q5_k || in[3].dtype == DType::q6_k) && is_dense(in[3]) && in[3].rows == times(times(numExperts, 2), width) && in[3].cols == n)) return "gateUp";
-      if (!((in[4].dtype == DType::f32 || in[4].dtype == DType::bf16 || in[4].dtype == DType::f16 || in[4].dtype == DType::q8 || in[4].dtype == DType::q4 || in[4].dtype == DType::q4_1 || in[4].dtype == DType::q5_0 || in[4].dtype == DType::q5_1 || in[4].dtype == DType::q4_k || in[4].dtype == DType::q5_k || in[4].dtype == DType::q6_k) && is_dense(in[4]) && in[4].rows == times(numExperts, n) && in[4].cols == width)) return "down";
+      if (!((in[3].dtype == DType::f32 || in[3].dtype == DType::bf16 || in[3].dtype == DType::f16 || in[3].dtype == DType::q8 || in[3].dtype == DType::q4 || in[3].dtype == DType::q4_1 || in[3].dtype == DType::q5_0 || in[3].dtype == DType::q5_1 || in[3].dtype == DType::q4_k || in[3].dtype == DType::q5_k || in[3].dtype == DType::q6_k || in[3].dtype == DType::fp8) && is_dense(in[3]) && in[3].rows == times(times(numExperts, 2), width) && in[3].cols == n)) return "gateUp";
+      if (!((in[4].dtype == DType::f32 || in[4].dtype == DType::bf16 || in[4].dtype == DType::f16 || in[4].dtype == DType::q8 || in[4].dtype == DType::q4 || in[4].dtype == DType::q4_1 || in[4].dtype == DType::q5_0 || in[4].dtype == DType::q5_1 || in[4].dtype == DType::q4_k || in[4].dtype == DType::q5_k || in[4].dtype == DType::q6_k || in[4].dtype == DType::fp8) && is_dense(in[4]) && in[4].rows == times(numExperts, n) && in[4].cols == width)) return "down";
       if (!(out[0].dtype == activation && out[0].rows == t && out[0].cols == n)) return "y";
       return nullptr;
     }

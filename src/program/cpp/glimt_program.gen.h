@@ -21,6 +21,7 @@ enum class DType : uint32_t {
   q4_k = 9,
   q5_k = 10,
   q6_k = 11,
+  fp8 = 12,
 };
 
 // Bits of an element; groupBytes stand beside each groupRows x groupCols of them, groupCols 0 being the whole row.
@@ -40,8 +41,9 @@ constexpr Format kFormats[] = {
   {4, 1, 256, 16},  // q4_k
   {5, 1, 256, 16},  // q5_k
   {6, 1, 256, 18},  // q6_k
+  {8, 1, 128, 4},  // fp8
 };
-constexpr uint32_t kFormatCount = 12;
+constexpr uint32_t kFormatCount = 13;
 
 enum class Layout : uint32_t {
   plain = 0,

@@ -24,6 +24,22 @@ constexpr bool isBlockFormat(program::DType format) {
 // Columns of a block of q8 and q4, and of activations.
 constexpr uint32_t kBlockCols = 32;
 
+// Formats whose rows are blocks of columns with a scale each, of integers or not.
+constexpr bool isGrouped(program::DType format) {
+  return program::kFormats[static_cast<uint32_t>(format)].groupBytes != 0;
+}
+
+// Columns of such a block, and bytes of its elements and of its scale.
+constexpr uint32_t blockCols(program::DType format) {
+  return program::kFormats[static_cast<uint32_t>(format)].groupCols;
+}
+constexpr uint64_t blockElementBytes(program::DType format) {
+  return uint64_t{blockCols(format)} * program::kFormats[static_cast<uint32_t>(format)].bits / 8;
+}
+constexpr uint64_t blockScaleBytes(program::DType format) {
+  return program::kFormats[static_cast<uint32_t>(format)].groupBytes;
+}
+
 constexpr uint32_t tileRows(program::Layout layout) { return program::kLayoutTileRows[static_cast<uint32_t>(layout)]; }
 
 constexpr uint64_t storageBytes(const program::Format& format, uint64_t rows, uint64_t cols,
