@@ -12,7 +12,16 @@ import { buildVisionTower } from "../../src/models/vision-tower.ts";
 import { loadChatTemplate } from "../../src/text/chat-template.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { goldenCheckpoints } from "../golden/load.ts";
-import { asFiles, directoryInMemory, f32, failure, type MemoryFiles, safetensors } from "./fixtures.ts";
+import {
+  asFiles,
+  directoryInMemory,
+  f32,
+  failure,
+  half,
+  type MemoryFiles,
+  safetensors,
+  type TensorFixture,
+} from "./fixtures.ts";
 
 const SHARDED = "test/golden/data/glm4v-tiny";
 const SINGLE = "test/golden/data/glm_ocr-tiny";
@@ -45,6 +54,35 @@ test("MTP layers are kept aside and counted", async () => {
   const { aside } = resolveWeights(checkpoint, specsOf(checkpoint));
   assert.ok(aside.size > 0);
   assert.ok([...aside].every(([name, reason]) => reason === "mtp" && name.includes(".layers.2.")));
+});
+
+test("an MTP layer of a mixture of experts, with experts of its own, is kept aside and can be read", async () => {
+  const files = directoryInMemory("test/golden/data/glm4v_moe-tiny");
+  const open = await openCheckpoint(asFiles(files));
+  const next = open.config.text.numHiddenLayers;
+  const file = files.get("model.safetensors") as Uint8Array<ArrayBuffer>;
+  const own = [...open.tensors.values()].map(({ name, encoding, shape, offset, bytes }) => {
+    return [name, { dtype: encoding, shape, data: file.slice(offset, offset + bytes) }] as const;
+  });
+  const last = `.layers.${next - 1}.`;
+  const added = own.flatMap(([name, tensor]): [string, TensorFixture][] =>
+    name.includes(last) ? [[name.replace(last, `.layers.${next}.`), tensor]] : [],
+  );
+  added.push([`model.language_model.layers.${next}.enorm.weight`, half("BF16", [2], [0x3f80, 0x4000])]);
+  files.set("model.safetensors", safetensors(Object.fromEntries([...own, ...added])));
+  const checkpoint = await openCheckpoint(asFiles(files));
+  const { aside } = resolveWeights(checkpoint, specsOf(checkpoint));
+  assert.equal([...aside].sort(), added.map(([name]) => [name, "mtp"]).sort());
+  assert.ok([...aside.keys()].some((name) => name.includes(".experts.7.down_proj")));
+  for (const [name, { shape, data }] of added) {
+    const tensor = checkpoint.tensors.get(name);
+    if (!tensor || tensor.refusal !== undefined) throw new Error(name);
+    const bytes = new Uint8Array(data.length);
+    await tensor.readRows(0, shape[0] as number, bytes);
+    assert.equal(bytes, new Uint8Array(data), name);
+  }
+  const part = describeCheckpoint(checkpoint).parts.find(({ name }) => name === "mtp");
+  assert.is(part?.tensors, added.length);
 });
 
 /** Glm4v with its tensors renamed by `rename`. */
