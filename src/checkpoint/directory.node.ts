@@ -165,7 +165,10 @@ function requireRegular(path: string, found: Stats): void {
 
 function noDirectory(directory: string, found: Stats | null): GlimtError {
   const problem = `${directory} is ${found ? "not a directory" : "not there"}`;
-  return new GlimtError("CHECKPOINT_NOT_FOUND", `${problem}; give the directory that holds config.json.`);
+  return new GlimtError(
+    "CHECKPOINT_NOT_FOUND",
+    `${problem}; give the directory that holds config.json, a GGUF file, or the name of a model of the Hub (ORG/NAME).`,
+  );
 }
 
 async function absentAsNull<T>(path: string, result: () => Promise<T>, code?: ErrorCode): Promise<T | null> {

@@ -19,7 +19,7 @@ export function pullCommand(): Command {
     )
     .argument(
       "<model>",
-      "ORG/NAME, ORG/NAME@REVISION, or the address of its page; a token is read from HF_TOKEN",
+      "ORG/NAME, ORG/NAME@REVISION, ORG/NAME/FILE.gguf, or the address of its page; a token is read from HF_TOKEN",
     )
     .option("--json", JSON_HELP)
     .action(pull);

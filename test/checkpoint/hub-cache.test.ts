@@ -159,6 +159,18 @@ test("the one GGUF model of a repository is pulled with its parts and its tower;
     });
   }));
 
+test("options of the Hub that are none are named as such", async () => {
+  for (const [given, message] of [
+    [{ cacheDir: 5 }, "hub.cacheDir is 5, expected a string."],
+    [{ endpoint: ["x"] }, "hub.endpoint is a list of 1, expected a string."],
+    [{ offline: "yes" }, 'hub.offline is "yes", expected true or false.'],
+    [{ token: 5 }, "hub.token is 5, expected text, or false for none."],
+  ] as const) {
+    const error = await failure(() => listModels({ hub: given as object }));
+    assert.equal([error.code, error.message], ["OPTION_INVALID", message]);
+  }
+});
+
 test("an empty cacheDir is none: mostly a variable that was not set", async () => {
   const env = { HF_HUB_CACHE: "/somewhere/hub" };
   assert.is((await hubSettings({ cacheDir: "", token: false }, env)).cacheDir, "/somewhere/hub");

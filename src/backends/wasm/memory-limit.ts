@@ -41,7 +41,7 @@ export function outOfMemory(kernels: Kernels, bytes: number, what: string): Glim
   const though = left >= bytes ? ", not in one piece, or the system gives no more" : "";
   return new GlimtError(
     "OUT_OF_MEMORY",
-    `WebAssembly could not allocate ${bytes} bytes for ${what}: ${inUnits(left)} of ${inUnits(limit.bytes)} are left${though} (${limit.reason}). Use a smaller dtype, a smaller context or image limit, ${limit.remedy}.`,
+    `WebAssembly could not allocate ${bytes} bytes for ${what}: ${inUnits(left)} of ${inUnits(limit.bytes)} are left${though} (${limit.reason}). Use a smaller dtype, a smaller context or image limit, or ${limit.remedy}.`,
   );
 }
 

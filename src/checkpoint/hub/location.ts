@@ -75,7 +75,7 @@ export function requireHubId(text: string, endpoint?: string): HubLocation {
   if (found) return found;
   throw new GlimtError(
     "OPTION_INVALID",
-    `"${shownName(withoutCredentials(text))}" is no model on the Hub: give ORG/NAME, ORG/NAME@REVISION, or its page's address.`,
+    `"${shownName(withoutCredentials(text))}" is no model on the Hub: give ORG/NAME, ORG/NAME@REVISION, ORG/NAME/FILE.gguf, or its page's address.`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** How the Hub is reached, as a caller says it and as it is then meant. */
 import { GlimtError } from "../../errors.ts";
-import { type Kind, readOptions, shown } from "../../given.ts";
+import { readOptions, shown } from "../../given.ts";
 import { withoutCredentials } from "../address.ts";
 import { HUB } from "./location.ts";
 
@@ -19,7 +19,11 @@ export interface HubOptions {
 }
 
 export const HUB_OPTION_NAMES: readonly (keyof HubOptions)[] = ["token", "endpoint", "cacheDir", "offline"];
-const KINDS: Readonly<Record<string, Kind>> = { endpoint: "string", cacheDir: "string", offline: "boolean" };
+const KINDS = [
+  ["endpoint", "string"],
+  ["cacheDir", "string"],
+  ["offline", "boolean"],
+] as const;
 
 /** What of it is the same on all platforms. */
 export interface HubAccess {
@@ -31,8 +35,14 @@ export interface HubAccess {
 
 /** A copy, checked as far as one can without looking at the machine. @throws OPTION_INVALID, which shows no token */
 export function readHubOptions(given: HubOptions | undefined): HubOptions {
-  const options = readOptions(given, "hub", HUB_OPTION_NAMES, KINDS);
+  const options = readOptions(given, "hub", HUB_OPTION_NAMES);
   const { token } = options;
+  for (const [name, kind] of KINDS) {
+    const value = options[name];
+    if (value === undefined || typeof value === kind) continue;
+    const expected = kind === "string" ? "a string" : "true or false";
+    throw new GlimtError("OPTION_INVALID", `hub.${name} is ${shown(value)}, expected ${expected}.`);
+  }
   if (token !== undefined && token !== false && typeof token !== "string") {
     throw new GlimtError("OPTION_INVALID", `hub.token is ${shown(token)}, expected text, or false for none.`);
   }
