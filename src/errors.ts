@@ -47,7 +47,9 @@ export class GlimtError extends Error {
 
 /** Throws `ABORTED` when the signal has fired; call it between pieces of long work. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new GlimtError("ABORTED", "The operation was aborted.", { cause: signal.reason });
-  }
+  if (signal?.aborted) throw abortError(signal);
+}
+
+export function abortError(signal: AbortSignal): GlimtError {
+  return new GlimtError("ABORTED", "The operation was aborted.", { cause: signal.reason });
 }

@@ -15,7 +15,7 @@ import { ModelCore } from "../serving/model-core.ts";
 import { checkFormats } from "./check-formats.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
-import { engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
+import { DEFAULT_MAX_SEQUENCES, engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
 import { checkMerging, openMerged, storedMerged } from "./merged-adapters.ts";
 import { Model, type ModelFacts } from "./model.ts";
 import type { Platform } from "./platform.ts";
@@ -86,6 +86,7 @@ export async function openModelOn(
     openFiles,
     merged: merged.map(({ facts }) => facts),
     prefillChunk: options.prefillChunk ?? backend.prefillChunk,
+    maxSequences: options.maxSequences ?? DEFAULT_MAX_SEQUENCES,
   });
   try {
     for (const source of separate) await core.adapters.load(source, signal);

@@ -57,10 +57,15 @@ export interface LoadOptions extends MediaOptions {
    */
   readonly maxMemory?: number | undefined;
   /**
-   * Most prompt tokens read in one go (default 512, on CUDA 2048): memory and the time to cancel grow with it, results do
-   * not change.
+   * Most tokens of one step, of prompts mostly (default 512, on CUDA 2048): memory and the time to cancel grow with it,
+   * results do not change.
    */
   readonly prefillChunk?: number | undefined;
+  /**
+   * Most requests whose steps run together (default 32): each of them is waited for by the others, and all of them by
+   * memory. 1: requests take turns.
+   */
+  readonly maxSequences?: number | undefined;
   /**
    * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
    * few sizes, so that what a backend prepares for a size is used again. "auto": doubling from a small image to the
@@ -83,6 +88,8 @@ export interface LoadOptions extends MediaOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export const DEFAULT_MAX_SEQUENCES = 32;
+
 export const LOAD_OPTION_NAMES = [
   ...MEDIA_OPTION_NAMES,
   ...OPEN_FILES_OPTION_NAMES,
@@ -93,6 +100,7 @@ export const LOAD_OPTION_NAMES = [
   "wasmVariant",
   "maxMemory",
   "prefillChunk",
+  "maxSequences",
   "encoderTokenBudgets",
   "kvCacheDtype",
   "kvCache",
@@ -146,6 +154,7 @@ function checkLoadOptions(options: LoadOptions): void {
   checkTimeLimit("checkpointTimeout", options.checkpointTimeout);
   const numbers = {
     prefillChunk: options.prefillChunk,
+    maxSequences: options.maxSequences,
     threads: options.threads,
     maxMemory: options.maxMemory,
     ...Object.fromEntries(

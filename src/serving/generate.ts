@@ -1,6 +1,6 @@
-/** Generation: one request, encoded, then planned, run and applied step by step until something ends it. */
+/** Generation: one request, encoded, then read and answered step by step, beside others, until something ends it. */
 import { throwIfAborted } from "../errors.ts";
-import { answerOf, type SequenceSlice } from "../runtime/decoder.ts";
+import type { SequenceSlice } from "../runtime/decoder.ts";
 import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import type { StagesLease } from "./adapters.ts";
 import type { GenerateOptions } from "./generation-options.ts";
@@ -12,11 +12,13 @@ import type { GenerationRequest } from "./request.ts";
 class Holding {
   readonly #core: ModelCore;
   readonly #request: GenerationRequest;
+  readonly #leaveSteps: () => void;
   #stages: StagesLease | null = null;
 
   constructor(core: ModelCore, request: GenerationRequest) {
     this.#core = core;
     this.#request = request;
+    this.#leaveSteps = core.steps.join();
   }
 
   async acquire(choices: GenerateOptions["adapters"]): Promise<StagesLease> {
@@ -28,6 +30,7 @@ class Holding {
   async release(): Promise<void> {
     const stages = this.#stages;
     this.#stages = null;
+    this.#leaveSteps();
     // An engine that was disposed has freed everything.
     if (!this.#core.disposed) this.#request.release();
     await stages?.release();
@@ -63,11 +66,10 @@ async function* answer(
     const stages = await holding.acquire(options.adapters);
     await reserve(core, stages, request);
     await encode(core, stages, request, options);
+    const { signal } = options;
+    const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, options);
     while (!request.finished) {
-      const slice = request.nextSlice(core.parts.prefillChunk);
-      const running = { signal: options.signal, onProgress: prefillReport(request, slice, options) };
-      const step = async () => answerOf((await stages.decoder.forward([slice], running))[0]);
-      const result = await core.runWithMemory(step).catch((error) => {
+      const result = await core.steps.step(stages.decoder, request, { signal, reportOf }).catch((error) => {
         throw isOutOfMemory(error) ? request.outgrown(error) : error;
       });
       throwIfAborted(options.signal);

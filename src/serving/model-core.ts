@@ -8,6 +8,7 @@ import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type AdapterFacts, Adapters } from "./adapters.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import { StepBatcher } from "./step-batcher.ts";
 
 export interface ModelParts extends Stages {
   readonly generation: GenerationDefaults;
@@ -17,11 +18,14 @@ export interface ModelParts extends Stages {
   readonly merged: readonly AdapterFacts[];
   /** Most prompt tokens in one run of the decoder. */
   readonly prefillChunk: number;
+  /** Most requests in one run of the decoder. */
+  readonly maxSequences: number;
 }
 
 export class ModelCore {
   readonly parts: ModelParts;
   readonly adapters: Adapters;
+  readonly steps: StepBatcher;
   readonly #queue = new SerialQueue();
   readonly #disposal = new AbortController();
 
@@ -29,6 +33,8 @@ export class ModelCore {
     this.parts = parts;
     const { openFiles, merged } = parts;
     this.adapters = new Adapters({ stages: parts, openFiles, merged, run: (task) => this.run(task) });
+    const limits = { maxTokens: parts.prefillChunk, maxSequences: parts.maxSequences };
+    this.steps = new StepBatcher((task) => this.runWithMemory(task), limits);
   }
 
   get disposed(): boolean {

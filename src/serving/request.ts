@@ -89,6 +89,11 @@ export class GenerationRequest {
     return this.#sequence.length;
   }
 
+  /** Tokens that are known and not in the cache. */
+  get tokensToRead(): number {
+    return this.promptTokens + this.#tokenIds.length - this.#sequence.length;
+  }
+
   /** What is to be read before the first token of the answer, while nothing is. */
   get promptSizes(): Omit<PromptSizes, "prefillChunk"> {
     return { sequence: this.#sequence, tokens: this.promptTokens, features: this.#visionTokens };
