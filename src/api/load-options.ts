@@ -62,8 +62,8 @@ export interface LoadOptions extends MediaOptions {
    */
   readonly prefillChunk?: number | undefined;
   /**
-   * Most requests whose steps run together (default 32): each of them is waited for by the others, and all of them by
-   * memory. 1: requests take turns.
+   * Most requests that a step is shared by (default 32). 1: requests take turns, and on CUDA, where company may change last
+   * bits, have the same bits always.
    */
   readonly maxSequences?: number | undefined;
   /**

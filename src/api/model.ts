@@ -173,7 +173,8 @@ export class Model {
 
   /**
    * Streams the answer, one piece a token; the generator's return value is the whole result. Leaving the loop ends
-   * the generation and frees its memory. Several generations may be under way; their steps take turns.
+   * the generation and frees its memory. Several generations may be under way; they share steps
+   * (load option `maxSequences`).
    *
    * @throws OPTION_INVALID, INPUT_INVALID, TEMPLATE_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID,
    * CODEC_UNAVAILABLE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, CONTEXT_OVERFLOW, OUT_OF_MEMORY, TENSOR_INVALID,
