@@ -117,7 +117,9 @@ __device__ __forceinline__ float warp_dot(const T* x, const Weights& w, int64_t 
   const int lane = threadIdx.x % 32;
   float sum = 0;
   if (w.loadable(row, size) && reinterpret_cast<uintptr_t>(x) % 16 == 0) {
-#pragma unroll 4
+    // Long loads of weights in blocks take registers to widen.
+    constexpr int kUnrolled = kVec > 8 ? 2 : 4;
+#pragma unroll kUnrolled
     for (int i = lane * kVec; i < size; i += 32 * kVec) {
       const auto loaded = w.load(row, i);
 #pragma unroll

@@ -13,11 +13,13 @@ namespace glimt {
 
 namespace {
 
-// Four blocks a multiprocessor keep its memory busy; asking for no more leaves registers for loads in flight.
-constexpr int kBlock = 128, kWarps = kBlock / 32, kBlocks = 4;
+constexpr int kBlock = 128, kWarps = kBlock / 32;
 // Rows of w a warp computes together: each pack of x is used that often. A load of q4 meets four packs of x.
 template <class Weights>
 constexpr int kRowsOf = Weights::kVec > 16 ? 4 : 2;
+// Blocks a multiprocessor that keep its memory busy; asking for no more leaves registers for loads in flight.
+template <class T, class Weights>
+constexpr int kBlocksOf = kRowsOf<Weights> == 2 ? 4 : sizeof(T) == 2 ? 3 : 2;
 // Steps of the k loop whose weights are asked for ahead of the first.
 constexpr int kPrefetchSteps = 4;
 
@@ -27,7 +29,7 @@ constexpr int kColumnsOf = Gated ? kRowsOf<Weights> / 2 : kRowsOf<Weights>;
 
 // `n` columns of y; w has twice as many rows when Gated.
 template <class T, class Weights, int M, bool Gated>
-__global__ void __launch_bounds__(kBlock, kBlocks)
+__global__ void __launch_bounds__(kBlock, kBlocksOf<T, Weights>)
     linear_gemv_kernel(const T* x, int64_t x_stride, Weights w, const float* bias, T* y, int64_t y_stride, int m, int n,
                        int k, int split) {
   constexpr int kVec = Weights::kVec, kRows = kRowsOf<Weights>, kColumns = kColumnsOf<Weights, Gated>;
@@ -122,7 +124,8 @@ void launch_gemv(const KernelContext& context, const Weights& w, const LinearCal
   constexpr int kWarpColumns = kColumnsOf<Weights, Gated>;
   int split = 1;
   while (split < kWarps &&
-         rt::blocks_for(y.cols, kWarpColumns * kWarps / split) < unsigned{kBlocks} * context.terms.multiprocessors &&
+         rt::blocks_for(y.cols, kWarpColumns * kWarps / split) <
+             unsigned{kBlocksOf<T, Weights>} * context.terms.multiprocessors &&
          x.cols >= int64_t{64} * Weights::kVec * split)
     split *= 2;
   rt::launch(context.stream, Gated ? "linear_gemv_swiglu" : "linear_gemv", linear_gemv_kernel<T, Weights, M, Gated>,

@@ -133,13 +133,14 @@ struct MmaTile {
       } else {
 #pragma unroll
         for (int step = 0; step < kSteps; step++) {
-          unsigned a[kTilesM][4], b[kTilesN][2];
+          unsigned a[kTilesM][4], b[kTilesN / 2][4];
           load_x(stage, step, a);
-          load_w(stage, step, b);
+#pragma unroll
+          for (int j = 0; j < kTilesN; j += 2) load_w(stage, step, j, b[j / 2]);
 #pragma unroll
           for (int i = 0; i < kTilesM; i++)
 #pragma unroll
-            for (int j = 0; j < kTilesN; j++) mma<T>(sums[i][j], a[i], b[j][0], b[j][1]);
+            for (int j = 0; j < kTilesN; j++) mma<T>(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
         }
       }
     }
@@ -147,22 +148,27 @@ struct MmaTile {
   }
 
   static __device__ __forceinline__ void add_scaled(const StageOfBlocks& stage, Sums& sums) {
-    unsigned a[kSteps][kTilesM][4], b[kSteps][kTilesN][2];
+    unsigned a[kSteps][kTilesM][4];
 #pragma unroll
-    for (int step = 0; step < kSteps; step++) {
-      load_x(stage, step, a[step]);
-      load_w(stage, step, b[step]);
-    }
+    for (int step = 0; step < kSteps; step++) load_x(stage, step, a[step]);
+    // Two columns of tiles at a time: registers are short.
 #pragma unroll
-    for (int j = 0; j < kTilesN; j++) {
-      const auto scales = load_pack<float, 2>(stage.scales + warp_column() + j * 8 + threadIdx.x % 4 * 2);
+    for (int first = 0; first < kTilesN; first += 2) {
+      unsigned b[kSteps][4];
 #pragma unroll
-      for (int i = 0; i < kTilesM; i++) {
-        float products[4] = {};
+      for (int step = 0; step < kSteps; step++) load_w(stage, step, first, b[step]);
 #pragma unroll
-        for (int step = 0; step < kSteps; step++) mma<T>(products, a[step][i], b[step][j][0], b[step][j][1]);
+      for (int j = first; j < first + 2; j++) {
+        const auto scales = load_pack<float, 2>(stage.scales + warp_column() + j * 8 + threadIdx.x % 4 * 2);
+        const int low = (j - first) * 2;
 #pragma unroll
-        for (int h = 0; h < 4; h++) sums[i][j][h] += scales.at[h % 2] * products[h];
+        for (int i = 0; i < kTilesM; i++) {
+          float products[4] = {};
+#pragma unroll
+          for (int step = 0; step < kSteps; step++) mma<T>(products, a[step][i], b[step][low], b[step][low + 1]);
+#pragma unroll
+          for (int h = 0; h < 4; h++) sums[i][j][h] += scales.at[h % 2] * products[h];
+        }
       }
     }
   }
@@ -174,19 +180,11 @@ struct MmaTile {
     for (int i = 0; i < kTilesM; i++)
       ldmatrix4(a[i], stage.x + swizzled(warp_row() + i * 16 + lane % 16, chunk + lane / 16));
   }
-  static __device__ __forceinline__ void load_w(const Stage& stage, int step, unsigned (&b)[kTilesN][2]) {
+  // Of columns j low k, j high k, j + 1 low k, j + 1 high k.
+  static __device__ __forceinline__ void load_w(const Stage& stage, int step, int j, unsigned (&b)[4]) {
     const int lane = threadIdx.x % 32, chunk = step * 16 / kChunk;
-#pragma unroll
-    for (int j = 0; j < kTilesN; j += 2) {
-      // Matrices: columns j low k, j high k, j + 1 low k, j + 1 high k.
-      unsigned four[4];
-      const int row = warp_column() + j * 8 + lane / 16 * 8 + lane % 8;
-      ldmatrix4(four, stage.w + swizzled(row, chunk + lane / 8 % 2));
-      b[j][0] = four[0];
-      b[j][1] = four[1];
-      b[j + 1][0] = four[2];
-      b[j + 1][1] = four[3];
-    }
+    const int row = warp_column() + j * 8 + lane / 16 * 8 + lane % 8;
+    ldmatrix4(b, stage.w + swizzled(row, chunk + lane / 8 % 2));
   }
 
   // Where chunk `chunk` of row `row` lies.
