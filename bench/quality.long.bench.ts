@@ -79,7 +79,7 @@ async function compare(model: QualityModel): Promise<void> {
   const { positions, clear } = agreement(expected, expected);
   const share = `${(100 * clear).toFixed(1)} % with a lead of ${CLEAR_LEAD} or more`;
   console.log(`\n${model.name}: ${positions} positions, ${share} (${backend.name})`);
-  const titles = ofJudge.length > 0 ? ["exact", "characters"] : [];
+  const titles = ofJudge.length > 0 ? ["exact", "letters"] : [];
   console.log(row("stored as", "top-1", "of all", "KL", "texts", ...titles));
   console.log(row("f32", "", "", "", "", ...ofJudge));
   for (const [name, storage] of rows) {

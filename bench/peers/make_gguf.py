@@ -83,6 +83,9 @@ def main():
     writer.add_name(f"{checkpoint.family} for comparing")
     write_text_settings(writer, checkpoint, file_type, mtp=False)
     write_vocabulary(writer, checkpoint)
+    template = options.checkpoint / "chat_template.jinja"
+    if template.exists():
+        writer.add_chat_template(template.read_text(encoding="utf-8"))
     write_tensors(writer, text_tensors(checkpoint, mtp=False), type_of, stored)
     unfinished.replace(options.out)
     print(f"{options.out}: {options.out.stat().st_size / 1e9:.3f} GB of {options.type}")

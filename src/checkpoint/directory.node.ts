@@ -16,6 +16,13 @@ export async function openDirectory(directory: string): Promise<CheckpointFiles>
 
 /** A read is no larger than this, so that an abort is seen. */
 const PIECE = 8 << 20;
+const LOOK_AGAIN_MS = 20;
+
+interface HeldFile {
+  readonly file: FileHandle;
+  /** By `performance.now()`. */
+  lookedAt: number;
+}
 
 export class DirectoryFiles implements CheckpointFiles {
   readonly location: string;
@@ -25,7 +32,7 @@ export class DirectoryFiles implements CheckpointFiles {
 
   /** Files that stay open, once they are. */
   #expected: ReadonlySet<string> = new Set();
-  readonly #held = new Map<string, FileHandle>();
+  readonly #held = new Map<string, HeldFile>();
 
   constructor(directory: string) {
     this.location = directory;
@@ -72,7 +79,7 @@ export class DirectoryFiles implements CheckpointFiles {
 
   expectReads(reads: readonly FileRange[]): void {
     this.#expected = new Set(reads.map(({ file }) => file));
-    for (const [name, file] of this.#held) {
+    for (const [name, { file }] of this.#held) {
       if (this.#expected.has(name)) continue;
       this.#held.delete(name);
       // Only read from: nothing can be lost.
@@ -88,25 +95,32 @@ export class DirectoryFiles implements CheckpointFiles {
       requireRegular(join(this.location, name), found);
       this.#requireSame(name, found);
       await this.#fill(file, name, offset, into, signal);
-      if (this.#expected.has(name) && !this.#held.has(name)) this.#held.set(name, file);
+      if (this.#expected.has(name) && !this.#held.has(name)) {
+        this.#held.set(name, { file, lookedAt: performance.now() });
+      }
       return true;
     });
     if (!read) throw new GlimtError("CHECKPOINT_NOT_FOUND", `${this.location} has no ${name}.`);
   }
 
+  /** Whether the file is still the same is looked at now and then: that costs as much as a small read. */
   async #readHeld(
-    file: FileHandle,
+    held: HeldFile,
     name: string,
     offset: number,
     into: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const [found] = await Promise.all([file.stat(), this.#fill(file, name, offset, into, signal)]).catch(
-      (error) => {
-        throw fileError(join(this.location, name), error);
-      },
-    );
-    this.#requireSame(name, found);
+    const { file, lookedAt } = held;
+    const isDue = performance.now() - lookedAt >= LOOK_AGAIN_MS;
+    if (isDue) held.lookedAt = performance.now();
+    try {
+      const read = this.#fill(file, name, offset, into, signal);
+      const [found] = await Promise.all([isDue ? file.stat() : null, read]);
+      if (found) this.#requireSame(name, found);
+    } catch (error) {
+      throw fileError(join(this.location, name), error);
+    }
   }
 
   async #fill(
@@ -137,7 +151,7 @@ export class DirectoryFiles implements CheckpointFiles {
     } catch (error) {
       throw fileError(path, error);
     } finally {
-      if (this.#held.get(name) !== file) await file.close();
+      if (this.#held.get(name)?.file !== file) await file.close();
     }
   }
 

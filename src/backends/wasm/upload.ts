@@ -79,7 +79,10 @@ async function readInPlace(
   return kernels.glimt_convert(weight.pointer, code, weight.pointer, code, source.rows, source.cols);
 }
 
-/** While a piece is laid out the next one is read, into the other half of the staging block. */
+/** Pieces of the staging block: one is laid out while the next two are read, so that reading waits for nothing. */
+const PIECES = 3;
+
+/** Returns how many values are not finite. */
 async function readStaged(
   kernels: Kernels,
   memory: WasmMemory,
@@ -89,33 +92,38 @@ async function readStaged(
   const { rows, cols } = source;
   const rowBytes = storageBytes(source.dtype, 1, cols);
   const { tileRows } = LAYOUTS[weight.layout];
-  const tiles = Math.max(1, Math.floor(STAGING_BYTES / 2 / Math.max(1, rowBytes * tileRows)));
+  const tiles = Math.max(1, Math.floor(STAGING_BYTES / PIECES / Math.max(1, rowBytes * tileRows)));
   const chunkRows = Math.min(rows, tiles * tileRows);
-  const halves = chunkRows < rows ? 2 : 1;
-  const staging = memory.allocateBlock(halves * chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
+  const pieces = Math.min(PIECES, Math.ceil(rows / chunkRows));
+  const staging = memory.allocateBlock(pieces * chunkRows * rowBytes, `staging weight "${source.spec.name}"`);
   const [to, from] = [formatCode(weight.format), formatCode(source.dtype)];
   if (weight.layout === "tiles8") {
     // The last tile may hold fewer rows than it has room for; their places must be zeros.
     const tileBytes = storageBytes(weight.format, tileRows, cols);
     memory.bytes(weight).fill(0, Math.max(0, weight.bytes - tileBytes));
   }
+  const reads: Piece[] = [];
   const read = (first: number) => {
-    const pointer = staging.pointer + ((first / chunkRows) % halves) * chunkRows * rowBytes;
+    if (first >= rows) return;
+    const pointer = staging.pointer + ((first / chunkRows) % pieces) * chunkRows * rowBytes;
     const count = Math.min(chunkRows, rows - first);
     const into = memory.bytes({ pointer, bytes: count * rowBytes });
     const done = (async () => source.readRows(first, count, into))();
     // Thrown to who waits for it, if anybody does.
     done.catch(() => undefined);
-    return { pointer, count, done };
+    reads.push({ pointer, first, count, done });
   };
-  let next = read(0);
+  const ahead = Math.max(1, pieces - 1);
+  for (let piece = 0; piece < ahead; piece++) read(piece * chunkRows);
   try {
     let bad = 0;
-    for (let first = 0; first < rows; first += chunkRows) {
-      const { pointer, count, done } = next;
+    for (let piece = reads[0]; piece; piece = reads[0]) {
+      const { pointer, first, count, done } = piece;
       await turnWhenDue();
       await done;
-      if (first + chunkRows < rows) next = read(first + chunkRows);
+      reads.shift();
+      // Into the piece that was laid out before this one; of a single one there is nothing more to read.
+      read(first + ahead * chunkRows);
       if (weight.layout === "tiles8") {
         bad += kernels.glimt_pack_rows(weight.pointer, to, cols, pointer, from, first, count);
       } else {
@@ -126,7 +134,15 @@ async function readStaged(
     return bad;
   } finally {
     // Nothing may be written into it any more.
-    await next.done.catch(() => undefined);
+    await Promise.allSettled(reads.map(({ done }) => done));
     memory.freeBlock(staging);
   }
+}
+
+/** Rows on their way into the staging block. */
+interface Piece {
+  readonly pointer: number;
+  readonly first: number;
+  readonly count: number;
+  readonly done: Promise<void>;
 }
