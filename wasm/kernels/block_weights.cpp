@@ -143,7 +143,9 @@ void loadPlain(DType dtype, const uint8_t* from, Block& block) {
     case DType::q5_k:
       loadCodes(from + 4, block);
       for (uint32_t i = 0; i < kLongCols; i += 64) loadHalves(from + 48 + i / 2, 32, block.integers + i);
-      for (uint32_t i = 0; i < kLongCols; i++) block.integers[i] |= (from[16 + i % 32] >> i / 32 & 1) << 4;
+      for (uint32_t g = 0; g < 8; g++) {
+        for (uint32_t i = 0; i < 32; i++) block.integers[32 * g + i] |= (from[16 + i] >> g & 1) << 4;
+      }
       break;
     case DType::q6_k:
       block.scale = loadHalf(from + 208);
@@ -151,7 +153,9 @@ void loadPlain(DType dtype, const uint8_t* from, Block& block) {
       for (uint32_t side = 0; side < 2; side++) {
         uint8_t* integers = block.integers + 128 * side;
         loadHalves(from + 64 * side, 64, integers);
-        for (uint32_t i = 0; i < 128; i++) integers[i] |= (from[128 + 32 * side + i % 32] >> i / 32 * 2 & 3) << 4;
+        for (uint32_t g = 0; g < 4; g++) {
+          for (uint32_t i = 0; i < 32; i++) integers[32 * g + i] |= (from[128 + 32 * side + i] >> 2 * g & 3) << 4;
+        }
       }
       break;
     default: break;
@@ -185,6 +189,9 @@ constexpr Steps kFiveBits = {4,
                               {{4, 5, 0, 3}, {1, 7, 3, 1}, {3, 7, 4, 1}}}};
 constexpr Steps kSixBits = {
     2, 3, {{{0, 0, 0, 6}}, {{1, 0, 0, 6}}, {{2, 0, 0, 6}}, {{0, 6, 0, 2}, {1, 6, 2, 2}, {2, 6, 4, 2}}}};
+
+template <uint32_t bits>
+constexpr const Steps& kStepsOf = bits == 4 ? kFourBits : bits == 5 ? kFiveBits : kSixBits;
 
 constexpr const Steps& stepsOf(uint32_t bits) { return bits == 4 ? kFourBits : bits == 5 ? kFiveBits : kSixBits; }
 
@@ -230,6 +237,49 @@ void loadSteps(const Steps& steps, const uint8_t* from, uint32_t count, uint32_t
   }
 }
 
+// The vectors of a run, of its integers.
+template <uint32_t bits>
+void storeRun(const v128_t* integers, uint8_t* to) {
+  constexpr const Steps& steps = kStepsOf<bits>;
+  v128_t vectors[steps.vectors];
+#pragma unroll
+  for (uint32_t vector = 0; vector < steps.vectors; vector++) vectors[vector] = zero();
+#pragma unroll
+  for (uint32_t i = 0; i < 2 * steps.runSteps; i++) {
+#pragma unroll
+    for (uint32_t p = 0; p < 3; p++) {
+      constexpr const Piece(&pieces)[8][3] = steps.pieces;
+      const Piece& piece = pieces[i][p];
+      uint32_t mask = ((1u << piece.count) - 1) << piece.from;
+      v128_t some = wasm_v128_and(integers[i], wasm_i8x16_splat((int8_t)mask));
+      some = piece.at > piece.from ? wasm_i16x8_shl(some, piece.at - piece.from)
+                                   : wasm_u16x8_shr(some, piece.from - piece.at);
+      vectors[piece.vector] = wasm_v128_or(vectors[piece.vector], some);
+    }
+  }
+#pragma unroll
+  for (uint32_t vector = 0; vector < steps.vectors; vector++) wasm_v128_store(to + kVectorBytes * vector, vectors[vector]);
+}
+
+// The integers of a block of each row of a tile.
+template <uint32_t bits>
+void storeTileSteps(const Block* rows, uint32_t count, uint8_t* to) {
+  constexpr const Steps& steps = kStepsOf<bits>;
+  v128_t integers[2 * steps.runSteps];
+  for (uint32_t step = 0; step < count; step += steps.runSteps, to += kVectorBytes * steps.vectors) {
+#pragma unroll
+    for (uint32_t i = 0; i < 2 * steps.runSteps; i++) {
+      const Block* four = rows + 4 * (i % 2);
+      uint32_t at = 4 * (step + i / 2);
+      v128_t words = wasm_v128_load32_zero(four[0].integers + at);
+      words = wasm_v128_load32_lane(four[1].integers + at, words, 1);
+      words = wasm_v128_load32_lane(four[2].integers + at, words, 2);
+      integers[i] = wasm_v128_load32_lane(four[3].integers + at, words, 3);
+    }
+    storeRun<bits>(integers, to);
+  }
+}
+
 // Codes of six bits are kept as integers of six bits are: of each 32 columns 16, the scale codes of all rows and then their
 // minimum codes. `place` is which of them.
 void storeCode(uint8_t code, uint32_t part, uint32_t place, uint8_t* codes) {
@@ -267,6 +317,38 @@ void storeTiled(DType dtype, const Block& block, uint32_t row, uint8_t* tile) {
     return;
   }
   storeSteps(stepsOf(bitsOfInteger(dtype)), block.integers, cols / 4, lane, tile);
+}
+
+// The blocks of all rows of a tile, of 6 bits at most.
+void storeTile(DType dtype, const Block* rows, uint8_t* tile) {
+  uint32_t cols = blockCols(dtype);
+  for (uint32_t r = 0; r < kTileRows; r++) {
+    ((uint16_t*)tile)[r] = rows[r].scale;
+    if (hasMinima(dtype)) ((uint16_t*)tile)[kTileRows + r] = rows[r].minimum;
+  }
+  uint8_t* codes = tile + tileNumberBytes(dtype);
+  if (dtype == DType::q6_k) {
+    for (uint32_t g = 0; g < kMostGroups; g++) {
+      for (uint32_t r = 0; r < kTileRows; r++) codes[kTileRows * g + r] = rows[r].scaleCodes[g];
+    }
+  } else if (cols == kLongCols) {
+    constexpr uint32_t kRun = 2 * kSixBits.runSteps;
+    for (uint32_t g = 0; g < kMostGroups / 2; g += kRun, codes += kVectorBytes * kSixBits.vectors) {
+      alignas(16) uint8_t all[kRun][2 * kTileRows];
+      for (uint32_t i = 0; i < kRun; i++) {
+        for (uint32_t r = 0; r < kTileRows; r++) {
+          all[i][r] = rows[r].scaleCodes[g + i], all[i][kTileRows + r] = rows[r].minimumCodes[g + i];
+        }
+      }
+      storeRun<6>((const v128_t*)all, codes);
+    }
+  }
+  tile += tileHeadBytes(dtype);
+  switch (bitsOfInteger(dtype)) {
+    case 4: return storeTileSteps<4>(rows, cols / 4, tile);
+    case 5: return storeTileSteps<5>(rows, cols / 4, tile);
+    default: return storeTileSteps<6>(rows, cols / 4, tile);
+  }
 }
 
 void loadTiled(DType dtype, uint32_t row, const uint8_t* tile, Block& block) {
@@ -341,6 +423,17 @@ uint32_t packBlockRows(uint8_t* tiles, DType dtype, uint32_t cols, const uint8_t
     if (isMoved(dtype, sourceDType) && row % kTileRows == 0 && row + kTileRows <= firstRow + count) {
       bad += moveTile(tile, dtype, cols, source);
       source += kTileRows * storageBytes(dtype, 1, cols);
+      row += kTileRows - 1;
+      continue;
+    }
+    if (dtype != DType::q8 && row % kTileRows == 0 && row + kTileRows <= firstRow + count) {
+      size_t rowBytes = storageBytes(sourceDType, 1, cols);
+      Block rows[kTileRows];
+      for (uint32_t c = 0; c < cols; c += length, source += sourceBytes, tile += blockBytes) {
+        for (uint32_t r = 0; r < kTileRows; r++) makeBlock(dtype, source + r * rowBytes, sourceDType, rows[r], bad);
+        storeTile(dtype, rows, tile);
+      }
+      source += (kTileRows - 1) * rowBytes;
       row += kTileRows - 1;
       continue;
     }
