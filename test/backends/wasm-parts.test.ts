@@ -5,13 +5,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { caseName, M, type OpCase, opCase, T } from "../../src/conformance/case.ts";
-import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { fixed, normal } from "../../src/conformance/operands.ts";
-import { OP_NAMES } from "../../src/graph/ops.ts";
 import { symbolDim } from "../../src/tensor/dims.ts";
 import { blockCols, type WeightFormat } from "../../src/tensor/storage.ts";
 import { adverseEngine, usualEngine } from "./wasm-adverse.ts";
+import { wasmCases } from "./wasm-sample.ts";
 
 const [F, PAGES] = [symbolDim("f"), symbolDim("pages")];
 const times = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -86,7 +85,7 @@ const MORE: readonly OpCase[] = [
 test("parts in any order, cut for any number of workers: all cases have the usual bits", async () => {
   const usual = await usualEngine();
   const adverse = [await adverseEngine("reversed", 2), await adverseEngine("shuffled", 7)];
-  for (const example of [...MORE, ...OP_NAMES.flatMap((op) => OP_CASES[op]())]) {
+  for (const example of [...MORE, ...wasmCases()]) {
     const { outputs } = await runCase(usual, example, "f32");
     for (const engine of adverse) {
       const found = await runCase(engine, example, "f32");

@@ -4,12 +4,20 @@ import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { instantiateKernels, type Kernels } from "../../src/backends/wasm/kernels.ts";
 import { chooseVariant } from "../../src/backends/wasm/variants.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
+import type { OpCase } from "../../src/conformance/case.ts";
+import { OP_CASES } from "../../src/conformance/cases.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
+import { OP_NAMES } from "../../src/graph/ops.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import { weightLayouts } from "../../src/program/weights.ts";
 import type { WeightFormat } from "../../src/tensor/storage.ts";
+
+/** Every case that there are kernels for. */
+export function wasmCases(): OpCase[] {
+  return OP_NAMES.flatMap((op) => OP_CASES[op]()).filter(({ weight }) => weight !== "fp8");
+}
 
 /** An instance of the module that this host runs. */
 export function chosenKernels(): Promise<Kernels> {
