@@ -23,6 +23,9 @@ for (const weights of ["q8", "q4"] as const) {
       assert.is(result.failure, undefined, result.model);
       assert.is(result.greedyAgreement, result.steps);
     }
+    // One in which a rounding went the other way may be among them, on hosts where float32 sums differ so.
+    const close = results.filter(({ maxRel }) => maxRel < 1e-5);
+    assert.ok(close.length >= 2, results.map(({ model, maxRel }) => `${model} ${maxRel}`).join(", "));
   });
 }
 
