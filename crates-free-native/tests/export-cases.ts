@@ -163,7 +163,8 @@ for (const activation of ["f32", "bf16", "f16"] as const) {
     const engine = await reference.open();
     // What there are kernels for.
     const cases = OP_CASES[op]().filter(
-      ({ weight, cache = activation }) => isRoundedFormat(weight) && cache === activation,
+      ({ weight, cache = activation }) =>
+        (isRoundedFormat(weight) || weight === "fp8") && cache === activation,
     );
     writer.u32(cases.length);
     for (const test of cases) await runCase(recording(engine, writer, test, activation), test, activation);
