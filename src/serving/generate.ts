@@ -13,12 +13,18 @@ class Holding {
   readonly #core: ModelCore;
   readonly #request: GenerationRequest;
   readonly #leaveSteps: () => void;
+  readonly #leaveModel: () => void;
+  /** Fires when the model is disposed. */
+  readonly disposal: AbortSignal;
   #stages: StagesLease | null = null;
 
   constructor(core: ModelCore, request: GenerationRequest) {
     this.#core = core;
     this.#request = request;
     this.#leaveSteps = core.steps.join();
+    const { disposal, leave } = core.enter();
+    this.disposal = disposal;
+    this.#leaveModel = leave;
   }
 
   async acquire(choices: GenerateOptions["adapters"]): Promise<StagesLease> {
@@ -31,6 +37,7 @@ class Holding {
     const stages = this.#stages;
     this.#stages = null;
     this.#leaveSteps();
+    this.#leaveModel();
     // An engine that was disposed has freed everything.
     if (!this.#core.disposed) this.#request.release();
     await stages?.release();
@@ -61,12 +68,13 @@ async function* answer(
   asked: GenerateOptions,
   holding: Holding,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-  const options = { ...asked, signal: core.stopSignal(asked.signal) };
+  const { disposal } = holding;
+  const signal = asked.signal ? AbortSignal.any([asked.signal, disposal]) : disposal;
+  const options = { ...asked, signal };
   try {
     const stages = await holding.acquire(options.adapters);
     await reserve(core, stages, request);
     await encode(core, stages, request, options);
-    const { signal } = options;
     const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, options);
     while (!request.finished) {
       const result = await core.steps.step(stages.decoder, request, { signal, reportOf }).catch((error) => {

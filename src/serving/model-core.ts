@@ -27,7 +27,9 @@ export class ModelCore {
   readonly adapters: Adapters;
   readonly steps: StepBatcher;
   readonly #queue = new SerialQueue();
-  readonly #disposal = new AbortController();
+  /** Of the requests under way. One for all would have a listener for each, of which Node.js 20 warns from the eleventh on. */
+  readonly #stops = new Set<AbortController>();
+  #disposed = false;
 
   constructor(parts: ModelParts) {
     this.parts = parts;
@@ -38,12 +40,15 @@ export class ModelCore {
   }
 
   get disposed(): boolean {
-    return this.#disposal.signal.aborted;
+    return this.#disposed;
   }
 
-  /** Fires when `signal` does, and when the model is disposed. */
-  stopSignal(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.#disposal.signal]) : this.#disposal.signal;
+  /** A request is under way. @returns the signal that disposing the model fires, and what says that the request ended */
+  enter(): { readonly disposal: AbortSignal; readonly leave: () => void } {
+    const stop = new AbortController();
+    if (this.#disposed) stop.abort();
+    else this.#stops.add(stop);
+    return { disposal: stop.signal, leave: () => this.#stops.delete(stop) };
   }
 
   /** One engine call at a time, in the order asked. @throws DISPOSED */
@@ -91,8 +96,10 @@ export class ModelCore {
 
   /** Stops what runs now at its next pause, then frees everything. */
   async dispose(): Promise<void> {
-    if (this.disposed) return;
-    this.#disposal.abort();
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const stop of this.#stops) stop.abort();
+    this.#stops.clear();
     await this.#queue.idle();
     this.parts.engine.dispose();
   }

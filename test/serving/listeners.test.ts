@@ -1,0 +1,62 @@
+/** Many requests beside each other listen to no one signal: Node.js 20 warns of more than ten listeners in its console. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { loadModel } from "../../src/index.ts";
+import { chat } from "./company.ts";
+
+const MOST_BEFORE_A_WARNING = 10;
+
+/** The most listeners for an abort that one signal had at a time while `work` ran. */
+async function mostListeners(work: () => Promise<unknown>): Promise<number> {
+  const { addEventListener, removeEventListener } = EventTarget.prototype;
+  const listeners = new Map<EventTarget, Set<unknown>>();
+  let most = 0;
+  EventTarget.prototype.addEventListener = function (type, listener, options) {
+    if (type === "abort") {
+      const own = listeners.get(this) ?? new Set();
+      listeners.set(this, own.add(listener));
+      most = Math.max(most, own.size);
+    }
+    addEventListener.call(this, type, listener, options);
+  };
+  EventTarget.prototype.removeEventListener = function (type, listener, options) {
+    if (type === "abort") listeners.get(this)?.delete(listener);
+    removeEventListener.call(this, type, listener, options);
+  };
+  try {
+    await work();
+  } finally {
+    Object.assign(EventTarget.prototype, { addEventListener, removeEventListener });
+  }
+  return most;
+}
+
+for (const maxSequences of [1, 32]) {
+  test(`24 requests, ${maxSequences} a step: few listeners on each signal`, async () => {
+    const model = await loadModel("test/golden/data/glm_ocr-tiny", {
+      backend: "wasm",
+      threads: 1,
+      maxSequences,
+    });
+    const ask = () => model.complete(chat("Hello"), { maxTokens: 3 });
+    const most = await mostListeners(() => Promise.all(Array.from({ length: 24 }, ask)));
+    await model.dispose();
+    assert.ok(most >= 1 && most <= MOST_BEFORE_A_WARNING, `${most} listeners`);
+  });
+}
+
+test("disposing a model ends every request under way, however many", async () => {
+  const model = await loadModel("test/golden/data/glm_ocr-tiny", { backend: "wasm", threads: 1 });
+  const given = [undefined, new AbortController().signal];
+  const ask = (index: number) => {
+    const signal = given[index % 2];
+    return model.complete(chat("Hello"), { maxTokens: 900, ...(signal && { signal }) });
+  };
+  const ends = Promise.allSettled(Array.from({ length: 24 }, (_, index) => ask(index)));
+  const pieces = model.generate(chat("Hello"));
+  await pieces.next();
+  await model.dispose();
+  for (const end of await ends) assert.is(end.status === "rejected" && end.reason.code, "DISPOSED");
+});
+
+test.run();
