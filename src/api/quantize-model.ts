@@ -135,6 +135,8 @@ function readQuantizeOptions(given: QuantizeOptions, path: string): QuantizeOpti
   const wrong = (name: string, value: unknown, expected: string) =>
     new GlimtError("OPTION_INVALID", `${name} is ${shown(value)}, expected ${expected}.`);
   if (typeof path !== "string" || path.trim() === "") throw wrong("The output", path, "a folder's path");
+  // As a path it would be folders of odd names.
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) throw wrong("The output", path, "a folder's path, no address");
   if (!FORMATS.includes(dtype)) throw wrong("dtype", dtype, '"q8" or "q4"');
   if (visionDtype !== undefined && !FORMATS.includes(visionDtype)) {
     throw wrong("visionDtype", visionDtype, '"q8" or "q4"');
@@ -157,7 +159,7 @@ function refuseGguf(files: CheckpointFiles): void {
   if (!files.document) return;
   throw new GlimtError(
     "MODEL_UNSUPPORTED",
-    `${files.location} is a GGUF model, which is quantised already; quantise the Hugging Face checkpoint that it was made from.`,
+    `${files.location} is a GGUF model, which has no tokenizer and processor files to copy; quantise the Hugging Face checkpoint that it was made from.`,
   );
 }
 

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -335,6 +336,39 @@ test("a folder that holds something is refused; with force a checkpoint there is
   await sameBits(dense, out, { dtype: "q8" });
 });
 
+test("an empty folder that is there is filled, and stays the one it is: it may be a mounted disk, or a link", async () => {
+  const out = place(true);
+  const link = place();
+  symlinkSync(out, link);
+  const { ino } = statSync(out);
+  const before = readdirSync(folder);
+  const stop = () => {
+    throw new Error("stop");
+  };
+  await quantizeModel(dense, out, { dtype: "q8", onProgress: stop }).catch(() => undefined);
+  assert.equal(readdirSync(out), []);
+  // What lies beside it is seen while it is written: nothing of ours.
+  const beside = new Set<string>();
+  const look = () => {
+    for (const name of readdirSync(folder)) beside.add(name);
+  };
+  const { location } = await quantizeModel(dense, link, { dtype: "q8", onProgress: look });
+  assert.is(location, link);
+  assert.equal([...beside], before);
+  assert.is(statSync(out).ino, ino);
+  assert.not(readdirSync(out).some((name) => name.startsWith(".")));
+  await sameBits(dense, out, { dtype: "q8" });
+});
+
+test("folders that are made around the output go with it when it fails", async () => {
+  const before = readdirSync(folder);
+  const stop = () => {
+    throw new Error("stop");
+  };
+  await quantizeModel(dense, join(folder, "deep", "er"), { dtype: "q8", onProgress: stop }).catch(() => {});
+  assert.equal(readdirSync(folder), before);
+});
+
 test("the source is never written into, by whatever path", async () => {
   const link = join(folder, "link");
   symlinkSync(ocr, link);
@@ -370,6 +404,11 @@ test("wrong inputs are one error that names them", async () => {
   }
   const noPath = await failure(() => quantizeModel(dense, "", { dtype: "q8" }));
   assert.match(noPath.message, /output is ""/);
+  for (const address of ["https://host/out", "file:///tmp/out", "s3://bucket/out"]) {
+    const error = await failure(() => quantizeModel(dense, address, { dtype: "q8" }));
+    assert.is(error.code, "OPTION_INVALID");
+    assert.match(error.message, /no address/);
+  }
   writeFileSync(join(folder, "file"), "");
   for (const path of ["file", "file/inside"]) {
     const error = await failure(() => quantizeModel(dense, join(folder, path), { dtype: "q8" }));

@@ -1,4 +1,7 @@
-/** Writes a checkpoint into a folder: under a name of its own first, beside its place, so that no half of one is ever there. */
+/**
+ * Writes a checkpoint into a folder: under a name of its own first, so that no half of one is ever there. That lies beside
+ * a folder that is to be made, and inside one that is there: what is beside it may be another disk, or not ours to write.
+ */
 import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { GlimtError } from "../../errors.ts";
@@ -6,6 +9,8 @@ import type { OutputFile, OutputFolder, OutputOptions } from "./output.ts";
 
 /** Weights of the checkpoint that is replaced: none of them may be taken for the new one's. */
 const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$/;
+
+const CONFIG = "config.json";
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
@@ -28,21 +33,30 @@ export async function openFolder(
   await refuseSource(folder, source);
   const found = await namesIn(folder);
   if (found && found.length > 0) refuseFilled(path, found, force);
-  await failing(folder, () => mkdir(dirname(folder), { recursive: true }));
-  await refuseFull(dirname(folder), path, bytes);
-  const partial = join(dirname(folder), `.${basename(folder)}.partial-${process.pid}-${Date.now()}`);
-  await failing(folder, () => mkdir(partial));
-  return new Folder(folder, partial);
+  const parent = found ? folder : dirname(folder);
+  const made = await failing(folder, () => mkdir(parent, { recursive: true }));
+  const partial = join(parent, `.${basename(folder)}.partial-${process.pid}-${Date.now()}`);
+  try {
+    await refuseFull(parent, path, bytes);
+    await failing(folder, () => mkdir(partial));
+  } catch (error) {
+    await removeEmpty(parent, made);
+    throw error;
+  }
+  return new Folder(folder, partial, made);
 }
 
 class Folder implements OutputFolder {
   readonly location: string;
   readonly #partial: string;
+  readonly #made: string | undefined;
   readonly #open = new Set<FileHandle>();
 
-  constructor(location: string, partial: string) {
+  /** @param made the outermost folder that was made around it */
+  constructor(location: string, partial: string, made: string | undefined) {
     this.location = location;
     this.#partial = partial;
+    this.#made = made;
   }
 
   async create(name: string): Promise<OutputFile> {
@@ -63,14 +77,16 @@ class Folder implements OutputFolder {
   finish(): Promise<void> {
     return failing(this.location, async () => {
       const before = await namesIn(this.location);
-      if (!before || before.length === 0) {
-        if (before) await rmdir(this.location);
+      if (!before) {
         await rename(this.#partial, this.location);
         return;
       }
       for (const name of before) if (WEIGHTS.test(name)) await rm(join(this.location, name));
-      const names = await readdir(this.#partial);
-      for (const name of names) await rename(join(this.#partial, name), join(this.location, name));
+      // A folder is a checkpoint from the moment on when it has a configuration.
+      const names = (await readdir(this.#partial)).filter((name) => name !== CONFIG);
+      for (const name of [...names, CONFIG]) {
+        await rename(join(this.#partial, name), join(this.location, name));
+      }
       await rmdir(this.#partial);
     });
   }
@@ -78,6 +94,19 @@ class Folder implements OutputFolder {
   async discard(): Promise<void> {
     for (const file of this.#open) await file.close().catch(() => undefined);
     await rm(this.#partial, { recursive: true, force: true });
+    await removeEmpty(dirname(this.#partial), this.#made);
+  }
+}
+
+/** A folder and those around it, up to the outermost that was made, as far as nothing else lies in them. */
+async function removeEmpty(folder: string, outermost: string | undefined): Promise<void> {
+  if (outermost === undefined) return;
+  for (let path = folder; path.length >= outermost.length; path = dirname(path)) {
+    const removed = await rmdir(path).then(
+      () => true,
+      () => false,
+    );
+    if (!removed) return;
   }
 }
 
@@ -98,8 +127,8 @@ async function refuseSource(folder: string, source: string): Promise<void> {
 }
 
 function refuseFilled(path: string, found: readonly string[], force: boolean): void {
-  if (force && found.includes("config.json")) return;
-  const advice = found.includes("config.json")
+  if (force && found.includes(CONFIG)) return;
+  const advice = found.includes(CONFIG)
     ? "choose another, or replace the checkpoint in it with force (--force)"
     : "choose another, or an empty one";
   throw new GlimtError("OPTION_INVALID", `${path} holds ${found.length} files already: ${advice}.`);
@@ -112,10 +141,10 @@ async function refuseFull(parent: string, path: string, bytes: number): Promise<
     () => Number.POSITIVE_INFINITY,
   );
   if (bytes <= free) return;
-  const gb = (size: number) => `${(size / 1e9).toFixed(2)} GB`;
+  const megabytes = (size: number) => `${(size / 1e6).toFixed(size < 100e6 ? 1 : 0)} MB`;
   throw new GlimtError(
     "OUTPUT_FAILED",
-    `${path} can not be written: it takes ${gb(bytes)}, and the disk has room for ${gb(free)}.`,
+    `${path} can not be written: it takes ${megabytes(bytes)}, and the disk has room for ${megabytes(free)}.`,
   );
 }
 
