@@ -78,9 +78,17 @@ export class StepBatcher {
 
   async #nextStep(): Promise<Step> {
     if (this.#underWay > this.#waiting.length) await nextTask();
-    const shares = planStep(this.#waiting, this.#limits);
-    for (const { candidate } of shares) this.#leave(candidate);
-    return new Step(shares.map(({ candidate, tokens }) => [candidate, candidate.request.nextSlice(tokens)]));
+    const slices: [WaitingRequest, SequenceSlice][] = [];
+    for (const { candidate, tokens } of planStep(this.#waiting, this.#limits)) {
+      this.#leave(candidate);
+      // One that can not be asked ends alone: the others would wait for ever.
+      try {
+        slices.push([candidate, candidate.request.nextSlice(tokens)]);
+      } catch (error) {
+        candidate.fail(error);
+      }
+    }
+    return new Step(slices);
   }
 
   #leave(waiting: WaitingRequest): boolean {

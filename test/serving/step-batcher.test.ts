@@ -224,6 +224,24 @@ test("an engine that fails fails those in the step; the next ones go on", async 
   assert.equal(await Promise.all(found), ["BACKEND_FAILED", "BACKEND_FAILED", 1]);
 });
 
+test("a request that fails where it is asked for its slice fails alone, and nobody waits for ever", async () => {
+  const { batcher } = batcherOf();
+  const { decoder, steps } = decoderOf();
+  const broken = {
+    tokensToRead: 1,
+    nextSlice: () => {
+      throw new Error("broken");
+    },
+  } as unknown as GenerationRequest;
+  const askBroken = () =>
+    batcher.step(decoder, broken, { signal: new AbortController().signal, reportOf: quiet });
+  for (let i = 0; i < 3; i++) batcher.join();
+  const found = [ask(batcher, decoder, 2), askBroken(), ask(batcher, decoder, 3)].map(outcome);
+  assert.equal(await Promise.all(found), [2, "broken", 3]);
+  assert.equal(steps, [[2, 3]]);
+  assert.is(await outcome(askBroken()), "broken");
+});
+
 test("a model that was disposed fails all that wait", async () => {
   const batcher = new StepBatcher(
     async () => {
