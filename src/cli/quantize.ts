@@ -21,7 +21,7 @@ const FORMATS = ["q8", "q4"];
 export function quantizeCommand(): Command {
   return withServerOptions(new Command("quantize"))
     .description(
-      "write a checkpoint with its weights in 8 or 4 bits, which loads as it is; vLLM reads it too",
+      "write a checkpoint with its weights in 8 or 4 bits, which loads as it is; for vLLM with --for vllm",
     )
     .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .argument("<out>", "folder to be made")
