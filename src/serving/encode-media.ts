@@ -25,12 +25,18 @@ export const ENCODE_OPTION_NAMES: readonly (keyof EncodeOptions)[] = [
 export async function encodeMedia(
   core: ModelCore,
   items: readonly VisionItem[],
-  { adapters, signal, onProgress }: EncodeOptions,
+  { adapters, signal: given, onProgress }: EncodeOptions,
 ): Promise<Float32Array[]> {
   const stages = await core.adapters.acquire(adapters);
+  const { signal, leave } = core.enter(given);
   try {
     return await core.run(() => readFeatures(core, stages.encoder, items, { signal, onProgress }));
+  } catch (error) {
+    // What the disposal stopped was not aborted by the caller.
+    core.throwIfDisposed();
+    throw error;
   } finally {
+    leave();
     await stages.release();
   }
 }

@@ -14,16 +14,16 @@ class Holding {
   readonly #request: GenerationRequest;
   readonly #leaveSteps: () => void;
   readonly #leaveModel: () => void;
-  /** Fires when the model is disposed. */
-  readonly disposal: AbortSignal;
+  /** Fires when the caller's does, and when the model is disposed. */
+  readonly signal: AbortSignal;
   #stages: StagesLease | null = null;
 
-  constructor(core: ModelCore, request: GenerationRequest) {
+  constructor(core: ModelCore, request: GenerationRequest, given: AbortSignal | undefined) {
     this.#core = core;
     this.#request = request;
     this.#leaveSteps = core.steps.join();
-    const { disposal, leave } = core.enter();
-    this.disposal = disposal;
+    const { signal, leave } = core.enter(given);
+    this.signal = signal;
     this.#leaveModel = leave;
   }
 
@@ -56,7 +56,7 @@ export function generate(
   request: GenerationRequest,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-  const holding = new Holding(core, request);
+  const holding = new Holding(core, request, options.signal);
   const pieces = answer(core, request, options, holding);
   forgotten.register(pieces, holding, holding);
   return pieces;
@@ -68,8 +68,7 @@ async function* answer(
   asked: GenerateOptions,
   holding: Holding,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-  const { disposal } = holding;
-  const signal = asked.signal ? AbortSignal.any([asked.signal, disposal]) : disposal;
+  const { signal } = holding;
   const options = { ...asked, signal };
   try {
     const stages = await holding.acquire(options.adapters);

@@ -43,12 +43,19 @@ export class ModelCore {
     return this.#disposed;
   }
 
-  /** A request is under way. @returns the signal that disposing the model fires, and what says that the request ended */
-  enter(): { readonly disposal: AbortSignal; readonly leave: () => void } {
+  /**
+   * A request is under way.
+   *
+   * @returns a signal that fires when the given one does, and when the model is disposed; and what says that it ended
+   */
+  enter(signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly leave: () => void } {
     const stop = new AbortController();
     if (this.#disposed) stop.abort();
     else this.#stops.add(stop);
-    return { disposal: stop.signal, leave: () => this.#stops.delete(stop) };
+    return {
+      signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
+      leave: () => this.#stops.delete(stop),
+    };
   }
 
   /** One engine call at a time, in the order asked. @throws DISPOSED */
