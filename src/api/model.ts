@@ -194,7 +194,13 @@ export class Model {
   ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
     const options = readOptions(given, method, ALL_OPTION_NAMES, OPTION_KINDS);
     this.#core.throwIfDisposed();
-    return yield* generate(this.#core, await this.#request(prompt, options), options);
+    // First: an adapter that is unloaded while pictures are read stays for this request.
+    const stages = await this.#core.adapters.acquire(options.adapters);
+    const request = await this.#request(prompt, options).catch(async (error) => {
+      await stages.release();
+      throw error;
+    });
+    return yield* generate(this.#core, request, stages, options);
   }
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */

@@ -16,20 +16,21 @@ class Holding {
   readonly #leaveModel: () => void;
   /** Fires when the caller's does, and when the model is disposed. */
   readonly signal: AbortSignal;
-  #stages: StagesLease | null = null;
+  #stages: StagesLease | null;
 
-  constructor(core: ModelCore, request: GenerationRequest, given: AbortSignal | undefined) {
+  constructor(
+    core: ModelCore,
+    request: GenerationRequest,
+    stages: StagesLease,
+    given: AbortSignal | undefined,
+  ) {
     this.#core = core;
     this.#request = request;
+    this.#stages = stages;
     this.#leaveSteps = core.steps.join();
     const { signal, leave } = core.enter(given);
     this.signal = signal;
     this.#leaveModel = leave;
-  }
-
-  async acquire(choices: GenerateOptions["adapters"]): Promise<StagesLease> {
-    this.#stages = await this.#core.adapters.acquire(choices);
-    return this.#stages;
   }
 
   /** May be called again. */
@@ -50,14 +51,18 @@ const forgotten = new FinalizationRegistry<Holding>((holding) => {
   holding.release().catch(() => undefined);
 });
 
-/** @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY, ABORTED, DISPOSED; the model stays usable. */
+/**
+ * @param stages to run it on; released when it ends
+ * @throws OUT_OF_MEMORY, ABORTED, DISPOSED; the model stays usable.
+ */
 export function generate(
   core: ModelCore,
   request: GenerationRequest,
+  stages: StagesLease,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-  const holding = new Holding(core, request, options.signal);
-  const pieces = answer(core, request, options, holding);
+  const holding = new Holding(core, request, stages, options.signal);
+  const pieces = answer(core, request, stages, options, holding);
   forgotten.register(pieces, holding, holding);
   return pieces;
 }
@@ -65,13 +70,13 @@ export function generate(
 async function* answer(
   core: ModelCore,
   request: GenerationRequest,
+  stages: StagesLease,
   asked: GenerateOptions,
   holding: Holding,
 ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
   const { signal } = holding;
   const options = { ...asked, signal };
   try {
-    const stages = await holding.acquire(options.adapters);
     await reserve(core, stages, request);
     await encode(core, stages, request, options);
     const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, options);

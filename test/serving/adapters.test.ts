@@ -206,6 +206,25 @@ test("unloaded under way, an adapter serves its request to the end and is gone t
   await model.dispose();
 });
 
+test("an adapter that is unloaded right behind a call serves that call; an unknown one is refused before pictures are read", async () => {
+  const model = await load(checkpoint, { adapters: [adapterAt(checkpoint, "language")] });
+  const options = { maxTokens: 24, repetitionPenalty: 1, adapters: ["language"] };
+  const answered = model.complete(picture.messages as Message[], options);
+  await model.unloadAdapter("language");
+  assertTokens((await answered).tokenIds, runFor(["language"]), "unloaded behind the call");
+  const content = [{ type: "image" as const, image: "nowhere.png" }];
+  const { message } = await failure(() => model.complete([{ role: "user", content }], options));
+  assert.match(message, 'no adapter "language"');
+  // A prompt that is refused keeps no adapter.
+  await model.trimMemory();
+  const before = model.liveBytes;
+  await model.loadAdapter(adapterAt(checkpoint, "language"));
+  assert.is((await failure(() => model.complete([], options))).code, "INPUT_INVALID");
+  await model.unloadAdapter("language");
+  assert.is(model.liveBytes, before);
+  await model.dispose();
+});
+
 test("sets that are no longer asked for make room for new ones", async () => {
   const model = await load(checkpoint, { adapters: all });
   const inputs = await model.process([{ role: "user", content: "Hello?" }]);
