@@ -23,6 +23,8 @@ export interface StoredWeight extends TensorFacts {
   readonly format: WeightFormat;
   /** Whether f32 rows are made of fewer bits. Where nobody asks for a format, such a weight is stored as bf16. */
   readonly isDecoded: boolean;
+  /** Where `format` may round what the file holds: the same decoded to f32, which does not. */
+  readonly exact?: StoredWeight | undefined;
   /**
    * Fills `into` with rows [first, first + count) in `format`, little-endian. `into` has just their bytes, begins at a
    * multiple of an element's size, and may be a device's memory. Asked for some MiB at a time; holds no more beside

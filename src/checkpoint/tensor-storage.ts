@@ -57,14 +57,15 @@ export function storageOf(tensor: StoredWeight, dtype: WeightFormat): TensorStor
   return { tensor: name, encoding, bytes, dtype, storedBytes, loss: lossOf(tensor, dtype) };
 }
 
-function lossOf({ format, isDecoded, shape, bytes }: StoredWeight, dtype: WeightFormat): StorageLoss {
+function lossOf({ format, isDecoded, exact, shape, bytes }: StoredWeight, dtype: WeightFormat): StorageLoss {
+  const isKept = dtype === format || (dtype === "q8" && fitsInto8Bits(format));
+  if (exact) return isKept ? "rounded" : lossOf(exact, dtype);
   const [rows = 1, ...rest] = shape;
   const cols = rest.reduce((product, size) => product * size, 1);
   // F64 is rounded while it is read. Blocks may have more bytes in their files, as GPTQ's zero points, and lose nothing.
   const isPlain = !isDecoded && !isGroupedFormat(format);
   const isWider = isPlain && bytes > storageBytes(format, rows, cols);
-  if (dtype === "q8" && fitsInto8Bits(format)) return "none";
-  if (dtype === "f32" || dtype === format) return isWider ? "rounded" : "none";
+  if (dtype === "f32" || isKept) return isWider ? "rounded" : "none";
   if (!isBlockFormat(dtype)) return "rounded";
   return isDecoded || isGroupedFormat(format) ? "requantised" : "quantised";
 }

@@ -52,7 +52,8 @@ export class WeightReader {
     this.rows = spec.shape[0] ?? 1;
     this.cols = spec.shape.slice(1).reduce((product, size) => product * size, 1);
     this.position = position;
-    this.#sources = sources;
+    const areWide = !isGroupedFormat(this.dtype);
+    this.#sources = areWide ? sources.map(exactly) : sources;
   }
 
   /** Of all rows, in `dtype`. */
@@ -216,6 +217,11 @@ function cutColumns({ format, bytes }: Rows, rows: number, cols: IndexRange, ten
 
 function isWholeBlocks(format: WeightFormat, { first, count }: IndexRange): boolean {
   return holdsColumns(format, first) && holdsColumns(format, count);
+}
+
+/** What is not read for its blocks is read for its values. */
+function exactly(source: ResolvedSource): ResolvedSource {
+  return { ...source, tensor: source.tensor.exact ?? source.tensor };
 }
 
 function commonFormat(spec: WeightSpec, sources: readonly ResolvedSource[]): WeightFormat {

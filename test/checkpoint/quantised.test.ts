@@ -73,10 +73,11 @@ test("what blocks hold without loss stays in its bits", async () => {
   assert.is(await formatOf("w8a16-f16"), "q8");
   assert.is(await formatOf("w4a16-f16-asymmetric"), "q5_0");
   assert.is(await formatOf("auto-round"), "q5_0");
-  // Columns out of order, groups of 16, scales in bf16, a row of 48.
+  // Scales in bf16, which f16 holds unless they are tiny.
+  assert.is(await formatOf("w4a16"), "q4");
+  // Columns out of order, groups of 16, a row of 48.
   assert.is(await formatOf("gptq", (section) => Object.assign(section, { desc_act: true })), "f32");
   assert.is(await formatOf("gptq-2-bits"), "f32");
-  assert.is(await formatOf("w4a16"), "f32");
   assert.is(await formatOf("gptq-v2"), "f32");
 });
 
@@ -92,6 +93,7 @@ test("what is lost on the way: nothing of blocks, the last bits of what is decod
   assert.is(await lossOf("gptq", "f32"), "none");
   assert.is(await lossOf("awq", "q5_0"), "none");
   assert.is(await lossOf("awq", "q8"), "none");
+  assert.is(await lossOf("w4a16", "q4"), "rounded");
   assert.is(await lossOf("w4a16", "f32"), "none");
   assert.is(await lossOf("w4a16", "bf16"), "rounded");
   assert.is(await lossOf("w4a16", "q8"), "requantised");

@@ -49,7 +49,7 @@ function decoderOf(parts: Parts, groupSize: number | null, last: LastRead): Deco
       scales,
       group,
       order: new GroupOrder(parts, undefined, cols, group, groups),
-      blockFormat: blocksOf(scales, { bits: 4, cols, group, isSymmetric: false }),
+      inBlocks: blocksOf(scales, { bits: 4, cols, group, isSymmetric: false }),
       encoding: `4 bits, ${group >= cols ? "a scale a row" : `groups of ${group}`}`,
       async zeros(signal) {
         const packed = new Uint32Array((await parts.all(zeroWords, signal)).buffer);

@@ -1,7 +1,7 @@
-/** Rows of integers with f16 scales, and perhaps minima, as rows of a block format, without loss. */
+/** Rows of integers with 16-bit scales, and perhaps minima, as rows of a block format. */
 import { bytesOfBlock } from "../../tensor/block-parts.ts";
 import { BLOCK_COLS, type IntegerFormat, storeBlock } from "../../tensor/blocks.ts";
-import type { StoredTensor } from "../safetensors.ts";
+import type { StoredDType, StoredTensor } from "../safetensors.ts";
 
 export interface IntegerRows {
   readonly bits: number;
@@ -14,16 +14,31 @@ export interface IntegerRows {
   readonly minima?: Pick<StoredTensor, "dtype"> | undefined;
 }
 
+export interface BlockChoice {
+  readonly format: IntegerFormat;
+  /** Scales or minima are bf16, which f16 holds from 2^-14 to 65504, and rounds below to multiples of 2^-24. */
+  readonly isRounded: boolean;
+}
+
+const SCALE_DTYPES: readonly StoredDType[] = ["F16", "BF16"];
+
 /**
- * The block format that holds such a weight: its scales and minima are f16, groups are whole blocks, and integers less
- * their zero points fit. Null when there is none.
+ * The block format that holds such a weight: its scales and minima are f16 or bf16, groups are whole blocks, and integers
+ * less their zero points fit. Null when there is none.
  */
 export function blocksOf(
   scales: Pick<StoredTensor, "dtype">,
   { bits, cols, group, isSymmetric, minima }: IntegerRows,
-): IntegerFormat | null {
-  if (scales.dtype !== "F16" || cols % BLOCK_COLS !== 0 || group % BLOCK_COLS !== 0) return null;
-  if (minima) return minima.dtype === "F16" && bits <= 4 ? "q4_1" : null;
+): BlockChoice | null {
+  const dtypes = [scales.dtype, ...(minima ? [minima.dtype] : [])];
+  if (!dtypes.every((dtype) => SCALE_DTYPES.includes(dtype))) return null;
+  if (cols % BLOCK_COLS !== 0 || group % BLOCK_COLS !== 0) return null;
+  const format = formatOf(bits, isSymmetric, minima !== undefined);
+  return format && { format, isRounded: dtypes.includes("BF16") };
+}
+
+function formatOf(bits: number, isSymmetric: boolean, hasMinima: boolean): IntegerFormat | null {
+  if (hasMinima) return bits <= 4 ? "q4_1" : null;
   // The difference of two unsigned integers has a bit more.
   if (bits < 4 || (bits === 4 && isSymmetric)) return "q4";
   if (bits === 4) return "q5_0";

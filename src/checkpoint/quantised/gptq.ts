@@ -90,7 +90,7 @@ function decoderOf(
       scales,
       group,
       order: new GroupOrder(parts, groupOf, cols, group, groups),
-      blockFormat: isActOrder ? null : blocksOf(scales, { bits, cols, group, isSymmetric }),
+      inBlocks: isActOrder ? null : blocksOf(scales, { bits, cols, group, isSymmetric }),
       encoding: `${bits} bits, ${group >= cols ? "a scale a row" : `groups of ${group}`}`,
       async zeros(signal) {
         const bytes = await parts.all(zeroWords, signal);

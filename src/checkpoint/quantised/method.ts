@@ -1,5 +1,6 @@
 /** What a method of quantisation is: several tensors of a module stand for its weight. */
 import { GlimtError } from "../../errors.ts";
+import { fromFloat32, toFloat32 } from "../../tensor/elements.ts";
 import { countNotFinite } from "../../tensor/finite.ts";
 import type { GroupedFormat } from "../../tensor/storage.ts";
 import type { CheckpointFiles } from "../files.ts";
@@ -27,12 +28,14 @@ export interface Decoder {
   readonly encoding: string;
   /** Fills `into`, which has just their elements, with rows [first, first + count). @throws CHECKPOINT_INVALID, ABORTED */
   rows(first: number, count: number, into: Float32Array, signal: AbortSignal | undefined): Promise<void>;
-  /** The same values in blocks, where these hold the module's own integers and scales. */
+  /** The same values in blocks, where these hold the module's own integers, and its scales but for their rounding. */
   readonly blocks?: BlockRows | undefined;
 }
 
 export interface BlockRows {
   readonly format: GroupedFormat;
+  /** Whether scales may be rounded. */
+  readonly isRounded?: boolean;
   rows(first: number, count: number, into: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
 }
 
@@ -113,11 +116,18 @@ export class Parts {
     return values;
   }
 
-  /** The patterns of f16 scales [from, to). @throws CHECKPOINT_INVALID when one is NaN or infinite */
+  /** The f16 patterns of f16 or bf16 scales [from, to). @throws CHECKPOINT_INVALID when one is not finite, or is not in f16 */
   async halves(tensor: StoredTensor, from: number, to: number, signal?: AbortSignal): Promise<Uint16Array> {
     const values = new Uint16Array((await this.bytes(tensor, from * 2, to * 2, signal)).buffer);
-    if (countNotFinite("f16", values) > 0) throw this.invalid(tensor, "holds NaN or infinity");
-    return values;
+    const dtype = tensor.dtype === "BF16" ? "bf16" : "f16";
+    if (countNotFinite(dtype, values) > 0) throw this.invalid(tensor, "holds NaN or infinity");
+    if (dtype === "f16") return values;
+    const rounded = fromFloat32("f16", toFloat32(dtype, values)) as Uint16Array;
+    if (countNotFinite("f16", rounded) === 0) return rounded;
+    throw this.invalid(
+      tensor,
+      'holds more than 65504, the most that a scale of blocks may be; load it with dtype "bf16"',
+    );
   }
 
   /** What only the values can tell. */

@@ -2,7 +2,7 @@
 import { throwIfAborted } from "../../errors.ts";
 import type { CheckpointFiles } from "../files.ts";
 import type { StoredTensor } from "../safetensors.ts";
-import type { CheckpointTensor } from "../stored-weight.ts";
+import type { CheckpointTensor, StoredWeight } from "../stored-weight.ts";
 import { type Decoder, Parts, type QuantisationMethod, Unreadable } from "./method.ts";
 
 /** Modules opened at a time: some methods read a little of each. */
@@ -85,10 +85,7 @@ async function openModule(
   if (!decoder) return null;
   const { shape, rows, blocks } = decoder;
   const encoding = `${method.label} ${decoder.encoding}`;
-  if (blocks) {
-    return { ...facts, shape, encoding, format: blocks.format, isDecoded: false, readRows: blocks.rows };
-  }
-  return {
+  const decoded: StoredWeight = {
     ...facts,
     shape,
     encoding,
@@ -97,4 +94,7 @@ async function openModule(
     readRows: (first, count, into, stop) =>
       rows(first, count, new Float32Array(into.buffer, into.byteOffset, into.length / 4), stop),
   };
+  if (!blocks) return decoded;
+  const { format, isRounded, rows: readRows } = blocks;
+  return { ...decoded, format, isDecoded: false, readRows, exact: isRounded ? decoded : undefined };
 }

@@ -3,9 +3,8 @@
  * there, so that a tensor is read whole, packed as it is, before its first row.
  */
 import { throwIfAborted } from "../../errors.ts";
-import type { IntegerFormat } from "../../tensor/blocks.ts";
 import type { StoredTensor } from "../safetensors.ts";
-import { storeBlockRow } from "./block-rows.ts";
+import { type BlockChoice, storeBlockRow } from "./block-rows.ts";
 import type { Decoder, Parts } from "./method.ts";
 import type { GroupOrder, Run } from "./packed-rows.ts";
 
@@ -20,8 +19,8 @@ export interface PackedColumns {
   readonly encoding: string;
   /** [groups, out], as they are subtracted. */
   zeros(signal: AbortSignal | undefined): Promise<Uint8Array>;
-  /** The format of blocks that holds the weight, or null; its groups follow one another then. */
-  readonly blockFormat: IntegerFormat | null;
+  /** The blocks that hold the weight, or null; its groups follow one another then. */
+  readonly inBlocks: BlockChoice | null;
   /** into[i] = integer [i, column], i in 0..in. */
   unpackColumn(words: Uint32Array, column: number, into: Uint8Array): void;
 }
@@ -64,14 +63,14 @@ export class LastRead {
 }
 
 export function packedColumns(parts: Parts, packed: PackedColumns, last: LastRead): Decoder {
-  const { shape, words, scales, order, encoding, blockFormat } = packed;
+  const { shape, words, scales, order, encoding, inBlocks } = packed;
   const [out, cols] = shape;
   const read = async (signal: AbortSignal | undefined): Promise<Held> => {
     const count = scales.shape.reduce((product, size) => product * size, 1);
     return {
-      runs: await order.read(signal, blockFormat !== null),
+      runs: await order.read(signal, inBlocks !== null),
       scales: await parts.floats(scales, 0, count, signal),
-      patterns: blockFormat && (await parts.halves(scales, 0, count, signal)),
+      patterns: inBlocks && (await parts.halves(scales, 0, count, signal)),
       zeros: await packed.zeros(signal),
       words: new Uint32Array((await parts.all(words, signal)).buffer),
     };
@@ -107,16 +106,16 @@ export function packedColumns(parts: Parts, packed: PackedColumns, last: LastRea
           for (let col = start; col < end; col++) into[row * cols + col] = (integers[col] as number) * scale;
         }
       }),
-    blocks: blockFormat
+    blocks: inBlocks
       ? {
-          format: blockFormat,
+          ...inBlocks,
           rows: (first, count, into, signal) =>
             each(first, count, signal, (row, integers, { patterns }) => {
               const rowBytes = into.length / count;
               const scaleAt = (col: number) =>
                 patterns?.[Math.floor(col / packed.group) * out + first + row] ?? 0;
               const target = into.subarray(row * rowBytes, (row + 1) * rowBytes);
-              const wrong = storeBlockRow(blockFormat, integers, scaleAt, target);
+              const wrong = storeBlockRow(inBlocks.format, integers, scaleAt, target);
               if (wrong < 0) return;
               throw parts.invalid(
                 words,

@@ -31,7 +31,7 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
   const groups = Math.ceil(cols / group);
   const orders = new GroupOrder(parts, packed.groupOf, cols, group, groups);
   const isSymmetric = zero === 2 ** (bits - 1);
-  const blockFormat = packed.groupOf
+  const inBlocks = packed.groupOf
     ? null
     : blocksOf(scales, { bits, cols, group, isSymmetric, minima: biases });
   /** Hands out the integers of rows, zero points taken off, one row after another. */
@@ -75,10 +75,11 @@ export function packedRows(parts: Parts, packed: PackedRows): Decoder {
         }
       });
     },
-    blocks: blockFormat
+    blocks: inBlocks
       ? {
-          format: blockFormat,
+          ...inBlocks,
           async rows(first, count, into, signal) {
+            const blockFormat = inBlocks.format;
             const [from, to] = [first * groups, (first + count) * groups];
             const halves = parts.halves(scales, from, to, signal);
             if ((blockFormat === "q8" || blockFormat === "q4") && bits === BITS[blockFormat]) {
