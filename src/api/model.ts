@@ -241,8 +241,11 @@ export class Model {
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
     const { sources, signal } = options;
-    for (const image of list) media.push(await this.#processor.readImage(image, { sources, signal }));
-    const features = await encodeMedia(this.#core, media, options);
+    const read = async () => {
+      for (const image of list) media.push(await this.#processor.readImage(image, { sources, signal }));
+      return media;
+    };
+    const features = await encodeMedia(this.#core, read, options);
     return media.map(({ gridThw }, index) => ({ embeddings: features[index] as Float32Array, gridThw }));
   }
 
@@ -253,8 +256,11 @@ export class Model {
     this.#core.throwIfDisposed();
     const media: ProcessedMedia[] = [];
     const { sources, signal } = options;
-    for (const video of list) media.push(await this.#processor.readVideo(video, { sources, signal }));
-    const features = await encodeMedia(this.#core, media, options);
+    const read = async () => {
+      for (const video of list) media.push(await this.#processor.readVideo(video, { sources, signal }));
+      return media;
+    };
+    const features = await encodeMedia(this.#core, read, options);
     return media.map(({ gridThw, labels }, index) => ({
       embeddings: features[index] as Float32Array,
       gridThw,

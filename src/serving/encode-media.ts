@@ -21,15 +21,20 @@ export const ENCODE_OPTION_NAMES: readonly (keyof EncodeOptions)[] = [
   "onProgress",
 ];
 
-/** @returns for each item its features, f32 [features, outHiddenSize]. @throws OUT_OF_MEMORY, ABORTED, DISPOSED */
+/**
+ * @param read what is to be encoded, behind taking the adapters: they stay if they are unloaded while it is read
+ * @returns for each item its features, f32 [features, outHiddenSize]
+ * @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY, ABORTED, DISPOSED, and what `read` throws
+ */
 export async function encodeMedia(
   core: ModelCore,
-  items: readonly VisionItem[],
+  read: () => Promise<readonly VisionItem[]>,
   { adapters, signal: given, onProgress }: EncodeOptions,
 ): Promise<Float32Array[]> {
   const stages = await core.adapters.acquire(adapters);
   const { signal, leave } = core.enter(given);
   try {
+    const items = await read();
     return await core.run(() => readFeatures(core, stages.encoder, items, { signal, onProgress }));
   } catch (error) {
     // What the disposal stopped was not aborted by the caller.

@@ -34,7 +34,7 @@ export async function verifyAnswer(
   const ofTower = weights.filter(({ tensor }) => tensor.startsWith(TOWER));
   const found: { checks: Check[]; items: VisionItem[] } = { checks: [], items: [] };
   if (answer.features) {
-    const parts = await encodeMedia(core, itemsOf(expected), { signal: options.signal });
+    const parts = await encodeMedia(core, async () => itemsOf(expected), { signal: options.signal });
     const features = joined(parts);
     const rows = features.length / core.parts.config.text.hiddenSize;
     found.checks.push(near("features", features, answer.features, exactnessOf(computed, ofTower), rows));

@@ -215,11 +215,14 @@ test("an adapter that is unloaded right behind a call serves that call; an unkno
   const content = [{ type: "image" as const, image: "nowhere.png" }];
   const { message } = await failure(() => model.complete([{ role: "user", content }], options));
   assert.match(message, 'no adapter "language"');
+  const encode = () => model.encodeImages(["nowhere.png"], { adapters: ["language"] });
+  assert.match((await failure(encode)).message, 'no adapter "language"');
   // A prompt that is refused keeps no adapter.
   await model.trimMemory();
   const before = model.liveBytes;
   await model.loadAdapter(adapterAt(checkpoint, "language"));
   assert.is((await failure(() => model.complete([], options))).code, "INPUT_INVALID");
+  assert.is((await failure(encode)).code, "IMAGE_INVALID");
   await model.unloadAdapter("language");
   assert.is(model.liveBytes, before);
   await model.dispose();
