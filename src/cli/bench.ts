@@ -1,5 +1,5 @@
 /** `glimt bench`: how fast a model is here, how far that is from what the machine can do, and where the time goes. */
-import { cpus, loadavg } from "node:os";
+import { loadavg } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
 import { openModelOn } from "../api/load-model.ts";
 import { GlimtError } from "../errors.ts";
@@ -20,6 +20,7 @@ import { type BenchReport, benchReport, type Measured, rateOf } from "./bench/re
 import { benchText } from "./bench/text.ts";
 import { checkpointOptions } from "./checkpoint-flags.ts";
 import { type EngineFlags, engineOptions, withEngineOptions } from "./engine-flags.ts";
+import { hostFacts } from "./host.ts";
 import { interruptible } from "./interruption.ts";
 import { backendsFor, decimal, type LoadFlags, loadOptions, withLoadOptions } from "./model-options.ts";
 import { progressLine } from "./progress-line.ts";
@@ -144,13 +145,7 @@ async function bench(location: string, flags: BenchFlags): Promise<void> {
         dtype: facts.dtype,
         weightBytes: facts.loaded.bytes,
       },
-      host: {
-        cpu: cpus()[0]?.model.trim() ?? "unknown",
-        processors: cpus().length,
-        load: loadavg()[0] ?? 0,
-        node: process.version,
-        system: `${process.platform} ${process.arch}`,
-      },
+      host: { ...hostFacts(), load: loadavg()[0] ?? 0 },
       backend: { name: backend.name, activations: backend.activationDType, ...report },
       ceilings: before && after && { before, after },
       load: { milliseconds: facts.loadMilliseconds, liveBytes: loadedBytes },

@@ -1,6 +1,6 @@
 /** `glimt verify`: a checkpoint of one's own held against Hugging Face transformers, stage by stage. */
 import { existsSync } from "node:fs";
-import { cpus, homedir } from "node:os";
+import { homedir } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { openModelOn } from "../api/load-model.ts";
@@ -23,6 +23,7 @@ import {
 } from "./checkpoint-flags.ts";
 import { type EngineFlags, engineOptions, withEngineOptions } from "./engine-flags.ts";
 import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
+import { hostFacts } from "./host.ts";
 import { interruptible } from "./interruption.ts";
 import { backendsFor, type DeviceFlags, withDeviceOptions } from "./model-options.ts";
 import { downloadShown, progressLine } from "./progress-line.ts";
@@ -192,12 +193,7 @@ async function compare(
         kvCache: pool.layout.dtype,
         dtype: facts.dtype,
         conversions: facts.loaded.conversions,
-        host: {
-          cpu: cpus()[0]?.model.trim() ?? "unknown",
-          processors: cpus().length,
-          node: process.version,
-          system: `${process.platform} ${process.arch}`,
-        },
+        host: hostFacts(),
       },
       judge,
       bounds: BOUNDS,

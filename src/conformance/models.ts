@@ -90,9 +90,9 @@ export async function runModelConformance(
 
 /**
  * What a backend may differ from float32: the tolerance of an op, or, for narrower activations, which add up over a
- * model, twice what storing them costs the reference backend itself. So it is with activations that are rounded to meet
- * weights in blocks: where two backends' values lie on both sides of half a step, which is seldom, a whole step is between
- * them, which moves others over the half.
+ * model, twice what storing them costs the reference backend itself. Of activations that are rounded to meet weights in
+ * blocks, what the rounding costs: where two backends' values lie on both sides of half a step, which is seldom, a whole
+ * step is between them, which moves others over the half.
  */
 async function allowedDifference(
   { activationDType, weightOnly }: Pick<Backend, "activationDType" | "weightOnly">,
@@ -106,7 +106,7 @@ async function allowedDifference(
   const judge = createReferenceBackend(activation, { weightOnly: weightOnly || isRounded });
   const narrow = await answer(judge, config, weights, expected.tokens);
   const { maxRel } = compareRuns(run(expected), run(narrow), Number.POSITIVE_INFINITY);
-  return Math.max(TOLERANCES[activation], 2 * maxRel);
+  return Math.max(TOLERANCES[activation], isRounded ? maxRel : 2 * maxRel);
 }
 
 interface Answer {
