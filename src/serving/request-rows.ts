@@ -1,0 +1,57 @@
+/**
+ * The rows that a request has the decoder read: those of its prompt, and behind them the tokens of its answer. Row i of
+ * both together is the i-th in the KV cache.
+ */
+import { type PositionIds, textPositions } from "../mrope/positions.ts";
+import type { PromptRows } from "../prompt/layout.ts";
+import type { SliceFeatures } from "../runtime/decoder.ts";
+import type { FeatureRange } from "../runtime/feature-slab.ts";
+
+export class RequestRows {
+  readonly #prompt: PromptRows;
+  readonly #answer: readonly number[];
+
+  /** @param answer the tokens so far; it grows */
+  constructor(prompt: PromptRows, answer: readonly number[]) {
+    this.#prompt = prompt;
+    this.#answer = answer;
+  }
+
+  get promptTokens(): number {
+    return this.#prompt.inputIds.length;
+  }
+
+  /** All that are known. */
+  get length(): number {
+    return this.promptTokens + this.#answer.length;
+  }
+
+  ids(start: number, end: number): number[] {
+    const length = this.promptTokens;
+    const answer = this.#answer.slice(Math.max(0, start - length), Math.max(0, end - length));
+    return start < length ? [...this.#prompt.inputIds.slice(start, end), ...answer] : answer;
+  }
+
+  /** Three axes of end - start. */
+  positions(start: number, end: number): PositionIds {
+    const { positionIds, ropeDelta } = this.#prompt;
+    const length = this.promptTokens;
+    if (end <= length) return positionIds.map((axis) => axis.subarray(start, end)) as PositionIds;
+    const behind = Math.max(start, length);
+    const answer = textPositions(behind, end - behind, ropeDelta);
+    if (start >= length) return answer;
+    return positionIds.map((axis, index) =>
+      Int32Array.from([...axis.subarray(start), ...(answer[index] as Int32Array)]),
+    ) as PositionIds;
+  }
+
+  /** Which of the rows take features, and from where; undefined when none does. */
+  features(start: number, end: number, range: FeatureRange | null): SliceFeatures | undefined {
+    if (start >= this.promptTokens) return undefined;
+    const features = this.#prompt.features.subarray(start, end);
+    const rows = Int32Array.from(features.keys()).filter((row) => (features[row] as number) >= 0);
+    if (rows.length === 0) return undefined;
+    if (!range) throw new Error("A request was asked for rows of pictures before it had their features.");
+    return { sources: rows.map((row) => range.firstRow + (features[row] as number)), rows };
+  }
+}
