@@ -75,7 +75,7 @@ async function model(count: number): Promise<Record<string, Run>> {
     sequence.length = first;
     const inputIds = Array.from({ length: tokens }, (_, index) => (index * 31 + 7) % 40);
     return decoder.forward([
-      { sequence, inputIds, positionIds: textPositions(first, tokens, 0), sampling: GREEDY },
+      { sequence, inputIds, positionIds: textPositions(first, tokens, 0), sampling: [GREEDY] },
     ]);
   };
   await forward(0, CONTEXT);

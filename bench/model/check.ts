@@ -75,5 +75,5 @@ async function lastLogits(
   }
   const results = await decoder.forward(ids.map((one, index) => slice(index, one.slice(-1), true)));
   for (const sequence of sequences) sequence.release();
-  return results.map((result) => answerOf(result).logits as Float32Array);
+  return results.map((result) => answerOf(result).logits[0] as Float32Array);
 }

@@ -140,7 +140,9 @@ async function start(backend: Backend, config: ModelConfig, { weights, kvCacheDt
 async function firstStep({ decoder, pool }: Stages): Promise<number> {
   const sequence = new Sequence(pool);
   const begin = performance.now();
-  await decoder.forward([{ sequence, inputIds: [1], positionIds: textPositions(0, 1, 0), sampling: GREEDY }]);
+  await decoder.forward([
+    { sequence, inputIds: [1], positionIds: textPositions(0, 1, 0), sampling: [GREEDY] },
+  ]);
   sequence.release();
   return performance.now() - begin;
 }

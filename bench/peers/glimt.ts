@@ -51,8 +51,8 @@ async function open(threads: number): Promise<Opened> {
 
 async function step(stages: Stages, sequence: Sequence, inputIds: readonly number[]): Promise<number> {
   const positionIds = textPositions(sequence.length, inputIds.length, 0);
-  const [result] = await stages.decoder.forward([{ sequence, inputIds, positionIds, sampling: GREEDY }]);
-  const { token } = answerOf(result);
+  const [result] = await stages.decoder.forward([{ sequence, inputIds, positionIds, sampling: [GREEDY] }]);
+  const [token] = answerOf(result).tokens;
   if (token === undefined || token < 0) throw new Error("The logits are not finite; the times mean nothing.");
   return token;
 }

@@ -49,7 +49,7 @@ class Reading {
   /** The prompt, or one token. */
   slice(token: number | null): SequenceSlice {
     const sequence = this.#sequence;
-    const about = { sequence, wantsLogits: true, sampling: GREEDY };
+    const about = { sequence, wantsLogits: true, sampling: [GREEDY] };
     if (token === null) return { ...this.#first, ...about };
     return { ...about, inputIds: [token], positionIds: textPositions(sequence.length, 1, this.#ropeDelta) };
   }
@@ -83,7 +83,7 @@ export async function greedyAnswer(
   const answer: number[] = [];
   let token: number | null = null;
   while (answer.length < most && (token === null || !ends.includes(token))) {
-    token = answerOf((await stages.decoder.forward([reading.slice(token)]))[0]).token as number;
+    token = answerOf((await stages.decoder.forward([reading.slice(token)]))[0]).tokens[0] as number;
     answer.push(token);
   }
   reading.end();
@@ -100,7 +100,7 @@ async function readTogether(stages: RunStages, texts: readonly ForcedText[]): Pr
     const reading = await Reading.start(stages, prompt);
     readings.push(reading);
     const answer = answerOf((await stages.decoder.forward([reading.slice(null)]))[0]);
-    logits.push([answer.logits as Float32Array]);
+    logits.push([answer.logits[0] as Float32Array]);
   }
   const longest = Math.max(...texts.map(({ answer }) => answer.length));
   for (let step = 0; step + 1 < longest; step++) {
@@ -110,7 +110,7 @@ async function readTogether(stages: RunStages, texts: readonly ForcedText[]): Pr
     );
     const answers = await stages.decoder.forward(slices);
     for (const [place, index] of live.entries()) {
-      (logits[index] as Float32Array[]).push(answerOf(answers[place]).logits as Float32Array);
+      (logits[index] as Float32Array[]).push(answerOf(answers[place]).logits[0] as Float32Array);
     }
   }
   for (const reading of readings) reading.end();

@@ -148,19 +148,19 @@ async function answer(
       positionIds,
       features: { sources: rows.map((_, index) => features.firstRow + index), rows },
       wantsLogits: true,
-      sampling: GREEDY,
+      sampling: [GREEDY],
     };
     for (let step = 0; step < STEPS; step++) {
       const answer = answerOf((await decoder.forward([slice]))[0]);
-      logits.push(answer.logits as Float32Array);
-      tokens.push(answer.token as number);
+      logits.push(answer.logits[0] as Float32Array);
+      tokens.push(answer.tokens[0] as number);
       const next = (forced ?? tokens)[step] as number;
       slice = {
         sequence,
         inputIds: [next],
         positionIds: textPositions(sequence.length, 1, ropeDelta),
         wantsLogits: true,
-        sampling: GREEDY,
+        sampling: [GREEDY],
       };
     }
     const { tensor, firstRow } = features.deviceRows();

@@ -86,10 +86,10 @@ export function prefillPass({ decoder, pool, ...model }: Stages, { tokens, chunk
         sequence,
         inputIds: Array.from({ length: count }, (_, index) => idOf(start + index)),
         positionIds: textPositions(start, count, 0),
-        ...(ends && { sampling: GREEDY, wantsLogits }),
+        ...(ends && { sampling: [GREEDY], wantsLogits }),
       };
       const [result] = await decoder.forward([slice], options);
-      logits = answerOf(result).logits;
+      [logits] = answerOf(result).logits;
     }
     return logits;
   };
@@ -133,9 +133,9 @@ export function decodePass(
     const slices = sequences.map((sequence, index): SequenceSlice => {
       sequence.length = context - 1;
       const positionIds = textPositions(context - 1, 1, 0);
-      return { sequence, inputIds: [idOf(index)], positionIds, wantsLogits, sampling: GREEDY };
+      return { sequence, inputIds: [idOf(index)], positionIds, wantsLogits, sampling: [GREEDY] };
     });
-    return (await decoder.forward(slices, options)).map((result) => answerOf(result).logits);
+    return (await decoder.forward(slices, options)).map((result) => answerOf(result).logits[0]);
   };
   const extents: Extent[] = sequences.map(() => ({ queries: 1, context }));
   const blocks = blockTableColumns(Math.ceil(context / pool.layout.pageSize));

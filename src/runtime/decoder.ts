@@ -25,18 +25,21 @@ export interface SequenceSlice {
   /** Three axes of inputIds.length positions each. */
   readonly positionIds: PositionIds;
   readonly features?: SliceFeatures | undefined;
-  /** Whether the logits of the last token are read back: vocabSize values, where a token is one. */
+  /** Whether logits are read back, vocabSize values a row: of the rows of `sampling`, without those of the last token. */
   readonly wantsLogits?: boolean | undefined;
-  /** What the token after the last one is chosen by; without it none is. */
-  readonly sampling?: SamplingRow | undefined;
+  /**
+   * What the tokens after its last ones are chosen by, a row each; the last row is that of the token after the whole slice.
+   * At most as many as tokens; without them none is chosen.
+   */
+  readonly sampling?: readonly SamplingRow[] | undefined;
 }
 
-/** What a slice asked for. */
+/** What a slice asked for, in the order of its rows. */
 export interface SliceAnswer {
-  /** [vocabSize] */
-  readonly logits?: Float32Array;
-  /** -1 when the largest logit is not finite or one is NaN. */
-  readonly token?: number;
+  /** [vocabSize] each; none where they were not wanted. */
+  readonly logits: readonly Float32Array[];
+  /** One a row of `sampling`: -1 when the largest logit is not finite or one is NaN. */
+  readonly tokens: readonly number[];
   readonly error?: undefined;
 }
 
@@ -147,12 +150,10 @@ export class Decoder {
   }
 
   async #run(slices: readonly SequenceSlice[], options: RunOptions): Promise<SliceAnswer[]> {
-    // Rows whose logits are read back come first: they are read in one go.
-    const reading = slices.filter(({ wantsLogits }) => wantsLogits);
-    const ending = [...reading, ...slices.filter(({ wantsLogits, sampling }) => !wantsLogits && sampling)];
-    const inputs = this.#inputs(slices, ending);
-    const logits = this.#logitsTensor(Math.max(1, ending.length));
-    const tokens = new Int32Array(ending.length);
+    const chosen = chosenRows(slices);
+    const inputs = this.#inputs(slices, chosen);
+    const logits = this.#logitsTensor(Math.max(1, chosen.rows.length));
+    const tokens = new Int32Array(chosen.rows.length);
     const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
       tokens: inputs.inputIds.length,
@@ -161,20 +162,19 @@ export class Decoder {
       pages: this.#pool.numPages,
       slab: slab.rows,
       features: inputs.featureRows.length,
-      logits: ending.length,
+      logits: chosen.rows.length,
       penalised: inputs.penalised.length,
     };
     this.#bind(logits);
     const buffers = { ...inputs, tokens, ...(slab.rows > 0 && { features: slab }) };
     await this.#engine.run(this.#executable, { symbols, buffers }, options);
-    const values = reading.length > 0 ? await this.#readLogits(logits, reading.length) : [];
-    return slices.map((slice) => {
-      const { sequence, inputIds, wantsLogits, sampling } = slice;
-      sequence.length += inputIds.length;
-      const row = ending.indexOf(slice);
+    const values = chosen.read > 0 ? await this.#readLogits(logits, chosen.read) : [];
+    for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
+    return slices.map(({ wantsLogits, sampling }, index) => {
+      const first = chosen.first[index] as number;
       return {
-        ...(wantsLogits && { logits: values[row] as Float32Array }),
-        ...(sampling && { token: tokens[row] as number }),
+        logits: wantsLogits ? values.slice(first, first + (sampling?.length ?? 1)) : [],
+        tokens: Array.from(tokens.subarray(first, first + (sampling?.length ?? 0))),
       };
     });
   }
@@ -197,8 +197,7 @@ export class Decoder {
     return Array.from({ length: rows }, (_, row) => values.slice(row * vocabSize, (row + 1) * vocabSize));
   }
 
-  /** @param ending slices whose last token goes through the head, in the order of its rows. */
-  #inputs(slices: readonly SequenceSlice[], ending: readonly SequenceSlice[]) {
+  #inputs(slices: readonly SequenceSlice[], chosen: ChosenRows) {
     const tokens = slices.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
     const inputIds = new Int32Array(tokens);
     const slots = new Int32Array(tokens);
@@ -238,8 +237,11 @@ export class Decoder {
       blockTable,
       featureSources,
       featureRows,
-      logitRows: Int32Array.from(ending, (slice) => (cuSeqlens[slices.indexOf(slice) + 1] as number) - 1),
-      ...samplingInputs(ending.map(({ sampling }) => sampling ?? GREEDY)),
+      logitRows: Int32Array.from(
+        chosen.rows,
+        ({ slice, fromEnd }) => (cuSeqlens[slice + 1] as number) - fromEnd,
+      ),
+      ...samplingInputs(chosen.rows.map(({ sampling }) => sampling)),
     };
   }
 
@@ -257,10 +259,48 @@ export class Decoder {
   }
 }
 
-/** Both would answer one sequence with another's rows. */
+/** A row that goes through the head. */
+interface ChosenRow {
+  /** The number of its slice. */
+  readonly slice: number;
+  /** 1 is the slice's last token. */
+  readonly fromEnd: number;
+  readonly sampling: SamplingRow;
+}
+
+interface ChosenRows {
+  readonly rows: readonly ChosenRow[];
+  /** Of each slice, its first among them. */
+  readonly first: readonly number[];
+  /** Rows whose logits are read back. They come first, to be read in one go. */
+  readonly read: number;
+}
+
+function chosenRows(slices: readonly SequenceSlice[]): ChosenRows {
+  const rows: ChosenRow[] = [];
+  const first: number[] = [];
+  const add = (wanted: boolean) => {
+    for (const [slice, { wantsLogits = false, sampling }] of slices.entries()) {
+      if (wantsLogits !== wanted) continue;
+      first[slice] = rows.length;
+      const ofSlice = sampling ?? (wanted ? [GREEDY] : []);
+      for (const [row, sampling] of ofSlice.entries()) {
+        rows.push({ slice, fromEnd: ofSlice.length - row, sampling });
+      }
+    }
+  };
+  add(true);
+  const read = rows.length;
+  add(false);
+  return { rows, first, read };
+}
+
+/** They would answer one sequence with another's rows. */
 function checkSlices(slices: readonly SequenceSlice[]): void {
   if (slices.some(({ inputIds }) => inputIds.length === 0))
     throw new Error("A step has a slice of no tokens.");
+  if (slices.some(({ inputIds, sampling }) => (sampling?.length ?? 0) > inputIds.length))
+    throw new Error("A step has a slice with more rows to choose by than tokens.");
   if (new Set(slices.map(({ sequence }) => sequence)).size < slices.length) {
     throw new Error("A step has two slices of one sequence.");
   }

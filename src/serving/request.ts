@@ -121,7 +121,7 @@ export class GenerationRequest {
     };
     if (end < this.#rows.length) return slice;
     this.#choice ??= this.#sampler.next();
-    return { ...slice, wantsLogits: this.#tokens === 0, sampling: this.#choice };
+    return { ...slice, wantsLogits: this.#tokens === 0, sampling: [this.#choice] };
   }
 
   /**
@@ -129,12 +129,12 @@ export class GenerationRequest {
    *
    * @returns null while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
    */
-  accept({ token, logits }: SliceAnswer): GeneratedPiece | null {
+  accept({ tokens: [token], logits }: SliceAnswer): GeneratedPiece | null {
     if (this.#sequence.length >= this.promptTokens) this.#releaseFeatures();
     if (token === undefined) return null;
     if (this.#tokens === 0) {
       this.#clock.end("prefill");
-      this.#topLogits = topLogits(logits as Float32Array, TOP_LOGITS);
+      this.#topLogits = topLogits(logits[0] as Float32Array, TOP_LOGITS);
     }
     this.#sampler.accept(token);
     this.#choice = null;

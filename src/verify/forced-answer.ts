@@ -48,8 +48,8 @@ export async function forcedLogits(
         request.accept(answer);
         continue;
       }
-      request.accept({ ...answer, token: tokens[logits.length] as number });
-      logits.push(answer.logits as Float32Array);
+      request.accept({ ...answer, tokens: [tokens[logits.length] as number] });
+      logits.push(answer.logits[0] as Float32Array);
       onStep?.(logits.length);
     }
     return logits;

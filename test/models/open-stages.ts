@@ -38,7 +38,7 @@ export async function openStages(
     const items = visionItems(golden);
     return items.length === 0 ? null : encoder.encode(items);
   };
-  const step = async (slice: SequenceSlice) => answerOf((await decoder.forward([slice]))[0]).logits;
+  const step = async (slice: SequenceSlice) => answerOf((await decoder.forward([slice]))[0]).logits[0];
   return {
     async encode(golden) {
       const features = await encode(golden);

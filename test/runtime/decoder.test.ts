@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Engine } from "../../src/backends/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
+import { createWasmBackend } from "../../src/backends/wasm/backend.ts";
 import type { ModelConfig } from "../../src/config/types.ts";
 import { MODEL_CONFIGS, ocrConfig } from "../../src/conformance/model-configs.ts";
 import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
@@ -54,8 +55,8 @@ async function open() {
 function gathered(results: readonly SliceResult[]) {
   const answers = results.map(answerOf);
   return {
-    logits: answers.flatMap(({ logits }) => (logits ? [logits] : [])),
-    tokens: answers.flatMap(({ token }) => (token === undefined ? [] : [token])),
+    logits: answers.flatMap(({ logits }) => logits),
+    tokens: answers.flatMap(({ tokens }) => tokens),
   };
 }
 
@@ -78,19 +79,19 @@ test("a step of 64 sequences reads back a token each, and logits only where they
       for (const { sequence } of slices) sequence.length = 0;
       return gathered(await decoder.forward(slices.map((slice, index) => ({ ...slice, ...extra(index) }))));
     });
-  const [all, allBytes] = await step(() => ({ wantsLogits: true, sampling: GREEDY }));
+  const [all, allBytes] = await step(() => ({ wantsLogits: true, sampling: [GREEDY] }));
   assert.is(allBytes, 64 * (4 * vocabSize + 4));
   assert.equal(all.tokens, all.logits.map(argmax));
   assert.ok(new Set(all.tokens).size > 1);
 
-  const [tokens, tokenBytes] = await step(() => ({ sampling: GREEDY }));
+  const [tokens, tokenBytes] = await step(() => ({ sampling: [GREEDY] }));
   assert.is(tokenBytes, 256);
   assert.equal(tokens, { logits: [], tokens: all.tokens });
 
   // Some want their logits, some a token, some both, some nothing: each gets its own.
   const [mixed] = await step((index) => ({
     wantsLogits: index % 4 === 1 || index % 4 === 3,
-    sampling: index % 4 > 1 ? GREEDY : undefined,
+    sampling: index % 4 > 1 ? [GREEDY] : undefined,
   }));
   assert.equal(
     mixed.logits,
@@ -118,14 +119,14 @@ test("each sequence is sampled by its own settings", async () => {
     sampling,
   });
   const everything = Array.from({ length: vocabSize }, (_, token) => token);
-  const [first] = gathered(await decoder.forward([slice(GREEDY)])).tokens as [number];
+  const [first] = gathered(await decoder.forward([slice([GREEDY])])).tokens as [number];
   const results = await decoder.forward([
     // Hot enough to be uniform: the same draw chooses other tokens by other seeds.
-    ...[1, 2, 3].map((seed) => slice(new Sampler({ ...options, temperature: 1e6, seed }, []).next())),
+    ...[1, 2, 3].map((seed) => slice([new Sampler({ ...options, temperature: 1e6, seed }, []).next()])),
     // The best is penalised out of the way; all are penalised alike.
-    slice(new Sampler({ ...options, repetitionPenalty: 1e6 }, [first]).next()),
-    slice(new Sampler({ ...options, repetitionPenalty: 2 }, everything).next()),
-    slice(GREEDY),
+    slice([new Sampler({ ...options, repetitionPenalty: 1e6 }, [first]).next()]),
+    slice([new Sampler({ ...options, repetitionPenalty: 2 }, everything).next()]),
+    slice([GREEDY]),
   ]);
   const { tokens, logits } = gathered(results);
   assert.is(new Set(tokens.slice(0, 3)).size, 3);
@@ -136,12 +137,53 @@ test("each sequence is sampled by its own settings", async () => {
   engine.dispose();
 });
 
+test("rows of a slice are chosen by themselves, as if its tokens were read one by one; a sequence that is set back reads others in their place", async () => {
+  for (const backend of [createReferenceBackend("f32"), createWasmBackend()]) {
+    const { decoder, pool, engine } = await openSeeded(backend);
+    const options = { temperature: 1, topK: 0, topP: 0.9, minP: 0, repetitionPenalty: 1.2 };
+    const rows = [4, 7, 9].map((seed) => new Sampler({ ...options, seed }, [seed]).next());
+    const read = async (
+      sequence: Sequence,
+      inputIds: number[],
+      sampling?: SequenceSlice["sampling"],
+      company: SequenceSlice[] = [],
+    ) => {
+      const positionIds = textPositions(sequence.length, inputIds.length, 0);
+      const slice = { sequence, inputIds, positionIds, sampling, wantsLogits: true };
+      return answerOf((await decoder.forward([...company, slice]))[company.length]);
+    };
+    const one = new Sequence(pool);
+    await read(one, [1, 2]);
+    const expected = [];
+    for (const [index, id] of [3, 4, 5].entries()) expected.push(await read(one, [id], [rows[index]!]));
+    const many = new Sequence(pool);
+    await read(many, [1, 2, 6]);
+    // The third token was wrong.
+    many.length = 2;
+    const answer = await read(many, [3, 4, 5], rows, [prompt(pool, 5)]);
+    assert.equal(
+      answer.tokens,
+      expected.map(({ tokens }) => tokens[0]),
+      backend.name,
+    );
+    assert.equal(
+      answer.logits,
+      expected.map(({ logits }) => logits[0]),
+      backend.name,
+    );
+    const last = new Sequence(pool);
+    assert.equal((await read(last, [1, 2, 3, 4, 5], rows.slice(1))).tokens, answer.tokens.slice(1));
+    engine.dispose();
+  }
+});
+
 test("a slice of nothing, and two slices of one sequence, are refused before anything is taken", async () => {
   const { decoder, pool, engine } = await open();
   const [first, second] = [prompt(pool, 3), prompt(pool, 2)];
   for (const [slices, message] of [
     [[first, { ...second, inputIds: [], positionIds: textPositions(0, 0, 0) }], /no tokens/],
     [[first, { ...second, sequence: first.sequence }], /two slices of one sequence/],
+    [[first, { ...second, sampling: [GREEDY, GREEDY, GREEDY] }], /more rows to choose by than tokens/],
   ] as const) {
     const error = await decoder.forward(slices).then(
       () => assert.unreachable(),

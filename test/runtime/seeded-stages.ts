@@ -31,7 +31,7 @@ export function prompt(pool: KvPool, count: number, seed = 0): SequenceSlice {
     inputIds: Array.from({ length: count }, (_, index) => (index * 7 + seed) % 40),
     positionIds: textPositions(0, count, 0),
     wantsLogits: true,
-    sampling: GREEDY,
+    sampling: [GREEDY],
   };
 }
 

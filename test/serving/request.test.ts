@@ -56,7 +56,7 @@ function open(options: GenerateOptions = {}) {
 function run({ sequence, inputIds, wantsLogits, sampling }: SequenceSlice, token: number): SliceAnswer {
   sequence.reserve(inputIds.length);
   sequence.length += inputIds.length;
-  return { ...(wantsLogits && { logits: new Float32Array([0, 2, 1]) }), ...(sampling && { token }) };
+  return { logits: wantsLogits ? [new Float32Array([0, 2, 1])] : [], tokens: sampling ? [token] : [] };
 }
 
 interface Row {
@@ -129,7 +129,7 @@ test("asking again gives the same slice, and draws no other number", () => {
   request.accept(run(first, 9));
   const second = request.nextSlice(100);
   assert.equal(request.nextSlice(100), second);
-  assert.is.not(second.sampling?.choices[1], first.sampling?.choices[1]);
+  assert.is.not(second.sampling?.[0]?.choices[1], first.sampling?.[0]?.choices[1]);
 });
 
 test("a request whose sequence lost its pages reads prompt and answer again, in place, without logits", () => {
@@ -137,7 +137,7 @@ test("a request whose sequence lost its pages reads prompt and answer again, in 
     const { request, pool, features, released } = open();
     while (request.tokensRead < types.length) request.accept(run(request.nextSlice(100), 20));
     request.accept(run(request.nextSlice(1), 21));
-    const draw = request.nextSlice(1).sampling?.choices;
+    const draw = request.nextSlice(1).sampling?.[0]?.choices;
     request.nextSlice(1).sequence.release();
     assert.is(pool.numFreePages, pool.numPages);
     const rows: Row[] = [];
@@ -149,7 +149,7 @@ test("a request whose sequence lost its pages reads prompt and answer again, in 
       assert.not(slice.wantsLogits);
       const piece = request.accept(run(slice, 22));
       if (!piece) continue;
-      assert.equal([piece.index, slice.sampling?.choices], [2, draw]);
+      assert.equal([piece.index, slice.sampling?.[0]?.choices], [2, draw]);
       break;
     }
     assert.is(released(), 2);

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { GlimtError, type GlimtError as GlimtErrorType } from "../../src/errors.ts";
-import type { Decoder, SequenceSlice, SliceResult } from "../../src/runtime/decoder.ts";
+import type { Decoder, SequenceSlice, SliceAnswer, SliceResult } from "../../src/runtime/decoder.ts";
 import type { GenerationRequest } from "../../src/serving/request.ts";
 import { StepBatcher } from "../../src/serving/step-batcher.ts";
 
@@ -12,7 +12,8 @@ interface Running {
   readonly onProgress: (share: number) => void;
 }
 
-const answered: Answer = (slices) => slices.map(({ inputIds }) => ({ token: inputIds.length }));
+const said = (token: number): SliceAnswer => ({ logits: [], tokens: [token] });
+const answered: Answer = (slices) => slices.map(({ inputIds }) => said(inputIds.length));
 
 /** A decoder that notes the sizes of the slices of its steps. */
 function decoderOf(answer: Answer = answered) {
@@ -59,7 +60,7 @@ const ask = (
 
 const outcome = (step: Promise<unknown>) =>
   step.then(
-    (answer) => (answer as { token: number }).token,
+    (answer) => (answer as SliceAnswer).tokens[0],
     (error) => error.code ?? error.message,
   );
 
@@ -81,7 +82,7 @@ test("those that wait run together, within the limits", async () => {
   const found = await Promise.all([30, 1, 1, 7].map((tokens) => ask(batcher, decoder, tokens)));
   assert.equal(steps, [[18, 1, 1], [7]]);
   assert.equal(
-    found.map(({ token }) => token),
+    found.map(({ tokens }) => tokens[0]),
     [18, 1, 1, 7],
   );
 });
@@ -151,7 +152,7 @@ test("a step goes on for those that are left, and is stopped when nobody is", as
   const { decoder } = decoderOf(async (slices, { signal }) => {
     controllers[0]?.abort();
     stopped.push(signal.aborted);
-    if (stopped.length === 1) return slices.map(() => ({ token: 7 }));
+    if (stopped.length === 1) return slices.map(() => said(7));
     controllers[1]?.abort();
     stopped.push(signal.aborted);
     throw new GlimtError("ABORTED", "stopped");
@@ -174,7 +175,7 @@ test("what a caller throws about progress ends their request alone, behind the s
     running = true;
     for (const share of [0.25, 0.5]) onProgress(share);
     running = false;
-    return slices.map(() => ({ token: 1 }));
+    return slices.map(() => said(1));
   });
   batcher.join();
   batcher.join();
@@ -199,7 +200,7 @@ test("memory that one request lacks is that one's matter: it is tried again afte
     let left: number = failures;
     const { decoder, steps } = decoderOf((slices) =>
       slices.map(({ inputIds }) =>
-        inputIds.length === 3 && left-- > 0 ? { error: full() } : { token: inputIds.length },
+        inputIds.length === 3 && left-- > 0 ? { error: full() } : said(inputIds.length),
       ),
     );
     batcher.join();
