@@ -62,5 +62,6 @@ export type { EncodeOptions } from "./serving/encode-media.ts";
 export type { GenerateOptions } from "./serving/generation-options.ts";
 export type { FinishReason, GeneratedPiece, GenerationResult } from "./serving/generation-result.ts";
 export type { GenerationTimings } from "./serving/stage-clock.ts";
+export type { ModelStatistics } from "./serving/statistics.ts";
 export type { WeightDType } from "./tensor/dtype.ts";
 export type { WeightFormat } from "./tensor/storage.ts";

@@ -35,6 +35,7 @@ import {
 import type { GeneratedPiece, GenerationResult } from "../serving/generation-result.ts";
 import type { ModelCore } from "../serving/model-core.ts";
 import { GenerationRequest } from "../serving/request.ts";
+import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 
 /** What runs a model. */
@@ -106,6 +107,12 @@ export class Model {
   /** Device memory held now, in bytes: weights, KV cache, the arena of runs. 0 after dispose. */
   get liveBytes(): number {
     return this.#core.parts.engine.liveBytes;
+  }
+
+  /** What is under way now, and what was counted since the model was loaded. @throws DISPOSED */
+  stats(): ModelStatistics {
+    this.#core.throwIfDisposed();
+    return modelStatistics(this.#core);
   }
 
   /** The adapters that are loaded, and those merged into the weights. */

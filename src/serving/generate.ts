@@ -27,7 +27,7 @@ class Holding {
     this.#core = core;
     this.#request = request;
     this.#stages = stages;
-    this.#leaveSteps = core.steps.join();
+    this.#leaveSteps = core.steps.join(request);
     const { signal, leave } = core.enter(given);
     this.signal = signal;
     this.#leaveModel = leave;

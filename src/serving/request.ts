@@ -82,6 +82,10 @@ export class GenerationRequest {
     return this.#sequence.length;
   }
 
+  get holdsPages(): boolean {
+    return this.#sequence.blockTable.length > 0;
+  }
+
   /** Tokens that are known and not in the cache. */
   get tokensToRead(): number {
     return this.#rows.length - this.#sequence.length;

@@ -7,6 +7,7 @@ import { abortError, type GlimtError } from "../errors.ts";
 import { nextTask } from "../event-loop.ts";
 import type { Decoder, SequenceSlice, SliceAnswer, SliceResult } from "../runtime/decoder.ts";
 import type { GenerationRequest } from "./request.ts";
+import type { ModelStatistics } from "./statistics.ts";
 import { planStep, type StepCandidate, type StepLimits } from "./step-plan.ts";
 
 export interface StepOptions {
@@ -23,7 +24,7 @@ export class StepBatcher {
   readonly #limits: StepLimits;
   /** The longest waiting first. */
   readonly #waiting: WaitingRequest[] = [];
-  #underWay = 0;
+  readonly #underWay = new Set<GenerationRequest>();
   #isRunning = false;
 
   constructor(runWithMemory: RunWithMemory, limits: StepLimits) {
@@ -32,13 +33,16 @@ export class StepBatcher {
   }
 
   /** A request is under way, and may come for its next step soon. @returns what says that it ended */
-  join(): () => void {
-    this.#underWay++;
-    let isIn = true;
+  join(request: GenerationRequest): () => void {
+    this.#underWay.add(request);
     return () => {
-      if (isIn) this.#underWay--;
-      isIn = false;
+      this.#underWay.delete(request);
     };
+  }
+
+  get statistics(): Pick<ModelStatistics, "running" | "waiting"> {
+    const running = [...this.#underWay].filter(({ holdsPages }) => holdsPages).length;
+    return { running, waiting: this.#underWay.size - running };
   }
 
   /**
@@ -77,7 +81,7 @@ export class StepBatcher {
   }
 
   async #nextStep(): Promise<Step> {
-    if (this.#underWay > this.#waiting.length) await nextTask();
+    if (this.#underWay.size > this.#waiting.length) await nextTask();
     const slices: [WaitingRequest, SequenceSlice][] = [];
     for (const { candidate, tokens } of planStep(this.#waiting, this.#limits)) {
       this.#leave(candidate);

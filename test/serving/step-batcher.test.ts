@@ -78,7 +78,7 @@ const full = () => new GlimtError("OUT_OF_MEMORY", "full");
 test("those that wait run together, within the limits", async () => {
   const { batcher } = batcherOf({ maxTokens: 20, maxSequences: 3 });
   const { decoder, steps } = decoderOf();
-  for (let i = 0; i < 4; i++) batcher.join();
+  for (let i = 0; i < 4; i++) batcher.join({} as GenerationRequest);
   const found = await Promise.all([30, 1, 1, 7].map((tokens) => ask(batcher, decoder, tokens)));
   assert.equal(steps, [[18, 1, 1], [7]]);
   assert.equal(
@@ -91,7 +91,7 @@ test("who reads an answer at once is in the next step with the others", async ()
   const { batcher } = batcherOf();
   const { decoder, steps } = decoderOf();
   const run = async (hops: number) => {
-    const leave = batcher.join();
+    const leave = batcher.join({} as GenerationRequest);
     for (let i = 0; i < 5; i++) {
       await ask(batcher, decoder, 1);
       // As loops over generators and their callers have, some more than others.
@@ -106,8 +106,8 @@ test("who reads an answer at once is in the next step with the others", async ()
 test("who does not come back is not waited for", async () => {
   const { batcher } = batcherOf();
   const { decoder, steps } = decoderOf();
-  batcher.join();
-  batcher.join();
+  batcher.join({} as GenerationRequest);
+  batcher.join({} as GenerationRequest);
   for (let i = 0; i < 3; i++) await ask(batcher, decoder, 1);
   assert.equal(steps, [[1], [1], [1]]);
 });
@@ -121,7 +121,7 @@ test("programs of adapters run in steps of their own, the longest waiting first"
       return answered(slices, running);
     }).decoder;
   const [a, b] = [named("a"), named("b")];
-  for (let i = 0; i < 3; i++) batcher.join();
+  for (let i = 0; i < 3; i++) batcher.join({} as GenerationRequest);
   await Promise.all([ask(batcher, a, 1), ask(batcher, b, 1), ask(batcher, a, 1)]);
   assert.equal(order, ["a2", "b1"]);
 });
@@ -158,8 +158,8 @@ test("a step goes on for those that are left, and is stopped when nobody is", as
     throw new GlimtError("ABORTED", "stopped");
   });
   const both = () => controllers.map(({ signal }) => outcome(ask(batcher, decoder, 1, { signal })));
-  batcher.join();
-  batcher.join();
+  batcher.join({} as GenerationRequest);
+  batcher.join({} as GenerationRequest);
   // What was computed is handed on: whoever asked sees for themselves that it was aborted.
   assert.equal(await Promise.all(both()), [7, 7]);
   controllers[0] = new AbortController();
@@ -177,8 +177,8 @@ test("what a caller throws about progress ends their request alone, behind the s
     running = false;
     return slices.map(() => said(1));
   });
-  batcher.join();
-  batcher.join();
+  batcher.join({} as GenerationRequest);
+  batcher.join({} as GenerationRequest);
   const reportOf = () => () => {
     throw new Error("enough");
   };
@@ -203,8 +203,8 @@ test("memory that one request lacks is that one's matter: it is tried again afte
         inputIds.length === 3 && left-- > 0 ? { error: full() } : said(inputIds.length),
       ),
     );
-    batcher.join();
-    batcher.join();
+    batcher.join({} as GenerationRequest);
+    batcher.join({} as GenerationRequest);
     const found = [ask(batcher, decoder, 2), ask(batcher, decoder, 3)].map(outcome);
     assert.equal(await Promise.all(found), [2, expected]);
     assert.equal(steps, [[2, 3], [3]]);
@@ -220,7 +220,7 @@ test("an engine that fails fails those in the step; the next ones go on", async 
     isFirst = false;
     throw new GlimtError("BACKEND_FAILED" as never, "lost");
   });
-  for (let i = 0; i < 3; i++) batcher.join();
+  for (let i = 0; i < 3; i++) batcher.join({} as GenerationRequest);
   const found = [1, 1, 1].map((tokens) => outcome(ask(batcher, decoder, tokens)));
   assert.equal(await Promise.all(found), ["BACKEND_FAILED", "BACKEND_FAILED", 1]);
 });
@@ -236,7 +236,7 @@ test("a request that fails where it is asked for its slice fails alone, and nobo
   } as unknown as GenerationRequest;
   const askBroken = () =>
     batcher.step(decoder, broken, { signal: new AbortController().signal, reportOf: quiet });
-  for (let i = 0; i < 3; i++) batcher.join();
+  for (let i = 0; i < 3; i++) batcher.join({} as GenerationRequest);
   const found = [ask(batcher, decoder, 2), askBroken(), ask(batcher, decoder, 3)].map(outcome);
   assert.equal(await Promise.all(found), [2, "broken", 3]);
   assert.equal(steps, [[2, 3]]);

@@ -1,0 +1,19 @@
+/** What a model has under way, and what it has counted since it was loaded: each number is its owner's. */
+import type { ModelCore } from "./model-core.ts";
+
+export interface ModelStatistics {
+  /** Requests under way that hold pages of the KV cache. */
+  readonly running: number;
+  /** Requests under way that hold none: they wait for their first step, or for memory. */
+  readonly waiting: number;
+  /** Pages of the KV cache. It grows when more are asked for than are free. */
+  readonly pages: {
+    readonly total: number;
+    readonly free: number;
+  };
+}
+
+export function modelStatistics({ parts, steps }: ModelCore): ModelStatistics {
+  const { numPages, numFreePages } = parts.pool;
+  return { ...steps.statistics, pages: { total: numPages, free: numFreePages } };
+}
