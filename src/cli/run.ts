@@ -48,6 +48,7 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly topP?: number;
   readonly minP?: number;
   readonly repetitionPenalty?: number;
+  readonly speculation?: NonNullable<GenerateOptions["speculation"]>;
   readonly seed?: number;
   readonly kvCache?: KvCacheSize;
   readonly checkpointSampling?: true;
@@ -72,6 +73,10 @@ export function runCommand(): Command {
     .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
     .option("--stop <text>", "end at this text; may be repeated", collect, [])
     .option("--stop-token <id>", "end at this token; may be repeated", tokenId, [])
+    .option(
+      "--speculation <how>",
+      "guess tokens and read several a step: lookup (what followed the same words before), off (default)",
+    )
     .option(
       "--kv-cache <size>",
       "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
@@ -138,7 +143,8 @@ function generateOptions(flags: RunFlags): GenerateOptions {
   const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop } =
     flags;
   const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling };
-  return { maxTokens, ...sampling, stop, stopTokenIds: flags.stopToken };
+  const { speculation } = flags;
+  return { maxTokens, ...sampling, stop, stopTokenIds: flags.stopToken, speculation };
 }
 
 function tokenId(text: string, all: readonly number[]): number[] {

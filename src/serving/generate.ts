@@ -84,9 +84,10 @@ async function* answer(
       const result = await core.steps.step(stages.decoder, request, { signal, reportOf }).catch((error) => {
         throw isOutOfMemory(error) ? request.outgrown(error) : error;
       });
-      throwIfAborted(options.signal);
-      const piece = request.accept(result);
-      if (piece) yield piece;
+      for (const piece of request.accept(result)) {
+        throwIfAborted(signal);
+        yield piece;
+      }
     }
     return request.result();
   } catch (error) {

@@ -7,6 +7,7 @@ import type { GenerateProgress } from "../prompt/progress.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
 import { type SamplingOptions, validateSampling } from "./sampler.ts";
+import { SPECULATIONS, type Speculation } from "./speculation.ts";
 
 export interface GenerateOptions {
   /** At most this many new tokens; fewer when the context is full. Default 2048. */
@@ -29,6 +30,11 @@ export interface GenerateOptions {
   readonly stop?: string | readonly string[] | undefined;
   /** Tokens that end the text beside those of the checkpoint; like those they leave no text. */
   readonly stopTokenIds?: readonly number[] | undefined;
+  /**
+   * Guessing tokens and reading several in one step: "lookup" guesses what followed the same words before, in the prompt or
+   * the answer. The answer stays the same; only the time it takes changes. Default "off".
+   */
+  readonly speculation?: Speculation | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
   /** Ends the generation with ABORTED. */
@@ -52,6 +58,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "checkpointSampling",
   "stop",
   "stopTokenIds",
+  "speculation",
   "adapters",
   "signal",
   "onProgress",
@@ -65,6 +72,7 @@ export interface ResolvedGeneration {
   readonly sampling: SamplingOptions;
   readonly stop: readonly string[];
   readonly stopTokenIds: readonly number[];
+  readonly speculation: Speculation;
 }
 
 /** @throws OPTION_INVALID naming the option, what it is and what is expected. */
@@ -105,7 +113,14 @@ export function resolveGeneration(
       `stopTokenIds must be a list of token ids, whole numbers of 0..${vocabSize - 1}.`,
     );
   }
-  return { maxTokens, sampling, stop, stopTokenIds };
+  const speculation = options.speculation ?? "off";
+  if (!SPECULATIONS.includes(speculation)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `speculation is ${shown(speculation)}, expected ${SPECULATIONS.map((name) => `"${name}"`).join(", ")}.`,
+    );
+  }
+  return { maxTokens, sampling, stop, stopTokenIds, speculation };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

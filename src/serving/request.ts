@@ -14,13 +14,13 @@ import type { VisionItem } from "../prompt/vision-items.ts";
 import type { PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
-import type { SamplingRow } from "../runtime/sampling-rows.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
 import type { FinishReason, GeneratedPiece, GenerationResult } from "./generation-result.ts";
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
+import { type Drafter, drafterOf, MOST_DRAFTS } from "./speculation.ts";
 import { StageClock } from "./stage-clock.ts";
 import { topLogits } from "./top-logits.ts";
 
@@ -45,15 +45,20 @@ export class GenerationRequest {
   readonly #clock = new StageClock();
   #visionItems: readonly VisionItem[];
   #features: FeatureRange | null = null;
-  /** What the next token is chosen by: one draw a token, however often its slice is asked for. */
-  #choice: SamplingRow | null = null;
+  readonly #drafter: Drafter | null;
+  /** Guesses of what the answer says next, to be read behind its last token. */
+  #drafts: readonly number[] = [];
   #topLogits: GenerationResult["topLogits"] = [];
 
-  /** @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt */
+  /**
+   * @param drafter default: that of the options
+   * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt
+   */
   constructor(
     { config, generation, tokenizer, pool }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
-    { maxTokens, sampling, stop, stopTokenIds }: ResolvedGeneration,
+    { maxTokens, sampling, stop, stopTokenIds, speculation }: ResolvedGeneration,
+    drafter?: Drafter,
   ) {
     // Nothing is pruned.
     const rows = keepMediaRows(layout, []);
@@ -71,6 +76,7 @@ export class GenerationRequest {
     this.#seed = sampling.seed;
     this.#sampler = new Sampler(sampling, history);
     this.#sequence = new Sequence(pool);
+    this.#drafter = drafter ?? drafterOf(speculation, rows.inputIds);
   }
 
   get promptTokens(): number {
@@ -86,9 +92,9 @@ export class GenerationRequest {
     return this.#sequence.blockTable.length > 0;
   }
 
-  /** Tokens that are known and not in the cache. */
+  /** Tokens that are known or guessed, and not in the cache. */
   get tokensToRead(): number {
-    return this.#rows.length - this.#sequence.length;
+    return this.#rows.length + this.#drafts.length - this.#sequence.length;
   }
 
   /** What is to be read before the first token of the answer, while nothing is. */
@@ -116,35 +122,54 @@ export class GenerationRequest {
   /** The next tokens to read, at most `mostTokens`. Asking changes nothing: the same slice comes until it was run. */
   nextSlice(mostTokens: number): SequenceSlice {
     const start = this.#sequence.length;
-    const end = Math.min(start + mostTokens, this.#rows.length);
+    const known = this.#rows.length;
+    const end = Math.min(start + mostTokens, known + this.#drafts.length);
+    const drafts = this.#drafts.slice(0, Math.max(0, end - known));
     const slice = {
       sequence: this.#sequence,
-      inputIds: this.#rows.ids(start, end),
+      inputIds: [...this.#rows.ids(start, end), ...drafts],
       positionIds: this.#rows.positions(start, end),
       features: this.#rows.features(start, end, this.#features),
     };
-    if (end < this.#rows.length) return slice;
-    this.#choice ??= this.#sampler.next();
-    return { ...slice, wantsLogits: this.#tokens === 0, sampling: [this.#choice] };
+    if (end < known) return slice;
+    return { ...slice, wantsLogits: this.#tokens === 0, sampling: this.#sampler.rows(drafts) };
   }
 
   /**
    * Takes in what came out of a step that ran its slice.
    *
-   * @returns null while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
+   * @returns a piece a token; none while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
    */
-  accept({ tokens: [token], logits }: SliceAnswer): GeneratedPiece | null {
+  accept({ tokens, logits }: SliceAnswer): GeneratedPiece[] {
     if (this.#sequence.length >= this.promptTokens) this.#releaseFeatures();
-    if (token === undefined) return null;
+    if (tokens.length === 0) return [];
     if (this.#tokens === 0) {
       this.#clock.end("prefill");
       this.#topLogits = topLogits(logits[0] as Float32Array, TOP_LOGITS);
     }
-    this.#sampler.accept(token);
-    this.#choice = null;
-    const text = this.#answer.push(token);
+    const pieces: GeneratedPiece[] = [];
+    for (const [index, token] of tokens.entries()) {
+      pieces.push(this.#take(token));
+      // What was chosen behind a wrong guess was chosen behind another text.
+      if (this.finished || token !== this.#drafts[index]) break;
+    }
+    // Of what was read, as much as is true; the last token is not.
+    this.#sequence.length = Math.min(this.#sequence.length, this.#rows.length - 1);
+    this.#drafts = this.finished ? [] : this.#nextDrafts();
     if (this.finished) this.#clock.end("decode");
-    return { text, tokenId: token, index: this.#tokens - 1 };
+    return pieces;
+  }
+
+  #take(token: number): GeneratedPiece {
+    this.#sampler.accept(token);
+    this.#drafter?.push(token);
+    return { text: this.#answer.push(token), tokenId: token, index: this.#tokens - 1 };
+  }
+
+  /** One token comes for nothing, behind the last draft. */
+  #nextDrafts(): readonly number[] {
+    const useful = this.#limit - this.#tokens - 1;
+    return this.#drafter?.drafts(Math.min(useful, MOST_DRAFTS)) ?? [];
   }
 
   /** Memory ran out in the middle of the answer: what that means for the one who asked. */

@@ -49,11 +49,13 @@ function numberOf(value: unknown): number {
   return typeof value === "number" ? value : Number.NaN;
 }
 
-/** Use: `next` before each step of the decoder, `accept` with the token that it chose. */
+/** Use: `rows` before each step of the decoder, `accept` with each token that came of it. */
 export class Sampler {
   readonly #settings: SettingsOfRow;
   readonly #topK: number;
   readonly #random: () => number;
+  /** Numbers of the next tokens, as far as they were asked for: one a token, whatever is guessed. */
+  readonly #draws: number[] = [];
   readonly #seen: SeenTokens;
   readonly #penalises: boolean;
 
@@ -68,8 +70,17 @@ export class Sampler {
     this.#seen = new SeenTokens(this.#penalises ? history : []);
   }
 
-  next(): SamplingRow {
-    return { settings: this.#settings, choices: [this.#topK, this.#random()], penalised: this.#seen.list };
+  /**
+   * The row of the next token, and those of the tokens behind each of `drafts`, as if they had been accepted. Asking changes
+   * nothing.
+   */
+  rows(drafts: readonly number[] = []): SamplingRow[] {
+    while (this.#draws.length <= drafts.length) this.#draws.push(this.#random());
+    return Array.from({ length: drafts.length + 1 }, (_, row) => ({
+      settings: this.#settings,
+      choices: [this.#topK, this.#draws[row] as number],
+      penalised: this.#penalises ? this.#seen.with(drafts.slice(0, row)) : this.#seen.list,
+    }));
   }
 
   /** @throws TENSOR_INVALID when there was nothing to choose from */
@@ -81,6 +92,7 @@ export class Sampler {
           "or an activation left the range of its type; try another dtype or backend.",
       );
     }
+    this.#draws.shift();
     if (this.#penalises) this.#seen.add(token);
   }
 }

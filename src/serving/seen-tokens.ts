@@ -19,6 +19,12 @@ export class SeenTokens {
     this.#list[count] = token;
   }
 
+  /** As if these had been added. */
+  with(tokens: readonly number[]): Int32Array {
+    const more = [...new Set(tokens)].filter((token) => !this.#known.has(token));
+    return more.length === 0 ? this.list : Int32Array.from([...this.list, ...more]);
+  }
+
   /** Those of now, without a copy: each step of a long answer reads them. */
   get list(): Int32Array {
     return this.#list.subarray(0, this.#known.size);

@@ -122,10 +122,10 @@ test("each sequence is sampled by its own settings", async () => {
   const [first] = gathered(await decoder.forward([slice([GREEDY])])).tokens as [number];
   const results = await decoder.forward([
     // Hot enough to be uniform: the same draw chooses other tokens by other seeds.
-    ...[1, 2, 3].map((seed) => slice([new Sampler({ ...options, temperature: 1e6, seed }, []).next()])),
+    ...[1, 2, 3].map((seed) => slice(new Sampler({ ...options, temperature: 1e6, seed }, []).rows())),
     // The best is penalised out of the way; all are penalised alike.
-    slice([new Sampler({ ...options, repetitionPenalty: 1e6 }, [first]).next()]),
-    slice([new Sampler({ ...options, repetitionPenalty: 2 }, everything).next()]),
+    slice(new Sampler({ ...options, repetitionPenalty: 1e6 }, [first]).rows()),
+    slice(new Sampler({ ...options, repetitionPenalty: 2 }, everything).rows()),
     slice([GREEDY]),
   ]);
   const { tokens, logits } = gathered(results);
@@ -141,7 +141,7 @@ test("rows of a slice are chosen by themselves, as if its tokens were read one b
   for (const backend of [createReferenceBackend("f32"), createWasmBackend()]) {
     const { decoder, pool, engine } = await openSeeded(backend);
     const options = { temperature: 1, topK: 0, topP: 0.9, minP: 0, repetitionPenalty: 1.2 };
-    const rows = [4, 7, 9].map((seed) => new Sampler({ ...options, seed }, [seed]).next());
+    const rows = [4, 7, 9].flatMap((seed) => new Sampler({ ...options, seed }, [seed]).rows());
     const read = async (
       sequence: Sequence,
       inputIds: number[],

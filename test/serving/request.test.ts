@@ -107,7 +107,7 @@ test("slices of any size are the prompt and the answer, each row once, and only 
         const said = rows.length - types.length;
         assert.is(slice.sampling !== undefined, said >= 0);
         assert.is(slice.wantsLogits === true, said === 0);
-        const piece = request.accept(run(slice, tokens[said] as number));
+        const [piece] = request.accept(run(slice, tokens[said] as number));
         assert.equal(
           [piece?.tokenId, piece?.index],
           said >= 0 ? [tokens[said], said] : [undefined, undefined],
@@ -147,7 +147,7 @@ test("a request whose sequence lost its pages reads prompt and answer again, in 
       const slice = request.nextSlice(size);
       rows.push(...rowsOf(slice));
       assert.not(slice.wantsLogits);
-      const piece = request.accept(run(slice, 22));
+      const [piece] = request.accept(run(slice, 22));
       if (!piece) continue;
       assert.equal([piece.index, slice.sampling?.[0]?.choices], [2, draw]);
       break;
@@ -165,7 +165,7 @@ test("the end-of-sequence token and a stop string end it", () => {
   assert.equal([ended.request.finished, ended.request.result().finishReason], [true, "stop"]);
   const [id] = tokenizer.encode("X") as [number];
   const stopped = open({ stop: "X" });
-  const piece = stopped.request.accept(run(stopped.request.nextSlice(100), id));
+  const [piece] = stopped.request.accept(run(stopped.request.nextSlice(100), id));
   assert.equal([piece?.text, stopped.request.result().text, stopped.request.finished], ["", "", true]);
 });
 
@@ -179,7 +179,7 @@ test("a special token ends it by its text or its id, an ordinary one by its id, 
     [{ stopTokenIds: [3, ordinary] }, ordinary],
   ] as const) {
     const { request } = open(options);
-    const piece = request.accept(run(request.nextSlice(100), id));
+    const [piece] = request.accept(run(request.nextSlice(100), id));
     assert.equal([piece?.text, request.result().text, request.result().finishReason], ["", "", "stop"]);
     const other = open(options).request;
     other.accept(run(other.nextSlice(100), ordinary + 1));
@@ -216,7 +216,7 @@ test("memory that runs out in the middle of an answer is said with how far it ca
   const full = new GlimtError("OUT_OF_MEMORY", "4 MiB of 16 MiB are left (maxMemory).");
   assert.is(request.outgrown(full), full, "nothing was answered yet");
   for (let count = 0; count < 2; ) {
-    if (request.accept(run(request.nextSlice(100), 1))) count++;
+    count += request.accept(run(request.nextSlice(100), 1)).length;
   }
   const error = request.outgrown(full);
   assert.is(error.code, "OUT_OF_MEMORY");

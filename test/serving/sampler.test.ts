@@ -44,10 +44,7 @@ async function choose(values: Float32Array, rows: readonly SamplingRow[]): Promi
 
 async function draw(options: Partial<SamplingOptions>, count: number): Promise<number[]> {
   const sampler = new Sampler({ ...plain, ...options }, []);
-  return choose(
-    logits,
-    Array.from({ length: count }, () => sampler.next()),
-  );
+  return choose(logits, sampler.rows(new Array<number>(count - 1).fill(0)));
 }
 
 async function shares(options: Partial<SamplingOptions>, count = 4000): Promise<number[]> {
@@ -64,7 +61,7 @@ function near(found: number[], expected: number[]): void {
 
 test("temperature 0 takes the largest, the lower token on ties", async () => {
   assert.equal(await draw({ temperature: 0 }, 1), [1]);
-  const greedy = new Sampler({ ...plain, temperature: 0 }, []).next();
+  const [greedy] = new Sampler({ ...plain, temperature: 0 }, []).rows() as [SamplingRow];
   assert.equal(await choose(Float32Array.of(1, 3, 3, 2), [greedy]), [1]);
 });
 
@@ -118,9 +115,9 @@ test("the same seed draws the same, another one does not", async () => {
 test("a repetition penalty divides positive and multiplies negative logits, once a token", async () => {
   const penalised = async (values: number[], history: number[]) => {
     const sampler = new Sampler({ ...plain, temperature: 0, repetitionPenalty: 2 }, history);
-    const [token] = await choose(Float32Array.from(values), [sampler.next()]);
+    const [token] = await choose(Float32Array.from(values), sampler.rows());
     sampler.accept(token as number);
-    const [second] = await choose(Float32Array.from(values), [sampler.next()]);
+    const [second] = await choose(Float32Array.from(values), sampler.rows());
     return [token, second];
   };
   // 2, 3, -1, -1.5; then 2, 1.5, -1, -1.5.
@@ -133,22 +130,22 @@ test("rows of different answers lie one after another, the tokens of each padded
   const one = new Sampler({ ...plain, repetitionPenalty: 1.5 }, [3, 1, 3]);
   one.accept(2);
   const rows = [
-    one.next(),
-    new Sampler(plain, [1, 2]).next(),
-    new Sampler({ ...plain, repetitionPenalty: 2 }, [0, 1]).next(),
+    ...one.rows(),
+    ...new Sampler(plain, [1, 2]).rows(),
+    ...new Sampler({ ...plain, repetitionPenalty: 2 }, [0, 1]).rows(),
   ];
   const { penalised, cuPenalised, samplingSettings } = samplingInputs(rows);
   assert.equal([...penalised], [3, 1, 2, 0, 1, -1, -1, -1]);
   assert.equal([...cuPenalised], [0, 3, 3, 5]);
   assert.equal([...samplingSettings], [1, 1, 0, 1.5, 1, 1, 0, 1, 1, 1, 0, 2]);
-  assert.is(samplingInputs([new Sampler(plain, [1, 2]).next()]).penalised.length, 0);
+  assert.is(samplingInputs(new Sampler(plain, [1, 2]).rows()).penalised.length, 0);
 });
 
 test("nothing to choose from is an error", async () => {
   for (const broken of [Number.NaN, Number.POSITIVE_INFINITY]) {
     for (const temperature of [0, 1]) {
       const sampler = new Sampler({ ...plain, temperature }, []);
-      const [token] = await choose(Float32Array.of(1, 2, broken, 0), [sampler.next()]);
+      const [token] = await choose(Float32Array.of(1, 2, broken, 0), sampler.rows());
       assert.throws(
         () => sampler.accept(token as number),
         (error: { code: string; message: string }) =>
