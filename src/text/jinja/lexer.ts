@@ -223,7 +223,7 @@ const SHORT: Readonly<Record<string, string>> = {
 const LENGTHS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
 /** The escapes of Python's strings; an unknown one stays as it is. */
-function unescaped(text: string): string {
+export function unescaped(text: string): string {
   return text.replace(
     /\\(?:([0-7]{1,3})|([xuU])([0-9a-fA-F]*)|(N)|([\s\S]))/gu,
     (whole, octal, kind, hex, named, letter) => {

@@ -1,0 +1,71 @@
+/** Parts of an answer, each of one kind. Their texts joined are the answer's text; what they say has no markup. */
+
+export interface TextPartOfAnswer {
+  readonly type: "text";
+  readonly text: string;
+  /** What is certain now of the content: newlines at its end wait for what follows. */
+  readonly content: string;
+  /** Whether it stands within a boxed answer. */
+  readonly boxed: boolean;
+}
+
+export interface ReasoningPart {
+  readonly type: "reasoning";
+  readonly text: string;
+  /** What is certain now of the thinking. */
+  readonly reasoning: string;
+}
+
+export interface ToolCallPart {
+  readonly type: "toolCall";
+  readonly text: string;
+  /** Null while the call's name is not whole. */
+  readonly toolCall: ToolCallDelta | null;
+}
+
+/** What became certain of a call. */
+export interface ToolCallDelta {
+  /** Of the answer's calls, from 0. */
+  readonly index: number;
+  readonly id: string;
+  /** Once, in the first delta of the call. */
+  readonly name?: string;
+  /** More of the JSON text of its arguments. */
+  readonly arguments: string;
+}
+
+export type AnswerPart = TextPartOfAnswer | ReasoningPart | ToolCallPart;
+
+/** The same with neighbours of one kind in one; those that hold nothing are left out while there are others. */
+export function joinParts(parts: readonly AnswerPart[]): AnswerPart[] {
+  const joined: AnswerPart[] = [];
+  for (const part of parts) {
+    const both = joined.length > 0 ? joinedPart(joined.at(-1) as AnswerPart, part) : null;
+    if (both) joined[joined.length - 1] = both;
+    else joined.push(part);
+  }
+  const full = joined.filter((part) => !isEmpty(part));
+  return full.length > 0 ? full : joined.slice(-1);
+}
+
+function joinedPart(a: AnswerPart, b: AnswerPart): AnswerPart | null {
+  const text = a.text + b.text;
+  if (a.type === "text" && b.type === "text" && a.boxed === b.boxed) {
+    return { ...a, text, content: a.content + b.content };
+  }
+  if (a.type === "reasoning" && b.type === "reasoning") {
+    return { ...a, text, reasoning: a.reasoning + b.reasoning };
+  }
+  if (a.type !== "toolCall" || b.type !== "toolCall") return null;
+  const [first, second] = [a.toolCall, b.toolCall];
+  if (!first || !second) return { ...a, text, toolCall: first ?? second };
+  if (first.index !== second.index) return null;
+  return { ...a, text, toolCall: { ...first, arguments: first.arguments + second.arguments } };
+}
+
+function isEmpty(part: AnswerPart): boolean {
+  if (part.text !== "") return false;
+  if (part.type === "text") return part.content === "";
+  if (part.type === "reasoning") return part.reasoning === "";
+  return part.toolCall === null;
+}
