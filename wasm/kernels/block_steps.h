@@ -11,7 +11,8 @@ namespace {
 
 struct ByteSteps {
   static constexpr size_t kRunBytes = 32;
-  static constexpr uint32_t kBits = 8, kRunSteps = 1, kHighShift = 0;
+  static constexpr uint32_t kBits = 8, kCols = 4, kRunSteps = 1, kHighShift = 0;
+  static constexpr bool kUnpacked = false, kSigned = false;
 
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
@@ -39,7 +40,8 @@ struct ByteWordSteps : ByteSteps {
 
 struct NibbleSteps {
   static constexpr size_t kRunBytes = 16;
-  static constexpr uint32_t kBits = 4, kRunSteps = 1, kHighShift = 0;
+  static constexpr uint32_t kBits = 4, kCols = 4, kRunSteps = 1, kHighShift = 0;
+  static constexpr bool kUnpacked = false, kSigned = false;
 
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
@@ -90,7 +92,8 @@ struct Bits {
 template <bool words>
 struct FiveBitSteps {
   static constexpr size_t kRunBytes = 80;
-  static constexpr uint32_t kBits = 5, kRunSteps = 4, kHighShift = 0;
+  static constexpr uint32_t kBits = 5, kCols = 4, kRunSteps = 4, kHighShift = 0;
+  static constexpr bool kUnpacked = false, kSigned = false;
 
   template <uint32_t piece, uint32_t i>
   static v128_t integer(Bits<words, piece> bits) {
@@ -111,7 +114,8 @@ struct FiveBitSteps {
 template <bool words>
 struct SixBitSteps {
   static constexpr size_t kRunBytes = 48;
-  static constexpr uint32_t kBits = 6, kRunSteps = 2, kHighShift = 0;
+  static constexpr uint32_t kBits = 6, kCols = 4, kRunSteps = 2, kHighShift = 0;
+  static constexpr bool kUnpacked = false, kSigned = false;
 
   template <uint32_t piece, uint32_t i>
   static v128_t integer(Bits<words, piece> bits) {
@@ -127,19 +131,17 @@ struct SixBitSteps {
   }
 };
 
-// Bytes as they are multiplied, or words.
+// Bytes as they are multiplied, or words, of which a step has two columns: with four, more vectors would be loaded at once
+// than there are registers beside the sums. Words are as they were (`kSigned`), where no minima stand for what was added.
 struct UnpackedSteps : ByteSteps {
   // The most that they are of where sums are of 16 bits.
   static constexpr uint32_t kBits = 4;
+  static constexpr bool kUnpacked = true;
 };
 
 struct UnpackedWordSteps : UnpackedSteps {
-  static constexpr size_t kRunBytes = 2 * UnpackedSteps::kRunBytes;
-
-  template <uint32_t step, uint32_t piece>
-  static void load(const uint8_t* run, v128_t& low, v128_t& high) {
-    UnpackedSteps::load<0, piece>(run + UnpackedSteps::kRunBytes * piece, low, high);
-  }
+  static constexpr uint32_t kCols = 2;
+  static constexpr bool kSigned = true;
 };
 
 }  // namespace

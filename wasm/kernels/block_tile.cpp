@@ -14,45 +14,47 @@ constexpr uint32_t kSteps = kBlockCols / 4;
 // Keeps what is in memory there: the compiler would rather hold sums of y in registers that V8 does not have.
 inline void fence() { asm volatile("" ::: "memory"); }
 
-// How products are summed: in lanes of 32 bits where `kWide`, of 16 otherwise, which hold those of so many steps.
+// How products of kCols columns an instruction are summed: in lanes of 32 bits where `kWide`, of 16 otherwise, which hold
+// those of so many steps. `first` is a sum's first product.
 
 constexpr uint32_t mostSteps(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
 
 #ifdef __wasm_relaxed_simd__
 struct Bytes {
-  static constexpr uint32_t kPieces = 1, kMostRows = kPanelRows;
+  static constexpr uint32_t kCols = 4, kMostRows = kPanelRows;
   static constexpr bool kWide = true;
 
   static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, w, sum); }
+  static v128_t first(v128_t x, v128_t w) { return add(x, w, zero()); }
 };
 
 // Where that is several instructions.
 struct Pairs {
   // A product that is not added as it is made takes a register.
-  static constexpr uint32_t kPieces = 1, kMostRows = kPanelRows - 1;
+  static constexpr uint32_t kCols = 4, kMostRows = kPanelRows - 1;
   static constexpr bool kWide = true;
 
-  static v128_t add(v128_t x, v128_t w, v128_t sum) {
-    v128_t pairs = wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w);
-    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(pairs, wasm_v128_load(kTile.ones)));
+  static v128_t first(v128_t x, v128_t w) {
+    return wasm_i32x4_dot_i16x8(wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w), wasm_v128_load(kTile.ones));
   }
+  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, first(x, w)); }
 };
 
 struct Halves {
-  static constexpr uint32_t kPieces = 1, kMostRows = kPanelRows - 1;
+  static constexpr uint32_t kCols = 4, kMostRows = kPanelRows - 1;
   static constexpr bool kWide = false;
 
-  static v128_t add(v128_t x, v128_t w, v128_t sum) {
-    return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
-  }
+  static v128_t first(v128_t x, v128_t w) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w); }
+  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i16x8_add(sum, first(x, w)); }
 };
 #endif
 
 struct Words {
-  static constexpr uint32_t kPieces = 2, kMostRows = kPanelRows - 1;
+  static constexpr uint32_t kCols = 2, kMostRows = kPanelRows - 1;
   static constexpr bool kWide = true;
 
-  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(x, w)); }
+  static v128_t first(v128_t x, v128_t w) { return wasm_i32x4_dot_i16x8(x, w); }
+  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, first(x, w)); }
 };
 
 template <class Packed>
@@ -79,16 +81,19 @@ struct NoCodes {
 
 template <class Sums, class Head, class Steps, uint32_t R>
 void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, float* sums) {
-  constexpr size_t kPieces = Sums::kPieces, kStep = 4 * R;
-  constexpr uint32_t kGroupSteps = kSteps / Head::kGroups;
+  constexpr size_t kPieces = Steps::kCols / Sums::kCols, kStep = 4 * R;
+  constexpr uint32_t kGroupSteps = kBlockCols / Steps::kCols / Head::kGroups;
   // Sums of 16 bits are as many as hold those of a group.
   constexpr uint32_t kNeeded = Sums::kWide ? 1 : (kGroupSteps + mostSteps(Steps::kBits) - 1) / mostSteps(Steps::kBits);
   // Few sums would wait for each other: each is two then, of every other step.
   constexpr uint32_t kChains = R <= 2 || kNeeded == 2 ? 2 : 1;
   // Steps of a turn: whole runs, and one for each chain.
   constexpr uint32_t kTurn = kChains > Steps::kRunSteps ? kChains : Steps::kRunSteps;
-  // What sums begin with stands in the panel for weights of one group without minima.
-  constexpr bool kBegins = !Head::kMinima && Head::kGroups == 1, kBeginsFirst = kBegins && Sums::kWide && !Steps::kHighShift;
+  // What sums begin with stands in the panel for weights of one group without minima, unless integers are as they were.
+  constexpr bool kBegins = !Head::kMinima && Head::kGroups == 1 && !Steps::kSigned;
+  constexpr bool kBeginsFirst = kBegins && Sums::kWide && !Steps::kHighShift;
+  // Else they begin with products, where that spares an addition.
+  constexpr bool kProductsFirst = Steps::kUnpacked && kChains == 1 && !kBeginsFirst;
   using PartCodes = std::conditional_t<Head::kCoded, Codes<Head::kGroups == 2>, NoCodes>;
   for (uint32_t blocks = cols / (kBlockCols * Head::kParts); blocks; blocks--) {
     Head head(tile);
@@ -113,9 +118,7 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
 #pragma unroll
           for (uint32_t chain = 1; chain < kChains; chain++) s[chain][r][0] = s[chain][r][1] = zero();
         }
-        // Not unrolled further: all loads of a chain would come before its products.
-#pragma nounroll
-        for (uint32_t step = 0; step < kGroupSteps; step += kTurn) {
+        auto turn = [&](auto isFirst) __attribute__((always_inline)) {
           each<kTurn>([&](auto index) __attribute__((always_inline)) {
             constexpr uint32_t kIndex = index, kChain = kIndex % kChains;
             each<kPieces>([&](auto piece) __attribute__((always_inline)) {
@@ -124,14 +127,18 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
 #pragma unroll
               for (uint32_t r = 0; r < R; r++) {
                 v128_t factor = wasm_v128_load32_splat(x + piece * kStep + 4 * r);
-                s[kChain][r][0] = Sums::add(factor, low, s[kChain][r][0]);
-                s[kChain][r][1] = Sums::add(factor, high, s[kChain][r][1]);
+                s[kChain][r][0] = isFirst ? Sums::first(factor, low) : Sums::add(factor, low, s[kChain][r][0]);
+                s[kChain][r][1] = isFirst ? Sums::first(factor, high) : Sums::add(factor, high, s[kChain][r][1]);
               }
             });
             x += kPieces * kStep;
             if (kIndex % Steps::kRunSteps == Steps::kRunSteps - 1) w += Steps::kRunBytes;
           });
-        }
+        };
+        if constexpr (kProductsFirst) turn(Index<1>());
+        // Not unrolled further: all loads of a chain would come before its products.
+#pragma nounroll
+        for (uint32_t step = kProductsFirst ? kTurn : 0; step < kGroupSteps; step += kTurn) turn(Index<0>());
         PartCodes code(codes);
 #pragma unroll
         for (uint32_t half = 0; half < 2; half++) {
@@ -185,7 +192,7 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
         }
         fence();
       }
-      panel += R * panelPieceBytes(kPieces == 2);
+      panel += R * panelPieceBytes(Sums::kCols == 2);
     }
     if constexpr (Head::kMinima && Head::kParts > 1) {
       f32x4 minima[2];
@@ -227,6 +234,9 @@ BlockProduct unpackedOf(uint32_t rows) {
 // A tile's blocks, each with what it needs before it.
 template <class Head, class Steps, uint32_t kPieces>
 void unpackBlocks(const uint8_t* w, uint32_t cols, uint8_t* to) {
+  // Of words the number that was added to them is taken away again, where no minima stand for it and panels have its sum.
+  constexpr bool kSigned = kPieces == 2 && !Head::kMinima && Head::kGroups == 1;
+  v128_t offset = wasm_i16x8_splat(1 << (Steps::kBits - 1));
   auto put = [&](v128_t low, v128_t high) {
     wasm_v128_store(to, low), wasm_v128_store(to + 16, high);
     to += 32;
@@ -251,6 +261,7 @@ void unpackBlocks(const uint8_t* w, uint32_t cols, uint8_t* to) {
           each<kPieces>([&](auto piece) {
             v128_t some, others;
             Steps::template load<index, piece>(w, some, others);
+            if constexpr (kSigned) some = wasm_i16x8_sub(some, offset), others = wasm_i16x8_sub(others, offset);
             put(some, others);
           });
         });
@@ -298,7 +309,7 @@ BlockProduct directProduct(DType dtype, uint32_t rows) {
 
 size_t unpackedBytes(uint32_t cols) {
   // In words, with two numbers a row.
-  return cols / kBlockCols * (2 * sizeof(float) * kTileRows + kSteps * UnpackedWordSteps::kRunBytes);
+  return cols / kBlockCols * 2 * sizeof(float) * kTileRows + cols / UnpackedWordSteps::kCols * UnpackedWordSteps::kRunBytes;
 }
 
 void unpackTile(const uint8_t* w, DType dtype, uint32_t cols, uint8_t* unpacked) {
