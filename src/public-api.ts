@@ -60,8 +60,19 @@ export type { AdapterAtLoad, AdapterChoice, AdapterSource } from "./serving/adap
 export type { AdapterFacts } from "./serving/adapters.ts";
 export type { EncodeOptions } from "./serving/encode-media.ts";
 export type { GenerateOptions } from "./serving/generation-options.ts";
-export type { FinishReason, GeneratedPiece, GenerationResult } from "./serving/generation-result.ts";
+export type { FinishReason } from "./serving/generation-result.ts";
+export type { GenerationRun } from "./serving/run.ts";
+export type {
+  GenerationChoice,
+  GenerationEvent,
+  GenerationResult,
+  ReasoningEvent,
+  TextEvent,
+  ToolCallEvent,
+} from "./serving/run-result.ts";
 export type { GenerationTimings } from "./serving/stage-clock.ts";
 export type { ModelStatistics } from "./serving/statistics.ts";
 export type { WeightDType } from "./tensor/dtype.ts";
 export type { WeightFormat } from "./tensor/storage.ts";
+export type { AnsweredCall } from "./text/answer/answer-parser.ts";
+export type { ToolCallDelta } from "./text/answer/parts.ts";

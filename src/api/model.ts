@@ -17,14 +17,19 @@ import {
 } from "../prompt/process-options.ts";
 import type { ProcessedInputs, ProcessedMedia } from "../prompt/processed-inputs.ts";
 import type { Processor } from "../prompt/processor.ts";
-import { decoderPrompt, type EmbeddedPrompt, type PromptInputs } from "../prompt/prompt-inputs.ts";
+import {
+  type DecoderPrompt,
+  decoderPrompt,
+  type EmbeddedPrompt,
+  type PromptInputs,
+} from "../prompt/prompt-inputs.ts";
 import type { RequestSizes } from "../prompt/request-counts.ts";
 import { stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest, type RequestPlan } from "../runtime/request-plan.ts";
 import type { AdapterSource } from "../serving/adapter-options.ts";
 import type { AdapterFacts } from "../serving/adapters.ts";
+import { type OpenedChoices, openChoices } from "../serving/choices.ts";
 import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "../serving/encode-media.ts";
-import { generate } from "../serving/generate.ts";
 import {
   DEFAULT_MAX_TOKENS,
   GENERATE_OPTION_KINDS,
@@ -32,9 +37,10 @@ import {
   type GenerateOptions,
   resolveGeneration,
 } from "../serving/generation-options.ts";
-import type { GeneratedPiece, GenerationResult } from "../serving/generation-result.ts";
+import { mergedChoices } from "../serving/merged-choices.ts";
 import type { ModelCore } from "../serving/model-core.ts";
-import { GenerationRequest } from "../serving/request.ts";
+import { GenerationRun } from "../serving/run.ts";
+import type { GenerationEvent, GenerationResult } from "../serving/run-result.ts";
 import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 
@@ -179,42 +185,57 @@ export class Model {
   }
 
   /**
-   * Streams the answer, one piece a token; the generator's return value is the whole result. Leaving the loop ends
-   * the generation and frees its memory. Several generations may be under way; they share steps
-   * (load option `maxSequences`).
+   * A run that answers: iterate its events, await its `result`, `abort()` it. It starts at the first `next()`, or when
+   * `result` is read; both throw what is wrong with it. Leaving the loop ends it and frees its memory. Several runs may be
+   * under way; they share steps (load option `maxSequences`).
    *
    * @throws OPTION_INVALID, INPUT_INVALID, TEMPLATE_INVALID, IMAGE_INVALID, IMAGE_TOO_LARGE, VIDEO_INVALID,
    * CODEC_UNAVAILABLE, SOURCE_REFUSED, SOURCE_TOO_LARGE, TIMED_OUT, CONTEXT_OVERFLOW, OUT_OF_MEMORY, TENSOR_INVALID,
-   * ABORTED, DISPOSED; the model stays usable.
+   * ABORTED, DISPOSED, when it is read; the model stays usable.
    */
-  generate(
-    prompt: Prompt,
-    options?: GenerateOptions & ProcessOptions,
-  ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-    return this.#generate("generate", prompt, options);
+  generate(prompt: Prompt, options?: GenerateOptions & ProcessOptions): GenerationRun {
+    return new GenerationRun((stop) => this.#events("generate", prompt, options, stop));
   }
 
-  async *#generate(
+  /** The whole answer at once. @throws what reading a run of `generate` does */
+  async complete(prompt: Prompt, options?: GenerateOptions & ProcessOptions): Promise<GenerationResult> {
+    const events = this.#events("complete", prompt, options, new AbortController());
+    for (;;) {
+      const next = await events.next();
+      if (next.done) return next.value;
+    }
+  }
+
+  async *#events(
     method: "complete" | "generate",
     prompt: Prompt,
     given: (GenerateOptions & ProcessOptions) | undefined,
-  ): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
-    const options = readOptions(given, method, ALL_OPTION_NAMES, OPTION_KINDS);
+    stop: AbortController,
+  ): AsyncGenerator<GenerationEvent, GenerationResult, void> {
+    const read = readOptions(given, method, ALL_OPTION_NAMES, OPTION_KINDS);
     this.#core.throwIfDisposed();
-    // First: an adapter that is unloaded while pictures are read stays for this request.
-    const stages = await this.#core.adapters.acquire(options.adapters);
-    const request = await this.#request(prompt, options).catch(async (error) => {
-      await stages.release();
+    const signals = read.signal ? [read.signal, stop.signal] : [stop.signal];
+    const options = { ...read, signal: AbortSignal.any(signals) };
+    const choices = await this.#choices(prompt, options);
+    return yield* mergedChoices(choices, stop);
+  }
+
+  async #choices(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<OpenedChoices> {
+    const { parts, adapters } = this.#core;
+    // First: reading pictures may take long.
+    const resolved = resolveGeneration(options, parts.generation, this.config.text);
+    // An adapter that is unloaded while pictures are read stays for these answers.
+    const leases = await adapters.acquireAll(options.adapters, resolved.n);
+    try {
+      return openChoices(this.#core, await this.#decoderPrompt(prompt, options), resolved, leases, options);
+    } catch (error) {
+      for (const lease of leases) await lease.release();
       throw error;
-    });
-    return yield* generate(this.#core, request, stages, options);
+    }
   }
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */
-  async #request(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<GenerationRequest> {
-    const { parts } = this.#core;
-    // First: reading pictures may take long.
-    const resolved = resolveGeneration(options, parts.generation, this.config.text);
+  async #decoderPrompt(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<DecoderPrompt> {
     const areTensors = isTensors(prompt);
     if (areTensors) refuseProcessOptions(options);
     const inputs = areTensors
@@ -224,16 +245,7 @@ export class Model {
           processOptions(options),
           this.config.text.maxPositionEmbeddings,
         );
-    return new GenerationRequest(parts, decoderPrompt(inputs, this.config), resolved);
-  }
-
-  /** The whole answer at once. */
-  async complete(prompt: Prompt, options?: GenerateOptions & ProcessOptions): Promise<GenerationResult> {
-    const pieces = this.#generate("complete", prompt, options);
-    for (;;) {
-      const next = await pieces.next();
-      if (next.done) return next.value;
-    }
+    return decoderPrompt(inputs, this.config);
   }
 
   /**

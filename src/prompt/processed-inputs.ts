@@ -23,6 +23,8 @@ export interface ProcessedInputs {
   readonly ropeDelta: number;
   /** Images and videos in prompt order, each with pixels of its own or the embeddings given. */
   readonly visionItems: readonly VisionItem[];
+  /** The functions that it offers, as they were given; null without any. */
+  readonly tools: readonly object[] | string | null;
   /** Time it took. */
   readonly milliseconds: number;
 }

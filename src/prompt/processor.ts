@@ -133,6 +133,7 @@ export class Processor {
       get pixelValuesVideos() {
         return videoPixels();
       },
+      tools: options.tools ?? null,
       visionItems: inPromptOrder(rendered, { [this.#imageToken]: images, [this.#videoToken]: videos }),
       milliseconds: performance.now() - start,
     };

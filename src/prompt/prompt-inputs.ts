@@ -1,11 +1,13 @@
 /** The tensors that a prompt may be given as, each described once, and what the decoder reads of them. */
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
-import { copiedLists, isList, readFields, readOnce, shown } from "../given.ts";
+import { copiedLists, isList, readFields, readOnce, readPlain, shown } from "../given.ts";
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import { mmTokenTypeIds } from "../processor/placeholders.ts";
 import { checkTensors, type KnownSize, type TensorSchema } from "../tensor/schema.ts";
+import { type TextParameters, textParameters } from "../text/answer/tool-schemas.ts";
+import { readTools } from "../text/tool-data.ts";
 import { layOutPrompt, type PlacedMedia, type PromptLayout } from "./layout.ts";
 import { checkGrid } from "./media-embeddings.ts";
 import {
@@ -42,6 +44,8 @@ export interface PromptInputs {
   readonly videoEmbeddings?: Float32Array | null | undefined;
   /** Images and videos in prompt order, each by itself; used in place of the four fields before when given. */
   readonly visionItems?: readonly VisionItem[] | undefined;
+  /** The functions that the prompt offers, as `process` takes them: calls of them are found in the answer. */
+  readonly tools?: readonly object[] | string | null | undefined;
 }
 
 /** A prompt as embeddings instead of token ids. */
@@ -60,6 +64,8 @@ export interface DecoderPrompt {
   readonly history: readonly number[];
   /** Their features, one after another, are the layout's. */
   readonly visionItems: readonly VisionItem[];
+  /** Of the functions that it offers, when it offers some. */
+  readonly tools?: TextParameters;
 }
 
 /** @throws INPUT_INVALID naming the field, the dimension, what was expected and what was found. */
@@ -81,6 +87,7 @@ const FIELDS = [
   "pixelValuesVideos",
   "imageEmbeddings",
   "videoEmbeddings",
+  "tools",
 ] as const;
 const NESTED: readonly string[] = ["positionIds", "imageGridThw", "videoGridThw"];
 const WITH_ITEMS: readonly string[] = [
@@ -106,6 +113,10 @@ function readPrompt(given: PromptInputs | EmbeddedPrompt): PromptInputs | Embedd
     if (prompt.visionItems !== undefined && WITH_ITEMS.includes(name)) continue;
     const value: unknown = readOnce(name, () => (given as unknown as Record<string, unknown>)[name]);
     if (value === undefined || value === null) continue;
+    if (name === "tools") {
+      prompt.tools = readPlain(value, name);
+      continue;
+    }
     const isFlat = WITH_ITEMS.includes(name) || name === "promptEmbeddings";
     prompt[name] =
       isFlat || !isList(value, name) ? value : copiedLists(value, name, NESTED.includes(name) ? 2 : 1);
@@ -159,7 +170,13 @@ function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
   const reckoned = layOutPrompt(inputIds, types, { imageGridThw, videoGridThw, spatialMergeSize });
   const positionIds = prompt.positionIds ?? reckoned.positionIds;
   const layout = { ...reckoned, positionIds, ropeDelta: ropeDeltaOf(prompt, positionIds) };
-  return { layout, history: inputIds, visionItems: visionItems(prompt, layout.media, config) };
+  const tools = readTools(prompt.tools ?? undefined) ?? [];
+  return {
+    layout,
+    history: inputIds,
+    visionItems: visionItems(prompt, layout.media, config),
+    ...(tools.length > 0 && { tools: textParameters(tools) }),
+  };
 }
 
 function tokenSchema({ text }: ModelConfig): TensorSchema {

@@ -158,6 +158,16 @@ export class Adapters {
   }
 
   /** Sorted, so that the order in a request makes no other set; a scale of 0 is the same as not asking. */
+  /** So many leases at once: none of them finds an adapter unloaded that another found. @throws as `acquire` */
+  async acquireAll(choices: readonly AdapterChoice[] | undefined, count: number): Promise<StagesLease[]> {
+    const all = await Promise.allSettled(Array.from({ length: count }, () => this.acquire(choices)));
+    const leases = all.flatMap((lease) => (lease.status === "fulfilled" ? [lease.value] : []));
+    const failed = all.find((lease) => lease.status === "rejected");
+    if (!failed) return leases;
+    for (const lease of leases) await lease.release();
+    throw failed.reason;
+  }
+
   #wanted(choices: readonly AdapterChoice[]): Wanted[] {
     return adapterChoices(choices)
       .map(({ name, scale }) => {

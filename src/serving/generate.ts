@@ -4,7 +4,7 @@ import type { SequenceSlice } from "../runtime/decoder.ts";
 import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import type { StagesLease } from "./adapters.ts";
 import type { GenerateOptions } from "./generation-options.ts";
-import type { GeneratedPiece, GenerationResult } from "./generation-result.ts";
+import type { GeneratedPiece, RequestResult } from "./generation-result.ts";
 import type { ModelCore } from "./model-core.ts";
 import type { GenerationRequest } from "./request.ts";
 
@@ -60,7 +60,7 @@ export function generate(
   request: GenerationRequest,
   stages: StagesLease,
   options: GenerateOptions,
-): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+): AsyncGenerator<GeneratedPiece, RequestResult, void> {
   const holding = new Holding(core, request, stages, options.signal);
   const pieces = answer(core, request, stages, options, holding);
   forgotten.register(pieces, holding, holding);
@@ -73,7 +73,7 @@ async function* answer(
   stages: StagesLease,
   asked: GenerateOptions,
   holding: Holding,
-): AsyncGenerator<GeneratedPiece, GenerationResult, void> {
+): AsyncGenerator<GeneratedPiece, RequestResult, void> {
   const { signal } = holding;
   const options = { ...asked, signal };
   try {
@@ -114,10 +114,11 @@ async function encode(
 ): Promise<void> {
   const visionItems = request.takeVisionItems();
   const report = (share: number) => onProgress?.({ stage: "vision", share });
-  const features = await core.runWithMemory(async () =>
-    visionItems.length === 0 ? null : encoder.encode(visionItems, { signal, onProgress: report }),
-  );
-  request.takeFeatures(features);
+  const encodeAll = () =>
+    core.runWithMemory(async () =>
+      visionItems.length === 0 ? null : encoder.encode(visionItems, { signal, onProgress: report }),
+    );
+  request.takeFeatures(await request.encoded(encodeAll));
 }
 
 /** Tells how much of the prompt is read while a slice of it runs. */

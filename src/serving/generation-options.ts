@@ -24,6 +24,8 @@ export interface GenerateOptions {
   readonly repetitionPenalty?: number | undefined;
   /** Same seed, same text. Drawn at random when absent; the result reports it. */
   readonly seed?: number | undefined;
+  /** How many answers to give, at most 64: number k as seed + k gives it alone. Default 1. */
+  readonly n?: number | undefined;
   /** Take what is not given here from the checkpoint's generation_config.json, which usually samples. Default false. */
   readonly checkpointSampling?: boolean | undefined;
   /** Strings that end the text; they are not part of it. One that holds a special token's text ends it at the token. */
@@ -46,6 +48,8 @@ export interface GenerateOptions {
 export const DEFAULT_MAX_TOKENS = 2048;
 /** What transformers samples from where a file that samples names no top_k. */
 const TRANSFORMERS_TOP_K = 50;
+/** Each of them may be an event ahead of the reader of all. */
+const MOST_CHOICES = 64;
 
 export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "maxTokens",
@@ -55,6 +59,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "minP",
   "repetitionPenalty",
   "seed",
+  "n",
   "checkpointSampling",
   "stop",
   "stopTokenIds",
@@ -69,6 +74,7 @@ export const GENERATE_OPTION_KINDS = { checkpointSampling: "boolean" } as const;
 
 export interface ResolvedGeneration {
   readonly maxTokens: number;
+  readonly n: number;
   readonly sampling: SamplingOptions;
   readonly stop: readonly string[];
   readonly stopTokenIds: readonly number[];
@@ -86,6 +92,13 @@ export function resolveGeneration(
     throw new GlimtError(
       "OPTION_INVALID",
       `maxTokens is ${shown(maxTokens)}, expected a whole number from 1.`,
+    );
+  }
+  const n = options.n ?? 1;
+  if (!Number.isInteger(n) || n < 1 || n > MOST_CHOICES) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `n is ${shown(n)}, expected a whole number of 1..${MOST_CHOICES}.`,
     );
   }
   const sampled = options.checkpointSampling === true && defaults.doSample;
@@ -120,7 +133,7 @@ export function resolveGeneration(
       `speculation is ${shown(speculation)}, expected ${SPECULATIONS.map((name) => `"${name}"`).join(", ")}.`,
     );
   }
-  return { maxTokens, sampling, stop, stopTokenIds, speculation };
+  return { maxTokens, n, sampling, stop, stopTokenIds, speculation };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

@@ -1,4 +1,4 @@
-/** What a generation gives: a piece a token, and the whole at the end. */
+/** What one request gives: a piece a token, and the whole at the end. */
 import type { GenerationTimings } from "./stage-clock.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
@@ -7,11 +7,13 @@ export interface GeneratedPiece {
   readonly tokenId: number;
   /** 0 for the first new token. */
   readonly index: number;
+  /** Why the answer ends with it; null while it goes on. */
+  readonly finishReason: FinishReason | null;
 }
 
 export type FinishReason = "stop" | "length";
 
-export interface GenerationResult {
+export interface RequestResult {
   readonly text: string;
   /** Every new token, the one that ended the text included. */
   readonly tokenIds: readonly number[];

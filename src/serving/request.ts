@@ -17,9 +17,10 @@ import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
-import type { FinishReason, GeneratedPiece, GenerationResult } from "./generation-result.ts";
+import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-result.ts";
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
+import type { FeatureShare } from "./shared-features.ts";
 import { type Drafter, drafterOf, MOST_DRAFTS } from "./speculation.ts";
 import { StageClock } from "./stage-clock.ts";
 import { topLogits } from "./top-logits.ts";
@@ -45,10 +46,11 @@ export class GenerationRequest {
   readonly #clock = new StageClock();
   #visionItems: readonly VisionItem[];
   #features: FeatureRange | null = null;
+  #share: FeatureShare | null = null;
   readonly #drafter: Drafter | null;
   /** Guesses of what the answer says next, to be read behind its last token. */
   #drafts: readonly number[] = [];
-  #topLogits: GenerationResult["topLogits"] = [];
+  #topLogits: RequestResult["topLogits"] = [];
 
   /**
    * @param drafter default: that of the options
@@ -113,6 +115,16 @@ export class GenerationRequest {
     return items;
   }
 
+  /** Its features are those of other requests too. */
+  shareFeatures(share: FeatureShare): void {
+    this.#share = share;
+  }
+
+  /** Encodes what its features are made of, where no request that shares them has done so. */
+  encoded(encode: () => Promise<FeatureRange | null>): Promise<FeatureRange | null> {
+    return this.#share?.take(encode) ?? encode();
+  }
+
   /** The features of its vision items, which it keeps until its prompt is read; null when it has none. */
   takeFeatures(features: FeatureRange | null): void {
     this.#features = features;
@@ -163,7 +175,8 @@ export class GenerationRequest {
   #take(token: number): GeneratedPiece {
     this.#sampler.accept(token);
     this.#drafter?.push(token);
-    return { text: this.#answer.push(token), tokenId: token, index: this.#tokens - 1 };
+    const text = this.#answer.push(token);
+    return { text, tokenId: token, index: this.#tokens - 1, finishReason: this.#answer.finishReason };
   }
 
   /** One token comes for nothing, behind the last draft. */
@@ -183,7 +196,7 @@ export class GenerationRequest {
   }
 
   /** Of a finished request. */
-  result(): GenerationResult {
+  result(): RequestResult {
     return {
       text: this.#answer.text,
       tokenIds: this.#answer.tokenIds,
@@ -202,6 +215,7 @@ export class GenerationRequest {
   /** Gives back the memory it holds. */
   release(): void {
     this.#releaseFeatures();
+    this.#share?.release();
     this.#sequence.release();
   }
 

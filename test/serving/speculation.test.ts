@@ -12,7 +12,7 @@ import { layOutPrompt } from "../../src/prompt/layout.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import type { Stages } from "../../src/runtime/open-stages.ts";
 import { type GenerateOptions, resolveGeneration } from "../../src/serving/generation-options.ts";
-import type { GeneratedPiece, GenerationResult } from "../../src/serving/generation-result.ts";
+import type { GeneratedPiece, RequestResult } from "../../src/serving/generation-result.ts";
 import { GenerationRequest } from "../../src/serving/request.ts";
 import type { Drafter } from "../../src/serving/speculation.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
@@ -32,7 +32,7 @@ const generation: GenerationDefaults = {
 
 interface Told {
   readonly pieces: GeneratedPiece[];
-  readonly result: Omit<GenerationResult, "timings">;
+  readonly result: Omit<RequestResult, "timings">;
   readonly steps: number;
 }
 

@@ -1,0 +1,92 @@
+/**
+ * Several answers to one prompt. Its pictures are read and encoded once; the first answer reads it, and when it has its first
+ * token the others begin, which find what is cached of it. Answer k is the one that seed + k gives alone.
+ */
+import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
+import { AnswerParser } from "../text/answer/answer-parser.ts";
+import type { StagesLease } from "./adapters.ts";
+import { choiceEvents } from "./choice-events.ts";
+import { generate } from "./generate.ts";
+import type { GenerateOptions, ResolvedGeneration } from "./generation-options.ts";
+import type { ModelCore } from "./model-core.ts";
+import { GenerationRequest } from "./request.ts";
+import type { GenerationChoice, GenerationEvent } from "./run-result.ts";
+import { type FeatureShare, featureShares } from "./shared-features.ts";
+import { ThinkingTokens } from "./thinking.ts";
+
+export type ChoiceEvents = AsyncGenerator<GenerationEvent, GenerationChoice, void>;
+
+export interface OpenedChoices {
+  readonly first: ChoiceEvents;
+  /** Begins the others: once, while the first is under way. */
+  readonly others: () => ChoiceEvents[];
+}
+
+/**
+ * @param leases one for each answer; all are released with the first that ends before the others began
+ * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for what an option can not be with it
+ */
+export function openChoices(
+  core: ModelCore,
+  prompt: DecoderPrompt,
+  resolved: ResolvedGeneration,
+  leases: readonly StagesLease[],
+  options: GenerateOptions,
+): OpenedChoices {
+  const shares = leases.length > 1 ? featureShares(leases.length) : [];
+  const { tokenizer } = core.parts;
+  const { tools = null } = prompt;
+  const isThinking = new ThinkingTokens(tokenizer).isOpenBehind(prompt.history);
+  const open = (
+    index: number,
+    lease: StagesLease,
+    onProgress: GenerateOptions["onProgress"],
+  ): ChoiceEvents => {
+    const { sampling } = resolved;
+    const seeded = { ...resolved, sampling: { ...sampling, seed: sampling.seed + index } };
+    const request = new GenerationRequest(core.parts, prompt, seeded);
+    const share = shares[index];
+    if (share) request.shareFeatures(share);
+    const pieces = generate(core, request, lease, { ...options, onProgress });
+    const parser = new AnswerParser(tokenizer, { tools, isThinking, newCallId });
+    return choiceEvents(pieces, parser, index);
+  };
+  const [lease, ...others] = leases as [StagesLease, ...StagesLease[]];
+  if (others.length === 0) return { first: open(0, lease, options.onProgress), others: () => [] };
+  const waiting = new Waiting(others, shares.slice(1));
+  const withOthers = { ...lease, release: () => waiting.releaseWith(lease) };
+  return {
+    first: open(0, withOthers, options.onProgress),
+    others: () => waiting.take().map((lease, index) => open(index + 1, lease, undefined)),
+  };
+}
+
+/** What answers hold that have not begun: it goes with the first, as the first is all that holds them. */
+class Waiting {
+  #leases: readonly StagesLease[];
+  #shares: readonly FeatureShare[];
+
+  constructor(leases: readonly StagesLease[], shares: readonly FeatureShare[]) {
+    this.#leases = leases;
+    this.#shares = shares;
+  }
+
+  /** They begin. */
+  take(): readonly StagesLease[] {
+    const leases = this.#leases;
+    this.#leases = [];
+    this.#shares = [];
+    return leases;
+  }
+
+  async releaseWith(first: StagesLease): Promise<void> {
+    for (const share of this.#shares) share.release();
+    for (const lease of [first, ...this.take()]) await lease.release();
+  }
+}
+
+/** As OpenAI writes them. */
+function newCallId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return `call_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
