@@ -1,6 +1,7 @@
 /** The programs of a checkpoint's model, with its weights stored as asked or as the checkpoint has them. */
 import type { CompileTarget } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { mtpLayerOf } from "../checkpoint/mtp-layer.ts";
 import type { CompileOptions } from "../compiler/compile.ts";
 import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
 import type { CacheDType } from "../tensor/dtype.ts";
@@ -11,18 +12,21 @@ import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
 export interface CacheStorage {
   /** Default: the backend's activation type. */
   readonly kvCacheDtype?: CacheDType | undefined;
+  /** Whether the checkpoint's MTP layer is among its stages, if it has one; default: no. */
+  readonly mtp?: boolean | undefined;
 }
 
 /** For a backend that was probed. Reads no weights. @throws GRAPH_INVALID */
 export function compileCheckpoint(
   backend: CompileTarget,
   checkpoint: Checkpoint,
-  { kvCacheDtype, ...storage }: WeightStorage & CacheStorage = {},
+  { kvCacheDtype, mtp, ...storage }: WeightStorage & CacheStorage = {},
   compile?: CompileOptions,
 ): CompiledModel {
   return compileStages(backend, checkpoint.config, {
     weightDType: chooseWeightFormat(checkpoint, storage, (format) => holdsWeights(backend, format).ok),
     kvCacheDType: kvCacheDtype,
+    mtp: mtp ? mtpLayerOf(checkpoint) : undefined,
     compile,
   });
 }

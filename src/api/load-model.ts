@@ -12,6 +12,7 @@ import { bytesByFormat } from "../runtime/device-memory.ts";
 import { openStages } from "../runtime/open-stages.ts";
 import { withTokenizersEnd } from "../serving/generation-options.ts";
 import { ModelCore } from "../serving/model-core.ts";
+import { DraftCounts } from "../serving/speculation.ts";
 import { checkFormats } from "./check-formats.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
@@ -54,7 +55,10 @@ export async function openModelOn(
   const openFiles: OpenFiles = (from) => platform.openFiles(from, asked);
   const { merged, separate } = await openMerged(openFiles, options.adapters ?? [], signal);
   checkFormats(backend, checkpoint.config.text, options);
-  const compiled = compileCheckpoint(backend, storedMerged(checkpoint, merged), options);
+  const compiled = compileCheckpoint(backend, storedMerged(checkpoint, merged), {
+    ...options,
+    mtp: options.mtp ?? true,
+  });
   const specs = stageWeights(compiled);
   checkMerging(merged, checkpoint.config.architecture, specs);
   const { weights, aside } = resolveWeights(checkpoint, specs);
@@ -81,6 +85,7 @@ export async function openModelOn(
   }).finally(() => files.expectReads?.([]));
   const core = new ModelCore({
     ...stages,
+    drafts: new DraftCounts(),
     generation: withTokenizersEnd(checkpoint.generation, processor.tokenizer),
     tokenizer: processor.tokenizer,
     openFiles,

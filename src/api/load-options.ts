@@ -78,6 +78,11 @@ export interface LoadOptions extends MediaOptions {
    * ggml's Q8_0) leaves 0.27 of f32, for models whose heads are a multiple of 32 wide.
    */
   readonly kvCacheDtype?: CacheDType | undefined;
+  /**
+   * Whether the checkpoint's layer that predicts several tokens (MTP) is loaded, for `speculation`. Default: true where there
+   * is one. Without it its weights, a part of the KV cache and some time of reading prompts are saved.
+   */
+  readonly mtp?: boolean | undefined;
   /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
   readonly kvCache?: KvCacheSize | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
@@ -103,6 +108,7 @@ export const LOAD_OPTION_NAMES = [
   "maxSequences",
   "encoderTokenBudgets",
   "kvCacheDtype",
+  "mtp",
   "kvCache",
   "adapters",
   "onProgress",
@@ -111,6 +117,7 @@ export const LOAD_OPTION_NAMES = [
 const KINDS: Readonly<Record<string, Kind>> = {
   ...OPEN_FILES_KINDS,
   limits: "object",
+  mtp: "boolean",
   kvCache: "object",
 };
 

@@ -1,6 +1,7 @@
 /** `glimt graph`: a model's programs with every fused op and f32 activations; a backend expands the ops that it lacks. */
 import { Command, Option } from "commander";
 import { chooseWeightFormat } from "../api/weight-dtype.ts";
+import { mtpLayerOf } from "../checkpoint/mtp-layer.ts";
 import { compileGraph, optimizeGraph } from "../compiler/compile.ts";
 import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
@@ -41,11 +42,15 @@ async function show(location: string, flags: GraphFlags): Promise<void> {
     weightDType: chooseWeightFormat(checkpoint, flags),
     kvCacheDType: flags.kvCacheDtype,
     pageSize: DEFAULT_PAGE_SIZE,
+    mtp: mtpLayerOf(checkpoint),
   } as const;
   const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);
+  const step = { tokens, sequences: 1, blocks, pages: blocks, slab: 0, features: 0, logits: 1, penalised: 0 };
   const symbols: Record<StageName, SymbolValues> = {
     vision: { patches, frames: 1 },
-    decoder: { tokens, sequences: 1, blocks, pages: blocks, slab: 0, features: 0, logits: 1, penalised: 0 },
+    decoder: step,
+    hidden: step,
+    mtp: { ...step, states: tokens, firsts: 1 },
   };
   for (const { name, graph } of modelStages(checkpoint.config, options)) {
     if (stage === "model") console.log(printGraph(graph));

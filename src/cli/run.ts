@@ -51,6 +51,7 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly speculation?: NonNullable<GenerateOptions["speculation"]>;
   readonly seed?: number;
   readonly kvCache?: KvCacheSize;
+  readonly mtp: boolean;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
   readonly stopToken: readonly number[];
@@ -75,8 +76,9 @@ export function runCommand(): Command {
     .option("--stop-token <id>", "end at this token; may be repeated", tokenId, [])
     .option(
       "--speculation <how>",
-      "guess tokens and read several a step: lookup (what followed the same words before), off (default)",
+      "guess tokens and read several a step: mtp (the checkpoint's layer), lookup (what followed the same words), auto, off (default)",
     )
+    .option("--no-mtp", "leave out the checkpoint's layer that predicts several tokens")
     .option(
       "--kv-cache <size>",
       "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
@@ -99,6 +101,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     ...engineOptions(flags),
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
+    mtp: flags.mtp,
     adapters,
     signal,
     onDownload: (download) => progress.show(...downloadShown(download)),

@@ -1,9 +1,8 @@
 /** A whole model of seeded weights on a backend, for which no checkpoint is needed. */
 import type { Backend } from "../backends/backend.ts";
-import type { CompileOptions } from "../compiler/compile.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
-import { compileStages, stageWeights } from "../runtime/compile-stages.ts";
+import { compileStages, type StageCompileOptions, stageWeights } from "../runtime/compile-stages.ts";
 import { type OpenOptions, openStages, type Stages } from "../runtime/open-stages.ts";
 import { holdsColumns, type WeightFormat } from "../tensor/storage.ts";
 import { seededRows } from "./seeded-weights.ts";
@@ -13,12 +12,13 @@ export async function openSeededStages(
   backend: Backend,
   config: ModelConfig,
   weights: WeightFormat,
-  { compile, ...options }: OpenOptions & { readonly compile?: CompileOptions } = {},
+  { compile, mtp, ...options }: OpenOptions & Pick<StageCompileOptions, "compile" | "mtp"> = {},
 ): Promise<Stages> {
   await chooseBackend([backend], backend.name);
   const model = compileStages(backend, config, {
     weightDType: (_, cols) => (holdsColumns(weights, cols) ? weights : "f32"),
     compile,
+    mtp,
   });
   return openStages(backend, model, stageWeights(model).map(seededRows), options);
 }

@@ -5,10 +5,11 @@ import { textPositions } from "../mrope/positions.ts";
 import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { stagePrograms } from "../runtime/compile-stages.ts";
-import { answerOf, blockTableColumns, type SequenceSlice } from "../runtime/decoder.ts";
+import { answerOf, type SequenceSlice } from "../runtime/decoder.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import { GREEDY } from "../runtime/sampling-rows.ts";
+import { blockTableColumns } from "../runtime/step-inputs.ts";
 import { fillCaches } from "./fill-caches.ts";
 import { addWork, type Extent, programWork, type Work } from "./work.ts";
 

@@ -7,7 +7,7 @@
  * [features] replace the embeddings of rows featureRows [features], logitRows [logits], and of the chosen rows what
  * `sample` reads: samplingSettings [logits, 4], samplingChoices [logits, 2], penalised [penalised] and cuPenalised
  * [logits+1]. States: kv.N, one paged cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, and the
- * tokens [logits] chosen from them.
+ * tokens [logits] chosen from them; of the variant that drafts are made with also hidden [tokens, hiddenSize].
  */
 import type { ModelConfig, TextConfig } from "../config/types.ts";
 import { createGraphBuilder, type GraphBuilder, type GraphOptions } from "../graph/builder.ts";
@@ -16,14 +16,23 @@ import { offsetDim } from "../tensor/dims.ts";
 import { gatedMlp, linear, rmsNorm, stackedGatedMlp } from "./layers.ts";
 import { mixtureOfExperts } from "./mixture-of-experts.ts";
 
-const ROOT = "model.language_model";
+export const ROOT = "model.language_model";
 
 export interface DecoderOptions extends Omit<GraphOptions, "name"> {
   /** Tokens in a page of the KV cache. */
   readonly pageSize: number;
+  /** The checkpoint's layer that predicts several tokens (MTP), where drafts are to come of it. */
+  readonly mtp?: MtpLayer | undefined;
 }
 
-interface DecoderInputs {
+/** Which weights of the MTP layer are its own; the others are those of the model. */
+export interface MtpLayer {
+  readonly ownEmbedding: boolean;
+  readonly ownNorm: boolean;
+  readonly ownHead: boolean;
+}
+
+export interface DecoderInputs {
   readonly cos: Value;
   readonly sin: Value;
   readonly slots: Value;
@@ -33,50 +42,79 @@ interface DecoderInputs {
 }
 
 export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph {
+  return decoder(model, options, "decoder");
+}
+
+/** The same, and it gives what drafts are made of: what the head would see of all rows. */
+export function buildHiddenDecoder(model: ModelConfig, options: DecoderOptions): Graph {
+  return decoder(model, options, "hidden");
+}
+
+function decoder(model: ModelConfig, options: DecoderOptions, name: "decoder" | "hidden"): Graph {
   const config = model.text;
-  const g = createGraphBuilder({ ...options, name: "decoder" });
+  const g = createGraphBuilder({ ...options, name });
+  const embed = embeddings(g, config, options);
+  const inputs = decoderInputs(g, config);
+  const { logitRows, sample } = chosenTokens(g);
+
+  const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
+  let x = g.scope("embed", () => embed(table));
+  for (let layer = 0; layer < config.numHiddenLayers; layer++) {
+    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize));
+  }
+  const normed = g.scope("head", () => rmsNorm(g, x, `${ROOT}.norm`, config.rmsNormEps));
+  const logits = g.scope("head", () => {
+    const chosen = g.gather_rows({ x: normed, rows: logitRows });
+    if (model.tieWordEmbeddings) return g.linear({ x: chosen, w: table });
+    return linear(g, chosen, "lm_head", config.vocabSize, false);
+  });
+  return g.finish({ logits, tokens: sample(logits), ...(name === "hidden" && { hidden: normed }) });
+}
+
+/** What every program over the paged cache reads of its rows. */
+export function decoderInputs(g: GraphBuilder, { rope }: TextConfig): DecoderInputs {
   const tokens = g.symbol("tokens");
   const sequences = g.symbol("sequences");
-  const features = g.symbol("features");
-  const inputIds = g.input("inputIds", [tokens], "i32");
-  const inputs: DecoderInputs = {
-    cos: g.input("cos", [tokens, config.rope.rotaryDim / 2], "f32"),
-    sin: g.input("sin", [tokens, config.rope.rotaryDim / 2], "f32"),
+  return {
+    cos: g.input("cos", [tokens, rope.rotaryDim / 2], "f32"),
+    sin: g.input("sin", [tokens, rope.rotaryDim / 2], "f32"),
     slots: g.input("slots", [tokens], "i32"),
     blockTable: g.input("blockTable", [sequences, g.symbol("blocks")], "i32"),
     cuSeqlens: g.input("cuSeqlens", [offsetDim(sequences, 1)], "i32"),
     contextLens: g.input("contextLens", [sequences], "i32"),
   };
-  const slab = g.input("features", [g.symbol("slab"), config.hiddenSize], options.activationDType);
-  const featureSources = g.input("featureSources", [features], "i32");
-  const featureRows = g.input("featureRows", [features], "i32");
-  const chosenRows = g.symbol("logits");
-  const logitRows = g.input("logitRows", [chosenRows], "i32");
-  const sampling = {
-    settings: g.input("samplingSettings", [chosenRows, 4], "f32"),
-    choices: g.input("samplingChoices", [chosenRows, 2], "i32"),
-    penalised: g.input("penalised", [g.symbol("penalised")], "i32"),
-    cuPenalised: g.input("cuPenalised", [offsetDim(chosenRows, 1)], "i32"),
-  };
-
-  const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
-  let x = g.scope("embed", () => {
-    const values = g.gather_rows({ x: slab, rows: featureSources });
-    return g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values, rows: featureRows });
-  });
-  for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize));
-  }
-  const logits = g.scope("head", () => {
-    const chosen = g.gather_rows({ x, rows: logitRows });
-    const normed = rmsNorm(g, chosen, `${ROOT}.norm`, config.rmsNormEps);
-    if (model.tieWordEmbeddings) return g.linear({ x: normed, w: table });
-    return linear(g, normed, "lm_head", config.vocabSize, false);
-  });
-  return g.finish({ logits, tokens: g.scope("sample", () => g.sample({ logits, ...sampling })) });
 }
 
-function decoderLayer(
+/** Declares ids and features. @returns their embeddings, out of a table [vocabSize, hiddenSize] */
+export function embeddings(
+  g: GraphBuilder,
+  { hiddenSize }: TextConfig,
+  { activationDType }: DecoderOptions,
+): (table: Value) => Value {
+  const inputIds = g.input("inputIds", [g.symbol("tokens")], "i32");
+  const slab = g.input("features", [g.symbol("slab"), hiddenSize], activationDType);
+  const featureSources = g.input("featureSources", [g.symbol("features")], "i32");
+  const featureRows = g.input("featureRows", [g.symbol("features")], "i32");
+  return (table) => {
+    const values = g.gather_rows({ x: slab, rows: featureSources });
+    return g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values, rows: featureRows });
+  };
+}
+
+/** Declares which rows go through the head, and what the token behind each is chosen by. */
+export function chosenTokens(g: GraphBuilder): { logitRows: Value; sample: (logits: Value) => Value } {
+  const rows = g.symbol("logits");
+  const logitRows = g.input("logitRows", [rows], "i32");
+  const sampling = {
+    settings: g.input("samplingSettings", [rows, 4], "f32"),
+    choices: g.input("samplingChoices", [rows, 2], "i32"),
+    penalised: g.input("penalised", [g.symbol("penalised")], "i32"),
+    cuPenalised: g.input("cuPenalised", [offsetDim(rows, 1)], "i32"),
+  };
+  return { logitRows, sample: (logits) => g.scope("sample", () => g.sample({ logits, ...sampling })) };
+}
+
+export function decoderLayer(
   g: GraphBuilder,
   x: Value,
   layer: number,

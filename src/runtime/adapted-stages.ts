@@ -8,7 +8,7 @@ import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import { type Stages, withSignal } from "./open-stages.ts";
-import { openRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
+import { joinDrafting, openRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
 
 export interface AdapterInSet extends ActiveAdapter {
   readonly adapter: Adapter;
@@ -42,10 +42,11 @@ export class AdaptedStagesOpener {
       for (const { program } of changed) await this.#take(program, adapters, taken, signal);
       const own = openRunners(changed, this.#weights(), this.#stages);
       this.#open.add(own);
+      // A stage that no adapter changes runs the model's own program.
+      const runners = { ...runnersOf(this.#stages), ...own };
+      if (own.decoder) joinDrafting(runners);
       return {
-        // A stage that no adapter changes runs the model's own program.
-        ...runnersOf(this.#stages),
-        ...own,
+        ...runners,
         close: () => {
           this.#open.delete(own);
           release(own);

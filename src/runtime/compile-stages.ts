@@ -4,6 +4,7 @@ import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
 import type { ModelConfig } from "../config/types.ts";
 import type { ChooseWeightFormat } from "../graph/builder.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
+import type { MtpLayer } from "../models/decoder.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { CacheDType, TensorDType } from "../tensor/dtype.ts";
@@ -28,13 +29,15 @@ export interface StageCompileOptions {
   /** Default: the activation type. */
   readonly kvCacheDType?: CacheDType | undefined;
   readonly compile?: CompileOptions | undefined;
+  /** The checkpoint's MTP layer, where it is to draft; default: none. */
+  readonly mtp?: MtpLayer | undefined;
 }
 
 /** For a backend that was probed; fused ops that it lacks are expanded. @throws GRAPH_INVALID, BACKEND_UNAVAILABLE */
 export function compileStages(
   backend: CompileTarget,
   config: ModelConfig,
-  { weightDType, kvCacheDType, compile: asked }: StageCompileOptions,
+  { weightDType, kvCacheDType, compile: asked, mtp }: StageCompileOptions,
 ): CompiledModel {
   const { activationDType, weightLayout } = backend;
   const compile: CompileOptions = {
@@ -47,6 +50,7 @@ export function compileStages(
     weightDType,
     kvCacheDType,
     pageSize: DEFAULT_PAGE_SIZE,
+    mtp,
   });
   return {
     config,

@@ -6,17 +6,13 @@ import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
 import { toFloat32 } from "../tensor/elements.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
+import type { HiddenStep } from "./hidden-step.ts";
+import { KeptTensor } from "./kept-tensor.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
+import type { DraftedRows, MtpDrafter } from "./mtp-drafter.ts";
 import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";
 import { GREEDY, type SamplingRow, samplingInputs } from "./sampling-rows.ts";
-
-/** Vision features that stand in for the embeddings of some rows of a slice: as many sources as rows. */
-export interface SliceFeatures {
-  /** Rows of the feature slab. */
-  readonly sources: Int32Array;
-  /** Rows of the slice, each once. */
-  readonly rows: Int32Array;
-}
+import { blockTableColumns, type SliceFeatures, stepInputs } from "./step-inputs.ts";
 
 /** New tokens of one sequence; its keys and values are appended to the cache. */
 export interface SequenceSlice {
@@ -32,6 +28,20 @@ export interface SequenceSlice {
    * At most as many as tokens; without them none is chosen.
    */
   readonly sampling?: readonly SamplingRow[] | undefined;
+  /** Where the model's MTP layer is to draft the tokens that follow; where it was loaded. */
+  readonly drafting?: Drafting | undefined;
+}
+
+/** What drafts are made of, and chosen by. */
+export interface Drafting {
+  /** The id behind the slice, of one that chooses no token: a prompt that goes on. */
+  readonly nextId?: number | undefined;
+  /** Features as the slice has them, each for the row before. */
+  readonly features?: SliceFeatures | undefined;
+  /** Most drafts; 0 reads the rows for later ones. */
+  readonly most: number;
+  /** What the tokens behind the first one that is chosen are drafted by. */
+  readonly sampling: readonly SamplingRow[];
 }
 
 /** What a slice asked for, in the order of its rows. */
@@ -40,6 +50,8 @@ export interface SliceAnswer {
   readonly logits: readonly Float32Array[];
   /** One a row of `sampling`: -1 when the largest logit is not finite or one is NaN. */
   readonly tokens: readonly number[];
+  /** Tokens that may follow the last of `tokens` that is true: the first that the slice did not have. */
+  readonly drafts?: readonly number[];
   readonly error?: undefined;
 }
 
@@ -50,14 +62,6 @@ export type SliceResult = SliceAnswer | { readonly error: GlimtError };
 export function answerOf(result: SliceResult | undefined): SliceAnswer {
   if (!result || result.error) throw result?.error;
   return result;
-}
-
-/**
- * Columns of a block table for sequences of up to `pages` pages: few widths, so that what a backend prepares for the
- * sizes of a step serves many steps. Columns past a sequence's pages are not read.
- */
-export function blockTableColumns(pages: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, pages)));
 }
 
 /** A prompt that is about to be read, of a sequence that has no tokens yet. */
@@ -77,9 +81,11 @@ export class Decoder {
   readonly #pool: KvPool;
   readonly #slab: FeatureSlab;
   readonly #rotary: ReturnType<typeof textRotary>;
-  #logits: DeviceTensor | null = null;
-  /** The pool's version and the logits that the executable is bound to. */
-  #bound: { readonly version: number; readonly logits: DeviceTensor } | null = null;
+  readonly #logits: KeptTensor;
+  /** The program of steps that ask for drafts, and who makes them. */
+  #drafting: { readonly hidden: HiddenStep; readonly drafter: MtpDrafter } | null = null;
+  /** What executables are bound to. */
+  readonly #bound = new Map<Executable, Bound>();
 
   constructor(engine: Engine, executable: Executable, config: TextConfig, pool: KvPool, slab: FeatureSlab) {
     this.#engine = engine;
@@ -88,6 +94,12 @@ export class Decoder {
     this.#pool = pool;
     this.#slab = slab;
     this.#rotary = textRotary(config.rope);
+    this.#logits = new KeptTensor(engine, config.vocabSize);
+  }
+
+  /** Steps that ask for drafts have them of this one. */
+  draftWith(hidden: HiddenStep, drafter: MtpDrafter): void {
+    this.#drafting = { hidden, drafter };
   }
 
   /**
@@ -101,7 +113,9 @@ export class Decoder {
     checkSlices(slices);
     const results = new Map<SequenceSlice, SliceResult>();
     const reserved = slices.filter((slice) => {
-      const error = outOfMemory(() => slice.sequence.reserve(slice.inputIds.length));
+      const error = outOfMemory(() =>
+        slice.sequence.reserve(slice.inputIds.length + (slice.drafting?.most ?? 0)),
+      );
       if (error) results.set(slice, { error });
       return !error;
     });
@@ -112,9 +126,8 @@ export class Decoder {
   /** Takes the memory that reading a prompt needs: its pages, and that of its steps. @throws OUT_OF_MEMORY */
   reserve({ sequence, tokens, features, prefillChunk }: PromptSizes): void {
     sequence.reserve(tokens);
-    const logits = this.#logitsTensor(1);
-    this.#bind(logits);
     const step = Math.min(tokens, prefillChunk);
+    this.#bind(this.#executable, { logits: this.#logits.ofRows(1) });
     const symbols = {
       tokens: step,
       sequences: 1,
@@ -152,7 +165,6 @@ export class Decoder {
   async #run(slices: readonly SequenceSlice[], options: RunOptions): Promise<SliceAnswer[]> {
     const chosen = chosenRows(slices);
     const inputs = this.#inputs(slices, chosen);
-    const logits = this.#logitsTensor(Math.max(1, chosen.rows.length));
     const tokens = new Int32Array(chosen.rows.length);
     const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
@@ -165,30 +177,69 @@ export class Decoder {
       logits: chosen.rows.length,
       penalised: inputs.penalised.length,
     };
-    this.#bind(logits);
+    const logits = this.#logits.ofRows(chosen.rows.length);
+    const drafting = slices.some(({ drafting }) => drafting) ? this.#drafting : null;
+    const executable = drafting?.hidden.executable ?? this.#executable;
+    const hidden = drafting?.hidden.states.ofRows(inputs.inputIds.length);
+    this.#bind(executable, { logits, ...(hidden && { hidden }) });
     const buffers = { ...inputs, tokens, ...(slab.rows > 0 && { features: slab }) };
-    await this.#engine.run(this.#executable, { symbols, buffers }, options);
+    await this.#engine.run(executable, { symbols, buffers }, options);
     const values = chosen.read > 0 ? await this.#readLogits(logits, chosen.read) : [];
-    for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
-    return slices.map(({ wantsLogits, sampling }, index) => {
+    const answers = slices.map(({ wantsLogits, sampling }, index) => {
       const first = chosen.first[index] as number;
       return {
         logits: wantsLogits ? values.slice(first, first + (sampling?.length ?? 1)) : [],
         tokens: Array.from(tokens.subarray(first, first + (sampling?.length ?? 0))),
       };
     });
+    const drafted =
+      drafting && hidden ? await this.#draft(slices, answers, drafting.drafter, hidden, options) : new Map();
+    for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
+    return slices.map((slice, index) => ({
+      ...(answers[index] as SliceAnswer),
+      ...(drafted.has(slice) && { drafts: drafted.get(slice) }),
+    }));
+  }
+
+  /** Memory that is short for guesses is no reason to lose what was chosen: there are none then. */
+  async #draft(
+    slices: readonly SequenceSlice[],
+    answers: readonly SliceAnswer[],
+    drafter: MtpDrafter,
+    hidden: DeviceTensor,
+    options: RunOptions,
+  ): Promise<Map<SequenceSlice, readonly number[]>> {
+    const rows: DraftedRows[] = [];
+    const asking: SequenceSlice[] = [];
+    let firstHidden = 0;
+    for (const [index, slice] of slices.entries()) {
+      const drafted = draftedRows(slice, answers[index] as SliceAnswer, firstHidden);
+      firstHidden += slice.inputIds.length;
+      if (!drafted) continue;
+      rows.push(drafted);
+      asking.push(slice);
+    }
+    try {
+      const drafts = await drafter.draft(rows, hidden, options);
+      return new Map(asking.map((slice, index) => [slice, drafts[index] as number[]]));
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      return new Map();
+    }
   }
 
   /**
    * Binds what stays from step to step. Steps without features are bound to no slab, so that they are the same whatever
    * becomes of it.
    */
-  #bind(logits: DeviceTensor): void {
+  #bind(executable: Executable, outputs: { readonly logits: DeviceTensor; readonly hidden?: DeviceTensor }) {
     const { version } = this.#pool;
-    if (this.#bound?.version === version && this.#bound.logits === logits) return;
+    const { logits, hidden } = outputs;
+    const known = this.#bound.get(executable);
+    if (known?.version === version && known.logits === logits && known.hidden === hidden) return;
     const features = this.#slab.nothing;
-    this.#engine.bind(this.#executable, { ...this.#pool.bindings(), features, logits });
-    this.#bound = { version, logits };
+    this.#engine.bind(executable, { ...this.#pool.bindings(executable.program), features, ...outputs });
+    this.#bound.set(executable, { version, logits, hidden });
   }
 
   async #readLogits(tensor: DeviceTensor, rows: number): Promise<Float32Array[]> {
@@ -198,48 +249,13 @@ export class Decoder {
   }
 
   #inputs(slices: readonly SequenceSlice[], chosen: ChosenRows) {
-    const tokens = slices.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-    const inputIds = new Int32Array(tokens);
-    const slots = new Int32Array(tokens);
-    const positionIds: PositionIds = [new Int32Array(tokens), new Int32Array(tokens), new Int32Array(tokens)];
-    const cuSeqlens = new Int32Array(slices.length + 1);
-    const contextLens = new Int32Array(slices.length);
-    const blocks = blockTableColumns(Math.max(...slices.map(({ sequence }) => sequence.blockTable.length)));
-    const blockTable = new Int32Array(slices.length * blocks);
-    const features = slices.reduce((sum, slice) => sum + (slice.features?.rows.length ?? 0), 0);
-    const featureSources = new Int32Array(features);
-    const featureRows = new Int32Array(features);
-    let firstFeature = 0;
-    slices.forEach((slice, index) => {
-      const { sequence } = slice;
-      const first = cuSeqlens[index] as number;
-      const count = slice.inputIds.length;
-      inputIds.set(slice.inputIds, first);
-      for (let token = 0; token < count; token++) {
-        slots[first + token] = sequence.slot(sequence.length + token);
-      }
-      slice.positionIds.forEach((axis, a) => {
-        positionIds[a]?.set(axis, first);
-      });
-      cuSeqlens[index + 1] = first + count;
-      contextLens[index] = sequence.length + count;
-      blockTable.set(sequence.blockTable, index * blocks);
-      if (!slice.features) return;
-      featureSources.set(slice.features.sources, firstFeature);
-      for (const row of slice.features.rows) featureRows[firstFeature++] = first + row;
-    });
+    const rows = slices.map((slice) => ({ ...slice, start: slice.sequence.length }));
+    const inputs = stepInputs(rows, this.#rotary);
     return {
-      inputIds,
-      slots,
-      ...this.#rotary(positionIds),
-      cuSeqlens,
-      contextLens,
-      blockTable,
-      featureSources,
-      featureRows,
+      ...inputs,
       logitRows: Int32Array.from(
         chosen.rows,
-        ({ slice, fromEnd }) => (cuSeqlens[slice + 1] as number) - fromEnd,
+        ({ slice, fromEnd }) => (inputs.cuSeqlens[slice + 1] as number) - fromEnd,
       ),
       ...samplingInputs(chosen.rows.map(({ sampling }) => sampling)),
     };
@@ -247,16 +263,37 @@ export class Decoder {
 
   /** Frees what it allocated for itself; it may be used again. */
   release(): void {
-    if (this.#logits) this.#engine.free(this.#logits);
-    this.#logits = null;
+    this.#logits.release();
   }
+}
 
-  #logitsTensor(rows: number): DeviceTensor {
-    if (this.#logits && this.#logits.rows >= rows) return this.#logits;
-    this.release();
-    this.#logits = this.#engine.allocate(this.#engine.backend.activationDType, rows, this.#config.vocabSize);
-    return this.#logits;
-  }
+interface Bound {
+  /** The pool's. */
+  readonly version: number;
+  readonly logits: DeviceTensor;
+  readonly hidden: DeviceTensor | undefined;
+}
+
+/** Of a slice that wants drafts: its rows that are true, each with the id behind it; null where that is not known. */
+function draftedRows(slice: SequenceSlice, { tokens }: SliceAnswer, firstHidden: number): DraftedRows | null {
+  const { sequence, inputIds, positionIds, sampling = [], drafting } = slice;
+  if (!drafting) return null;
+  const guessed = Math.max(0, sampling.length - 1);
+  const known = inputIds.length - guessed;
+  let accepted = 0;
+  while (accepted < guessed && tokens[accepted] === inputIds[known + accepted]) accepted++;
+  const next = tokens[accepted] ?? drafting.nextId;
+  if (next === undefined || next < 0) return null;
+  const count = known + accepted;
+  return {
+    sequence,
+    start: sequence.length,
+    inputIds: [...Array.from(inputIds).slice(1, count), next],
+    positionIds: positionIds.map((axis) => axis.subarray(0, count)) as PositionIds,
+    features: drafting.features,
+    firstHidden,
+    sampling: drafting.sampling.slice(accepted, accepted + drafting.most),
+  };
 }
 
 /** A row that goes through the head. */

@@ -4,6 +4,7 @@
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
+import type { Program } from "../program/program.ts";
 import type { TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { outOfMemory } from "./out-of-memory.ts";
@@ -20,9 +21,11 @@ export function kvPoolLayout(
   { numHiddenLayers, numKeyValueHeads, headDim }: TextConfig,
   pageSize: number,
   dtype: TensorDType,
+  hasMtp = false,
 ): KvPoolLayout {
   const pageElements = 2 * numKeyValueHeads * pageSize * headDim;
-  return { numLayers: numHiddenLayers, pageSize, pageElements, dtype };
+  // The layer that drafts has a cache like the others: pages are of all.
+  return { numLayers: numHiddenLayers + (hasMtp ? 1 : 0), pageSize, pageElements, dtype };
 }
 
 /** Of one page, in all layers. */
@@ -61,9 +64,11 @@ export class KvPool {
     return this.#version;
   }
 
-  /** The caches by the name the decoder program binds them with. */
-  bindings(): Record<string, DeviceTensor> {
-    return Object.fromEntries(this.#layers.map((tensor, layer) => [`kv.${layer}`, tensor]));
+  /** The caches by the names that programs bind them with; of one program, those that it has. */
+  bindings(program?: Pick<Program, "buffers">): Record<string, DeviceTensor> {
+    const names = program && new Set(program.buffers.map(({ name }) => name));
+    const caches = this.#layers.map((tensor, layer) => [`kv.${layer}`, tensor] as const);
+    return Object.fromEntries(caches.filter(([name]) => names?.has(name) ?? true));
   }
 
   /** Has at least `count` pages from now on, ahead of need. @throws OUT_OF_MEMORY */

@@ -9,7 +9,7 @@ import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./de
 import { FeatureSlab } from "./feature-slab.ts";
 import { KvPool, kvPoolLayout, pageBytes, Sequence } from "./kv-pool.ts";
 import { leastRequestBytes, usualRequestBytes } from "./request-plan.ts";
-import { openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
+import { joinDrafting, openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
@@ -54,7 +54,8 @@ export async function openStages(
 ): Promise<Stages> {
   const { config } = model;
   const { activationDType } = backend;
-  const layout = kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, model.kvCacheDType);
+  const hasMtp = model.stages.some(({ name }) => name === "mtp");
+  const layout = kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, model.kvCacheDType, hasMtp);
   const weightBytes = storedBytes(rows.map(({ spec }) => spec));
   const demand = {
     loaded: weightBytes + (kvCache && "bytes" in kvCache ? kvCache.bytes : 0),
@@ -77,6 +78,7 @@ export async function openStages(
     // All stages, so all runners, but for the encoder of a model that reads no pictures.
     const blind = { encoder: new VisionEncoder(engine, null, config.vision, slab) };
     const runners = { ...blind, ...openRunners(model.stages, weights, shared) } as StageRunners;
+    joinDrafting(runners);
     refuseWithoutRoom(shared, runners);
     return { ...model, ...shared, ...runners, weights, loadedBytes };
   } catch (error) {

@@ -87,7 +87,9 @@ export function planRequest(
   const promptPages = Math.ceil(counts.promptTokens / pageSize);
   // The last new token ends the answer before it is read back.
   const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
-  const bytesPerPage = pageBytes(kvPoolLayout(config.text, pageSize, kvCacheDType));
+  const bytesPerPage = pageBytes(
+    kvPoolLayout(config.text, pageSize, kvCacheDType, programs.mtp !== undefined),
+  );
   const prefillRuns = Math.ceil(counts.promptTokens / prefillChunk);
   const tokens = Math.min(counts.promptTokens, prefillChunk);
   const activationBytes = sum(

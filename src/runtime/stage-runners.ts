@@ -6,17 +6,27 @@ import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import { Decoder } from "./decoder.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
+import { HiddenStep } from "./hidden-step.ts";
 import type { KvPool } from "./kv-pool.ts";
+import { MtpDrafter } from "./mtp-drafter.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
 export interface StageRunners {
   readonly encoder: VisionEncoder;
   readonly decoder: Decoder;
+  /** Of a model that was loaded with its MTP layer. */
+  readonly hidden?: HiddenStep;
+  readonly drafter?: MtpDrafter;
 }
 
 /** The runners alone, of something that holds them among others. */
-export function runnersOf({ encoder, decoder }: StageRunners): StageRunners {
-  return { encoder, decoder };
+export function runnersOf({ encoder, decoder, hidden, drafter }: StageRunners): StageRunners {
+  return { encoder, decoder, ...(hidden && { hidden }), ...(drafter && { drafter }) };
+}
+
+/** A decoder drafts with the runners beside it. */
+export function joinDrafting({ decoder, hidden, drafter }: StageRunners): void {
+  if (hidden && drafter) decoder.draftWith(hidden, drafter);
 }
 
 /** What all runners of a model share. */
@@ -37,6 +47,12 @@ const RUNNERS: Readonly<
   }),
   decoder: (executable, { engine, config, pool, slab }) => ({
     decoder: new Decoder(engine, executable, config.text, pool, slab),
+  }),
+  hidden: (executable, { engine, config }) => ({
+    hidden: new HiddenStep(engine, executable, config.text.hiddenSize),
+  }),
+  mtp: (executable, { engine, config, pool, slab }) => ({
+    drafter: new MtpDrafter(engine, executable, config.text, pool, slab),
   }),
 };
 

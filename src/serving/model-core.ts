@@ -5,9 +5,11 @@ import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import { isOutOfMemory } from "../runtime/out-of-memory.ts";
+import { runnersOf } from "../runtime/stage-runners.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type AdapterFacts, Adapters } from "./adapters.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import type { DraftCounts } from "./speculation.ts";
 import { StepBatcher } from "./step-batcher.ts";
 
 export interface ModelParts extends Stages {
@@ -20,6 +22,7 @@ export interface ModelParts extends Stages {
   readonly prefillChunk: number;
   /** Most requests in one run of the decoder. */
   readonly maxSequences: number;
+  readonly drafts: DraftCounts;
 }
 
 export class ModelCore {
@@ -89,9 +92,8 @@ export class ModelCore {
   }
 
   #trim(): void {
-    const { engine, pool, encoder, decoder } = this.parts;
-    encoder.release();
-    decoder.release();
+    const { engine, pool, ...runners } = this.parts;
+    for (const runner of Object.values(runnersOf(runners))) runner.release();
     this.adapters.releaseRunners();
     engine.trim?.();
     pool.trim();

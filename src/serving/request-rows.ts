@@ -4,8 +4,8 @@
  */
 import { type PositionIds, textPositions } from "../mrope/positions.ts";
 import type { PromptRows } from "../prompt/layout.ts";
-import type { SliceFeatures } from "../runtime/decoder.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
+import type { SliceFeatures } from "../runtime/step-inputs.ts";
 
 export class RequestRows {
   readonly #prompt: PromptRows;

@@ -11,9 +11,10 @@ import { keepMediaRows } from "../prompt/keep-media-rows.ts";
 import { numMediaRows } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
-import type { PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
+import type { Drafting, PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
+import type { MtpDrafter } from "../runtime/mtp-drafter.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
@@ -21,7 +22,14 @@ import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-r
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
 import type { FeatureShare } from "./shared-features.ts";
-import { type Drafter, drafterOf, MOST_DRAFTS } from "./speculation.ts";
+import {
+  type DraftCounts,
+  type Drafter,
+  drafterOf,
+  MOST_DRAFTS,
+  MOST_MTP_DRAFTS,
+  resolveSpeculation,
+} from "./speculation.ts";
 import { StageClock } from "./stage-clock.ts";
 import { topLogits } from "./top-logits.ts";
 
@@ -31,6 +39,9 @@ export interface RequestParts {
   readonly generation: GenerationDefaults;
   readonly tokenizer: Tokenizer;
   readonly pool: KvPool;
+  /** Of a model that was loaded with its MTP layer. */
+  readonly drafter?: MtpDrafter | undefined;
+  readonly drafts: DraftCounts;
 }
 
 const TOP_LOGITS = 10;
@@ -48,16 +59,18 @@ export class GenerationRequest {
   #features: FeatureRange | null = null;
   #share: FeatureShare | null = null;
   readonly #drafter: Drafter | null;
+  readonly #draftsByMtp: boolean;
+  readonly #counts: DraftCounts;
   /** Guesses of what the answer says next, to be read behind its last token. */
   #drafts: readonly number[] = [];
   #topLogits: RequestResult["topLogits"] = [];
 
   /**
    * @param drafter default: that of the options
-   * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt
+   * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for drafts of a layer that is not there
    */
   constructor(
-    { config, generation, tokenizer, pool }: RequestParts,
+    { config, generation, tokenizer, pool, drafter: mtp, drafts: counts }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
     { maxTokens, sampling, stop, stopTokenIds, speculation }: ResolvedGeneration,
     drafter?: Drafter,
@@ -78,7 +91,10 @@ export class GenerationRequest {
     this.#seed = sampling.seed;
     this.#sampler = new Sampler(sampling, history);
     this.#sequence = new Sequence(pool);
-    this.#drafter = drafter ?? drafterOf(speculation, rows.inputIds);
+    const resolved = resolveSpeculation(speculation, mtp !== undefined);
+    this.#draftsByMtp = resolved === "mtp";
+    this.#drafter = drafter ?? drafterOf(resolved, rows.inputIds);
+    this.#counts = counts;
   }
 
   get promptTokens(): number {
@@ -143,8 +159,17 @@ export class GenerationRequest {
       positionIds: this.#rows.positions(start, end),
       features: this.#rows.features(start, end, this.#features),
     };
-    if (end < known) return slice;
-    return { ...slice, wantsLogits: this.#tokens === 0, sampling: this.#sampler.rows(drafts) };
+    const drafting = this.#draftsByMtp ? this.#drafting(start, end, drafts.length) : undefined;
+    if (end < known) return { ...slice, drafting };
+    return { ...slice, drafting, wantsLogits: this.#tokens === 0, sampling: this.#sampler.rows(drafts) };
+  }
+
+  #drafting(start: number, end: number, guessed: number): Drafting {
+    const known = this.#rows.length;
+    const features = this.#rows.features(start + 1, end + 1, this.#features);
+    if (end < known) return { nextId: this.#rows.ids(end, end + 1)[0], features, most: 0, sampling: [] };
+    const most = Math.max(0, Math.min(MOST_MTP_DRAFTS, this.#limit - this.#tokens - 2));
+    return { features, most, sampling: most > 0 ? this.#sampler.guesses(1, guessed + most) : [] };
   }
 
   /**
@@ -152,7 +177,7 @@ export class GenerationRequest {
    *
    * @returns a piece a token; none while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
    */
-  accept({ tokens, logits }: SliceAnswer): GeneratedPiece[] {
+  accept({ tokens, logits, drafts }: SliceAnswer): GeneratedPiece[] {
     if (this.#sequence.length >= this.promptTokens) this.#releaseFeatures();
     if (tokens.length === 0) return [];
     if (this.#tokens === 0) {
@@ -167,7 +192,9 @@ export class GenerationRequest {
     }
     // Of what was read, as much as is true; the last token is not.
     this.#sequence.length = Math.min(this.#sequence.length, this.#rows.length - 1);
-    this.#drafts = this.finished ? [] : this.#nextDrafts();
+    this.#counts.drafted += tokens.length - 1;
+    this.#counts.accepted += pieces.length - 1;
+    this.#drafts = this.finished ? [] : this.#nextDrafts(drafts);
     if (this.finished) this.#clock.end("decode");
     return pieces;
   }
@@ -180,9 +207,9 @@ export class GenerationRequest {
   }
 
   /** One token comes for nothing, behind the last draft. */
-  #nextDrafts(): readonly number[] {
+  #nextDrafts(ofLayer: readonly number[] = []): readonly number[] {
     const useful = this.#limit - this.#tokens - 1;
-    return this.#drafter?.drafts(Math.min(useful, MOST_DRAFTS)) ?? [];
+    return this.#drafter?.drafts(Math.min(useful, MOST_DRAFTS)) ?? ofLayer.slice(0, useful);
   }
 
   /** Memory ran out in the middle of the answer: what that means for the one who asked. */

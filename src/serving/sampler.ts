@@ -83,6 +83,15 @@ export class Sampler {
     }));
   }
 
+  /**
+   * Rows to guess the tokens by that come `first` and more behind the next one: their settings and draws, whatever the text
+   * before them is. A guess that is drawn as the token will be is right more often.
+   */
+  guesses(first: number, count: number): SamplingRow[] {
+    const rows = this.rows(new Array<number>(first + count - 1).fill(0)).slice(first);
+    return rows.map(({ settings, choices }) => ({ settings, choices, penalised: [] }));
+  }
+
   /** @throws TENSOR_INVALID when there was nothing to choose from */
   accept(token: number): void {
     if (token < 0) {

@@ -3,6 +3,7 @@
  * chosen, with the settings and the draw that it has without; a guess that is not this token is dropped with all behind it.
  * So what an answer says does not depend on what was guessed, only how many steps it takes.
  */
+import { GlimtError } from "../errors.ts";
 import { PromptLookup } from "./prompt-lookup.ts";
 
 /** Guesses the next tokens of one answer. */
@@ -13,14 +14,39 @@ export interface Drafter {
   drafts(most: number): readonly number[];
 }
 
-/** Who guesses: what was said before, or nobody. */
-export const SPECULATIONS = ["lookup", "off"] as const;
+/** Who guesses: the checkpoint's MTP layer, what was said before, or nobody; "auto" is the layer where it is loaded. */
+export const SPECULATIONS = ["auto", "mtp", "lookup", "off"] as const;
 export type Speculation = (typeof SPECULATIONS)[number];
 
 /** More are seldom right, and each is computed. */
 export const MOST_DRAFTS = 8;
+/** The layer learnt one token further; it goes on from what it made itself. */
+export const MOST_MTP_DRAFTS = 3;
+
+/** What was guessed, of all requests of a model. */
+export class DraftCounts {
+  /** Guesses that were read. */
+  drafted = 0;
+  /** Those that were right. */
+  accepted = 0;
+}
+
+/** @throws OPTION_INVALID for the layer of a model that has none */
+export function resolveSpeculation(asked: Speculation, hasMtp: boolean): Exclude<Speculation, "auto"> {
+  if (asked === "auto") return hasMtp ? "mtp" : "off";
+  if (asked === "mtp" && !hasMtp) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      'speculation is "mtp", and the model has no MTP layer: the checkpoint has none, or it was loaded with mtp: false. Use "lookup", "auto" or "off".',
+    );
+  }
+  return asked;
+}
 
 /** @param prompt tokens before the answer */
-export function drafterOf(speculation: Speculation, prompt: Iterable<number>): Drafter | null {
+export function drafterOf(
+  speculation: Exclude<Speculation, "auto">,
+  prompt: Iterable<number>,
+): Drafter | null {
   return speculation === "lookup" ? new PromptLookup(prompt) : null;
 }

@@ -11,9 +11,14 @@ export interface ModelStatistics {
     readonly total: number;
     readonly free: number;
   };
+  /** Guesses that were read, and of them those that were right. */
+  readonly drafts: {
+    readonly drafted: number;
+    readonly accepted: number;
+  };
 }
 
 export function modelStatistics({ parts, steps }: ModelCore): ModelStatistics {
   const { numPages, numFreePages } = parts.pool;
-  return { ...steps.statistics, pages: { total: numPages, free: numFreePages } };
+  return { ...steps.statistics, pages: { total: numPages, free: numFreePages }, drafts: { ...parts.drafts } };
 }

@@ -56,7 +56,7 @@ test("what threads take counts beside the weights", async () => {
 });
 
 test("where the usual threads have no room there is one", async () => {
-  const model = await load({ maxMemory: 13.5 * MIB });
+  const model = await load({ maxMemory: 13.5 * MIB, mtp: false });
   assert.is(model.backend.threads, 1);
   assert.ok((await model.complete(picture(96), { maxTokens: 1 })).tokenIds.length > 0);
   await model.dispose();

@@ -293,10 +293,14 @@ test("loading reports progress, can be aborted, and refuses what is no checkpoin
     onProgress: ({ loadedBytes, totalBytes }) => seen.push(loadedBytes / totalBytes),
   });
   assert.equal([seen[0], seen.at(-1)], [0, 1]);
-  // The checkpoint holds a layer for multi-token prediction behind the last one.
+  // The checkpoint holds a layer for multi-token prediction behind the last one, which is loaded unless one says no.
   const { weights, bytes, aside } = model.loaded;
   assert.ok(weights > 50 && bytes > 100_000, `${weights} weights, ${bytes} bytes`);
-  assert.ok(aside.size > 0 && [...aside.values()].every((reason) => reason === "mtp"));
+  assert.is(aside.size, 0);
+  const without = await loadModel(directory, { mtp: false });
+  assert.ok(without.loaded.aside.size > 0 && without.loaded.bytes < bytes);
+  assert.equal(new Set(without.loaded.aside.values()), new Set(["mtp"]));
+  await without.dispose();
   assert.equal(
     seen,
     [...seen].sort((a, b) => a - b),

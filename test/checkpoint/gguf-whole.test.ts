@@ -82,7 +82,7 @@ test("a mixture of experts with an MTP layer in GGUF: it is told of, read throug
     const values = new Uint8Array(widenRows(tensor.format, bytes).buffer);
     assert.is(createHash("sha256").update(values).digest("hex"), hash, name);
   }
-  const model = await loadModel(file, { dtype: "f32" });
+  const model = await loadModel(file, { dtype: "f32", mtp: false });
   assert.equal(new Set(model.loaded.aside.values()), new Set(["mtp"]));
   assert.equal([...model.loaded.aside.keys()].sort(), Object.keys(sha256).sort());
   const { messages, tokenIds } = goldenCase(base, "text");

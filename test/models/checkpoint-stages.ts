@@ -1,6 +1,5 @@
 /** The stages of a checkpoint on a backend, as loading a model opens them. */
 import { compileCheckpoint } from "../../src/api/compile-checkpoint.ts";
-import type { WeightStorage } from "../../src/api/weight-dtype.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveWeights } from "../../src/checkpoint/resolve-weights.ts";
@@ -16,7 +15,10 @@ export async function openCheckpointStages(
     compile,
     storage = {},
     ...options
-  }: OpenOptions & { readonly compile?: CompileOptions; readonly storage?: WeightStorage } = {},
+  }: OpenOptions & {
+    readonly compile?: CompileOptions;
+    readonly storage?: Parameters<typeof compileCheckpoint>[2];
+  } = {},
 ): Promise<Stages> {
   await chooseBackend([backend], backend.name);
   const model = compileCheckpoint(backend, checkpoint, storage, compile);

@@ -18,6 +18,7 @@ import {
   withTokenizersEnd,
 } from "../../src/serving/generation-options.ts";
 import { GenerationRequest } from "../../src/serving/request.ts";
+import { DraftCounts } from "../../src/serving/speculation.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { fc } from "../property.ts";
 
@@ -42,7 +43,7 @@ const layout = layOutPrompt([...types.keys()], types, { imageGridThw: [[1, 4, 6]
 function open(options: GenerateOptions = {}) {
   const pool = new KvPool(engine, { numLayers: 1, pageSize: 4, pageElements: 4, dtype: "f32" });
   const config = { ...ocrConfig, text: { ...ocrConfig.text, vocabSize: tokenizer.vocabSize } };
-  const parts = { config, tokenizer, pool, generation };
+  const parts = { config, tokenizer, pool, generation, drafts: new DraftCounts() };
   const visionItems = [{ embeddings: new Float32Array(0) }];
   const resolved = resolveGeneration(options, generation, config.text);
   const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, resolved);
