@@ -1,0 +1,40 @@
+/** What a text may look like, as a tree: what schemas, regular expressions and grammars are read to. */
+import { ANY, type CodePoints } from "./code-points.ts";
+
+export type Rule =
+  | { readonly kind: "text"; readonly text: string }
+  /** One character of a set. */
+  | { readonly kind: "chars"; readonly chars: CodePoints }
+  | { readonly kind: "sequence"; readonly items: readonly Rule[] }
+  | { readonly kind: "choice"; readonly items: readonly Rule[] }
+  /** `most` may be infinite. */
+  | { readonly kind: "repeat"; readonly item: Rule; readonly least: number; readonly most: number }
+  /** A rule by name: the way to recursion. */
+  | { readonly kind: "named"; readonly name: string }
+  /** Any text in which none of these, which are ASCII, stands. */
+  | { readonly kind: "without"; readonly texts: readonly string[] };
+
+/** Rules by name; a text is of the grammar when all of it is of the rule `root`. */
+export interface Grammar {
+  readonly root: string;
+  readonly rules: ReadonlyMap<string, Rule>;
+}
+
+export const text = (value: string): Rule => ({ kind: "text", text: value });
+export const chars = (set: CodePoints): Rule => ({ kind: "chars", chars: set });
+export const sequence = (...items: readonly Rule[]): Rule => ({ kind: "sequence", items });
+export const choice = (...items: readonly Rule[]): Rule => ({ kind: "choice", items });
+export const repeat = (item: Rule, least: number, most: number): Rule => ({
+  kind: "repeat",
+  item,
+  least,
+  most,
+});
+export const optional = (item: Rule): Rule => repeat(item, 0, 1);
+export const named = (name: string): Rule => ({ kind: "named", name });
+export const without = (...texts: readonly string[]): Rule => ({ kind: "without", texts });
+
+export const EMPTY: Rule = text("");
+/** No text at all is of it. */
+export const NEVER: Rule = choice();
+export const ANY_CHARACTER: Rule = chars(ANY);
