@@ -34,8 +34,10 @@ import {
 } from "./checkpoint/location.ts";
 import { GlimtError } from "./errors.ts";
 import { readOptions } from "./given.ts";
-import { sharedWorkers } from "./media/media-workers.ts";
+import { inlineTasks as inlineGrammars } from "./grammar/inline-tasks.ts";
+import { inlineTasks as inlineMedia } from "./media/media-workers.ts";
 import type { Processor } from "./prompt/processor.ts";
+import { sharedWorkers, type WorkerFile } from "./workers/shared-workers.ts";
 import * as threads from "./workers/web-threads.ts";
 
 export * from "./public-api.ts";
@@ -49,14 +51,17 @@ const wasmBackend = createWasmBackend({
   usualThreads: threads.usualThreads,
 });
 
+const workerFile: WorkerFile = {
+  threads,
+  workerText: async () => (await import("./worker.ts?text")).default,
+  version: GLIMT_VERSION,
+};
+
 const platform: Platform = {
   backends: [wasmBackend, referenceBackend],
   openFiles,
-  mediaWorkers: sharedWorkers({
-    threads,
-    workerText: async () => (await import("./worker.ts?text")).default,
-    version: GLIMT_VERSION,
-  }),
+  mediaWorkers: sharedWorkers(workerFile, inlineMedia),
+  grammarWorkers: sharedWorkers(workerFile, inlineGrammars),
 };
 
 /**

@@ -35,12 +35,14 @@ import {
 import { openFolder as openOutput } from "./checkpoint/write/folder.node.ts";
 import { GlimtError } from "./errors.ts";
 import { readOptions } from "./given.ts";
+import { inlineTasks as inlineGrammars } from "./grammar/inline-tasks.ts";
 import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
-import { sharedWorkers } from "./media/media-workers.ts";
+import { inlineTasks as inlineMedia } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
 import { usableCores } from "./workers/processors.node.ts";
+import { sharedWorkers, type WorkerFile } from "./workers/shared-workers.ts";
 
 export const wasmBackend = createWasmBackend({
   startWorker: kernelWorkers({
@@ -51,16 +53,19 @@ export const wasmBackend = createWasmBackend({
   usualThreads: () => usableCores(),
 });
 
+const workerFile: WorkerFile = {
+  threads,
+  workerText: async () => (await import("./worker.ts?text")).default,
+  version: GLIMT_VERSION,
+};
+
 export const nodeFiles: Omit<Platform, "backends"> = {
   openFiles,
   readFile: readLocalFile,
   readFrameDirectory,
   loadWebCodecs,
-  mediaWorkers: sharedWorkers({
-    threads,
-    workerText: async () => (await import("./worker.ts?text")).default,
-    version: GLIMT_VERSION,
-  }),
+  mediaWorkers: sharedWorkers(workerFile, inlineMedia),
+  grammarWorkers: sharedWorkers(workerFile, inlineGrammars),
   requestPublic,
 };
 

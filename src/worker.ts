@@ -5,10 +5,13 @@
  */
 
 import { kernelTasks } from "./backends/wasm/kernel-tasks.ts";
+import { grammarTasks } from "./grammar/tasks.ts";
 import { mediaTasks } from "./media/tasks.ts";
 import { limitCollections } from "./workers/limit-collections.ts";
 import { ownPort } from "./workers/port.ts";
 import { serveTasks } from "./workers/serve.ts";
 
 limitCollections();
-ownPort().then((port) => serveTasks(port, { ...mediaTasks(), ...kernelTasks() }, GLIMT_VERSION));
+ownPort().then((port) =>
+  serveTasks(port, { ...mediaTasks(), ...grammarTasks(), ...kernelTasks() }, GLIMT_VERSION),
+);

@@ -12,6 +12,10 @@ export const FREE = 1;
 /** Takes what the automaton takes that begins at a node: the node, 0. */
 export const CALL = 2;
 
+/** This byte and those behind it, which UTF-8 has not, stand for tokens that are no text: of so many one mark each. */
+export const FIRST_MARK = 0xf8;
+export const MOST_MARKS = 8;
+
 export interface Automaton {
   readonly start: number;
   /** The numbers of node n's edges: those from edgesFrom[n] to edgesFrom[n + 1]. */

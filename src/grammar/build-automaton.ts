@@ -1,8 +1,8 @@
 /** Rules to an automaton. */
 import { GlimtError } from "../errors.ts";
-import { type Automaton, BYTE, CALL, EDGE, FREE } from "./automaton.ts";
+import { type Automaton, BYTE, CALL, EDGE, FIRST_MARK, FREE } from "./automaton.ts";
 import { checkRecursion, withoutDeadEnds } from "./check-automaton.ts";
-import { ANY, type ByteRange, charactersOf, minus, utf8Sequences } from "./code-points.ts";
+import { type ByteRange, utf8Sequences } from "./code-points.ts";
 import type { Grammar, Rule } from "./rule.ts";
 
 /** Nodes of an automaton: counts and long lists of names take most. */
@@ -80,7 +80,7 @@ class Builder {
     else if (rule.kind === "choice") for (const item of rule.items) this.#add(item, from, to);
     else if (rule.kind === "repeat") this.#addRepeat(rule, from, to);
     else if (rule.kind === "named") this.#edge(from, CALL, this.#startOf(rule.name), 0, to);
-    else this.#addWithout(rule.texts, from, to);
+    else this.#edge(from, BYTE, FIRST_MARK + rule.index, FIRST_MARK + rule.index, to);
   }
 
   #addBytes(bytes: Uint8Array, from: number, to: number): void {
@@ -153,31 +153,6 @@ class Builder {
     if (copies <= MOST_COPIED || item.kind === "named") return (from, to) => this.#add(item, from, to);
     const start = this.#automatonOf(`item ${this.#starts.size}`, (from, to) => this.#add(item, from, to));
     return (from, to) => this.#edge(from, CALL, start, 0, to);
-  }
-
-  /** Aho and Corasick's automaton, without the nodes at which a text ends. */
-  #addWithout(texts: readonly string[], from: number, to: number): void {
-    const start = this.#automatonOf(`without ${JSON.stringify(texts)}`, (first, last) => {
-      const prefixes = [
-        ...new Set(texts.flatMap((text) => [...text].map((_, length) => text.slice(0, length)))),
-      ];
-      const nodes = new Map(prefixes.map((prefix) => [prefix, prefix === "" ? first : this.#node()]));
-      const characters = [...new Set(texts.join(""))];
-      const others = utf8Sequences(minus(ANY, charactersOf(characters.join(""))));
-      for (const [prefix, node] of nodes) {
-        this.#edge(node, FREE, 0, 0, last);
-        this.#addSequences(others, node, first);
-        for (const character of characters) {
-          const read = prefix + character;
-          if (texts.some((text) => read.endsWith(text))) continue;
-          let longest = read;
-          while (!nodes.has(longest)) longest = longest.slice(1);
-          const code = character.charCodeAt(0);
-          this.#edge(node, BYTE, code, code, nodes.get(longest) as number);
-        }
-      }
-    });
-    this.#edge(from, CALL, start, 0, to);
   }
 
   #packed(start: number): Automaton {

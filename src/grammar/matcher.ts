@@ -22,8 +22,10 @@ export interface State {
   readonly next: (State | null | undefined)[];
 }
 
-/** Edges followed for one mask or token, at most: a grammar that can be read in very many ways costs so much. */
-const MOST_WORK = 4_000_000;
+/** Places come to for one mask or token, at most: a grammar that can be read in very many ways costs so much. */
+const MOST_WORK = 400_000;
+/** So many are passed by in the time that one is come to. */
+const PLACES_PASSED = 32;
 /** States and places that are found again; then all are forgotten, and made again when they are reached. */
 const MOST_KEPT = 50_000;
 
@@ -31,7 +33,8 @@ export class Matcher {
   readonly #automaton: Automaton;
   /** Whether nothing but the end of its automaton follows a node. */
   readonly #onlyEnds: Uint8Array;
-  #places = new Map<string, Place>();
+  /** By node, and the place to go back to. */
+  #places = new Map<number, Place>();
   #states = new Map<string, State>();
   #lastPlace = 0;
   #work = 0;
@@ -85,8 +88,8 @@ export class Matcher {
           edges[at] === BYTE && byte >= (edges[at + 1] as number) && byte <= (edges[at + 2] as number);
         if (takes) reached.push([edges[at + 3] as number, back]);
       }
-      this.#count();
     }
+    this.#count(places.length / PLACES_PASSED);
     return reached.length === 0 ? null : this.#reached(reached);
   }
 
@@ -105,7 +108,7 @@ export class Matcher {
     for (const [node, back] of open.splice(0)) come(node, back);
     for (let at = open.pop(); at; at = open.pop()) {
       const [node, back] = at;
-      this.#count();
+      this.#count(1);
       if (isEnd[node]) {
         if (back) come(back.node, back.back);
         else isComplete = true;
@@ -132,7 +135,7 @@ export class Matcher {
   }
 
   #place(node: number, back: Place | null): Place {
-    const key = `${node} ${back?.id ?? 0}`;
+    const key = (back?.id ?? 0) * this.#automaton.isEnd.length + node;
     let place = this.#places.get(key);
     if (!place) {
       place = { id: ++this.#lastPlace, node, back };
@@ -141,8 +144,8 @@ export class Matcher {
     return place;
   }
 
-  #count(): void {
-    this.#work += 1;
+  #count(work: number): void {
+    this.#work += work;
     if (this.#work <= MOST_WORK) return;
     throw new GlimtError(
       "OPTION_INVALID",

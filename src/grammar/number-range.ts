@@ -1,6 +1,6 @@
 /** Numbers between bounds as rules over their digits. */
 import { codePoints } from "./code-points.ts";
-import { chars, choice, EMPTY, NEVER, optional, type Rule, repeat, sequence, text } from "./rule.ts";
+import { chars, choice, NEVER, optional, type Rule, repeat, sequence, text } from "./rule.ts";
 
 export interface Bound {
   readonly value: number;
@@ -59,7 +59,7 @@ function wholeRule(least: number, most: number | null): Rule {
 
 /** Strings of digits between two of one length. */
 function digitsBetween(low: string, high: string): Rule {
-  if (low === "") return EMPTY;
+  if (/^0*$/.test(low) && /^9*$/.test(high)) return anyDigits(low.length, low.length);
   const [a, b] = [Number(low[0]), Number(high[0])];
   const rest = low.length - 1;
   if (a === b) return sequence(digit(a, a), digitsBetween(low.slice(1), high.slice(1)));

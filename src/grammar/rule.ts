@@ -11,8 +11,8 @@ export type Rule =
   | { readonly kind: "repeat"; readonly item: Rule; readonly least: number; readonly most: number }
   /** A rule by name: the way to recursion. */
   | { readonly kind: "named"; readonly name: string }
-  /** Any text in which none of these, which are ASCII, stands. */
-  | { readonly kind: "without"; readonly texts: readonly string[] };
+  /** A token that stands for itself, whatever it spells: the number of it that `Grammar.marks` has. */
+  | { readonly kind: "mark"; readonly index: number };
 
 /** Rules by name; a text is of the grammar when all of it is of the rule `root`. */
 export interface Grammar {
@@ -32,7 +32,7 @@ export const repeat = (item: Rule, least: number, most: number): Rule => ({
 });
 export const optional = (item: Rule): Rule => repeat(item, 0, 1);
 export const named = (name: string): Rule => ({ kind: "named", name });
-export const without = (...texts: readonly string[]): Rule => ({ kind: "without", texts });
+export const mark = (index: number): Rule => ({ kind: "mark", index });
 
 export const EMPTY: Rule = text("");
 /** No text at all is of it. */

@@ -11,8 +11,8 @@ export interface MaskTokens {
   readonly vocabSize: number;
   /** Tokens that end an answer, allowed where the text is complete. */
   readonly endIds: readonly number[];
-  /** Tokens that are no text of their own, allowed where their spelling is: those that the grammar names. */
-  readonly spelled: ReadonlyMap<number, Uint8Array>;
+  /** Tokens that are no text, with the byte that stands for each in automata. */
+  readonly marks: ReadonlyMap<number, number>;
 }
 
 export class TokenMasks {
@@ -42,7 +42,7 @@ export class TokenMasks {
   }
 
   #read(state: State): Int32Array {
-    const { trie, vocabSize, endIds, spelled } = this.#tokens;
+    const { trie, vocabSize, endIds, marks } = this.#tokens;
     const { bytes, depths, behind, ids, idsFrom } = trie;
     const matcher = this.#matcher;
     const { classOf } = matcher;
@@ -68,7 +68,7 @@ export class TokenMasks {
       for (let index = idsFrom[node] as number; index < last; index++) allow(ids[index] as number);
       node++;
     }
-    for (const [id, spelling] of spelled) if (matcher.afterBytes(state, spelling)) allow(id);
+    for (const [id, byte] of marks) if (matcher.afterByte(state, byte)) allow(id);
     if (state.isComplete) for (const id of endIds) allow(id);
     path.fill(null);
     return mask;

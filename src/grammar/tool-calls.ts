@@ -2,19 +2,18 @@
  * Calls of tools as a grammar, in the format that the checkpoint's own template writes:
  * `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>…</tool_call>`, with line breaks between or without.
  */
-import { charactersOf, minus } from "./code-points.ts";
 import { SchemaReader } from "./json-schema.ts";
 import {
+  ANY_CHARACTER,
   chars,
   choice,
   type Grammar,
-  NEVER,
+  mark,
   optional,
   type Rule,
   repeat,
   sequence,
   text,
-  without,
 } from "./rule.ts";
 import { isAnnotation, type Schema, schemaError } from "./schema-keywords.ts";
 import { withoutAllOf } from "./schema-merge.ts";
@@ -48,6 +47,7 @@ export interface ToolCallPlan {
   readonly mode: "free" | "calls" | "call" | "text";
 }
 
+/** The tokens of a call, by the number of their mark: what merely spells one of them is text. */
 export const CALL_TAGS = [
   "<tool_call>",
   "</tool_call>",
@@ -56,19 +56,23 @@ export const CALL_TAGS = [
   "<arg_value>",
   "</arg_value>",
 ] as const;
+/** All other tokens that are no plain text, such as those around boxed answers. */
+export const OTHER_MARK = CALL_TAGS.length;
+
+const tag = (name: (typeof CALL_TAGS)[number]) => mark(CALL_TAGS.indexOf(name));
 
 /** @throws OPTION_INVALID naming the tool and the place in its schema */
 export function toolCallGrammar({ format, tools, mode }: ToolCallPlan): Grammar {
   const rules = new Map<string, Rule>();
   const calls = tools.map((tool, index) => toolRule(tool, `tool ${index}`, format, rules));
-  const call = sequence(text("<tool_call>"), choice(...calls), text("</tool_call>"));
+  const call = sequence(tag("<tool_call>"), choice(...calls), tag("</tool_call>"));
   const several = sequence(
     call,
     repeat(sequence(text(format.betweenCalls), call), 0, Number.POSITIVE_INFINITY),
   );
   // The template puts a line break there, and models write it.
   const lead = optional(text("\n"));
-  const prose = without(...CALL_TAGS);
+  const prose = repeat(choice(ANY_CHARACTER, mark(OTHER_MARK)), 0, Number.POSITIVE_INFINITY);
   const root = {
     text: prose,
     free: sequence(prose, optional(several)),
@@ -124,9 +128,13 @@ function argumentsRule(reader: SchemaReader, schema: Schema, path: string, forma
     const pair = reader.define(
       `${at} argument`,
       sequence(
-        text(`<arg_key>${name}</arg_key>${format.afterKey}<arg_value>`),
+        tag("<arg_key>"),
+        text(name),
+        tag("</arg_key>"),
+        text(format.afterKey),
+        tag("<arg_value>"),
         argumentValue(reader, of, at),
-        text("</arg_value>"),
+        tag("</arg_value>"),
       ),
     );
     const taken = sequence(text(format.afterName), pair, more);
@@ -146,16 +154,6 @@ function argumentValue(reader: SchemaReader, schema: unknown, path: string): Rul
   // Checks its keywords.
   reader.read(schema, path);
   const values = "const" in of ? [of.const] : of.enum;
-  if (Array.isArray(values))
-    return choice(...values.filter((value) => typeof value === "string").map(verbatim));
-  const isFree = Object.keys(of).every((key) => key === "type" || isAnnotation(key));
-  if (isFree) return without(...CALL_TAGS);
-  // Whatever may stand there, no tag begins in it.
-  return reader.stringContent(of, path, (set) => chars(minus(set, LESS)));
-}
-
-const LESS = charactersOf("<");
-
-function verbatim(value: string): Rule {
-  return CALL_TAGS.some((tag) => value.includes(tag)) ? NEVER : text(value);
+  if (Array.isArray(values)) return choice(...values.filter((value) => typeof value === "string").map(text));
+  return reader.stringContent(of, path, chars);
 }

@@ -2,7 +2,6 @@
 
 import { GlimtError } from "../errors.ts";
 import type { CallOptions } from "../workers/task.ts";
-import type { Threads } from "../workers/thread.ts";
 import { Workers } from "../workers/workers.ts";
 import { isOutOfMemory, newBytes, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
@@ -28,31 +27,6 @@ const DEFAULT_DECODE_TIMEOUT = 30_000;
 
 export function mediaWorkers({ workers }: DecodingOptions): MediaWorkers {
   return workers ?? new Workers({ starts: [], version: "", inline: inlineTasks });
-}
-
-export interface MediaPlatform {
-  readonly threads: Threads;
-  /** The text of the worker's file. */
-  readonly workerText: () => Promise<string>;
-  readonly version: string;
-}
-
-/** Workers for each place of the worker's file; all that the process loads share them. */
-export function sharedWorkers({ threads, workerText, version }: MediaPlatform) {
-  const shared = new Map<string | undefined, MediaWorkers>();
-  return (workerUrl: string | URL | undefined): MediaWorkers => {
-    const place = workerUrl?.toString();
-    const first = workerUrl === undefined ? threads.startOwnFile : threads.startFrom(workerUrl);
-    const workers =
-      shared.get(place) ??
-      new Workers<MediaTasks>({
-        starts: [first, threads.startText(workerText)],
-        version,
-        inline: inlineTasks,
-      });
-    shared.set(place, workers);
-    return workers;
-  };
 }
 
 /** The tasks for this thread. */

@@ -31,4 +31,10 @@ export class ThinkingTokens {
     const last = tokens.findLastIndex((token) => token === this.open || this.#closing.has(token));
     return last >= 0 && tokens[last] === this.open;
   }
+
+  /** Whether tokens end in a turn whose thinking is over: those of a prompt do when the template leaves it out. */
+  isClosedBehind(tokens: readonly number[]): boolean {
+    const last = tokens.findLast((token) => token === this.open || this.#closing.has(token));
+    return last !== undefined && last === this.close;
+  }
 }

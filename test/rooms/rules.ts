@@ -18,6 +18,7 @@ export const ROOMS = [
   "compiler",
   "workers",
   "text",
+  "grammar",
   "media",
   "processor",
   "mrope",
