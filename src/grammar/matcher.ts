@@ -23,7 +23,7 @@ export interface State {
 }
 
 /** Places come to for one mask or token, at most: a grammar that can be read in very many ways costs so much. */
-const MOST_WORK = 400_000;
+const MOST_WORK = 200_000;
 /** So many are passed by in the time that one is come to. */
 const PLACES_PASSED = 32;
 /** States and places that are found again; then all are forgotten, and made again when they are reached. */
