@@ -83,6 +83,7 @@ export async function openModelOn(
     },
     signal,
   }).finally(() => files.expectReads?.([]));
+  const { prefillChunk = backend.prefillChunk, maxBatchedTokens = prefillChunk } = options;
   const core = new ModelCore({
     ...stages,
     drafts: new DraftCounts(),
@@ -90,7 +91,8 @@ export async function openModelOn(
     tokenizer: processor.tokenizer,
     openFiles,
     merged: merged.map(({ facts }) => facts),
-    prefillChunk: options.prefillChunk ?? backend.prefillChunk,
+    prefillChunk: Math.min(prefillChunk, maxBatchedTokens),
+    maxBatchedTokens,
     maxSequences: options.maxSequences ?? DEFAULT_MAX_SEQUENCES,
   });
   try {

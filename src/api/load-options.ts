@@ -57,10 +57,12 @@ export interface LoadOptions extends MediaOptions {
    */
   readonly maxMemory?: number | undefined;
   /**
-   * Most tokens of one step, of prompts mostly (default 512, on CUDA 2048): memory and the time to cancel grow with it,
-   * results do not change.
+   * Most tokens of one prompt in a step (default 512, on CUDA 2048, and not more than `maxBatchedTokens`): memory and the
+   * time to cancel grow with it, results do not change.
    */
   readonly prefillChunk?: number | undefined;
+  /** Most tokens of one step, of all requests together (default: as `prefillChunk`). */
+  readonly maxBatchedTokens?: number | undefined;
   /**
    * Most requests that a step is shared by (default 32). 1: requests take turns, and on CUDA, where company may change last
    * bits, have the same bits always.
@@ -105,6 +107,7 @@ export const LOAD_OPTION_NAMES = [
   "wasmVariant",
   "maxMemory",
   "prefillChunk",
+  "maxBatchedTokens",
   "maxSequences",
   "encoderTokenBudgets",
   "kvCacheDtype",
@@ -161,6 +164,7 @@ function checkLoadOptions(options: LoadOptions): void {
   checkTimeLimit("checkpointTimeout", options.checkpointTimeout);
   const numbers = {
     prefillChunk: options.prefillChunk,
+    maxBatchedTokens: options.maxBatchedTokens,
     maxSequences: options.maxSequences,
     threads: options.threads,
     maxMemory: options.maxMemory,

@@ -52,6 +52,8 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly seed?: number;
   readonly kvCache?: KvCacheSize;
   readonly mtp: boolean;
+  readonly prefillChunk?: number;
+  readonly maxBatchedTokens?: number;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
   readonly stopToken: readonly number[];
@@ -84,6 +86,12 @@ export function runCommand(): Command {
       "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
       kvCacheSize,
     )
+    .option(
+      "--prefill-chunk <n>",
+      "most tokens of a prompt in a step (default: 512, on CUDA 2048)",
+      wholeNumber,
+    )
+    .option("--max-batched-tokens <n>", "most tokens of a step (default: as --prefill-chunk)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", JSON_HELP)
     .action(run);
@@ -102,6 +110,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
     mtp: flags.mtp,
+    prefillChunk: flags.prefillChunk,
+    maxBatchedTokens: flags.maxBatchedTokens,
     adapters,
     signal,
     onDownload: (download) => progress.show(...downloadShown(download)),

@@ -153,7 +153,8 @@ export class MediaReader {
       requestPublic,
       loadWebCodecs,
       workers: this.#workers,
-      signal,
+      // One of its own: what is read listens to it, and many requests may share the caller's.
+      signal: signal && AbortSignal.any([signal]),
     };
   }
 }

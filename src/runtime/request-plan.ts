@@ -46,7 +46,7 @@ export interface RequestPlan extends RequestCounts {
     readonly activationBytes: number;
     /** Pixels, positions and rotary tables of the largest run, as a backend copies them. */
     readonly inputBytes: number;
-    /** Held until the prompt is read. */
+    /** Held until the request ends: it may have to read its prompt again. */
     readonly featureBytes: number;
     /** Where padded runs write, as large as the largest budget: held from the first of them on. */
     readonly paddedFeatureBytes: number;
@@ -114,7 +114,8 @@ export function planRequest(
     decoder: { prefillRuns, activationBytes, logitBytes },
     peakBytes:
       Math.max(vision.activationBytes + vision.inputBytes, activationBytes) +
-      Math.max(vision.featureBytes + promptPages * bytesPerPage, pages * bytesPerPage) +
+      vision.featureBytes +
+      pages * bytesPerPage +
       vision.paddedFeatureBytes +
       logitBytes,
   };

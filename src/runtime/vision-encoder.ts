@@ -23,6 +23,16 @@ interface Piece {
   readonly rows: number;
 }
 
+/** Items on their way to features. */
+export interface Encoding {
+  /** Where the features lie, as far as they are computed. The caller releases it, whatever becomes of the rest. */
+  readonly range: FeatureRange;
+  /** Features that are not computed yet. */
+  readonly rowsLeft: number;
+  /** One run of the tower, or features that were given. @throws OUT_OF_MEMORY, ABORTED, DISPOSED; it may be called again. */
+  next(options?: RunOptions): Promise<void>;
+}
+
 export class VisionEncoder {
   /** Sizes that runs are padded to; none: every run is as large as its items. */
   readonly budgets: readonly EncoderBudget[];
@@ -63,25 +73,56 @@ export class VisionEncoder {
    * it. @throws OUT_OF_MEMORY, ABORTED, DISPOSED; nothing stays taken then.
    */
   async encode(items: readonly VisionItem[], options: RunOptions = {}): Promise<FeatureRange> {
+    const encoding = this.begin(items);
+    try {
+      while (encoding.rowsLeft > 0) await encoding.next(options);
+      return encoding.range;
+    } catch (error) {
+      encoding.range.release();
+      throw error;
+    }
+  }
+
+  /**
+   * The same piece by piece, with other runs of the engine between: takes the memory of all pieces and computes none.
+   *
+   * @throws OUT_OF_MEMORY; nothing stays taken then.
+   */
+  begin(items: readonly VisionItem[]): Encoding {
     const pieces = this.#pieces(items);
     const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
     const range = this.#slab.take(total);
     try {
       this.#reserve(pieces);
-      for (const { work, firstRow, rows } of pieces) {
-        const target = range.deviceRows(firstRow, rows);
-        if ("embeddings" in work) {
-          this.#engine.write(target.tensor, target.firstRow, work.embeddings);
-          continue;
-        }
-        const report = (share: number) => options.onProgress?.((firstRow + share * rows) / total);
-        await this.#run(work, target, { ...options, onProgress: report });
-      }
-      return range;
     } catch (error) {
       range.release();
       throw error;
     }
+    let done = 0;
+    return {
+      range,
+      get rowsLeft() {
+        return total - (pieces[done]?.firstRow ?? total);
+      },
+      next: async (options = {}) => {
+        await this.#encodePiece(pieces[done] as Piece, range, options);
+        done++;
+      },
+    };
+  }
+
+  async #encodePiece(
+    { work, firstRow, rows }: Piece,
+    range: FeatureRange,
+    options: RunOptions,
+  ): Promise<void> {
+    const target = range.deviceRows(firstRow, rows);
+    if ("embeddings" in work) {
+      this.#engine.write(target.tensor, target.firstRow, work.embeddings);
+      return;
+    }
+    const report = (share: number) => options.onProgress?.((firstRow + share * rows) / range.rows);
+    await this.#run(work, target, { ...options, onProgress: report });
   }
 
   /** Frees what it allocated for itself; it may be used again. */

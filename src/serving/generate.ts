@@ -1,18 +1,16 @@
-/** Generation: one request, encoded, then read and answered step by step, beside others, until something ends it. */
+/** Generation: one request, asked for step by step, beside others, until something ends it. */
 import { throwIfAborted } from "../errors.ts";
 import type { SequenceSlice } from "../runtime/decoder.ts";
-import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import type { StagesLease } from "./adapters.ts";
 import type { GenerateOptions } from "./generation-options.ts";
 import type { GeneratedPiece, RequestResult } from "./generation-result.ts";
 import type { ModelCore } from "./model-core.ts";
 import type { GenerationRequest } from "./request.ts";
+import type { Place } from "./step-batcher.ts";
 
 /** What a generation holds of its model: pages, features, an adapter's programs. It knows nothing of the generator. */
 class Holding {
-  readonly #core: ModelCore;
-  readonly #request: GenerationRequest;
-  readonly #leaveSteps: () => void;
+  readonly place: Place;
   readonly #leaveModel: () => void;
   /** Fires when the caller's does, and when the model is disposed. */
   readonly signal: AbortSignal;
@@ -22,26 +20,24 @@ class Holding {
     core: ModelCore,
     request: GenerationRequest,
     stages: StagesLease,
-    given: AbortSignal | undefined,
+    { priority = 0, signal: given }: GenerateOptions,
   ) {
-    this.#core = core;
-    this.#request = request;
     this.#stages = stages;
-    this.#leaveSteps = core.steps.join(request);
+    this.place = core.steps.join(request, stages, priority);
     const { signal, leave } = core.enter(given);
     this.signal = signal;
     this.#leaveModel = leave;
   }
 
-  /** May be called again. */
+  /** May be called again. Nobody who gave up waits for what it takes: that goes behind the step that runs. */
   async release(): Promise<void> {
     const stages = this.#stages;
     this.#stages = null;
-    this.#leaveSteps();
+    this.place.leave();
     this.#leaveModel();
-    // An engine that was disposed has freed everything.
-    if (!this.#core.disposed) this.#request.release();
-    await stages?.release();
+    const released = stages?.release();
+    if (this.signal.aborted) released?.catch(() => undefined);
+    else await released;
   }
 }
 
@@ -61,8 +57,8 @@ export function generate(
   stages: StagesLease,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, RequestResult, void> {
-  const holding = new Holding(core, request, stages, options.signal);
-  const pieces = answer(core, request, stages, options, holding);
+  const holding = new Holding(core, request, stages, options);
+  const pieces = answer(core, request, options, holding);
   forgotten.register(pieces, holding, holding);
   return pieces;
 }
@@ -70,20 +66,15 @@ export function generate(
 async function* answer(
   core: ModelCore,
   request: GenerationRequest,
-  stages: StagesLease,
-  asked: GenerateOptions,
+  { onProgress }: GenerateOptions,
   holding: Holding,
 ): AsyncGenerator<GeneratedPiece, RequestResult, void> {
-  const { signal } = holding;
-  const options = { ...asked, signal };
+  const { place, signal } = holding;
+  const onEncoding = (share: number) => onProgress?.({ stage: "vision", share });
+  const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, onProgress);
   try {
-    await reserve(core, stages, request);
-    await encode(core, stages, request, options);
-    const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, options);
     while (!request.finished) {
-      const result = await core.steps.step(stages.decoder, request, { signal, reportOf }).catch((error) => {
-        throw isOutOfMemory(error) ? request.outgrown(error) : error;
-      });
+      const result = await place.next({ signal, onEncoding, reportOf });
       for (const piece of request.accept(result)) {
         throwIfAborted(signal);
         yield piece;
@@ -100,32 +91,11 @@ async function* answer(
   }
 }
 
-/** What does not fit memory is refused before anything is computed. */
-async function reserve(core: ModelCore, { decoder }: StagesLease, request: GenerationRequest): Promise<void> {
-  const { prefillChunk } = core.parts;
-  await core.runWithMemory(async () => decoder.reserve({ ...request.promptSizes, prefillChunk }));
-}
-
-async function encode(
-  core: ModelCore,
-  { encoder }: StagesLease,
-  request: GenerationRequest,
-  { signal, onProgress }: GenerateOptions,
-): Promise<void> {
-  const visionItems = request.takeVisionItems();
-  const report = (share: number) => onProgress?.({ stage: "vision", share });
-  const encodeAll = () =>
-    core.runWithMemory(async () =>
-      visionItems.length === 0 ? null : encoder.encode(visionItems, { signal, onProgress: report }),
-    );
-  request.takeFeatures(await request.encoded(encodeAll));
-}
-
 /** Tells how much of the prompt is read while a slice of it runs. */
 function prefillReport(
   { tokensRead, promptTokens }: GenerationRequest,
   { inputIds }: SequenceSlice,
-  { onProgress }: GenerateOptions,
+  onProgress: GenerateOptions["onProgress"],
 ): ((share: number) => void) | undefined {
   if (tokensRead >= promptTokens) return undefined;
   return (share) =>

@@ -37,6 +37,8 @@ export interface GenerateOptions {
    * the answer. The answer stays the same; only the time it takes changes. Default "off".
    */
   readonly speculation?: Speculation | undefined;
+  /** Requests of a lower number are taken first, and give memory back last; a whole number, default 0. */
+  readonly priority?: number | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
   /** Ends the generation with ABORTED. */
@@ -64,6 +66,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "stop",
   "stopTokenIds",
   "speculation",
+  "priority",
   "adapters",
   "signal",
   "onProgress",
@@ -79,6 +82,7 @@ export interface ResolvedGeneration {
   readonly stop: readonly string[];
   readonly stopTokenIds: readonly number[];
   readonly speculation: Speculation;
+  readonly priority: number;
 }
 
 /** @throws OPTION_INVALID naming the option, what it is and what is expected. */
@@ -100,6 +104,10 @@ export function resolveGeneration(
       "OPTION_INVALID",
       `n is ${shown(n)}, expected a whole number of 1..${MOST_CHOICES}.`,
     );
+  }
+  const { priority = 0 } = options;
+  if (!Number.isSafeInteger(priority)) {
+    throw new GlimtError("OPTION_INVALID", `priority is ${shown(priority)}, expected a whole number.`);
   }
   const sampled = options.checkpointSampling === true && defaults.doSample;
   const sampling: SamplingOptions = {
@@ -133,7 +141,7 @@ export function resolveGeneration(
       `speculation is ${shown(speculation)}, expected ${SPECULATIONS.map((name) => `"${name}"`).join(", ")}.`,
     );
   }
-  return { maxTokens, n, sampling, stop, stopTokenIds, speculation };
+  return { maxTokens, n, sampling, stop, stopTokenIds, speculation, priority };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

@@ -11,6 +11,7 @@ import { type AdapterFacts, Adapters } from "./adapters.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { DraftCounts } from "./speculation.ts";
 import { StepBatcher } from "./step-batcher.ts";
+import { StepMemory } from "./step-memory.ts";
 
 export interface ModelParts extends Stages {
   readonly generation: GenerationDefaults;
@@ -18,8 +19,10 @@ export interface ModelParts extends Stages {
   readonly openFiles: OpenFiles;
   /** Adapters that are part of the weights. */
   readonly merged: readonly AdapterFacts[];
-  /** Most prompt tokens in one run of the decoder. */
+  /** Most tokens of one prompt in a run of the decoder. */
   readonly prefillChunk: number;
+  /** Most tokens in one run of the decoder. */
+  readonly maxBatchedTokens: number;
   /** Most requests in one run of the decoder. */
   readonly maxSequences: number;
   readonly drafts: DraftCounts;
@@ -38,8 +41,16 @@ export class ModelCore {
     this.parts = parts;
     const { openFiles, merged } = parts;
     this.adapters = new Adapters({ stages: parts, openFiles, merged, run: (task) => this.run(task) });
-    const limits = { maxTokens: parts.prefillChunk, maxSequences: parts.maxSequences };
-    this.steps = new StepBatcher((task) => this.runWithMemory(task), limits);
+    const memory = new StepMemory({
+      ...parts,
+      trim: () => this.#trim(),
+      isDisposed: () => this.#disposed,
+    });
+    this.steps = new StepBatcher((task) => this.run(task), memory, {
+      maxTokens: parts.maxBatchedTokens,
+      maxPromptTokens: parts.prefillChunk,
+      maxSequences: parts.maxSequences,
+    });
   }
 
   get disposed(): boolean {

@@ -58,6 +58,7 @@ export class GenerationRequest {
   #visionItems: readonly VisionItem[];
   #features: FeatureRange | null = null;
   #share: FeatureShare | null = null;
+  #lacksFeatures = false;
   readonly #drafter: Drafter | null;
   readonly #draftsByMtp: boolean;
   readonly #counts: DraftCounts;
@@ -115,9 +116,14 @@ export class GenerationRequest {
     return this.#rows.length + this.#drafts.length - this.#sequence.length;
   }
 
-  /** What is to be read before the first token of the answer, while nothing is. */
+  /** What is to be read before its next token. */
   get promptSizes(): Omit<PromptSizes, "prefillChunk"> {
-    return { sequence: this.#sequence, tokens: this.promptTokens, features: this.#visionTokens };
+    return { sequence: this.#sequence, tokens: this.tokensToRead, features: this.#visionTokens };
+  }
+
+  /** Whether it has all it needs to read itself again from the front. */
+  get canBeReadAgain(): boolean {
+    return !this.#lacksFeatures;
   }
 
   get finished(): boolean {
@@ -136,14 +142,14 @@ export class GenerationRequest {
     this.#share = share;
   }
 
-  /** Encodes what its features are made of, where no request that shares them has done so. */
-  encoded(encode: () => Promise<FeatureRange | null>): Promise<FeatureRange | null> {
-    return this.#share?.take(encode) ?? encode();
+  /** Features that a request which shares them has encoded; undefined where none has. */
+  get sharedFeatures(): FeatureRange | null | undefined {
+    return this.#share?.features;
   }
 
-  /** The features of its vision items, which it keeps until its prompt is read; null when it has none. */
+  /** The features of its vision items, null when it has none. It keeps them, since it may have to read itself again. */
   takeFeatures(features: FeatureRange | null): void {
-    this.#features = features;
+    this.#features = this.#share ? this.#share.take(features) : features;
     this.#clock.end("vision");
   }
 
@@ -178,7 +184,6 @@ export class GenerationRequest {
    * @returns a piece a token; none while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
    */
   accept({ tokens, logits, drafts }: SliceAnswer): GeneratedPiece[] {
-    if (this.#sequence.length >= this.promptTokens) this.#releaseFeatures();
     if (tokens.length === 0) return [];
     if (this.#tokens === 0) {
       this.#clock.end("prefill");
@@ -237,6 +242,24 @@ export class GenerationRequest {
       seed: this.#seed,
       topLogits: this.#topLogits,
     };
+  }
+
+  /** Makes room for so many of its next tokens. @throws OUT_OF_MEMORY */
+  reserve(tokens: number): void {
+    this.#sequence.reserve(Math.min(tokens, this.tokensToRead));
+  }
+
+  /** Gives back its pages. It reads itself again from the front, with the features that it keeps. */
+  giveBackPages(): void {
+    this.#sequence.release();
+  }
+
+  /** Gives back features that were read: it can not be read again. @returns whether there were any */
+  giveBackFeatures(): boolean {
+    if (!this.#features || this.#sequence.length < this.promptTokens) return false;
+    this.#lacksFeatures = true;
+    this.#releaseFeatures();
+    return true;
   }
 
   /** Gives back the memory it holds. */

@@ -6,6 +6,10 @@ export interface ModelStatistics {
   readonly running: number;
   /** Requests under way that hold none: they wait for their first step, or for memory. */
   readonly waiting: number;
+  /** Steps of the decoder that were taken since. */
+  readonly steps: number;
+  /** Times that a request gave its pages back for others, to read itself again. */
+  readonly preemptions: number;
   /** Pages of the KV cache. It grows when more are asked for than are free. */
   readonly pages: {
     readonly total: number;

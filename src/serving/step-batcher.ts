@@ -1,90 +1,143 @@
 /**
- * Steps that requests take together. A request whose answer is asked for waits here for its next token; when the engine is
- * free, those that wait are planned into one step. Nobody is waited for but for a turn of the event loop, in which those
- * that read their last token come back.
+ * The engine's loop: requests under way ask for their next token here; when the engine is free, those that ask are
+ * planned into one step (step-plan.ts), pictures are encoded for a while, and the step is run. Nobody is waited for but for
+ * a turn of the event loop, in which those that read their last token come back.
  */
-import { abortError, type GlimtError } from "../errors.ts";
 import { nextTask } from "../event-loop.ts";
-import type { Decoder, SequenceSlice, SliceAnswer, SliceResult } from "../runtime/decoder.ts";
+import type { SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
+import { isOutOfMemory } from "../runtime/out-of-memory.ts";
+import type { StageRunners } from "../runtime/stage-runners.ts";
+import { type AskOptions, Member } from "./member.ts";
 import type { GenerationRequest } from "./request.ts";
 import type { ModelStatistics } from "./statistics.ts";
-import { planStep, type StepCandidate, type StepLimits } from "./step-plan.ts";
+import { type LackingMemory, Step } from "./step.ts";
+import type { StepMemory } from "./step-memory.ts";
+import { urgentOf, victimOf } from "./step-order.ts";
+import { planStep, type StepLimits, type StepPlan } from "./step-plan.ts";
 
-export interface StepOptions {
-  readonly signal: AbortSignal;
-  /** Told how much of its slice is computed, 0..1; what it throws is what the step of its request throws. */
-  readonly reportOf: (slice: SequenceSlice) => ((share: number) => void) | undefined;
+/** Runs a task while nothing else uses the engine. @throws DISPOSED */
+export type RunAlone = (task: () => Promise<void>) => Promise<void>;
+
+/** A request's place among those under way. */
+export interface Place {
+  /**
+   * What comes of its next slice; behind admitting it and encoding its pictures, where that is not done.
+   *
+   * @throws ABORTED, at once; OUT_OF_MEMORY where there is none for it even alone; DISPOSED
+   */
+  next(options: AskOptions): Promise<SliceAnswer>;
+  /** It ended: what it holds is given back, behind the step that it is in. May be called again. */
+  leave(): void;
 }
 
-/** Runs a task while nothing else uses the engine, and once more when memory ran out. @throws DISPOSED */
-export type RunWithMemory = (task: () => Promise<void>) => Promise<void>;
-
 export class StepBatcher {
-  readonly #runWithMemory: RunWithMemory;
+  readonly #run: RunAlone;
+  readonly #memory: Pick<StepMemory, keyof StepMemory>;
   readonly #limits: StepLimits;
-  /** The longest waiting first. */
-  readonly #waiting: WaitingRequest[] = [];
-  readonly #underWay = new Set<GenerationRequest>();
+  /** In the order that they came. */
+  readonly #members = new Set<Member>();
+  /** Those that run now. */
+  #running: Step | null = null;
+  #steps = 0;
+  #arrivals = 0;
   #isRunning = false;
 
-  constructor(runWithMemory: RunWithMemory, limits: StepLimits) {
-    this.#runWithMemory = runWithMemory;
+  constructor(run: RunAlone, memory: Pick<StepMemory, keyof StepMemory>, limits: StepLimits) {
+    this.#run = run;
+    this.#memory = memory;
     this.#limits = limits;
   }
 
-  /** A request is under way, and may come for its next step soon. @returns what says that it ended */
-  join(request: GenerationRequest): () => void {
-    this.#underWay.add(request);
-    return () => {
-      this.#underWay.delete(request);
+  get statistics(): Pick<ModelStatistics, "running" | "waiting" | "steps" | "preemptions"> {
+    const running = this.#holders.length;
+    const waiting = this.#members.size - running;
+    return { running, waiting, steps: this.#steps, preemptions: this.#memory.preemptions };
+  }
+
+  /** A request is under way: until it leaves it may hold memory. @param priority lower comes first */
+  join(request: GenerationRequest, stages: StageRunners, priority: number): Place {
+    const member = new Member(request, stages, {
+      priority,
+      arrival: this.#arrivals++,
+      step: this.#steps,
+      prefillChunk: this.#limits.maxPromptTokens,
+    });
+    this.#members.add(member);
+    return {
+      next: (options) => {
+        const answer = member.ask(options, this.#steps, () => this.#giveUp(member, null));
+        if (!this.#isRunning) this.#runAll();
+        return answer;
+      },
+      leave: () => this.#leave(member),
     };
   }
 
-  get statistics(): Pick<ModelStatistics, "running" | "waiting"> {
-    const running = [...this.#underWay].filter(({ holdsPages }) => holdsPages).length;
-    return { running, waiting: this.#underWay.size - running };
+  get #asking(): Member[] {
+    return [...this.#members].filter(({ isAsking }) => isAsking);
   }
 
-  /**
-   * What comes of the request's next slice.
-   *
-   * @throws OUT_OF_MEMORY, ABORTED (at once, or in company behind the step that it is in), DISPOSED
-   */
-  step(decoder: Decoder, request: GenerationRequest, options: StepOptions): Promise<SliceAnswer> {
-    return new Promise((resolve, reject) => {
-      const waiting = new WaitingRequest(decoder, request, options, { resolve, reject });
-      this.#waiting.push(waiting);
-      waiting.onAbort(() => {
-        if (this.#leave(waiting)) waiting.fail(abortError(options.signal));
-      });
-      if (!this.#isRunning) this.#runAll();
-    });
+  get #holders(): Member[] {
+    return [...this.#members].filter(({ holdsPages }) => holdsPages);
+  }
+
+  #leave(member: Member): void {
+    if (member.hasLeft) return;
+    member.hasLeft = true;
+    if (member.isBusy) return;
+    this.#members.delete(member);
+    this.#memory.release(member);
+  }
+
+  /** Who asked hears of it at once; what runs with it goes on. */
+  #giveUp(member: Member, error: unknown): void {
+    member.fail(error);
+    this.#running?.leave(member);
   }
 
   async #runAll(): Promise<void> {
     this.#isRunning = true;
-    while (this.#waiting.length > 0) await this.#runStep();
+    while (this.#members.size > 0 && this.#asking.length > 0) {
+      try {
+        await this.#run(() => this.#runTurn());
+      } catch (error) {
+        for (const member of this.#asking) member.fail(error);
+      }
+    }
     this.#isRunning = false;
   }
 
-  async #runStep(): Promise<void> {
-    let step: Step | null = null;
+  async #runTurn(): Promise<void> {
+    if (this.#asking.length < this.#members.size) await nextTask();
+    const asking = this.#asking;
+    const plan = planStep({ asking, holders: this.#holders }, this.#memory, this.#limits, this.#steps);
+    for (const { candidate, error } of plan.refused) this.#end(candidate, error);
+    if (plan.encoding) await this.#encode(plan.encoding);
+    await this.#runStep(plan.shares);
+    this.#steps++;
+  }
+
+  /** One that can not go on: its memory is there for the others from now on. */
+  #end(member: Member, error: unknown): void {
+    member.fail(isOutOfMemory(error) ? member.request.outgrown(error) : error);
+    this.#leave(member);
+  }
+
+  async #encode(member: Member): Promise<void> {
     try {
-      await this.#runWithMemory(async () => {
-        step ??= await this.#nextStep();
-        await step.run();
-      });
+      await this.#whileBusy([member], () => member.encode());
     } catch (error) {
-      if (step) (step as Step).failAll(error);
-      else for (const waiting of this.#waiting.splice(0)) waiting.fail(error);
+      if (isOutOfMemory(error)) this.#makeRoom({ member, error });
+      else this.#giveUp(member, error);
     }
   }
 
-  async #nextStep(): Promise<Step> {
-    if (this.#underWay.size > this.#waiting.length) await nextTask();
-    const slices: [WaitingRequest, SequenceSlice][] = [];
-    for (const { candidate, tokens } of planStep(this.#waiting, this.#limits)) {
-      this.#leave(candidate);
+  async #runStep(shares: StepPlan<Member>["shares"]): Promise<void> {
+    const slices: [Member, SequenceSlice][] = [];
+    for (const { candidate, tokens } of shares) {
+      // It may have given up while pictures of another were encoded.
+      if (!candidate.isAsking) continue;
+      candidate.lastTurn = this.#steps;
       // One that can not be asked ends alone: the others would wait for ever.
       try {
         slices.push([candidate, candidate.request.nextSlice(tokens)]);
@@ -92,136 +145,46 @@ export class StepBatcher {
         candidate.fail(error);
       }
     }
-    return new Step(slices);
+    const step = new Step(slices, (member, error) => this.#giveUp(member, error));
+    this.#running = step;
+    const lacking = await this.#whileBusy(step.members, () => this.#runWithMemory(step));
+    this.#running = null;
+    for (const lack of lacking) this.#makeRoom(lack);
   }
 
-  #leave(waiting: WaitingRequest): boolean {
-    const index = this.#waiting.indexOf(waiting);
-    if (index >= 0) this.#waiting.splice(index, 1);
-    return index >= 0;
-  }
-}
-
-interface Settling {
-  readonly resolve: (answer: SliceAnswer) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-class WaitingRequest implements StepCandidate {
-  readonly request: GenerationRequest;
-  readonly programs: Decoder;
-  readonly #options: StepOptions;
-  readonly #settling: Settling;
-  #listener: (() => void) | null = null;
-
-  constructor(programs: Decoder, request: GenerationRequest, options: StepOptions, settling: Settling) {
-    this.programs = programs;
-    this.request = request;
-    this.#options = options;
-    this.#settling = settling;
-  }
-
-  get tokensToRead(): number {
-    return this.request.tokensToRead;
-  }
-
-  get aborted(): boolean {
-    return this.#options.signal.aborted;
-  }
-
-  reportOf(slice: SequenceSlice) {
-    return this.#options.reportOf(slice);
-  }
-
-  /** In place of the listener before it. */
-  onAbort(listener: () => void): void {
-    this.#forget();
-    this.#listener = listener;
-    this.#options.signal.addEventListener("abort", listener);
-    if (this.aborted) listener();
-  }
-
-  succeed(answer: SliceAnswer): void {
-    this.#forget();
-    this.#settling.resolve(answer);
-  }
-
-  /** With its own reason where it was aborted. */
-  fail(error: unknown): void {
-    this.#forget();
-    this.#settling.reject(this.aborted ? abortError(this.#options.signal) : error);
-  }
-
-  #forget(): void {
-    if (this.#listener) this.#options.signal.removeEventListener("abort", this.#listener);
-    this.#listener = null;
-  }
-}
-
-/** Requests and their slices, run together. Nobody hears of its end before it has ended: it uses what they hold. */
-class Step {
-  /** Of those that have no answer yet. */
-  readonly #slices: Map<WaitingRequest, SequenceSlice>;
-  /** What their callers threw when they were told how far it is. */
-  readonly #thrown = new Map<WaitingRequest, unknown>();
-  readonly #stop = new AbortController();
-
-  constructor(slices: Iterable<[WaitingRequest, SequenceSlice]>) {
-    this.#slices = new Map(slices);
-    for (const waiting of this.#slices.keys()) waiting.onAbort(() => this.#stopWhenIdle());
-  }
-
-  /** Answers whom it can. @throws OUT_OF_MEMORY while there are others: they run when it is called again */
-  async run(): Promise<void> {
-    const members = [...this.#slices];
-    const [first] = members;
-    if (!first) return;
-    const options = { signal: this.#stop.signal, onProgress: this.#progress(members) };
-    const slices = members.map(([, slice]) => slice);
-    const results = await first[0].programs.forward(slices, options);
-    let outOfMemory: GlimtError | null = null;
-    for (const [index, [waiting]] of members.entries()) {
-      const result = results[index] as SliceResult;
-      if (this.#thrown.has(waiting)) this.#fail(waiting, null);
-      else if (!result.error) this.#succeed(waiting, result);
-      else outOfMemory = result.error;
+  async #runWithMemory(step: Step): Promise<LackingMemory[]> {
+    try {
+      if ((await step.run()).length === 0) return [];
+      this.#memory.trim();
+      return await step.run();
+    } catch (error) {
+      for (const member of step.members) this.#giveUp(member, error);
+      return [];
     }
-    if (outOfMemory) throw outOfMemory;
   }
 
-  /** All that are left. */
-  failAll(error: unknown): void {
-    for (const waiting of this.#slices.keys()) this.#fail(waiting, error);
+  /** A run found no memory, though there were pages: somebody gives way, or it ends. */
+  #makeRoom({ member, error }: LackingMemory): void {
+    if (member.hasLeft || !member.isAsking) return;
+    const holders = this.#holders;
+    const isAlone = holders.length === 1;
+    const victim = isAlone ? null : victimOf(holders, urgentOf(this.#asking, this.#steps));
+    if (victim) this.#memory.preempt(victim);
+    else if (!isAlone || !member.request.giveBackFeatures()) this.#end(member, error);
   }
 
-  #succeed(waiting: WaitingRequest, answer: SliceAnswer): void {
-    this.#slices.delete(waiting);
-    waiting.succeed(answer);
-  }
-
-  #fail(waiting: WaitingRequest, error: unknown): void {
-    this.#slices.delete(waiting);
-    waiting.fail(this.#thrown.has(waiting) ? this.#thrown.get(waiting) : error);
-  }
-
-  #progress(members: readonly [WaitingRequest, SequenceSlice][]) {
-    const reports = members.map(([waiting, slice]) => [waiting, waiting.reportOf(slice)] as const);
-    return (share: number) => {
-      for (const [waiting, report] of reports) {
-        if (this.#thrown.has(waiting)) continue;
-        try {
-          report?.(share);
-        } catch (error) {
-          this.#thrown.set(waiting, error);
-          this.#stopWhenIdle();
-        }
+  /** What ends in the meantime gives its memory back afterwards. */
+  async #whileBusy<R>(members: readonly Member[], task: () => Promise<R>): Promise<R> {
+    for (const member of members) member.isBusy = true;
+    try {
+      return await task();
+    } finally {
+      for (const member of members) {
+        member.isBusy = false;
+        if (!member.hasLeft) continue;
+        this.#members.delete(member);
+        this.#memory.release(member);
       }
-    };
-  }
-
-  /** Nobody is left who waits for it. */
-  #stopWhenIdle(): void {
-    const isLeft = (waiting: WaitingRequest) => waiting.aborted || this.#thrown.has(waiting);
-    if ([...this.#slices.keys()].every(isLeft)) this.#stop.abort();
+    }
   }
 }

@@ -225,6 +225,7 @@ test("options that do not exist or can not be are refused by name", async () => 
     { kvCacheDtype: "f16" },
     { backend: "metal" },
     { prefillChunk: 0 },
+    { maxBatchedTokens: 1.5 },
     { threads: 0 },
     { threads: 65 },
     { wasmVariant: "avx" },
@@ -248,6 +249,7 @@ test("options that do not exist or can not be are refused by name", async () => 
     { stop: "" },
     { stop: 5 },
     { max_tokens: 5 },
+    { priority: 0.5 },
   ];
   for (const wrong of wrongCalls) {
     assert.is(

@@ -139,7 +139,7 @@ for (const name of goldenCheckpoints()) {
       const prompt = promptPages + decoder.logitBytes;
       assert.is(most.vision, kept + vision.activationBytes + vision.featureBytes + prompt, "vision");
       assert.is(most.prefill, kept + vision.featureBytes + prompt + decoder.activationBytes, "prefill");
-      assert.is(model.liveBytes - weights, kept + prompt, "between steps");
+      assert.is(model.liveBytes - weights, kept + vision.featureBytes + prompt, "between steps");
       assert.ok(plan.peakBytes >= Math.max(most.vision, most.prefill));
       await pieces.return(undefined as never);
       await model.dispose();

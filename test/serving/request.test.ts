@@ -113,7 +113,7 @@ test("slices of any size are the prompt and the answer, each row once, and only 
           [piece?.tokenId, piece?.index],
           said >= 0 ? [tokens[said], said] : [undefined, undefined],
         );
-        assert.is(released(), said >= 0 ? 1 : 0);
+        assert.is(released(), 0);
       }
       assert.equal(rows, expectedRows(tokens.slice(0, -1)));
       const { tokenIds, finishReason, usage } = request.result();
@@ -133,17 +133,16 @@ test("asking again gives the same slice, and draws no other number", () => {
   assert.is.not(second.sampling?.[0]?.choices[1], first.sampling?.[0]?.choices[1]);
 });
 
-test("a request whose sequence lost its pages reads prompt and answer again, in place, without logits", () => {
+test("a request whose sequence lost its pages reads prompt and answer again, with the features that it kept, without logits", () => {
   for (const size of [3, 5, 16, 100]) {
-    const { request, pool, features, released } = open();
+    const { request, pool, released } = open();
     while (request.tokensRead < types.length) request.accept(run(request.nextSlice(100), 20));
     request.accept(run(request.nextSlice(1), 21));
     const draw = request.nextSlice(1).sampling?.[0]?.choices;
-    request.nextSlice(1).sequence.release();
+    request.giveBackPages();
     assert.is(pool.numFreePages, pool.numPages);
+    assert.equal([request.promptSizes.tokens, request.canBeReadAgain], [16, true]);
     const rows: Row[] = [];
-    assert.throws(() => request.nextSlice(100), /before it had their features/);
-    request.takeFeatures(features);
     for (;;) {
       const slice = request.nextSlice(size);
       rows.push(...rowsOf(slice));
@@ -153,11 +152,20 @@ test("a request whose sequence lost its pages reads prompt and answer again, in 
       assert.equal([piece.index, slice.sampling?.[0]?.choices], [2, draw]);
       break;
     }
-    assert.is(released(), 2);
+    assert.is(released(), 0);
     assert.equal(rows, expectedRows([20, 21]));
     assert.equal(request.result().tokenIds, [20, 21, 22]);
     assert.equal(request.result().topLogits[0], [1, 2]);
   }
+});
+
+test("features that were read can be given back, once; then it can not be read again", () => {
+  const { request, released } = open();
+  request.accept(run(request.nextSlice(5), 0));
+  assert.equal([request.giveBackFeatures(), request.canBeReadAgain], [false, true]);
+  request.accept(run(request.nextSlice(100), 20));
+  assert.equal([request.giveBackFeatures(), request.canBeReadAgain, released()], [true, false, 1]);
+  assert.is(request.giveBackFeatures(), false);
 });
 
 test("the end-of-sequence token and a stop string end it", () => {

@@ -1,0 +1,126 @@
+/**
+ * A cache too small for all: requests wait for pages, give them to others and read themselves again. Nobody sees it in
+ * an answer, to the bit; what can never fit is refused at once.
+ */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { loadModelOn } from "../../src/api/load-model.ts";
+import type { Backend, Engine } from "../../src/backends/backend.ts";
+import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
+import { createWasmBackend } from "../../src/backends/wasm/backend.ts";
+import { openDirectory } from "../../src/checkpoint/directory.node.ts";
+import { GlimtError, type LoadOptions, type Message, type Model } from "../../src/index.ts";
+import { answersAlone, answersTogether, chat, facts } from "./company.ts";
+
+const BACKENDS = { wasm: createWasmBackend(), reference: createReferenceBackend("f32") };
+
+/** A backend whose caches have at most so many pages. */
+function withPages(backend: Backend, limit: { pages: number; pageElements: number }): Backend {
+  const open: Backend["open"] = async (options) => {
+    const engine: Engine = await backend.open(options);
+    const { allocate } = engine;
+    engine.allocate = (dtype, rows, cols) => {
+      if (cols === limit.pageElements && rows > limit.pages) {
+        throw new GlimtError("OUT_OF_MEMORY", `${rows} pages, of ${limit.pages}`);
+      }
+      return allocate.call(engine, dtype, rows, cols);
+    };
+    return engine;
+  };
+  return { ...backend, open };
+}
+
+async function load(backend: Backend, pages: number, options: LoadOptions = {}, name = "glm_ocr-tiny") {
+  const limit = { pages, pageElements: -1 };
+  const platform = {
+    backends: [withPages(backend, limit)],
+    openFiles: async (location: unknown) => openDirectory(location as string),
+    readFile: async () => new Uint8Array(),
+  };
+  const model = await loadModelOn(platform as never, `test/golden/data/${name}`, {
+    ...options,
+    ...(backend.name === "wasm" && { threads: 1 }),
+  });
+  const { numKeyValueHeads, headDim } = model.config.text;
+  limit.pageElements = 2 * numKeyValueHeads * 16 * headDim;
+  return model;
+}
+
+const isIdle = (model: Model) => {
+  const { running, waiting, pages } = model.stats();
+  return running === 0 && waiting === 0 && pages.free === pages.total;
+};
+
+for (const [name, backend] of Object.entries(BACKENDS)) {
+  for (const checkpoint of ["glm_ocr-tiny", "glm4v_moe-tiny"]) {
+    test(`${name}, ${checkpoint}: with few pages as with many`, async () => {
+      const roomy = await load(backend, 1000, { maxSequences: 1 }, checkpoint);
+      const expected = await answersAlone(roomy);
+      assert.is(roomy.stats().preemptions, 0);
+      await roomy.dispose();
+      let preemptions = 0;
+      for (const pages of [8, 11, 14]) {
+        const model = await load(backend, pages, { prefillChunk: 24, maxBatchedTokens: 31 }, checkpoint);
+        assert.equal(await answersTogether(model), expected);
+        preemptions += model.stats().preemptions;
+        assert.ok(isIdle(model));
+        await model.dispose();
+      }
+      assert.ok(preemptions > 0, `${preemptions} preemptions`);
+    });
+  }
+}
+
+test("who gives way is the lowest priority, and of that the latest", async () => {
+  const model = await load(BACKENDS.wasm, 9);
+  const ends: string[] = [];
+  const ask = async (name: string, priority: number) => {
+    await model.complete(chat(name), { maxTokens: 60, temperature: 2, seed: 3, priority });
+    ends.push(name);
+  };
+  await Promise.all([ask("a", 1), ask("b", 1), ask("c", 0)]);
+  assert.ok(model.stats().preemptions > 0);
+  assert.equal(ends, ["c", "a", "b"]);
+  await model.dispose();
+});
+
+test("an answer that nobody reads gives way to a request that waits, and goes on when it is read", async () => {
+  const model = await load(BACKENDS.wasm, 5);
+  const options = { maxTokens: 30, temperature: 2, seed: 5 };
+  const expected = facts(await model.complete(chat("Text:", 3), options));
+  const pieces = model.generate(chat("Text:", 3), options);
+  for (let count = 0; count < 8; count++) await pieces.next();
+  const other = await model.complete(chat("Other ".repeat(8)), { maxTokens: 4 });
+  assert.is(other.tokenIds.length, 4);
+  assert.ok(model.stats().preemptions > 0);
+  for (;;) {
+    const next = await pieces.next();
+    if (!next.done) continue;
+    assert.equal(facts(next.value), expected);
+    break;
+  }
+  assert.ok(isIdle(model));
+  await model.dispose();
+});
+
+test("what does not fit alone is refused, at once where nobody else is there, and the others go on", async () => {
+  const model = await load(BACKENDS.wasm, 6);
+  const long: Message[] = chat("word ".repeat(200));
+  const code = (error: GlimtError) => error.code;
+  assert.is(await model.complete(long).catch(code), "OUT_OF_MEMORY");
+  const expected = facts(await model.complete(chat("Hello"), { maxTokens: 20 }));
+  const [refused, answer] = await Promise.all([
+    model.complete(long).catch(code),
+    model.complete(chat("Hello"), { maxTokens: 20 }),
+  ]);
+  assert.equal([refused, facts(answer)], ["OUT_OF_MEMORY", expected]);
+  // An answer that outgrows the cache ends where it did before there were others.
+  const outgrown = await model
+    .complete(chat("Hello"), { maxTokens: 500, temperature: 2, seed: 1 })
+    .catch((error) => error);
+  if (outgrown instanceof GlimtError) assert.match(outgrown.message, /The answer outgrew memory after/);
+  assert.ok(isIdle(model));
+  await model.dispose();
+});
+
+test.run();
