@@ -40,7 +40,17 @@ function right(draw: Draw): Question {
   }
   const text = (WORDS[draw(WORDS.length)] as string).repeat(1 + draw(2) * draw(24));
   content.push({ type: "text", text });
-  return { messages: [{ role: "user", content }], options: choice(draw), refused: null };
+  return {
+    messages: [{ role: "user", content }],
+    options: { ...choice(draw), ...guessing(draw) },
+    refused: null,
+  };
+}
+
+/** No answer is another for it. */
+function guessing(draw: Draw): Pick<GenerateOptions, "speculation"> {
+  const speculation = ([undefined, "mtp", "lookup"] as const)[draw(3)];
+  return speculation ? { speculation } : {};
 }
 
 function choice(draw: Draw): GenerateOptions {
