@@ -52,7 +52,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   checkFormats(backend, checkpoint.config.text, flags);
-  const compiled = compileCheckpoint(backend, checkpoint, flags);
+  const compiled = compileCheckpoint(backend, checkpoint, { ...flags, mtp: true });
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
   const planned = planRequest(counts, stagePrograms(compiled), checkpoint.config, {
     maxTokens,

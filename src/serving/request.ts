@@ -62,6 +62,8 @@ export class GenerationRequest {
   readonly #drafter: Drafter | null;
   readonly #draftsByMtp: boolean;
   readonly #counts: DraftCounts;
+  /** Most drafts that the layer is asked for: one more than were right the last time. */
+  #reach = MOST_MTP_DRAFTS;
   /** Guesses of what the answer says next, to be read behind its last token. */
   #drafts: readonly number[] = [];
   #topLogits: RequestResult["topLogits"] = [];
@@ -174,7 +176,7 @@ export class GenerationRequest {
     const known = this.#rows.length;
     const features = this.#rows.features(start + 1, end + 1, this.#features);
     if (end < known) return { nextId: this.#rows.ids(end, end + 1)[0], features, most: 0, sampling: [] };
-    const most = Math.max(0, Math.min(MOST_MTP_DRAFTS, this.#limit - this.#tokens - 2));
+    const most = Math.max(0, Math.min(this.#reach, this.#limit - this.#tokens - 2));
     return { features, most, sampling: most > 0 ? this.#sampler.guesses(1, guessed + most) : [] };
   }
 
@@ -199,6 +201,7 @@ export class GenerationRequest {
     this.#sequence.length = Math.min(this.#sequence.length, this.#rows.length - 1);
     this.#counts.drafted += tokens.length - 1;
     this.#counts.accepted += pieces.length - 1;
+    if (tokens.length > 1) this.#reach = Math.min(MOST_MTP_DRAFTS, pieces.length);
     this.#drafts = this.finished ? [] : this.#nextDrafts(drafts);
     if (this.finished) this.#clock.end("decode");
     return pieces;

@@ -115,6 +115,27 @@ async function swapHalves(path: string, name: string): Promise<void> {
   await writeFile(path, bytes);
 }
 
+test("with an adapter, which changes the model and not the layer, and in company of requests without it", async () => {
+  const location = "test/golden/data/lora/glm_ocr-tiny/language";
+  const model = await loadModel("test/golden/data/glm_ocr-tiny", {
+    threads: 1,
+    adapters: [{ name: "a", location }],
+  });
+  const answers = (speculation: GenerateOptions["speculation"]) =>
+    Promise.all(
+      [[], ["a"], ["a"], []].map(async (adapters, index) => {
+        const content = "Hello again and again. ".repeat(1 + 3 * index);
+        const options = { adapters, speculation, maxTokens: 16, temperature: index, seed: index };
+        return (await model.complete([{ role: "user", content }], options)).tokenIds;
+      }),
+    );
+  const expected = await answers("off");
+  assert.equal(await answers("mtp"), expected);
+  assert.ok(model.stats().drafts.drafted > 0);
+  await model.dispose();
+  assert.is(model.liveBytes, 0);
+});
+
 test("a model without the layer says so, and what says nothing of it is refused", async () => {
   const model = await loadModel(DEMO, { threads: 1, mtp: false });
   for (const [speculation, message] of [
