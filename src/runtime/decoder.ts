@@ -113,10 +113,11 @@ export class Decoder {
     checkSlices(slices);
     const results = new Map<SequenceSlice, SliceResult>();
     const reserved = slices.filter((slice) => {
-      const error = outOfMemory(() =>
-        slice.sequence.reserve(slice.inputIds.length + (slice.drafting?.most ?? 0)),
-      );
+      const { sequence, inputIds, drafting } = slice;
+      const error = outOfMemory(() => sequence.reserve(inputIds.length));
       if (error) results.set(slice, { error });
+      // Where there is no room for guesses there are fewer.
+      else if (drafting) outOfMemory(() => sequence.reserve(inputIds.length + drafting.most));
       return !error;
     });
     await this.#runGroup(reserved, options, results);
@@ -285,6 +286,8 @@ function draftedRows(slice: SequenceSlice, { tokens }: SliceAnswer, firstHidden:
   const next = tokens[accepted] ?? drafting.nextId;
   if (next === undefined || next < 0) return null;
   const count = known + accepted;
+  // The first draft comes of rows that are read; each other one of a row behind them.
+  const most = Math.min(drafting.most, sequence.capacity - sequence.length - count + 1);
   return {
     sequence,
     start: sequence.length,
@@ -292,7 +295,7 @@ function draftedRows(slice: SequenceSlice, { tokens }: SliceAnswer, firstHidden:
     positionIds: positionIds.map((axis) => axis.subarray(0, count)) as PositionIds,
     features: drafting.features,
     firstHidden,
-    sampling: drafting.sampling.slice(accepted, accepted + drafting.most),
+    sampling: drafting.sampling.slice(accepted, accepted + most),
   };
 }
 

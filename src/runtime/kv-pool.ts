@@ -163,6 +163,11 @@ export class Sequence {
     this.#pool = pool;
   }
 
+  /** Tokens that its pages hold. */
+  get capacity(): number {
+    return this.blockTable.length * this.#pool.layout.pageSize;
+  }
+
   /** Makes room for `count` more tokens. */
   reserve(count: number): void {
     const needed = Math.ceil((this.length + count) / this.#pool.layout.pageSize) - this.blockTable.length;
