@@ -32,8 +32,12 @@ export const facts = ({ tokenIds, text, finishReason, topLogits }: GenerationRes
   topLogits,
 });
 /** All at once. */
-export const answersTogether = (model: Model) =>
-  Promise.all(REQUESTS.map(async ([messages, options]) => facts(await model.complete(messages, options))));
+export const answersTogether = (model: Model, speculation: GenerateOptions["speculation"] = "off") =>
+  Promise.all(
+    REQUESTS.map(async ([messages, options]) =>
+      facts(await model.complete(messages, { ...options, speculation })),
+    ),
+  );
 
 /** One after the other. */
 export async function answersAlone(model: Model) {

@@ -59,9 +59,14 @@ for (const [name, backend] of Object.entries(BACKENDS)) {
       assert.is(roomy.stats().preemptions, 0);
       await roomy.dispose();
       let preemptions = 0;
-      for (const pages of [8, 11, 14]) {
+      for (const [pages, speculation] of [
+        [8, "off"],
+        [8, "auto"],
+        [11, "lookup"],
+        [14, "auto"],
+      ] as const) {
         const model = await load(backend, pages, { prefillChunk: 24, maxBatchedTokens: 31 }, checkpoint);
-        assert.equal(await answersTogether(model), expected);
+        assert.equal(await answersTogether(model, speculation), expected);
         preemptions += model.stats().preemptions;
         assert.ok(isIdle(model));
         await model.dispose();
