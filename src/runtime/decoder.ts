@@ -83,7 +83,7 @@ export class Decoder {
   readonly #rotary: ReturnType<typeof textRotary>;
   readonly #logits: KeptTensor;
   /** The program of steps that ask for drafts, and who makes them. */
-  #drafting: { readonly hidden: HiddenStep; readonly drafter: MtpDrafter } | null = null;
+  #drafting: DraftingRunners | null = null;
   /** What executables are bound to. */
   readonly #bound = new Map<Executable, Bound>();
 
@@ -146,24 +146,32 @@ export class Decoder {
     slices: readonly SequenceSlice[],
     options: RunOptions,
     results: Map<SequenceSlice, SliceResult>,
+    withDrafts = true,
   ): Promise<void> {
     if (slices.length === 0) return;
+    const drafting = withDrafts && slices.some(({ drafting }) => drafting) ? this.#drafting : null;
     try {
-      const found = await this.#run(slices, options);
+      const found = await this.#run(slices, options, drafting);
       for (const [index, slice] of slices.entries()) results.set(slice, found[index] as SliceResult);
     } catch (error) {
       if (!isOutOfMemory(error)) throw error;
+      // The program that gives hidden states takes more memory than the plain one.
+      if (drafting) return this.#runGroup(slices, options, results, false);
       if (slices.length === 1) {
         results.set(slices[0] as SequenceSlice, { error });
         return;
       }
       const half = Math.ceil(slices.length / 2);
-      await this.#runGroup(slices.slice(0, half), options, results);
-      await this.#runGroup(slices.slice(half), options, results);
+      await this.#runGroup(slices.slice(0, half), options, results, withDrafts);
+      await this.#runGroup(slices.slice(half), options, results, withDrafts);
     }
   }
 
-  async #run(slices: readonly SequenceSlice[], options: RunOptions): Promise<SliceAnswer[]> {
+  async #run(
+    slices: readonly SequenceSlice[],
+    options: RunOptions,
+    drafting: DraftingRunners | null,
+  ): Promise<SliceAnswer[]> {
     const chosen = chosenRows(slices);
     const inputs = this.#inputs(slices, chosen);
     const tokens = new Int32Array(chosen.rows.length);
@@ -179,7 +187,6 @@ export class Decoder {
       penalised: inputs.penalised.length,
     };
     const logits = this.#logits.ofRows(chosen.rows.length);
-    const drafting = slices.some(({ drafting }) => drafting) ? this.#drafting : null;
     const executable = drafting?.hidden.executable ?? this.#executable;
     const hidden = drafting?.hidden.states.ofRows(inputs.inputIds.length);
     this.#bind(executable, { logits, ...(hidden && { hidden }) });
@@ -266,6 +273,11 @@ export class Decoder {
   release(): void {
     this.#logits.release();
   }
+}
+
+interface DraftingRunners {
+  readonly hidden: HiddenStep;
+  readonly drafter: MtpDrafter;
 }
 
 interface Bound {

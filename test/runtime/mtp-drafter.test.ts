@@ -9,7 +9,7 @@ import { answerOf } from "../../src/runtime/decoder.ts";
 import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 import { prompt } from "./seeded-stages.ts";
 
-async function draft(tokens: number, most: number, fail: "nothing" | "pages" | "states") {
+async function draft(tokens: number, most: number, fail: "nothing" | "pages" | "states" | "hidden") {
   const { engine, decoder, pool } = await openSeededStages(createReferenceBackend("f32"), ocrConfig, "f32", {
     mtp: { ownEmbedding: false, ownNorm: true, ownHead: false },
   });
@@ -24,6 +24,9 @@ async function draft(tokens: number, most: number, fail: "nothing" | "pages" | "
     fail === "states" && asked[1] === 1 && asked[2] === ocrConfig.text.hiddenSize
       ? full()
       : allocate.apply(engine, asked);
+  const run = engine.run.bind(engine);
+  engine.run = (executable, bindings, options) =>
+    fail === "hidden" && executable.program.name === "hidden" ? full() : run(executable, bindings, options);
   const drafting = { most, sampling: Array.from({ length: most }, () => GREEDY) };
   const [result] = await decoder.forward([{ ...slice, drafting }]);
   const { tokens: chosen, drafts } = answerOf(result);
@@ -50,7 +53,9 @@ test("without room behind the last token there are fewer drafts, and without mem
     assert.equal(few, { chosen: all.chosen, drafts: all.drafts?.slice(0, drafts) });
   }
   const all = await draft(16, 3, "nothing");
-  assert.equal(await draft(16, 3, "states"), { chosen: all.chosen, drafts: undefined });
+  for (const fail of ["states", "hidden"] as const) {
+    assert.equal(await draft(16, 3, fail), { chosen: all.chosen, drafts: undefined });
+  }
 });
 
 test.run();
