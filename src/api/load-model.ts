@@ -94,6 +94,7 @@ export async function openModelOn(
     prefillChunk: Math.min(prefillChunk, maxBatchedTokens),
     maxBatchedTokens,
     maxSequences: options.maxSequences ?? DEFAULT_MAX_SEQUENCES,
+    prefixCache: options.prefixCache ?? true,
   });
   try {
     for (const source of separate) await core.adapters.load(source, signal);

@@ -87,6 +87,11 @@ export interface LoadOptions extends MediaOptions {
   readonly mtp?: boolean | undefined;
   /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
   readonly kvCache?: KvCacheSize | undefined;
+  /**
+   * Whether pages of the KV cache are kept when a request ends, and shared by those that begin with the same tokens and
+   * pictures (default true): the same page with another question, and a chat's next turn, read only what is new.
+   */
+  readonly prefixCache?: boolean | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly AdapterAtLoad[] | undefined;
   /** Told of bytes loaded; and before the first, of what loading takes of a GPU. */
@@ -113,6 +118,7 @@ export const LOAD_OPTION_NAMES = [
   "kvCacheDtype",
   "mtp",
   "kvCache",
+  "prefixCache",
   "adapters",
   "onProgress",
 ];
@@ -122,6 +128,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   limits: "object",
   mtp: "boolean",
   kvCache: "object",
+  prefixCache: "boolean",
 };
 
 /**

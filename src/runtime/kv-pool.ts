@@ -1,6 +1,7 @@
 /**
  * The paged KV cache: one state tensor a layer, cut into pages of `pageSize` tokens that sequences take and give
- * back. A sequence's block table lists its pages in order; page ids are the same in every layer.
+ * back. A sequence's block table lists its pages in order; page ids are the same in every layer. Full pages whose content
+ * was said may be in several block tables at once, and are kept when the last sequence leaves them, until they are needed.
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
@@ -8,6 +9,7 @@ import type { Program } from "../program/program.ts";
 import type { TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { outOfMemory } from "./out-of-memory.ts";
+import { type KnownPage, NO_CONTENT, PageBook } from "./page-book.ts";
 
 export interface KvPoolLayout {
   readonly numLayers: number;
@@ -33,15 +35,27 @@ export function pageBytes({ numLayers, pageElements, dtype }: KvPoolLayout): num
   return storageBytes(dtype, numLayers, pageElements);
 }
 
+/** What came of looking for pages by their content, since the model was loaded. */
+export interface PrefixFigures {
+  /** Pages whose content can be found now. */
+  readonly pages: number;
+  /** Pages whose content was given up for another. */
+  readonly evictions: number;
+  /** Tokens of prompts that were looked for. */
+  readonly queriedTokens: number;
+  /** Of them, those that were found. */
+  readonly hitTokens: number;
+}
+
 /** Growing to at least so many times the pages in use avoids copying the pool again and again. */
 const GROWTH = 1.5;
 
 export class KvPool {
   readonly layout: KvPoolLayout;
   readonly #engine: Engine;
+  readonly #book = new PageBook();
+  readonly #asked = { queriedTokens: 0, hitTokens: 0 };
   #layers: DeviceTensor[] = [];
-  #numPages = 0;
-  #free: number[] = [];
   #version = 0;
   /** Pages that trimming leaves. */
   #reserved = 0;
@@ -52,11 +66,23 @@ export class KvPool {
   }
 
   get numPages(): number {
-    return this.#numPages;
+    return this.#book.numPages;
   }
 
+  /** Pages that no sequence holds; they may hold something that can be found. */
   get numFreePages(): number {
-    return this.#free.length;
+    return this.#book.numFree;
+  }
+
+  get prefixes(): PrefixFigures {
+    const { numKnown: pages, evictions } = this.#book;
+    return { ...this.#asked, pages, evictions };
+  }
+
+  /** Requests asked for this many tokens' pages, and found those of so many. */
+  countPrefix(queriedTokens: number, hitTokens: number): void {
+    this.#asked.queriedTokens += queriedTokens;
+    this.#asked.hitTokens += hitTokens;
   }
 
   /** Another whenever the caches are other tensors than before. */
@@ -74,26 +100,45 @@ export class KvPool {
   /** Has at least `count` pages from now on, ahead of need. @throws OUT_OF_MEMORY */
   reserve(count: number): void {
     this.#reserved = Math.max(this.#reserved, count);
-    if (count > this.#numPages) this.#grow(count - this.#numPages);
+    if (count > this.numPages) this.#grow(count - this.numPages);
   }
 
-  /** Takes `count` pages, growing the pool when too few are free. @throws OUT_OF_MEMORY, taking none. */
+  /**
+   * Takes `count` pages: those without content first, then those that were held least recently; and grows the pool when
+   * too few are free. @throws OUT_OF_MEMORY, taking none.
+   */
   take(count: number): number[] {
-    if (count > this.#free.length) this.#grow(count - this.#free.length);
-    return this.#free.splice(0, count);
+    if (count > this.numFreePages) this.#grow(count - this.numFreePages);
+    return this.#book.take(count);
   }
 
   giveBack(pages: readonly number[]): void {
-    this.#free.push(...pages);
+    this.#book.giveBack(pages);
   }
 
-  /** Gives back the memory of free pages behind the last one in use, as far as they were not reserved. */
+  /** Holds the page with this content, where there is one. */
+  share(before: number, rows: string): KnownPage | null {
+    const known = this.#book.find(before, rows);
+    if (known) this.#book.share(known.page);
+    return known;
+  }
+
+  /** Says what a full page holds. @returns the page to use in its place */
+  publish(page: number, before: number, rows: string): KnownPage {
+    return this.#book.publish(page, before, rows);
+  }
+
+  /**
+   * Forgets what free pages hold, and gives back the memory of those behind the last one in use, as far as they were not
+   * reserved.
+   */
   trim(): void {
-    const free = new Set(this.#free);
-    let target = this.#numPages;
-    while (target > this.#reserved && free.has(target - 1)) target--;
-    if (target === this.#numPages) return;
-    if (free.size === this.#numPages) {
+    const book = this.#book;
+    book.forgetFree();
+    let target = this.numPages;
+    while (target > this.#reserved && book.isFree(target - 1)) target--;
+    if (target === this.numPages) return;
+    if (book.numFree === this.numPages) {
       this.#release();
       this.reserve(target);
       return;
@@ -102,23 +147,21 @@ export class KvPool {
       // A layer that is not moved, for want of memory, has room for more than it is used for.
       if (outOfMemory(() => this.#resize(layer, target))) break;
     }
-    this.#free = this.#free.filter((page) => page < target);
-    this.#numPages = target;
+    book.shrink(target);
   }
 
   /** One layer after the other, so that no more than one is held twice. */
   #grow(missing: number): void {
     const { numLayers } = this.layout;
-    const used = this.#numPages - this.#free.length;
-    const target = Math.max(this.#numPages + missing, Math.ceil(used * GROWTH));
+    const used = this.numPages - this.numFreePages;
+    const target = Math.max(this.numPages + missing, Math.ceil(used * GROWTH));
     // Nothing to keep: release first, so that old and new pools are never held together.
     if (used === 0) this.#release();
     for (let layer = 0; layer < numLayers; layer++) {
       // Left by a growth that failed at a later layer.
       if ((this.#layers[layer]?.rows ?? 0) < target) this.#resize(layer, target);
     }
-    for (let page = this.#numPages; page < target; page++) this.#free.push(page);
-    this.#numPages = target;
+    this.#book.grow(target);
   }
 
   #resize(layer: number, pages: number): void {
@@ -138,7 +181,7 @@ export class KvPool {
     try {
       return this.#engine.allocate(dtype, rows, cols);
     } catch (error) {
-      if (this.#numPages === 0) this.#release();
+      if (this.numPages === 0) this.#release();
       throw error;
     }
   }
@@ -147,10 +190,12 @@ export class KvPool {
     for (const tensor of this.#layers) this.#engine.free(tensor);
     this.#layers = [];
     this.#version++;
-    this.#numPages = 0;
-    this.#free = [];
+    this.#book.shrink(0);
   }
 }
+
+/** What rows [page * pageSize, (page + 1) * pageSize) of a sequence depend on, beside the rows before them. */
+export type PageContentOf = (page: number) => string;
 
 /** One conversation's place in the pool. */
 export class Sequence {
@@ -158,6 +203,8 @@ export class Sequence {
   length = 0;
   readonly blockTable: number[] = [];
   readonly #pool: KvPool;
+  /** Of its first pages, those whose content was said: nothing is written to them any more. */
+  readonly #contents: number[] = [];
 
   constructor(pool: KvPool) {
     this.#pool = pool;
@@ -181,8 +228,45 @@ export class Sequence {
     return page * pageSize + (position % pageSize);
   }
 
+  /**
+   * Says what its pages hold that are full with the first `rows` rows, so that others find them. Not while a step of it
+   * runs.
+   */
+  publish(rows: number, contentOf: PageContentOf): void {
+    const full = Math.floor(Math.min(this.length, rows) / this.#pool.layout.pageSize);
+    for (let page = this.#contents.length; page < full; page++) {
+      const known = this.#pool.publish(this.blockTable[page] as number, this.#before, contentOf(page));
+      this.blockTable[page] = known.page;
+      this.#contents.push(known.content);
+    }
+  }
+
+  /**
+   * Goes on behind pages that hold its next rows already. One of its `rows` rows is left to be computed. Not while a step
+   * of it runs.
+   */
+  adopt(rows: number, contentOf: PageContentOf): void {
+    const { pageSize } = this.#pool.layout;
+    const most = Math.floor((rows - 1) / pageSize);
+    for (let page = this.#contents.length; page < most; page++) {
+      const known = this.#pool.share(this.#before, contentOf(page));
+      if (!known) break;
+      const own = this.blockTable[page];
+      if (own !== undefined) this.#pool.giveBack([own]);
+      this.blockTable[page] = known.page;
+      this.#contents.push(known.content);
+      this.length = (page + 1) * pageSize;
+    }
+  }
+
+  /** What its next page without a name stands behind. */
+  get #before(): number {
+    return this.#contents.at(-1) ?? NO_CONTENT;
+  }
+
   release(): void {
-    this.#pool.giveBack(this.blockTable.splice(0));
+    this.#pool.giveBack(this.blockTable.splice(0).reverse());
+    this.#contents.length = 0;
     this.length = 0;
   }
 }

@@ -34,6 +34,8 @@ export interface AdapterFacts {
 
 /** Stages to run a request on; to be released when it ends. */
 export interface StagesLease extends StageRunners {
+  /** What they compute with: of two leases of one model it is the same if and only if adapters and scales are. */
+  readonly adapters: string;
   release(): Promise<void>;
 }
 
@@ -132,7 +134,8 @@ export class Adapters {
   /** @throws OPTION_INVALID for an adapter that is not there; OUT_OF_MEMORY */
   async acquire(choices: readonly AdapterChoice[] = []): Promise<StagesLease> {
     const wanted = this.#wanted(choices);
-    if (wanted.length === 0) return { ...runnersOf(this.#options.stages), release: async () => {} };
+    if (wanted.length === 0)
+      return { ...runnersOf(this.#options.stages), adapters: "", release: async () => {} };
     const set = this.#set(wanted, false);
     set.users++;
     const release = async () => {
@@ -140,7 +143,7 @@ export class Adapters {
       if (set.retired && set.users === 0) await this.#close(set);
     };
     try {
-      return { ...runnersOf(await set.opened), release };
+      return { ...runnersOf(await set.opened), adapters: set.key, release };
     } catch (error) {
       await release();
       throw error;

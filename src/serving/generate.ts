@@ -1,5 +1,6 @@
 /** Generation: one request, asked for step by step, beside others, until something ends it. */
 import { throwIfAborted } from "../errors.ts";
+import { mediaIdentities } from "../prompt/media-identity.ts";
 import type { SequenceSlice } from "../runtime/decoder.ts";
 import type { StagesLease } from "./adapters.ts";
 import type { GenerateOptions } from "./generation-options.ts";
@@ -58,7 +59,7 @@ export function generate(
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, RequestResult, void> {
   const holding = new Holding(core, request, stages, options);
-  const pieces = answer(core, request, options, holding);
+  const pieces = answer(core, request, stages, options, holding);
   forgotten.register(pieces, holding, holding);
   return pieces;
 }
@@ -66,6 +67,7 @@ export function generate(
 async function* answer(
   core: ModelCore,
   request: GenerationRequest,
+  { adapters }: StagesLease,
   { onProgress }: GenerateOptions,
   holding: Holding,
 ): AsyncGenerator<GeneratedPiece, RequestResult, void> {
@@ -73,6 +75,9 @@ async function* answer(
   const onEncoding = (share: number) => onProgress?.({ stage: "vision", share });
   const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, onProgress);
   try {
+    if (core.parts.prefixCache) {
+      request.sharePages({ adapters, media: await mediaIdentities(request.visionItems, signal) });
+    }
     while (!request.finished) {
       const result = await place.next({ signal, onEncoding, reportOf });
       for (const piece of request.accept(result)) {

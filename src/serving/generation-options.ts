@@ -41,6 +41,11 @@ export interface GenerateOptions {
   readonly priority?: number | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
+  /**
+   * Shares what is cached of prompts and pictures only with requests of the same salt: others can not tell from its speed
+   * what was asked before. Default: it is shared by all requests without one.
+   */
+  readonly cacheSalt?: string | undefined;
   /** Ends the generation with ABORTED. */
   readonly signal?: AbortSignal | undefined;
   /** Told how far reading pictures, encoding them and reading the prompt are; what it throws ends the generation. */
@@ -68,12 +73,13 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "speculation",
   "priority",
   "adapters",
+  "cacheSalt",
   "signal",
   "onProgress",
 ];
 
 /** Numbers and lists have their own ranges. */
-export const GENERATE_OPTION_KINDS = { checkpointSampling: "boolean" } as const;
+export const GENERATE_OPTION_KINDS = { checkpointSampling: "boolean", cacheSalt: "string" } as const;
 
 export interface ResolvedGeneration {
   readonly maxTokens: number;
@@ -83,6 +89,8 @@ export interface ResolvedGeneration {
   readonly stopTokenIds: readonly number[];
   readonly speculation: Speculation;
   readonly priority: number;
+  /** Empty: none. */
+  readonly cacheSalt: string;
 }
 
 /** @throws OPTION_INVALID naming the option, what it is and what is expected. */
@@ -141,7 +149,19 @@ export function resolveGeneration(
       `speculation is ${shown(speculation)}, expected ${SPECULATIONS.map((name) => `"${name}"`).join(", ")}.`,
     );
   }
-  return { maxTokens, n, sampling, stop, stopTokenIds, speculation, priority };
+  const { cacheSalt } = options;
+  if (cacheSalt === "")
+    throw new GlimtError("OPTION_INVALID", "cacheSalt is empty, expected a text, or nothing.");
+  return {
+    maxTokens,
+    n,
+    sampling,
+    stop,
+    stopTokenIds,
+    speculation,
+    priority,
+    cacheSalt: cacheSalt ?? "",
+  };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

@@ -24,6 +24,8 @@ export interface RequestResult {
     /** Of the prompt: tokens that stand for pictures. */
     readonly visionTokens: number;
     readonly completionTokens: number;
+    /** Of the prompt: tokens whose keys and values were there from requests before, and were not computed again. */
+    readonly cachedTokens: number;
   };
   readonly timings: GenerationTimings;
   readonly seed: number;

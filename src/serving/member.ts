@@ -122,12 +122,13 @@ export class Member implements StepCandidate {
   /** Takes the memory that it needs up to its next token. @throws OUT_OF_MEMORY: some of it may be taken then */
   takeUp(): void {
     const { request, stages } = this;
+    request.adoptPages();
     stages.decoder.reserve({ ...request.promptSizes, prefillChunk: this.#prefillChunk });
     if (this.#encoding || this.#isEncoded) return;
     const shared = request.sharedFeatures;
     this.#visionItems ??= request.takeVisionItems();
     if (shared !== undefined) this.#encoded(shared);
-    else if (this.#visionItems.length === 0) this.#encoded(null);
+    else if (!request.needsFeatures) this.#encoded(null);
     else this.#encoding = stages.encoder.begin(this.#visionItems);
   }
 

@@ -26,6 +26,8 @@ export interface ModelParts extends Stages {
   /** Most requests in one run of the decoder. */
   readonly maxSequences: number;
   readonly drafts: DraftCounts;
+  /** Whether requests share pages of the KV cache. */
+  readonly prefixCache: boolean;
 }
 
 export class ModelCore {

@@ -7,14 +7,25 @@ import type { PromptRows } from "../prompt/layout.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import type { SliceFeatures } from "../runtime/step-inputs.ts";
 
+export interface MediaFeature {
+  /** Its number among those of the prompt. */
+  readonly media: number;
+  readonly feature: number;
+}
+
 export class RequestRows {
   readonly #prompt: PromptRows;
   readonly #answer: readonly number[];
+  readonly #firstFeatures: readonly number[];
 
-  /** @param answer the tokens so far; it grows */
-  constructor(prompt: PromptRows, answer: readonly number[]) {
+  /**
+   * @param answer the tokens so far; it grows
+   * @param firstFeatures of each image and video of the prompt, ascending
+   */
+  constructor(prompt: PromptRows, answer: readonly number[], firstFeatures: readonly number[]) {
     this.#prompt = prompt;
     this.#answer = answer;
+    this.#firstFeatures = firstFeatures;
   }
 
   get promptTokens(): number {
@@ -43,6 +54,21 @@ export class RequestRows {
     return positionIds.map((axis, index) =>
       Int32Array.from([...axis.subarray(start), ...(answer[index] as Int32Array)]),
     ) as PositionIds;
+  }
+
+  /** Of each row, the image or video and which of its features it takes; null where it takes none. */
+  mediaFeatures(start: number, end: number): (MediaFeature | null)[] {
+    const features = this.#prompt.features.subarray(start, end);
+    return Array.from(features, (feature) => {
+      if (feature < 0) return null;
+      const media = this.#firstFeatures.findLastIndex((first) => first <= feature);
+      return { media, feature: feature - (this.#firstFeatures[media] as number) };
+    });
+  }
+
+  /** Whether a row from `start` on takes a feature. */
+  hasFeaturesFrom(start: number): boolean {
+    return this.#prompt.features.subarray(start).some((feature) => feature >= 0);
   }
 
   /** Which of the rows take features, and from where; undefined when none does. */

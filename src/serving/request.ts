@@ -19,6 +19,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
 import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-result.ts";
+import { type PageScope, RequestPages } from "./request-pages.ts";
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
 import type { FeatureShare } from "./shared-features.ts";
@@ -53,7 +54,9 @@ export class GenerationRequest {
   readonly #limit: number;
   readonly #seed: number;
   readonly #sampler: Sampler;
+  readonly #pool: KvPool;
   readonly #sequence: Sequence;
+  readonly #cacheSalt: string;
   readonly #clock = new StageClock();
   #visionItems: readonly VisionItem[];
   #features: FeatureRange | null = null;
@@ -67,6 +70,8 @@ export class GenerationRequest {
   /** Guesses of what the answer says next, to be read behind its last token. */
   #drafts: readonly number[] = [];
   #topLogits: RequestResult["topLogits"] = [];
+  /** Null while its pages are its own. */
+  #pages: RequestPages | null = null;
 
   /**
    * @param drafter default: that of the options
@@ -75,7 +80,7 @@ export class GenerationRequest {
   constructor(
     { config, generation, tokenizer, pool, drafter: mtp, drafts: counts }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
-    { maxTokens, sampling, stop, stopTokenIds, speculation }: ResolvedGeneration,
+    { maxTokens, sampling, stop, stopTokenIds, speculation, cacheSalt }: ResolvedGeneration,
     drafter?: Drafter,
   ) {
     // Nothing is pruned.
@@ -90,14 +95,19 @@ export class GenerationRequest {
     this.#limit = Math.min(maxTokens, room);
     const ends = { limit: this.#limit, stop, stopTokenIds: [...generation.eosTokenIds, ...stopTokenIds] };
     this.#answer = new AnswerText(tokenizer, ends);
-    this.#rows = new RequestRows(rows, this.#answer.tokenIds);
+    // A prompt of embeddings is one item, and no media.
+    const firstFeatures =
+      layout.media.length > 0 ? layout.media.map(({ firstFeature }) => firstFeature) : [0];
+    this.#rows = new RequestRows(rows, this.#answer.tokenIds, firstFeatures);
     this.#seed = sampling.seed;
     this.#sampler = new Sampler(sampling, history);
+    this.#pool = pool;
     this.#sequence = new Sequence(pool);
     const resolved = resolveSpeculation(speculation, mtp !== undefined);
     this.#draftsByMtp = resolved === "mtp";
     this.#drafter = drafter ?? drafterOf(resolved, rows.inputIds);
     this.#counts = counts;
+    this.#cacheSalt = cacheSalt;
   }
 
   get promptTokens(): number {
@@ -132,6 +142,27 @@ export class GenerationRequest {
     return this.#answer.finishReason !== null;
   }
 
+  /** From now on its pages are shared with those that have the same rows in the same scope. */
+  sharePages(scope: Pick<PageScope, "adapters" | "media">): void {
+    const whole = { ...scope, salt: this.#cacheSalt, withDrafter: this.#draftsByMtp };
+    this.#pages = new RequestPages(this.#pool, this.#sequence, this.#rows, whole);
+  }
+
+  /** Goes on behind what others have computed of its next rows. Not while a step of it runs. */
+  adoptPages(): void {
+    this.#pages?.adopt();
+  }
+
+  /** Whether rows that are still to be read take features. */
+  get needsFeatures(): boolean {
+    return this.#rows.hasFeaturesFrom(this.tokensRead);
+  }
+
+  /** Its images and videos, while they were not taken. */
+  get visionItems(): readonly VisionItem[] {
+    return this.#visionItems;
+  }
+
   /** What is to be encoded before the first slice. It is handed out once, so that pixels go when they are encoded. */
   takeVisionItems(): readonly VisionItem[] {
     const items = this.#visionItems;
@@ -151,7 +182,9 @@ export class GenerationRequest {
 
   /** The features of its vision items, null when it has none. It keeps them, since it may have to read itself again. */
   takeFeatures(features: FeatureRange | null): void {
-    this.#features = this.#share ? this.#share.take(features) : features;
+    // Nothing was encoded where all rows that take features were found in the cache.
+    this.#lacksFeatures = features === null && this.#rows.hasFeaturesFrom(0);
+    this.#features = this.#share && !this.#lacksFeatures ? this.#share.take(features) : features;
     this.#clock.end("vision");
   }
 
@@ -202,6 +235,7 @@ export class GenerationRequest {
     this.#counts.drafted += tokens.length - 1;
     this.#counts.accepted += pieces.length - 1;
     if (tokens.length > 1) this.#reach = Math.min(MOST_MTP_DRAFTS, pieces.length);
+    this.#pages?.publish();
     this.#drafts = this.finished ? [] : this.#nextDrafts(drafts);
     if (this.finished) this.#clock.end("decode");
     return pieces;
@@ -240,6 +274,7 @@ export class GenerationRequest {
         promptTokens: this.promptTokens,
         visionTokens: this.#visionTokens,
         completionTokens: this.#tokens,
+        cachedTokens: this.#pages?.foundTokens ?? 0,
       },
       timings: this.#clock.timings(),
       seed: this.#seed,

@@ -1,4 +1,5 @@
 /** What a model has under way, and what it has counted since it was loaded: each number is its owner's. */
+import type { PrefixFigures } from "../runtime/kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
 
 export interface ModelStatistics {
@@ -13,6 +14,7 @@ export interface ModelStatistics {
   /** Pages of the KV cache. It grows when more are asked for than are free. */
   readonly pages: {
     readonly total: number;
+    /** Held by no request; they may hold what later ones find. */
     readonly free: number;
   };
   /** Guesses that were read, and of them those that were right. */
@@ -20,9 +22,16 @@ export interface ModelStatistics {
     readonly drafted: number;
     readonly accepted: number;
   };
+  /** What came of looking for what requests before have computed. */
+  readonly prefixCache: PrefixFigures;
 }
 
 export function modelStatistics({ parts, steps }: ModelCore): ModelStatistics {
-  const { numPages, numFreePages } = parts.pool;
-  return { ...steps.statistics, pages: { total: numPages, free: numFreePages }, drafts: { ...parts.drafts } };
+  const { numPages, numFreePages, prefixes } = parts.pool;
+  return {
+    ...steps.statistics,
+    pages: { total: numPages, free: numFreePages },
+    drafts: { ...parts.drafts },
+    prefixCache: prefixes,
+  };
 }

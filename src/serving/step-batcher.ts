@@ -110,6 +110,8 @@ export class StepBatcher {
   async #runTurn(): Promise<void> {
     if (this.#asking.length < this.#members.size) await nextTask();
     const asking = this.#asking;
+    // Others may have computed what they are about to read.
+    for (const member of asking) if (member.holdsPages) member.request.adoptPages();
     const plan = planStep({ asking, holders: this.#holders }, this.#memory, this.#limits, this.#steps);
     for (const { candidate, error } of plan.refused) this.#end(candidate, error);
     if (plan.encoding) await this.#encode(plan.encoding);

@@ -118,7 +118,12 @@ test("slices of any size are the prompt and the answer, each row once, and only 
       assert.equal(rows, expectedRows(tokens.slice(0, -1)));
       const { tokenIds, finishReason, usage } = request.result();
       assert.equal([tokenIds, finishReason], [tokens, "length"]);
-      assert.equal(usage, { promptTokens: 14, visionTokens: 6, completionTokens: count + 1 });
+      assert.equal(usage, {
+        promptTokens: 14,
+        visionTokens: 6,
+        completionTokens: count + 1,
+        cachedTokens: 0,
+      });
     }),
   );
 });

@@ -40,6 +40,7 @@ function requestOf(tokensToRead: number): GenerationRequest & FakeRequest {
     holdsPages: false,
     releases: 0,
     nextSlice: (most: number) => ({ inputIds: Array(Math.min(most, tokensToRead)).fill(0) }),
+    adoptPages() {},
     giveBackFeatures: () => false,
     outgrown: (error: unknown) => error,
   };

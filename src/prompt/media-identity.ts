@@ -1,0 +1,56 @@
+/** What tells an image or video from all others: a hash of what the vision tower is given. */
+import { createSha256 } from "../checkpoint/hub/sha256.ts";
+import { throwIfAborted } from "../errors.ts";
+import { turnWhenDue } from "../event-loop.ts";
+import type { VisionItem } from "./vision-items.ts";
+
+/** Of items that were hashed once, as those of several answers to one prompt are. */
+const known = new WeakMap<VisionItem, string>();
+
+/** Of a hash that runs on this thread, before others have a turn. */
+const BYTES_A_TURN = 2 ** 20;
+
+/**
+ * Two items have the same identity only if they have the same features (of one model with the same adapters): SHA-256 of the bytes, since strangers' pictures must not be mistaken for others' by
+ * design; browsers that have no digest (pages that are not secure) get one in JavaScript, a turn a MiB.
+ */
+async function mediaIdentity(item: VisionItem, signal?: AbortSignal): Promise<string> {
+  if ("embeddings" in item) return `features ${await sha256(item.embeddings, signal)}`;
+  const grid = item.gridThw.join(" ");
+  return `pixels ${grid} ${await sha256(item.pixelValues, signal)}`;
+}
+
+/** Those of all items. @throws ABORTED */
+export async function mediaIdentities(
+  items: readonly VisionItem[],
+  signal?: AbortSignal,
+): Promise<readonly string[]> {
+  const identities: string[] = [];
+  for (const item of items) {
+    const identity = known.get(item) ?? (await mediaIdentity(item, signal));
+    known.set(item, identity);
+    identities.push(identity);
+  }
+  throwIfAborted(signal);
+  return identities;
+}
+
+async function sha256(values: Float32Array, signal?: AbortSignal): Promise<string> {
+  const { buffer, byteOffset, byteLength } = values;
+  const subtle = globalThis.crypto?.subtle;
+  // A digest takes no shared memory.
+  if (subtle && buffer instanceof ArrayBuffer) {
+    return hex(await subtle.digest("SHA-256", new Uint8Array(buffer, byteOffset, byteLength)));
+  }
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  const hasher = createSha256();
+  for (let at = 0; at < bytes.length; at += BYTES_A_TURN) {
+    await turnWhenDue(signal);
+    hasher.update(bytes.subarray(at, at + BYTES_A_TURN));
+  }
+  return hasher.digest();
+}
+
+function hex(digest: ArrayBuffer): string {
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

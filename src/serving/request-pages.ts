@@ -1,0 +1,94 @@
+/**
+ * What a request's pages of the KV cache hold, said so that others with the same rows find it. Keys and values of a row
+ * are a function of the model, the adapters, and of all rows up to it: their ids or features, and their positions. All of
+ * that is in the text that is compared, but for the model.
+ */
+import type { KvPool, PageContentOf, Sequence } from "../runtime/kv-pool.ts";
+import type { RequestRows } from "./request-rows.ts";
+
+/** What tells the request's rows from those of others with the same ids. */
+export interface PageScope {
+  /** The adapters it runs with, and their scales. */
+  readonly adapters: string;
+  /** Only requests with the same salt share pages. */
+  readonly salt: string;
+  /** Whether the layer that drafts has read the rows too: it has a part of each page, that others leave empty. */
+  readonly withDrafter: boolean;
+  /** Of each of its images and videos. */
+  readonly media: readonly string[];
+}
+
+/** Numbers a row: its id, or which media it takes which feature of; and three positions. */
+const ROW_NUMBERS = 5;
+
+export class RequestPages {
+  readonly #pool: KvPool;
+  readonly #sequence: Sequence;
+  readonly #rows: RequestRows;
+  readonly #scope: PageScope;
+  readonly #contentOf: PageContentOf = (page) => this.#content(page);
+  /** Rows that were computed or found once; what is read again after a preemption is no news. */
+  #furthest = 0;
+  #foundTokens = 0;
+  #asked = false;
+
+  constructor(pool: KvPool, sequence: Sequence, rows: RequestRows, scope: PageScope) {
+    this.#pool = pool;
+    this.#sequence = sequence;
+    this.#rows = rows;
+    this.#scope = scope;
+  }
+
+  /** Tokens of the prompt that were found. */
+  get foundTokens(): number {
+    return this.#foundTokens;
+  }
+
+  /** Goes on behind what is in the cache of its next rows; the last one known is left to be computed. */
+  adopt(): void {
+    const { promptTokens, length } = this.#rows;
+    const sequence = this.#sequence;
+    if (length - sequence.length > 1) sequence.adopt(length, this.#contentOf);
+    const found = Math.max(0, Math.min(sequence.length, promptTokens) - this.#furthest);
+    this.#foundTokens += found;
+    this.#furthest = Math.max(this.#furthest, sequence.length);
+    this.#pool.countPrefix(this.#asked ? 0 : promptTokens, found);
+    this.#asked = true;
+  }
+
+  /**
+   * Says what full pages hold. To be called when a token was chosen behind them: it read all rows, so none of them holds
+   * what is no number. Before, they may, and not only where it comes from: a kernel may give a value that a row does not
+   * see the weight 0, and 0 times NaN is NaN, so that one caller's broken picture would spoil what others ask before it.
+   */
+  publish(): void {
+    // The last row known is still to be computed, and rows behind it are guesses.
+    this.#sequence.publish(this.#rows.length - 1, this.#contentOf);
+    this.#furthest = Math.max(this.#furthest, this.#sequence.length);
+  }
+
+  #content(page: number): string {
+    const { pageSize } = this.#pool.layout;
+    const { adapters, salt, withDrafter, media } = this.#scope;
+    const start = page * pageSize;
+    const ids = this.#rows.ids(start, start + pageSize);
+    const positions = this.#rows.positions(start, start + pageSize);
+    const features = this.#rows.mediaFeatures(start, start + pageSize);
+    const used: number[] = [];
+    const numbers = new Int32Array(pageSize * ROW_NUMBERS);
+    for (const [row, id] of ids.entries()) {
+      const at = row * ROW_NUMBERS;
+      const found = features[row] ?? null;
+      if (found && !used.includes(found.media)) used.push(found.media);
+      numbers[at] = found ? -1 - used.indexOf(found.media) : id;
+      numbers[at + 1] = found?.feature ?? 0;
+      for (const [axis, values] of positions.entries()) numbers[at + 2 + axis] = values[row] as number;
+    }
+    const scope = page === 0 ? [adapters, salt, withDrafter] : [];
+    // The numbers are as long for every page, and what is behind them is JSON: no two of them can be mistaken.
+    return `${String.fromCharCode(...new Uint16Array(numbers.buffer))}${JSON.stringify([
+      ...scope,
+      ...used.map((index) => media[index]),
+    ])}`;
+  }
+}

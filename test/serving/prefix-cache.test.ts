@@ -1,0 +1,190 @@
+/** Nothing of a prompt is computed twice, and answers are to the bit those of a model that knows nothing. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  type GenerateOptions,
+  type LoadOptions,
+  loadModel,
+  type Message,
+  type Prompt,
+} from "../../src/index.ts";
+import { answersAlone, answersTogether, chat, facts } from "./company.ts";
+
+const DIRECTORY = "test/golden/data/glm_ocr-tiny";
+/** Of one page of the KV cache. */
+const PAGE = 16;
+
+async function open(options: LoadOptions = {}) {
+  const load = { backend: "wasm", ...options } as const;
+  const model = await loadModel(DIRECTORY, load);
+  const ask = (prompt: Prompt, more: GenerateOptions = {}) =>
+    model.complete(prompt, { maxTokens: 8, ...more });
+  return { model, ask };
+}
+
+const cold = await open({ prefixCache: false });
+test.after(() => cold.model.dispose());
+
+const LONG = "Read what is on this page, line by line, and say what it is about. ".repeat(4);
+
+for (const backend of ["wasm", "reference"] as const) {
+  test(`${backend}: a prompt that comes again is found but for its end, and answered to the bit the same`, async () => {
+    const { model, ask } = await open({ backend, prefillChunk: 40 });
+    const never = await open({ backend, prefixCache: false });
+    for (const messages of [chat(LONG), chat(LONG, 7)]) {
+      const expected = await never.ask(messages, { maxTokens: 30 });
+      assert.is(expected.usage.cachedTokens, 0);
+      const { promptTokens } = expected.usage;
+      const first = await ask(messages, { maxTokens: 30 });
+      const again = await ask(messages, { maxTokens: 30 });
+      assert.equal(facts(first), facts(expected));
+      assert.equal(facts(again), facts(expected));
+      assert.is(again.usage.cachedTokens, Math.floor((promptTokens - 1) / PAGE) * PAGE);
+    }
+    await never.model.dispose();
+    await model.dispose();
+  });
+}
+
+test("a chat's next turn finds what was asked and answered before", async () => {
+  const { model, ask } = await open();
+  const messages = chat(LONG, 7);
+  const first = await ask(messages, { maxTokens: 40 });
+  const next: Message[] = [
+    ...messages,
+    { role: "assistant", content: first.text },
+    { role: "user", content: "Why?" },
+  ];
+  const second = await ask(next);
+  assert.ok(second.usage.cachedTokens > first.usage.promptTokens - 2 * PAGE, `${second.usage.cachedTokens}`);
+  assert.equal(facts(second), facts(await cold.ask(next)));
+  await model.dispose();
+});
+
+test("answers are found as well as prompts", async () => {
+  const { model, ask } = await open();
+  const { inputIds } = await model.process(chat(LONG));
+  const { tokenIds } = await ask({ inputIds }, { maxTokens: 3 * PAGE });
+  const next = { inputIds: [...inputIds, ...tokenIds, 5, 6, 7] };
+  const { usage, ...answer } = await ask(next);
+  // The last token of an answer is not read.
+  assert.is(usage.cachedTokens, Math.floor((inputIds.length + tokenIds.length - 1) / PAGE) * PAGE);
+  assert.equal(answer.topLogits, (await cold.ask(next)).topLogits);
+  await model.dispose();
+});
+
+test("what looks alike is not the same: pictures, their place, salt and positions", async () => {
+  const { model, ask } = await open();
+  const messages = chat("What is it? ".repeat(6), 7);
+  const inputs = await model.process(messages);
+  const { inputIds, imageGridThw, positionIds, pixelValues } = inputs;
+  const first = await ask(messages);
+  // The place of the picture's first row: what stands before it may be found.
+  const before = inputs.mmTokenTypeIds.indexOf(1);
+  const rest = inputIds.length - before;
+  const other = Float32Array.from(pixelValues!, (value, index) =>
+    index === pixelValues!.length - 1 ? value + 1 : value,
+  );
+  const shifted = positionIds.map((axis) => axis.map((position) => position + 1)) as typeof positionIds;
+  const cases: [string, Prompt, GenerateOptions, number][] = [
+    ["the same", messages, {}, Math.floor((inputIds.length - 1) / PAGE) * PAGE],
+    ["one value of the picture", { inputIds, imageGridThw, pixelValues: other }, {}, before],
+    ["a picture moved by a page", { ...tensors([...Array(PAGE).fill(9), ...inputIds]) }, {}, 0],
+    ["other positions", { inputIds, imageGridThw, pixelValues, positionIds: shifted }, {}, 0],
+    ["a salt", messages, { cacheSalt: "another" }, 0],
+  ];
+  function tensors(ids: readonly number[]) {
+    return { inputIds: ids, imageGridThw, pixelValues };
+  }
+  for (const [name, prompt, options, most] of cases) {
+    const found = await ask(prompt, options);
+    assert.ok(found.usage.cachedTokens <= most, `${name}: ${found.usage.cachedTokens}`);
+    assert.equal(facts(found), facts(await cold.ask(prompt, options)), name);
+    assert.equal((await ask(messages)).tokenIds, first.tokenIds);
+  }
+  assert.ok(rest > PAGE);
+  const salted = await ask(messages, { cacheSalt: "another" });
+  assert.ok(salted.usage.cachedTokens > 0);
+  await model.dispose();
+});
+
+test("prompts of embeddings are told apart by their values", async () => {
+  const { model, ask } = await open();
+  const { hiddenSize } = model.config.text;
+  const promptEmbeddings = Float32Array.from({ length: 40 * hiddenSize }, (_, index) => Math.sin(index));
+  await ask({ promptEmbeddings });
+  const again = await ask({ promptEmbeddings });
+  assert.is(again.usage.cachedTokens, 32);
+  const changed = promptEmbeddings.slice();
+  changed[0] = 2;
+  const other = await ask({ promptEmbeddings: changed });
+  assert.is(other.usage.cachedTokens, 0);
+  assert.equal(facts(other), facts(await cold.ask({ promptEmbeddings: changed })));
+  await model.dispose();
+});
+
+test("requests that come at once with the same page share what one of them computes", async () => {
+  const { model } = await open({ prefillChunk: 32 });
+  const answers = await Promise.all(
+    ["a", "b", "c", "d"].map((end) => model.complete(chat(LONG + end, 7), { maxTokens: 6 })),
+  );
+  const computed = answers.reduce((sum, { usage }) => sum + usage.promptTokens - usage.cachedTokens, 0);
+  const [{ usage }] = answers as [(typeof answers)[0]];
+  assert.ok(computed < 2 * usage.promptTokens, `${computed} of ${4 * usage.promptTokens}`);
+  for (const [index, end] of ["a", "b", "c", "d"].entries()) {
+    assert.equal(facts(answers[index]!), facts(await cold.ask(chat(LONG + end, 7), { maxTokens: 6 })));
+  }
+  await model.dispose();
+});
+
+test("in company, with aborts, requests have the answers they have alone, cold or warm", async () => {
+  const expected = await answersAlone(cold.model);
+  const { model } = await open({ prefillChunk: 24 });
+  for (let round = 0; round < 3; round++) {
+    const left = Array.from({ length: 6 }, async (_, index) => {
+      let count = 0;
+      for await (const _ of model.generate(chat(LONG, 7), { maxTokens: 40 })) if (++count > index) break;
+    });
+    assert.equal(await answersTogether(model), expected);
+    await Promise.all(left);
+  }
+  await model.trimMemory();
+  assert.equal(await answersAlone(model), expected);
+  await model.dispose();
+});
+
+test("with memory for little, pages of ended requests make room for those to come", async () => {
+  const { model, ask } = await open();
+  await ask(chat(LONG));
+  const held = model.liveBytes;
+  for (let index = 0; index < 6; index++) await ask(chat(`${index} ${LONG}`));
+  assert.is(model.liveBytes, held, "pages are taken again before the pool grows");
+  await model.dispose();
+});
+
+test("trimMemory gives back what was kept", async () => {
+  const { model, ask } = await open();
+  await model.trimMemory();
+  const empty = model.liveBytes;
+  await ask(chat(LONG, 7));
+  await model.trimMemory();
+  assert.is(model.liveBytes, empty);
+  assert.is((await ask(chat(LONG, 7))).usage.cachedTokens, 0);
+  await model.dispose();
+});
+
+test("what the options may be", async () => {
+  const refused = async (task: Promise<unknown>, message: RegExp) => {
+    const error = await task.then(
+      () => assert.unreachable(),
+      (error) => error,
+    );
+    assert.is(error.code, "OPTION_INVALID");
+    assert.match(error.message, message);
+  };
+  await refused(cold.ask(chat("x"), { cacheSalt: "" }), /cacheSalt is empty/);
+  await refused(cold.ask(chat("x"), { cacheSalt: 3 as never }), /cacheSalt/);
+  await refused(loadModel(DIRECTORY, { prefixCache: 1 as never }), /prefixCache/);
+});
+
+test.run();
