@@ -25,6 +25,7 @@ extern const OpEntry kScatterRows;
 extern const OpEntry kPositionEmbedBicubic;
 extern const OpEntry kRouteExperts;
 extern const OpEntry kExperts;
+extern const OpEntry kAdjustLogits;
 extern const OpEntry kSample;
 
 // Null for ops that are never in a program for this backend, and for numbers that are no op.
@@ -53,6 +54,7 @@ inline const OpEntry* find_op(program::Op op) {
     case Op::position_embed_bicubic: return &kPositionEmbedBicubic;
     case Op::route_experts: return &kRouteExperts;
     case Op::experts: return &kExperts;
+    case Op::adjust_logits: return &kAdjustLogits;
     case Op::sample: return &kSample;
     case Op::slice:
     case Op::merge_rows:

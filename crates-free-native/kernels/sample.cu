@@ -1,8 +1,8 @@
-// sample: chooses a token from a row of logits by its settings (temperature, topP, minP, repetitionPenalty) and choices
+// sample: chooses a token from a row of logits, or its adjusted row, by its settings (temperature, topP, minP) and choices
 // (topK, draw). src/backends/reference/sample.ts has the algorithm, which is followed to the bit: every operation on
 // floats rounds by itself, and sums are of integers. What a row needs is known on the device alone: the later kernels
 // return from rows that are done.
-//   sample_largest: a block for each kRange tokens of a row applies the penalty and finds the largest logit;
+//   sample_largest: a block for each kRange tokens of a row finds the largest logit;
 //   sample_weigh:   the same blocks find the row's largest, which ends greedy rows, and turn logits into weights;
 //   sample_draw:    a block a row. What a cut keeps is a prefix of the tokens in their order, told by the weight at its
 //                   end and how many that weigh as much belong to it. That weight is found by its digits, from
@@ -38,10 +38,11 @@ struct SampleArguments {
   int v, ranges;
   const float* settings;
   const int32_t* choices;
-  const int32_t* penalised;
-  int num_penalised;
-  const int32_t* cu_penalised;
-  // [rows, scratch_stride]: of rows that draw the logits with their penalty, then the weights.
+  // [num_adjusted, v]
+  const float* adjusted;
+  int num_adjusted;
+  const int32_t* adjusted_as;
+  // [rows, scratch_stride]: of rows that draw the logits, then the weights.
   float* scratch;
   int64_t scratch_stride;
   // [rows, ranges]
@@ -88,48 +89,40 @@ __device__ __forceinline__ bool is_sound(const Largest& best) {
   return !best.has_nan && best.logit > -INFINITY && best.logit < INFINITY;
 }
 
-template <class T, int Vec>
-__global__ void __launch_bounds__(kBlock)
-    sample_largest_kernel(const T* rows, int64_t stride, SampleArguments args) {
-  start_kernel();
-  GLIMT_SHARED(unsigned, marked, kRange / 32);
-  GLIMT_SHARED(Largest, bests, kBlock / 32);
-  const int64_t row = blockIdx.x;
-  const int range_begin = blockIdx.y * kRange, first = range_begin + threadIdx.x * kTokens;
-  const float penalty = args.settings[row * 4 + 3];
-  // Bounds in host memory were checked; those in device memory may say anything.
-  const int begin = max(args.cu_penalised[row], 0), end = min(args.cu_penalised[row + 1], args.num_penalised);
-  unsigned is_marked = 0;
-  if (penalty != 1.0f && begin < end) {
-    if (threadIdx.x < kRange / 32) marked[threadIdx.x] = 0;
-    __syncthreads();
-    for (int i = begin + threadIdx.x; i < end; i += kBlock) {
-      const int token = args.penalised[i];
-      if (token >= range_begin && token - range_begin < kRange)
-        atomicOr(&marked[(token - range_begin) / 32], 1u << (token - range_begin) % 32);
-    }
-    __syncthreads();
-    is_marked = marked[threadIdx.x * kTokens / 32] >> threadIdx.x * kTokens % 32;
-  }
-
-  float logits[kTokens];
-  const T* source = rows + row * stride + first;
+// A thread's tokens, of which `left` there are.
+template <int Vec, class T>
+__device__ __forceinline__ void load_tokens(const T* source, int left, float* logits) {
 #pragma unroll
   for (int part = 0; part < kTokens / Vec; part++) {
     Pack<T, Vec> pack{};
     // With packs of several tokens v is a multiple of their size.
-    if (first + part * Vec < args.v) pack = load_pack<T, Vec>(source + part * Vec);
+    if (part * Vec < left) pack = load_pack<T, Vec>(source + part * Vec);
 #pragma unroll
     for (int i = 0; i < Vec; i++) logits[part * Vec + i] = widen(pack.at[i]);
   }
+}
+
+template <class T, int Vec>
+__global__ void __launch_bounds__(kBlock)
+    sample_largest_kernel(const T* rows, int64_t stride, SampleArguments args) {
+  start_kernel();
+  GLIMT_SHARED(Largest, bests, kBlock / 32);
+  const int64_t row = blockIdx.x;
+  const int first = blockIdx.y * kRange + threadIdx.x * kTokens;
+  // Places in host memory were checked; those in device memory may say anything.
+  const int place = args.adjusted_as[row];
+  float logits[kTokens];
+  if (place < 0 || place >= args.num_adjusted)
+    load_tokens<Vec>(rows + row * stride + first, args.v - first, logits);
+  else
+    load_tokens<(Vec < 4 ? Vec : 4)>(args.adjusted + static_cast<int64_t>(place) * args.v + first, args.v - first,
+                                     logits);
   Largest best{-INFINITY, first, 0};
 #pragma unroll
   for (int i = 0; i < kTokens; i++) {
-    float& logit = logits[i];
-    if (is_marked >> i & 1) logit = logit > 0 ? __fdiv_rn(logit, penalty) : __fmul_rn(logit, penalty);
-    if (first + i < args.v) take(best, logit, first + i, logit != logit);
+    if (first + i < args.v) take(best, logits[i], first + i, logits[i] != logits[i]);
   }
-  if (args.settings[row * 4] != 0 && first < args.v) {
+  if (args.settings[row * 3] != 0 && first < args.v) {
     float* target = args.scratch + row * args.scratch_stride + first;
 #pragma unroll
     for (int i = 0; i < kTokens; i += 4)
@@ -167,7 +160,7 @@ __global__ void __launch_bounds__(kBlock) sample_weigh_kernel(SampleArguments ar
   const int64_t row = blockIdx.x;
   const int first = blockIdx.y * kRange + threadIdx.x * kTokens;
   const Largest best = row_largest(args, row);
-  const float temperature = args.settings[row * 4];
+  const float temperature = args.settings[row * 3];
   if (temperature == 0 || !is_sound(best)) {
     if (blockIdx.y == 0 && threadIdx.x == 0) args.tokens[row] = is_sound(best) ? best.token : -1;
     return;
@@ -337,7 +330,7 @@ __global__ void __launch_bounds__(kDrawBlock, 1) sample_draw_kernel(SampleArgume
   GLIMT_SHARED(DrawShared, storage, 1);
   DrawShared& shared = *storage;
   const int64_t row = blockIdx.x;
-  const float* settings = args.settings + row * 4;
+  const float* settings = args.settings + row * 3;
   if (settings[0] == 0 || !is_sound(row_largest(args, row))) return;
   const auto* weights = reinterpret_cast<const uint32_t*>(args.scratch + row * args.scratch_stride);
   const int v = args.v, top_k = args.choices[row * 2];
@@ -412,8 +405,8 @@ struct Workspace {
   }
 };
 
-void sample(const KernelContext& context, const Operand& logits, const float* settings, const int32_t* choices,
-            const int32_t* penalised, int64_t num_penalised, const int32_t* cu_penalised, int32_t* tokens) {
+void sample(const KernelContext& context, const Operand& logits, const Operand& adjusted, const int32_t* adjusted_as,
+            const float* settings, const int32_t* choices, int32_t* tokens) {
   if (logits.rows == 0) return;
   const Workspace places(logits.rows, logits.cols);
   char* workspace = static_cast<char*>(context.workspace);
@@ -421,9 +414,9 @@ void sample(const KernelContext& context, const Operand& logits, const float* se
                              places.ranges,
                              settings,
                              choices,
-                             penalised,
-                             static_cast<int>(num_penalised),
-                             cu_penalised,
+                             adjusted.as<const float>(),
+                             static_cast<int>(adjusted.rows),
+                             adjusted_as,
                              reinterpret_cast<float*>(workspace),
                              places.scratch_stride,
                              reinterpret_cast<Largest*>(workspace + places.largest),
@@ -436,7 +429,7 @@ void sample(const KernelContext& context, const Operand& logits, const float* se
       rt::launch(context.stream, "sample_largest", sample_largest_kernel<T, decltype(vec)::value>, grid, kBlock, 0,
                  logits.as<const T>(), logits.stride, args);
     };
-    if (packable<T>(logits))
+    if (packable<T>(logits) && packable<float>(adjusted))
       start(std::integral_constant<int, kPackSize<T>>{});
     else
       start(std::integral_constant<int, 1>{});
@@ -452,14 +445,12 @@ size_t sample_workspace(int64_t rows, int64_t v) { return Workspace(rows, v).end
 
 constexpr OpEntry kSample{
     [](const KernelContext& context, const Call& call) {
-      const Operand& penalised = call.in[3];
-      sample(context, call.in[0], call.in[1].as<const float>(), call.in[2].as<const int32_t>(),
-             penalised.as<const int32_t>(), penalised.rows, call.in[4].as<const int32_t>(), call.out[0].as<int32_t>());
+      sample(context, call.in[0], call.in[1], call.in[2].as<const int32_t>(), call.in[3].as<const float>(),
+             call.in[4].as<const int32_t>(), call.out[0].as<int32_t>());
     },
     [](const KernelTerms&, const Call& call) { return sample_workspace(call.in[0].rows, call.in[0].cols); },
     [](const Call& call) {
-      check_all(call, 3, "penalised token", call.in[0].cols, true);
-      check_bounds(call, 4, call.in[3].rows, "cuPenalised");
+      check_all(call, 2, "adjusted row", call.in[1].rows, true);
     }};
 
 }  // namespace glimt

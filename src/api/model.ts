@@ -223,7 +223,10 @@ export class Model {
   async #choices(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<OpenedChoices> {
     const { parts, adapters } = this.#core;
     // First: reading pictures may take long.
-    const resolved = resolveGeneration(options, parts.generation, this.config.text);
+    const resolved = resolveGeneration(options, parts.generation, {
+      ...this.config.text,
+      tokenizer: parts.tokenizer,
+    });
     // An adapter that is unloaded while pictures are read stays for these answers.
     const leases = await adapters.acquireAll(options.adapters, resolved.n);
     try {

@@ -7,6 +7,7 @@ import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
 import { modelStages, type StageName } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
+import { NO_ADJUSTMENTS } from "../runtime/sampling-rows.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
@@ -45,7 +46,16 @@ async function show(location: string, flags: GraphFlags): Promise<void> {
     mtp: mtpLayerOf(checkpoint),
   } as const;
   const blocks = Math.ceil(context / DEFAULT_PAGE_SIZE);
-  const step = { tokens, sequences: 1, blocks, pages: blocks, slab: 0, features: 0, logits: 1, penalised: 0 };
+  const step = {
+    tokens,
+    sequences: 1,
+    blocks,
+    pages: blocks,
+    slab: 0,
+    features: 0,
+    logits: 1,
+    ...NO_ADJUSTMENTS,
+  };
   const symbols: Record<StageName, SymbolValues> = {
     vision: { patches, frames: 1 },
     decoder: step,

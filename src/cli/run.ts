@@ -1,6 +1,6 @@
 /** `glimt run`: ask a model and stream what it says. */
 
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { loadModelOn } from "../api/load-model.ts";
 import type {
   AdapterSource,
@@ -48,6 +48,16 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly topP?: number;
   readonly minP?: number;
   readonly repetitionPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly logitBias: Readonly<Record<number, number>>;
+  readonly badWord: readonly string[];
+  readonly allowToken?: readonly number[];
+  readonly minTokens?: number;
+  readonly ignoreEos?: true;
+  readonly thinkingBudget?: number;
+  readonly stopRepetition?: true;
+  readonly logprobs?: number;
   readonly speculation?: NonNullable<GenerateOptions["speculation"]>;
   readonly seed?: number;
   readonly kvCache?: KvCacheSize;
@@ -76,6 +86,20 @@ export function runCommand(): Command {
     .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
     .option("--stop <text>", "end at this text; may be repeated", collect, [])
     .option("--stop-token <id>", "end at this token; may be repeated", tokenId, [])
+    .option("--presence-penalty <x>", "above 0: avoid tokens that the answer has", decimal)
+    .option("--frequency-penalty <x>", "above 0: avoid tokens the more often the answer has them", decimal)
+    .option("--logit-bias <id:bias>", "add to a token's logit, -100 bans it; may be repeated", tokenBias, {})
+    .option("--bad-word <text>", "never say this; may be repeated", collect, [])
+    .option("--allow-token <id>", "say no other tokens; may be repeated", tokenId)
+    .option("--min-tokens <n>", "do not end before as many tokens", wholeNumber)
+    .option("--ignore-eos", "go on where the model would end")
+    .option("--thinking-budget <n>", "end thinking behind as many tokens", wholeNumber)
+    .option("--stop-repetition", "end an answer that repeats itself as pages never do")
+    .option(
+      "--logprobs <n>",
+      "with --json: how probable each token was, and the n most probable",
+      wholeNumber,
+    )
     .option(
       "--speculation <how>",
       "guess tokens and read several a step: mtp (the checkpoint's layer), lookup (what followed the same words), auto, off (default)",
@@ -157,10 +181,40 @@ function generateOptions(flags: RunFlags): GenerateOptions {
     flags;
   const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling };
   const { speculation } = flags;
-  return { maxTokens, ...sampling, stop, stopTokenIds: flags.stopToken, speculation };
+  return {
+    maxTokens,
+    ...sampling,
+    stop,
+    stopTokenIds: flags.stopToken,
+    ...tokenOptions(flags),
+    speculation,
+  };
 }
 
-function tokenId(text: string, all: readonly number[]): number[] {
+function tokenOptions(flags: RunFlags): GenerateOptions {
+  const { presencePenalty, frequencyPenalty, logitBias, minTokens, ignoreEos, thinkingBudget, logprobs } =
+    flags;
+  return {
+    presencePenalty,
+    frequencyPenalty,
+    logitBias,
+    badWords: flags.badWord,
+    allowedTokenIds: flags.allowToken,
+    minTokens,
+    ignoreEos,
+    thinkingBudget,
+    repetitionDetection: flags.stopRepetition,
+    ...(logprobs !== undefined && { logprobs: true, topLogprobs: logprobs }),
+  };
+}
+
+function tokenBias(text: string, all: Readonly<Record<number, number>>): Record<number, number> {
+  const [id = "", bias = "", ...rest] = text.split(":");
+  if (rest.length > 0) throw new InvalidArgumentError("It must be a token id and a number, such as 42:-100.");
+  return { ...all, [wholeNumber(id)]: decimal(bias) };
+}
+
+function tokenId(text: string, all: readonly number[] = []): number[] {
   return [...all, wholeNumber(text)];
 }
 
@@ -171,7 +225,7 @@ function jsonResult(
   result: GenerationResult,
 ) {
   const { promptText, inputIds, mmTokenTypeIds, imageGridThw, videoGridThw, positionIds, ropeDelta } = inputs;
-  const { text, tokenIds, topLogits, finishReason, usage, timings, seed } = result;
+  const { text, tokenIds, topLogits, logprobs, finishReason, usage, timings, seed } = result;
   return {
     text,
     promptText,
@@ -183,6 +237,7 @@ function jsonResult(
     ropeDelta,
     tokenIds,
     topLogits,
+    logprobs,
     finishReason,
     usage,
     seed,

@@ -1,5 +1,6 @@
 /** The conformance cases of every op, from the files that hold them; the type checker names an op that has none. */
 import type { OpCases } from "./case.ts";
+import { adjustLogitsCases } from "./cases/adjust-logits.ts";
 import { attentionCases } from "./cases/attention.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { mixtureCases } from "./cases/experts.ts";
@@ -11,6 +12,7 @@ import { rowCases } from "./cases/rows.ts";
 import { samplingCases } from "./cases/sample.ts";
 
 export const OP_CASES: Required<OpCases> = {
+  ...adjustLogitsCases,
   ...attentionCases,
   ...elementwiseCases,
   ...linearCases,

@@ -5,8 +5,10 @@
  * Inputs: inputIds [tokens], cos and sin [tokens, rotaryDim/2], slots [tokens], blockTable [sequences, blocks],
  * cuSeqlens [sequences+1], contextLens [sequences], features [slab, hiddenSize], of which the rows featureSources
  * [features] replace the embeddings of rows featureRows [features], logitRows [logits], and of the chosen rows what
- * `sample` reads: samplingSettings [logits, 4], samplingChoices [logits, 2], penalised [penalised] and cuPenalised
- * [logits+1]. States: kv.N, one paged cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, and the
+ * `sample` reads: samplingSettings [logits, 3], samplingChoices [logits, 2] and adjustedAs [logits]; and of those whose
+ * logits are adjusted before what `adjust_logits` does: adjustedRows [adjusted], adjustedIds [changes], logitChanges
+ * [changes, 2], cuAdjustedIds [adjusted+1], tokenMasks [masks, ceil(vocabSize / 32)] and tokenMaskOf [adjusted]. States:
+ * kv.N, one paged cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, as the model has them, and the
  * tokens [logits] chosen from them; of the variant that drafts are made with also hidden [tokens, hiddenSize].
  */
 import type { ModelConfig, TextConfig } from "../config/types.ts";
@@ -55,7 +57,7 @@ function decoder(model: ModelConfig, options: DecoderOptions, name: "decoder" | 
   const g = createGraphBuilder({ ...options, name });
   const embed = embeddings(g, config, options);
   const inputs = decoderInputs(g, config);
-  const { logitRows, sample } = chosenTokens(g);
+  const { logitRows, sample } = chosenTokens(g, config);
 
   const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
   let x = g.scope("embed", () => embed(table));
@@ -102,16 +104,34 @@ export function embeddings(
 }
 
 /** Declares which rows go through the head, and what the token behind each is chosen by. */
-export function chosenTokens(g: GraphBuilder): { logitRows: Value; sample: (logits: Value) => Value } {
+export function chosenTokens(
+  g: GraphBuilder,
+  { vocabSize }: TextConfig,
+): { logitRows: Value; sample: (logits: Value) => Value } {
   const rows = g.symbol("logits");
   const logitRows = g.input("logitRows", [rows], "i32");
   const sampling = {
-    settings: g.input("samplingSettings", [rows, 4], "f32"),
+    adjustedAs: g.input("adjustedAs", [rows], "i32"),
+    settings: g.input("samplingSettings", [rows, 3], "f32"),
     choices: g.input("samplingChoices", [rows, 2], "i32"),
-    penalised: g.input("penalised", [g.symbol("penalised")], "i32"),
-    cuPenalised: g.input("cuPenalised", [offsetDim(rows, 1)], "i32"),
   };
-  return { logitRows, sample: (logits) => g.scope("sample", () => g.sample({ logits, ...sampling })) };
+  const [adjusted, changes] = [g.symbol("adjusted"), g.symbol("changes")];
+  const adjustments = {
+    rows: g.input("adjustedRows", [adjusted], "i32"),
+    ids: g.input("adjustedIds", [changes], "i32"),
+    changes: g.input("logitChanges", [changes, 2], "f32"),
+    cuIds: g.input("cuAdjustedIds", [offsetDim(adjusted, 1)], "i32"),
+    masks: g.input("tokenMasks", [g.symbol("masks"), maskWords(vocabSize)], "i32"),
+    maskOf: g.input("tokenMaskOf", [adjusted], "i32"),
+  };
+  const sample = (logits: Value) =>
+    g.sample({ logits, adjusted: g.adjust_logits({ logits, ...adjustments }), ...sampling });
+  return { logitRows, sample: (logits) => g.scope("sample", () => sample(logits)) };
+}
+
+/** 32-bit words of a mask with a bit a token. */
+export function maskWords(vocabSize: number): number {
+  return Math.ceil(vocabSize / 32);
 }
 
 export function decoderLayer(

@@ -35,7 +35,7 @@ export function buildMtp(model: ModelConfig, options: DecoderOptions): Graph {
   const g = createGraphBuilder({ ...options, name: "mtp" });
   const embed = embeddings(g, config, options);
   const inputs = decoderInputs(g, config);
-  const { logitRows, sample } = chosenTokens(g);
+  const { logitRows, sample } = chosenTokens(g, config);
   const hidden = g.input("hidden", [g.symbol("states"), hiddenSize], options.activationDType);
   const hiddenRows = g.input("hiddenRows", [g.symbol("tokens")], "i32");
   const zeros = g.input("zeros", [g.symbol("firsts"), hiddenSize], options.activationDType);

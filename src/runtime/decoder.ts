@@ -11,7 +11,7 @@ import { KeptTensor } from "./kept-tensor.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
 import type { DraftedRows, MtpDrafter } from "./mtp-drafter.ts";
 import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";
-import { GREEDY, type SamplingRow, samplingInputs } from "./sampling-rows.ts";
+import { GREEDY, type SamplingRow, samplingInputs, samplingSymbols } from "./sampling-rows.ts";
 import { blockTableColumns, type SliceFeatures, stepInputs } from "./step-inputs.ts";
 
 /** New tokens of one sequence; its keys and values are appended to the cache. */
@@ -137,7 +137,9 @@ export class Decoder {
       slab: features,
       features: Math.min(step, features),
       logits: 1,
-      penalised: tokens,
+      adjusted: 1,
+      changes: tokens,
+      masks: 1,
     };
     this.#engine.reserve?.(this.#executable, symbols, []);
   }
@@ -183,8 +185,7 @@ export class Decoder {
       pages: this.#pool.numPages,
       slab: slab.rows,
       features: inputs.featureRows.length,
-      logits: chosen.rows.length,
-      penalised: inputs.penalised.length,
+      ...samplingSymbols(inputs, this.#config.vocabSize),
     };
     const logits = this.#logits.ofRows(chosen.rows.length);
     const executable = drafting?.hidden.executable ?? this.#executable;
@@ -265,7 +266,10 @@ export class Decoder {
         chosen.rows,
         ({ slice, fromEnd }) => (inputs.cuSeqlens[slice + 1] as number) - fromEnd,
       ),
-      ...samplingInputs(chosen.rows.map(({ sampling }) => sampling)),
+      ...samplingInputs(
+        chosen.rows.map(({ sampling }) => sampling),
+        this.#config.vocabSize,
+      ),
     };
   }
 

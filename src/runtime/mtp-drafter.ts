@@ -5,7 +5,7 @@ import { textRotary } from "../mrope/rotary.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
 import { KeptTensor } from "./kept-tensor.ts";
 import type { KvPool } from "./kv-pool.ts";
-import { type SamplingRow, samplingInputs } from "./sampling-rows.ts";
+import { type SamplingRow, samplingInputs, samplingSymbols } from "./sampling-rows.ts";
 import { type StepRows, stepInputs } from "./step-inputs.ts";
 
 /** Rows that the model has read, with the ids and features of the row behind each. */
@@ -22,6 +22,7 @@ export class MtpDrafter {
   readonly #pool: KvPool;
   readonly #slab: FeatureSlab;
   readonly #hiddenSize: number;
+  readonly #vocabSize: number;
   readonly #rotary: ReturnType<typeof textRotary>;
   readonly #logits: KeptTensor;
   /** One is read while the other is written. */
@@ -33,6 +34,7 @@ export class MtpDrafter {
     this.#pool = pool;
     this.#slab = slab;
     this.#hiddenSize = config.hiddenSize;
+    this.#vocabSize = config.vocabSize;
     this.#rotary = textRotary(config.rope);
     this.#logits = new KeptTensor(engine, config.vocabSize);
     this.#states = [new KeptTensor(engine, config.hiddenSize), new KeptTensor(engine, config.hiddenSize)];
@@ -87,7 +89,10 @@ export class MtpDrafter {
     const firstRows = Int32Array.from(
       slices.flatMap(({ start }, index) => (start === 0 ? [cuSeqlens[index] as number] : [])),
     );
-    const sampling = samplingInputs(choosing.map((index) => slices[index]?.sampling[step] as SamplingRow));
+    const sampling = samplingInputs(
+      choosing.map((index) => slices[index]?.sampling[step] as SamplingRow),
+      this.#vocabSize,
+    );
     const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const tokens = new Int32Array(choosing.length);
     const symbols = {
@@ -99,8 +104,7 @@ export class MtpDrafter {
       features: inputs.featureRows.length,
       states: hidden.rows,
       firsts: firstRows.length,
-      logits: choosing.length,
-      penalised: sampling.penalised.length,
+      ...samplingSymbols(sampling, this.#vocabSize),
     };
     const buffers = {
       ...inputs,

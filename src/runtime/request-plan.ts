@@ -17,6 +17,7 @@ import {
   packEncoderItems,
 } from "./encoder-batch.ts";
 import { type KvPoolLayout, kvPoolLayout, pageBytes } from "./kv-pool.ts";
+import { NO_ADJUSTMENTS } from "./sampling-rows.ts";
 
 export interface PlanOptions {
   /** New tokens to make room for. */
@@ -144,7 +145,7 @@ export function usualRequestBytes(
     slab: features,
     features,
     logits: 1,
-    penalised: 0,
+    ...NO_ADJUSTMENTS,
   };
   const arenas = [
     programs.vision ? sum(slotBytes(programs.vision, encoding)) + inputBytes(programs.vision, encoding) : 0,
@@ -167,7 +168,7 @@ export function leastRequestBytes(
     slab: 0,
     features: 0,
     logits: 1,
-    penalised: 1,
+    ...NO_ADJUSTMENTS,
   };
   const logitBytes = storageBytes(decoder.activation, 1, text.vocabSize);
   return sum(slotBytes(decoder, step)) + pageBytes(layout) + logitBytes;

@@ -3,6 +3,7 @@ import { IncrementalDetokenizer } from "../text/detokenizer.ts";
 import { StopMatcher } from "../text/stop-matcher.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { FinishReason } from "./generation-result.ts";
+import { type RepetitionDetection, RepetitionDetector } from "./repetition.ts";
 
 export interface AnswerEnds {
   /** Most tokens of the answer. */
@@ -10,25 +11,33 @@ export interface AnswerEnds {
   /** Strings that end the text; they are no part of it. */
   readonly stop: readonly string[];
   /** Tokens that end it and leave no text. */
-  readonly stopTokenIds: Iterable<number>;
+  readonly endIds: Iterable<number>;
+  /** Tokens before which nothing ends it but the limit, and whose text holds no stop string. */
+  readonly minTokens?: number;
+  /** Null, the default: it may repeat itself. */
+  readonly repetition?: RepetitionDetection | null;
 }
 
 export class AnswerText {
   readonly #tokenizer: Tokenizer;
   readonly #detokenizer: IncrementalDetokenizer;
   readonly #stops: StopMatcher;
-  readonly #stopTokenIds: ReadonlySet<number>;
+  readonly #endIds: ReadonlySet<number>;
   readonly #limit: number;
+  readonly #minTokens: number;
+  readonly #repetition: RepetitionDetector | null;
   readonly #tokenIds: number[] = [];
   #text = "";
   #finishReason: FinishReason | null = null;
 
-  constructor(tokenizer: Tokenizer, { limit, stop, stopTokenIds }: AnswerEnds) {
+  constructor(tokenizer: Tokenizer, { limit, stop, endIds, minTokens = 0, repetition = null }: AnswerEnds) {
     this.#tokenizer = tokenizer;
     this.#detokenizer = new IncrementalDetokenizer(tokenizer);
     this.#stops = new StopMatcher(stop, specialTexts(tokenizer));
-    this.#stopTokenIds = new Set(stopTokenIds);
+    this.#endIds = new Set(endIds);
     this.#limit = limit;
+    this.#minTokens = minTokens;
+    this.#repetition = repetition && new RepetitionDetector(repetition);
   }
 
   /** Every token so far, the one that ended it included. */
@@ -55,15 +64,19 @@ export class AnswerText {
   }
 
   #say(token: number): string {
-    const ended = this.#stopTokenIds.has(token);
-    const text = ended ? "" : this.#said(token);
+    const mayEnd = this.#tokenIds.length > this.#minTokens;
+    const ended = mayEnd && this.#endIds.has(token);
+    const text = ended ? "" : this.#said(token, mayEnd);
+    const isLoop = this.#repetition?.push(token) && mayEnd;
     if (ended || this.#stops.matched) this.#finishReason = "stop";
     else if (this.#tokenIds.length === this.#limit) this.#finishReason = "length";
+    else if (isLoop) this.#finishReason = "repetition";
     if (!this.#finishReason || this.#stops.matched) return text;
     return text + this.#stops.push(this.#detokenizer.flush()) + this.#stops.flush();
   }
 
-  #said(token: number): string {
+  #said(token: number, mayEnd: boolean): string {
+    if (!mayEnd) return this.#detokenizer.push(token);
     const special = this.#tokenizer.isSpecial(token) ? this.#tokenizer.tokenOf(token) : null;
     return special === null
       ? this.#stops.push(this.#detokenizer.push(token))

@@ -1,15 +1,24 @@
 /** What a caller may say about a generation, checked and completed from the checkpoint. */
 
-import type { GenerationDefaults, TextConfig } from "../config/types.ts";
+import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { shown } from "../given.ts";
 import type { GenerateProgress } from "../prompt/progress.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
-import { type SamplingOptions, validateSampling } from "./sampler.ts";
+import { type SamplingOptions, validateSampling } from "./sampling-options.ts";
 import { SPECULATIONS, type Speculation } from "./speculation.ts";
+import {
+  type ResolvedTokens,
+  resolveTokens,
+  TOKEN_OPTION_KINDS,
+  TOKEN_OPTION_NAMES,
+  type TokenContext,
+  type TokenOptions,
+  tokenIds,
+} from "./token-options.ts";
 
-export interface GenerateOptions {
+export interface GenerateOptions extends TokenOptions {
   /** At most this many new tokens; fewer when the context is full. Default 2048. */
   readonly maxTokens?: number | undefined;
   /** 0, the default, always takes the most probable token. */
@@ -70,6 +79,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "checkpointSampling",
   "stop",
   "stopTokenIds",
+  ...TOKEN_OPTION_NAMES,
   "speculation",
   "priority",
   "adapters",
@@ -79,14 +89,18 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
 ];
 
 /** Numbers and lists have their own ranges. */
-export const GENERATE_OPTION_KINDS = { checkpointSampling: "boolean", cacheSalt: "string" } as const;
+export const GENERATE_OPTION_KINDS = {
+  checkpointSampling: "boolean",
+  cacheSalt: "string",
+  ...TOKEN_OPTION_KINDS,
+} as const;
 
 export interface ResolvedGeneration {
   readonly maxTokens: number;
   readonly n: number;
   readonly sampling: SamplingOptions;
   readonly stop: readonly string[];
-  readonly stopTokenIds: readonly number[];
+  readonly tokens: ResolvedTokens;
   readonly speculation: Speculation;
   readonly priority: number;
   /** Empty: none. */
@@ -97,7 +111,7 @@ export interface ResolvedGeneration {
 export function resolveGeneration(
   options: GenerateOptions,
   defaults: GenerationDefaults,
-  { vocabSize }: Pick<TextConfig, "vocabSize">,
+  { vocabSize, tokenizer }: Pick<TokenContext, "vocabSize" | "tokenizer">,
 ): ResolvedGeneration {
   const maxTokens = options.maxTokens ?? DEFAULT_MAX_TOKENS;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
@@ -117,6 +131,9 @@ export function resolveGeneration(
   if (!Number.isSafeInteger(priority)) {
     throw new GlimtError("OPTION_INVALID", `priority is ${shown(priority)}, expected a whole number.`);
   }
+  const stopTokenIds = tokenIds("stopTokenIds", options.stopTokenIds ?? [], vocabSize);
+  const { eosTokenIds } = defaults;
+  const tokens = resolveTokens(options, { vocabSize, tokenizer, maxTokens, eosTokenIds, stopTokenIds });
   const sampled = options.checkpointSampling === true && defaults.doSample;
   const sampling: SamplingOptions = {
     temperature: options.temperature ?? (sampled ? (defaults.temperature ?? 1) : 0),
@@ -125,22 +142,15 @@ export function resolveGeneration(
     minP: options.minP ?? 0,
     // Hugging Face applies it to greedy decoding too.
     repetitionPenalty: options.repetitionPenalty ?? defaults.repetitionPenalty ?? 1,
+    presencePenalty: options.presencePenalty ?? 0,
+    frequencyPenalty: options.frequencyPenalty ?? 0,
+    logitBias: tokens.logitBias,
     seed: options.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
   validateSampling(sampling);
   const stop = typeof options.stop === "string" ? [options.stop] : (options.stop ?? []);
   if (!Array.isArray(stop) || !stop.every((text) => typeof text === "string" && text.length > 0)) {
     throw new GlimtError("OPTION_INVALID", "stop must be one or more strings that are not empty.");
-  }
-  const given: unknown = options.stopTokenIds ?? [];
-  // A copy without holes, which `every` would pass over.
-  const stopTokenIds: number[] = Array.isArray(given) ? Array.from(given) : [Number.NaN];
-  const isToken = (id: unknown) => Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabSize;
-  if (!stopTokenIds.every(isToken)) {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      `stopTokenIds must be a list of token ids, whole numbers of 0..${vocabSize - 1}.`,
-    );
   }
   const speculation = options.speculation ?? "off";
   if (!SPECULATIONS.includes(speculation)) {
@@ -152,16 +162,7 @@ export function resolveGeneration(
   const { cacheSalt } = options;
   if (cacheSalt === "")
     throw new GlimtError("OPTION_INVALID", "cacheSalt is empty, expected a text, or nothing.");
-  return {
-    maxTokens,
-    n,
-    sampling,
-    stop,
-    stopTokenIds,
-    speculation,
-    priority,
-    cacheSalt: cacheSalt ?? "",
-  };
+  return { maxTokens, n, sampling, stop, tokens, speculation, priority, cacheSalt: cacheSalt ?? "" };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

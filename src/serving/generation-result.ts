@@ -1,5 +1,6 @@
 /** What one request gives: a piece a token, and the whole at the end. */
 import type { GenerationTimings } from "./stage-clock.ts";
+import type { TokenLogprob } from "./token-logprobs.ts";
 
 /** One token, and the text that became certain with it (it may be empty, or hold several characters). */
 export interface GeneratedPiece {
@@ -9,15 +10,17 @@ export interface GeneratedPiece {
   readonly index: number;
   /** Why the answer ends with it; null while it goes on. */
   readonly finishReason: FinishReason | null;
+  /** With option `logprobs`. */
+  readonly logprob?: TokenLogprob;
 }
 
-export type FinishReason = "stop" | "length";
+export type FinishReason = "stop" | "length" | "repetition";
 
 export interface RequestResult {
   readonly text: string;
   /** Every new token, the one that ended the text included. */
   readonly tokenIds: readonly number[];
-  /** "stop": an end-of-sequence token or a stop string; "length": maxTokens or the context was reached. */
+  /** "stop": an end-of-sequence token or a stop string; "length": maxTokens or the context was reached; "repetition": what `repetitionDetection` looks for. */
   readonly finishReason: FinishReason;
   readonly usage: {
     readonly promptTokens: number;
@@ -31,4 +34,6 @@ export interface RequestResult {
   readonly seed: number;
   /** The ten largest logits at the last prompt position. */
   readonly topLogits: readonly (readonly [tokenId: number, logit: number])[];
+  /** One a token, with option `logprobs`. */
+  readonly logprobs?: readonly TokenLogprob[];
 }

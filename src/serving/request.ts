@@ -4,7 +4,7 @@
  * are no phases: a slice is whatever tokens are known and not yet in the cache, of the prompt or of the answer, so a
  * request whose sequence was released reads itself again from the front, once it was given its features again.
  */
-import type { GenerationDefaults, ModelConfig } from "../config/types.ts";
+import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { contextOverflow } from "../prompt/context-overflow.ts";
 import { keepMediaRows } from "../prompt/keep-media-rows.ts";
@@ -32,12 +32,14 @@ import {
   resolveSpeculation,
 } from "./speculation.ts";
 import { StageClock } from "./stage-clock.ts";
+import { ThinkingTokens } from "./thinking.ts";
+import { ThinkingBudget } from "./thinking-budget.ts";
+import { type TokenLogprob, tokenLogprob } from "./token-logprobs.ts";
 import { topLogits } from "./top-logits.ts";
 
 /** What a request needs of a loaded model. */
 export interface RequestParts {
   readonly config: ModelConfig;
-  readonly generation: GenerationDefaults;
   readonly tokenizer: Tokenizer;
   readonly pool: KvPool;
   /** Of a model that was loaded with its MTP layer. */
@@ -53,6 +55,10 @@ export class GenerationRequest {
   readonly #visionTokens: number;
   readonly #limit: number;
   readonly #seed: number;
+  readonly #tokenizer: Tokenizer;
+  /** Most probable tokens told with each; null: none is told how probable it was. */
+  readonly #topLogprobs: number | null;
+  readonly #logprobs: TokenLogprob[] = [];
   readonly #sampler: Sampler;
   readonly #pool: KvPool;
   readonly #sequence: Sequence;
@@ -78,9 +84,9 @@ export class GenerationRequest {
    * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for drafts of a layer that is not there
    */
   constructor(
-    { config, generation, tokenizer, pool, drafter: mtp, drafts: counts }: RequestParts,
+    { config, tokenizer, pool, drafter: mtp, drafts: counts }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
-    { maxTokens, sampling, stop, stopTokenIds, speculation, cacheSalt }: ResolvedGeneration,
+    { maxTokens, sampling, stop, tokens, speculation, cacheSalt }: ResolvedGeneration,
     drafter?: Drafter,
   ) {
     // Nothing is pruned.
@@ -93,14 +99,20 @@ export class GenerationRequest {
     if (room < 1) throw contextOverflow(promptTokens, context, this.#visionTokens);
     if (promptTokens === 0) throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
     this.#limit = Math.min(maxTokens, room);
-    const ends = { limit: this.#limit, stop, stopTokenIds: [...generation.eosTokenIds, ...stopTokenIds] };
-    this.#answer = new AnswerText(tokenizer, ends);
+    this.#answer = new AnswerText(tokenizer, { limit: this.#limit, stop, ...tokens });
     // A prompt of embeddings is one item, and no media.
     const firstFeatures =
       layout.media.length > 0 ? layout.media.map(({ firstFeature }) => firstFeature) : [0];
     this.#rows = new RequestRows(rows, this.#answer.tokenIds, firstFeatures);
     this.#seed = sampling.seed;
-    this.#sampler = new Sampler(sampling, history);
+    const { thinkingBudget, topLogprobs } = tokens;
+    const thinking =
+      thinkingBudget === null
+        ? null
+        : new ThinkingBudget(new ThinkingTokens(tokenizer), thinkingBudget, history);
+    this.#sampler = new Sampler(sampling, history, { vocabSize: config.text.vocabSize, ...tokens, thinking });
+    this.#tokenizer = tokenizer;
+    this.#topLogprobs = topLogprobs;
     this.#pool = pool;
     this.#sequence = new Sequence(pool);
     const resolved = resolveSpeculation(speculation, mtp !== undefined);
@@ -202,7 +214,8 @@ export class GenerationRequest {
     };
     const drafting = this.#draftsByMtp ? this.#drafting(start, end, drafts.length) : undefined;
     if (end < known) return { ...slice, drafting };
-    return { ...slice, drafting, wantsLogits: this.#tokens === 0, sampling: this.#sampler.rows(drafts) };
+    const wantsLogits = this.#tokens === 0 || this.#topLogprobs !== null;
+    return { ...slice, drafting, wantsLogits, sampling: this.#sampler.rows(drafts) };
   }
 
   #drafting(start: number, end: number, guessed: number): Drafting {
@@ -226,7 +239,7 @@ export class GenerationRequest {
     }
     const pieces: GeneratedPiece[] = [];
     for (const [index, token] of tokens.entries()) {
-      pieces.push(this.#take(token));
+      pieces.push(this.#take(token, logits?.[index]));
       // What was chosen behind a wrong guess was chosen behind another text.
       if (this.finished || token !== this.#drafts[index]) break;
     }
@@ -241,11 +254,16 @@ export class GenerationRequest {
     return pieces;
   }
 
-  #take(token: number): GeneratedPiece {
+  #take(token: number, logits: Float32Array | undefined): GeneratedPiece {
     this.#sampler.accept(token);
     this.#drafter?.push(token);
     const text = this.#answer.push(token);
-    return { text, tokenId: token, index: this.#tokens - 1, finishReason: this.#answer.finishReason };
+    const { finishReason } = this.#answer;
+    const piece = { text, tokenId: token, index: this.#tokens - 1, finishReason };
+    if (this.#topLogprobs === null) return piece;
+    const logprob = tokenLogprob(logits as Float32Array, token, this.#topLogprobs, this.#tokenizer);
+    this.#logprobs.push(logprob);
+    return { ...piece, logprob };
   }
 
   /** One token comes for nothing, behind the last draft. */
@@ -279,6 +297,7 @@ export class GenerationRequest {
       timings: this.#clock.timings(),
       seed: this.#seed,
       topLogits: this.#topLogits,
+      ...(this.#topLogprobs !== null && { logprobs: this.#logprobs }),
     };
   }
 

@@ -17,6 +17,8 @@ export interface DecodeOptions {
 export interface EncodeOptions {
   /** A character that no token has: where it stands in the text no token is found, and it is no part of the text. */
   readonly mark?: string | undefined;
+  /** Put around the text what the tokenizer puts around texts, where it does not begin with that; default true. */
+  readonly addSpecialTokens?: boolean | undefined;
 }
 
 export interface Tokenizer {
@@ -80,10 +82,10 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
   const specialTokens = namedTokens(config);
   const bos = specialTokens.bos_token;
 
-  const steps = (text: string, { mark }: EncodeOptions) => {
+  const steps = (text: string, { mark, addSpecialTokens = true }: EncodeOptions) => {
     // transformers' processors: "consistent with tokenizers: the template already wrote it".
-    const addSpecialTokens = !(bos && text.startsWith(bos));
-    return encoder.encode(text, { addSpecialTokens, mark });
+    const isWhole = bos !== undefined && bos !== "" && text.startsWith(bos);
+    return encoder.encode(text, { addSpecialTokens: addSpecialTokens && !isWhole, mark });
   };
 
   const tokenizer: Tokenizer = {

@@ -27,7 +27,10 @@ export async function forcedLogits(
 ): Promise<Float32Array[]> {
   const { parts } = core;
   const options = { maxTokens: tokens.length, temperature: 0, repetitionPenalty: 1, seed: 0 };
-  const resolved = resolveGeneration(options, parts.generation, parts.config.text);
+  const resolved = resolveGeneration(options, parts.generation, {
+    ...parts.config.text,
+    tokenizer: parts.tokenizer,
+  });
   const request = new GenerationRequest(parts, decoderPrompt(prompt, parts.config), resolved);
   const stages = await core.adapters.acquire(undefined);
   const logits: Float32Array[] = [];

@@ -13,40 +13,49 @@ test("instructions that share an index input are each asked, where their operand
   for (const largeFirst of [true, false]) {
     const builder = createGraphBuilder({ name: "shared", activationDType: "f32", weightDType: () => "f32" });
     const shared = {
-      settings: builder.input("settings", [1, 4], "f32"),
-      choices: builder.input("choices", [1, 2], "i32"),
-      penalised: builder.input("penalised", [1], "i32"),
-      cuPenalised: builder.input("cuPenalised", [2], "i32"),
+      rows: builder.input("rows", [1], "i32"),
+      ids: builder.input("ids", [1], "i32"),
+      changes: builder.input("changes", [1, 2], "f32"),
+      cuIds: builder.input("cuIds", [2], "i32"),
+      masks: builder.input("masks", [1, 1], "i32"),
+      maskOf: builder.input("maskOf", [1], "i32"),
     };
-    const tokens = (name: string, v: number) =>
-      builder.sample({ logits: builder.input(name, [1, v], "f32"), ...shared });
+    const adjusted = (name: string, v: number) =>
+      builder.adjust_logits({ logits: builder.input(name, [1, v], "f32"), ...shared });
     const sizes = largeFirst ? [8, 4] : [4, 8];
-    const outputs = Object.fromEntries(sizes.map((v) => [`token${v}`, tokens(`of${v}`, v)]));
+    const outputs = Object.fromEntries(sizes.map((v) => [`adjusted${v}`, adjusted(`of${v}`, v)]));
     const executable = engine.load(compileGraph(builder.finish(outputs)), new Map());
-    const large = new Int32Array(1);
-    const run = (token: number) =>
+    const large = new Float32Array(8);
+    const run = (token: number, mask = -1) =>
       engine.run(executable, {
         symbols: {},
         buffers: {
-          settings: Float32Array.of(0, 1, 0, 2),
-          choices: new Int32Array(2),
-          penalised: Int32Array.of(token),
-          cuPenalised: Int32Array.of(0, 1),
+          rows: new Int32Array(1),
+          ids: Int32Array.of(token),
+          changes: Float32Array.of(2, 0.25),
+          cuIds: Int32Array.of(0, 1),
+          masks: new Int32Array(1),
+          maskOf: Int32Array.of(mask),
           of8,
           of4,
-          token8: large,
-          token4: new Int32Array(1),
+          adjusted8: large,
+          adjusted4: new Float32Array(4),
         },
       });
     await run(3);
-    assert.equal([...large], [7]);
-    await run(6).then(
-      () => assert.unreachable("token 6 of 4 was penalised"),
-      (error) => {
-        assert.is(error.code, "INPUT_INVALID");
-        assert.match(error.message, /penalised token 6 is outside 0\.\.3/);
-      },
-    );
+    assert.equal([...large], [0, 0, 0, 0.75, 0, 0, 0, Math.fround(0.9)]);
+    for (const [token, mask, message] of [
+      [6, -1, /token 6 is outside 0\.\.3/],
+      [3, 1, /mask 1 is outside 0\.\.0/],
+    ] as const) {
+      await run(token, mask).then(
+        () => assert.unreachable(`token ${token} of 4, mask ${mask} of 1`),
+        (error) => {
+          assert.is(error.code, "INPUT_INVALID");
+          assert.match(error.message, message);
+        },
+      );
+    }
   }
   engine.dispose();
 });

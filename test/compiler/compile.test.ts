@@ -23,7 +23,9 @@ const symbols = {
   slab: 6,
   features: 4,
   logits: 2,
-  penalised: 3,
+  adjusted: 1,
+  changes: 3,
+  masks: 1,
 };
 
 const graphs: readonly Graph[] = [denseConfig, ocrConfig, moeConfig].flatMap((config) => [

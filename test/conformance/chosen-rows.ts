@@ -70,16 +70,30 @@ function queriesAlone(item: OpCase): Alone[] {
   });
 }
 
-/** A row of logits with its own penalised tokens. */
+/** A row of logits, or its adjusted row, with its own settings. */
 function choicesAlone(item: OpCase): Alone[] {
-  const [ids, bounds] = [operandValues(item, "penalised"), operandValues(item, "cuPenalised")];
-  return range(0, bounds.length - 1).map((row) => {
-    const own = Array.from(ids).slice(bounds[row], bounds[row + 1]);
+  const places = operandValues(item, "adjustedAs");
+  return range(0, places.length).map((row) => {
     const some = choose(item, ["logits", "settings", "choices"], [row]);
+    const place = places[row] as number;
+    const adjusted = choose(item, ["adjusted"], place < 0 ? [] : [place]).operands.adjusted as Operand;
+    const operands = { ...some.operands, adjusted, adjustedAs: fixed([1], [place < 0 ? -1 : 0]) };
+    return { rows: [row], alone: { ...some, operands } };
+  });
+}
+
+/** An adjusted row with its own changes. */
+function adjustmentsAlone(item: OpCase): Alone[] {
+  const [ids, bounds] = [operandValues(item, "ids"), operandValues(item, "cuIds")];
+  return range(0, bounds.length - 1).map((row) => {
+    const [first, end] = [bounds[row] as number, bounds[row + 1] as number];
+    const some = choose(item, ["rows", "maskOf"], [row]);
+    const own = range(first, end);
     const operands = {
       ...some.operands,
-      penalised: fixed([own.length], own),
-      cuPenalised: fixed([2], [0, own.length]),
+      ids: fixed([own.length], chosen(ids, ids.length, own)),
+      changes: choose(item, ["changes"], own).operands.changes as Operand,
+      cuIds: fixed([2], [0, own.length]),
     };
     return { rows: [row], alone: { ...some, operands } };
   });
@@ -89,6 +103,7 @@ const SPECIAL: { readonly [K in OpName]?: (item: OpCase) => Alone[] } = {
   attention_varlen: runsAlone,
   attention_paged: queriesAlone,
   sample: choicesAlone,
+  adjust_logits: adjustmentsAlone,
 };
 
 /** First and last row of the case, or what takes their place; none where a row is not computed by itself. */

@@ -13,8 +13,11 @@ import torch.nn.functional as F
 import transformers
 from transformers.generation.logits_process import (
     LogitsProcessorList,
+    MinLengthLogitsProcessor,
     MinPLogitsWarper,
+    NoBadWordsLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -293,31 +296,29 @@ def fused():
     )
 
 
-# (temperature, top_p, min_p, repetition_penalty, top_k)
+# (temperature, top_p, min_p, top_k)
 SAMPLING = {
-    "temperature": (0.7, 1, 0, 1, 0),
-    "top-k": (1.3, 1, 0, 1, 5),
-    "top-k past the vocabulary": (1, 1, 0, 1, 99),
-    "top-p": (1, 0.8, 0, 1, 0),
-    "top-p of the first alone": (1, 0.05, 0, 1, 0),
-    "min-p": (1, 1, 0.1, 1, 0),
-    "repetition penalty": (1, 1, 0, 1.4, 0),
-    "repetition bonus": (1, 1, 0, 0.6, 0),
-    "all": (1.5, 0.9, 0.1, 1.3, 9),
-    "top-k among equals": (1.1, 1, 0, 1, 5),
+    "temperature": (0.7, 1, 0, 0),
+    "top-k": (1.3, 1, 0, 5),
+    "top-k past the vocabulary": (1, 1, 0, 99),
+    "top-p": (1, 0.8, 0, 0),
+    "top-p of the first alone": (1, 0.05, 0, 0),
+    "min-p": (1, 1, 0.1, 0),
+    "all": (1.5, 0.9, 0.1, 9),
+    "top-k among equals": (1.1, 1, 0, 5),
 }
 
 
-def processed(logits, context, temperature, top_p, min_p, penalty, top_k):
+def processed(logits, temperature, top_p, min_p, top_k):
     """Scores after transformers' processors, in the order in which generate applies them."""
-    steps = [RepetitionPenaltyLogitsProcessor(float(penalty)), TemperatureLogitsWarper(float(temperature))]
+    steps = [TemperatureLogitsWarper(float(temperature))]
     if top_k > 0:
         steps.append(TopKLogitsWarper(top_k))
     if top_p < 1:
         steps.append(TopPLogitsWarper(top_p))
     if min_p > 0:
         steps.append(MinPLogitsWarper(min_p))
-    return LogitsProcessorList(steps)(context[None], logits[None])[0]
+    return LogitsProcessorList(steps)(torch.zeros(1, 0, dtype=torch.long), logits[None])[0]
 
 
 def sampling():
@@ -325,13 +326,13 @@ def sampling():
     or less that is kept would move an end."""
     size = 16
     for name, options in SAMPLING.items():
-        logits, context = normal(size, scale=2), torch.tensor([3, 5, 3, 11, 0])
+        logits = normal(size, scale=2)
         if "equals" in name:
             logits = logits.round()
         # Which of equals top-p keeps is our own rule.
         while "equals" not in name and len(logits.unique()) < size:
             logits = normal(size, scale=2)
-        scores = processed(logits, context, *options)
+        scores = processed(logits, *options)
         shares = scores.softmax(-1)
         ends = shares.cumsum(0)
         rows = [
@@ -347,12 +348,65 @@ def sampling():
             "sample", f"transformers' logits processors, {name}",
             {
                 "logits": logits.expand(count, size),
-                "settings": torch.tensor(options[:4], dtype=torch.float64).expand(count, 4),
-                "choices": torch.stack([torch.full((count,), options[4]), draws], 1),
-                "penalised": context.repeat(count),
-                "cuPenalised": torch.arange(count + 1) * len(context),
+                "adjusted": torch.zeros(0, size, dtype=torch.float64),
+                "adjustedAs": torch.full((count,), -1),
+                "settings": torch.tensor(options[:3], dtype=torch.float64).expand(count, 3),
+                "choices": torch.stack([torch.full((count,), options[3]), draws], 1),
             },
             {"tokens": torch.tensor([token for token, _ in rows])},
+        )
+
+
+def adjusting():
+    """What single tokens are changed by, alone, by transformers' processors and the formulas of OpenAI's reference."""
+    size, context = 16, torch.tensor([3, 5, 3, 11, 0])
+    seen, minus = [3, 5, 11, 0], float("-inf")
+
+    def by(*processors):
+        return lambda logits: LogitsProcessorList(processors)(context[None], logits[None])[0]
+
+    def penalised(presence, frequency):
+        """mu[j] - c[j] * alpha_frequency - float(c[j] > 0) * alpha_presence"""
+        counts = torch.bincount(context, minlength=size)
+        return lambda logits: logits - counts * frequency - (counts > 0) * presence
+
+    def masked(allowed):
+        keep = torch.isin(torch.arange(size), torch.tensor(allowed))
+        return lambda logits: logits.masked_fill(~keep, minus)
+
+    bias = {2: 1.5, 7: -4.0, 15: 100.0}
+    changes = {
+        "repetition penalty": (by(RepetitionPenaltyLogitsProcessor(1.5)), [(id, 1.5, 0) for id in seen]),
+        "repetition bonus": (by(RepetitionPenaltyLogitsProcessor(0.5)), [(id, 0.5, 0) for id in seen]),
+        "sequence bias": (
+            by(SequenceBiasLogitsProcessor({(id,): value for id, value in bias.items()})),
+            [(id, 1, value) for id, value in bias.items()],
+        ),
+        # The second ends where the context does, the third does not.
+        "bad words": (
+            by(NoBadWordsLogitsProcessor([[4], [11, 0, 6], [5, 9]], eos_token_id=15)), [(4, 1, minus), (6, 1, minus)],
+        ),
+        "min length": (by(MinLengthLogitsProcessor(6, [1, 8])), [(1, 1, minus), (8, 1, minus)]),
+        "presence and frequency penalty": (
+            penalised(0.5, 0.25), [(3, 1, -1.0), (5, 1, -0.75), (11, 1, -0.75), (0, 1, -0.75)],
+        ),
+        "a mask": (masked([0, 4, 5, 14, 15]), []),
+    }
+    for name, (right, listed) in changes.items():
+        logits = normal(3, size, scale=2)
+        count = len(listed)
+        record(
+            "adjust_logits", f"{name}",
+            {
+                "logits": logits,
+                "rows": torch.tensor([2, 0]),
+                "ids": torch.tensor([id for id, _, _ in listed] * 2, dtype=torch.int64),
+                "changes": torch.tensor([values for _, *values in listed] * 2, dtype=torch.float64).reshape(-1, 2),
+                "cuIds": torch.tensor([0, count, 2 * count]),
+                "masks": torch.tensor([[0b1100000000110001]]),
+                "maskOf": torch.full((2,), 0 if name == "a mask" else -1),
+            },
+            {"adjusted": torch.stack([right(logits[2]), right(logits[0])])},
         )
 
 
@@ -360,6 +414,7 @@ def main():
     torch.manual_seed(20)
     makers = (
         dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts, fused, sampling,
+        adjusting,
     )
     for make in makers:
         make()

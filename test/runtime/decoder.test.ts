@@ -10,8 +10,8 @@ import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
 import { answerOf, type SequenceSlice, type SliceResult } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
-import { GREEDY } from "../../src/runtime/sampling-rows.ts";
-import { Sampler } from "../../src/serving/sampler.ts";
+import { GREEDY, type SamplingRow } from "../../src/runtime/sampling-rows.ts";
+import { maskOf } from "../../src/serving/masks.ts";
 import { openSeeded, picture, picturePrompt, prompt } from "./seeded-stages.ts";
 
 const [config] = Object.values(MODEL_CONFIGS) as [ModelConfig];
@@ -108,10 +108,14 @@ test("a step of 64 sequences reads back a token each, and logits only where they
   engine.dispose();
 });
 
+function penalised(tokens: readonly number[], penalty: number): SamplingRow {
+  const values = Float32Array.from(tokens.flatMap(() => [penalty, 0]));
+  return { ...GREEDY, adjustments: { changes: [{ ids: Int32Array.from(tokens), values }], mask: null } };
+}
+
 test("each sequence is sampled by its own settings", async () => {
   const { decoder, pool, engine } = await open();
-  const options = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 };
-  const slice = (sampling: SequenceSlice["sampling"]): SequenceSlice => ({
+  const slice = (sampling: readonly SamplingRow[]): SequenceSlice => ({
     sequence: new Sequence(pool),
     inputIds: [5],
     positionIds: textPositions(0, 1, 0),
@@ -121,27 +125,33 @@ test("each sequence is sampled by its own settings", async () => {
   const everything = Array.from({ length: vocabSize }, (_, token) => token);
   const [first] = gathered(await decoder.forward([slice([GREEDY])])).tokens as [number];
   const results = await decoder.forward([
-    // Hot enough to be uniform: the same draw chooses other tokens by other seeds.
-    ...[1, 2, 3].map((seed) => slice(new Sampler({ ...options, temperature: 1e6, seed }, []).rows())),
-    // The best is penalised out of the way; all are penalised alike.
-    slice(new Sampler({ ...options, repetitionPenalty: 1e6 }, [first]).rows()),
-    slice(new Sampler({ ...options, repetitionPenalty: 2 }, everything).rows()),
+    // Hot enough to be uniform.
+    ...[1e9, 2e9, 3e9].map((draw) => slice([{ settings: [1e6, 1, 0], choices: [0, draw] }])),
+    // The best is penalised out of the way; all are penalised alike; one alone is left.
+    slice([penalised([first], 1e6)]),
+    slice([penalised(everything, 2)]),
     slice([GREEDY]),
+    slice([{ ...GREEDY, adjustments: { changes: [], mask: maskOf([11], vocabSize) } }]),
   ]);
   const { tokens, logits } = gathered(results);
   assert.is(new Set(tokens.slice(0, 3)).size, 3);
   const others = (logits[0] as Float32Array).slice();
   const best = others[first] as number;
   others[first] = best > 0 ? best / 1e6 : best * 1e6;
-  assert.equal(tokens.slice(3), [argmax(others), first, first]);
+  assert.equal(tokens.slice(3), [argmax(others), first, first, 11]);
   engine.dispose();
 });
 
 test("rows of a slice are chosen by themselves, as if its tokens were read one by one; a sequence that is set back reads others in their place", async () => {
   for (const backend of [createReferenceBackend("f32"), createWasmBackend()]) {
     const { decoder, pool, engine } = await openSeeded(backend);
-    const options = { temperature: 1, topK: 0, topP: 0.9, minP: 0, repetitionPenalty: 1.2 };
-    const rows = [4, 7, 9].flatMap((seed) => new Sampler({ ...options, seed }, [seed]).rows());
+    const rows = [4, 7, 9].map(
+      (token): SamplingRow => ({
+        ...penalised([token], 1.2),
+        settings: [1, 0.9, 0],
+        choices: [0, token * 4e8],
+      }),
+    );
     const read = async (
       sequence: Sequence,
       inputIds: number[],

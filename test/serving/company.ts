@@ -16,6 +16,8 @@ export const chat = (text: string, shade?: number): Message[] => [
   },
 ];
 
+const ALLOWED = Array.from({ length: 150 }, (_, token) => token);
+
 export const REQUESTS: readonly (readonly [Message[], GenerateOptions])[] = [
   [chat("Text Recognition:", 3), { maxTokens: 12 }],
   [chat("Hello"), { maxTokens: 30, temperature: 2, seed: 5 }],
@@ -23,13 +25,28 @@ export const REQUESTS: readonly (readonly [Message[], GenerateOptions])[] = [
   [chat("Table:", 7), { maxTokens: 20, temperature: 1, topK: 40, seed: 6 }],
   [chat("Again", 7), { maxTokens: 1 }],
   [chat("x"), { maxTokens: 25, temperature: 1.5, topP: 0.8, seed: 7 }],
+  [
+    chat("Say"),
+    {
+      maxTokens: 15,
+      temperature: 1,
+      seed: 8,
+      presencePenalty: 0.7,
+      frequencyPenalty: 0.3,
+      logitBias: { 5: 3, 7: -100 },
+      logprobs: true,
+      topLogprobs: 3,
+    },
+  ],
+  [chat("More"), { maxTokens: 12, minTokens: 6, badWords: ["a", "the"], allowedTokenIds: ALLOWED }],
 ];
 
-export const facts = ({ tokenIds, text, finishReason, topLogits }: GenerationResult) => ({
+export const facts = ({ tokenIds, text, finishReason, topLogits, logprobs }: GenerationResult) => ({
   tokenIds,
   text,
   finishReason,
   topLogits,
+  logprobs,
 });
 /** All at once. */
 export const answersTogether = (model: Model, speculation: GenerateOptions["speculation"] = "off") =>

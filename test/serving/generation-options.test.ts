@@ -4,8 +4,16 @@ import * as assert from "uvu/assert";
 import { parseGenerationConfig } from "../../src/config/generation-config.ts";
 import { type GenerateOptions, resolveGeneration } from "../../src/serving/generation-options.ts";
 
+const tokenizer = {
+  encode: (text: string) => [...text].map((character) => character.charCodeAt(0) - 32),
+  idOf: () => null,
+};
+
 const resolved = (file: object, options: GenerateOptions) => {
-  const { sampling } = resolveGeneration(options, parseGenerationConfig(file, {}), { vocabSize: 100 });
+  const { sampling } = resolveGeneration(options, parseGenerationConfig(file, {}), {
+    vocabSize: 100,
+    tokenizer,
+  });
   const { temperature, topK, topP, repetitionPenalty } = sampling;
   return [temperature, topK, topP, repetitionPenalty];
 };

@@ -45,7 +45,7 @@ function open(options: GenerateOptions = {}) {
   const config = { ...ocrConfig, text: { ...ocrConfig.text, vocabSize: tokenizer.vocabSize } };
   const parts = { config, tokenizer, pool, generation, drafts: new DraftCounts() };
   const visionItems = [{ embeddings: new Float32Array(0) }];
-  const resolved = resolveGeneration(options, generation, config.text);
+  const resolved = resolveGeneration(options, generation, { ...config.text, tokenizer });
   const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, resolved);
   let released = 0;
   const features = { firstRow: FIRST_FEATURE, rows: 6, release: () => released++ } as unknown as FeatureRange;

@@ -48,9 +48,9 @@ function open(
     prompt.map(() => 0),
     { spatialMergeSize: 2 },
   );
-  const resolved = resolveGeneration(options, generation, ocrConfig.text);
+  const resolved = resolveGeneration(options, generation, { ...ocrConfig.text, tokenizer });
   const drafts = new DraftCounts();
-  const parts = { config: ocrConfig, tokenizer, pool, generation, drafter: mtp, drafts };
+  const parts = { config: ocrConfig, tokenizer, pool, drafter: mtp, drafts };
   return new GenerationRequest(parts, { layout, history: prompt, visionItems: [] }, resolved, drafter);
 }
 

@@ -57,7 +57,7 @@ function parsed(
   ids: readonly number[],
   { stop = [], sizes = [], isThinking = false, tools = TOOLS }: Cuts = {},
 ) {
-  const answer = new AnswerText(tokenizer, { limit: ids.length, stop, stopTokenIds: [] });
+  const answer = new AnswerText(tokenizer, { limit: ids.length, stop, endIds: [] });
   let calls = 0;
   const parser = new AnswerParser(tokenizer, {
     tools: tools && textParameters(tools),

@@ -22,6 +22,7 @@ extern const Kernel kScatterRows;
 extern const Kernel kPositionEmbedBicubic;
 extern const Kernel kRouteExperts;
 extern const Kernel kExperts;
+extern const Kernel kAdjustLogits;
 extern const Kernel kSample;
 
 // Null for ops that are never in a program for this backend, and for numbers that are no op.
@@ -47,6 +48,7 @@ inline const Kernel* kernelOf(program::Op op) {
     case Op::position_embed_bicubic: return &kPositionEmbedBicubic;
     case Op::route_experts: return &kRouteExperts;
     case Op::experts: return &kExperts;
+    case Op::adjust_logits: return &kAdjustLogits;
     case Op::sample: return &kSample;
     case Op::slice:
     case Op::merge_rows:

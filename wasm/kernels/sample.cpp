@@ -1,4 +1,4 @@
-// sample: chooses a token from a row of logits by its settings (temperature, topP, minP, repetitionPenalty) and choices
+// sample: chooses a token from a row of logits, or its adjusted row, by its settings (temperature, topP, minP) and choices
 // (topK, draw). src/backends/reference/sample.ts has the algorithm, which is followed to the bit: no fused multiply-add,
 // integer weights. What a cut keeps is a prefix of the tokens in their order, so it is told by the weight at its end and
 // how many of those that weigh as much belong to it; that weight is found by its digits, without sorting. A part is one
@@ -23,29 +23,18 @@ struct Bin {
 };
 
 struct Settings {
-  float temperature, topP, minP, repetitionPenalty;
+  float temperature, topP, minP;
 };
 
 Work work(const Call& call) { return {call.in[in_logits].rows, 40.0 * call.in[in_logits].cols}; }
 
-// Changed logits or weights, then the bins.
+// Weights, then the bins.
 uint64_t weightBytes(const Call& call) { return (sizeof(float) * (uint64_t)call.in[in_logits].cols + 15) / 16 * 16; }
 Workspace workspace(const Call& call) { return {0, weightBytes(call) + kBins * sizeof(Bin)}; }
 
 bool check(const Call& call, BadIndex& bad) {
-  const Operand &ids = call.in[in_penalised], &bounds = call.in[in_cuPenalised];
-  return indicesInside(in_penalised, ids.ints(), ids.length(), -1, (int32_t)call.in[in_logits].cols - 1, bad) &&
-         offsetsRise(in_cuPenalised, bounds.ints(), bounds.length(), ids.length(), bad);
-}
-
-// Writes the row with its penalties to `out`; a token that is listed twice is changed once.
-void penalise(const float* logits, uint32_t v, const int32_t* ids, uint32_t count, float penalty, float* out) {
-  __builtin_memcpy(out, logits, v * sizeof(float));
-  for (uint32_t i = 0; i < count; i++) {
-    if (ids[i] < 0) continue;
-    float logit = logits[ids[i]];
-    out[ids[i]] = logit > 0 ? logit / penalty : logit * penalty;
-  }
+  const Operand& places = call.in[in_adjustedAs];
+  return indicesInside(in_adjustedAs, places.ints(), places.length(), -1, (int32_t)call.in[in_adjusted].rows - 1, bad);
 }
 
 // NaN when there is one.
@@ -78,7 +67,7 @@ uint32_t firstEqual(const float* x, uint32_t n, float value) {
   return i;
 }
 
-// floor(2^31 e^((logit - top) / temperature)), by the steps of the reference; `weights` may be the memory of `logits`.
+// floor(2^31 e^((logit - top) / temperature)), by the steps of the reference.
 void weigh(const float* logits, uint32_t n, float top, float temperature, uint32_t* weights) {
   f32x4 largestOfAll = splat(top), divisor = splat(temperature), lowest = splat(-22.0f);
   f32x4 log2e = splat(&kExp.log2e), rounder = splat(&kExp.rounder), one = splat(&kExp.one);
@@ -202,16 +191,11 @@ void run(const Call& call, uint32_t firstRow, uint32_t lastRow, uint8_t* own) {
   uint32_t v = call.in[in_logits].cols;
   uint32_t* weights = (uint32_t*)own;
   Bin* bins = (Bin*)(own + weightBytes(call));
-  const int32_t *ids = call.in[in_penalised].ints(), *bounds = call.in[in_cuPenalised].ints();
+  const int32_t* adjustedAs = call.in[in_adjustedAs].ints();
   for (uint32_t m = firstRow; m < lastRow; m++) {
-    const float* logits = call.in[in_logits].row(m);
+    const float* logits = adjustedAs[m] < 0 ? call.in[in_logits].row(m) : call.in[in_adjusted].row(adjustedAs[m]);
     const Settings& settings = *(const Settings*)call.in[in_settings].row(m);
     const int32_t* choices = (const int32_t*)call.in[in_choices].row(m);
-    uint32_t count = (uint32_t)(bounds[m + 1] - bounds[m]);
-    if (count > 0 && settings.repetitionPenalty != 1) {
-      penalise(logits, v, ids + bounds[m], count, settings.repetitionPenalty, (float*)weights);
-      logits = (const float*)weights;
-    }
     int32_t token = choose(logits, v, settings, choices[0], (uint32_t)choices[1], weights, bins);
     *(int32_t*)call.out[out_tokens].row(m) = token;
   }

@@ -1,4 +1,5 @@
 /** The reference kernels, from the files that hold them; the type checker names an op that needs one and has none. */
+import { adjustLogitsKernels } from "./adjust-logits.ts";
 import { attentionKernels } from "./attention.ts";
 import { elementwiseKernels } from "./elementwise.ts";
 import { expertsKernels } from "./experts.ts";
@@ -12,6 +13,7 @@ import { rowsKernels } from "./rows.ts";
 import { sampleKernels } from "./sample.ts";
 
 export const KERNELS: KernelTable = {
+  ...adjustLogitsKernels,
   ...attentionKernels,
   ...elementwiseKernels,
   ...expertsKernels,

@@ -1,7 +1,7 @@
 /**
  * sample: chooses a token from a row of logits. This is the algorithm that every backend follows to the bit:
  *
- * 1. l = logit, of a penalised token l > 0 ? l / repetitionPenalty : l * repetitionPenalty.
+ * 1. l = logit, of the row itself or, where it has one, of its adjusted row (adjust-logits.ts).
  * 2. At temperature 0 the largest l is chosen, the lowest token among equals.
  * 3. weight = floor(2^31 e^x), x = (l - largest) / temperature, by the steps of `weightOf`. Weights are integers of at
  *    most 2^31, and a row has fewer than 2^22, so that sums are exact in any order.
@@ -22,34 +22,23 @@ export interface RowSettings {
   readonly topK: number;
 }
 
-const sample: Kernel<"sample"> = ({ logits, settings, choices, penalised, cuPenalised }, { tokens }) => {
+const sample: Kernel<"sample"> = ({ logits, adjusted, adjustedAs, settings, choices }, { tokens }) => {
   const row = new Float32Array(logits.cols);
   const settingsOf = settings.toFloat32();
   const choicesOf = choices.toInt32();
-  const ids = penalised.toInt32();
-  const bounds = cuPenalised.toInt32();
-  for (const id of ids) if (id !== -1) checkedIndex("sample", "penalised token", id, logits.cols);
-  for (const bound of bounds) checkedIndex("sample", "cuPenalised", bound, ids.length + 1);
+  const adjustedRows = adjustedAs.toInt32();
+  for (const index of adjustedRows)
+    if (index !== -1) checkedIndex("sample", "adjusted row", index, adjusted.rows);
   for (let m = 0; m < logits.rows; m++) {
-    logits.readRow(m, row);
-    const [temperature, topP, minP, penalty] = [...settingsOf.subarray(4 * m, 4 * m + 4)] as Four;
-    penalise(row, ids.subarray(bounds[m], bounds[m + 1]), penalty);
+    const source = adjustedRows[m] as number;
+    if (source < 0) logits.readRow(m, row);
+    else adjusted.readRow(source, row);
+    const [temperature, topP, minP] = [...settingsOf.subarray(3 * m, 3 * m + 3)] as [number, number, number];
     const topK = choicesOf[2 * m] as number;
     const draw = (choicesOf[2 * m + 1] as number) >>> 0;
     tokens.writeRow(m, [chooseToken(row, { temperature, topP, minP, topK }, draw)]);
   }
 };
-
-type Four = [number, number, number, number];
-
-/** Changes the logits of `ids` (each once, whatever its number in the list). */
-export function penalise(logits: Float32Array, ids: Iterable<number>, penalty: number): void {
-  for (const id of new Set(ids)) {
-    if (id < 0) continue;
-    const logit = logits[id] as number;
-    logits[id] = logit > 0 ? logit / penalty : logit * penalty;
-  }
-}
 
 function chooseToken(logits: Float32Array, settings: RowSettings, draw: number): number {
   const best = largest(logits);

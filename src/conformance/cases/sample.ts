@@ -1,38 +1,35 @@
 /** sample: the chosen tokens must be the same on every backend. */
 import { keptWeights } from "../../backends/reference/sample.ts";
-import { offsetDim, symbolDim } from "../../tensor/dims.ts";
+import { symbolDim } from "../../tensor/dims.ts";
 import { M, type OpCase, type OpCases, type Operand, opCase } from "../case.ts";
 import { each, fixed, normal, strided } from "../operands.ts";
 import { Random } from "../random.ts";
 
-const P = symbolDim("p");
+const A = symbolDim("a");
 
-/** [temperature, topP, minP, repetitionPenalty, topK] */
-type Settings = readonly [number, number, number, number, number];
+/** [temperature, topP, minP, topK] */
+type Settings = readonly [number, number, number, number];
 
-const GREEDY: Settings = [0, 1, 0, 1, 0];
+const GREEDY: Settings = [0, 1, 0, 0];
 const SETTINGS = {
   greedy: GREEDY,
-  plain: [1, 1, 0, 1, 0],
-  cold: [0.05, 1, 0, 1, 0],
-  hot: [30, 1, 0, 1, 0],
-  "top-1": [1, 1, 0, 1, 1],
-  "top-5": [1.5, 1, 0, 1, 5],
-  "top-k past the vocabulary": [1, 1, 0, 1, 2 ** 31 - 1],
-  "top-p 0.9": [1, 0.9, 0, 1, 0],
-  "top-p 0.5": [0.7, 0.5, 0, 1, 0],
-  "top-p tiny": [1, 1e-6, 0, 1, 0],
-  "min-p 0.1": [1, 1, 0.1, 1, 0],
-  "min-p 1": [1, 1, 1, 1, 0],
-  penalty: [1, 1, 0, 1.3, 0],
-  bonus: [1, 1, 0, 0.5, 0],
-  "greedy penalty": [0, 1, 0, 1.7, 0],
-  "top-k, top-p": [2, 0.8, 0, 1, 30],
-  "top-k, min-p": [1, 1, 0.02, 1, 12],
-  all: [0.8, 0.95, 0.01, 1.2, 50],
+  plain: [1, 1, 0, 0],
+  cold: [0.05, 1, 0, 0],
+  hot: [30, 1, 0, 0],
+  "top-1": [1, 1, 0, 1],
+  "top-5": [1.5, 1, 0, 5],
+  "top-k past the vocabulary": [1, 1, 0, 2 ** 31 - 1],
+  "top-p 0.9": [1, 0.9, 0, 0],
+  "top-p 0.5": [0.7, 0.5, 0, 0],
+  "top-p tiny": [1, 1e-6, 0, 0],
+  "min-p 0.1": [1, 1, 0.1, 0],
+  "min-p 1": [1, 1, 1, 0],
+  "top-k, top-p": [2, 0.8, 0, 30],
+  "top-k, min-p": [1, 1, 0.02, 12],
+  all: [0.8, 0.95, 0.01, 50],
   // No caller can ask for these; they must do no harm.
-  "keeps none": [1, 0, 0, 1, 0],
-  "negative temperature": [-1, 1, 0, 1, 0],
+  "keeps none": [1, 0, 0, 0],
+  "negative temperature": [-1, 1, 0, 0],
 } as const satisfies Record<string, Settings>;
 
 /** The least, the largest, and a quarter: where weights are equal that is on the border of two tokens. */
@@ -94,26 +91,26 @@ function borderCase(pairs: number, v: number, lowest: number): OpCase {
     const total = border + (weights[v - 1] as number);
     let draw = Math.ceil((border / total) * 2 ** 32);
     while ((draw / 2 ** 32) * total >= border) draw--;
-    return [draw, draw + 1].map((side) => ({ logits, settings: [temperature, 1, 0, 1], draw: side }));
+    return [draw, draw + 1].map((side) => ({ logits, settings: [temperature, 1, 0], draw: side }));
   }).flat();
   return opCase("sample", {
     fields: { m: rows.length, v, draws: "borders" },
-    symbols: { m: rows.length, p: 0 },
+    symbols: { m: rows.length, a: 0 },
     operands: {
       logits: fixed(
         [M, v],
         rows.flatMap(({ logits }) => logits),
       ),
       settings: fixed(
-        [M, 4],
+        [M, 3],
         rows.flatMap(({ settings }) => settings),
       ),
       choices: fixed(
         [M, 2],
         rows.flatMap(({ draw }) => [0, draw | 0]),
       ),
-      penalised: fixed([P], []),
-      cuPenalised: each([offsetDim(M, 1)], () => 0),
+      adjusted: fixed([A, v], []),
+      adjustedAs: each([M], () => -1),
     },
     exact: true,
   });
@@ -127,41 +124,27 @@ function sampleCase(
 ): OpCase {
   const m = rows.length;
   const operand = LOGITS[logits]([M, v]);
-  const { ids, bounds } = penalisedTokens(new Random(`penalised ${v} ${settings}`), m, v);
+  // Every other row has an adjusted one, in falling order; one more is nobody's.
+  const a = Math.ceil(m / 2) + 1;
   return opCase("sample", {
     fields: { m, v, logits, settings, memory },
-    symbols: { m, p: ids.length },
+    symbols: { m, a },
     operands: {
       logits: memory === "strided" ? strided(operand) : operand,
       settings: fixed(
-        [M, 4],
-        rows.flatMap((row) => row.slice(0, 4)),
+        [M, 3],
+        rows.flatMap((row) => row.slice(0, 3)),
       ),
       choices: {
         shape: [M, 2],
         fill: (random) =>
-          rows.flatMap(([, , , , topK], row) => [topK, DRAWS[row % 5] ?? random.integer(2 ** 32) | 0]),
+          rows.flatMap(([, , , topK], row) => [topK, DRAWS[row % 5] ?? random.integer(2 ** 32) | 0]),
       },
-      penalised: fixed([P], ids),
-      cuPenalised: fixed([offsetDim(M, 1)], bounds),
+      adjusted: LOGITS[logits]([A, v]),
+      adjustedAs: each([M], (row) => (row % 2 === 0 ? a - 1 - row / 2 : -1)),
     },
     exact: true,
   });
-}
-
-/** For each row some tokens, with twins and -1 among them, for every fourth none; then padding of no row. */
-function penalisedTokens(random: Random, rows: number, v: number) {
-  const ids: number[] = [];
-  const bounds = [0];
-  for (let row = 0; row < rows; row++) {
-    const count = row % 4 === 3 ? 0 : 1 + random.integer(Math.min(v, 600));
-    for (let i = 0; i < count; i++) {
-      const twin = random.uniform() < 0.2 && i > 0;
-      ids.push(i % 7 === 5 ? -1 : twin ? (ids.at(-1) as number) : random.integer(v));
-    }
-    bounds.push(ids.length);
-  }
-  return { ids: [...ids, -1, -1], bounds };
 }
 
 export const samplingCases = { sample: sampleCases } satisfies OpCases;

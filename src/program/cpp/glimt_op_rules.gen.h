@@ -102,6 +102,10 @@ inline const OpInfo* op_info(Op op) {
       static constexpr OpInfo info{"experts", 5, 1, 3};
       return &info;
     }
+    case Op::adjust_logits: {
+      static constexpr OpInfo info{"adjust_logits", 7, 1, 0};
+      return &info;
+    }
     case Op::sample: {
       static constexpr OpInfo info{"sample", 5, 1, 0};
       return &info;
@@ -410,15 +414,33 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(out[0].dtype == activation && out[0].rows == t && out[0].cols == n)) return "y";
       return nullptr;
     }
+    case Op::adjust_logits: {
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      [[maybe_unused]] const int64_t v = in[0].cols;
+      if (!(in[0].dtype == activation)) return "logits";
+      [[maybe_unused]] const int64_t a = in[1].rows;
+      if (!(in[1].dtype == DType::i32 && is_dense(in[1]) && in[1].cols == 1)) return "rows";
+      [[maybe_unused]] const int64_t p = in[2].rows;
+      if (!(in[2].dtype == DType::i32 && is_dense(in[2]) && in[2].cols == 1)) return "ids";
+      if (!(in[3].dtype == DType::f32 && is_dense(in[3]) && in[3].rows == p && in[3].cols == 2)) return "changes";
+      if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == (a + 1) && in[4].cols == 1)) return "cuIds";
+      [[maybe_unused]] const int64_t k = in[5].rows;
+      [[maybe_unused]] const int64_t words = in[5].cols;
+      if (!(in[5].dtype == DType::i32 && is_dense(in[5]))) return "masks";
+      if (!(in[6].dtype == DType::i32 && is_dense(in[6]) && in[6].rows == a && in[6].cols == 1)) return "maskOf";
+      if (!(v <= times(words, 32))) return "v";
+      if (!(out[0].dtype == DType::f32 && is_dense(out[0]) && out[0].rows == a && out[0].cols == v)) return "adjusted";
+      return nullptr;
+    }
     case Op::sample: {
       [[maybe_unused]] const int64_t m = in[0].rows;
       [[maybe_unused]] const int64_t v = in[0].cols;
       if (!(in[0].dtype == activation)) return "logits";
-      if (!(in[1].dtype == DType::f32 && is_dense(in[1]) && in[1].rows == m && in[1].cols == 4)) return "settings";
-      if (!(in[2].dtype == DType::i32 && is_dense(in[2]) && in[2].rows == m && in[2].cols == 2)) return "choices";
-      [[maybe_unused]] const int64_t p = in[3].rows;
-      if (!(in[3].dtype == DType::i32 && is_dense(in[3]) && in[3].cols == 1)) return "penalised";
-      if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == (m + 1) && in[4].cols == 1)) return "cuPenalised";
+      [[maybe_unused]] const int64_t a = in[1].rows;
+      if (!(in[1].dtype == DType::f32 && is_dense(in[1]) && in[1].cols == v)) return "adjusted";
+      if (!(in[2].dtype == DType::i32 && is_dense(in[2]) && in[2].rows == m && in[2].cols == 1)) return "adjustedAs";
+      if (!(in[3].dtype == DType::f32 && is_dense(in[3]) && in[3].rows == m && in[3].cols == 3)) return "settings";
+      if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == m && in[4].cols == 2)) return "choices";
       if (!(1 <= v)) return "1";
       if (!(v < 4194304)) return "v";
       if (!(out[0].dtype == DType::i32 && is_dense(out[0]) && out[0].rows == m && out[0].cols == 1)) return "tokens";

@@ -124,6 +124,7 @@ enum class Op : uint32_t {
   position_embed_bicubic = 18,
   route_experts = 19,
   experts = 20,
+  adjust_logits = 25,
   sample = 21,
 };
 
@@ -331,9 +332,15 @@ struct Attrs {
 };
 }  // namespace op_experts
 
-// tokens[i] = the token chosen from logits[i] by settings[i] = (temperature, topP, minP, repetitionPenalty) and choices[i] = (topK, the bits of a uniform u32): integers behind an exponential of fixed steps, so that every backend chooses the same one (backends/reference/sample.ts has the algorithm). penalised[cuPenalised[i]..cuPenalised[i+1]] are the tokens that the penalty is for; -1 is skipped. -1 when the largest logit is not finite, one is NaN, or the settings keep none.
+// adjusted[i] = logits[rows[i]] in f32, of which token ids[j] becomes (l > 0 ? l / factor : l * factor) + addend by changes[j] = (factor, addend), for j in cuIds[i]..cuIds[i+1]: of several j with one token the last counts, and -1 is none. Then, with maskOf[i] >= 0, tokens whose bit in masks[maskOf[i]] is 0 are -infinity: token t has bit t % 32 of word t / 32. Each operation rounds to f32.
+namespace op_adjust_logits {
+enum Input : uint32_t { in_logits = 0, in_rows = 1, in_ids = 2, in_changes = 3, in_cuIds = 4, in_masks = 5, in_maskOf = 6 };
+enum Output : uint32_t { out_adjusted = 0 };
+}  // namespace op_adjust_logits
+
+// tokens[i] = the token chosen from logits[i], or where adjustedAs[i] >= 0 from adjusted[adjustedAs[i]], by settings[i] = (temperature, topP, minP) and choices[i] = (topK, the bits of a uniform u32): integers behind an exponential of fixed steps, so that every backend chooses the same one (backends/reference/sample.ts has the algorithm). -1 when the largest logit is not finite, one is NaN, or the settings keep none.
 namespace op_sample {
-enum Input : uint32_t { in_logits = 0, in_settings = 1, in_choices = 2, in_penalised = 3, in_cuPenalised = 4 };
+enum Input : uint32_t { in_logits = 0, in_adjusted = 1, in_adjustedAs = 2, in_settings = 3, in_choices = 4 };
 enum Output : uint32_t { out_tokens = 0 };
 }  // namespace op_sample
 
