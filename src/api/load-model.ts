@@ -95,6 +95,7 @@ export async function openModelOn(
     maxBatchedTokens,
     maxSequences: options.maxSequences ?? DEFAULT_MAX_SEQUENCES,
     prefixCache: options.prefixCache ?? true,
+    videoPruning: processor.videoPruning,
   });
   try {
     for (const source of separate) await core.adapters.load(source, signal);

@@ -29,7 +29,11 @@ export interface PromptFlags {
   readonly specialTokensInText?: NonNullable<ProcessOptions["specialTokensInText"]>;
 }
 
-export interface MediaFlags {
+export interface VideoPruningFlag {
+  readonly videoPruning?: number;
+}
+
+export interface MediaFlags extends VideoPruningFlag {
   readonly media: NonNullable<LoadOptions["media"]>;
   readonly rounding: NonNullable<LoadOptions["rounding"]>;
   readonly maxDecodedPixels?: number;
@@ -110,7 +114,7 @@ export function withDeviceOptions(command: Command): Command {
 
 /** Flags of whatever looks at pictures. */
 export function withMediaOptions(command: Command): Command {
-  return command
+  return withVideoPruning(command)
     .addOption(
       new Option(
         "--media <mode>",
@@ -131,6 +135,14 @@ export function withMediaOptions(command: Command): Command {
     );
 }
 
+export function withVideoPruning(command: Command): Command {
+  return command.option(
+    "--video-pruning <share>",
+    "leave out this share of each video's tokens, of what stands still (default: 0)",
+    decimal,
+  );
+}
+
 /** Flags that were given, in the shape loadModel takes. */
 export function loadOptions(flags: LoadFlags & MediaFlags): LoadOptions {
   const { backend, dtype, visionDtype, kvCacheDtype, maxImagePixels } = flags;
@@ -145,8 +157,8 @@ export function loadOptions(flags: LoadFlags & MediaFlags): LoadOptions {
   };
 }
 
-export function mediaOptions({ media, rounding, maxDecodedPixels }: MediaFlags): MediaOptions {
-  return { media, rounding, maxDecodedPixels };
+export function mediaOptions({ media, rounding, maxDecodedPixels, videoPruning }: MediaFlags): MediaOptions {
+  return { media, rounding, maxDecodedPixels, videoPruning };
 }
 
 /** The backends to choose from, CUDA as the flags want it. @throws OPTION_INVALID */

@@ -11,10 +11,17 @@ import { DEFAULT_PAGE_SIZE, stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest } from "../runtime/request-plan.ts";
 import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
 import { checkpointOptions } from "./checkpoint-flags.ts";
-import { backendsFor, type LoadFlags, wholeNumber, withLoadOptions } from "./model-options.ts";
+import {
+  backendsFor,
+  type LoadFlags,
+  type VideoPruningFlag,
+  wholeNumber,
+  withLoadOptions,
+  withVideoPruning,
+} from "./model-options.ts";
 import { JSON_HELP } from "./report.ts";
 
-interface PlanFlags extends LoadFlags {
+interface PlanFlags extends LoadFlags, VideoPruningFlag {
   readonly image: readonly ImageDims[];
   readonly video: readonly VideoDims[];
   readonly text: number;
@@ -24,7 +31,7 @@ interface PlanFlags extends LoadFlags {
 }
 
 export function planCommand(): Command {
-  return withLoadOptions(new Command("plan"))
+  return withVideoPruning(withLoadOptions(new Command("plan")))
     .description("show grids, tokens and memory of a request of given sizes; runs nothing")
     .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--image <WxH>", "an image of this size in pixels; may be repeated", imageDims, [])
@@ -46,9 +53,13 @@ export function planCommand(): Command {
 }
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
-  const { maxImagePixels } = flags;
+  const { maxImagePixels, videoPruning } = flags;
   const { image: images, video: videos, maxTokens } = flags;
-  const processor = await openProcessor(location, { maxImagePixels, ...checkpointOptions(flags) });
+  const processor = await openProcessor(location, {
+    maxImagePixels,
+    videoPruning,
+    ...checkpointOptions(flags),
+  });
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   checkFormats(backend, checkpoint.config.text, flags);
@@ -95,7 +106,9 @@ function videoRow(
   const video = videos[index] as RequestPlan["videos"][number];
   const used = `${video.numSampledFrames} of ${numFrames} frames`;
   const resized = `resized to ${video.resizedWidth} x ${video.resizedHeight}`;
-  const grid = `grid ${video.gridThw.join(" x ")}, ${video.numTokens} tokens`;
+  const { numTokens, numKeptTokens } = video;
+  const kept = numKeptTokens === numTokens ? "" : `, ${numKeptTokens} of them read`;
+  const grid = `grid ${video.gridThw.join(" x ")}, ${numTokens} tokens${kept}`;
   return [
     "video",
     `${width} x ${height}, ${used}, ${resized}, ${grid} (at most ${mostFrames} frames fit the context)`,

@@ -57,7 +57,16 @@ async function show(location: string, prompt: string | undefined, flags: Process
       ),
     );
   }
-  const { promptText, inputIds, mmTokenTypeIds, imageGridThw, videoGridThw, positionIds, ropeDelta } = inputs;
+  const {
+    promptText,
+    inputIds,
+    mmTokenTypeIds,
+    imageGridThw,
+    videoGridThw,
+    positionIds,
+    ropeDelta,
+    promptTokens,
+  } = inputs;
   if (flags.json) {
     const positions = positionIds.map((axis) => Array.from(axis));
     const printed = {
@@ -69,12 +78,14 @@ async function show(location: string, prompt: string | undefined, flags: Process
       videoGridThw,
       positionIds: positions,
       ropeDelta,
+      promptTokens,
     };
     console.log(JSON.stringify(printed));
     return;
   }
   console.log(promptText);
-  console.log(`${inputIds.length} tokens, rope delta ${ropeDelta}`);
+  const read = promptTokens === inputIds.length ? "" : `, ${promptTokens} of them read`;
+  console.log(`${inputIds.length} tokens${read}, rope delta ${ropeDelta}`);
   for (const grid of imageGridThw) console.log(`image grid ${grid.join(" x ")} patches`);
   for (const grid of videoGridThw) console.log(`video grid ${grid.join(" x ")} patches`);
 }

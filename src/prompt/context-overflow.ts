@@ -8,7 +8,7 @@ export function contextOverflow(
 ): GlimtError {
   const advice =
     visionTokens > 0
-      ? `${visionTokens} of them stand for pictures: lower maxImagePixels, of videos maxFrames, or send fewer.`
+      ? `${visionTokens} of them stand for pictures: lower maxImagePixels, of videos maxFrames, or raise videoPruning; or send fewer.`
       : "Shorten the text, or leave out earlier messages.";
   return new GlimtError(
     "CONTEXT_OVERFLOW",

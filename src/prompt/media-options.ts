@@ -5,6 +5,7 @@ import { checkTimeLimit, readOptions, shown } from "../given.ts";
 import type { MediaMode } from "../media/decode-image.ts";
 import { type SourceRule, type Sources, sourceRule } from "../media/sources/source-rule.ts";
 import type { Rounding } from "../processor/resample-weights.ts";
+import { checkVideoPruning } from "./pruned-media.ts";
 
 export interface MediaOptions {
   /** "default" applies EXIF orientation and lays transparency on white; "huggingface" does neither. */
@@ -13,6 +14,11 @@ export interface MediaOptions {
   readonly rounding?: Rounding | undefined;
   /** Resize pictures to at most this many pixels (an area); default: the checkpoint's limit. Fewer tokens, less detail. */
   readonly maxImagePixels?: number | undefined;
+  /**
+   * The share of each video's tokens that the language model does not read, from 0 (default, all are read) and below 1: of
+   * places that look as they did a frame before, see docs/video.md. Every feature is computed; a prompt gets shorter.
+   */
+  readonly videoPruning?: number | undefined;
   /** Refuse prompts with more images or videos than this; default: no limit but the context. */
   readonly limits?:
     | { readonly images?: number | undefined; readonly videos?: number | undefined }
@@ -45,6 +51,7 @@ export const MEDIA_OPTION_NAMES: readonly (keyof MediaOptions)[] = [
   "media",
   "rounding",
   "maxImagePixels",
+  "videoPruning",
   "limits",
   "maxDecodedPixels",
   "decodeTimeout",
@@ -71,12 +78,13 @@ export interface MediaRules {
   readonly sourceTimeout: number | undefined;
   readonly image: ImageProcessorConfig;
   readonly video: ImageProcessorConfig;
+  readonly videoPruning: number;
 }
 
 /** @throws OPTION_INVALID naming the option and what it may be. */
 export function resolveMedia(options: MediaOptions, processor: ProcessorConfig): MediaRules {
   const { media = "default", rounding = "torchvision", maxImagePixels, maxDecodedPixels } = options;
-  const { decodeTimeout, workerUrl } = options;
+  const { decodeTimeout, workerUrl, videoPruning = 0 } = options;
   const { sources = "any", maxSourceBytes, sourceTimeout } = options;
   oneOf("media", media, ["default", "huggingface"]);
   oneOf("rounding", rounding, ["torchvision", "pillow"]);
@@ -84,6 +92,7 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
   // The published limits count an image as temporalPatchSize frames.
   const smallest = minPixels / temporalPatchSize;
   atLeast("maxImagePixels", maxImagePixels, smallest);
+  checkVideoPruning(videoPruning);
   atLeast("maxDecodedPixels", maxDecodedPixels, 1);
   checkTimeLimit("decodeTimeout", decodeTimeout);
   checkUrl("workerUrl", workerUrl);
@@ -103,6 +112,7 @@ export function resolveMedia(options: MediaOptions, processor: ProcessorConfig):
     sourceTimeout,
     image: { ...processor.image, maxPixels: limit },
     video: processor.video,
+    videoPruning,
   };
 }
 

@@ -21,6 +21,8 @@ export interface ProcessedInputs {
   readonly videoGridThw: readonly GridThw[];
   readonly positionIds: PositionIds;
   readonly ropeDelta: number;
+  /** Rows that the model reads: `inputIds` has also those that `videoPruning` leaves out, which only features can tell. */
+  readonly promptTokens: number;
   /** Images and videos in prompt order, each with pixels of its own or the embeddings given. */
   readonly visionItems: readonly VisionItem[];
   /** The functions that it offers, as they were given; null without any. */

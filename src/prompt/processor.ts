@@ -41,6 +41,7 @@ import {
   type ProcessedInputs,
   type ProcessedMedia,
 } from "./processed-inputs.ts";
+import { numPrunedRows } from "./pruned-media.ts";
 import { RequestSizer } from "./request-sizer.ts";
 import { READ_VIDEO_OPTION_NAMES, type ReadOptions, type ReadVideoOptions } from "./video-choices.ts";
 
@@ -50,6 +51,8 @@ export class Processor {
   /** Grids, tokens and limits by sizes alone. */
   readonly sizes: RequestSizer;
   readonly #template: ChatTemplate;
+  /** The share of each video's tokens that is left out of prompts. */
+  readonly videoPruning: number;
   readonly #limits: MediaLimits;
   readonly #media: MediaReader;
 
@@ -64,6 +67,7 @@ export class Processor {
     this.tokenizer = tokenizer;
     this.#template = template;
     this.#limits = rules.limits;
+    this.videoPruning = rules.videoPruning;
     this.#media = new MediaReader(checkpoint, media, rules);
     this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
       const promptText = template.render([{ role: "user", content }], this.#renderOptions({}));
@@ -241,7 +245,7 @@ export class Processor {
       video: { marker: this.#videoToken, gridThw: videoGridThw },
       mergeSize: config.vision.spatialMergeSize,
     });
-    const { positionIds, ropeDelta } = layOutPrompt(inputIds, types, {
+    const { positionIds, ropeDelta, media } = layOutPrompt(inputIds, types, {
       imageGridThw,
       videoGridThw,
       spatialMergeSize: config.vision.spatialMergeSize,
@@ -254,6 +258,7 @@ export class Processor {
       videoGridThw,
       positionIds,
       ropeDelta,
+      promptTokens: inputIds.length - numPrunedRows({ media }, this.videoPruning),
     };
   }
 }

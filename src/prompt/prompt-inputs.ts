@@ -98,7 +98,7 @@ const WITH_ITEMS: readonly string[] = [
 ];
 const EMBEDDED_FIELDS: readonly string[] = ["promptEmbeddings", "positionIds", "ropeDelta"];
 /** What `process` says beside them. */
-const OTHER_FIELDS = ["promptText", "milliseconds"];
+const OTHER_FIELDS = ["promptText", "promptTokens", "milliseconds"];
 
 /** Each field read once, lists copied: what is checked is what is used. */
 function readPrompt(given: PromptInputs | EmbeddedPrompt): PromptInputs | EmbeddedPrompt {

@@ -6,6 +6,7 @@ import { numEncoderTokens } from "../processor/budgets.ts";
 import { imageSize, type VisionSize, videoSize } from "../processor/sizes.ts";
 import { chooseFrames } from "../processor/video.ts";
 import type { MediaRules } from "./media-options.ts";
+import { numKeptFeatures } from "./pruned-media.ts";
 import { frameChoice } from "./video-choices.ts";
 
 export interface ImageDims {
@@ -43,15 +44,19 @@ export interface CountedVideo extends VisionSize {
   readonly numSampledFrames: number;
   /** Timestamp texts. */
   readonly labels: readonly string[];
+  /** Of numTokens, those that are read: `videoPruning` leaves the others out. */
+  readonly numKeptTokens: number;
 }
 
 export interface RequestCounts {
   readonly images: readonly VisionSize[];
   readonly videos: readonly CountedVideo[];
-  /** All tokens of the prompt: those of the template and of further text too. */
+  /** All tokens of the prompt that are read: those of the template and of further text too. */
   readonly promptTokens: number;
-  /** Of the prompt: tokens that stand for pictures, which is also the number of features. */
+  /** Of the prompt: tokens that stand for pictures and are read. */
   readonly visionTokens: number;
+  /** Features of pictures and videos, those of tokens that are left out too. */
+  readonly visionFeatures: number;
   /** Patches: rows that the vision tower works on. */
   readonly encoderTokens: number;
 }
@@ -107,7 +112,7 @@ export function countMedia(
 function countVideo(
   { width, height, numFrames, fps, duration, sampledFps, sampleFrames, maxFrames }: VideoDims,
   processor: ProcessorConfig,
-  { video }: MediaRules,
+  { video, videoPruning }: MediaRules,
 ): CountedVideo {
   if (!Number.isInteger(numFrames) || numFrames < 1) {
     throw new GlimtError("VIDEO_INVALID", `numFrames is ${numFrames}, expected a whole number from 1.`);
@@ -117,13 +122,21 @@ function countVideo(
     ...choices,
     temporalPatchSize: video.temporalPatchSize,
   });
-  return { ...videoSize(indices.length, width, height, video), numSampledFrames: indices.length, labels };
+  const size = videoSize(indices.length, width, height, video);
+  return { ...size, numSampledFrames: indices.length, labels, numKeptTokens: keptTokens(size, videoPruning) };
+}
+
+/** Of a video of this size, at a rate of pruning. */
+export function keptTokens({ numTokens, gridThw }: VisionSize, videoPruning: number): number {
+  return numKeptFeatures({ type: "video", gridThw, numFeatures: numTokens }, videoPruning);
 }
 
 export function totals(
   { images, videos }: Pick<RequestCounts, "images" | "videos">,
   mergeSize: number,
-): Pick<RequestCounts, "visionTokens" | "encoderTokens"> {
-  const visionTokens = [...images, ...videos].reduce((sum, { numTokens }) => sum + numTokens, 0);
-  return { visionTokens, encoderTokens: numEncoderTokens(visionTokens, mergeSize) };
+): Pick<RequestCounts, "visionTokens" | "visionFeatures" | "encoderTokens"> {
+  const visionFeatures = [...images, ...videos].reduce((sum, { numTokens }) => sum + numTokens, 0);
+  const pruned = videos.reduce((sum, { numTokens, numKeptTokens }) => sum + numTokens - numKeptTokens, 0);
+  const encoderTokens = numEncoderTokens(visionFeatures, mergeSize);
+  return { visionTokens: visionFeatures - pruned, visionFeatures, encoderTokens };
 }

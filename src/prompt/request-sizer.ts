@@ -13,6 +13,7 @@ import type { PromptInputs } from "./prompt-inputs.ts";
 import {
   countMedia,
   type ImageDims,
+  keptTokens,
   type ReadSizes,
   type RequestCounts,
   type RequestSizes,
@@ -29,6 +30,8 @@ type Tokenise = (
   readonly inputIds: readonly number[];
   readonly imageGridThw: readonly GridThw[];
   readonly videoGridThw: readonly GridThw[];
+  /** Those of the ids that are read. */
+  readonly promptTokens: number;
 };
 
 export class RequestSizer {
@@ -54,7 +57,7 @@ export class RequestSizer {
     return {
       ...media,
       ...totals(media, mergeSize),
-      promptTokens: tokens.inputIds.length + (sizes.textTokens ?? 0),
+      promptTokens: tokens.promptTokens + (sizes.textTokens ?? 0),
     };
   }
 
@@ -114,8 +117,8 @@ export class RequestSizer {
       numFrames > 0;
       numFrames -= step
     ) {
-      const { numTokens } = videoSize(numFrames, size.width, size.height, this.#rules.video);
-      if (numTokens >= promptTokens) continue;
+      const whole = videoSize(numFrames, size.width, size.height, this.#rules.video);
+      if (keptTokens(whole, this.#rules.videoPruning) >= promptTokens) continue;
       const counts = this.count({ videos: [{ ...size, numFrames, fps, sampleFrames: false }] });
       if (counts.promptTokens <= promptTokens) return numFrames;
     }

@@ -99,7 +99,7 @@ export function planRequest(
       sequences: 1,
       blocks: promptPages,
       pages: promptPages,
-      slab: counts.visionTokens,
+      slab: counts.visionFeatures,
       features: Math.min(tokens, counts.visionTokens),
       logits: 1,
     }),

@@ -4,6 +4,7 @@ import type { VisionConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import { numMergedTokens } from "../processor/grid.ts";
+import type { KeptMedia } from "../prompt/keep-media-rows.ts";
 import type { EncoderItem, VisionItem } from "../prompt/vision-items.ts";
 import {
   encoderItemSpecs,
@@ -13,6 +14,7 @@ import {
   prepareEncoderInputs,
 } from "./encoder-batch.ts";
 import type { FeatureRange, FeatureSlab } from "./feature-slab.ts";
+import { type Pruning, pruneVideos } from "./prune-videos.ts";
 
 /** A piece of the work: features to copy, or items to run together, and the rows of the result that it gives. */
 interface Piece {
@@ -109,6 +111,11 @@ export class VisionEncoder {
         done++;
       },
     };
+  }
+
+  /** What is read of the media whose features these are, while nothing else uses the engine. @throws ABORTED, DISPOSED */
+  prune(range: FeatureRange, pruning: Pruning, signal?: AbortSignal): Promise<KeptMedia> {
+    return pruneVideos({ engine: this.#engine, slab: this.#slab, range }, pruning, signal);
   }
 
   async #encodePiece(

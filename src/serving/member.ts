@@ -2,10 +2,10 @@
 import { abortError } from "../errors.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
-import type { FeatureRange } from "../runtime/feature-slab.ts";
 import type { StageRunners } from "../runtime/stage-runners.ts";
 import type { Encoding } from "../runtime/vision-encoder.ts";
 import type { GenerationRequest } from "./request.ts";
+import type { PromptFeatures } from "./shared-features.ts";
 import type { StepCandidate } from "./step-order.ts";
 
 export interface AskOptions {
@@ -132,14 +132,17 @@ export class Member implements StepCandidate {
     else this.#encoding = stages.encoder.begin(this.#visionItems);
   }
 
-  /** Encodes some of its pictures. */
+  /** Encodes some of its pictures; behind the last of them says what is read of its videos. */
   async encode(): Promise<void> {
     const { signal, onEncoding } = this.#ask as Ask;
     const encoding = this.#encoding as Encoding;
     await encoding.next({ signal, onProgress: onEncoding });
     if (encoding.rowsLeft > 0) return;
+    const { range } = encoding;
+    const { pruning } = this.request;
+    const kept = pruning ? await this.stages.encoder.prune(range, pruning, signal) : [];
     this.#encoding = null;
-    this.#encoded(encoding.range);
+    this.#encoded({ range, kept });
   }
 
   /** Gives back all that it holds. */
@@ -149,7 +152,7 @@ export class Member implements StepCandidate {
     this.request.release();
   }
 
-  #encoded(features: FeatureRange | null): void {
+  #encoded(features: PromptFeatures | null): void {
     this.#isEncoded = true;
     this.#visionItems = null;
     this.request.takeFeatures(features);

@@ -28,6 +28,8 @@ export interface ModelParts extends Stages {
   readonly drafts: DraftCounts;
   /** Whether requests share pages of the KV cache. */
   readonly prefixCache: boolean;
+  /** The share of each video's tokens that is left out. */
+  readonly videoPruning: number;
 }
 
 export class ModelCore {

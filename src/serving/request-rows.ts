@@ -14,25 +14,36 @@ export interface MediaFeature {
 }
 
 export class RequestRows {
-  readonly #prompt: PromptRows;
+  readonly promptTokens: number;
   readonly #answer: readonly number[];
   readonly #firstFeatures: readonly number[];
+  #known: PromptRows | null = null;
 
   /**
+   * @param promptTokens rows of the prompt: their number is known before they are
    * @param answer the tokens so far; it grows
    * @param firstFeatures of each image and video of the prompt, ascending
    */
-  constructor(prompt: PromptRows, answer: readonly number[], firstFeatures: readonly number[]) {
-    this.#prompt = prompt;
+  constructor(promptTokens: number, answer: readonly number[], firstFeatures: readonly number[]) {
+    this.promptTokens = promptTokens;
     this.#answer = answer;
     this.#firstFeatures = firstFeatures;
   }
 
-  get promptTokens(): number {
-    return this.#prompt.inputIds.length;
+  /** Whether it is known which rows the prompt has. */
+  get areKnown(): boolean {
+    return this.#known !== null;
   }
 
-  /** All that are known. */
+  /** Says, once, what the rows of the prompt are: at once, or when features have told which are left. */
+  know(prompt: PromptRows): void {
+    if (prompt.inputIds.length !== this.promptTokens) {
+      throw new Error(`A prompt of ${this.promptTokens} rows has ${prompt.inputIds.length}.`);
+    }
+    this.#known = prompt;
+  }
+
+  /** Of the prompt and of the answer. */
   get length(): number {
     return this.promptTokens + this.#answer.length;
   }
@@ -79,5 +90,10 @@ export class RequestRows {
     if (rows.length === 0) return undefined;
     if (!range) throw new Error("A request was asked for rows of pictures before it had their features.");
     return { sources: rows.map((row) => range.firstRow + (features[row] as number)), rows };
+  }
+
+  get #prompt(): PromptRows {
+    if (this.#known) return this.#known;
+    throw new Error("A request was asked for rows before it was known which are left of its videos.");
   }
 }

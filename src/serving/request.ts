@@ -8,13 +8,15 @@ import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { contextOverflow } from "../prompt/context-overflow.ts";
 import { keepMediaRows } from "../prompt/keep-media-rows.ts";
-import { numMediaRows } from "../prompt/layout.ts";
+import { numMediaRows, type PromptLayout } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
+import { numPrunedRows } from "../prompt/pruned-media.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { Drafting, PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
 import type { MtpDrafter } from "../runtime/mtp-drafter.ts";
+import type { Pruning } from "../runtime/prune-videos.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
@@ -22,7 +24,7 @@ import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-r
 import { type PageScope, RequestPages } from "./request-pages.ts";
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
-import type { FeatureShare } from "./shared-features.ts";
+import type { FeatureShare, PromptFeatures } from "./shared-features.ts";
 import {
   type DraftCounts,
   type Drafter,
@@ -45,11 +47,15 @@ export interface RequestParts {
   /** Of a model that was loaded with its MTP layer. */
   readonly drafter?: MtpDrafter | undefined;
   readonly drafts: DraftCounts;
+  /** The share of each video's tokens that is left out. */
+  readonly videoPruning: number;
 }
 
 const TOP_LOGITS = 10;
 
 export class GenerationRequest {
+  readonly #layout: PromptLayout;
+  readonly #videoPruning: number;
   readonly #rows: RequestRows;
   readonly #answer: AnswerText;
   readonly #visionTokens: number;
@@ -84,15 +90,16 @@ export class GenerationRequest {
    * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for drafts of a layer that is not there
    */
   constructor(
-    { config, tokenizer, pool, drafter: mtp, drafts: counts }: RequestParts,
+    { config, tokenizer, pool, drafter: mtp, drafts: counts, videoPruning }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
     { maxTokens, sampling, stop, tokens, speculation, cacheSalt }: ResolvedGeneration,
     drafter?: Drafter,
   ) {
-    // Nothing is pruned.
-    const rows = keepMediaRows(layout, []);
-    const promptTokens = rows.inputIds.length;
-    this.#visionTokens = numMediaRows(layout);
+    const prunedRows = numPrunedRows(layout, videoPruning);
+    const promptTokens = layout.inputIds.length - prunedRows;
+    this.#layout = layout;
+    this.#videoPruning = videoPruning;
+    this.#visionTokens = numMediaRows(layout) - prunedRows;
     this.#visionItems = visionItems;
     const context = config.text.maxPositionEmbeddings;
     const room = context - promptTokens;
@@ -103,13 +110,15 @@ export class GenerationRequest {
     // A prompt of embeddings is one item, and no media.
     const firstFeatures =
       layout.media.length > 0 ? layout.media.map(({ firstFeature }) => firstFeature) : [0];
-    this.#rows = new RequestRows(rows, this.#answer.tokenIds, firstFeatures);
+    this.#rows = new RequestRows(promptTokens, this.#answer.tokenIds, firstFeatures);
+    if (prunedRows === 0) this.#rows.know(keepMediaRows(layout, []));
     this.#seed = sampling.seed;
     const { thinkingBudget, topLogprobs } = tokens;
     const thinking =
       thinkingBudget === null
         ? null
         : new ThinkingBudget(new ThinkingTokens(tokenizer), thinkingBudget, history);
+    // Pruning leaves some of each video, so the same ids are counted as without.
     this.#sampler = new Sampler(sampling, history, { vocabSize: config.text.vocabSize, ...tokens, thinking });
     this.#tokenizer = tokenizer;
     this.#topLogprobs = topLogprobs;
@@ -117,7 +126,7 @@ export class GenerationRequest {
     this.#sequence = new Sequence(pool);
     const resolved = resolveSpeculation(speculation, mtp !== undefined);
     this.#draftsByMtp = resolved === "mtp";
-    this.#drafter = drafter ?? drafterOf(resolved, rows.inputIds);
+    this.#drafter = drafter ?? drafterOf(resolved, layout.inputIds);
     this.#counts = counts;
     this.#cacheSalt = cacheSalt;
   }
@@ -142,7 +151,7 @@ export class GenerationRequest {
 
   /** What is to be read before its next token. */
   get promptSizes(): Omit<PromptSizes, "prefillChunk"> {
-    return { sequence: this.#sequence, tokens: this.tokensToRead, features: this.#visionTokens };
+    return { sequence: this.#sequence, tokens: this.tokensToRead, features: numMediaRows(this.#layout) };
   }
 
   /** Whether it has all it needs to read itself again from the front. */
@@ -160,14 +169,14 @@ export class GenerationRequest {
     this.#pages = new RequestPages(this.#pool, this.#sequence, this.#rows, whole);
   }
 
-  /** Goes on behind what others have computed of its next rows. Not while a step of it runs. */
+  /** Goes on behind what others have computed of its next rows, where these are known. Not while a step of it runs. */
   adoptPages(): void {
-    this.#pages?.adopt();
+    if (this.#rows.areKnown) this.#pages?.adopt();
   }
 
-  /** Whether rows that are still to be read take features. */
+  /** Whether rows that are still to be read take features, or are told from them. */
   get needsFeatures(): boolean {
-    return this.#rows.hasFeaturesFrom(this.tokensRead);
+    return !this.#rows.areKnown || this.#rows.hasFeaturesFrom(this.tokensRead);
   }
 
   /** Its images and videos, while they were not taken. */
@@ -188,15 +197,22 @@ export class GenerationRequest {
   }
 
   /** Features that a request which shares them has encoded; undefined where none has. */
-  get sharedFeatures(): FeatureRange | null | undefined {
+  get sharedFeatures(): PromptFeatures | null | undefined {
     return this.#share?.features;
   }
 
-  /** The features of its vision items, null when it has none. It keeps them, since it may have to read itself again. */
-  takeFeatures(features: FeatureRange | null): void {
+  /** What its features are to be pruned by, which says what its rows are; null where these are known. */
+  get pruning(): Pruning | null {
+    return this.#rows.areKnown ? null : { media: this.#layout.media, rate: this.#videoPruning };
+  }
+
+  /** What its vision items became, null when it has none. It keeps them, since it may have to read itself again. */
+  takeFeatures(features: PromptFeatures | null): void {
     // Nothing was encoded where all rows that take features were found in the cache.
     this.#lacksFeatures = features === null && this.#rows.hasFeaturesFrom(0);
-    this.#features = this.#share && !this.#lacksFeatures ? this.#share.take(features) : features;
+    const found = this.#share && !this.#lacksFeatures ? this.#share.take(features) : features;
+    if (!this.#rows.areKnown) this.#rows.know(keepMediaRows(this.#layout, found?.kept ?? []));
+    this.#features = found?.range ?? null;
     this.#clock.end("vision");
   }
 

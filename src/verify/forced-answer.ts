@@ -36,9 +36,10 @@ export async function forcedLogits(
   const logits: Float32Array[] = [];
   try {
     const items = request.takeVisionItems();
-    request.takeFeatures(
-      items.length === 0 ? null : await core.runWithMemory(() => stages.encoder.encode(items, { signal })),
-    );
+    const range =
+      items.length === 0 ? null : await core.runWithMemory(() => stages.encoder.encode(items, { signal }));
+    // The judge prunes nothing.
+    request.takeFeatures(range && { range, kept: [] });
     while (logits.length < tokens.length) {
       const slice = request.nextSlice(parts.prefillChunk);
       const isLast = slice.sampling !== undefined;

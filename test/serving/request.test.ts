@@ -43,13 +43,13 @@ const layout = layOutPrompt([...types.keys()], types, { imageGridThw: [[1, 4, 6]
 function open(options: GenerateOptions = {}) {
   const pool = new KvPool(engine, { numLayers: 1, pageSize: 4, pageElements: 4, dtype: "f32" });
   const config = { ...ocrConfig, text: { ...ocrConfig.text, vocabSize: tokenizer.vocabSize } };
-  const parts = { config, tokenizer, pool, generation, drafts: new DraftCounts() };
+  const parts = { config, tokenizer, pool, generation, drafts: new DraftCounts(), videoPruning: 0 };
   const visionItems = [{ embeddings: new Float32Array(0) }];
   const resolved = resolveGeneration(options, generation, { ...config.text, tokenizer });
   const request = new GenerationRequest(parts, { layout, history: layout.inputIds, visionItems }, resolved);
   let released = 0;
   const features = { firstRow: FIRST_FEATURE, rows: 6, release: () => released++ } as unknown as FeatureRange;
-  request.takeFeatures(features);
+  request.takeFeatures({ range: features, kept: [] });
   return { request, pool, features, released: () => released };
 }
 
@@ -171,6 +171,38 @@ test("features that were read can be given back, once; then it can not be read a
   request.accept(run(request.nextSlice(100), 20));
   assert.equal([request.giveBackFeatures(), request.canBeReadAgain, released()], [true, false, 1]);
   assert.is(request.giveBackFeatures(), false);
+});
+
+test("how much is read of a pruned video is known before its features, and which rows behind them", () => {
+  // Text, three frames of 1 x 2 with a timestamp behind each, text.
+  const clip = [0, 2, 2, 0, 2, 2, 0, 2, 2, 0, 0];
+  const whole = layOutPrompt([...clip.keys()], clip, { videoGridThw: [[3, 2, 4]], spatialMergeSize: 2 });
+  const pool = new KvPool(engine, { numLayers: 1, pageSize: 4, pageElements: 4, dtype: "f32" });
+  const config = { ...ocrConfig, text: { ...ocrConfig.text, vocabSize: tokenizer.vocabSize } };
+  const parts = { config, tokenizer, pool, generation, drafts: new DraftCounts(), videoPruning: 0.5 };
+  const resolved = resolveGeneration({ maxTokens: 1 }, generation, { ...config.text, tokenizer });
+  const visionItems = [{ embeddings: new Float32Array(0) }];
+  const request = new GenerationRequest(parts, { layout: whole, history: [], visionItems }, resolved);
+  assert.equal([request.promptTokens, request.tokensToRead, request.promptSizes.features], [8, 8, 6]);
+  assert.equal(request.pruning, { media: whole.media, rate: 0.5 });
+  assert.throws(() => request.nextSlice(100), /before it was known which are left of its videos/);
+  const range = { firstRow: FIRST_FEATURE, rows: 6, release: () => {} } as unknown as FeatureRange;
+  request.takeFeatures({ range, kept: [[1, 1, 0, 0, 0, 1]] });
+  assert.is(request.pruning, null);
+  const slice = request.nextSlice(100);
+  const left = [0, 1, 2, 3, 6, 8, 9, 10];
+  assert.equal(slice.inputIds, left);
+  const sources = [0, 1, 5].map((feature) => FIRST_FEATURE + feature);
+  assert.equal([...(slice.features?.sources ?? [])], sources);
+  const axis = [...whole.positionIds[2]].filter((_, row) => left.includes(row));
+  assert.equal([...slice.positionIds[2]], axis);
+  request.accept(run(slice, 20));
+  assert.equal(request.result().usage, {
+    promptTokens: 8,
+    visionTokens: 3,
+    completionTokens: 1,
+    cachedTokens: 0,
+  });
 });
 
 test("the end-of-sequence token and a stop string end it", () => {

@@ -50,7 +50,7 @@ function open(
   );
   const resolved = resolveGeneration(options, generation, { ...ocrConfig.text, tokenizer });
   const drafts = new DraftCounts();
-  const parts = { config: ocrConfig, tokenizer, pool, drafter: mtp, drafts };
+  const parts = { config: ocrConfig, tokenizer, pool, drafter: mtp, drafts, videoPruning: 0 };
   return new GenerationRequest(parts, { layout, history: prompt, visionItems: [] }, resolved, drafter);
 }
 
