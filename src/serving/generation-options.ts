@@ -42,8 +42,9 @@ export interface GenerateOptions extends TokenOptions {
   /** Tokens that end the text beside those of the checkpoint; like those they leave no text. */
   readonly stopTokenIds?: readonly number[] | undefined;
   /**
-   * Guessing tokens and reading several in one step: "lookup" guesses what followed the same words before, in the prompt or
-   * the answer. The answer stays the same; only the time it takes changes. Default "off".
+   * Guessing tokens and reading several in one step: "mtp" by the checkpoint's layer that predicts several, "lookup" by what
+   * followed the same words before in the prompt or the answer, "auto" by the layer where it is loaded. The answer stays the
+   * same; only the time it takes changes. Default "off".
    */
   readonly speculation?: Speculation | undefined;
   /** Requests of a lower number are taken first, and give memory back last; a whole number, default 0. */
