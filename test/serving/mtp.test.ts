@@ -82,6 +82,9 @@ for (const load of LOADS) {
 test("the trained layer's drafts are accepted, those of a scrambled one are not, and nobody reads otherwise", async () => {
   const model = await loadModel(DEMO, { threads: 1 });
   const trained = await share(model);
+  // Pages that were read before have the layer's keys too.
+  assert.ok((await share(model)) > 0.95 * trained);
+  assert.ok(model.stats().prefixCache.hitTokens > 0);
   const texts = await readAll(model, () => ({ speculation: "off" }));
   await model.dispose();
   const folder = await mkdtemp(join(tmpdir(), "glimt-scrambled-"));
