@@ -105,6 +105,12 @@ const settings = fc.record({
   minP: fc.constantFrom(0, 0.05),
   repetitionPenalty: fc.constantFrom(1, 1.3),
   seed: fc.nat(1000),
+  presencePenalty: fc.constantFrom(0, 0.8),
+  frequencyPenalty: fc.constantFrom(0, 0.5),
+  logitBias: fc.constantFrom({}, { 3: 2, 7: -5 }),
+  allowedTokenIds: fc.constantFrom(undefined, undefined, [1, 2, 3, 5, 8, 13, 21]),
+  logprobs: fc.boolean(),
+  repetitionDetection: fc.boolean(),
   maxTokens: fc.integer({ min: 1, max: 24 }),
 });
 const prompts = fc.array(fc.nat(ocrConfig.text.vocabSize - 1), { minLength: 1, maxLength: 20 });
