@@ -61,6 +61,7 @@ export type { AdapterFacts } from "./serving/adapters.ts";
 export type { EncodeOptions } from "./serving/encode-media.ts";
 export type { GenerateOptions } from "./serving/generation-options.ts";
 export type { FinishReason } from "./serving/generation-result.ts";
+export type { RepetitionDetection } from "./serving/repetition.ts";
 export type { GenerationRun } from "./serving/run.ts";
 export type {
   GenerationChoice,
@@ -72,6 +73,8 @@ export type {
 } from "./serving/run-result.ts";
 export type { GenerationTimings } from "./serving/stage-clock.ts";
 export type { ModelStatistics } from "./serving/statistics.ts";
+export type { RankedToken, TokenLogprob } from "./serving/token-logprobs.ts";
+export type { TokenOptions } from "./serving/token-options.ts";
 export type { WeightDType } from "./tensor/dtype.ts";
 export type { WeightFormat } from "./tensor/storage.ts";
 export type { AnsweredCall } from "./text/answer/answer-parser.ts";
