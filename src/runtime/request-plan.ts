@@ -102,6 +102,7 @@ export function planRequest(
       slab: counts.visionFeatures,
       features: Math.min(tokens, counts.visionTokens),
       logits: 1,
+      ...NO_ADJUSTMENTS,
     }),
   );
   const logitBytes = storageBytes(activationDType, 1, vocabSize);

@@ -126,26 +126,34 @@ for (const checkpoint of checkpoints) {
   }
 }
 
-test("several requests at once, read in small pieces, are answered as each alone", async () => {
+test("several requests at once, read in small pieces, and again from the cache, are answered as each alone", async () => {
   const checkpoint = "glm_ocr-tiny";
   const own = cases.filter((golden) => golden.checkpoint === checkpoint);
-  const answers = (model: Model) =>
-    own.map(async (golden) => {
-      const { tokenIds, topLogits, usage } = await model.complete(asked(partsOf(golden)), {
-        ...frames,
-        maxTokens: 12,
-      });
-      return { tokenIds, topLogits, usage };
+  const pruned = { backend: "wasm", videoPruning: 0.6 } as const;
+  const answer = async (model: Model, golden: PrunedCase) => {
+    const { tokenIds, topLogits, usage } = await model.complete(asked(partsOf(golden)), {
+      ...frames,
+      maxTokens: 12,
     });
-  await withModel(checkpoint, { backend: "wasm", videoPruning: 0.6 }, async (model) => {
-    const alone = [];
-    for (const golden of own)
-      alone.push(await model.complete(asked(partsOf(golden)), { ...frames, maxTokens: 12 }));
-    const expected = alone.map(({ tokenIds, topLogits, usage }) => ({ tokenIds, topLogits, usage }));
-    assert.equal(await Promise.all(answers(model)), expected);
-    await withModel(checkpoint, { backend: "wasm", videoPruning: 0.6, prefillChunk: 7 }, async (small) => {
-      assert.equal(await Promise.all(answers(small)), expected);
-    });
+    const { cachedTokens, ...read } = usage;
+    return { cachedTokens, answer: { tokenIds, topLogits, read } };
+  };
+  const together = async (model: Model) => {
+    const found = await Promise.all(own.map((golden) => answer(model, golden)));
+    return found.map((each) => each.answer);
+  };
+  const expected: unknown[] = [];
+  await withModel(checkpoint, { ...pruned, prefixCache: false }, async (model) => {
+    for (const golden of own) expected.push((await answer(model, golden)).answer);
+    assert.equal(await together(model), expected);
+  });
+  await withModel(checkpoint, { ...pruned, prefillChunk: 7 }, async (model) => {
+    assert.equal(await together(model), expected);
+    for (const [index, golden] of own.entries()) {
+      const again = await answer(model, golden);
+      assert.equal(again.answer, expected[index]);
+      assert.ok(again.cachedTokens > 0);
+    }
   });
 });
 
