@@ -30,14 +30,19 @@ function withPages(backend: Backend, limit: { pages: number; pageElements: numbe
   return { ...backend, open };
 }
 
-async function load(backend: Backend, pages: number, options: LoadOptions = {}, name = "glm_ocr-tiny") {
+async function load(
+  backend: Backend,
+  pages: number,
+  options: LoadOptions = {},
+  location = "test/golden/data/glm_ocr-tiny",
+) {
   const limit = { pages, pageElements: -1 };
   const platform = {
     backends: [withPages(backend, limit)],
     openFiles: async (location: unknown) => openDirectory(location as string),
     readFile: async () => new Uint8Array(),
   };
-  const model = await loadModelOn(platform as never, `test/golden/data/${name}`, {
+  const model = await loadModelOn(platform as never, location, {
     ...options,
     ...(backend.name === "wasm" && { threads: 1 }),
   });
@@ -54,7 +59,8 @@ const isIdle = (model: Model) => {
 for (const [name, backend] of Object.entries(BACKENDS)) {
   for (const checkpoint of ["glm_ocr-tiny", "glm4v_moe-tiny"]) {
     test(`${name}, ${checkpoint}: with few pages as with many`, async () => {
-      const roomy = await load(backend, 1000, { maxSequences: 1 }, checkpoint);
+      const location = `test/golden/data/${checkpoint}`;
+      const roomy = await load(backend, 1000, { maxSequences: 1 }, location);
       const expected = await answersAlone(roomy);
       assert.is(roomy.stats().preemptions, 0);
       await roomy.dispose();
@@ -65,7 +71,7 @@ for (const [name, backend] of Object.entries(BACKENDS)) {
         [11, "lookup"],
         [14, "auto"],
       ] as const) {
-        const model = await load(backend, pages, { prefillChunk: 24, maxBatchedTokens: 31 }, checkpoint);
+        const model = await load(backend, pages, { prefillChunk: 24, maxBatchedTokens: 31 }, location);
         assert.equal(await answersTogether(model, speculation), expected);
         preemptions += model.stats().preemptions;
         assert.ok(isIdle(model));
@@ -105,6 +111,19 @@ test("an answer that nobody reads gives way to a request that waits, and goes on
     break;
   }
   assert.ok(isIdle(model));
+  await model.dispose();
+});
+
+test("guesses take pages from nobody: with as many pages as the answer has the layer guesses where there is room", async () => {
+  const demo = "examples/demo/checkpoint";
+  const asked = { maxTokens: 40, speculation: "mtp" } as const;
+  const roomy = await load(BACKENDS.wasm, 1000, {}, demo);
+  const expected = await roomy.complete(chat("Hello"), { ...asked, speculation: "off" });
+  await roomy.dispose();
+  const { promptTokens, completionTokens } = expected.usage;
+  const model = await load(BACKENDS.wasm, Math.ceil((promptTokens + completionTokens - 1) / 16), {}, demo);
+  assert.equal(facts(await model.complete(chat("Hello"), asked)), facts(expected));
+  assert.ok(model.stats().drafts.accepted > 0);
   await model.dispose();
 });
 
