@@ -2,6 +2,7 @@
 import type { RunOptions } from "../backends/backend.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
+import type { FeatureRange } from "../runtime/feature-slab.ts";
 import type { VisionEncoder } from "../runtime/vision-encoder.ts";
 import { toFloat32 } from "../tensor/elements.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
@@ -35,7 +36,7 @@ export async function encodeMedia(
   const { signal, leave } = core.enter(given);
   try {
     const items = await read();
-    return await core.run(() => readFeatures(core, stages.encoder, items, { signal, onProgress }));
+    return items.length === 0 ? [] : await encodeItems(core, stages.encoder, items, { signal, onProgress });
   } catch (error) {
     // What the disposal stopped was not aborted by the caller.
     core.throwIfDisposed();
@@ -46,26 +47,35 @@ export async function encodeMedia(
   }
 }
 
-async function readFeatures(
+/** One run of the tower at a time: answers that are under way go on between them. */
+async function encodeItems(
   core: ModelCore,
   encoder: VisionEncoder,
   items: readonly VisionItem[],
   options: RunOptions,
 ): Promise<Float32Array[]> {
-  const { engine, slab } = core.parts;
-  if (items.length === 0) return [];
-  const features = await encoder.encode(items, options);
+  const encoding = await core.run(async () => encoder.begin(items));
   try {
-    const parts: Float32Array[] = [];
-    let firstRow = 0;
-    for (const item of items) {
-      const rows = encoder.numFeatures(item);
-      const { tensor, firstRow: from } = features.deviceRows(firstRow);
-      parts.push(toFloat32(slab.dtype, await engine.read(tensor, from, rows)));
-      firstRow += rows;
-    }
-    return parts;
+    while (encoding.rowsLeft > 0) await core.run(() => encoding.next(options));
+    return await core.run(() => readFeatures(core, encoder, items, encoding.range));
   } finally {
-    if (!core.disposed) features.release();
+    if (!core.disposed) encoding.range.release();
   }
+}
+
+async function readFeatures(
+  { parts: { engine, slab } }: ModelCore,
+  encoder: VisionEncoder,
+  items: readonly VisionItem[],
+  features: FeatureRange,
+): Promise<Float32Array[]> {
+  const found: Float32Array[] = [];
+  let firstRow = 0;
+  for (const item of items) {
+    const rows = encoder.numFeatures(item);
+    const { tensor, firstRow: from } = features.deviceRows(firstRow);
+    found.push(toFloat32(slab.dtype, await engine.read(tensor, from, rows)));
+    firstRow += rows;
+  }
+  return found;
 }
