@@ -208,9 +208,7 @@ export class GenerationRequest {
 
   /** What its vision items became, null when it has none. It keeps them, since it may have to read itself again. */
   takeFeatures(features: PromptFeatures | null): void {
-    // Nothing was encoded where all rows that take features were found in the cache.
-    this.#lacksFeatures = features === null && this.#rows.hasFeaturesFrom(0);
-    const found = this.#share && !this.#lacksFeatures ? this.#share.take(features) : features;
+    const found = this.#share ? this.#share.take(features) : features;
     if (!this.#rows.areKnown) this.#rows.know(keepMediaRows(this.#layout, found?.kept ?? []));
     this.#features = found?.range ?? null;
     this.#clock.end("vision");

@@ -95,6 +95,26 @@ test("who gives way is the lowest priority, and of that the latest", async () =>
   await model.dispose();
 });
 
+test("a request whose picture was found in the cache encodes it when it has lost its pages", async () => {
+  const model = await load(BACKENDS.wasm, 8);
+  const asked = { maxTokens: 40, temperature: 2, seed: 5 };
+  const expected = facts(await model.complete(chat("Text:", 3), asked));
+  let encodings = 0;
+  const onProgress = ({ stage }: { stage: string }) => {
+    if (stage === "vision") encodings++;
+  };
+  const again = model.generate(chat("Text:", 3), { ...asked, priority: 1, onProgress });
+  const pieces = again[Symbol.asyncIterator]();
+  await pieces.next();
+  assert.is(encodings, 0);
+  await model.complete(chat("Other ".repeat(20)), { maxTokens: 60, temperature: 2, seed: 6 });
+  assert.ok(model.stats().preemptions > 0);
+  assert.equal(facts(await again.result), expected);
+  assert.ok(encodings > 0);
+  assert.ok(isIdle(model));
+  await model.dispose();
+});
+
 test("an answer that nobody reads gives way to a request that waits, and goes on when it is read", async () => {
   const model = await load(BACKENDS.wasm, 5);
   const options = { maxTokens: 30, temperature: 2, seed: 5 };
