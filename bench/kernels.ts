@@ -12,6 +12,7 @@ import { weightLayouts } from "../src/program/weights.ts";
 import type { CacheDType, HostArray } from "../src/tensor/dtype.ts";
 import { fromFloat32 } from "../src/tensor/elements.ts";
 import type { WeightFormat } from "../src/tensor/storage.ts";
+import { formatCode } from "../src/tensor/storage.ts";
 
 /** Values in -1..1 from a fixed sequence. */
 export function noise(length: number, seed = 1): Float32Array {
@@ -168,13 +169,14 @@ export async function arithmeticContender(): Promise<Contender> {
   return { name: "multiply-adds in registers", amount: 96 * iterations, run };
 }
 
-export async function dotContender(): Promise<Contender> {
+/** What products with such weights are made of, as the host has to do it. */
+export async function productContender(format: "q4" | "q8"): Promise<Contender> {
   const kernels = await chosenKernels();
-  const iterations = 2e6;
+  const iterations = 3e5;
   return {
-    name: "integer dots in registers",
-    amount: 384 * iterations,
-    run: () => kernels.glimt_peak_dot(iterations, 3, 5),
+    name: `${format} products in L1`,
+    amount: 2560 * iterations,
+    run: () => kernels.glimt_peak_product(iterations, formatCode(format), 0x01020304),
   };
 }
 

@@ -52,9 +52,10 @@ function caseLines(results: Results, outcomes: readonly Outcome[]): string[] {
 function limit(results: Results, { case: name, contestant, threads }: Outcome): string {
   const reading = shareOfReading(results, name, contestant, threads);
   if (reading !== undefined) return `${(100 * reading).toFixed(0)} % read`;
-  const loop = /q[48]/.test(contestant) ? "integerDot" : "multiplyAdd";
+  const [format] = /q[48]/.exec(contestant) ?? [];
+  const loop = format ? `${format}Product` : "multiplyAdd";
   const peak = shareOfPeak(results, name, contestant, threads, loop);
-  return peak === undefined ? "" : `${(100 * peak).toFixed(0)} % ${loop === "integerDot" ? "dot" : "peak"}`;
+  return peak === undefined ? "" : `${(100 * peak).toFixed(0)} % ${format ?? "peak"}`;
 }
 
 export function ceilingLines(results: Results): string[] {

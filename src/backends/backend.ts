@@ -149,10 +149,11 @@ export interface RunOptions {
 /** Work of one kind alone, as fast as the device can: what speeds are given as shares of. */
 export interface CeilingLoop {
   /**
-   * multiplyAdd: float32 multiply-adds in registers. integerDot: sums of products of 8-bit integers in registers.
+   * multiplyAdd: float32 multiply-adds in registers. q4Product, q8Product: what products with such weights are made of
+   * (integer products of 32 columns, summed and scaled), as this host has to do it, with operands in its nearest cache.
    * read: memory that no cache holds, once.
    */
-  readonly name: "multiplyAdd" | "integerDot" | "read";
+  readonly name: "multiplyAdd" | "q4Product" | "q8Product" | "read";
   /** Runs for some milliseconds, on all threads of the engine. @returns operations done (two a product), or bytes read */
   run(): Promise<number>;
 }

@@ -75,19 +75,20 @@ export interface LeastTime {
 }
 
 /** Null where a ceiling that the work needs is not known. */
-export function leastTime(work: Work, { multiplyAdd, integerDot, read }: Ceilings): LeastTime | null {
+export function leastTime(
+  work: Work,
+  { multiplyAdd, q4Product, q8Product, read }: Ceilings,
+): LeastTime | null {
   const parts = [
     [work.floatOperations, multiplyAdd],
-    [work.integerOperations, integerDot],
+    [work.integerOperations, q4Product],
+    [work.byteOperations, q8Product],
     [work.bytes, read],
   ] as const;
   if (parts.some(([amount, ceiling]) => amount > 0 && ceiling === undefined)) return null;
-  const [float, integer, reading] = parts.map(([amount, ceiling = 1]) => (1000 * amount) / ceiling) as [
-    number,
-    number,
-    number,
-  ];
-  const arithmetic = float + integer;
+  const times = parts.map(([amount, ceiling = 1]) => (1000 * amount) / ceiling);
+  const reading = times.pop() as number;
+  const arithmetic = times.reduce((sum, time) => sum + time, 0);
   return arithmetic >= reading
     ? { milliseconds: arithmetic, limit: "arithmetic" }
     : { milliseconds: reading, limit: "reading" };

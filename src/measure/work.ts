@@ -14,8 +14,10 @@ export interface Extent {
 export interface Work {
   /** Of float32 multiply-adds, two each: products with weights of f32, bf16 and f16, and attention. */
   readonly floatOperations: number;
-  /** Of products with weights in blocks of integers (q8, q4), two each. */
+  /** Of products with weights in blocks of integers of fewer than 8 bits (q4 and others), two each. */
   readonly integerOperations: number;
+  /** Of products with weights in blocks of integers of 8 bits (q8), two each. */
+  readonly byteOperations: number;
   /** Weights and caches, each read once. Activations are not counted: caches hold them. */
   readonly bytes: number;
 }
@@ -35,6 +37,7 @@ export function sumWork(works: readonly Work[]): Work {
   return {
     floatOperations: sum("floatOperations"),
     integerOperations: sum("integerOperations"),
+    byteOperations: sum("byteOperations"),
     bytes: sum("bytes"),
   };
 }
@@ -45,39 +48,40 @@ export function addWork(runs: readonly (readonly Work[])[]): Work[] {
   return first.map((_, index) => sumWork(runs.map((run) => run[index] as Work)));
 }
 
-export function operationsOf({ floatOperations, integerOperations }: Work): number {
-  return floatOperations + integerOperations;
+export function operationsOf({ floatOperations, integerOperations, byteOperations }: Work): number {
+  return floatOperations + integerOperations + byteOperations;
 }
 
 /** Blocks meet blocks of activations, but in split, whose kernels widen them. */
-function sumsIntegers({ dtype, layout }: ProgramBuffer): boolean {
-  return isBlockFormat(dtype) && layout !== "split";
+function kindOfProducts({ dtype, layout }: ProgramBuffer): Exclude<keyof Work, "bytes"> {
+  if (!isBlockFormat(dtype) || layout === "split") return "floatOperations";
+  return dtype === "q8" ? "byteOperations" : "integerOperations";
 }
+
+const NO_WORK: Work = { floatOperations: 0, integerOperations: 0, byteOperations: 0, bytes: 0 };
 
 /** By operands, not by name: a fused op counts as the ops it stands for. */
 function instructionWork(program: Program, instruction: Instruction, { symbols, extents }: RunSizes): Work {
   const operands = operandsOf(program, instruction, symbols);
-  if (operands.outputRows === 0) return { floatOperations: 0, integerOperations: 0, bytes: 0 };
+  if (operands.outputRows === 0) return NO_WORK;
   if (instruction.op === "experts") return expertsWork(operands);
   const rows = operands.rows("x") ?? operands.outputRows;
-  let [floatOperations, integerOperations, bytes] = [0, 0, 0];
+  const work = { ...NO_WORK };
   for (const { kind, buffer, size } of operands.weights) {
     // A table gives no more rows than there are results.
     const read = kind === "rows" ? Math.min(size.rows, operands.outputRows) : size.rows;
-    bytes += storageBytes(buffer.dtype, read, size.cols);
+    work.bytes += storageBytes(buffer.dtype, read, size.cols);
     if (kind !== "matrix") continue;
-    const products = 2 * rows * size.rows * size.cols;
-    if (sumsIntegers(buffer)) integerOperations += products;
-    else floatOperations += products;
+    work[kindOfProducts(buffer)] += 2 * rows * size.rows * size.cols;
   }
   if (operands.has("cuSeqlens")) {
     const paged = operands.has("cache");
     const pairs = paged ? causalPairs(extents) : fullPairs(extents);
-    floatOperations += 4 * pairs * operands.attr("numHeads") * operands.attr("headDim");
+    work.floatOperations += 4 * pairs * operands.attr("numHeads") * operands.attr("headDim");
     const context = extents.reduce((sum, extent) => sum + extent.context, 0);
-    if (paged) bytes += context * operands.cacheBytesPerToken();
+    if (paged) work.bytes += context * operands.cacheBytesPerToken();
   }
-  return { floatOperations, integerOperations, bytes };
+  return work;
 }
 
 /** Of each token its topK experts; of the weights those of as many experts as an even choice would take. */
@@ -88,15 +92,13 @@ function expertsWork(operands: Operands): Work {
     operands.attr("topK"),
   ];
   const chosen = numExperts * (1 - (1 - topK / numExperts) ** tokens);
-  let [floatOperations, integerOperations, bytes] = [0, 0, 0];
+  const work = { ...NO_WORK };
   for (const { buffer, size } of operands.weights) {
     const rowsOfOne = size.rows / numExperts;
-    bytes += chosen * storageBytes(buffer.dtype, rowsOfOne, size.cols);
-    const products = 2 * tokens * topK * rowsOfOne * size.cols;
-    if (sumsIntegers(buffer)) integerOperations += products;
-    else floatOperations += products;
+    work.bytes += chosen * storageBytes(buffer.dtype, rowsOfOne, size.cols);
+    work[kindOfProducts(buffer)] += 2 * tokens * topK * rowsOfOne * size.cols;
   }
-  return { floatOperations, integerOperations, bytes };
+  return work;
 }
 
 type Operands = ReturnType<typeof operandsOf>;

@@ -70,17 +70,17 @@ function builder(format: WeightFormat) {
   return createGraphBuilder({ name: "counted", activationDType: "f32", weightDType: () => format });
 }
 
-test("weights in blocks count as integer operations, and as their bytes with the scales", () => {
+test("weights in blocks count as operations on integers or bytes, and as their bytes with the scales", () => {
   for (const [format, bytesOf32] of [
     ["q8", 34],
     ["q4", 18],
   ] as const) {
+    const operations = { integerOperations: 0, byteOperations: 0 };
+    operations[format === "q8" ? "byteOperations" : "integerOperations"] = 2 * 5 * 96 * 64;
     const g = builder(format);
     const y = g.linear({ x: g.input("x", [5, 64], "f32"), w: g.weight("w", [96, 64]) });
     const work = programWork(compileGraph(g.finish({ y })), { symbols: {}, extents: [] });
-    assert.equal(work, [
-      { floatOperations: 0, integerOperations: 2 * 5 * 96 * 64, bytes: 96 * 2 * bytesOf32 },
-    ]);
+    assert.equal(work, [{ floatOperations: 0, ...operations, bytes: 96 * 2 * bytesOf32 }]);
   }
 });
 
@@ -104,6 +104,7 @@ test("experts: operations of those that tokens choose, bytes of those that an ev
   assert.equal(work(1), {
     floatOperations: 2 * topK * elements,
     integerOperations: 0,
+    byteOperations: 0,
     bytes: 2 * topK * elements,
   });
   const three = work(3);

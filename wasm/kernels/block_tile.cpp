@@ -4,6 +4,7 @@
 
 #include "block_heads.h"
 #include "block_steps.h"
+#include "block_sums.h"
 #include "byte_dot.h"
 
 namespace glimt {
@@ -13,49 +14,6 @@ constexpr uint32_t kSteps = kBlockCols / 4;
 
 // Keeps what is in memory there: the compiler would rather hold sums of y in registers that V8 does not have.
 inline void fence() { asm volatile("" ::: "memory"); }
-
-// How products of kCols columns an instruction are summed: in lanes of 32 bits where `kWide`, of 16 otherwise, which hold
-// those of so many steps. `first` is a sum's first product.
-
-constexpr uint32_t mostSteps(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
-
-#ifdef __wasm_relaxed_simd__
-struct Bytes {
-  static constexpr uint32_t kCols = 4, kMostRows = kPanelRows;
-  static constexpr bool kWide = true;
-
-  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, w, sum); }
-  static v128_t first(v128_t x, v128_t w) { return add(x, w, zero()); }
-};
-
-// Where that is several instructions.
-struct Pairs {
-  // A product that is not added as it is made takes a register.
-  static constexpr uint32_t kCols = 4, kMostRows = kPanelRows - 1;
-  static constexpr bool kWide = true;
-
-  static v128_t first(v128_t x, v128_t w) {
-    return wasm_i32x4_dot_i16x8(wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w), wasm_v128_load(kTile.ones));
-  }
-  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, first(x, w)); }
-};
-
-struct Halves {
-  static constexpr uint32_t kCols = 4, kMostRows = kPanelRows - 1;
-  static constexpr bool kWide = false;
-
-  static v128_t first(v128_t x, v128_t w) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w); }
-  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i16x8_add(sum, first(x, w)); }
-};
-#endif
-
-struct Words {
-  static constexpr uint32_t kCols = 2, kMostRows = kPanelRows - 1;
-  static constexpr bool kWide = true;
-
-  static v128_t first(v128_t x, v128_t w) { return wasm_i32x4_dot_i16x8(x, w); }
-  static v128_t add(v128_t x, v128_t w, v128_t sum) { return wasm_i32x4_add(sum, first(x, w)); }
-};
 
 template <class Packed>
 using Unpacked = UnpackedHead<Packed::kParts, Packed::kGroups, Packed::kMinima, Packed::kCoded>;

@@ -1,9 +1,10 @@
 // Loops that show what the machine can do, for benchmarks to be measured against: multiply-adds that stay in registers,
-// sums of integer products that do, and reading memory once; alone, and on all threads of the module.
+// products of blocks of integers that stay in L1, and reading memory once; alone, and on all threads of the module.
 #include <emscripten.h>
 
 #include "address.h"
-#include "byte_dot.h"
+#include "block_rows.h"
+#include "block_sums.h"
 #include "crew.h"
 #include "simd.h"
 
@@ -11,21 +12,61 @@ using namespace glimt;
 
 namespace {
 
-// Twelve chains of `step`, which adds the products of 16 pairs of bytes to a sum.
-template <class Step>
-float sumChains(uint32_t iterations, int32_t start, Step step) {
-  constexpr uint32_t kChains = 12;
-  v128_t sums[kChains];
-#pragma unroll
-  for (uint32_t i = 0; i < kChains; i++) sums[i] = wasm_i32x4_splat(start);
-  for (; iterations; iterations--) {
-#pragma unroll
-    for (uint32_t i = 0; i < kChains; i++) sums[i] = step(sums[i]);
+// Of the registers' tile: five rows of x, and eight of w.
+constexpr uint32_t kRows = 5, kHalves = 2;
+
+struct ProductOperands {
+  alignas(16) float y[kRows][kHalves][4];
+  alignas(16) float scales[kHalves][4];
+  alignas(16) int32_t w[kHalves][4];
+  int32_t x[kRows];
+  float rowScales[kRows];
+};
+
+// Whatever is there may have changed, and no more is known to be there than is asked for: clang would load neighbouring
+// values as one vector else.
+inline void forget(ProductOperands*& operands) { asm volatile("" : "+r"(operands) : : "memory"); }
+
+// What a product with weights in blocks has to do at the least for 32 columns of a tile that lies in L1, steps at one place:
+// products of integers, their sums, and y += sum * (scale of w * scale of x).
+template <class Sums>
+float productBlocks(uint32_t blocks, int32_t integers) {
+  ProductOperands operands = {}, *o = &operands;
+  for (uint32_t half = 0; half < kHalves; half++) {
+    store(o->scales[half], splat(0x1p-60f)), wasm_v128_store(o->w[half], wasm_i32x4_splat(integers));
   }
-  v128_t all = sums[0];
+  for (uint32_t r = 0; r < kRows; r++) o->rowScales[r] = 0x1p-20f, o->x[r] = integers + (int32_t)r;
+  v128_t sums[kRows][kHalves];
+  auto step = [&](auto sum) __attribute__((always_inline)) {
+    forget(o);
+    v128_t w[kHalves];
 #pragma unroll
-  for (uint32_t i = 1; i < kChains; i++) all = wasm_i32x4_add(all, sums[i]);
-  return sumLanes(wasm_f32x4_convert_i32x4(all));
+    for (uint32_t half = 0; half < kHalves; half++) w[half] = wasm_v128_load(o->w[half]);
+#pragma unroll
+    for (uint32_t r = 0; r < kRows; r++) {
+      v128_t x = wasm_v128_load32_splat(o->x + r);
+#pragma unroll
+      for (uint32_t half = 0; half < kHalves; half++) sums[r][half] = sum(x, w[half], sums[r][half]);
+    }
+  };
+  for (; blocks; blocks--) {
+    step([](v128_t x, v128_t w, v128_t) { return Sums::first(x, w); });
+#pragma nounroll
+    for (uint32_t i = 1; i < kBlockCols / Sums::kCols; i++) step(Sums::add);
+    forget(o);
+#pragma unroll
+    for (uint32_t r = 0; r < kRows; r++) {
+#pragma unroll
+      for (uint32_t half = 0; half < kHalves; half++) {
+        v128_t total = sums[r][half];
+        if constexpr (!Sums::kWide) total = wasm_i32x4_dot_i16x8(total, wasm_v128_load(kTile.ones));
+        f32x4 scale = mul(load(o->scales[half]), splat(o->rowScales + r));
+        store(o->y[r][half], add(load(o->y[r][half]), mul(wasm_f32x4_convert_i32x4(total), scale)));
+      }
+    }
+  }
+  forget(o);
+  return sumLanes(load(o->y[0][0]));
 }
 
 }  // namespace
@@ -46,24 +87,19 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_arithmetic(uint32_t iterations, float fact
   return sumLanes(add(sum, add(add(i, j), add(k, l))));
 }
 
-// 384 operations an iteration on bytes of 7 bits, as products with weights of 4 bits sum them on this host. Where sums are
-// added by another instruction they are factors too, so that no product is always the same.
-EMSCRIPTEN_KEEPALIVE float glimt_peak_dot(uint32_t iterations, int32_t a, int32_t b) {
-  v128_t x = wasm_i8x16_splat((int8_t)a), y = wasm_i8x16_splat((int8_t)b);
+// 2560 operations an iteration, as products with weights of a format sum them on this host.
+EMSCRIPTEN_KEEPALIVE float glimt_peak_product(uint32_t iterations, DType weights, int32_t factor) {
 #ifdef __wasm_relaxed_simd__
-  if (byteDot() == ByteDot::lowBits) {
-    return sumChains(iterations, a, [=](v128_t sum) {
-      return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(sum, y));
-    });
+  switch (blockScheme(weights)) {
+    case BlockScheme::unsignedBytes:
+    case BlockScheme::signedBytes: return productBlocks<Bytes>(iterations, factor);
+    case BlockScheme::halves: return productBlocks<Halves>(iterations, factor);
+    case BlockScheme::words: break;
   }
-  return sumChains(iterations, a, [=](v128_t sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, y, sum); });
 #else
-  (void)x;
-  return sumChains(iterations, a, [=](v128_t sum) {
-    sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(sum, y));
-    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(sum, y));
-  });
+  (void)weights;
 #endif
+  return productBlocks<Words>(iterations, factor);
 }
 
 // Reads `bytes` (a multiple of 64) once.
@@ -84,7 +120,7 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_read(Address<const uint8_t> begin, double 
 namespace {
 
 // Their order is that of PEAK_LOOPS in src/backends/wasm/ceilings.ts.
-enum class PeakLoop : uint32_t { arithmetic = 0, read = 1, dot = 2 };
+enum class PeakLoop : uint32_t { arithmetic = 0, read = 1, q4Product = 2, q8Product = 3 };
 
 struct PeakCall {
   PeakLoop loop;
@@ -107,8 +143,9 @@ void runPeak(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
       case PeakLoop::read:
         sink = glimt_peak_read({peak.memory + (double)part * peak.amount}, peak.amount);
         break;
-      case PeakLoop::dot:
-        sink = glimt_peak_dot(peak.amount, 3, 5);
+      case PeakLoop::q4Product:
+      case PeakLoop::q8Product:
+        sink = glimt_peak_product(peak.amount, peak.loop == PeakLoop::q8Product ? DType::q8 : DType::q4, 0x01020304);
         break;
     }
   }

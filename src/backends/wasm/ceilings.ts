@@ -8,13 +8,14 @@ import type { WasmMemory } from "./memory.ts";
 export const PEAK_LOOPS = [
   "multiplyAdd",
   "read",
-  "integerDot",
+  "q4Product",
+  "q8Product",
 ] as const satisfies readonly CeilingLoop["name"][];
 
 /** Of a phase, so that threads that start late take fewer. */
 const PARTS = 64;
-const ITERATIONS_A_PART = 100_000;
-const OPERATIONS_AN_ITERATION = { multiplyAdd: 96, integerDot: 384 };
+const ITERATIONS_A_PART = { multiplyAdd: 100_000, q4Product: 5000, q8Product: 5000 };
+const OPERATIONS_AN_ITERATION = { multiplyAdd: 96, q4Product: 2560, q8Product: 2560 };
 /** More than a core's caches hold. */
 const READ_BYTES = 256 << 20;
 
@@ -43,17 +44,18 @@ export function wasmCeilingLoops(
     else kernels.glimt_peak_together(...args);
   }
 
-  const inRegisters = (name: keyof typeof OPERATIONS_AN_ITERATION): CeilingLoop => ({
+  const withoutMemory = (name: keyof typeof OPERATIONS_AN_ITERATION): CeilingLoop => ({
     name,
     async run() {
-      await run(name, ITERATIONS_A_PART, 0);
-      return PARTS * ITERATIONS_A_PART * OPERATIONS_AN_ITERATION[name];
+      await run(name, ITERATIONS_A_PART[name], 0);
+      return PARTS * ITERATIONS_A_PART[name] * OPERATIONS_AN_ITERATION[name];
     },
   });
 
   return [
-    inRegisters("multiplyAdd"),
-    inRegisters("integerDot"),
+    withoutMemory("multiplyAdd"),
+    withoutMemory("q4Product"),
+    withoutMemory("q8Product"),
     {
       name: "read",
       async run() {

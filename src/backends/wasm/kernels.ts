@@ -61,9 +61,9 @@ export interface KernelExports {
     rows: number,
     cols: number,
   ): number;
-  /** What the machine can do: 96 floating-point operations an iteration, 384 on integers, and one pass over memory. */
+  /** What the machine can do: 96 floating-point operations an iteration, 2560 on integers, and one pass over memory. */
   glimt_peak_arithmetic(iterations: number, factor: number, term: number): number;
-  glimt_peak_dot(iterations: number, a: number, b: number): number;
+  glimt_peak_product(iterations: number, dtype: number, integers: number): number;
   glimt_peak_read(memory: Pointer, bytes: number): number;
   /** One of PEAK_LOOPS (ceilings.ts) as a phase of parts that all threads share; `amount` is a part's. */
   glimt_peak_together(

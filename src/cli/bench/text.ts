@@ -11,7 +11,8 @@ import {
 
 const CEILING_NAMES = {
   multiplyAdd: ["multiply-add", "GFLOP/s"],
-  integerDot: ["integer dot", "Gop/s"],
+  q4Product: ["q4 products", "Gop/s"],
+  q8Product: ["q8 products", "Gop/s"],
   read: ["reading memory", "GB/s"],
 } as const;
 
