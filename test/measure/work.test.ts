@@ -21,7 +21,18 @@ function programs(name: string) {
   };
 }
 
-const symbols = { tokens: 2048, sequences: 1, blocks: 128, pages: 128, slab: 0, features: 0, logits: 1 };
+const symbols = {
+  tokens: 2048,
+  sequences: 1,
+  blocks: 128,
+  pages: 128,
+  slab: 0,
+  features: 0,
+  logits: 1,
+  adjusted: 0,
+  changes: 0,
+  masks: 0,
+};
 
 test("decoding reads every weight once, a row of the embedding table, and the caches", () => {
   const { config, decoder } = programs("glm-4.1v");
