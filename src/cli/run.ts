@@ -12,6 +12,7 @@ import type {
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
 import { adapterSources } from "./adapter-flags.ts";
+import { AnswerOutput } from "./answer-output.ts";
 import {
   type EngineFlags,
   engineFacts,
@@ -60,6 +61,7 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly logprobs?: number;
   readonly speculation?: NonNullable<GenerateOptions["speculation"]>;
   readonly seed?: number;
+  readonly n?: number;
   readonly kvCache?: KvCacheSize;
   readonly mtp: boolean;
   readonly prefillChunk?: number;
@@ -83,6 +85,7 @@ export function runCommand(): Command {
     .option("--min-p <p>", "drop tokens below p times the most probable", decimal)
     .option("--repetition-penalty <x>", "above 1: avoid tokens already used", decimal)
     .option("--seed <n>", "same seed, same answer", wholeNumber)
+    .option("--n <count>", "so many answers, number k with seed + k (default: 1)", wholeNumber)
     .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
     .option("--stop <text>", "end at this text; may be repeated", collect, [])
     .option("--stop-token <id>", "end at this token; may be repeated", tokenId, [])
@@ -155,21 +158,20 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
       signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),
     });
-    const pieces = model.generate(inputs, {
+    const answers = model.generate(inputs, {
       ...generateOptions(flags),
       adapters: adapters.map(({ name }) => name),
       signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),
     });
-    let next = await pieces.next();
-    while (!next.done) {
+    const output = new AnswerOutput(process.stdout);
+    for await (const event of answers) {
       progress.clear();
-      if (!flags.json) process.stdout.write(next.value.text);
-      next = await pieces.next();
+      if (!flags.json) output.show(event);
     }
-    process.stdout.write(
-      flags.json ? `${JSON.stringify(jsonResult(model, inputs, adapters, next.value))}\n` : "\n",
-    );
+    const result = await answers.result;
+    if (flags.json) process.stdout.write(`${JSON.stringify(jsonResult(model, inputs, adapters, result))}\n`);
+    else output.end(result);
   } finally {
     progress.clear();
     await model.dispose();
@@ -177,9 +179,9 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
 }
 
 function generateOptions(flags: RunFlags): GenerateOptions {
-  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling, stop } =
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, n, checkpointSampling, stop } =
     flags;
-  const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, checkpointSampling };
+  const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, n, checkpointSampling };
   const { speculation } = flags;
   return {
     maxTokens,
@@ -226,8 +228,14 @@ function jsonResult(
 ) {
   const { promptText, inputIds, mmTokenTypeIds, imageGridThw, videoGridThw, positionIds, ropeDelta } = inputs;
   const { text, tokenIds, topLogits, logprobs, finishReason, usage, timings, seed } = result;
+  const { reasoning, content, boxed, toolCalls, choices } = result;
   return {
     text,
+    reasoning,
+    content,
+    boxed,
+    toolCalls,
+    ...(choices.length > 1 && { choices }),
     promptText,
     promptIds: inputIds,
     mmTokenTypeIds,
