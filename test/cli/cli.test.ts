@@ -5,8 +5,6 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { AnswerOutput } from "../../src/cli/answer-output.ts";
-import type { GenerationResult } from "../../src/index.ts";
 import { goldenCase, goldenCases } from "../golden/load.ts";
 
 const model = "test/golden/data/glm4v-tiny";
@@ -109,30 +107,6 @@ test("run streams the text, and nothing else, to stdout", () => {
   assert.is(status, 0, stderr);
   assert.is(stdout, `${one.text}\n`);
   assert.is(stderr, "");
-});
-
-test("--n gives so many answers: the first as it comes, the others behind it", () => {
-  const asked = ["run", model, "Hi", "--max-tokens", "6", "--temperature", "2", "--seed", "7"];
-  const { choices, ...first } = json(...asked, "--n", "2", "--json");
-  const second = json(...asked.slice(0, -1), "8", "--json");
-  assert.equal(
-    choices.map(({ text }: { text: string }) => text),
-    [first.text, second.text],
-  );
-  assert.is(first.content, first.text);
-  const { stdout } = glimt(...asked, "--n", "2");
-  assert.is(stdout, `${first.text}\n\n--- answer 2 of 2 ---\n${second.text}\n`);
-});
-
-test("on a terminal thinking is dimmed", () => {
-  const written: string[] = [];
-  const output = new AnswerOutput({ isTTY: true, write: (text) => written.push(text) });
-  const event = { tokenId: 0, index: 0, choice: 0, finishReason: null, usage: null };
-  output.show({ ...event, type: "reasoning", text: "<think>", reasoning: "" });
-  output.show({ ...event, type: "reasoning", text: "a", reasoning: "a" });
-  output.show({ ...event, type: "text", text: "b", content: "b", boxed: false });
-  output.end({ choices: [{ text: "b" }] } as unknown as GenerationResult);
-  assert.is(written.join(""), "\u001b[2m<think>a\u001b[22mb\n");
 });
 
 test("--messages runs a conversation, its pictures relative to the file", () => {
