@@ -18,7 +18,7 @@ const usage = { promptTokens: 1, visionTokens: 0, completionTokens: 2 } as Reque
 
 async function* saying(text: string, stop: readonly string[] = []) {
   const ids = tokenizer.encode(text);
-  const answer = new AnswerText(tokenizer, { limit: ids.length, stop, stopTokenIds: [] });
+  const answer = new AnswerText(tokenizer, { limit: ids.length, stop, endIds: [] });
   for (const [index, tokenId] of ids.entries()) {
     const piece: GeneratedPiece = {
       text: answer.push(tokenId),
