@@ -73,8 +73,10 @@ export type {
 } from "./serving/run-result.ts";
 export type { GenerationTimings } from "./serving/stage-clock.ts";
 export type { ModelStatistics } from "./serving/statistics.ts";
+export type { StructuredOptions } from "./serving/structured-options.ts";
 export type { RankedToken, TokenLogprob } from "./serving/token-logprobs.ts";
 export type { TokenOptions } from "./serving/token-options.ts";
+export type { ToolChoice } from "./serving/tool-choice.ts";
 export type { WeightDType } from "./tensor/dtype.ts";
 export type { WeightFormat } from "./tensor/storage.ts";
 export type { AnsweredCall } from "./text/answer/answer-parser.ts";

@@ -5,6 +5,7 @@ import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { storageTotals, tensorStorage } from "../checkpoint/tensor-storage.ts";
 import { throwIfAborted } from "../errors.ts";
+import { CompiledGrammars } from "../grammar/compiled-grammars.ts";
 import { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { stageWeights } from "../runtime/compile-stages.ts";
@@ -90,6 +91,11 @@ export async function openModelOn(
     generation: withTokenizersEnd(checkpoint.generation, processor.tokenizer),
     tokenizer: processor.tokenizer,
     openFiles,
+    grammars: new CompiledGrammars({
+      tokenizer: processor.tokenizer,
+      vocabSize: checkpoint.config.text.vocabSize,
+      workers: platform.grammarWorkers?.(options.workerUrl),
+    }),
     merged: merged.map(({ facts }) => facts),
     prefillChunk: Math.min(prefillChunk, maxBatchedTokens),
     maxBatchedTokens,

@@ -6,9 +6,11 @@ import type { StorageTotals } from "../checkpoint/tensor-storage.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { readList, readOnce, readOptions, shown } from "../given.ts";
+import type { CompiledGrammar } from "../grammar/compiled-grammars.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { VideoSource } from "../media/video-source.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "../prompt/media-embeddings.ts";
+import { offeredTools } from "../prompt/offered-tools.ts";
 import {
   type Message,
   PROCESS_OPTION_KINDS,
@@ -35,6 +37,7 @@ import {
   GENERATE_OPTION_KINDS,
   GENERATE_OPTION_NAMES,
   type GenerateOptions,
+  type ResolvedGeneration,
   resolveGeneration,
 } from "../serving/generation-options.ts";
 import { mergedChoices } from "../serving/merged-choices.ts";
@@ -42,6 +45,7 @@ import type { ModelCore } from "../serving/model-core.ts";
 import { GenerationRun } from "../serving/run.ts";
 import type { GenerationEvent, GenerationResult } from "../serving/run-result.ts";
 import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
+import { toolCalls } from "../serving/tool-choice.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 
 /** What runs a model. */
@@ -230,11 +234,27 @@ export class Model {
     // An adapter that is unloaded while pictures are read stays for these answers.
     const leases = await adapters.acquireAll(options.adapters, resolved.n);
     try {
-      return openChoices(this.#core, await this.#decoderPrompt(prompt, options), resolved, leases, options);
+      const read = await this.#decoderPrompt(prompt, options);
+      const grammar = await this.#grammar(resolved, read, options.signal);
+      return openChoices(this.#core, read, { ...resolved, grammar }, leases, options);
     } catch (error) {
       for (const lease of leases) await lease.release();
       throw error;
     }
+  }
+
+  /** What the answers are to be of; null when they may be anything. */
+  async #grammar(
+    { structured, toolChoice, tokens }: ResolvedGeneration,
+    { toolSchemas = [] }: DecoderPrompt,
+    signal: AbortSignal | undefined,
+  ): Promise<CompiledGrammar | null> {
+    const { grammars } = this.#core.parts;
+    const asked =
+      structured ??
+      (toolChoice &&
+        toolCalls(toolChoice, offeredTools(toolSchemas), () => this.#processor.toolCallFormat()));
+    return asked && grammars.open(asked, tokens.endIds, signal);
   }
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */

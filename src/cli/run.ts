@@ -41,6 +41,7 @@ import {
 import { downloadShown, progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
+import { structuredOptions, toolChoice } from "./structured-flags.ts";
 
 interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, EngineFlags {
   readonly maxTokens?: number;
@@ -60,6 +61,11 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly stopRepetition?: true;
   readonly logprobs?: number;
   readonly speculation?: NonNullable<GenerateOptions["speculation"]>;
+  readonly jsonSchema?: string;
+  readonly regex?: string;
+  readonly choice?: readonly string[];
+  readonly grammar?: string;
+  readonly toolChoice?: string;
   readonly seed?: number;
   readonly n?: number;
   readonly kvCache?: KvCacheSize;
@@ -107,6 +113,14 @@ export function runCommand(): Command {
       "--speculation <how>",
       "guess tokens and read several a step: mtp (the checkpoint's layer), lookup (what followed the same words), auto, off (default)",
     )
+    .option("--json-schema <file.json>", "answer in JSON that this schema holds for")
+    .option("--regex <expression>", "answer in a text that matches, in JavaScript's syntax")
+    .option("--choice <a,b,...>", "answer with one of these texts", (texts: string) => texts.split(","))
+    .option("--grammar <file>", "answer in a text of this grammar's rule root (EBNF)")
+    .option(
+      "--tool-choice <how>",
+      "auto: calls of --tools are well formed; none: no call; required: calls alone; or the name of the tool to call",
+    )
     .option("--no-mtp", "leave out the checkpoint's layer that predicts several tokens")
     .option(
       "--kv-cache <size>",
@@ -127,6 +141,7 @@ export function runCommand(): Command {
 async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
   const messages = await conversation(prompt, flags);
   const asked = await processOptions(flags);
+  const structured = await structuredOptions(flags);
   const adapters = adapterSources(flags.adapter);
   const progress = progressLine(flags.json !== true);
   const signal = interruptible();
@@ -160,6 +175,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     });
     const answers = model.generate(inputs, {
       ...generateOptions(flags),
+      structured,
+      toolChoice: toolChoice(flags.toolChoice),
       adapters: adapters.map(({ name }) => name),
       signal,
       onProgress: ({ stage, share }) => progress.show(stage, share),

@@ -10,7 +10,7 @@ import { Matcher } from "./matcher.ts";
 import type { StructuredText } from "./structured.ts";
 import type { GrammarTasks } from "./tasks.ts";
 import { TokenMasks } from "./token-masks.ts";
-import type { TokenTrie } from "./token-trie.ts";
+import { isText, type TokenTrie } from "./token-trie.ts";
 import { CALL_TAGS, OTHER_MARK } from "./tool-calls.ts";
 
 /** Grammars that are kept with the masks made for them. */
@@ -56,6 +56,12 @@ export class CompiledGrammars {
     endIds: readonly number[],
     signal: AbortSignal | undefined,
   ): Promise<CompiledGrammar> {
+    if (endIds.length === 0) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        "structured: an answer that is whole has to end, and no token ends it: leave out ignoreEos, or give stopTokenIds.",
+      );
+    }
     const key = JSON.stringify([asked, endIds]);
     const known = this.#kept.get(key);
     this.#kept.delete(key);
@@ -78,7 +84,8 @@ export class CompiledGrammars {
     const bytesOf = (id: number) => {
       const byte = marks.get(id);
       if (byte !== undefined) return Uint8Array.of(byte);
-      return this.#marks.has(id) ? null : this.#tokenizer.bytesOf(id);
+      const bytes = this.#tokenizer.bytesOf(id);
+      return this.#marks.has(id) || !isText(bytes) ? null : bytes;
     };
     return { matcher, masks: new TokenMasks(matcher, tokens), bytesOf };
   }

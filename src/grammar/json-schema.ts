@@ -22,6 +22,9 @@ import { STRING_FORMATS } from "./string-formats.ts";
 
 const TYPES = ["string", "number", "integer", "boolean", "null", "array", "object"];
 
+/** Schemas put together of others that are each put together of others double with every step. */
+const MOST_LOOKUPS = 20_000;
+
 /** @throws OPTION_INVALID naming the place in the schema */
 export function jsonSchemaGrammar(schema: unknown, path: string): Grammar {
   const reader = new SchemaReader(schema, path);
@@ -34,6 +37,7 @@ export class SchemaReader {
   readonly #path: string;
   readonly #rules = new Map(JSON_RULES);
   readonly #opened = new Set<string>();
+  #lookups = 0;
 
   /** @param document what "#" is in references */
   constructor(document: unknown, path: string) {
@@ -76,6 +80,9 @@ export class SchemaReader {
         `${path}.$ref`,
         'only references into the schema itself are supported, such as "#/$defs/name"',
       );
+    }
+    if (++this.#lookups > MOST_LOOKUPS) {
+      throw schemaError(path, `its references are followed more than ${MOST_LOOKUPS} times`);
     }
     let at: unknown = this.#document;
     for (const part of reference.split("/").slice(1)) {

@@ -84,11 +84,11 @@ export function space(): Rule {
 }
 
 export function comma(): Rule {
-  return sequence(space(), text(","), space());
+  return sequence(text(","), space());
 }
 
 export function colon(): Rule {
-  return sequence(space(), text(":"), space());
+  return sequence(text(":"), optional(text(" ")));
 }
 
 export function between(open: string, content: Rule, close: string): Rule {

@@ -1,5 +1,6 @@
 /** The tokens of a vocabulary by their bytes, as a tree in arrays: what they have in common is read once. */
 import { tokenBytes } from "../text/byte-level.ts";
+import { FIRST_MARK } from "./automaton.ts";
 
 export interface TokenTrie {
   /** Nodes in the order of a walk, each before those below it; the root is not among them. */
@@ -18,8 +19,8 @@ export interface TokenTrie {
 export function buildTokenTrie(tokens: readonly (string | null)[]): TokenTrie {
   // A character a byte: such strings are in the order of their bytes.
   const listed = tokens.flatMap((token, id) => {
-    const spelled = token === null ? "" : latin1(tokenBytes(token));
-    return spelled === "" ? [] : [{ spelled, id }];
+    const bytes = token === null ? NO_BYTES : tokenBytes(token);
+    return isText(bytes) ? [{ spelled: String.fromCharCode(...bytes), id }] : [];
   });
   listed.sort((a, b) => (a.spelled < b.spelled ? -1 : a.spelled > b.spelled ? 1 : a.id - b.id));
   const bytes: number[] = [];
@@ -59,6 +60,9 @@ function behindOf(depths: readonly number[]): Int32Array {
   return behind;
 }
 
-function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+const NO_BYTES = new Uint8Array(0);
+
+/** Whether a token may be a part of text: vocabularies have each byte as a token, of which UTF-8 has not all. */
+export function isText(bytes: Uint8Array): boolean {
+  return bytes.length > 0 && bytes.every((byte) => byte < FIRST_MARK);
 }

@@ -2,6 +2,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GlimtError } from "../errors.ts";
 import { readOptions, readPlain } from "../given.ts";
+import type { ToolCallFormat } from "../grammar/tool-calls.ts";
 import {
   expandPlaceholders,
   mmTokenTypeIds,
@@ -43,6 +44,7 @@ import {
 } from "./processed-inputs.ts";
 import { numPrunedRows } from "./pruned-media.ts";
 import { RequestSizer } from "./request-sizer.ts";
+import { toolCallFormat } from "./tool-call-format.ts";
 import { READ_VIDEO_OPTION_NAMES, type ReadOptions, type ReadVideoOptions } from "./video-choices.ts";
 
 export class Processor {
@@ -158,6 +160,13 @@ export class Processor {
     const { mark, tools } = plain;
     const rendered = template.render(plain.messages, this.#renderOptions(options, tools));
     return { rendered: asMarked(rendered, mark), mark };
+  }
+
+  /** How calls of tools are written in this checkpoint's conversations. @throws OPTION_INVALID when they are not */
+  toolCallFormat(): ToolCallFormat {
+    return toolCallFormat((messages) =>
+      this.#template.render(messages, this.#renderOptions({ continueFinalMessage: false })),
+    );
   }
 
   #renderOptions(

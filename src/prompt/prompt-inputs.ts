@@ -66,6 +66,8 @@ export interface DecoderPrompt {
   readonly visionItems: readonly VisionItem[];
   /** Of the functions that it offers, when it offers some. */
   readonly tools?: TextParameters;
+  /** The functions themselves, as they were given. */
+  readonly toolSchemas?: readonly object[] | string;
 }
 
 /** @throws INPUT_INVALID naming the field, the dimension, what was expected and what was found. */
@@ -175,7 +177,7 @@ function tokenPrompt(prompt: PromptInputs, config: ModelConfig): DecoderPrompt {
     layout,
     history: inputIds,
     visionItems: visionItems(prompt, layout.media, config),
-    ...(tools.length > 0 && { tools: textParameters(tools) }),
+    ...(tools.length > 0 && { tools: textParameters(tools), toolSchemas: prompt.tools ?? [] }),
   };
 }
 

@@ -59,6 +59,16 @@ export class AnswerGrammar {
     return masks;
   }
 
+  /** Those up to the first that may not come: none behind it can be right. */
+  allowedOf(drafts: readonly number[]): readonly number[] {
+    let place: Place | null = this.#place;
+    const wrong = drafts.findIndex((draft) => {
+      place = place && this.#after(place, draft);
+      return !place?.state;
+    });
+    return wrong < 0 ? drafts : drafts.slice(0, wrong);
+  }
+
   /** The answer goes on with it. */
   accept(token: number): void {
     const place = this.#after(this.#place, token);
@@ -88,7 +98,7 @@ export class AnswerGrammar {
     if (this.#endIds.has(token))
       return state.isComplete ? { isThinking, mayThink: false, state: null } : null;
     const bytes = this.#grammar.bytesOf(token);
-    if (!bytes || bytes.length === 0) return null;
+    if (!bytes) return null;
     this.#grammar.matcher.beginWork();
     const next = this.#grammar.matcher.afterBytes(state, bytes);
     return next && { isThinking, mayThink: false, state: next };

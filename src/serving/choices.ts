@@ -2,9 +2,12 @@
  * Several answers to one prompt. Its pictures are read and encoded once; the first answer reads it, and when it has its first
  * token the others begin, which find what is cached of it. Answer k is the one that seed + k gives alone.
  */
+
+import type { CompiledGrammar } from "../grammar/compiled-grammars.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import { AnswerParser } from "../text/answer/answer-parser.ts";
 import type { StagesLease } from "./adapters.ts";
+import { AnswerGrammar } from "./answer-grammar.ts";
 import { choiceEvents } from "./choice-events.ts";
 import { generate } from "./generate.ts";
 import type { GenerateOptions, ResolvedGeneration } from "./generation-options.ts";
@@ -29,14 +32,18 @@ export interface OpenedChoices {
 export function openChoices(
   core: ModelCore,
   prompt: DecoderPrompt,
-  resolved: ResolvedGeneration,
+  resolved: ResolvedGeneration & { readonly grammar: CompiledGrammar | null },
   leases: readonly StagesLease[],
   options: GenerateOptions,
 ): OpenedChoices {
   const shares = leases.length > 1 ? featureShares(leases.length) : [];
-  const { tokenizer } = core.parts;
+  const { tokenizer, config } = core.parts;
   const { tools = null } = prompt;
-  const isThinking = new ThinkingTokens(tokenizer).isOpenBehind(prompt.history);
+  const thinking = new ThinkingTokens(tokenizer);
+  const isThinking = thinking.isOpenBehind(prompt.history);
+  const { grammar } = resolved;
+  const { endIds } = resolved.tokens;
+  const { vocabSize } = config.text;
   const open = (
     index: number,
     lease: StagesLease,
@@ -44,7 +51,9 @@ export function openChoices(
   ): ChoiceEvents => {
     const { sampling } = resolved;
     const seeded = { ...resolved, sampling: { ...sampling, seed: sampling.seed + index } };
-    const request = new GenerationRequest(core.parts, prompt, seeded);
+    const constraint =
+      grammar && new AnswerGrammar({ grammar, thinking, endIds, vocabSize, prompt: prompt.history });
+    const request = new GenerationRequest(core.parts, prompt, seeded, { constraint });
     const share = shares[index];
     if (share) request.shareFeatures(share);
     const pieces = generate(core, request, lease, { ...options, onProgress });

@@ -3,11 +3,13 @@
 import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { shown } from "../given.ts";
+import type { StructuredText } from "../grammar/structured.ts";
 import type { GenerateProgress } from "../prompt/progress.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
 import { type SamplingOptions, validateSampling } from "./sampling-options.ts";
 import { SPECULATIONS, type Speculation } from "./speculation.ts";
+import { readStructured, type StructuredOptions } from "./structured-options.ts";
 import {
   type ResolvedTokens,
   resolveTokens,
@@ -17,6 +19,7 @@ import {
   type TokenOptions,
   tokenIds,
 } from "./token-options.ts";
+import { readToolChoice, type ToolChoice } from "./tool-choice.ts";
 
 export interface GenerateOptions extends TokenOptions {
   /** At most this many new tokens; fewer when the context is full. Default 2048. */
@@ -49,6 +52,13 @@ export interface GenerateOptions extends TokenOptions {
   readonly speculation?: Speculation | undefined;
   /** Requests of a lower number are taken first, and give memory back last; a whole number, default 0. */
   readonly priority?: number | undefined;
+  /**
+   * What the answer is to be, behind its thinking: JSON of a schema, a match of a regular expression, one of some texts, or
+   * of a grammar. It then ends where it is whole.
+   */
+  readonly structured?: StructuredOptions | undefined;
+  /** Which of the prompt's tools the answer calls, in well formed calls; default: as the model likes, and unchecked. */
+  readonly toolChoice?: ToolChoice | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
   /**
@@ -83,6 +93,8 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   ...TOKEN_OPTION_NAMES,
   "speculation",
   "priority",
+  "structured",
+  "toolChoice",
   "adapters",
   "cacheSalt",
   "signal",
@@ -106,6 +118,8 @@ export interface ResolvedGeneration {
   readonly priority: number;
   /** Empty: none. */
   readonly cacheSalt: string;
+  readonly structured: StructuredText | null;
+  readonly toolChoice: ToolChoice | null;
 }
 
 /** @throws OPTION_INVALID naming the option, what it is and what is expected. */
@@ -163,7 +177,16 @@ export function resolveGeneration(
   const { cacheSalt } = options;
   if (cacheSalt === "")
     throw new GlimtError("OPTION_INVALID", "cacheSalt is empty, expected a text, or nothing.");
-  return { maxTokens, n, sampling, stop, tokens, speculation, priority, cacheSalt: cacheSalt ?? "" };
+  const structured = readStructured(options.structured);
+  const toolChoice = readToolChoice(options.toolChoice);
+  if (structured && toolChoice && toolChoice !== "none") {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "structured and toolChoice exclude each other: an answer is one or the other.",
+    );
+  }
+  const form = { structured, toolChoice };
+  return { maxTokens, n, sampling, stop, tokens, speculation, priority, cacheSalt: cacheSalt ?? "", ...form };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

@@ -3,6 +3,7 @@
 import type { OpenFiles } from "../checkpoint/location.ts";
 import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import type { CompiledGrammars } from "../grammar/compiled-grammars.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import { runnersOf } from "../runtime/stage-runners.ts";
@@ -14,6 +15,7 @@ import { StepBatcher } from "./step-batcher.ts";
 import { StepMemory } from "./step-memory.ts";
 
 export interface ModelParts extends Stages {
+  readonly grammars: CompiledGrammars;
   readonly generation: GenerationDefaults;
   readonly tokenizer: Tokenizer;
   readonly openFiles: OpenFiles;

@@ -18,6 +18,7 @@ import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
 import type { MtpDrafter } from "../runtime/mtp-drafter.ts";
 import type { Pruning } from "../runtime/prune-videos.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { AnswerGrammar } from "./answer-grammar.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
 import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-result.ts";
@@ -76,6 +77,7 @@ export class GenerationRequest {
   #lacksFeatures = false;
   readonly #drafter: Drafter | null;
   readonly #draftsByMtp: boolean;
+  readonly #constraint: AnswerGrammar | null;
   readonly #counts: DraftCounts;
   /** Most drafts that the layer is asked for: one more than were right the last time. */
   #reach = MOST_MTP_DRAFTS;
@@ -86,14 +88,17 @@ export class GenerationRequest {
   #pages: RequestPages | null = null;
 
   /**
-   * @param drafter default: that of the options
+   * @param beside what guesses its tokens (default: as the options say), and what else says which tokens may follow
    * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for drafts of a layer that is not there
    */
   constructor(
     { config, tokenizer, pool, drafter: mtp, drafts: counts, videoPruning }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
     { maxTokens, sampling, stop, tokens, speculation, cacheSalt }: ResolvedGeneration,
-    drafter?: Drafter,
+    {
+      drafter,
+      constraint = null,
+    }: { readonly drafter?: Drafter | undefined; readonly constraint?: AnswerGrammar | null } = {},
   ) {
     const prunedRows = numPrunedRows(layout, videoPruning);
     const promptTokens = layout.inputIds.length - prunedRows;
@@ -119,11 +124,17 @@ export class GenerationRequest {
         ? null
         : new ThinkingBudget(new ThinkingTokens(tokenizer), thinkingBudget, history);
     // Pruning leaves some of each video, so the same ids are counted as without.
-    this.#sampler = new Sampler(sampling, history, { vocabSize: config.text.vocabSize, ...tokens, thinking });
+    this.#sampler = new Sampler(sampling, history, {
+      vocabSize: config.text.vocabSize,
+      ...tokens,
+      thinking,
+      constraint,
+    });
     this.#tokenizer = tokenizer;
     this.#topLogprobs = topLogprobs;
     this.#pool = pool;
     this.#sequence = new Sequence(pool);
+    this.#constraint = constraint;
     const resolved = resolveSpeculation(speculation, mtp !== undefined);
     this.#draftsByMtp = resolved === "mtp";
     this.#drafter = drafter ?? drafterOf(resolved, layout.inputIds);
@@ -283,7 +294,8 @@ export class GenerationRequest {
   /** One token comes for nothing, behind the last draft. */
   #nextDrafts(ofLayer: readonly number[] = []): readonly number[] {
     const useful = this.#limit - this.#tokens - 1;
-    return this.#drafter?.drafts(Math.min(useful, MOST_DRAFTS)) ?? ofLayer.slice(0, useful);
+    const drafts = this.#drafter?.drafts(Math.min(useful, MOST_DRAFTS)) ?? ofLayer.slice(0, useful);
+    return this.#constraint?.allowedOf(drafts) ?? drafts;
   }
 
   /** Memory ran out in the middle of the answer: what that means for the one who asked. */

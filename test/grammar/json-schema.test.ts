@@ -297,6 +297,22 @@ const WRONG: readonly [schema: unknown, expected: RegExp][] = [
   [{ type: "string", minLength: -1 }, /expected a whole number/],
   [{ type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }, /no text that satisfies/],
   [{ $ref: "#" }, /begins with itself/],
+  [{ allOf: [{ $ref: "#" }] }, /it goes round, or too deep/],
+  [
+    {
+      $ref: "#/$defs/a0",
+      $defs: {
+        a30: { type: "null" },
+        ...Object.fromEntries(
+          Array.from({ length: 30 }, (_, index) => {
+            const next = { $ref: `#/$defs/a${index + 1}` };
+            return [`a${index}`, { allOf: [next, next] }];
+          }),
+        ),
+      },
+    },
+    /references are followed more than 20000 times/,
+  ],
 ];
 
 for (const [given, expected] of WRONG) {

@@ -51,7 +51,7 @@ function open(
   const resolved = resolveGeneration(options, generation, { ...ocrConfig.text, tokenizer });
   const drafts = new DraftCounts();
   const parts = { config: ocrConfig, tokenizer, pool, drafter: mtp, drafts, videoPruning: 0 };
-  return new GenerationRequest(parts, { layout, history: prompt, visionItems: [] }, resolved, drafter);
+  return new GenerationRequest(parts, { layout, history: prompt, visionItems: [] }, resolved, { drafter });
 }
 
 /** Runs requests side by side, each step of each of one of these sizes, and takes the pages of some away in between. */

@@ -1,0 +1,41 @@
+/** Flags that say what an answer is to be. */
+import { readFile } from "node:fs/promises";
+import { GlimtError } from "../errors.ts";
+import type { StructuredOptions } from "../serving/structured-options.ts";
+import type { ToolChoice } from "../serving/tool-choice.ts";
+
+export interface StructuredFlags {
+  readonly jsonSchema?: string;
+  readonly regex?: string;
+  readonly choice?: readonly string[];
+  readonly grammar?: string;
+}
+
+/** Reads the files that they name. @throws OPTION_INVALID for one that can not be read */
+export async function structuredOptions(flags: StructuredFlags): Promise<StructuredOptions | undefined> {
+  const { jsonSchema, regex, choice, grammar } = flags;
+  const given = {
+    ...(jsonSchema !== undefined && { jsonSchema: await textFile("--json-schema", jsonSchema) }),
+    ...(regex !== undefined && { regex }),
+    ...(choice !== undefined && { choice }),
+    ...(grammar !== undefined && { grammar: await textFile("--grammar", grammar) }),
+  };
+  return Object.keys(given).length === 0 ? undefined : given;
+}
+
+export function toolChoice(flag: string | undefined): ToolChoice | undefined {
+  if (flag === undefined || flag === "auto" || flag === "none" || flag === "required") return flag;
+  return { name: flag };
+}
+
+async function textFile(flag: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `${flag}: ${path} can not be read (${(cause as Error).message}).`,
+      { cause },
+    );
+  }
+}
