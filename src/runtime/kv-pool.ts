@@ -150,13 +150,22 @@ export class KvPool {
     book.shrink(target);
   }
 
-  /** One layer after the other, so that no more than one is held twice. */
+  /** Ahead of need where there is room for that. */
   #grow(missing: number): void {
-    const { numLayers } = this.layout;
+    const needed = this.numPages + missing;
     const used = this.numPages - this.numFreePages;
-    const target = Math.max(this.numPages + missing, Math.ceil(used * GROWTH));
+    const ahead = Math.max(needed, Math.ceil(used * GROWTH));
     // Nothing to keep: release first, so that old and new pools are never held together.
     if (used === 0) this.#release();
+    const error = outOfMemory(() => this.#growTo(ahead));
+    if (!error) return;
+    if (ahead === needed) throw error;
+    this.#growTo(needed);
+  }
+
+  /** One layer after the other, so that no more than one is held twice. */
+  #growTo(target: number): void {
+    const { numLayers } = this.layout;
     for (let layer = 0; layer < numLayers; layer++) {
       // Left by a growth that failed at a later layer.
       if ((this.#layers[layer]?.rows ?? 0) < target) this.#resize(layer, target);

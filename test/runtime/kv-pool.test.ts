@@ -45,6 +45,28 @@ test("growing keeps what is in use", async () => {
   engine.dispose();
 });
 
+test("where there is no room to grow ahead of need it grows by what is needed", async () => {
+  const engine = await referenceBackend.open();
+  const { allocate } = engine;
+  engine.allocate = (dtype, rows, cols) => {
+    if (rows > 9) throw new GlimtError("OUT_OF_MEMORY", `${rows} rows`);
+    return allocate.call(engine, dtype, rows, cols);
+  };
+  const pool = new KvPool(engine, layout);
+  const sequence = new Sequence(pool);
+  for (let page = 1; page <= 9; page++) {
+    sequence.reserve(4);
+    sequence.length += 4;
+    assert.is(sequence.blockTable.length, page);
+  }
+  assert.throws(
+    () => sequence.reserve(4),
+    (error: GlimtError) => error.code === "OUT_OF_MEMORY",
+  );
+  assert.is(pool.numPages, 9);
+  engine.dispose();
+});
+
 test("a pool that does not fit fails without taking pages, and can be used for less", async () => {
   const engine = await referenceBackend.open();
   let allowed = 3;
