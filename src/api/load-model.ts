@@ -17,7 +17,13 @@ import { DraftCounts } from "../serving/speculation.ts";
 import { checkFormats } from "./check-formats.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
-import { DEFAULT_MAX_SEQUENCES, engineOptions, type LoadOptions, readLoadOptions } from "./load-options.ts";
+import {
+  DEFAULT_ENCODER_CACHE_BYTES,
+  DEFAULT_MAX_SEQUENCES,
+  engineOptions,
+  type LoadOptions,
+  readLoadOptions,
+} from "./load-options.ts";
 import { checkMerging, openMerged, storedMerged } from "./merged-adapters.ts";
 import { Model, type ModelFacts } from "./model.ts";
 import type { Platform } from "./platform.ts";
@@ -77,6 +83,7 @@ export async function openModelOn(
   const stages = await openStages(backend, compiled, rows, {
     engine: engineOptions(options),
     kvCache: options.kvCache,
+    encoderCacheBytes: options.encoderCacheBytes ?? DEFAULT_ENCODER_CACHE_BYTES,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
     onProgress: (progress) => {
       options.onProgress?.(progress);

@@ -92,6 +92,11 @@ export interface LoadOptions extends MediaOptions {
    * pictures (default true): the same page with another question, and a chat's next turn, read only what is new.
    */
   readonly prefixCache?: boolean | undefined;
+  /**
+   * Most bytes of features of pictures and videos that are kept for later requests with the same ones (default 64 MiB; 0:
+   * none). What is kept goes when memory is needed for anything else.
+   */
+  readonly encoderCacheBytes?: number | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly AdapterAtLoad[] | undefined;
   /** Told of bytes loaded; and before the first, of what loading takes of a GPU. */
@@ -100,6 +105,8 @@ export interface LoadOptions extends MediaOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Some pages of text in the smaller models. */
+export const DEFAULT_ENCODER_CACHE_BYTES = 64 * 2 ** 20;
 export const DEFAULT_MAX_SEQUENCES = 32;
 
 export const LOAD_OPTION_NAMES = [
@@ -119,6 +126,7 @@ export const LOAD_OPTION_NAMES = [
   "mtp",
   "kvCache",
   "prefixCache",
+  "encoderCacheBytes",
   "adapters",
   "onProgress",
 ];
@@ -169,6 +177,13 @@ function checkLoadOptions(options: LoadOptions): void {
     );
   }
   checkTimeLimit("checkpointTimeout", options.checkpointTimeout);
+  const { encoderCacheBytes: kept = 0 } = options;
+  if (!(Number.isInteger(kept) && kept >= 0)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `encoderCacheBytes is ${shown(kept)}, expected a whole number of bytes, 0 for none.`,
+    );
+  }
   const numbers = {
     prefillChunk: options.prefillChunk,
     maxBatchedTokens: options.maxBatchedTokens,

@@ -31,6 +31,7 @@ import {
   type LoadFlags,
   loadOptions,
   type MediaFlags,
+  memorySize,
   type PromptFlags,
   processOptions,
   wholeNumber,
@@ -72,6 +73,9 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly mtp: boolean;
   readonly prefillChunk?: number;
   readonly maxBatchedTokens?: number;
+  readonly prefixCache: boolean;
+  readonly encoderCache?: number;
+  readonly cacheSalt?: string;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
   readonly stopToken: readonly number[];
@@ -132,6 +136,9 @@ export function runCommand(): Command {
       "most tokens of a prompt in a step (default: 512, on CUDA 2048)",
       wholeNumber,
     )
+    .option("--no-prefix-cache", "share no pages of the KV cache between answers, and keep none")
+    .option("--encoder-cache <size>", "most features of pictures to keep: 64MiB (default), 0MiB", memorySize)
+    .option("--cache-salt <text>", "share what is cached only with requests of the same salt")
     .option("--max-batched-tokens <n>", "most tokens of a step (default: as --prefill-chunk)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", JSON_HELP)
@@ -154,6 +161,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     mtp: flags.mtp,
     prefillChunk: flags.prefillChunk,
     maxBatchedTokens: flags.maxBatchedTokens,
+    prefixCache: flags.prefixCache,
+    encoderCacheBytes: flags.encoderCache,
     adapters,
     signal,
     onDownload: (download) => progress.show(...downloadShown(download)),
@@ -199,7 +208,7 @@ function generateOptions(flags: RunFlags): GenerateOptions {
   const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, n, checkpointSampling, stop } =
     flags;
   const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, n, checkpointSampling };
-  const { speculation } = flags;
+  const { speculation, cacheSalt } = flags;
   return {
     maxTokens,
     ...sampling,
@@ -207,6 +216,7 @@ function generateOptions(flags: RunFlags): GenerateOptions {
     stopTokenIds: flags.stopToken,
     ...tokenOptions(flags),
     speculation,
+    cacheSalt,
   };
 }
 

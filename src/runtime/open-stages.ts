@@ -6,6 +6,7 @@ import { weightLayouts } from "../program/weights.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type CompiledModel, DEFAULT_PAGE_SIZE, stagePrograms } from "./compile-stages.ts";
 import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
+import { EncoderCache } from "./encoder-cache.ts";
 import { FeatureSlab } from "./feature-slab.ts";
 import { KvPool, kvPoolLayout, pageBytes, Sequence } from "./kv-pool.ts";
 import { leastRequestBytes, usualRequestBytes } from "./request-plan.ts";
@@ -25,6 +26,8 @@ export interface OpenOptions {
   readonly kvCache?: KvCacheSize | undefined;
   /** Sizes that the encoder pads its runs to, ascending; default: none. */
   readonly encoderBudgets?: readonly EncoderBudget[] | undefined;
+  /** Most bytes of features that are kept for later requests; default 0. */
+  readonly encoderCacheBytes?: number | undefined;
   /** Before the first weight and after each; may throw to stop. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** Ends a read that waits. */
@@ -50,7 +53,14 @@ export async function openStages(
   backend: Backend,
   model: CompiledModel,
   rows: readonly WeightRows[],
-  { engine: engineOptions, kvCache, encoderBudgets = [], onProgress, signal }: OpenOptions = {},
+  {
+    engine: engineOptions,
+    kvCache,
+    encoderBudgets = [],
+    encoderCacheBytes = 0,
+    onProgress,
+    signal,
+  }: OpenOptions = {},
 ): Promise<Stages> {
   const { config } = model;
   const { activationDType } = backend;
@@ -74,7 +84,8 @@ export async function openStages(
     );
     pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
     const slab = new FeatureSlab(engine, activationDType, config.text.hiddenSize);
-    const shared = { engine, config, pool, slab, encoderBudgets };
+    const encoderCache = new EncoderCache(engine, slab, encoderCacheBytes);
+    const shared = { engine, config, pool, slab, encoderBudgets, encoderCache };
     // All stages, so all runners, but for the encoder of a model that reads no pictures.
     const blind = { encoder: new VisionEncoder(engine, null, config.vision, slab) };
     const runners = { ...blind, ...openRunners(model.stages, weights, shared) } as StageRunners;

@@ -5,6 +5,7 @@ import type { StageName } from "../models/stages.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import { Decoder } from "./decoder.ts";
+import type { EncoderCache } from "./encoder-cache.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
 import { HiddenStep } from "./hidden-step.ts";
 import type { KvPool } from "./kv-pool.ts";
@@ -35,6 +36,7 @@ export interface SharedMemory {
   readonly config: ModelConfig;
   readonly pool: KvPool;
   readonly slab: FeatureSlab;
+  readonly encoderCache: EncoderCache;
   /** Sizes that the encoder pads its runs to, ascending. */
   readonly encoderBudgets: readonly EncoderBudget[];
 }
@@ -42,8 +44,8 @@ export interface SharedMemory {
 const RUNNERS: Readonly<
   Record<StageName, (executable: Executable, shared: SharedMemory) => Partial<StageRunners>>
 > = {
-  vision: (executable, { engine, config, slab, encoderBudgets }) => ({
-    encoder: new VisionEncoder(engine, executable, config.vision, slab, encoderBudgets),
+  vision: (executable, { engine, config, slab, encoderBudgets, encoderCache }) => ({
+    encoder: new VisionEncoder(engine, executable, config.vision, slab, encoderBudgets, encoderCache),
   }),
   decoder: (executable, { engine, config, pool, slab }) => ({
     decoder: new Decoder(engine, executable, config.text, pool, slab),

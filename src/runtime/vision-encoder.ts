@@ -13,6 +13,7 @@ import {
   packEncoderItems,
   prepareEncoderInputs,
 } from "./encoder-batch.ts";
+import type { EncoderCache } from "./encoder-cache.ts";
 import type { FeatureRange, FeatureSlab } from "./feature-slab.ts";
 import { type Pruning, pruneVideos } from "./prune-videos.ts";
 
@@ -23,6 +24,8 @@ interface Piece {
     | { readonly items: readonly EncoderItem[]; readonly budget: EncoderBudget | null };
   readonly firstRow: number;
   readonly rows: number;
+  /** What features of each of its items are kept by; null where they are not kept. */
+  readonly keys: readonly string[] | null;
 }
 
 /** Items on their way to features. */
@@ -42,6 +45,7 @@ export class VisionEncoder {
   readonly #program: Executable | null;
   readonly #config: VisionConfig;
   readonly #slab: FeatureSlab;
+  readonly #cache: EncoderCache | null;
   /**
    * Where padded runs write, before their own rows are copied out. It holds the largest budget and is kept, so that a
    * run comes back with the same sizes and the same tensors, which a backend may have captured.
@@ -55,12 +59,14 @@ export class VisionEncoder {
     config: VisionConfig,
     slab: FeatureSlab,
     budgets: readonly EncoderBudget[] = [],
+    cache: EncoderCache | null = null,
   ) {
     this.#engine = engine;
     this.#program = executable;
     this.#config = config;
     this.#slab = slab;
     this.budgets = budgets;
+    this.#cache = cache;
   }
 
   /** Number of features that an item gives: its language tokens. */
@@ -88,10 +94,11 @@ export class VisionEncoder {
   /**
    * The same piece by piece, with other runs of the engine between: takes the memory of all pieces and computes none.
    *
+   * @param keys of each item, under which its features are looked for and kept; default: they are computed
    * @throws OUT_OF_MEMORY; nothing stays taken then.
    */
-  begin(items: readonly VisionItem[]): Encoding {
-    const pieces = this.#pieces(items);
+  begin(items: readonly VisionItem[], keys: readonly string[] | null = null): Encoding {
+    const pieces = this.#pieces(items, keys);
     const total = pieces.reduce((sum, { rows }) => sum + rows, 0);
     const range = this.#slab.take(total);
     try {
@@ -118,18 +125,40 @@ export class VisionEncoder {
     return pruneVideos({ engine: this.#engine, slab: this.#slab, range }, pruning, signal);
   }
 
-  async #encodePiece(
-    { work, firstRow, rows }: Piece,
-    range: FeatureRange,
-    options: RunOptions,
-  ): Promise<void> {
+  async #encodePiece(piece: Piece, range: FeatureRange, options: RunOptions): Promise<void> {
+    const { work, firstRow, rows } = piece;
     const target = range.deviceRows(firstRow, rows);
     if ("embeddings" in work) {
       this.#engine.write(target.tensor, target.firstRow, work.embeddings);
       return;
     }
     const report = (share: number) => options.onProgress?.((firstRow + share * rows) / range.rows);
+    // Another request may have encoded them in the meantime.
+    if (this.#isKept(piece)) {
+      for (const { key, first, rows } of this.#placed(piece))
+        this.#cache?.read(key, range.deviceRows(first, rows));
+      return;
+    }
     await this.#run(work, target, { ...options, onProgress: report });
+    for (const { key, first, rows } of this.#placed(piece)) {
+      this.#cache?.keep(key, rows, () => range.deviceRows(first, rows));
+    }
+  }
+
+  #isKept(piece: Piece): boolean {
+    const placed = this.#placed(piece);
+    return placed.length > 0 && placed.every(({ key }) => this.#cache?.has(key));
+  }
+
+  /** Its items that have keys, and their rows. */
+  #placed({ work, firstRow, keys }: Piece): { key: string; first: number; rows: number }[] {
+    if (!keys || "embeddings" in work) return [];
+    let first = firstRow;
+    return work.items.map((item, index) => {
+      const rows = this.numFeatures(item);
+      first += rows;
+      return { key: keys[index] as string, first: first - rows, rows };
+    });
   }
 
   /** Frees what it allocated for itself; it may be used again. */
@@ -138,14 +167,16 @@ export class VisionEncoder {
     this.#paddedFeatures = null;
   }
 
-  #pieces(items: readonly VisionItem[]): Piece[] {
+  #pieces(items: readonly VisionItem[], keys: readonly string[] | null): Piece[] {
     const pieces: Piece[] = [];
     let firstRow = 0;
+    let firstItem = 0;
     for (const stretch of stretches(items)) {
       if ("embeddings" in stretch) {
         const rows = this.numFeatures(stretch);
-        pieces.push({ work: stretch, firstRow, rows });
+        pieces.push({ work: stretch, firstRow, rows, keys: null });
         firstRow += rows;
+        firstItem++;
         continue;
       }
       const { spatialMergeSize } = this.#config;
@@ -155,9 +186,12 @@ export class VisionEncoder {
         const rows = specs
           .slice(first, first + count)
           .reduce((sum, { outputTokens }) => sum + outputTokens, 0);
-        pieces.push({ work: { items: stretch.slice(first, first + count), budget }, firstRow, rows });
+        const work = { items: stretch.slice(first, first + count), budget };
+        const from = firstItem + first;
+        pieces.push({ work, firstRow, rows, keys: keys?.slice(from, from + count) ?? null });
         firstRow += rows;
       }
+      firstItem += stretch.length;
     }
     return pieces;
   }

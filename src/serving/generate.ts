@@ -75,8 +75,9 @@ async function* answer(
   const onEncoding = (share: number) => onProgress?.({ stage: "vision", share });
   const reportOf = (slice: SequenceSlice) => prefillReport(request, slice, onProgress);
   try {
-    if (core.parts.prefixCache) {
-      request.sharePages({ adapters, media: await mediaIdentities(request.visionItems, signal) });
+    const { prefixCache, encoderCache } = core.parts;
+    if (prefixCache || encoderCache.isOn) {
+      request.identify({ adapters, media: await mediaIdentities(request.visionItems, signal) }, prefixCache);
     }
     while (!request.finished) {
       const result = await place.next({ signal, onEncoding, reportOf });

@@ -130,7 +130,8 @@ export class Member implements StepCandidate {
     if (shared !== undefined) this.#encoded(shared);
     else if (this.#visionItems.length === 0) this.#encoded(null);
     // Where all that they stand for was found in the cache they wait: it may be read again, from the front.
-    else if (request.needsFeatures) this.#encoding = stages.encoder.begin(this.#visionItems);
+    else if (request.needsFeatures)
+      this.#encoding = stages.encoder.begin(this.#visionItems, request.featureKeys);
   }
 
   /** Encodes some of its pictures; behind the last of them says what is read of its videos. */

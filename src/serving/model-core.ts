@@ -109,9 +109,10 @@ export class ModelCore {
   }
 
   #trim(): void {
-    const { engine, pool, ...runners } = this.parts;
+    const { engine, pool, encoderCache, ...runners } = this.parts;
     for (const runner of Object.values(runnersOf(runners))) runner.release();
     this.adapters.releaseRunners();
+    encoderCache.trim();
     engine.trim?.();
     pool.trim();
   }

@@ -86,6 +86,7 @@ export class GenerationRequest {
   #topLogits: RequestResult["topLogits"] = [];
   /** Null while its pages are its own. */
   #pages: RequestPages | null = null;
+  #featureKeys: readonly string[] | null = null;
 
   /**
    * @param beside what guesses its tokens (default: as the options say), and what else says which tokens may follow
@@ -174,8 +175,14 @@ export class GenerationRequest {
     return this.#answer.finishReason !== null;
   }
 
-  /** From now on its pages are shared with those that have the same rows in the same scope. */
-  sharePages(scope: Pick<PageScope, "adapters" | "media">): void {
+  /**
+   * Says what tells it from others with the same ids. @param sharesPages whether pages are shared from now on with those
+   * that have the same rows in the same scope
+   */
+  identify(scope: Pick<PageScope, "adapters" | "media">, sharesPages: boolean): void {
+    const { adapters, media } = scope;
+    this.#featureKeys = media.map((identity) => JSON.stringify([adapters, this.#cacheSalt, identity]));
+    if (!sharesPages) return;
     const whole = { ...scope, salt: this.#cacheSalt, withDrafter: this.#draftsByMtp };
     this.#pages = new RequestPages(this.#pool, this.#sequence, this.#rows, whole);
   }
@@ -183,6 +190,11 @@ export class GenerationRequest {
   /** Goes on behind what others have computed of its next rows, where these are known. Not while a step of it runs. */
   adoptPages(): void {
     if (this.#rows.areKnown) this.#pages?.adopt();
+  }
+
+  /** Under which features of each of its images and videos are kept; null before it was identified. */
+  get featureKeys(): readonly string[] | null {
+    return this.#featureKeys;
   }
 
   /** Whether rows that are still to be read take features, or are told from them. */

@@ -1,4 +1,5 @@
 /** What a model has under way, and what it has counted since it was loaded: each number is its owner's. */
+import type { EncoderCacheFigures } from "../runtime/encoder-cache.ts";
 import type { PrefixFigures } from "../runtime/kv-pool.ts";
 import type { ModelCore } from "./model-core.ts";
 
@@ -24,6 +25,8 @@ export interface ModelStatistics {
   };
   /** What came of looking for what requests before have computed. */
   readonly prefixCache: PrefixFigures;
+  /** What came of looking for features of pictures and videos. */
+  readonly encoderCache: EncoderCacheFigures;
 }
 
 export function modelStatistics({ parts, steps }: ModelCore): ModelStatistics {
@@ -33,5 +36,6 @@ export function modelStatistics({ parts, steps }: ModelCore): ModelStatistics {
     pages: { total: numPages, free: numFreePages },
     drafts: { ...parts.drafts },
     prefixCache: prefixes,
+    encoderCache: parts.encoderCache.figures,
   };
 }

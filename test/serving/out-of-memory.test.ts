@@ -9,6 +9,7 @@ function core() {
   const parts = {
     engine: { trim: () => trims++ },
     pool: { trim() {} },
+    encoderCache: { trim() {} },
     encoder: { release() {} },
     decoder: { release() {} },
     merged: [],
