@@ -57,11 +57,11 @@ for (let round = -1; round < rounds; round++) {
     if (String(tokenIds) !== String(expected.tokenIds)) throw new Error(`${name}: another answer.`);
   }
 }
-console.log(row("first token", "ms", "share", "tokens found"));
+console.log(row("first token", "ms", "share", " found"));
 const first = median(times.get("the first time") as number[]);
 for (const [name, all] of times) {
   const time = median(all);
-  console.log(row(`  ${name}`, time, `${((100 * time) / first).toFixed(1)} %`, found.get(name) as string));
+  console.log(row(`  ${name}`, time, `${((100 * time) / first).toFixed(1)} %`, ` ${found.get(name)}`));
 }
 const { prefixCache, encoderCache } = model.stats();
 console.log(JSON.stringify({ prefixCache, encoderCache }));

@@ -43,20 +43,20 @@ export class EncoderCache {
     return { bytes: this.#bytes, queries: this.#queries, hits: this.#hits };
   }
 
-  has(key: string): boolean {
-    return this.#ranges.has(key);
+  /** Looks for features of items that are encoded together. @returns whether all of them are kept */
+  has(keys: readonly string[]): boolean {
+    this.#queries += keys.length;
+    return keys.length > 0 && keys.every((key) => this.#ranges.has(key));
   }
 
-  /** Copies what is kept under `key` to `target`. @returns whether there was anything */
-  read(key: string, target: DeviceRows): boolean {
-    this.#queries++;
+  /** Copies what is kept under `key` to `target`. */
+  read(key: string, target: DeviceRows): void {
     const range = this.#ranges.get(key);
-    if (!range) return false;
+    if (!range) return;
     this.#hits++;
     this.#ranges.delete(key);
     this.#ranges.set(key, range);
     this.#engine.copy(target.tensor, target.firstRow, range.deviceRows());
-    return true;
   }
 
   /** Keeps a copy of `rows` rows, where they fit and memory has room for them. */

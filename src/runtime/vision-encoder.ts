@@ -146,8 +146,7 @@ export class VisionEncoder {
   }
 
   #isKept(piece: Piece): boolean {
-    const placed = this.#placed(piece);
-    return placed.length > 0 && placed.every(({ key }) => this.#cache?.has(key));
+    return this.#cache?.has(this.#placed(piece).map(({ key }) => key)) ?? false;
   }
 
   /** Its items that have keys, and their rows. */

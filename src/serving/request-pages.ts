@@ -48,6 +48,8 @@ export class RequestPages {
   adopt(): void {
     const { promptTokens, length } = this.#rows;
     const sequence = this.#sequence;
+    // What it has computed itself was not found.
+    this.#furthest = Math.max(this.#furthest, sequence.length);
     if (length - sequence.length > 1) sequence.adopt(length, this.#contentOf);
     const found = Math.max(0, Math.min(sequence.length, promptTokens) - this.#furthest);
     this.#foundTokens += found;

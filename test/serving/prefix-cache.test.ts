@@ -39,6 +39,7 @@ for (const backend of ["wasm", "reference"] as const) {
       const again = await ask(messages, { maxTokens: 30 });
       assert.equal(facts(first), facts(expected));
       assert.equal(facts(again), facts(expected));
+      assert.ok(first.usage.cachedTokens < PAGE, "what a request computed itself was not found");
       assert.is(again.usage.cachedTokens, Math.floor((promptTokens - 1) / PAGE) * PAGE);
     }
     await never.model.dispose();
