@@ -4,8 +4,14 @@ import type { GenerationResult, Model } from "../../src/index.ts";
 import type { Draw, Question } from "./requests.ts";
 
 /** What of an answer must be as it is alone. */
-export function facts({ tokenIds, text, finishReason, topLogits }: GenerationResult): string {
-  return JSON.stringify({ tokenIds, text, finishReason, topLogits });
+export function facts({ choices, topLogits }: GenerationResult): string {
+  const said = choices.map(({ text, tokenIds, finishReason, logprobs }) => ({
+    text,
+    tokenIds,
+    finishReason,
+    logprobs,
+  }));
+  return JSON.stringify({ said, topLogits });
 }
 
 type End = (
@@ -26,7 +32,7 @@ export const endedBy = {
         if (next.value.text !== text) throw new Error("The pieces are not the text.");
         return facts(next.value);
       }
-      text += next.value.text;
+      if (next.value.choice === 0) text += next.value.text;
       // A slow reader.
       if (draw(20) === 0) await sleep(draw(5));
     }

@@ -63,6 +63,15 @@ function choice(draw: Draw): GenerateOptions {
     { ...sampled, topK: 20 },
     { ...sampled, topP: 0.8, minP: 0.01 },
     { maxTokens, adapters: ["a"] },
+    { ...sampled, n: 1 + draw(3), logprobs: true, topLogprobs: draw(4) },
+    { ...sampled, presencePenalty: 0.5, frequencyPenalty: 1, logitBias: { 5: 4, 7: -100 } },
+    { maxTokens, minTokens: 1 + draw(maxTokens), badWords: ["e", "the"], stop: "a" },
+    { ...sampled, allowedTokenIds: [3, 5, 8, 13, 21, 34], repetitionDetection: true },
+    { maxTokens, thinkingBudget: draw(4), ignoreEos: true, priority: draw(3) - 1 },
+    { ...sampled, structured: { choice: ["yes", "no", "perhaps"] } },
+    { ...sampled, structured: { regex: "[a-c]{1,9}" }, priority: draw(3) },
+    { maxTokens, structured: { jsonSchema: { type: "object", properties: { a: { type: "boolean" } } } } },
+    { maxTokens, cacheSalt: `caller ${draw(2)}` },
   ];
   return kinds[draw(kinds.length)] as GenerateOptions;
 }
@@ -80,6 +89,9 @@ function wrong(draw: Draw): Question {
     ask(image({ data: new Uint8Array(5), width: 56, height: 56 }), {}, "IMAGE_INVALID"),
     ask(text, { maxTokens: -1 }, "OPTION_INVALID"),
     ask(text, { adapters: ["nobody"] }, "OPTION_INVALID"),
+    ask(text, { structured: { regex: "(" } }, "OPTION_INVALID"),
+    ask(text, { structured: { jsonSchema: { type: "sound" } } }, "OPTION_INVALID"),
+    ask(text, { minTokens: 9, maxTokens: 3 }, "OPTION_INVALID"),
     ask({ type: "text", text: "long ".repeat(40_000) }, {}, "CONTEXT_OVERFLOW"),
     ask({ type: "sound" }, {}, "INPUT_INVALID"),
   ];

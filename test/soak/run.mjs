@@ -1,7 +1,7 @@
 /**
  * Asks a small model many things at a time, as strangers do, for as long as it is told:
  *
- *   npm run soak -- [--requests 10000] [--together 16] [--backend wasm] [--seed N]
+ *   npm run soak -- [--requests 10000] [--together 16] [--backend wasm] [--memory MIB] [--seed N]
  *
  * Requests are read to their end, aborted, left, forgotten, or are wrong; each that is read must say what it says alone,
  * and in the end nothing is held but what is kept for later. What is not so is printed, and the exit code is 1.

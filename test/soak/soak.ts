@@ -10,6 +10,7 @@ const { values: flags } = parseArgs({
     requests: { type: "string", default: "10000" },
     together: { type: "string", default: "16" },
     backend: { type: "string", default: "wasm" },
+    memory: { type: "string" },
     seed: { type: "string", default: "1" },
   },
 });
@@ -28,12 +29,23 @@ const ends = new Map<string, number>();
 
 const expected = await answersAlone();
 // Small steps, so that prompts are read in pieces beside answers.
-const model = await loadModel(MODEL, { backend, prefillChunk: 48, maxSequences: 12, adapters: [ADAPTER] });
+const model = await loadModel(MODEL, {
+  backend,
+  maxBatchedTokens: 96,
+  prefillChunk: 48,
+  maxSequences: 12,
+  encoderCacheBytes: 40_000,
+  maxMemory: flags.memory === undefined ? undefined : 2 ** 20 * Number(flags.memory),
+  adapters: [ADAPTER],
+});
 await askAll(Math.min(count, 4 * together));
 const before = await liveBytes();
 const started = performance.now();
 await askAll(count);
 const seconds = (performance.now() - started) / 1000;
+const { running, waiting, ...counted } = model.stats();
+if (running + waiting !== 0) faults.push(`${running} requests run and ${waiting} wait when all have ended`);
+console.log(JSON.stringify(counted, null, 1).replace(/\n\s*/g, " "));
 const left = (await liveBytes()) - before;
 if (left !== 0) faults.push(`${left} bytes more are held than before`);
 await model.dispose();
@@ -48,10 +60,16 @@ process.exitCode = faults.length > 0 ? 1 : 0;
 
 /** What each question is answered with by a model that does nothing else. */
 async function answersAlone(): Promise<(string | null)[]> {
-  const alone = await loadModel(MODEL, { backend, maxSequences: 1, adapters: [ADAPTER] });
+  const alone = await loadModel(MODEL, {
+    backend,
+    maxSequences: 1,
+    prefixCache: false,
+    encoderCacheBytes: 0,
+    adapters: [ADAPTER],
+  });
   const answers: (string | null)[] = [];
   for (const { messages, options, refused } of asked) {
-    answers.push(refused ? null : facts(await alone.complete(messages, options)));
+    answers.push(refused ? null : facts(await alone.complete(messages, { ...options, speculation: "off" })));
   }
   await alone.dispose();
   return answers;
