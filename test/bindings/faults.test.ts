@@ -141,7 +141,8 @@ test("memory that runs out while a request grows ends the request alone", async 
 });
 
 test("a launch that is refused ends the request with DEVICE_FAILED, and the model answers the next", async () => {
-  const model = await load();
+  // Launches are counted: nothing is to be found in a cache.
+  const model = await load({ prefixCache: false, encoderCacheBytes: 0 });
   for (const countdown of [1, 7, 60]) {
     addon.emulatorFail(FAULT.launch, countdown);
     assert.is((await failure(() => answer(model))).code, "DEVICE_FAILED");
