@@ -11,13 +11,18 @@ const known = new WeakMap<VisionItem, string>();
 const BYTES_A_TURN = 2 ** 20;
 
 /**
- * Two items have the same identity only if they have the same features (of one model with the same adapters): SHA-256 of the bytes, since strangers' pictures must not be mistaken for others' by
- * design; browsers that have no digest (pages that are not secure) get one in JavaScript, a turn a MiB.
+ * Two items have the same identity only if they have the same features (of one model with the same adapters), or if a caller
+ * says so by `uuid`: SHA-256 of the bytes, since strangers' pictures must not be mistaken for others' by design; browsers
+ * that have no digest (pages that are not secure) get one in JavaScript, a turn a MiB.
  */
 async function mediaIdentity(item: VisionItem, signal?: AbortSignal): Promise<string> {
-  if ("embeddings" in item) return `features ${await sha256(item.embeddings, signal)}`;
-  const grid = item.gridThw.join(" ");
-  return `pixels ${grid} ${await sha256(item.pixelValues, signal)}`;
+  const { uuid } = item;
+  if ("embeddings" in item) {
+    const named = uuid === undefined ? await sha256(item.embeddings, signal) : `uuid ${uuid}`;
+    return `features ${item.embeddings.length} ${named}`;
+  }
+  const named = uuid === undefined ? await sha256(item.pixelValues, signal) : `uuid ${uuid}`;
+  return `pixels ${item.gridThw.join(" ")} ${named}`;
 }
 
 /** Those of all items. @throws ABORTED */

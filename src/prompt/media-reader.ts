@@ -56,13 +56,13 @@ export class MediaReader {
       const done = media.images.length + media.videos.length;
       onProgress?.({ stage: "media", share: (done + share) / total });
     };
-    for (const { source, path } of images) {
-      media.images.push(await named(path, () => this.#image(source, decoding)));
+    for (const { source, path, ...name } of images) {
+      media.images.push({ ...(await named(path, () => this.#image(source, decoding))), ...name });
       report(0);
     }
-    for (const { source, path, choices } of videos) {
+    for (const { source, path, choices, ...name } of videos) {
       const reading = { ...resolveChoices(choices, shared), onProgress: report };
-      media.videos.push(await named(path, () => this.#video(source, reading, decoding)));
+      media.videos.push({ ...(await named(path, () => this.#video(source, reading, decoding))), ...name });
       report(0);
     }
     return media;

@@ -52,11 +52,11 @@ export function inPromptOrder(
   });
   return places
     .sort((a, b) => a.start - b.start)
-    .map(({ item }) =>
-      "embeddings" in item
-        ? { embeddings: item.embeddings }
-        : { pixelValues: item.pixelValues, gridThw: item.gridThw },
-    );
+    .map(({ item }) => {
+      const name = item.uuid === undefined ? {} : { uuid: item.uuid };
+      if ("embeddings" in item) return { embeddings: item.embeddings, ...name };
+      return { pixelValues: item.pixelValues, gridThw: item.gridThw, ...name };
+    });
 }
 
 /** The pixels of all items that have some; of several, a copy that is made when it is first asked for. */

@@ -7,6 +7,7 @@ import { type GridThw, numMergedTokens, numPatches } from "../processor/grid.ts"
 import { mmTokenTypeIds } from "../processor/placeholders.ts";
 import { checkTensors, type KnownSize, type TensorSchema } from "../tensor/schema.ts";
 import { type TextParameters, textParameters } from "../text/answer/tool-schemas.ts";
+import { checkedUuid } from "../text/messages.ts";
 import { readTools } from "../text/tool-data.ts";
 import { layOutPrompt, type PlacedMedia, type PromptLayout } from "./layout.ts";
 import { checkGrid } from "./media-embeddings.ts";
@@ -295,14 +296,16 @@ function checkedItems(
 
 function readItem(item: VisionItem, name: string): VisionItem {
   if (typeof item !== "object" || item === null) return item;
-  const fields = readFields(item as EmbeddedItem & EncoderItem, name, [
+  const { uuid, ...fields } = readFields(item as EmbeddedItem & EncoderItem, name, [
     "embeddings",
     "pixelValues",
     "gridThw",
+    "uuid",
   ]);
+  const named = uuid === undefined ? {} : { uuid: checkedUuid(uuid, `${name}.uuid`) };
   const gridThw = copiedLists(fields.gridThw, `${name}.gridThw`) as GridThw;
   const isEmbedded = readOnce(name, () => "embeddings" in item);
-  return isEmbedded ? { embeddings: fields.embeddings } : { ...fields, gridThw };
+  return isEmbedded ? { embeddings: fields.embeddings, ...named } : { ...fields, gridThw, ...named };
 }
 
 /** What is wrong with an item beside the number of its values; null when nothing is. */

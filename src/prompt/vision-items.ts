@@ -3,14 +3,19 @@ import type { VisionConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { type GridThw, numPatches } from "../processor/grid.ts";
 
+export interface NamedItem {
+  /** Says in place of its values which one it is (`MediaName` of its part). */
+  readonly uuid?: string | undefined;
+}
+
 /** Patches of one image or video, f32 [t*h*w, channels * temporal * patch²], in merge-block order. */
-export interface EncoderItem {
+export interface EncoderItem extends NamedItem {
   readonly pixelValues: Float32Array;
   readonly gridThw: GridThw;
 }
 
 /** Features that were encoded before, f32 [features, outHiddenSize]. */
-export interface EmbeddedItem {
+export interface EmbeddedItem extends NamedItem {
   readonly embeddings: Float32Array;
 }
 

@@ -10,13 +10,22 @@ export interface TextPart {
   readonly text: string;
 }
 
-export interface ImagePart<Image> {
+/** What a part may say about its picture or video. */
+export interface MediaName {
+  /**
+   * Says in place of its bytes which picture or video it is, to what is kept for later: two with the same one, of the same
+   * size, are taken for the same. Whoever gives it vouches for that. At most 256 letters.
+   */
+  readonly uuid?: string | undefined;
+}
+
+export interface ImagePart<Image> extends MediaName {
   readonly type: "image";
   readonly image: Image;
 }
 
 /** OpenAI's spelling of an image. Its `detail` is taken and says nothing: `maxImagePixels` trades detail for time. */
-export interface ImageUrlPart<Image> {
+export interface ImageUrlPart<Image> extends MediaName {
   readonly type: "image_url";
   readonly image_url: Image | { readonly url: Image; readonly detail?: "auto" | "low" | "high" | undefined };
 }
@@ -33,13 +42,13 @@ export interface VideoChoices<Metadata> {
   readonly maxFrames?: number | undefined;
 }
 
-export interface VideoPart<Video, Metadata = object> extends VideoChoices<Metadata> {
+export interface VideoPart<Video, Metadata = object> extends VideoChoices<Metadata>, MediaName {
   readonly type: "video";
   readonly video: Video;
 }
 
 /** vLLM's spelling of a video. */
-export interface VideoUrlPart<Video, Metadata = object> extends VideoChoices<Metadata> {
+export interface VideoUrlPart<Video, Metadata = object> extends VideoChoices<Metadata>, MediaName {
   readonly type: "video_url";
   readonly video_url: Video | { readonly url: Video };
 }
@@ -53,11 +62,11 @@ export type Part<Image, Video, Metadata = object> =
 
 /** Pictures and videos as model cards on Hugging Face write them: the source under `url`. */
 export type LinkedPart<Image, Video, Metadata = object> =
-  | { readonly type: "image"; readonly url: Image }
-  | { readonly type: "image"; readonly path: Image }
-  | { readonly type: "image"; readonly base64: string }
-  | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata>)
-  | ({ readonly type: "video"; readonly path: Video } & VideoChoices<Metadata>);
+  | ({ readonly type: "image"; readonly url: Image } & MediaName)
+  | ({ readonly type: "image"; readonly path: Image } & MediaName)
+  | ({ readonly type: "image"; readonly base64: string } & MediaName)
+  | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata> & MediaName)
+  | ({ readonly type: "video"; readonly path: Video } & VideoChoices<Metadata> & MediaName);
 
 export interface ToolCall {
   readonly id?: string;
@@ -86,13 +95,13 @@ export interface ChatMessage<Image, Video, Metadata = object> {
 /** A message as templates see it: plain JSON. */
 export type TemplateMessage = Readonly<Record<string, unknown>>;
 
-export interface RequestedImage<Image> {
+export interface RequestedImage<Image> extends MediaName {
   readonly source: Image;
   /** Where it stands, e.g. `messages[1].content[0].image`. */
   readonly path: string;
 }
 
-export interface RequestedVideo<Video, Metadata = object> {
+export interface RequestedVideo<Video, Metadata = object> extends MediaName {
   readonly source: Video;
   readonly path: string;
   readonly choices: VideoChoices<Metadata>;
@@ -208,8 +217,9 @@ class ChatReader<Image, Video, Metadata> {
     }
     if (type === "image" || type === "image_url") {
       const { key, source } = this.#source<Image>(fields, SOURCE_KEYS[type], path, "an image");
-      this.images.push({ source, path: `${path}.${key}` });
-      return { ...this.#others(fields, SOURCE_KEYS[type], path), type: "image", image: sourceText(source) };
+      this.images.push({ source, path: `${path}.${key}`, ...nameOf(fields, path) });
+      const known = [...SOURCE_KEYS[type], "uuid"];
+      return { ...this.#others(fields, known, path), type: "image", image: sourceText(source) };
     }
     if (type === "video" || type === "video_url") {
       const { key, source } = this.#source<Video>(fields, SOURCE_KEYS[type], path, "a video");
@@ -221,8 +231,8 @@ class ChatReader<Image, Video, Metadata> {
         maxFrames,
       };
       checkVideoChoices(choices, (name) => `${path}.${name}`);
-      this.videos.push({ source, path: `${path}.${key}`, choices });
-      const known = [...SOURCE_KEYS[type], ...CHOICE_KEYS];
+      this.videos.push({ source, path: `${path}.${key}`, choices, ...nameOf(fields, path) });
+      const known = [...SOURCE_KEYS[type], ...CHOICE_KEYS, "uuid"];
       return { ...this.#others(fields, known, path), type: "video", video: sourceText(source) };
     }
     throw invalid(`${path}.type`, oneOf(PART_TYPES), type);
@@ -322,6 +332,18 @@ export function checkVideoChoices(
   if (sampleFrames === false && fps !== undefined) {
     throw invalid(nameOf("fps"), "nothing, as sampleFrames is false", fps);
   }
+}
+
+function nameOf({ uuid }: Fields, path: string): MediaName {
+  return uuid === undefined ? {} : { uuid: checkedUuid(uuid, `${path}.uuid`) };
+}
+
+const LONGEST_UUID = 256;
+
+/** @throws INPUT_INVALID */
+export function checkedUuid(uuid: unknown, path: string): string {
+  if (typeof uuid === "string" && uuid.length > 0 && uuid.length <= LONGEST_UUID) return uuid;
+  throw invalid(path, `a text of 1..${LONGEST_UUID} letters`, uuid);
 }
 
 /** `{ url }` is a plain object; a URL or a Blob is a source itself. */
