@@ -21,12 +21,14 @@ export type ChoiceEvents = AsyncGenerator<GenerationEvent, GenerationChoice, voi
 
 export interface OpenedChoices {
   readonly first: ChoiceEvents;
-  /** Begins the others: once, while the first is under way. */
+  /** Begins the others: once, when the first has an event, which may be its last. */
   readonly others: () => ChoiceEvents[];
+  /** Gives back what others hold that have not begun. */
+  readonly leave: () => Promise<void>;
 }
 
 /**
- * @param leases one for each answer; all are released with the first that ends before the others began
+ * @param leases one for each answer; all are released with the first where it ends before it has an answer
  * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for what an option can not be with it
  */
 export function openChoices(
@@ -46,7 +48,7 @@ export function openChoices(
   const { vocabSize } = config.text;
   const open = (
     index: number,
-    lease: StagesLease,
+    leaseOf: (request: GenerationRequest) => StagesLease,
     onProgress: GenerateOptions["onProgress"],
   ): ChoiceEvents => {
     const { sampling } = resolved;
@@ -56,21 +58,25 @@ export function openChoices(
     const request = new GenerationRequest(core.parts, prompt, seeded, { constraint });
     const share = shares[index];
     if (share) request.shareFeatures(share);
-    const pieces = generate(core, request, lease, { ...options, onProgress });
+    const pieces = generate(core, request, leaseOf(request), { ...options, onProgress });
     const parser = new AnswerParser(tokenizer, { tools, isThinking, newCallId });
     return choiceEvents(pieces, parser, index);
   };
   const [lease, ...others] = leases as [StagesLease, ...StagesLease[]];
-  if (others.length === 0) return { first: open(0, lease, options.onProgress), others: () => [] };
   const waiting = new Waiting(others, shares.slice(1));
-  const withOthers = { ...lease, release: () => waiting.releaseWith(lease) };
+  // One that has ended at its first token is followed by the others.
+  const withOthers = (request: GenerationRequest): StagesLease => ({
+    ...lease,
+    release: () => (request.finished ? lease.release() : waiting.releaseWith(lease)),
+  });
   return {
     first: open(0, withOthers, options.onProgress),
-    others: () => waiting.take().map((lease, index) => open(index + 1, lease, undefined)),
+    others: () => waiting.take().map((lease, index) => open(index + 1, () => lease, undefined)),
+    leave: () => waiting.release(),
   };
 }
 
-/** What answers hold that have not begun: it goes with the first, as the first is all that holds them. */
+/** What answers hold that have not begun: it goes with the first, while the first is all that holds them. */
 class Waiting {
   #leases: readonly StagesLease[];
   #shares: readonly FeatureShare[];
@@ -88,9 +94,14 @@ class Waiting {
     return leases;
   }
 
-  async releaseWith(first: StagesLease): Promise<void> {
+  /** May be called again. */
+  async release(): Promise<void> {
     for (const share of this.#shares) share.release();
-    for (const lease of [first, ...this.take()]) await lease.release();
+    for (const lease of this.take()) await lease.release();
+  }
+
+  async releaseWith(first: StagesLease): Promise<void> {
+    await Promise.all([first.release(), this.release()]);
   }
 }
 

@@ -31,6 +31,7 @@ export async function* mergedChoices(
   } finally {
     stop.abort();
     await asked.leave();
+    await opened.leave();
   }
 }
 

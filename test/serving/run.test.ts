@@ -236,4 +236,28 @@ test("n answers: pictures are encoded once, and one that fails or is left ends a
   await model.dispose();
 });
 
+test("answers that end at their first token are all there", async () => {
+  const adapter = { name: "a", location: "test/golden/data/lora/glm_ocr-tiny/language" };
+  const model = await loadModel(MODEL, { ...wasm, adapters: [adapter] });
+  for (const adapters of [[], ["a"]]) {
+    const options = { maxTokens: 1, temperature: 2, adapters } as const;
+    const { choices } = await model.complete(asked, { ...options, n: 3, seed: 4 });
+    assert.is(choices.length, 3);
+    for (const [index, { tokenIds }] of choices.entries()) {
+      const alone = await model.complete(asked, { ...options, seed: 4 + index });
+      assert.equal(tokenIds, alone.tokenIds);
+    }
+    const events = await read(model.generate(asked, { ...options, n: 3 }));
+    assert.equal(events.map(({ choice, finishReason }) => [choice, finishReason]).sort(), [
+      [0, "length"],
+      [1, "length"],
+      [2, "length"],
+    ]);
+  }
+  await model.unloadAdapter("a");
+  const { running, waiting, pages } = model.stats();
+  assert.equal([running, waiting, pages.free], [0, 0, pages.total]);
+  await model.dispose();
+});
+
 test.run();
