@@ -41,6 +41,8 @@ export class StepBatcher {
   #steps = 0;
   #arrivals = 0;
   #isRunning = false;
+  /** A run found no memory since the last request ended: who gave way does not come back beside those that go on. */
+  #isShort = false;
 
   constructor(run: RunAlone, memory: Pick<StepMemory, keyof StepMemory>, limits: StepLimits) {
     this.#run = run;
@@ -85,6 +87,11 @@ export class StepBatcher {
     if (member.hasLeft) return;
     member.hasLeft = true;
     if (member.isBusy) return;
+    this.#release(member);
+  }
+
+  #release(member: Member): void {
+    this.#isShort = false;
     this.#members.delete(member);
     this.#memory.release(member);
   }
@@ -112,7 +119,8 @@ export class StepBatcher {
     const asking = this.#asking;
     // Others may have computed what they are about to read.
     for (const member of asking) if (member.holdsPages) member.request.adoptPages();
-    const plan = planStep({ asking, holders: this.#holders }, this.#memory, this.#limits, this.#steps);
+    const requests = { asking, holders: this.#holders, isShort: this.#isShort };
+    const plan = planStep(requests, this.#memory, this.#limits, this.#steps);
     for (const { candidate, error } of plan.refused) this.#end(candidate, error);
     if (plan.encoding) await this.#encode(plan.encoding);
     await this.#runStep(plan.shares);
@@ -137,8 +145,8 @@ export class StepBatcher {
   async #runStep(shares: StepPlan<Member>["shares"]): Promise<void> {
     const slices: [Member, SequenceSlice][] = [];
     for (const { candidate, tokens } of shares) {
-      // It may have given up while pictures of another were encoded.
-      if (!candidate.isAsking) continue;
+      // While pictures of another were encoded it may have given up, or its pages to them.
+      if (!candidate.isAsking || !candidate.holdsPages) continue;
       candidate.lastTurn = this.#steps;
       // One that can not be asked ends alone: the others would wait for ever.
       try {
@@ -167,12 +175,17 @@ export class StepBatcher {
 
   /** A run found no memory, though there were pages: somebody gives way, or it ends. */
   #makeRoom({ member, error }: LackingMemory): void {
-    if (member.hasLeft || !member.isAsking) return;
+    // Of several that lacked it, one may have given way to another: it waits.
+    if (member.hasLeft || !member.isAsking || !member.holdsPages) return;
     const holders = this.#holders;
     const isAlone = holders.length === 1;
     const victim = isAlone ? null : victimOf(holders, urgentOf(this.#asking, this.#steps));
-    if (victim) this.#memory.preempt(victim);
-    else if (!isAlone || !member.request.giveBackFeatures()) this.#end(member, error);
+    if (victim) {
+      this.#memory.preempt(victim);
+      this.#isShort = true;
+    } else if (!isAlone || !member.request.giveBackFeatures()) {
+      this.#end(member, error);
+    }
   }
 
   /** What ends in the meantime gives its memory back afterwards. */
@@ -183,9 +196,7 @@ export class StepBatcher {
     } finally {
       for (const member of members) {
         member.isBusy = false;
-        if (!member.hasLeft) continue;
-        this.#members.delete(member);
-        this.#memory.release(member);
+        if (member.hasLeft) this.#release(member);
       }
     }
   }

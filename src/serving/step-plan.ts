@@ -41,6 +41,8 @@ export interface Requests<T> {
   readonly asking: readonly T[];
   /** Those that were admitted, whether anybody asks for their next token or not. */
   readonly holders: readonly T[];
+  /** Whether a run found no memory beside them: nobody else is admitted while one of them goes on. */
+  readonly isShort?: boolean;
 }
 
 export interface StepPlan<T> {
@@ -73,12 +75,13 @@ class Planning<T extends StepCandidate> {
   /** Somebody waits for memory: nobody behind is admitted. */
   #isShort = false;
 
-  constructor({ asking, holders }: Requests<T>, memory: PlanMemory<T>, step: number) {
+  constructor({ asking, holders, isShort = false }: Requests<T>, memory: PlanMemory<T>, step: number) {
     this.#asking = asking;
     this.#memory = memory;
     this.#step = step;
     this.#urgent = urgentOf(asking, step);
     this.#holders = new Set(holders);
+    this.#isShort = isShort && asking.some((candidate) => this.#holders.has(candidate));
   }
 
   plan({ maxTokens, maxPromptTokens, maxSequences }: StepLimits): StepPlan<T> {

@@ -290,6 +290,27 @@ test("memory that one request lacks is that one's matter: it is tried again afte
   }
 });
 
+test("of two that lack memory in a step one gives way, waits until the other has ended, and is answered", async () => {
+  const { batcher, counts } = batcherOf();
+  const requests = [requestOf(2), requestOf(3)];
+  const { decoder, steps } = decoderOf((slices) => {
+    const holders = requests.filter(({ holdsPages }) => holdsPages).length;
+    if (steps.length > 20) throw new Error("for ever");
+    return slices.map(({ inputIds }) => (holders > 1 ? { error: full() } : said(inputIds.length)));
+  });
+  const twice = async (request: GenerationRequest) => {
+    const place = join(batcher, decoder, request);
+    const options = { signal: new AbortController().signal, reportOf: quiet };
+    await place.next(options);
+    const answer = await place.next(options);
+    place.leave();
+    return answer;
+  };
+  assert.equal(await Promise.all(requests.map((request) => outcome(twice(request)))), [2, 3]);
+  assert.equal(steps, [[2, 3], [2, 3], [2], [2], [3], [3]]);
+  assert.is(counts.preemptions, 1);
+});
+
 test("an engine that fails fails those in the step; the next ones go on", async () => {
   const { batcher } = batcherOf({ maxTokens: 64, maxSequences: 2 });
   let isFirst = true;
