@@ -26,6 +26,7 @@ import {
   type PromptInputs,
 } from "../prompt/prompt-inputs.ts";
 import type { RequestSizes } from "../prompt/request-counts.ts";
+import { ownItem } from "../prompt/vision-items.ts";
 import { stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest, type RequestPlan } from "../runtime/request-plan.ts";
 import type { AdapterSource } from "../serving/adapter-options.ts";
@@ -268,7 +269,8 @@ export class Model {
           processOptions(options),
           this.config.text.maxPositionEmbeddings,
         );
-    return decoderPrompt(inputs, this.config);
+    const read = decoderPrompt(inputs, this.config);
+    return { ...read, visionItems: read.visionItems.map((item) => ownItem(item, areTensors)) };
   }
 
   /**

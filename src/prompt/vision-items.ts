@@ -22,6 +22,15 @@ export interface EmbeddedItem extends NamedItem {
 /** An image or video in the order of a prompt, as pixels or as features. */
 export type VisionItem = EncoderItem | EmbeddedItem;
 
+/**
+ * A copy of what the caller may write to while it waits: what was hashed is what is encoded, or features would be kept
+ * under the hash of others, and found by those who ask for these.
+ */
+export function ownItem(item: VisionItem, arePixelsGiven: boolean): VisionItem {
+  if ("embeddings" in item) return { ...item, embeddings: item.embeddings.slice() };
+  return arePixelsGiven ? { ...item, pixelValues: item.pixelValues.slice() } : item;
+}
+
 /** Patches of several items, one after another, as processors return them. */
 export interface EncoderBatch {
   /** f32 [patches of all items, channels * temporal * patch²] */

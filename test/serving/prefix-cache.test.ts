@@ -1,8 +1,10 @@
 /** Nothing of a prompt is computed twice, and answers are to the bit those of a model that knows nothing. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { nextTask } from "../../src/event-loop.ts";
 import {
   type GenerateOptions,
+  type ImageSource,
   type LoadOptions,
   loadModel,
   type Message,
@@ -186,6 +188,50 @@ test("what the options may be", async () => {
   await refused(cold.ask(chat("x"), { cacheSalt: "" }), /cacheSalt is empty/);
   await refused(cold.ask(chat("x"), { cacheSalt: 3 as never }), /cacheSalt/);
   await refused(loadModel(DIRECTORY, { prefixCache: 1 as never }), /prefixCache/);
+});
+
+test("a caller who writes to pixels or features while they wait spoils no cache", async () => {
+  const text = "What is it? ".repeat(6);
+  const { model, ask } = await open();
+  const [mine, other] = [await model.process(chat(text, 7)), await model.process(chat(text, 3))];
+  const [pixels] = mine.visionItems ?? [];
+  const [others] = other.visionItems ?? [];
+  if (!pixels || !("pixelValues" in pixels) || !others || !("pixelValues" in others))
+    throw new Error("pixels");
+  const { inputIds, imageGridThw } = mine;
+  const pictures = [7, 3].map((shade) => chat("", shade)[0]?.content?.[0] as { image: ImageSource });
+  const [kept, otherKept] = await model.encodeImages(pictures.map(({ image }) => image));
+  if (!kept || !otherKept) throw new Error("features");
+  const byFeatures = (image: typeof kept): Message[] => [
+    {
+      role: "user",
+      content: [
+        { type: "image", image },
+        { type: "text", text },
+      ],
+    },
+  ];
+  const features = { ...kept, embeddings: kept.embeddings.slice() };
+  const pixelValues = pixels.pixelValues.slice();
+  const expected = facts(await cold.ask(mine));
+  const cases: [Prompt, Prompt, () => void][] = [
+    [{ inputIds, imageGridThw, pixelValues }, mine, () => pixelValues.set(others.pixelValues)],
+    [byFeatures(features), byFeatures(kept), () => features.embeddings.set(otherKept.embeddings)],
+  ];
+  for (const [given, same, overwrite] of cases) {
+    // Written to at another moment each time: between the hash and the encoding is what counts.
+    for (let moment = 0; moment < 30; moment++) {
+      const cacheSalt = `${moment}`;
+      pixelValues.set(pixels.pixelValues);
+      features.embeddings.set(kept.embeddings);
+      const answer = ask(given, { cacheSalt });
+      for (let turn = 0; turn < moment; turn++) await (turn % 4 === 3 ? nextTask() : null);
+      overwrite();
+      await answer;
+      assert.equal(facts(await ask(same, { cacheSalt })), expected, `at ${moment}`);
+    }
+  }
+  await model.dispose();
 });
 
 test.run();
