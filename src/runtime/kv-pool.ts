@@ -74,6 +74,11 @@ export class KvPool {
     return this.#book.numFree;
   }
 
+  /** Whether the pages in use would fit a smaller pool, which trimming makes only of free pages at its end. */
+  get hasHoles(): boolean {
+    return this.numFreePages > 0 && this.numPages > this.#reserved;
+  }
+
   get prefixes(): PrefixFigures {
     const { numKnown: pages, evictions } = this.#book;
     return { ...this.#asked, pages, evictions };

@@ -42,6 +42,8 @@ export class Member implements StepCandidate {
   isBusy = false;
   /** Nobody will ask for it any more. */
   hasLeft = false;
+  /** Since its last token: once is enough. */
+  hasStartedOver = false;
   readonly #prefillChunk: number;
   #ask: Ask | null = null;
   #isAnswered = false;
@@ -110,6 +112,7 @@ export class Member implements StepCandidate {
 
   succeed(answer: SliceAnswer): void {
     this.#isAnswered = answer.tokens.length > 0;
+    if (this.#isAnswered) this.hasStartedOver = false;
     this.#settled()?.resolve(answer);
   }
 

@@ -135,10 +135,20 @@ export class StepBatcher {
 
   async #encode(member: Member): Promise<void> {
     try {
-      await this.#whileBusy([member], () => member.encode());
+      await this.#whileBusy([member], () => this.#encodeWithMemory(member));
     } catch (error) {
       if (isOutOfMemory(error)) this.#makeRoom({ member, error });
       else this.#giveUp(member, error);
+    }
+  }
+
+  async #encodeWithMemory(member: Member): Promise<void> {
+    try {
+      await member.encode();
+    } catch (error) {
+      if (!isOutOfMemory(error) || !member.isAsking) throw error;
+      this.#memory.trim();
+      await member.encode();
     }
   }
 
@@ -183,6 +193,8 @@ export class StepBatcher {
     if (victim) {
       this.#memory.preempt(victim);
       this.#isShort = true;
+    } else if (isAlone && !member.hasStartedOver && this.#memory.startOver(member)) {
+      member.hasStartedOver = true;
     } else if (!isAlone || !member.request.giveBackFeatures()) {
       this.#end(member, error);
     }

@@ -45,8 +45,15 @@ export class StepMemory implements PlanMemory<Member> {
   }
 
   #takeUp(member: Member): Refusal | null {
+    const takeUp = () => outOfMemory(() => member.takeUp());
     try {
-      const error = this.#tried(() => member.takeUp());
+      let error = takeUp();
+      if (error) {
+        // Pages that it found may lie behind those that could go.
+        member.request.giveBackPages();
+        this.trim();
+        error = takeUp();
+      }
       return error && { error, isForGood: !this.#couldFit(member) };
     } catch (error) {
       return { error, isForGood: true };
@@ -68,6 +75,18 @@ export class StepMemory implements PlanMemory<Member> {
     member.request.giveBackPages();
     this.#preemptions++;
     this.#returns++;
+  }
+
+  /**
+   * The only one that holds pages starts over in a pool without holes, which others left.
+   *
+   * @returns whether there is anything to win
+   */
+  startOver(member: Member): boolean {
+    if (!member.canBePreempted || !this.#parts.pool.hasHoles) return false;
+    this.preempt(member);
+    this.trim();
+    return true;
   }
 
   /** A member that ended. */

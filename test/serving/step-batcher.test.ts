@@ -67,6 +67,7 @@ function memoryOf(places = Number.POSITIVE_INFINITY) {
       return null;
     },
     grow: () => null,
+    startOver: () => false,
     squeeze: () => null,
     preempt(member: Member) {
       counts.preemptions++;
