@@ -228,6 +228,13 @@ export function memorySize(text: string): number {
   throw new InvalidArgumentError("It must be a size such as 512MiB or 4GiB.");
 }
 
+/** The same, and 0 for none. */
+export function memorySizeOrNone(text: string): number {
+  const bytes = bytesOf(text);
+  if (bytes !== undefined) return bytes;
+  throw new InvalidArgumentError("It must be a size such as 64MiB, or 0MiB for none.");
+}
+
 function bytesOf(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(MiB|GiB)$/.exec(text) ?? [];
   if (number === undefined) return undefined;

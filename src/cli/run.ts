@@ -31,7 +31,7 @@ import {
   type LoadFlags,
   loadOptions,
   type MediaFlags,
-  memorySize,
+  memorySizeOrNone,
   type PromptFlags,
   processOptions,
   wholeNumber,
@@ -137,7 +137,11 @@ export function runCommand(): Command {
       wholeNumber,
     )
     .option("--no-prefix-cache", "share no pages of the KV cache between answers, and keep none")
-    .option("--encoder-cache <size>", "most features of pictures to keep: 64MiB (default), 0MiB", memorySize)
+    .option(
+      "--encoder-cache <size>",
+      "most features of pictures to keep: 64MiB (default), 0MiB",
+      memorySizeOrNone,
+    )
     .option("--cache-salt <text>", "share what is cached only with requests of the same salt")
     .option("--max-batched-tokens <n>", "most tokens of a step (default: as --prefill-chunk)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
@@ -238,9 +242,11 @@ function tokenOptions(flags: RunFlags): GenerateOptions {
 }
 
 function tokenBias(text: string, all: Readonly<Record<number, number>>): Record<number, number> {
-  const [id = "", bias = "", ...rest] = text.split(":");
-  if (rest.length > 0) throw new InvalidArgumentError("It must be a token id and a number, such as 42:-100.");
-  return { ...all, [wholeNumber(id)]: decimal(bias) };
+  const [, id, bias] = /^(\d+):(\S+)$/.exec(text) ?? [];
+  if (id === undefined || !Number.isFinite(Number(bias))) {
+    throw new InvalidArgumentError("It must be a token id and a number, such as 42:-100.");
+  }
+  return { ...all, [wholeNumber(id)]: decimal(bias!) };
 }
 
 function tokenId(text: string, all: readonly number[] = []): number[] {

@@ -8,7 +8,7 @@ import {
   withCheckpointOptions,
 } from "../../src/cli/checkpoint-flags.ts";
 import { memoryLine } from "../../src/cli/memory-line.ts";
-import { backendsFor, kvCacheSize, loadOptions } from "../../src/cli/model-options.ts";
+import { backendsFor, kvCacheSize, loadOptions, memorySizeOrNone } from "../../src/cli/model-options.ts";
 import { sourceOptions } from "../../src/cli/source-flags.ts";
 import { backends } from "../../src/index.ts";
 
@@ -19,6 +19,13 @@ test("a KV cache is a size or a share", () => {
   for (const text of ["", "4", "4G", "4 GiB", "-1GiB", "101%", "GiB", "1e9GiB"]) {
     assert.throws(() => kvCacheSize(text), /512MiB/, text);
   }
+});
+
+test("a cache of features may have no room", () => {
+  assert.is(memorySizeOrNone("0MiB"), 0);
+  assert.is(memorySizeOrNone("64MiB"), 64 * 2 ** 20);
+  for (const text of ["", "0", "-1MiB", "64"])
+    assert.throws(() => memorySizeOrNone(text), /0MiB for none/, text);
 });
 
 test("times are handed on to loading", () => {
