@@ -9,7 +9,7 @@ import type { Backend, Engine } from "../../src/backends/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/backend.ts";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
-import { GlimtError, type LoadOptions, type Message, type Model } from "../../src/index.ts";
+import { GlimtError, type LoadOptions, loadModel, type Message, type Model } from "../../src/index.ts";
 import { answersAlone, answersTogether, chat, facts } from "./company.ts";
 
 const BACKENDS = { wasm: createWasmBackend(), reference: createReferenceBackend("f32") };
@@ -163,6 +163,29 @@ test("what does not fit alone is refused, at once where nobody else is there, an
     .complete(chat("Hello"), { maxTokens: 500, temperature: 2, seed: 1 })
     .catch((error) => error);
   if (outgrown instanceof GlimtError) assert.match(outgrown.message, /The answer outgrew memory after/);
+  assert.ok(isIdle(model));
+  await model.dispose();
+});
+
+test("in memory for hardly more than one, all that fit alone are answered as alone, whatever holes others leave", async () => {
+  const options = { backend: "wasm", threads: 1, maxMemory: 6 * 2 ** 20, prefillChunk: 48 } as const;
+  const location = "test/golden/data/glm_ocr-tiny";
+  const asked = Array.from({ length: 48 }, (_, index) => {
+    const text = "Read what is here. ".repeat(1 + ((index * 7) % 12));
+    const speculation = (["off", "mtp", "lookup"] as const)[index % 3] as "off";
+    const messages = chat(text, index % 2 === 0 ? 1 + (index % 5) : undefined);
+    return [
+      messages,
+      { maxTokens: 1 + ((index * 5) % 28), temperature: 2, seed: index, speculation },
+    ] as const;
+  });
+  const alone = await loadModel(location, { ...options, maxSequences: 1 });
+  const expected: unknown[] = [];
+  for (const [messages, given] of asked) expected.push(facts(await alone.complete(messages, given)));
+  await alone.dispose();
+  const model = await loadModel(location, options);
+  const answers = await Promise.all(asked.map(([messages, given]) => model.complete(messages, given)));
+  assert.equal(answers.map(facts), expected);
   assert.ok(isIdle(model));
   await model.dispose();
 });
