@@ -163,6 +163,12 @@ export function resolveGeneration(
     seed: options.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
   validateSampling(sampling);
+  if (n > 1 && !Number.isSafeInteger(sampling.seed + (n - 1))) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `seed is ${shown(sampling.seed)}, expected at most ${Number.MAX_SAFE_INTEGER - (n - 1)}: answer k of ${n} has seed + k.`,
+    );
+  }
   const stop = typeof options.stop === "string" ? [options.stop] : (options.stop ?? []);
   if (!Array.isArray(stop) || !stop.every((text) => typeof text === "string" && text.length > 0)) {
     throw new GlimtError("OPTION_INVALID", "stop must be one or more strings that are not empty.");

@@ -39,4 +39,11 @@ for (const [name, file, options, right] of CASES) {
   test(name, () => assert.equal(resolved(file, options), right));
 }
 
+test("several answers have as many seeds: past the whole numbers that are told apart two would be the same", () => {
+  const largest = Number.MAX_SAFE_INTEGER;
+  resolved({}, { n: 3, seed: largest - 2 });
+  resolved({}, { seed: 2 ** 60 });
+  assert.throws(() => resolved({}, { n: 3, seed: largest - 1 }), /seed is \d+, expected at most/);
+});
+
 test.run();
