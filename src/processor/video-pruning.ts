@@ -20,7 +20,8 @@ export function retainedTokens(tokensPerFrame: number, frames: number, rate: num
 
 /**
  * 1 - cosine of each row of `after` with the same row of `before`, both [rows, width]. Sums are doubles in one order, and
- * the cosine is rounded to float32: equal rows differ by 0 exactly, so that what stands still is a tie on every host.
+ * the cosine is rounded to float32: equal rows differ by 0 exactly, so that what stands still is a tie on every host. Rows
+ * with values that are no numbers differ by Infinity: torch too sorts NaN before all.
  */
 export function differences(before: Float32Array, after: Float32Array, width: number): Float32Array {
   return new Float32Array(after.length / width).map((_, row) => {
@@ -32,13 +33,15 @@ export function differences(before: Float32Array, after: Float32Array, width: nu
       squaresAfter += b * b;
     }
     const lengths = Math.max(Math.sqrt(squaresBefore), EPSILON) * Math.max(Math.sqrt(squaresAfter), EPSILON);
-    return 1 - Math.fround(product / lengths);
+    const cosine = Math.fround(product / lengths);
+    return Number.isNaN(cosine) ? Number.POSITIVE_INFINITY : 1 - cosine;
   });
 }
 
 /**
  * The `count` tokens that differ most, of equal ones those that come first: what a stable descending sort keeps.
  *
+ * @param differences without NaN
  * @returns 1 for a token that is kept, else 0
  */
 export function mostDifferent(differences: Float32Array, count: number): Uint8Array {

@@ -74,6 +74,17 @@ test("features without a length are like no other, and opposite ones are the lea
   assert.ok(Math.abs((differences(short, short, 4)[0] as number) - 0.96) < 1e-6);
 });
 
+test("features that are no numbers are like no other: they are kept before all, as torch sorts them", () => {
+  const frame = Float32Array.from({ length: 4 * 3 }, (_, index) => Math.sin(index * 12.9898));
+  const broken = Float32Array.from(frame);
+  broken[3] = Number.NaN;
+  broken[9] = Number.POSITIVE_INFINITY;
+  assert.equal([...differences(frame, broken, 3)], [0, Infinity, 0, Infinity]);
+  assert.is(maskOf(Float32Array.from([...frame, ...broken]), 2, 4, 0.5), "11000101");
+  const all = frame.map(() => Number.NaN);
+  assert.is(maskOf(Float32Array.from([...frame, ...all, ...all]), 3, 4, 0.5), "000011111100");
+});
+
 test("it is what a stable descending sort keeps, and a higher rate keeps a part of it", () => {
   const drawn = fc.array(fc.constantFrom(0, 0.25, 0.5, 1, 2, FIRST_FRAME), { minLength: 1, maxLength: 60 });
   fc.assert(
