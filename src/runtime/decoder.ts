@@ -12,7 +12,7 @@ import type { KvPool, Sequence } from "./kv-pool.ts";
 import type { DraftedRows, MtpDrafter } from "./mtp-drafter.ts";
 import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";
 import { GREEDY, type SamplingRow, samplingInputs, samplingSymbols } from "./sampling-rows.ts";
-import { blockTableColumns, type SliceFeatures, stepInputs } from "./step-inputs.ts";
+import { blockTableColumns, type SliceFeatures, stepInputs, stepSymbols } from "./step-inputs.ts";
 
 /** New tokens of one sequence; its keys and values are appended to the cache. */
 export interface SequenceSlice {
@@ -179,12 +179,7 @@ export class Decoder {
     const tokens = new Int32Array(chosen.rows.length);
     const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
-      tokens: inputs.inputIds.length,
-      sequences: slices.length,
-      blocks: inputs.blockTable.length / slices.length,
-      pages: this.#pool.numPages,
-      slab: slab.rows,
-      features: inputs.featureRows.length,
+      ...stepSymbols(inputs, this.#pool.numPages, slab.rows),
       ...samplingSymbols(inputs, this.#config.vocabSize),
     };
     const logits = this.#logits.ofRows(chosen.rows.length);

@@ -6,7 +6,7 @@ import type { FeatureSlab } from "./feature-slab.ts";
 import { KeptTensor } from "./kept-tensor.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type SamplingRow, samplingInputs, samplingSymbols } from "./sampling-rows.ts";
-import { type StepRows, stepInputs } from "./step-inputs.ts";
+import { type StepRows, stepInputs, stepSymbols } from "./step-inputs.ts";
 
 /** Rows that the model has read, with the ids and features of the row behind each. */
 export interface DraftedRows extends StepRows {
@@ -96,12 +96,7 @@ export class MtpDrafter {
     const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
     const tokens = new Int32Array(choosing.length);
     const symbols = {
-      tokens: inputs.inputIds.length,
-      sequences: slices.length,
-      blocks: inputs.blockTable.length / slices.length,
-      pages: this.#pool.numPages,
-      slab: slab.rows,
-      features: inputs.featureRows.length,
+      ...stepSymbols(inputs, this.#pool.numPages, slab.rows),
       states: hidden.rows,
       firsts: firstRows.length,
       ...samplingSymbols(sampling, this.#vocabSize),

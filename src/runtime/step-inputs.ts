@@ -69,3 +69,16 @@ export function stepInputs(slices: readonly StepRows[], rotary: ReturnType<typeo
     featureRows,
   };
 }
+
+/** Sizes of these inputs, as programs over the paged cache name them; of the feature slab and the pool's pages too. */
+export function stepSymbols(inputs: ReturnType<typeof stepInputs>, pages: number, slab: number) {
+  const sequences = inputs.contextLens.length;
+  return {
+    tokens: inputs.inputIds.length,
+    sequences,
+    blocks: inputs.blockTable.length / sequences,
+    pages,
+    slab,
+    features: inputs.featureRows.length,
+  };
+}
