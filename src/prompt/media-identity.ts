@@ -7,13 +7,16 @@ import type { VisionItem } from "./vision-items.ts";
 /** Of items that were hashed once, as those of several answers to one prompt are. */
 const known = new WeakMap<VisionItem, string>();
 
+/** Of a digest, which copies them on this thread: a long video has hundreds of MiB. */
+const BYTES_A_DIGEST = 2 ** 22;
 /** Of a hash that runs on this thread, before others have a turn. */
 const BYTES_A_TURN = 2 ** 20;
 
 /**
  * Two items have the same identity only if they have the same features (of one model with the same adapters), or if a caller
- * says so by `uuid`: SHA-256 of the bytes, since strangers' pictures must not be mistaken for others' by design; browsers
- * that have no digest (pages that are not secure) get one in JavaScript, a turn a MiB.
+ * says so by `uuid`: SHA-256 of the bytes, since strangers' pictures must not be mistaken for others' by design (of more
+ * than one digest takes, those of its pieces; how many values there are is said beside it); browsers that have no digest
+ * (pages that are not secure) get one in JavaScript, a turn a MiB.
  */
 async function mediaIdentity(item: VisionItem, signal?: AbortSignal): Promise<string> {
   const { uuid } = item;
@@ -45,7 +48,15 @@ async function sha256(values: Float32Array, signal?: AbortSignal): Promise<strin
   const subtle = globalThis.crypto?.subtle;
   // A digest takes no shared memory.
   if (subtle && buffer instanceof ArrayBuffer) {
-    return hex(await subtle.digest("SHA-256", new Uint8Array(buffer, byteOffset, byteLength)));
+    const digests: string[] = [];
+    for (let at = 0; at === 0 || at < byteLength; at += BYTES_A_DIGEST) {
+      await turnWhenDue(signal);
+      const piece = new Uint8Array(buffer, byteOffset + at, Math.min(BYTES_A_DIGEST, byteLength - at));
+      digests.push(hex(await subtle.digest("SHA-256", piece)));
+    }
+    const [first, ...others] = digests as [string, ...string[]];
+    if (others.length === 0) return first;
+    return hex(await subtle.digest("SHA-256", new TextEncoder().encode(digests.join(""))));
   }
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
   const hasher = createSha256();
