@@ -115,7 +115,6 @@ export interface ResolvedGeneration {
   readonly stop: readonly string[];
   readonly tokens: ResolvedTokens;
   readonly speculation: Speculation;
-  readonly priority: number;
   /** Empty: none. */
   readonly cacheSalt: string;
   readonly structured: StructuredText | null;
@@ -192,7 +191,7 @@ export function resolveGeneration(
     );
   }
   const form = { structured, toolChoice };
-  return { maxTokens, n, sampling, stop, tokens, speculation, priority, cacheSalt: cacheSalt ?? "", ...form };
+  return { maxTokens, n, sampling, stop, tokens, speculation, cacheSalt: cacheSalt ?? "", ...form };
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */
