@@ -160,7 +160,6 @@ export class Adapters {
     checkAdapterFits(adapter, config.architecture, modules, mergeTargets(specs));
   }
 
-  /** Sorted, so that the order in a request makes no other set; a scale of 0 is the same as not asking. */
   /** So many leases at once: none of them finds an adapter unloaded that another found. @throws as `acquire` */
   async acquireAll(choices: readonly AdapterChoice[] | undefined, count: number): Promise<StagesLease[]> {
     const all = await Promise.allSettled(Array.from({ length: count }, () => this.acquire(choices)));
@@ -171,6 +170,7 @@ export class Adapters {
     throw failed.reason;
   }
 
+  /** Sorted, so that the order in a request makes no other set; a scale of 0 is the same as not asking. */
   #wanted(choices: readonly AdapterChoice[]): Wanted[] {
     return adapterChoices(choices)
       .map(({ name, scale }) => {

@@ -8,7 +8,7 @@ export interface ModelStatistics {
   readonly running: number;
   /** Requests under way that hold none: they wait for their first step, or for memory. */
   readonly waiting: number;
-  /** Steps of the decoder that were taken since. */
+  /** Turns of the loop that were taken since: steps of the decoder, and those in which only pictures were encoded. */
   readonly steps: number;
   /** Times that a request gave its pages back for others, to read itself again. */
   readonly preemptions: number;
