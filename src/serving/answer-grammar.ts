@@ -1,6 +1,7 @@
 /** Which tokens an answer may go on with where it is to be of a grammar: behind its thinking, up to its end. */
 import type { CompiledGrammar } from "../grammar/compiled-grammars.ts";
 import type { State } from "../grammar/matcher.ts";
+import { maskWords } from "../models/decoder.ts";
 import type { ThinkingTokens } from "./thinking.ts";
 
 export interface AnswerGrammarParts {
@@ -106,7 +107,7 @@ export class AnswerGrammar {
 
   /** Thinking ends with </think> alone, or the answer would be none. */
   #allButEnds(): Int32Array {
-    const mask = new Int32Array(Math.ceil(this.#vocabSize / 32)).fill(-1);
+    const mask = new Int32Array(maskWords(this.#vocabSize)).fill(-1);
     const { close } = this.#thinking;
     for (let token = 0; token < this.#vocabSize; token++) {
       const ends = this.#endIds.has(token) || !this.#thinking.isOpenAfter(token, true);

@@ -104,7 +104,7 @@ export class StepBatcher {
 
   async #runAll(): Promise<void> {
     this.#isRunning = true;
-    while (this.#members.size > 0 && this.#asking.length > 0) {
+    while (this.#asking.length > 0) {
       try {
         await this.#run(() => this.#runTurn());
       } catch (error) {
