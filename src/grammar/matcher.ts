@@ -39,12 +39,16 @@ export class Matcher {
   #states = new Map<string, State>();
   #lastPlace = 0;
   #work = 0;
-  readonly start: State;
+  #start: State;
 
   constructor(automaton: Automaton) {
     this.#automaton = automaton;
     this.#onlyEnds = onlyEnds(automaton);
-    this.start = this.#reached([[automaton.start, null]]);
+    this.#start = this.#reached([[automaton.start, null]]);
+  }
+
+  get start(): State {
+    return this.#start;
   }
 
   /** Begins the account of what one mask or one token costs; a good time to forget what is no longer needed. */
@@ -57,6 +61,8 @@ export class Matcher {
     if (this.#states.size + this.#places.size < MOST_KEPT) return state;
     this.#states = new Map();
     this.#places = new Map();
+    // It would hold all that was ever reached from it.
+    this.#start = { ...this.#start, next: [] };
     return { ...state, next: [] };
   }
 
