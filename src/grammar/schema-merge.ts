@@ -57,8 +57,13 @@ function bothOf(key: string, a: unknown, b: unknown, path: string): unknown {
   if (key === "type") return typesOfBoth([a].flat(), [b].flat(), path);
   if (key === "properties" && isSchema(a) && isSchema(b)) {
     const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
-    const of = (name: string) =>
-      Object.hasOwn(a, name) && Object.hasOwn(b, name) ? { allOf: [a[name], b[name]] } : (a[name] ?? b[name]);
+    const of = (name: string) => {
+      // Objects have a `constructor` that nobody wrote.
+      const given = [a, b].flatMap((properties) =>
+        Object.hasOwn(properties, name) ? [properties[name]] : [],
+      );
+      return given.length === 1 ? given[0] : { allOf: given };
+    };
     return Object.fromEntries(names.map((name) => [name, of(name)]));
   }
   throw schemaError(`${path}.${key}`, "two different ones at once are not supported");

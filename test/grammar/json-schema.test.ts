@@ -143,6 +143,17 @@ const CASES: readonly [
     ['{"t":"b","x":1}'],
   ],
   [
+    "allOf of a property that objects have anyway",
+    {
+      allOf: [
+        { type: "object", properties: { a: { const: 1 } } },
+        { properties: { constructor: { const: 2 } }, required: ["constructor"] },
+      ],
+    },
+    ['{"a": 1, "constructor": 2}'],
+    ['{"constructor": 3}', "{}"],
+  ],
+  [
     "allOf",
     {
       allOf: [
