@@ -149,12 +149,17 @@ test("thinking is free, and can not end the answer; what follows it is of the gr
   assert.is(result.finishReason, "stop");
 });
 
+// The flag is younger than the version that this is compiled for.
+const SETS = "v";
+const WITH_SETS = new RegExp("[\\w&&\\d]", SETS);
+
 const WRONG: readonly [options: object, expected: RegExp][] = [
   [{ structured: {} }, /structured has none of jsonSchema, regex, choice, grammar, expected exactly one/],
   [{ structured: { regex: "a", choice: ["b"] } }, /has regex and choice of/],
   [{ structured: { json: {} } }, /structured has no option "json"|json/],
   [{ structured: "json" }, /structured is "json", expected \{ jsonSchema \}/],
   [{ structured: { regex: /a/i } }, /has the flags i/],
+  [{ structured: { regex: WITH_SETS } }, /has the flags v, of which only d, g and u change nothing/],
   [{ structured: { regex: "(a" } }, /structured\.regex: at character 1/],
   [{ structured: { choice: [] } }, /structured\.choice is empty/],
   [{ structured: { choice: ["a", 1] } }, /structured\.choice\[1\] is 1, expected a string/],
