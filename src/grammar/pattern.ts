@@ -209,6 +209,8 @@ class PatternReader {
     if (character === "b" || character === "B") throw this.#wrong(`\\${character} is not supported`, start);
     if (/^[1-9k]$/.test(character)) throw this.#wrong("a reference to a group is not supported", start);
     const code = this.#characterEscape(character, start);
+    if (code >= 0xd800 && code <= 0xdfff)
+      throw this.#wrong("half of a pair of surrogates is no character", start);
     return codePoints([code, code]);
   }
 
@@ -236,6 +238,7 @@ class PatternReader {
     const high = this.#hexadecimal(4, start);
     if (high < 0xd800 || high > 0xdbff || !this.#take("\\u")) return high;
     const low = this.#hexadecimal(4, start);
+    if (low < 0xdc00 || low > 0xdfff) return high;
     return 0x10000 + (high - 0xd800) * 0x400 + (low - 0xdc00);
   }
 

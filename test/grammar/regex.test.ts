@@ -1,6 +1,7 @@
 /** Regular expressions: the automaton takes what the host's own RegExp takes, and names what it can not do. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { grammarTasks } from "../../src/grammar/tasks.ts";
 import { fc } from "../property.ts";
 import { regex } from "./accepts.ts";
 
@@ -100,6 +101,9 @@ const WRONG: readonly [source: string, expected: RegExp][] = [
   ["\\bword", /at character 1, \\b is not supported/],
   ["a^b", /\^ can only stand at the beginning/],
   ["a$b", /something follows \$/],
+  ["a|\\uD83D\\u0041", /at character 3, half of a pair of surrogates is no character/],
+  ["[\\uD83D]", /at character 2, half of a pair/],
+  ["\\u{dc00}", /at character 1, half of a pair/],
   ["\\p{Nonsense}", /names no property of Unicode/],
   ["(?i)a", /flags of a group are not supported/],
   ["\\", /is followed by nothing/],
@@ -118,6 +122,17 @@ for (const [source, expected] of WRONG) {
     );
   });
 }
+
+test("so many alternatives that they can not be read are refused as what they are", async () => {
+  const source = Array.from({ length: 200_000 }, () => "a").join("|");
+  try {
+    await grammarTasks().compileStructured({ kind: "regex", source });
+  } catch (error) {
+    assert.match((error as Error).message, /too much, or too much in one another/);
+    return;
+  }
+  assert.unreachable();
+});
 
 test("counts in counts cost little, and too much is refused", () => {
   const ours = regex("((a{1000}){1000}){1000}");
