@@ -18,7 +18,7 @@ export function grammarTasks() {
         if (!(error instanceof RangeError)) throw error;
         throw new GlimtError(
           "OPTION_INVALID",
-          "structured holds too much in one another: it is too deep to be read.",
+          "structured holds too much, or too much in one another, to be read.",
         );
       }
     },
