@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { loadModelOn } from "../api/load-model.ts";
+import { GlimtError } from "../errors.ts";
 import type {
   AdapterSource,
   GenerateOptions,
@@ -150,6 +151,9 @@ export function runCommand(): Command {
 }
 
 async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
+  if (flags.logprobs !== undefined && !flags.json) {
+    throw new GlimtError("OPTION_INVALID", "--logprobs is told of in the JSON alone: add --json.");
+  }
   const messages = await conversation(prompt, flags);
   const asked = await processOptions(flags);
   const structured = await structuredOptions(flags);

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { AnswerOutput } from "../../src/cli/answer-output.ts";
+import { runCommand } from "../../src/cli/run.ts";
 import type { GenerationResult } from "../../src/index.ts";
 
 function run(...args: string[]): string {
@@ -42,6 +43,18 @@ test("on a terminal thinking is dimmed", () => {
   output.show({ ...event, type: "text", text: "b", content: "b", boxed: false });
   output.end({ choices: [{ text: "b" }] } as unknown as GenerationResult);
   assert.is(written.join(""), "\u001b[2m<think>a\u001b[22mb\n");
+});
+
+test("--logprobs without --json would show nothing, and is refused before anything is loaded", async () => {
+  try {
+    await runCommand().parseAsync(["nowhere", "Hi", "--logprobs", "3"], { from: "user" });
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    assert.is(code, "OPTION_INVALID", message);
+    assert.match(message, /--logprobs.*add --json/);
+    return;
+  }
+  assert.unreachable();
 });
 
 test.run();
