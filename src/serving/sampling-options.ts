@@ -22,6 +22,10 @@ export interface SamplingOptions {
   readonly seed: number;
 }
 
+/** With others, logits become infinite or all alike. */
+const LEAST_PENALTY = Math.fround(0.01);
+const MOST_PENALTY = 100;
+
 /** @throws OPTION_INVALID naming the option. What counts is its value as a float32, which the ops compute with. */
 export function validateSampling(options: SamplingOptions): void {
   const numbers = [options.temperature, options.topP, options.repetitionPenalty];
@@ -38,7 +42,7 @@ export function validateSampling(options: SamplingOptions): void {
     ["topK", Number.isInteger(options.topK) && options.topK >= 0, "a whole number from 0"],
     ["topP", topP > 0 && numberOf(options.topP) <= 1, "above 0 and at most 1"],
     ["minP", minP >= 0 && minP <= 1, "from 0 to 1"],
-    ["repetitionPenalty", penalty > 0 && Number.isFinite(penalty), "above 0"],
+    ["repetitionPenalty", penalty >= LEAST_PENALTY && penalty <= MOST_PENALTY, "from 0.01 to 100"],
     ["presencePenalty", presence >= -2 && presence <= 2, "from -2 to 2"],
     ["frequencyPenalty", frequency >= -2 && frequency <= 2, "from -2 to 2"],
     ["seed", Number.isInteger(options.seed) && options.seed >= 0, "a whole number from 0"],

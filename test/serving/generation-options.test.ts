@@ -46,4 +46,16 @@ test("several answers have as many seeds: past the whole numbers that are told a
   assert.throws(() => resolved({}, { n: 3, seed: largest - 1 }), /seed is \d+, expected at most/);
 });
 
+test("a penalty with which logits would be no numbers is refused by name", () => {
+  for (const repetitionPenalty of [1e-40, 0.009, 101, 1e30, 0, Number.NaN]) {
+    assert.throws(
+      () => resolved({}, { repetitionPenalty }),
+      /repetitionPenalty is .*, expected from 0\.01 to 100/,
+    );
+  }
+  for (const repetitionPenalty of [0.01, 100]) {
+    assert.is(resolved({}, { repetitionPenalty })[3], repetitionPenalty);
+  }
+});
+
 test.run();
