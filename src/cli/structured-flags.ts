@@ -14,13 +14,14 @@ export interface StructuredFlags {
 /** Reads the files that they name. @throws OPTION_INVALID for one that can not be read */
 export async function structuredOptions(flags: StructuredFlags): Promise<StructuredOptions | undefined> {
   const { jsonSchema, regex, choice, grammar } = flags;
-  const given = {
+  const given: object = {
     ...(jsonSchema !== undefined && { jsonSchema: await textFile("--json-schema", jsonSchema) }),
     ...(regex !== undefined && { regex }),
     ...(choice !== undefined && { choice }),
     ...(grammar !== undefined && { grammar: await textFile("--grammar", grammar) }),
   };
-  return Object.keys(given).length === 0 ? undefined : given;
+  // Of several at once the request says what is wrong.
+  return Object.keys(given).length === 0 ? undefined : (given as StructuredOptions);
 }
 
 export function toolChoice(flag: string | undefined): ToolChoice | undefined {

@@ -3,17 +3,23 @@ import { GlimtError } from "../errors.ts";
 import { readList, readOnce, readOptions, shown } from "../given.ts";
 import type { StructuredText } from "../grammar/structured.ts";
 
-/** Exactly one of them. */
-export interface StructuredOptions {
+interface Structures {
   /** JSON that a schema (draft 2020-12) holds for; an object, or its JSON text. */
-  readonly jsonSchema?: object | string | boolean | undefined;
+  readonly jsonSchema: object | string | boolean;
   /** A regular expression that the whole answer matches, in JavaScript's syntax with the meaning of the flag `u`. */
-  readonly regex?: string | RegExp | undefined;
+  readonly regex: string | RegExp;
   /** One of these texts. */
-  readonly choice?: readonly string[] | undefined;
+  readonly choice: readonly string[];
   /** A grammar of rules `name ::= …`; an answer is of its rule `root`. */
-  readonly grammar?: string | undefined;
+  readonly grammar: string;
 }
+
+/** Exactly one of them. */
+export type StructuredOptions = {
+  [Key in keyof Structures]: Pick<Structures, Key> & {
+    readonly [Other in Exclude<keyof Structures, Key>]?: undefined;
+  };
+}[keyof Structures];
 
 /** Characters of a schema, an expression or a grammar, and of all choices together. */
 const MOST_CHARACTERS = 1_000_000;

@@ -7,7 +7,13 @@ import * as assert from "uvu/assert";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { Matcher, type State } from "../../src/grammar/matcher.ts";
 import { compileStructured, type StructuredText } from "../../src/grammar/structured.ts";
-import { type GenerateOptions, type GenerationResult, loadModel, type Model } from "../../src/index.ts";
+import {
+  type GenerateOptions,
+  type GenerationResult,
+  loadModel,
+  type Model,
+  type StructuredOptions,
+} from "../../src/index.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { chat } from "./company.ts";
 
@@ -286,4 +292,17 @@ test("a tool that is not offered, and a template without calls, are refused", as
 });
 
 test.after(() => model.dispose());
+test("types ask for exactly one kind", () => {
+  const some: StructuredOptions[] = [
+    { regex: /a/ },
+    { choice: ["a"], grammar: undefined },
+    { jsonSchema: true },
+  ];
+  // @ts-expect-error none
+  some.push({});
+  // @ts-expect-error two
+  some.push({ regex: "a", grammar: "" });
+  assert.is(some.length, 5);
+});
+
 test.run();
