@@ -12,9 +12,8 @@ export const FREE = 1;
 /** Takes what the automaton takes that begins at a node: the node, 0. */
 export const CALL = 2;
 
-/** This byte and those behind it, which UTF-8 has not, stand for tokens that are no text: of so many one mark each. */
+/** This byte and those behind it, which UTF-8 has not, stand for tokens that are no text: for each one a mark. */
 export const FIRST_MARK = 0xf8;
-export const MOST_MARKS = 8;
 
 export interface Automaton {
   readonly start: number;

@@ -9,7 +9,7 @@ type Edges = Pick<Automaton, "edges" | "edgesFrom" | "isEnd">;
  *
  * @param takesNothing whether only edges count that take no byte
  */
-export function nodesThatEnd({ edges, edgesFrom, isEnd }: Edges, takesNothing: boolean): Uint8Array {
+function nodesThatEnd({ edges, edgesFrom, isEnd }: Edges, takesNothing: boolean): Uint8Array {
   const fromOf = new Int32Array(edges.length / EDGE);
   const users: number[][] = Array.from(isEnd, () => []);
   for (let node = 0; node < isEnd.length; node++) {
