@@ -24,6 +24,8 @@ const TYPES = ["string", "number", "integer", "boolean", "null", "array", "objec
 
 /** Schemas put together of others that are each put together of others double with every step. */
 const MOST_LOOKUPS = 20_000;
+/** What stands beside anyOf is read once for each of its schemas, and in anyOf in anyOf so many times as often. */
+const MOST_READ = 100_000;
 
 /** @throws OPTION_INVALID naming the place in the schema */
 export function jsonSchemaGrammar(schema: unknown, path: string): Grammar {
@@ -38,6 +40,7 @@ export class SchemaReader {
   readonly #rules = new Map(JSON_RULES);
   readonly #opened = new Set<string>();
   #lookups = 0;
+  #read = 0;
 
   /** @param document what "#" is in references */
   constructor(document: unknown, path: string) {
@@ -56,6 +59,13 @@ export class SchemaReader {
 
   /** The JSON of a value of the schema. */
   read(given: unknown, path: string): Rule {
+    if (++this.#read > MOST_READ) {
+      const place = path.length > 200 ? `${path.slice(0, 200)}…` : path;
+      throw schemaError(
+        place,
+        `more than ${MOST_READ} schemas are read, of which anyOf and oneOf make several each`,
+      );
+    }
     if (given === true) return named("json value");
     if (given === false) return NEVER;
     if (typeof given !== "object" || given === null || Array.isArray(given)) {

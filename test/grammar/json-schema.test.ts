@@ -339,4 +339,10 @@ for (const [given, expected] of WRONG) {
   });
 }
 
+test("what stands beside anyOf in anyOf, and doubles with every step, is not read for ever", () => {
+  let nested: object = { type: "integer" };
+  for (let depth = 0; depth < 18; depth++) nested = { anyOf: [{}, {}], properties: { a: nested } };
+  assert.throws(() => schema(nested), /more than 100000 schemas are read/);
+});
+
 test.run();
