@@ -75,8 +75,8 @@ export class SchemaReader {
     checkKeywords(schema, path);
     if (Object.keys(schema).every(isAnnotation)) return named("json value");
     if (schema.$ref !== undefined) return this.#reference(schema, path);
-    if (schema.const !== undefined || "const" in schema) return this.#values([schema.const], schema, path);
-    if (schema.enum !== undefined) return this.#values(listIn(schema, "enum", path), schema, path);
+    if ("const" in schema || schema.enum !== undefined)
+      return this.#values(valuesOf(schema, path), schema, path);
     for (const keyword of ["anyOf", "oneOf"]) {
       if (schema[keyword] !== undefined) return this.#alternatives(schema, keyword, path);
     }
@@ -260,6 +260,15 @@ function typesOf(schema: Schema, path: string): readonly string[] {
       throw schemaError(`${path}.type`, `${JSON.stringify(name)} is no type`);
   }
   return list as string[];
+}
+
+/** Of const, of enum, or of both. */
+function valuesOf(schema: Schema, path: string): readonly unknown[] {
+  if (schema.enum === undefined) return [schema.const];
+  const values = listIn(schema, "enum", path);
+  if (!("const" in schema)) return values;
+  const only = JSON.stringify(schema.const);
+  return values.filter((value) => JSON.stringify(value) === only);
 }
 
 function isOfType(value: unknown, type: string): boolean {

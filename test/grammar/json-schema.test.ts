@@ -299,6 +299,8 @@ const WRONG: readonly [schema: unknown, expected: RegExp][] = [
   [{ oneOf: [{ type: "integer" }, { type: "number" }] }, /could be of both schema 0 and schema 1/],
   [{ type: "array", minItems: 3, maxItems: 1 }, /no list has minItems/],
   [{ enum: [] }, /no text that satisfies/],
+  [{ enum: ["a", "b"], const: "c" }, /no text that satisfies/],
+  [{ allOf: [{ enum: ["a", "b"] }, { const: "c" }] }, /no text that satisfies/],
   [false, /no text that satisfies/],
   [[], /a schema is an object/],
   [
