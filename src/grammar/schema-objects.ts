@@ -64,7 +64,12 @@ export function objectRules(reader: SchemaReader, schema: Schema, path: string):
           properties.map(({ name }) => name),
           path,
         );
-  if (properties.length === 0) return other ? listed(other, least, most) : least > 0 ? NEVER : EMPTY;
+  if (properties.length === 0) {
+    // A name may be written twice, and JSON.parse keeps one of them.
+    if (other && least > 1)
+      throw schemaError(`${path}.minProperties`, "without properties it is supported up to 1");
+    return other ? listed(other, least, most) : least > 0 ? NEVER : EMPTY;
+  }
   const required = properties.filter(({ isRequired }) => isRequired).length;
   if (least > required)
     throw schemaError(

@@ -288,6 +288,7 @@ const WRONG: readonly [schema: unknown, expected: RegExp][] = [
   [{ type: "array", contains: {} }, /\.contains/],
   [{ if: {}, else: {} }, /\.if/],
   [{ type: "object", patternProperties: {} }, /\.patternProperties/],
+  [{ type: "object", minProperties: 2 }, /\.minProperties/],
   [{ type: "object", propertyNames: {} }, /\.propertyNames/],
   [{ type: "object", dependentRequired: {} }, /\.dependentRequired/],
   [{ type: "string", minLenght: 1 }, /\.minLenght: this keyword is not supported/],
