@@ -10,7 +10,7 @@ import { OP_CASES } from "../../src/conformance/cases.ts";
 import { runCase } from "../../src/conformance/harness.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
 import { runModelConformance } from "../../src/conformance/models.ts";
-import { OP_NAMES } from "../../src/graph/ops.ts";
+import { LOCAL_OPS } from "../../src/graph/ops.ts";
 import { BLOCK_FORMATS, isGroupedFormat, isRoundedFormat } from "../../src/tensor/storage.ts";
 
 const { values: flags } = parseArgs({
@@ -24,7 +24,7 @@ let count = 0;
 for (const activations of ["bf16", "f32"] as const) {
   const backend = createCudaBackend({ activations, addonPath: flags["cuda-addon"] });
   const engine = await backend.open();
-  for (const op of OP_NAMES) {
+  for (const op of LOCAL_OPS) {
     // What there are kernels for.
     const cases = OP_CASES[op]().filter(({ cache = activations }) => cache === activations);
     const most = Number(flags.cases);

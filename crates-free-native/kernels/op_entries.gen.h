@@ -28,7 +28,7 @@ extern const OpEntry kExperts;
 extern const OpEntry kAdjustLogits;
 extern const OpEntry kSample;
 
-// Null for ops that are never in a program for this backend, and for numbers that are no op.
+// Null for ops that have no kernel in this backend, and for numbers that are no op.
 inline const OpEntry* find_op(program::Op op) {
   using program::Op;
   switch (op) {
@@ -58,6 +58,11 @@ inline const OpEntry* find_op(program::Op op) {
     case Op::sample: return &kSample;
     case Op::slice:
     case Op::merge_rows:
+    case Op::all_reduce:
+    case Op::all_gather:
+    case Op::reduce_scatter:
+    case Op::send:
+    case Op::receive:
       return nullptr;
   }
   return nullptr;

@@ -20,7 +20,7 @@ import { caseName, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { type ActivationDType, toleranceOf } from "../../src/conformance/conformance.ts";
 import { caseProgram, runCase } from "../../src/conformance/harness.ts";
-import { OP_NAMES } from "../../src/graph/ops.ts";
+import { LOCAL_OPS } from "../../src/graph/ops.ts";
 import { encodeProgram } from "../../src/program/encoding.ts";
 import { quantise } from "../../src/tensor/blocks.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
@@ -158,7 +158,7 @@ function readRows(engine: Engine, { tensor, firstRow, rows }: DeviceRows): Promi
 }
 
 for (const activation of ["f32", "bf16", "f16"] as const) {
-  for (const op of OP_NAMES) {
+  for (const op of LOCAL_OPS) {
     const writer = new Writer();
     const engine = await reference.open();
     // What there are kernels for.

@@ -8,7 +8,7 @@ import { createCudaBackend } from "../backends/cuda/backend.node.ts";
 import { type ActivationDType, runConformance } from "../conformance/conformance.ts";
 import { runModelConformance } from "../conformance/models.ts";
 import { htmlReport, type ReportColumn, textReport } from "../conformance/report.ts";
-import { OP_NAMES } from "../graph/ops.ts";
+import { LOCAL_OPS } from "../graph/ops.ts";
 import { backends } from "../index.ts";
 import { progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
@@ -82,7 +82,7 @@ async function judged(backend: Backend, showProgress: boolean): Promise<ReportCo
   const progress = progressLine(showProgress);
   const activation = backend.activationDType as ActivationDType;
   const results = await runConformance(backend, {
-    onResult: ({ op }) => progress.show(`${backend.name} ${op}`, OP_NAMES.indexOf(op) / OP_NAMES.length),
+    onResult: ({ op }) => progress.show(`${backend.name} ${op}`, LOCAL_OPS.indexOf(op) / LOCAL_OPS.length),
   });
   const models = await runModelConformance(backend);
   progress.clear();

@@ -1,5 +1,5 @@
 /** A conformance case: one op with its attributes, dtypes and seeded operands, told apart by printed fields. */
-import type { OpName } from "../graph/ops.ts";
+import type { LocalOp } from "../graph/ops.ts";
 import { evaluateDim, type Shape, type SymbolValues, symbolDim } from "../tensor/dims.ts";
 import type { CacheDType } from "../tensor/dtype.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
@@ -14,7 +14,7 @@ export interface Operand {
 }
 
 export interface OpCase {
-  readonly op: OpName;
+  readonly op: LocalOp;
   /** What makes this case different from the others of its op; its name and its seed. */
   readonly fields: Readonly<Record<string, string | number>>;
   /** Of its weights; those whose columns a block format can not hold are f32. */
@@ -34,11 +34,11 @@ export interface OpCase {
 }
 
 /** Cases by op, of which each file of cases makes one. */
-export type OpCases = { readonly [N in OpName]?: () => OpCase[] };
+export type OpCases = { readonly [N in LocalOp]?: () => OpCase[] };
 
 export type CaseInit = Pick<OpCase, "fields" | "operands"> & Partial<OpCase>;
 
-export function opCase(op: OpName, init: CaseInit): OpCase {
+export function opCase(op: LocalOp, init: CaseInit): OpCase {
   return { op, weight: "f32", symbols: {}, attrs: {}, inPlace: false, exact: false, ...init };
 }
 

@@ -3,7 +3,7 @@ import type { Backend, BackendName, Engine, EngineOptions } from "../backends/ba
 import { unsupported } from "../backends/check-support.ts";
 import { createReferenceBackend } from "../backends/reference/backend.ts";
 import { throwIfAborted } from "../errors.ts";
-import { OP_NAMES, type OpName } from "../graph/ops.ts";
+import { LOCAL_OPS, type LocalOp } from "../graph/ops.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 import { caseName, type OpCase } from "./case.ts";
 import { OP_CASES } from "./cases.ts";
@@ -13,7 +13,7 @@ import { caseProgram, runCase } from "./harness.ts";
 export type ActivationDType = keyof typeof TOLERANCES;
 
 export interface ConformanceResult extends Difference {
-  readonly op: OpName;
+  readonly op: LocalOp;
   /** Finds the case again, and its seed. */
   readonly caseName: string;
   readonly backend: BackendName;
@@ -25,7 +25,7 @@ export interface ConformanceResult extends Difference {
 
 export interface ConformanceOptions {
   /** All ops when it is left out. */
-  readonly ops?: readonly OpName[];
+  readonly ops?: readonly LocalOp[];
   /** The backend's usual type when it is left out. */
   readonly activation?: ActivationDType;
   readonly engine?: EngineOptions;
@@ -46,7 +46,7 @@ export async function runConformance(
   const judge = await judgeOf(backend).open();
   const results: ConformanceResult[] = [];
   try {
-    for (const op of options.ops ?? OP_NAMES) {
+    for (const op of options.ops ?? LOCAL_OPS) {
       for (const test of OP_CASES[op]()) {
         throwIfAborted(options.signal);
         const result = await judgeCase(engine, judge, test, activation);

@@ -1,5 +1,5 @@
 /** Conformance results for people: a matrix op x backend as text, and the same as an HTML page for a bug report. */
-import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
+import { LOCAL_OPS, OPS, type OpName } from "../graph/ops.ts";
 import type { ConformanceResult } from "./conformance.ts";
 import type { ModelResult } from "./models.ts";
 
@@ -70,7 +70,7 @@ interface ReportRow {
 }
 
 function reportRows(columns: readonly ReportColumn[]): ReportRow[] {
-  const ops = OP_NAMES.map((op): ReportRow => {
+  const ops = LOCAL_OPS.map((op): ReportRow => {
     const cells = columns.map(({ results }) => {
       const cell = reportCell(results, op);
       const kind = cell.cases === 0 ? "none" : cell.failures.length === 0 ? "ok" : "failed";

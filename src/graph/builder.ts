@@ -37,16 +37,18 @@ type Attrs<N extends OpName> = {
     : never;
 };
 type Outputs<N extends OpName> = keyof (typeof OPS)[N]["outputs"] extends infer K
-  ? IsUnion<K> extends true
-    ? { readonly [P in keyof (typeof OPS)[N]["outputs"]]: Value }
-    : Value
+  ? [K] extends [never]
+    ? undefined
+    : IsUnion<K> extends true
+      ? { readonly [P in keyof (typeof OPS)[N]["outputs"]]: Value }
+      : Value
   : never;
 type IsUnion<T, U = T> = [T] extends [never] ? false : T extends U ? ([U] extends [T] ? false : true) : never;
 type OpMethod<N extends OpName> = keyof (typeof OPS)[N]["attrs"] extends never
   ? (inputs: Inputs<N>) => Outputs<N>
   : (inputs: Inputs<N>, attrs: Attrs<N>) => Outputs<N>;
 
-/** One method an op; an op with one output returns it, others return them by name. */
+/** One method an op; an op with one output returns it, others return them by name, and one without returns nothing. */
 export type OpMethods = { readonly [N in OpName]: OpMethod<N> };
 
 export interface BuilderCore {
@@ -140,7 +142,7 @@ export function createGraphBuilder(options: GraphOptions): GraphBuilder {
       outputs: Object.fromEntries(outputs.map(([name, value]) => [name, value.id])),
       scope,
     });
-    return outputs.length === 1 ? outputs[0]?.[1] : Object.fromEntries(outputs);
+    return outputs.length < 2 ? outputs[0]?.[1] : Object.fromEntries(outputs);
   };
   const methods = Object.fromEntries(
     OP_NAMES.map((op) => [op, (inputs: Record<string, Value>, attrs = {}) => append(op, inputs, attrs)]),

@@ -14,8 +14,11 @@ export interface InputSpec {
 
 export type OutputSpec = ({ readonly like: string } | { readonly dtype: DType }) & { readonly shape: string };
 
-/** A number as u32 or f32, or one of a list of names, stored as its index. */
-export type AttrSpec = "u32" | "f32" | readonly string[];
+/**
+ * A number as u32 or f32, or one of a list of names, stored as its index. A u32 is a size or a count and so not 0; an
+ * "index" is a u32 that may be.
+ */
+export type AttrSpec = "u32" | "index" | "f32" | readonly string[];
 export type AttrValue<S> = S extends readonly (infer Name)[] ? Name : number;
 
 export type Relation = "at most" | "less than" | "a multiple of";
@@ -41,6 +44,8 @@ export interface OpDefinition {
   readonly outputs: Readonly<Record<string, OutputSpec>>;
   /** A view names part of its input; no instruction is emitted. */
   readonly view?: true | undefined;
+  /** Ranks of a group do it together, each at the same place of its own program; no engine has a kernel of it. */
+  readonly collective?: true | undefined;
   /**
    * Operands that are read row by row: row i of every output depends on row i of these, and on no other of their rows.
    * The other operands are read as a whole. Absent where rows of the result depend on several rows.
@@ -61,6 +66,7 @@ export function defineOp<
   const A extends Record<string, AttrSpec>,
   const O extends Record<string, OutputSpec>,
   const V extends true | undefined = undefined,
+  const G extends true | undefined = undefined,
   const C extends readonly CompositionStep[] | undefined = undefined,
 >(definition: {
   code: number;
@@ -69,6 +75,7 @@ export function defineOp<
   attrs: A;
   outputs: O;
   view?: V;
+  collective?: G;
   rowwise?: readonly (keyof I & string)[];
   alias?: Partial<Record<keyof O & string, keyof I & string>>;
   inPlace?: Partial<Record<keyof O & string, keyof I & string>>;

@@ -259,11 +259,12 @@ export const OPS = {
   }),
   embed: defineOp({
     code: 15,
-    doc: "y[t] = table[ids[t]]",
+    doc: "y[t] = table[ids[t] - first], or zeros where ids[t], one of 0..total-1, has no row in this table.",
     inputs: { ids: { kind: "index", shape: "t" }, table: { kind: "rows", shape: "v n" } },
-    attrs: {},
+    attrs: { first: "index", total: "u32" },
     outputs: { y: { like: "activation", shape: "t n" } },
     rowwise: ["ids"],
+    conditions: [["v+first", "at most", "total"]],
   }),
   gather_rows: defineOp({
     code: 16,
@@ -308,7 +309,7 @@ export const OPS = {
   }),
   experts: defineOp({
     code: 20,
-    doc: "y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]), e = experts[t, k]; expert e owns rows e*2*width.. of gateUp (gate first) and e*n.. of down.",
+    doc: "y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]), e = experts[t, k] - firstExpert; expert e owns rows e*2*width.. of gateUp (gate first) and e*n.. of down. A choice, one of 0..totalExperts-1, that is none of these numExperts counts nothing.",
     inputs: {
       x: { kind: "activation", shape: "t n" },
       experts: { kind: "index", shape: "t topK" },
@@ -316,9 +317,10 @@ export const OPS = {
       gateUp: { kind: "matrix", shape: "numExperts*2*width n" },
       down: { kind: "matrix", shape: "numExperts*n width" },
     },
-    attrs: { numExperts: "u32", topK: "u32", width: "u32" },
+    attrs: { numExperts: "u32", topK: "u32", width: "u32", firstExpert: "index", totalExperts: "u32" },
     outputs: { y: { like: "x", shape: "t n" } },
     rowwise: ["x", "experts", "weights"],
+    conditions: [["numExperts+firstExpert", "at most", "totalExperts"]],
   }),
   adjust_logits: defineOp({
     code: 25,
@@ -354,6 +356,54 @@ export const OPS = {
       ["v", "less than", "4194304"],
     ],
   }),
+
+  // What ranks of a group do together. The first three are among the ranks of a tensor group, which all hold the same
+  // rows; a peer is a rank of the whole group.
+  all_reduce: defineOp({
+    code: 26,
+    doc: "y = the sum of x over all ranks: added in the ranks' order in f32, then rounded, to the same bits on each.",
+    inputs: { x: { kind: "activation", shape: "m n" } },
+    attrs: {},
+    outputs: { y: { like: "x", shape: "m n" } },
+    rowwise: ["x"],
+    inPlace: { y: "x" },
+    collective: true,
+  }),
+  all_gather: defineOp({
+    code: 27,
+    doc: "The columns of all ranks side by side: with w = n / stretches, y[i, (s * ranks + r) * w + j] = column s * w + j of row i of rank r's x.",
+    inputs: { x: { kind: "activation", shape: "m n" } },
+    attrs: { ranks: "u32", stretches: "u32" },
+    outputs: { y: { like: "x", shape: "m n*ranks" } },
+    rowwise: ["x"],
+    conditions: [["n", "a multiple of", "stretches"]],
+    collective: true,
+  }),
+  reduce_scatter: defineOp({
+    code: 28,
+    doc: "y = of the sum of x over all ranks, as all_reduce has it, the columns of this rank: the first of `ranks` equal parts for the first.",
+    inputs: { x: { kind: "activation", shape: "m n" } },
+    attrs: { ranks: "u32" },
+    outputs: { y: { like: "x", shape: "m n/ranks" } },
+    rowwise: ["x"],
+    collective: true,
+  }),
+  send: defineOp({
+    code: 29,
+    doc: "Gives x to rank peer, whose next receive from this rank takes it.",
+    inputs: { x: { kind: "activation", shape: "m n" } },
+    attrs: { peer: "index" },
+    outputs: {},
+    collective: true,
+  }),
+  receive: defineOp({
+    code: 30,
+    doc: "y = what rank peer sends: a row of cols columns for each of rows, whose values do not matter.",
+    inputs: { rows: { kind: "index", shape: "m" } },
+    attrs: { peer: "index", cols: "u32" },
+    outputs: { y: { like: "activation", shape: "m cols" } },
+    collective: true,
+  }),
   // `defineOp` checks each entry. A `satisfies` here would lend entries the `view` and `composition` that they may have,
   // and every op would be a view and a fused one to the types below.
 } as const;
@@ -363,7 +413,18 @@ export type OpName = keyof typeof OPS;
 export type ViewOp = { [N in OpName]: (typeof OPS)[N]["view"] extends undefined ? never : N }[OpName];
 /** Ops that stand for simpler ones. */
 export type FusedOp = { [N in OpName]: (typeof OPS)[N]["composition"] extends undefined ? never : N }[OpName];
+/** Ops of several ranks. */
+export type CollectiveOp = {
+  [N in OpName]: (typeof OPS)[N]["collective"] extends undefined ? never : N;
+}[OpName];
+/** Ops that an engine runs by itself. */
+export type LocalOp = Exclude<OpName, CollectiveOp>;
 export const OP_NAMES = Object.keys(OPS) as OpName[];
+export const LOCAL_OPS = OP_NAMES.filter((name): name is LocalOp => !isCollective(name));
+
+export function isCollective(name: OpName): name is CollectiveOp {
+  return OPS[name].collective === true;
+}
 
 export function opByCode(code: number): OpName | undefined {
   return OP_NAMES.find((name) => OPS[name].code === code);

@@ -1,6 +1,6 @@
 /** What a run of a program has to do at the least: arithmetic, and bytes that must come from memory. */
 import type { InputSpec } from "../graph/op-definition.ts";
-import { OPS } from "../graph/ops.ts";
+import { isCollective, OPS } from "../graph/ops.ts";
 import type { Instruction, Program, ProgramBuffer, ProgramTensor } from "../program/program.ts";
 import { evaluateDim, type SymbolValues } from "../tensor/dims.ts";
 import { isBlockFormat, storageBytes } from "../tensor/storage.ts";
@@ -62,6 +62,7 @@ const NO_WORK: Work = { floatOperations: 0, integerOperations: 0, byteOperations
 
 /** By operands, not by name: a fused op counts as the ops it stands for. */
 function instructionWork(program: Program, instruction: Instruction, { symbols, extents }: RunSizes): Work {
+  if (isCollective(instruction.op)) return NO_WORK;
   const operands = operandsOf(program, instruction, symbols);
   if (operands.outputRows === 0) return NO_WORK;
   if (instruction.op === "experts") return expertsWork(operands);
@@ -84,19 +85,21 @@ function instructionWork(program: Program, instruction: Instruction, { symbols, 
   return work;
 }
 
-/** Of each token its topK experts; of the weights those of as many experts as an even choice would take. */
+/** Of each token as many of its topK experts, and of the weights those of as many experts, as an even choice would take. */
 function expertsWork(operands: Operands): Work {
-  const [tokens, numExperts, topK] = [
+  const [tokens, numExperts, totalExperts, topK] = [
     operands.outputRows,
     operands.attr("numExperts"),
+    operands.attr("totalExperts"),
     operands.attr("topK"),
   ];
-  const chosen = numExperts * (1 - (1 - topK / numExperts) ** tokens);
+  const chosen = numExperts * (1 - (1 - topK / totalExperts) ** tokens);
+  const choices = (tokens * topK * numExperts) / totalExperts;
   const work = { ...NO_WORK };
   for (const { buffer, size } of operands.weights) {
     const rowsOfOne = size.rows / numExperts;
     work.bytes += chosen * storageBytes(buffer.dtype, rowsOfOne, size.cols);
-    work[kindOfProducts(buffer)] += 2 * tokens * topK * rowsOfOne * size.cols;
+    work[kindOfProducts(buffer)] += 2 * choices * rowsOfOne * size.cols;
   }
   return work;
 }

@@ -90,7 +90,7 @@ export function decoderInputs(g: GraphBuilder, { rope }: TextConfig): DecoderInp
 /** Declares ids and features. @returns their embeddings, out of a table [vocabSize, hiddenSize] */
 export function embeddings(
   g: GraphBuilder,
-  { hiddenSize }: TextConfig,
+  { hiddenSize, vocabSize }: TextConfig,
   { activationDType }: DecoderOptions,
 ): (table: Value) => Value {
   const inputIds = g.input("inputIds", [g.symbol("tokens")], "i32");
@@ -99,7 +99,11 @@ export function embeddings(
   const featureRows = g.input("featureRows", [g.symbol("features")], "i32");
   return (table) => {
     const values = g.gather_rows({ x: slab, rows: featureSources });
-    return g.scatter_rows({ x: g.embed({ ids: inputIds, table }), values, rows: featureRows });
+    return g.scatter_rows({
+      x: g.embed({ ids: inputIds, table }, { first: 0, total: vocabSize }),
+      values,
+      rows: featureRows,
+    });
   };
 }
 

@@ -39,7 +39,10 @@ export function mixtureOfExperts(g: GraphBuilder, x: Value, path: string, moe: M
   const down = g.weight(`${path}.experts.down_proj`, [numExperts * hidden, width], {
     sources: stack(["down_proj"], [hidden, width]),
   });
-  const routed = g.experts({ x, experts, weights, gateUp, down }, { numExperts, topK, width });
+  const routed = g.experts(
+    { x, experts, weights, gateUp, down },
+    { numExperts, topK, width, firstExpert: 0, totalExperts: numExperts },
+  );
   return g.add({
     a: routed,
     b: gatedMlp(g, x, `${path}.shared_experts`, moe.numSharedExperts * width, false),

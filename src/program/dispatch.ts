@@ -1,5 +1,5 @@
 /** Writes the C++ header that finds what a native backend holds of each op, by the name it must have there. */
-import { OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
+import { isCollective, OP_NAMES, OPS, type OpName } from "../graph/ops.ts";
 
 export interface Dispatch {
   /** Of the constants; it is declared where the header is included. */
@@ -10,11 +10,11 @@ export interface Dispatch {
 }
 
 /**
- * For each op that can be an instruction a constant `k` + its name in PascalCase, which one of the backend's sources
+ * For each op that an engine runs by itself a constant `k` + its name in PascalCase, which one of the backend's sources
  * defines: an op that has none does not link.
  */
 export function dispatchHeader({ type, find, composed = new Set() }: Dispatch): string {
-  const present = OP_NAMES.filter((op) => !("view" in OPS[op] || composed.has(op)));
+  const present = OP_NAMES.filter((op) => !("view" in OPS[op] || isCollective(op) || composed.has(op)));
   const others = OP_NAMES.filter((op) => !present.includes(op));
   return [
     "// Generated from src/graph/ops.ts by `npm run generate`. Do not edit.",
@@ -24,7 +24,7 @@ export function dispatchHeader({ type, find, composed = new Set() }: Dispatch): 
     "",
     ...present.map((op) => `extern const ${type} ${constantName(op)};`),
     "",
-    "// Null for ops that are never in a program for this backend, and for numbers that are no op.",
+    "// Null for ops that have no kernel in this backend, and for numbers that are no op.",
     `inline const ${type}* ${find}(program::Op op) {`,
     "  using program::Op;",
     "  switch (op) {",

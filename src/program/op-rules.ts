@@ -41,7 +41,8 @@ inline int64_t times(int64_t a, int64_t b) {
   return a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product) ? -1 : product;
 }
 inline int64_t over(int64_t a, int64_t b) { return a >= 0 && b > 0 && a % b == 0 ? a / b : -1; }
-inline bool is_count(uint32_t attr) { return attr > 0 && attr < uint32_t{1} << 31; }
+inline bool is_index(uint32_t attr) { return attr < uint32_t{1} << 31; }
+inline bool is_count(uint32_t attr) { return attr > 0 && is_index(attr); }
 inline bool is_multiple(int64_t a, int64_t b) { return b > 0 && a % b == 0; }
 template <class Operand>
 inline bool is_dense(const Operand& operand) {
@@ -101,7 +102,7 @@ function attrLines(name: string, spec: AttrSpec, index: number, known: Set<strin
   if (typeof spec !== "string") return [`if (attrs[${index}] >= ${spec.length}) return "${name}";`];
   known.add(name);
   return [
-    `if (!is_count(attrs[${index}])) return "${name}";`,
+    `if (!${spec === "index" ? "is_index" : "is_count"}(attrs[${index}])) return "${name}";`,
     `[[maybe_unused]] const int64_t ${name} = attrs[${index}];`,
   ];
 }

@@ -10,7 +10,7 @@ import type { DType, TensorDType } from "../tensor/dtype.ts";
 import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
 
 /** Raised whenever a reader of older bytes would go wrong. */
-export const PROGRAM_VERSION = 2;
+export const PROGRAM_VERSION = 3;
 
 export const BUFFER_KINDS = ["weight", "state", "input", "output", "temporary"] as const;
 export type BufferKind = (typeof BUFFER_KINDS)[number];

@@ -145,14 +145,14 @@ function lookUp(program: Program) {
   return { tensor, buffer: (index: number) => program.buffers[tensor(index).buffer] as ProgramBuffer };
 }
 
-/** Numbers are sizes and counts, so none of them is 0. */
 function validAttr(spec: AttrSpec, value: number | undefined): boolean {
   if (value === undefined) return false;
   if (spec === "f32") return Number.isFinite(value);
   const integer = Number.isInteger(value);
-  return spec === "u32"
-    ? integer && value > 0 && value < 2 ** 31
-    : integer && value >= 0 && value < spec.length;
+  if (spec === "index" || spec === "u32") {
+    return integer && value >= (spec === "u32" ? 1 : 0) && value < 2 ** 31;
+  }
+  return integer && value >= 0 && value < spec.length;
 }
 
 function layoutComplaint(kind: OperandKind, tensor: ProgramTensor, buffer: ProgramBuffer): string | null {

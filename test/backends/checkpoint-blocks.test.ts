@@ -99,7 +99,7 @@ for (const format of FORMATS) {
       const engine = await wasmBackend.open();
       const program = programOf((g) => {
         const table = g.weight("w", [n, COLS]);
-        const y = g.embed({ ids: g.input("ids", [n], "i32"), table });
+        const y = g.embed({ ids: g.input("ids", [n], "i32"), table }, { first: 0, total: n });
         if (layout === "plain") return { y };
         return { y, logits: g.linear({ x: g.input("x", [1, COLS], "f32"), w: table }) };
       }, format);

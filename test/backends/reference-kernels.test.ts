@@ -3,10 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { KernelTable } from "../../src/backends/reference/kernel.ts";
 import { KERNELS } from "../../src/backends/reference/kernels.ts";
-import { OP_NAMES, OPS } from "../../src/graph/ops.ts";
+import { LOCAL_OPS, OPS } from "../../src/graph/ops.ts";
 
 test("every op that is neither a view nor a composition has a kernel", () => {
-  const lacking = OP_NAMES.filter(
+  const lacking = LOCAL_OPS.filter(
     (op) => OPS[op].view === undefined && OPS[op].composition === undefined && !(op in KERNELS),
   );
   assert.equal(lacking, []);

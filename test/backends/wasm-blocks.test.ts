@@ -169,7 +169,10 @@ for (const weight of MADE) {
       const [rows, cols] = [43, 96];
       const program = programOf((builder) => {
         const table = builder.weight("w", [rows, cols]);
-        const y = builder.embed({ ids: builder.input("ids", [rows], "i32"), table });
+        const y = builder.embed(
+          { ids: builder.input("ids", [rows], "i32"), table },
+          { first: 0, total: rows },
+        );
         if (layout === "plain") return { y };
         // Tied embeddings: the linear asks for tiles.
         return { y, logits: builder.linear({ x: builder.input("x", [1, cols], "f32"), w: table }) };

@@ -184,7 +184,7 @@ const SLICED: readonly [
             gateUp: builder.weight("gateUp", [3 * 2 * 6, 20]),
             down: builder.weight("down", [3 * 20, 6]),
           },
-          { numExperts: 3, topK: 2, width: 6 },
+          { numExperts: 3, topK: 2, width: 6, firstExpert: 0, totalExperts: 3 },
         ),
       })),
     {

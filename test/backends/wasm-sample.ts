@@ -9,14 +9,14 @@ import { OP_CASES } from "../../src/conformance/cases.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
-import { OP_NAMES } from "../../src/graph/ops.ts";
+import { LOCAL_OPS } from "../../src/graph/ops.ts";
 import type { VerifiedProgram } from "../../src/program/verify-program.ts";
 import { weightLayouts } from "../../src/program/weights.ts";
 import type { WeightFormat } from "../../src/tensor/storage.ts";
 
 /** Every case that there are kernels for. */
 export function wasmCases(): OpCase[] {
-  return OP_NAMES.flatMap((op) => OP_CASES[op]()).filter(({ weight }) => weight !== "fp8");
+  return LOCAL_OPS.flatMap((op) => OP_CASES[op]()).filter(({ weight }) => weight !== "fp8");
 }
 
 /** An instance of the module that this host runs. */
@@ -56,7 +56,7 @@ export function indexProgram(): VerifiedProgram {
   return programOf((builder) => {
     const tokens = builder.symbol("tokens");
     const ids = builder.input("ids", [tokens], "i32");
-    const x = builder.embed({ ids, table: builder.weight("table", [4, 3]) });
+    const x = builder.embed({ ids, table: builder.weight("table", [4, 3]) }, { first: 0, total: 4 });
     return { y: builder.gather_rows({ x, rows: builder.input("rows", [tokens], "i32") }) };
   });
 }

@@ -46,7 +46,7 @@ for (const dtype of ["f16", "bf16"] as const) {
       const program = programOf((builder) => {
         const ids = builder.input("ids", [count], "i32");
         const table = builder.weight("w", [count, cols]);
-        const y = builder.embed({ ids, table });
+        const y = builder.embed({ ids, table }, { first: 0, total: count });
         if (layout === "plain") return { y };
         // Tied embeddings: the linear asks for tiles.
         return { y, logits: builder.linear({ x: builder.input("x", [1, cols], "f32"), w: table }) };
@@ -128,7 +128,7 @@ test("pieces that are read ahead lie where they belong, whichever is there first
     const ids = builder.input("ids", [rows], "i32");
     const table = builder.weight("w", [rows, cols]);
     return {
-      y: builder.embed({ ids, table }),
+      y: builder.embed({ ids, table }, { first: 0, total: rows }),
       z: builder.linear({ x: builder.input("x", [1, cols], "f32"), w: table }),
     };
   }, "bf16");

@@ -35,7 +35,7 @@ for (const weight of ["q8", "q4"] as const) {
     const [rows, cols] = [43, 96];
     const program = programOf(weight, (builder) => {
       const table = builder.weight("w", [rows, cols]);
-      const y = builder.embed({ ids: builder.input("ids", [rows], "i32"), table });
+      const y = builder.embed({ ids: builder.input("ids", [rows], "i32"), table }, { first: 0, total: rows });
       return { y, logits: builder.linear({ x: builder.input("x", [1, cols], "f32"), w: table }) };
     });
     for (const { dtype, source, plain } of difficultSources(weight, rows, cols)) {
@@ -87,7 +87,10 @@ for (const weight of ["q8", "q4"] as const) {
     const engine = await backend.open();
     const [rows, cols] = [4100, 2080];
     const program = programOf(weight, (builder) => ({
-      y: builder.embed({ ids: builder.input("ids", [4], "i32"), table: builder.weight("w", [rows, cols]) }),
+      y: builder.embed(
+        { ids: builder.input("ids", [4], "i32"), table: builder.weight("w", [rows, cols]) },
+        { first: 0, total: rows },
+      ),
     }));
     // Each block has a scale of its own: one that was put elsewhere shows.
     const at = (index: number) => ((index % 32) - 8) * (1 + (Math.floor(index / 32) % 1021));

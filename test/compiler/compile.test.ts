@@ -151,7 +151,10 @@ test("errors name the op and both shapes", () => {
     ],
     [() => g.add({ a: x, b: g.input("z", [g.symbol("n"), 4], "f32") }), /add: b has shape \[n, 4\]/],
     [() => g.slice({ x }, { start: 3, length: 2 }), /slice: start\+length = 5 is not at most k = 4/],
-    [() => g.embed({ ids: x, table: g.weight("t", [3, 5]) }), /embed: ids is f32, expected i32/],
+    [
+      () => g.embed({ ids: x, table: g.weight("t", [3, 5]) }, { first: 0, total: 3 }),
+      /embed: ids is f32, expected i32/,
+    ],
     [
       () => g.rms_norm({ x, w: g.weight("n", [3]) }, { eps: 1e-5 }),
       /rms_norm: k = 4 is not a multiple of n = 3/,

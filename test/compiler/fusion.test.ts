@@ -17,7 +17,7 @@ import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.t
 import type { Graph } from "../../src/graph/graph.ts";
 import type { NodeQuery, Supports } from "../../src/graph/node-query.ts";
 import type { OpDefinition } from "../../src/graph/op-definition.ts";
-import { OP_NAMES, OPS, type OpName } from "../../src/graph/ops.ts";
+import { LOCAL_OPS, OPS, type OpName } from "../../src/graph/ops.ts";
 import { buildDecoder } from "../../src/models/decoder.ts";
 import { isBlockFormat } from "../../src/tensor/storage.ts";
 import { fullAdapter } from "./full-adapter.ts";
@@ -67,7 +67,7 @@ test("a layer with an adapter on every linear is so many instructions", () => {
 });
 
 /** A kernel of its own must not change what the op is; the other fused ops are compositions for the reference too. */
-const REFERENCE_FUSED = OP_NAMES.filter((op) => isFused(op) && op in KERNELS);
+const REFERENCE_FUSED = LOCAL_OPS.filter((op) => isFused(op) && op in KERNELS);
 
 for (const op of REFERENCE_FUSED) {
   for (const activation of ["f32", "bf16"] as const) {

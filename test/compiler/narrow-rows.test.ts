@@ -106,7 +106,12 @@ test("ops that need other rows, or a table beside their own, stay above the gath
 
   const embedded = narrowed((g) => {
     const ids = g.input("ids", [g.symbol("m")], "i32");
-    return { y: g.gather_rows({ x: g.embed({ ids, table: g.weight("t", [9, 4]) }), rows: rows(g) }) };
+    return {
+      y: g.gather_rows({
+        x: g.embed({ ids, table: g.weight("t", [9, 4]) }, { first: 0, total: 9 }),
+        rows: rows(g),
+      }),
+    };
   });
   assert.equal(embedded, ["embed m", "gather_rows r"]);
 });
@@ -144,7 +149,10 @@ test("routed experts go along with their router", () => {
       { topK: 2, numGroups: 1, topkGroups: 1, normalise: "no", scale: 1 },
     );
     const stacks = { gateUp: g.weight("g", [24, 4]), down: g.weight("d", [16, 3]) };
-    const y = g.experts({ x, experts, weights, ...stacks }, { numExperts: 4, topK: 2, width: 3 });
+    const y = g.experts(
+      { x, experts, weights, ...stacks },
+      { numExperts: 4, topK: 2, width: 3, firstExpert: 0, totalExperts: 4 },
+    );
     return { y: g.gather_rows({ x: y, rows: rows(g) }) };
   });
   assert.equal(ops, ["gather_rows r", "linear r", "linear r", "route_experts r", "experts r"]);
@@ -158,7 +166,10 @@ test("experts stay where somebody else reads the router's choice", () => {
       { topK: 2, numGroups: 1, topkGroups: 1, normalise: "no", scale: 1 },
     );
     const stacks = { gateUp: g.weight("g", [24, 4]), down: g.weight("d", [16, 3]) };
-    const y = g.experts({ x, experts, weights, ...stacks }, { numExperts: 4, topK: 2, width: 3 });
+    const y = g.experts(
+      { x, experts, weights, ...stacks },
+      { numExperts: 4, topK: 2, width: 3, firstExpert: 0, totalExperts: 4 },
+    );
     return { experts, y: g.gather_rows({ x: g.gelu({ x: y }), rows: rows(g) }) };
   });
   assert.equal(ops, ["linear m", "route_experts m", "experts m", "gather_rows r", "gelu r"]);

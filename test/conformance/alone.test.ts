@@ -7,14 +7,14 @@ import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { caseName, type OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { type CaseRun, runCase } from "../../src/conformance/harness.ts";
-import { OP_NAMES, type OpName } from "../../src/graph/ops.ts";
+import { LOCAL_OPS, type LocalOp } from "../../src/graph/ops.ts";
 import { isBlockFormat } from "../../src/tensor/storage.ts";
 import { chosen, definitionOf, partsAlone } from "./chosen-rows.ts";
 
 /** Moves rows or writes to a state, so that no row of its result is computed. */
-const NO_ROWS: readonly OpName[] = ["merge_rows", "kv_write", "scatter_rows"];
+const NO_ROWS: readonly LocalOp[] = ["merge_rows", "kv_write", "scatter_rows"];
 /** Writes what it reads; the ops that it is made of are here. */
-const COMPOSED: readonly OpName[] = ["rope_attention_paged"];
+const COMPOSED: readonly LocalOp[] = ["rope_attention_paged"];
 
 /** How the reference sums does not depend on how weights are stored, but for blocks; WebAssembly has no fp8. */
 const isWanted = (backend: Backend, { weight }: OpCase) =>
@@ -25,7 +25,7 @@ const MOST_ROWS = 9;
 const MOST_QUERIES = 40;
 
 for (const backend of [referenceBackend, wasmBackend]) {
-  for (const op of OP_NAMES.filter((name) => ![...NO_ROWS, ...COMPOSED].includes(name))) {
+  for (const op of LOCAL_OPS.filter((name) => ![...NO_ROWS, ...COMPOSED].includes(name))) {
     test(`${backend.name} ${op}: a row does not depend on those beside it`, async () => {
       const differences = await differencesOf(backend, op);
       assert.is(differences.length, 0, differences.slice(0, 5).join("\n"));
@@ -34,11 +34,11 @@ for (const backend of [referenceBackend, wasmBackend]) {
 }
 
 test("every op has rows that can be alone, or is known to have none", () => {
-  const without = OP_NAMES.filter((op) => OP_CASES[op]().every((item) => partsAlone(item).length === 0));
+  const without = LOCAL_OPS.filter((op) => OP_CASES[op]().every((item) => partsAlone(item).length === 0));
   assert.equal(without.sort(), [...NO_ROWS, ...COMPOSED].sort());
 });
 
-async function differencesOf(backend: Backend, op: OpName): Promise<string[]> {
+async function differencesOf(backend: Backend, op: LocalOp): Promise<string[]> {
   const engine = await backend.open();
   const differences: string[] = [];
   for (const item of OP_CASES[op]().filter((candidate) => isWanted(backend, candidate))) {

@@ -29,10 +29,10 @@ function sampleProgram(backend: Backend, weightDType: WeightDType): VerifiedProg
     weightDType: () => weightDType,
   });
   const tokens = builder.symbol("tokens");
-  const rows = builder.embed({
-    ids: builder.input("ids", [tokens], "i32"),
-    table: builder.weight("table", [4, 3]),
-  });
+  const rows = builder.embed(
+    { ids: builder.input("ids", [tokens], "i32"), table: builder.weight("table", [4, 3]) },
+    { first: 0, total: 4 },
+  );
   const x = builder.add({ a: rows, b: builder.input("x", [tokens, 3], "f32") });
   const y = builder.linear({ x, w: builder.weight("identity", [3, 3]) });
   return compileGraph(builder.finish({ y }), { weightLayout: backend.weightLayout });

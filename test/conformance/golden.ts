@@ -2,7 +2,7 @@
 import { type OpCase, opCase } from "../../src/conformance/case.ts";
 import type { CaseRun } from "../../src/conformance/harness.ts";
 import { fixed } from "../../src/conformance/operands.ts";
-import type { OpName } from "../../src/graph/ops.ts";
+import type { LocalOp } from "../../src/graph/ops.ts";
 import golden from "../golden/data/ops.json";
 
 interface PackedTensor {
@@ -19,7 +19,7 @@ export interface GoldenCase {
 
 export const GOLDEN_CASES: readonly GoldenCase[] = golden.cases.map(
   ({ op, name, attrs, inputs, outputs }) => ({
-    test: opCase(op as OpName, {
+    test: opCase(op as LocalOp, {
       fields: { golden: name },
       attrs,
       operands: mapTensors(inputs, (tensor) => fixed(tensor.shape, unpack(tensor))),

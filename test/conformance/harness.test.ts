@@ -6,7 +6,7 @@ import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { compareRuns } from "../../src/conformance/compare.ts";
 import { runConformance } from "../../src/conformance/conformance.ts";
 import { GlimtError } from "../../src/errors.ts";
-import type { OpName } from "../../src/graph/ops.ts";
+import type { LocalOp } from "../../src/graph/ops.ts";
 import type { HostArray } from "../../src/tensor/dtype.ts";
 
 /** Changes the bound rows of the output after a run; `data` also has the guard rows around them. */
@@ -49,7 +49,7 @@ function faultyBackend(fault: Fault, overrides: Partial<Backend> = {}): Backend 
   return backend;
 }
 
-const FAULTS: readonly [name: string, op: OpName, fault: Fault, complaint: RegExp][] = [
+const FAULTS: readonly [name: string, op: LocalOp, fault: Fault, complaint: RegExp][] = [
   [
     "a wrong element",
     "linear",

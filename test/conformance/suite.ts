@@ -6,7 +6,7 @@ import { caseName } from "../../src/conformance/case.ts";
 import { compareRuns, TOLERANCES } from "../../src/conformance/compare.ts";
 import { type ActivationDType, runConformance } from "../../src/conformance/conformance.ts";
 import { runCase } from "../../src/conformance/harness.ts";
-import { OP_NAMES } from "../../src/graph/ops.ts";
+import { LOCAL_OPS } from "../../src/graph/ops.ts";
 import type { WeightFormat } from "../../src/tensor/storage.ts";
 import { engineContract } from "./engine-contract.ts";
 import { GOLDEN_CASES } from "./golden.ts";
@@ -29,7 +29,7 @@ export function backendSuite(
   { weights = [], otherCaches = false }: Lacking = {},
 ): void {
   for (const activation of activations) {
-    for (const op of OP_NAMES) {
+    for (const op of LOCAL_OPS) {
       test(`${backend.name} ${op}, ${activation} activations`, async () => {
         const results = await runConformance(backend, { ops: [op], activation });
         const complaints = results

@@ -176,7 +176,8 @@ def paged():
 
 def rows():
     x, index = normal(9, 6), torch.tensor([8, 0, 0, 5])
-    record("embed", "torch embedding", {"ids": index, "table": x}, {"y": F.embedding(index, x)})
+    attrs = {"first": 0, "total": x.shape[0]}
+    record("embed", "torch embedding", {"ids": index, "table": x}, {"y": F.embedding(index, x)}, attrs)
     record("gather_rows", "torch indexing", {"x": x, "rows": index}, {"y": x[index]})
     values, places = normal(3, 6), torch.tensor([7, 2, 4])
     inputs = {"x": x, "values": values, "rows": places}
@@ -243,7 +244,9 @@ def experts():
         "x": x, "experts": chosen, "weights": weights,
         "gateUp": module.gate_up_proj.data.reshape(-1, n), "down": module.down_proj.data.reshape(-1, width),
     }
-    attrs = {"numExperts": num_experts, "topK": top_k, "width": width}
+    attrs = {
+        "numExperts": num_experts, "topK": top_k, "width": width, "firstExpert": 0, "totalExperts": num_experts,
+    }
     record("experts", "Glm4vMoeTextExperts", inputs, {"y": y}, attrs)
 
 

@@ -107,7 +107,7 @@ test("experts: operations of those that tokens choose, bytes of those that an ev
         gateUp: g.weight("gateUp", [numExperts * 2 * width, n]),
         down: g.weight("down", [numExperts * n, width]),
       },
-      { numExperts, topK, width },
+      { numExperts, topK, width, firstExpert: 0, totalExperts: numExperts },
     );
     return sumWork(programWork(compileGraph(g.finish({ y })), { symbols: {}, extents: [] }));
   };
@@ -127,7 +127,10 @@ test("experts: operations of those that tokens choose, bytes of those that an ev
 test("a table that is read by row costs the rows that are asked for, and no more than it has", () => {
   const bytes = (tokens: number) => {
     const g = builder("f32");
-    const y = g.embed({ ids: g.input("ids", [tokens], "i32"), table: g.weight("table", [10, 3]) });
+    const y = g.embed(
+      { ids: g.input("ids", [tokens], "i32"), table: g.weight("table", [10, 3]) },
+      { first: 0, total: 10 },
+    );
     return sumWork(programWork(compileGraph(g.finish({ y })), { symbols: {}, extents: [] })).bytes;
   };
   assert.is(bytes(2), 2 * 12);

@@ -25,7 +25,7 @@ extern const Kernel kExperts;
 extern const Kernel kAdjustLogits;
 extern const Kernel kSample;
 
-// Null for ops that are never in a program for this backend, and for numbers that are no op.
+// Null for ops that have no kernel in this backend, and for numbers that are no op.
 inline const Kernel* kernelOf(program::Op op) {
   using program::Op;
   switch (op) {
@@ -55,6 +55,11 @@ inline const Kernel* kernelOf(program::Op op) {
     case Op::rms_norm_add_rms_norm:
     case Op::rope_attention_paged:
     case Op::linear_swiglu:
+    case Op::all_reduce:
+    case Op::all_gather:
+    case Op::reduce_scatter:
+    case Op::send:
+    case Op::receive:
       return nullptr;
   }
   return nullptr;

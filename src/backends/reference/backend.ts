@@ -2,6 +2,7 @@
  * The reference backend: plain TypeScript, float64 accumulation, activations stored as the program says.
  * Slow and obvious: it is the judge of the other backends.
  */
+import { isCollective } from "../../graph/ops.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import type { Backend } from "../backend.ts";
 import { refuseWasmOptions } from "../refuse-wasm-options.ts";
@@ -20,6 +21,7 @@ export function createReferenceBackend(
     weightOnly,
     supports({ op, activation }) {
       if (activation === "i32") return { ok: false, reason: `reference: ${op} has no i32 activations.` };
+      if (isCollective(op)) return { ok: false, reason: `reference: ${op} is run by a group of engines.` };
       return op in KERNELS
         ? { ok: true }
         : { ok: false, reason: `reference: ${op} is run as its composition.` };

@@ -49,7 +49,7 @@ function best(values: Float64Array, count: number): number[] {
 const experts: Kernel<"experts"> = (
   { x, experts: chosen, weights, gateUp, down },
   { y },
-  { numExperts, topK, width },
+  { numExperts, topK, width, firstExpert, totalExperts },
 ) => {
   const size = x.cols;
   const xs = x.toFloat32();
@@ -58,9 +58,9 @@ const experts: Kernel<"experts"> = (
   const sums = new Float64Array(x.rows * size);
   const gateProducts = openProducts(gateUp, xs);
   const upProducts = openProducts(gateUp, xs);
-  for (const e of chosenOf) checkedIndex("experts", "expert", e, numExperts);
+  for (const e of chosenOf) checkedIndex("experts", "expert", e, totalExperts);
   for (let e = 0; e < numExperts; e++) {
-    const uses = [...chosenOf.keys()].filter((index) => chosenOf[index] === e);
+    const uses = [...chosenOf.keys()].filter((index) => chosenOf[index] === firstExpert + e);
     if (uses.length === 0) continue;
     const hidden = new Float32Array(uses.length * width);
     for (let i = 0; i < width; i++) {

@@ -1,7 +1,7 @@
 /** The type of a reference kernel, derived from the op table: operands and attributes by their names. */
 import { GlimtError } from "../../errors.ts";
 import type { AttrSpec, AttrValue } from "../../graph/op-definition.ts";
-import { type FusedOp, OPS, type OpName, type ViewOp } from "../../graph/ops.ts";
+import { type FusedOp, type LocalOp, OPS, type OpName, type ViewOp } from "../../graph/ops.ts";
 import type { MatrixView } from "./matrix-view.ts";
 import type { RowsView } from "./rows-view.ts";
 
@@ -27,9 +27,9 @@ export type Kernel<N extends OpName> = (
 ) => void;
 
 /** Kernels by op, of which each file of kernels makes one. */
-export type Kernels = { readonly [N in Exclude<OpName, ViewOp>]?: Kernel<N> };
+export type Kernels = { readonly [N in Exclude<LocalOp, ViewOp>]?: Kernel<N> };
 /** Every op that is no composition has one. */
-export type KernelTable = Kernels & { readonly [N in Exclude<OpName, ViewOp | FusedOp>]: Kernel<N> };
+export type KernelTable = Kernels & { readonly [N in Exclude<LocalOp, ViewOp | FusedOp>]: Kernel<N> };
 
 /** Runs the kernel of `op`, which the table has, with operands and attributes in the op table's order. */
 export function callKernel(

@@ -1,10 +1,12 @@
 /** embed, gather_rows, scatter_rows: whole rows moved by index. */
 import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 
-const embed: Kernel<"embed"> = ({ ids, table }, { y }) => {
+const embed: Kernel<"embed"> = ({ ids, table }, { y }, { first, total }) => {
   const row = new Float32Array(table.cols);
   ids.toInt32().forEach((id, t) => {
-    table.readRow(checkedIndex("embed", "id", id, table.rows), row);
+    const own = checkedIndex("embed", "id", id, total) - first;
+    if (own >= 0 && own < table.rows) table.readRow(own, row);
+    else row.fill(0);
     y.writeRow(t, row);
   });
 };

@@ -1,6 +1,7 @@
 /** The WebAssembly backend: C++ kernels with SIMD, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
 import { shown } from "../../given.ts";
+import { isCollective } from "../../graph/ops.ts";
 import { type Backend, type EngineOptions, type Probe, WASM_VARIANTS } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { Crew, type CrewPass, type StartKernelWorker } from "./crew.ts";
@@ -121,6 +122,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     prefillChunk: 512,
     timesInstructions: true,
     supports({ op, activation, formats }) {
+      if (isCollective(op)) return { ok: false, reason: `wasm: ${op} is run by a group of engines.` };
       if (activation !== "f32")
         return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
       if (Object.values(formats).includes("fp8"))

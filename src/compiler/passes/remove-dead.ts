@@ -1,4 +1,4 @@
-/** Drops nodes whose results nobody reads. */
+/** Drops nodes whose results nobody reads; those without results are there for what they do. */
 import type { Graph, Node, ValueId } from "../../graph/graph.ts";
 import type { OpDefinition } from "../../graph/op-definition.ts";
 import { OPS } from "../../graph/ops.ts";
@@ -10,7 +10,8 @@ export const removeDead: Pass = {
     const needed = new Set<ValueId>(Object.values(graph.outputs));
     // Readers stand behind what they read.
     const kept = graph.nodes.toReversed().filter((node) => {
-      const isLive = writesState(graph, node) || Object.values(node.outputs).some((id) => needed.has(id));
+      const outputs = Object.values(node.outputs);
+      const isLive = outputs.length === 0 || writesState(graph, node) || outputs.some((id) => needed.has(id));
       if (isLive) for (const id of Object.values(node.inputs)) needed.add(id);
       return isLive;
     });

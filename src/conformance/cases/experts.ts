@@ -123,7 +123,7 @@ function expertsCase(
     },
     weight,
     symbols: { t },
-    attrs: { numExperts, topK, width },
+    attrs: { numExperts, topK, width, firstExpert: 0, totalExperts: numExperts },
     operands: {
       x: view ? strided(x) : x,
       experts: {

@@ -43,6 +43,7 @@ function embedCases(): OpCase[] {
         fields: { t, v, n, weight },
         weight,
         symbols: { t },
+        attrs: { first: 0, total: v },
         operands: { ids: each([T], (_, random) => random.integer(v)), table: normal([v, n]) },
         exact: true,
       }),

@@ -79,7 +79,7 @@ inline const OpInfo* op_info(Op op) {
       return &info;
     }
     case Op::embed: {
-      static constexpr OpInfo info{"embed", 2, 1, 0};
+      static constexpr OpInfo info{"embed", 2, 1, 2};
       return &info;
     }
     case Op::gather_rows: {
@@ -99,7 +99,7 @@ inline const OpInfo* op_info(Op op) {
       return &info;
     }
     case Op::experts: {
-      static constexpr OpInfo info{"experts", 5, 1, 3};
+      static constexpr OpInfo info{"experts", 5, 1, 5};
       return &info;
     }
     case Op::adjust_logits: {
@@ -108,6 +108,26 @@ inline const OpInfo* op_info(Op op) {
     }
     case Op::sample: {
       static constexpr OpInfo info{"sample", 5, 1, 0};
+      return &info;
+    }
+    case Op::all_reduce: {
+      static constexpr OpInfo info{"all_reduce", 1, 1, 0};
+      return &info;
+    }
+    case Op::all_gather: {
+      static constexpr OpInfo info{"all_gather", 1, 1, 2};
+      return &info;
+    }
+    case Op::reduce_scatter: {
+      static constexpr OpInfo info{"reduce_scatter", 1, 1, 1};
+      return &info;
+    }
+    case Op::send: {
+      static constexpr OpInfo info{"send", 1, 0, 1};
+      return &info;
+    }
+    case Op::receive: {
+      static constexpr OpInfo info{"receive", 1, 1, 2};
       return &info;
     }
     default:
@@ -123,7 +143,8 @@ inline int64_t times(int64_t a, int64_t b) {
   return a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product) ? -1 : product;
 }
 inline int64_t over(int64_t a, int64_t b) { return a >= 0 && b > 0 && a % b == 0 ? a / b : -1; }
-inline bool is_count(uint32_t attr) { return attr > 0 && attr < uint32_t{1} << 31; }
+inline bool is_index(uint32_t attr) { return attr < uint32_t{1} << 31; }
+inline bool is_count(uint32_t attr) { return attr > 0 && is_index(attr); }
 inline bool is_multiple(int64_t a, int64_t b) { return b > 0 && a % b == 0; }
 template <class Operand>
 inline bool is_dense(const Operand& operand) {
@@ -341,11 +362,16 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       return nullptr;
     }
     case Op::embed: {
+      if (!is_index(attrs[0])) return "first";
+      [[maybe_unused]] const int64_t first = attrs[0];
+      if (!is_count(attrs[1])) return "total";
+      [[maybe_unused]] const int64_t total = attrs[1];
       [[maybe_unused]] const int64_t t = in[0].rows;
       if (!(in[0].dtype == DType::i32 && is_dense(in[0]) && in[0].cols == 1)) return "ids";
       [[maybe_unused]] const int64_t v = in[1].rows;
       [[maybe_unused]] const int64_t n = in[1].cols;
       if (!((in[1].dtype == DType::f32 || in[1].dtype == DType::bf16 || in[1].dtype == DType::f16 || in[1].dtype == DType::q8 || in[1].dtype == DType::q4 || in[1].dtype == DType::q4_1 || in[1].dtype == DType::q5_0 || in[1].dtype == DType::q5_1 || in[1].dtype == DType::q4_k || in[1].dtype == DType::q5_k || in[1].dtype == DType::q6_k || in[1].dtype == DType::fp8) && is_dense(in[1]))) return "table";
+      if (!((v + first) <= total)) return "v+first";
       if (!(out[0].dtype == activation && out[0].rows == t && out[0].cols == n)) return "y";
       return nullptr;
     }
@@ -404,6 +430,10 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       [[maybe_unused]] const int64_t topK = attrs[1];
       if (!is_count(attrs[2])) return "width";
       [[maybe_unused]] const int64_t width = attrs[2];
+      if (!is_index(attrs[3])) return "firstExpert";
+      [[maybe_unused]] const int64_t firstExpert = attrs[3];
+      if (!is_count(attrs[4])) return "totalExperts";
+      [[maybe_unused]] const int64_t totalExperts = attrs[4];
       [[maybe_unused]] const int64_t t = in[0].rows;
       [[maybe_unused]] const int64_t n = in[0].cols;
       if (!(in[0].dtype == activation)) return "x";
@@ -411,6 +441,7 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(in[2].dtype == DType::f32 && is_dense(in[2]) && in[2].rows == t && in[2].cols == topK)) return "weights";
       if (!((in[3].dtype == DType::f32 || in[3].dtype == DType::bf16 || in[3].dtype == DType::f16 || in[3].dtype == DType::q8 || in[3].dtype == DType::q4 || in[3].dtype == DType::q4_1 || in[3].dtype == DType::q5_0 || in[3].dtype == DType::q5_1 || in[3].dtype == DType::q4_k || in[3].dtype == DType::q5_k || in[3].dtype == DType::q6_k || in[3].dtype == DType::fp8) && is_dense(in[3]) && in[3].rows == times(times(numExperts, 2), width) && in[3].cols == n)) return "gateUp";
       if (!((in[4].dtype == DType::f32 || in[4].dtype == DType::bf16 || in[4].dtype == DType::f16 || in[4].dtype == DType::q8 || in[4].dtype == DType::q4 || in[4].dtype == DType::q4_1 || in[4].dtype == DType::q5_0 || in[4].dtype == DType::q5_1 || in[4].dtype == DType::q4_k || in[4].dtype == DType::q5_k || in[4].dtype == DType::q6_k || in[4].dtype == DType::fp8) && is_dense(in[4]) && in[4].rows == times(numExperts, n) && in[4].cols == width)) return "down";
+      if (!((numExperts + firstExpert) <= totalExperts)) return "numExperts+firstExpert";
       if (!(out[0].dtype == activation && out[0].rows == t && out[0].cols == n)) return "y";
       return nullptr;
     }
@@ -444,6 +475,52 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(1 <= v)) return "1";
       if (!(v < 4194304)) return "v";
       if (!(out[0].dtype == DType::i32 && is_dense(out[0]) && out[0].rows == m && out[0].cols == 1)) return "tokens";
+      return nullptr;
+    }
+    case Op::all_reduce: {
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      [[maybe_unused]] const int64_t n = in[0].cols;
+      if (!(in[0].dtype == activation)) return "x";
+      if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == n)) return "y";
+      return nullptr;
+    }
+    case Op::all_gather: {
+      if (!is_count(attrs[0])) return "ranks";
+      [[maybe_unused]] const int64_t ranks = attrs[0];
+      if (!is_count(attrs[1])) return "stretches";
+      [[maybe_unused]] const int64_t stretches = attrs[1];
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      [[maybe_unused]] const int64_t n = in[0].cols;
+      if (!(in[0].dtype == activation)) return "x";
+      if (!is_multiple(n, stretches)) return "n";
+      if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == times(n, ranks))) return "y";
+      return nullptr;
+    }
+    case Op::reduce_scatter: {
+      if (!is_count(attrs[0])) return "ranks";
+      [[maybe_unused]] const int64_t ranks = attrs[0];
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      [[maybe_unused]] const int64_t n = in[0].cols;
+      if (!(in[0].dtype == activation)) return "x";
+      if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == over(n, ranks))) return "y";
+      return nullptr;
+    }
+    case Op::send: {
+      if (!is_index(attrs[0])) return "peer";
+      [[maybe_unused]] const int64_t peer = attrs[0];
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      [[maybe_unused]] const int64_t n = in[0].cols;
+      if (!(in[0].dtype == activation)) return "x";
+      return nullptr;
+    }
+    case Op::receive: {
+      if (!is_index(attrs[0])) return "peer";
+      [[maybe_unused]] const int64_t peer = attrs[0];
+      if (!is_count(attrs[1])) return "cols";
+      [[maybe_unused]] const int64_t cols = attrs[1];
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      if (!(in[0].dtype == DType::i32 && is_dense(in[0]) && in[0].cols == 1)) return "rows";
+      if (!(out[0].dtype == activation && out[0].rows == m && out[0].cols == cols)) return "y";
       return nullptr;
     }
     default:

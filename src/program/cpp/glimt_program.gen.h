@@ -5,7 +5,7 @@
 namespace glimt::program {
 
 constexpr uint32_t kMagic = 0x504d4c47;
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr uint32_t kNoSymbol = 0xffffffff;
 
 enum class DType : uint32_t {
@@ -126,6 +126,11 @@ enum class Op : uint32_t {
   experts = 20,
   adjust_logits = 25,
   sample = 21,
+  all_reduce = 26,
+  all_gather = 27,
+  reduce_scatter = 28,
+  send = 29,
+  receive = 30,
 };
 
 // Followed by inputCount + outputCount tensor indices and attrCount words.
@@ -280,10 +285,14 @@ enum Input : uint32_t { in_x = 0 };
 enum Output : uint32_t { out_y = 0 };
 }  // namespace op_gelu
 
-// y[t] = table[ids[t]]
+// y[t] = table[ids[t] - first], or zeros where ids[t], one of 0..total-1, has no row in this table.
 namespace op_embed {
 enum Input : uint32_t { in_ids = 0, in_table = 1 };
 enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t first;
+  uint32_t total;
+};
 }  // namespace op_embed
 
 // y[i] = x[rows[i]]
@@ -321,7 +330,7 @@ struct Attrs {
 };
 }  // namespace op_route_experts
 
-// y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]), e = experts[t, k]; expert e owns rows e*2*width.. of gateUp (gate first) and e*n.. of down.
+// y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]), e = experts[t, k] - firstExpert; expert e owns rows e*2*width.. of gateUp (gate first) and e*n.. of down. A choice, one of 0..totalExperts-1, that is none of these numExperts counts nothing.
 namespace op_experts {
 enum Input : uint32_t { in_x = 0, in_experts = 1, in_weights = 2, in_gateUp = 3, in_down = 4 };
 enum Output : uint32_t { out_y = 0 };
@@ -329,6 +338,8 @@ struct Attrs {
   uint32_t numExperts;
   uint32_t topK;
   uint32_t width;
+  uint32_t firstExpert;
+  uint32_t totalExperts;
 };
 }  // namespace op_experts
 
@@ -343,5 +354,49 @@ namespace op_sample {
 enum Input : uint32_t { in_logits = 0, in_adjusted = 1, in_adjustedAs = 2, in_settings = 3, in_choices = 4 };
 enum Output : uint32_t { out_tokens = 0 };
 }  // namespace op_sample
+
+// y = the sum of x over all ranks: added in the ranks' order in f32, then rounded, to the same bits on each.
+namespace op_all_reduce {
+enum Input : uint32_t { in_x = 0 };
+enum Output : uint32_t { out_y = 0 };
+}  // namespace op_all_reduce
+
+// The columns of all ranks side by side: with w = n / stretches, y[i, (s * ranks + r) * w + j] = column s * w + j of row i of rank r's x.
+namespace op_all_gather {
+enum Input : uint32_t { in_x = 0 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t ranks;
+  uint32_t stretches;
+};
+}  // namespace op_all_gather
+
+// y = of the sum of x over all ranks, as all_reduce has it, the columns of this rank: the first of `ranks` equal parts for the first.
+namespace op_reduce_scatter {
+enum Input : uint32_t { in_x = 0 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t ranks;
+};
+}  // namespace op_reduce_scatter
+
+// Gives x to rank peer, whose next receive from this rank takes it.
+namespace op_send {
+enum Input : uint32_t { in_x = 0 };
+enum Output : uint32_t {  };
+struct Attrs {
+  uint32_t peer;
+};
+}  // namespace op_send
+
+// y = what rank peer sends: a row of cols columns for each of rows, whose values do not matter.
+namespace op_receive {
+enum Input : uint32_t { in_rows = 0 };
+enum Output : uint32_t { out_y = 0 };
+struct Attrs {
+  uint32_t peer;
+  uint32_t cols;
+};
+}  // namespace op_receive
 
 }  // namespace glimt::program
