@@ -2,9 +2,11 @@
 import type { Graph } from "../graph/graph.ts";
 import type { Supports } from "../graph/node-query.ts";
 import { type VerifiedProgram, verifyProgram } from "../program/verify-program.ts";
+import { verifyRanks } from "../program/verify-ranks.ts";
 import type { ChooseLayout } from "../program/weights.ts";
 import { lowerGraph } from "./lower.ts";
 import type { SizeHints } from "./memory-plan.ts";
+import { type Partition, partitionGraph } from "./partition/partition.ts";
 import { expandCompositions, fuseCompositions } from "./passes/fuse-compositions.ts";
 import { mergeLinears } from "./passes/merge-linears.ts";
 import { narrowRows } from "./passes/narrow-rows.ts";
@@ -30,21 +32,50 @@ export interface CompileOptions {
   readonly weightLayout?: ChooseLayout;
   /** Typical symbol values, to weigh the memory plan. */
   readonly sizeHints?: SizeHints;
+  /** A program for each rank of a device group is made too. */
+  readonly partition?: Partition;
 }
 
-/** @throws GRAPH_INVALID when the graph, or what a pass made of it, breaks a rule. */
+/**
+ * @throws GRAPH_INVALID when the graph, or what a pass made of it, breaks a rule; OPTION_INVALID for a partition that can
+ * not be.
+ */
 export function compileGraph(graph: Graph, options: CompileOptions = {}): VerifiedProgram {
-  const { sizeHints = {}, weightLayout = () => "plain" } = options;
-  return verifyProgram(lowerGraph(optimizeGraph(graph, options), sizeHints, weightLayout));
+  const { sizeHints = {}, weightLayout = () => "plain", partition } = options;
+  const lower = (optimized: Graph) => verifyProgram(lowerGraph(optimized, sizeHints, weightLayout));
+  const whole = lower(optimizeGraph(graph, options));
+  if (!partition) return whole;
+  const ranks = optimizeRanks(graph, partition, options).map(lower);
+  verifyRanks(ranks, partition.tensor);
+  return { ...whole, ranks };
 }
 
 /** The graph after all passes: what `compileGraph` lowers. */
 export function optimizeGraph(
   graph: Graph,
-  { passes = DEFAULT_PASSES, supports = () => true }: CompileOptions = {},
+  { passes = DEFAULT_PASSES, supports }: CompileOptions = {},
 ): Graph {
   verifyGraph(graph, "building");
-  return [...passes, expandCompositions].reduce((current, pass) => {
+  return runPasses(graph, [...passes, expandCompositions], supports);
+}
+
+/** The same of each rank. The passes that look at the whole graph are those before any that is not `ofWhole`. */
+export function optimizeRanks(
+  graph: Graph,
+  partition: Partition,
+  { passes = DEFAULT_PASSES, supports }: CompileOptions = {},
+): Graph[] {
+  verifyGraph(graph, "building");
+  const place = passes.findIndex(({ ofWhole }) => !ofWhole);
+  const [before, behind] = place < 0 ? [passes, []] : [passes.slice(0, place), passes.slice(place)];
+  return partitionGraph(runPasses(graph, before, supports), partition).map((part) => {
+    verifyGraph(part, "partition");
+    return runPasses(part, [...behind, expandCompositions], supports);
+  });
+}
+
+function runPasses(graph: Graph, passes: readonly Pass[], supports: Supports = () => true): Graph {
+  return passes.reduce((current, pass) => {
     const next = pass.run(current, supports);
     if (next !== current) verifyGraph(next, pass.name, current);
     return next;

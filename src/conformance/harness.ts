@@ -2,7 +2,7 @@
 import type { Backend, Binding, DeviceWeight, Engine, WeightRows } from "../backends/backend.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
-import type { ElementBuffer, Program } from "../program/program.ts";
+import type { ElementBuffer } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import { evaluateDim } from "../tensor/dims.ts";
@@ -110,7 +110,7 @@ function inputData(test: OpCase, { name, dtype, rows, cols }: ElementBuffer): Ho
 
 async function uploadWeights(
   engine: Engine,
-  program: Program,
+  program: VerifiedProgram,
   test: OpCase,
 ): Promise<Map<string, DeviceWeight>> {
   const weights = new Map<string, DeviceWeight>();

@@ -35,6 +35,24 @@ export interface CompositionStep {
   readonly names?: Readonly<Record<string, string | number>>;
 }
 
+/** Equal parts of an operand's columns or rows, one a rank in the ranks' order, or a summand on each. */
+export type Split = "columns" | "rows" | "partial";
+
+/**
+ * A way to compute an op on the ranks of a tensor group, each with its part. Operands that are not named are whole on every
+ * rank, as are results. The op's own rules and conditions hold for the parts too.
+ */
+export interface SplitRule<I extends string = string, A extends string = string, O extends string = string> {
+  readonly inputs: Readonly<Partial<Record<I, Split>>>;
+  readonly outputs: Readonly<Partial<Record<O, Exclude<Split, "rows">>>>;
+  /** Attribute -> the operand whose parts have so many fewer of what it counts. */
+  readonly counts?: Readonly<Partial<Record<A, I>>>;
+  /** Attribute -> the one that counts all of which it says the first that a part has. */
+  readonly firsts?: Readonly<Partial<Record<A, A>>>;
+  /** Operands in as many parts as there are ranks, or as their count has, if that is less: several ranks then hold the same. */
+  readonly shared?: readonly I[];
+}
+
 export interface OpDefinition {
   /** Stable number in the program encoding. */
   readonly code: number;
@@ -58,6 +76,10 @@ export interface OpDefinition {
   /** The simpler ops a fused op stands for, in order: its specification and what it expands to. */
   readonly composition?: readonly CompositionStep[] | undefined;
   readonly conditions?: readonly Condition[];
+  /** In order of preference; a fused op is split as the ops it stands for, before these are fused. */
+  readonly splits?: readonly SplitRule[];
+  /** Operands that are read whole, and yet are worth making in parts that are then gathered. */
+  readonly gathered?: readonly string[];
 }
 
 /** Keeps the literal types of an entry, so that builder methods and tables of kernels can be derived from it. */
@@ -81,6 +103,8 @@ export function defineOp<
   inPlace?: Partial<Record<keyof O & string, keyof I & string>>;
   composition?: C;
   conditions?: readonly Condition[];
+  splits?: readonly SplitRule<keyof I & string, keyof A & string, keyof O & string>[];
+  gathered?: readonly (keyof I & string)[];
 }) {
   return definition;
 }

@@ -35,6 +35,11 @@ export const OPS = {
     attrs: {},
     outputs: { y: { like: "x", shape: "m n" } },
     rowwise: ["x"],
+    splits: [
+      { inputs: { w: "rows" }, outputs: { y: "columns" } },
+      { inputs: { x: "columns", w: "columns" }, outputs: { y: "partial" } },
+      { inputs: { x: "partial" }, outputs: { y: "partial" } },
+    ],
   }),
   add_bias: defineOp({
     code: 3,
@@ -44,6 +49,7 @@ export const OPS = {
     outputs: { y: { like: "x", shape: "m n" } },
     rowwise: ["x"],
     inPlace: { y: "x" },
+    splits: [{ inputs: { x: "columns", bias: "rows" }, outputs: { y: "columns" } }],
   }),
   linear_bias: defineOp({
     code: 4,
@@ -69,6 +75,10 @@ export const OPS = {
     outputs: { y: { like: "a", shape: "m n" } },
     rowwise: ["a", "b"],
     inPlace: { y: "a" },
+    splits: [
+      { inputs: { a: "columns", b: "columns" }, outputs: { y: "columns" } },
+      { inputs: { a: "partial", b: "partial" }, outputs: { y: "partial" } },
+    ],
   }),
   rms_norm: defineOp({
     code: 6,
@@ -79,6 +89,8 @@ export const OPS = {
     rowwise: ["x"],
     inPlace: { y: "x" },
     conditions: [["k", "a multiple of", "n"]],
+    // Of heads.
+    splits: [{ inputs: { x: "columns" }, outputs: { y: "columns" } }],
   }),
   add_rms_norm: defineOp({
     code: 7,
@@ -144,6 +156,7 @@ export const OPS = {
       ["rotaryDim", "at most", "headDim"],
       ["rotaryDim", "a multiple of", "2"],
     ],
+    splits: [{ inputs: { x: "columns" }, outputs: { y: "columns" }, counts: { numHeads: "x" } }],
   }),
   kv_write: defineOp({
     code: 10,
@@ -157,6 +170,13 @@ export const OPS = {
     attrs: { numKvHeads: "u32", headDim: "u32", pageSize: "u32" },
     outputs: { written: { like: "cache", shape: "pages 2*numKvHeads*pageSize*headDim" } },
     alias: { written: "cache" },
+    splits: [
+      {
+        inputs: { k: "columns", v: "columns", cache: "columns" },
+        outputs: { written: "columns" },
+        counts: { numKvHeads: "cache" },
+      },
+    ],
   }),
   attention_paged: defineOp({
     code: 11,
@@ -171,6 +191,14 @@ export const OPS = {
     attrs: { numHeads: "u32", numKvHeads: "u32", headDim: "u32", pageSize: "u32", scale: "f32" },
     outputs: { y: { like: "q", shape: "t numHeads*headDim" } },
     conditions: [["numHeads", "a multiple of", "numKvHeads"]],
+    splits: [
+      {
+        inputs: { q: "columns", cache: "columns" },
+        outputs: { y: "columns" },
+        counts: { numHeads: "q", numKvHeads: "cache" },
+        shared: ["cache"],
+      },
+    ],
   }),
   rope_attention_paged: defineOp({
     code: 23,
@@ -224,6 +252,13 @@ export const OPS = {
     },
     attrs: { numHeads: "u32", headDim: "u32", scale: "f32" },
     outputs: { y: { like: "q", shape: "m numHeads*headDim" } },
+    splits: [
+      {
+        inputs: { q: "columns", k: "columns", v: "columns" },
+        outputs: { y: "columns" },
+        counts: { numHeads: "q" },
+      },
+    ],
   }),
   swiglu: defineOp({
     code: 13,
@@ -233,6 +268,7 @@ export const OPS = {
     outputs: { y: { like: "gate", shape: "m n" } },
     rowwise: ["gate", "up"],
     inPlace: { y: "gate" },
+    splits: [{ inputs: { gate: "columns", up: "columns" }, outputs: { y: "columns" } }],
   }),
   linear_swiglu: defineOp({
     code: 24,
@@ -256,6 +292,7 @@ export const OPS = {
     outputs: { y: { like: "x", shape: "m n" } },
     rowwise: ["x"],
     inPlace: { y: "x" },
+    splits: [{ inputs: { x: "columns" }, outputs: { y: "columns" } }],
   }),
   embed: defineOp({
     code: 15,
@@ -265,6 +302,7 @@ export const OPS = {
     outputs: { y: { like: "activation", shape: "t n" } },
     rowwise: ["ids"],
     conditions: [["v+first", "at most", "total"]],
+    splits: [{ inputs: { table: "rows" }, outputs: { y: "partial" }, firsts: { first: "total" } }],
   }),
   gather_rows: defineOp({
     code: 16,
@@ -273,6 +311,10 @@ export const OPS = {
     attrs: {},
     outputs: { y: { like: "x", shape: "r n" } },
     rowwise: ["rows"],
+    splits: [
+      { inputs: { x: "columns" }, outputs: { y: "columns" } },
+      { inputs: { x: "partial" }, outputs: { y: "partial" } },
+    ],
   }),
   scatter_rows: defineOp({
     code: 17,
@@ -321,6 +363,14 @@ export const OPS = {
     outputs: { y: { like: "x", shape: "t n" } },
     rowwise: ["x", "experts", "weights"],
     conditions: [["numExperts+firstExpert", "at most", "totalExperts"]],
+    splits: [
+      {
+        inputs: { gateUp: "rows", down: "rows" },
+        outputs: { y: "partial" },
+        counts: { numExperts: "gateUp" },
+        firsts: { firstExpert: "totalExperts" },
+      },
+    ],
   }),
   adjust_logits: defineOp({
     code: 25,
@@ -337,6 +387,7 @@ export const OPS = {
     attrs: {},
     outputs: { adjusted: { dtype: "f32", shape: "a v" } },
     conditions: [["v", "at most", "words*32"]],
+    gathered: ["logits"],
   }),
   sample: defineOp({
     code: 21,
@@ -355,6 +406,7 @@ export const OPS = {
       ["1", "at most", "v"],
       ["v", "less than", "4194304"],
     ],
+    gathered: ["logits"],
   }),
 
   // What ranks of a group do together. The first three are among the ranks of a tensor group, which all hold the same

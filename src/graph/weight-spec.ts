@@ -32,6 +32,54 @@ export interface WeightSpec {
   readonly sources: readonly WeightSource[];
   /** Whose weight it is: absent for the model itself, or an adapter. Weights of different origins are never stacked. */
   readonly origin?: string;
+  /** The rank of a device group that holds it; absent where there is one device. */
+  readonly rank?: number;
+}
+
+/** The rows and columns of a weight that a part of it has; absent for all. */
+export interface WeightRectangle {
+  readonly rows?: IndexRange;
+  readonly cols?: IndexRange;
+}
+
+/** Part of a weight, as a weight of its own: named after what it has. */
+export function weightPart(spec: WeightSpec, { rows, cols }: WeightRectangle): WeightSpec {
+  if (!rows && !cols) return spec;
+  const [, ...others] = spec.shape;
+  const width = cols ? [cols.count] : others;
+  return {
+    ...spec,
+    name: `${spec.name}[${rows ? rangeText(rows) : ""}${cols ? `,${rangeText(cols)}` : ""}]`,
+    shape: [rows?.count ?? (spec.shape[0] as number), ...width],
+    sources: sourcesOfRows(spec, rows).map((source) => (cols ? columnsOf(source, cols) : source)),
+  };
+}
+
+/** A copy that belongs to a rank of a device group. */
+export function weightOfRank(spec: WeightSpec, rank: number): WeightSpec {
+  return { ...spec, name: `${spec.name}@${rank}`, rank };
+}
+
+/** Those that give the rows, cut to them. */
+function sourcesOfRows({ sources }: WeightSpec, rows: IndexRange | undefined): readonly WeightSource[] {
+  if (!rows) return sources;
+  let start = 0;
+  return sources.flatMap((source) => {
+    const { rows: all } = sourceRectangle(source);
+    const from = Math.max(rows.first, start);
+    const to = Math.min(rows.first + rows.count, start + all.count);
+    const first = all.first + from - start;
+    start += all.count;
+    return from < to ? [{ ...source, rows: { first, count: to - from } }] : [];
+  });
+}
+
+function columnsOf(source: WeightSource, { first, count }: IndexRange): WeightSource {
+  return { ...source, cols: { first: sourceRectangle(source).cols.first + first, count } };
+}
+
+function rangeText({ first, count }: IndexRange): string {
+  return `${first}..${first + count}`;
 }
 
 /** The rectangle of its tensor that a source uses, and how long the tensor's rows are. */

@@ -10,7 +10,14 @@ import { verifyInstructions } from "./verify-instructions.ts";
 declare const verified: unique symbol;
 
 /** A program that keeps the op table's rules. Only `verifyProgram` makes one, and only such a program is loaded. */
-export type VerifiedProgram = Program & { readonly [verified]: true };
+export type VerifiedProgram = Program & {
+  readonly [verified]: true;
+  /**
+   * Of a program for a device group: what each rank runs, rank = pipeline stage * tensor ranks + rank of the tensor group.
+   * One without instructions has nothing to do. Not part of the bytes.
+   */
+  readonly ranks?: readonly VerifiedProgram[];
+};
 
 /**
  * The same program, known to be right: its symbols, buffers and tensors are declared and lie inside each other, and

@@ -3,6 +3,7 @@ import type { OpDefinition } from "../graph/op-definition.ts";
 import { OPS } from "../graph/ops.ts";
 import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
 import type { Program, ProgramTensor } from "./program.ts";
+import type { VerifiedProgram } from "./verify-program.ts";
 
 /** matrix: a linear map. rows: read row by row. data: vectors and whatever else. */
 export type WeightUse = "matrix" | "rows" | "data";
@@ -27,11 +28,18 @@ export function weightUses({
   return uses;
 }
 
+/** What is loaded for a program: itself, or the program of each rank of a device group. */
+export function loadedPrograms(program: VerifiedProgram): readonly VerifiedProgram[] {
+  return program.ranks ?? [program];
+}
+
 /** The layout to upload each weight of the programs in, by name. */
-export function weightLayouts(...programs: readonly Program[]): ReadonlyMap<string, WeightLayout> {
+export function weightLayouts(...programs: readonly VerifiedProgram[]): ReadonlyMap<string, WeightLayout> {
   return new Map(
-    programs.flatMap(({ buffers }) =>
-      buffers.filter(({ kind }) => kind === "weight").map(({ name, layout }) => [name, layout] as const),
-    ),
+    programs
+      .flatMap(loadedPrograms)
+      .flatMap(({ buffers }) =>
+        buffers.filter(({ kind }) => kind === "weight").map(({ name, layout }) => [name, layout] as const),
+      ),
   );
 }

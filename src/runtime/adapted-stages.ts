@@ -5,7 +5,7 @@ import { compileGraph, DEFAULT_PASSES } from "../compiler/compile.ts";
 import { type ActiveAdapter, applyAdapters } from "../compiler/passes/apply-adapters.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import { weightLayouts } from "../program/weights.ts";
+import { loadedPrograms, weightLayouts } from "../program/weights.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import { type Stages, withSignal } from "./open-stages.ts";
 import { joinDrafting, openRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
@@ -80,7 +80,7 @@ export class AdaptedStagesOpener {
     taken: string[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    for (const spec of program.weights) {
+    for (const spec of loadedPrograms(program).flatMap(({ weights }) => weights)) {
       const from = adapters.find(({ id }) => id === spec.origin);
       if (!from) continue;
       const known = this.#held.get(spec.name);

@@ -7,6 +7,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { MtpLayer } from "../models/decoder.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import { loadedPrograms } from "../program/weights.ts";
 import type { CacheDType, TensorDType } from "../tensor/dtype.ts";
 
 /** Tokens in a page of the KV cache. */
@@ -70,6 +71,6 @@ export function stagePrograms({ stages }: Pick<CompiledModel, "stages">): StageP
 
 /** Every weight that a stage asks for, once. */
 export function stageWeights({ stages }: Pick<CompiledModel, "stages">): WeightSpec[] {
-  const specs = stages.flatMap(({ program }) => program.weights);
+  const specs = stages.flatMap(({ program }) => loadedPrograms(program)).flatMap(({ weights }) => weights);
   return [...new Map(specs.map((spec) => [spec.name, spec])).values()];
 }

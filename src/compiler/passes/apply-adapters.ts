@@ -31,6 +31,7 @@ export function linearModules(graph: Graph): Map<string, WeightSource> {
 export function applyAdapters(adapters: readonly ActiveAdapter[]): Pass {
   return {
     name: "apply-adapters",
+    ofWhole: true,
     run(graph) {
       const changed = changedNodes(graph, adapters);
       if (changed.size === 0) return graph;

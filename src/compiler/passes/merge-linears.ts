@@ -63,7 +63,7 @@ function mergeGroup(rewriter: GraphRewriter, group: readonly Node[]): void {
 
 function stackWeights(rewriter: GraphRewriter, ids: readonly ValueId[]): ValueId {
   const specs = ids.map((id) => weightSpec(rewriter.values, id) as WeightSpec);
-  const { origin } = specs[0] as WeightSpec;
+  const { origin, rank } = specs[0] as WeightSpec;
   const rows = specs.reduce((sum, spec) => sum + (spec.shape[0] as number), 0);
   const spec: WeightSpec = {
     name: specs.map((part) => part.name).join(" + "),
@@ -71,6 +71,7 @@ function stackWeights(rewriter: GraphRewriter, ids: readonly ValueId[]): ValueId
     dtype: (specs[0] as WeightSpec).dtype,
     sources: specs.flatMap((part) => part.sources),
     ...(origin === undefined ? {} : { origin }),
+    ...(rank === undefined ? {} : { rank }),
   };
   return rewriter.addValue({
     name: spec.name,

@@ -13,6 +13,7 @@ import { GraphRewriter, type Pass } from "./pass.ts";
 
 export const narrowRows: Pass = {
   name: "narrow-rows",
+  ofWhole: true,
   run: (graph) => graph.nodes.filter(({ op }) => op === "gather_rows").reduce(moveUp, graph),
 };
 

@@ -7,6 +7,8 @@ import type { WeightSpec } from "../../graph/weight-spec.ts";
 
 export interface Pass {
   readonly name: string;
+  /** It stands before a graph is partitioned: it changes what the model is, or which rows and nodes there are. */
+  readonly ofWhole?: true;
   /** The same graph where nothing changes. `supports` says what may stand in the result; left out, every op may. */
   run(graph: Graph, supports?: Supports): Graph;
 }

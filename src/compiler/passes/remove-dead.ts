@@ -6,6 +6,7 @@ import type { Pass } from "./pass.ts";
 
 export const removeDead: Pass = {
   name: "remove-dead",
+  ofWhole: true,
   run(graph) {
     const needed = new Set<ValueId>(Object.values(graph.outputs));
     // Readers stand behind what they read.

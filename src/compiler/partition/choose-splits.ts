@@ -1,0 +1,307 @@
+/**
+ * How the ranks of a tensor group share a graph, from the op table's rules. Backwards it is found who would read which
+ * value in parts; then, node by node, the first rule is taken that what is there fits.
+ */
+import { GlimtError } from "../../errors.ts";
+import { consumers, type Graph, type Node, type Value, type ValueId } from "../../graph/graph.ts";
+import { inferOutputs, type TensorType } from "../../graph/infer.ts";
+import type { OpDefinition, SplitRule } from "../../graph/op-definition.ts";
+import { OPS } from "../../graph/ops.ts";
+import { divideDim } from "../../tensor/dims.ts";
+import { blockCols, holdsColumns, isGroupedFormat } from "../../tensor/storage.ts";
+
+/**
+ * How ranks hold a value: each a summand, or so many parts of its columns, of which rank r of n has part floor(r parts / n).
+ * A value of one part is whole on every rank.
+ */
+export type Held = number | "partial";
+export const WHOLE = 1;
+
+/** A weight's parts on the ranks. */
+export interface WeightParts {
+  readonly axis: "rows" | "columns";
+  readonly parts: number;
+}
+
+export interface NodeSplit {
+  /** What each input must be; those that are not named are whole. */
+  readonly inputs: Readonly<Record<string, Held>>;
+  readonly weights: Readonly<Record<string, WeightParts>>;
+  readonly outputs: Readonly<Record<string, Held>>;
+  /** Attribute -> what it is divided by in a part. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Attribute -> how many parts what it counts from is in, and the attribute that counts all of it. */
+  readonly firsts: Readonly<Record<string, { readonly parts: number; readonly of: string }>>;
+}
+
+export interface Splits {
+  readonly nodes: ReadonlyMap<Node, NodeSplit>;
+  /** Values that are not whole. */
+  readonly held: ReadonlyMap<ValueId, Held>;
+}
+
+const UNSPLIT: NodeSplit = { inputs: {}, weights: {}, outputs: {}, counts: {}, firsts: {} };
+
+/** @throws OPTION_INVALID with every number that does not divide by the ranks */
+export function chooseSplits(graph: Graph, ranks: number): Splits {
+  return new SplitChoice(graph, ranks).run();
+}
+
+class SplitChoice {
+  readonly #graph: Graph;
+  readonly #ranks: number;
+  /** Parts of their columns that all readers of values would rather have. */
+  readonly #wishes: ReadonlyMap<ValueId, number>;
+  readonly #held = new Map<ValueId, Held>();
+  readonly #refusals = new Set<string>();
+
+  constructor(graph: Graph, ranks: number) {
+    this.#graph = graph;
+    this.#ranks = ranks;
+    this.#wishes = this.#findWishes();
+  }
+
+  run(): Splits {
+    const nodes = new Map<Node, NodeSplit>();
+    for (const node of this.#graph.nodes) {
+      const split = this.#choose(node);
+      nodes.set(node, split);
+      for (const [name, held] of Object.entries(split.outputs)) {
+        this.#held.set(node.outputs[name] as ValueId, held);
+      }
+      for (const [name, held] of Object.entries(split.inputs)) {
+        const id = node.inputs[name] as ValueId;
+        if (this.#value(id).origin.kind === "state") this.#held.set(id, held);
+      }
+    }
+    if (this.#refusals.size > 0) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        `"${this.#graph.name}" can not be split over ${this.#ranks} tensor-parallel ranks: ${[...this.#refusals].join("; ")}.`,
+      );
+    }
+    return { nodes, held: this.#held };
+  }
+
+  #findWishes(): Map<ValueId, number> {
+    const readers = consumers(this.#graph);
+    const wishes = new Map<ValueId, number>();
+    for (const node of this.#graph.nodes.toReversed()) {
+      for (const id of Object.values(node.outputs)) {
+        const wanted = (readers.get(id) ?? []).flatMap((reader) =>
+          Object.keys(reader.inputs)
+            .filter((name) => reader.inputs[name] === id)
+            .map((name) => this.#wishOf(reader, name, wishes)),
+        );
+        const [first] = wanted;
+        if (first !== undefined && wanted.every((parts) => parts === first)) wishes.set(id, first);
+      }
+    }
+    return wishes;
+  }
+
+  /** The parts in which a reader would rather have an operand. */
+  #wishOf(reader: Node, name: string, wishes: ReadonlyMap<ValueId, number>): number | undefined {
+    const { gathered, splits = [] }: OpDefinition = OPS[reader.op];
+    if (gathered?.includes(name)) return this.#ranks;
+    for (const rule of splits) {
+      const parts = wishedParts(reader, rule, wishes);
+      if (parts === undefined) continue;
+      if (rule.inputs[name] !== "columns") return undefined;
+      const split = this.#split(reader, rule, parts ?? this.#ranks);
+      return split && this.#fits(reader, split) ? (split.inputs[name] as number) : undefined;
+    }
+    return undefined;
+  }
+
+  #choose(node: Node): NodeSplit {
+    const { splits = [] }: OpDefinition = OPS[node.op];
+    // What is there as it is; parts of what is whole, which cost nothing; all of it whole.
+    return (
+      this.#firstRule(node, splits, (id, wanted) => this.#heldOf(id, wanted) === wanted) ??
+      this.#firstRule(node, splits, (id, wanted) => this.#canTake(id, wanted)) ??
+      this.#firstRule(node, splits, (_, wanted) => wanted === WHOLE) ??
+      UNSPLIT
+    );
+  }
+
+  #firstRule(
+    node: Node,
+    rules: readonly SplitRule[],
+    isThere: (id: ValueId, wanted: Held) => boolean,
+  ): NodeSplit | undefined {
+    const operands = Object.keys(node.inputs).filter((name) => !this.#isWeight(node, name));
+    const has = (split: NodeSplit) =>
+      operands.every((name) => isThere(node.inputs[name] as ValueId, split.inputs[name] ?? WHOLE));
+    for (const rule of rules) {
+      for (const parts of this.#partsToTry(node, rule)) {
+        const split = this.#split(node, rule, parts);
+        if (!split || !has(split) || !this.#fits(node, split)) continue;
+        return this.#complaints(node, split) ? UNSPLIT : split;
+      }
+    }
+    return has(UNSPLIT) ? UNSPLIT : undefined;
+  }
+
+  /** Columns that are there decide, or who reads the result; nobody makes columns that are not wished. */
+  #partsToTry(node: Node, rule: SplitRule): readonly number[] {
+    const found = Object.entries(rule.inputs).flatMap(([name, split]) => {
+      if (split !== "columns" || this.#isWeight(node, name) || rule.shared?.includes(name)) return [];
+      const held = this.#held.get(node.inputs[name] as ValueId);
+      return typeof held === "number" && held !== WHOLE ? [held] : [];
+    });
+    const wished = wishedParts(node, rule, this.#wishes);
+    if (found.length > 0) return [found[0] as number];
+    return wished === undefined ? [] : [wished ?? this.#ranks];
+  }
+
+  /** The rule with its numbers; undefined where it says nothing of so many parts. */
+  #split(node: Node, rule: SplitRule, parts: number): NodeSplit | undefined {
+    const partsOf = (name: string): number => {
+      if (!rule.shared?.includes(name)) return parts;
+      const counter = Object.entries(rule.counts ?? {}).find(([, counted]) => counted === name)?.[0];
+      return this.#sharedParts(node.attrs[counter as string] as number);
+    };
+    const outputs: Record<string, Held> = {};
+    for (const [name, split] of Object.entries(rule.outputs)) {
+      // Ranks that hold the same would count twice.
+      if (split === "partial" && parts !== this.#ranks) return undefined;
+      outputs[name] = split === "partial" ? "partial" : parts;
+    }
+    const inputs: Record<string, Held> = {};
+    const weights: Record<string, WeightParts> = {};
+    for (const [name, split] of Object.entries(rule.inputs)) {
+      if (split === undefined) continue;
+      if (!this.#isWeight(node, name)) inputs[name] = split === "partial" ? "partial" : partsOf(name);
+      else if (split !== "partial") weights[name] = { axis: split, parts: partsOf(name) };
+    }
+    const counts = Object.entries(rule.counts ?? {}).map(([attr, counted]) => [
+      attr,
+      partsOf(counted as string),
+    ]);
+    const firsts = Object.entries(rule.firsts ?? {}).map(([attr, of]) => [attr, { parts, of }]);
+    return {
+      inputs,
+      weights,
+      outputs,
+      counts: Object.fromEntries(counts),
+      firsts: Object.fromEntries(firsts),
+    };
+  }
+
+  /** As many as there are ranks; where there are fewer things than ranks, as many as things. */
+  #sharedParts(count: number): number {
+    return count < this.#ranks && this.#ranks % count === 0 ? count : this.#ranks;
+  }
+
+  /** Whether the op's rules hold for the parts, as far as these are whole numbers: what does not divide is refused later. */
+  #fits(node: Node, split: NodeSplit): boolean {
+    if (this.#undivided(node, split).length > 0) return true;
+    const types = Object.fromEntries(
+      Object.entries(node.inputs).map(([name, id]) => [name, this.#partType(id, name, split)]),
+    );
+    try {
+      inferOutputs(node.op, types, partAttrs(node, split), this.#graph.activationDType);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #partType(id: ValueId, name: string, { inputs, weights }: NodeSplit): TensorType {
+    const { shape, dtype } = this.#value(id);
+    const weight = weights[name];
+    const held = inputs[name] ?? WHOLE;
+    const axis = weight ? (weight.axis === "rows" ? 0 : 1) : 1;
+    const parts = weight?.parts ?? (held === "partial" ? 1 : held);
+    return { dtype, shape: shape.map((dim, index) => (index === axis ? divideDim(dim, parts) : dim)) };
+  }
+
+  /** Remembers what is wrong with a split. @returns whether anything is */
+  #complaints(node: Node, split: NodeSplit): boolean {
+    const found = [...this.#undivided(node, split), ...this.#brokenBlocks(node, split)];
+    for (const complaint of found) this.#refusals.add(complaint);
+    return found.length > 0;
+  }
+
+  #undivided(node: Node, { inputs, weights, counts }: NodeSplit): string[] {
+    const counted = Object.entries(counts).flatMap(([attr, parts]) => {
+      const count = node.attrs[attr] as number;
+      return count % parts === 0 ? [] : [`${attr} ${count} (${node.op}) is not a multiple of ${parts}`];
+    });
+    const ofWeights = Object.entries(weights).flatMap(([name, { axis, parts }]) => {
+      const { name: weight, shape } = this.#value(node.inputs[name] as ValueId);
+      const size = shape[axis === "rows" ? 0 : 1] as number;
+      return size % parts === 0
+        ? []
+        : [`${inAnyLayer(weight)} has ${size} ${axis}, not a multiple of ${parts}`];
+    });
+    const ofColumns = Object.entries(inputs).flatMap(([name, held]) => {
+      const cols = this.#value(node.inputs[name] as ValueId).shape[1];
+      const isWhole = typeof cols === "number" && (held === "partial" || cols % held === 0);
+      return isWhole ? [] : [`${name} of ${node.op} has ${cols} columns, not a multiple of ${held}`];
+    });
+    return counted.length > 0 ? counted : [...ofWeights, ...ofColumns];
+  }
+
+  #brokenBlocks(node: Node, { weights }: NodeSplit): string[] {
+    return Object.entries(weights).flatMap(([name, { axis, parts }]) => {
+      const { name: weight, shape, dtype } = this.#value(node.inputs[name] as ValueId);
+      const cols = (shape[1] as number) / parts;
+      if (axis === "rows" || !isGroupedFormat(dtype) || holdsColumns(dtype, cols)) return [];
+      return [
+        `${inAnyLayer(weight)} has ${shape[1]} columns, of which a rank's ${cols} are no whole blocks of ${blockCols(dtype)} (${dtype})`,
+      ];
+    });
+  }
+
+  #heldOf(id: ValueId, wanted: Held): Held {
+    const known = this.#held.get(id);
+    if (known !== undefined) return known;
+    // A state is what who reads it first needs.
+    return this.#value(id).origin.kind === "state" ? wanted : WHOLE;
+  }
+
+  /** Whether what is there becomes what is wanted without a word to other ranks, or by summing just the part. */
+  #canTake(id: ValueId, wanted: Held): boolean {
+    const held = this.#heldOf(id, wanted);
+    if (held === wanted) return true;
+    if (typeof wanted !== "number" || wanted === WHOLE) return false;
+    return held === WHOLE || (held === "partial" && wanted === this.#ranks);
+  }
+
+  #isWeight(node: Node, name: string): boolean {
+    return this.#value(node.inputs[name] as ValueId).origin.kind === "weight";
+  }
+
+  #value(id: ValueId): Value {
+    return this.#graph.values[id] as Value;
+  }
+}
+
+/** Attributes of a part, but for where it begins. */
+export function partAttrs(
+  { attrs }: Pick<Node, "attrs">,
+  { counts }: Pick<NodeSplit, "counts">,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(attrs).map(([name, value]) => [name, value / (counts[name] ?? 1)]),
+  );
+}
+
+/** The parts of a rule's columns that are wished; null where it makes none, undefined where they are not wished. */
+function wishedParts(
+  node: Node,
+  rule: SplitRule,
+  wishes: ReadonlyMap<ValueId, number>,
+): number | null | undefined {
+  const columns = Object.entries(rule.outputs).filter(([, split]) => split === "columns");
+  if (columns.length === 0) return null;
+  const wished = new Set(columns.map(([name]) => wishes.get(node.outputs[name] as ValueId)));
+  return wished.size === 1 ? [...wished][0] : undefined;
+}
+
+/** One complaint stands for all layers. */
+function inAnyLayer(name: string): string {
+  return name.replace(/\.(layers|blocks)\.\d+\./, ".$1.N.").replace(/\.experts\.\d+\./, ".experts.E.");
+}
