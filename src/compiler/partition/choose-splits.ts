@@ -7,20 +7,13 @@ import { consumers, type Graph, type Node, type Value, type ValueId } from "../.
 import { inferOutputs, type TensorType } from "../../graph/infer.ts";
 import type { OpDefinition, SplitRule } from "../../graph/op-definition.ts";
 import { OPS } from "../../graph/ops.ts";
-import { divideDim } from "../../tensor/dims.ts";
+import type { Dim } from "../../tensor/dims.ts";
 import { blockCols, holdsColumns, isGroupedFormat } from "../../tensor/storage.ts";
-
-/**
- * How ranks hold a value: each a summand, or so many parts of its columns, of which rank r of n has part floor(r parts / n).
- * A value of one part is whole on every rank.
- */
-export type Held = number | "partial";
-export const WHOLE = 1;
+import { type Held, isWhole, type Parts, partRange, partsComplaint, sameHeld, WHOLE } from "./held.ts";
 
 /** A weight's parts on the ranks. */
-export interface WeightParts {
+export interface WeightParts extends Parts {
   readonly axis: "rows" | "columns";
-  readonly parts: number;
 }
 
 export interface NodeSplit {
@@ -51,7 +44,7 @@ class SplitChoice {
   readonly #graph: Graph;
   readonly #ranks: number;
   /** Parts of their columns that all readers of values would rather have. */
-  readonly #wishes: ReadonlyMap<ValueId, number>;
+  readonly #wishes: ReadonlyMap<ValueId, Parts>;
   readonly #held = new Map<ValueId, Held>();
   readonly #refusals = new Set<string>();
 
@@ -83,9 +76,9 @@ class SplitChoice {
     return { nodes, held: this.#held };
   }
 
-  #findWishes(): Map<ValueId, number> {
+  #findWishes(): Map<ValueId, Parts> {
     const readers = consumers(this.#graph);
-    const wishes = new Map<ValueId, number>();
+    const wishes = new Map<ValueId, Parts>();
     for (const node of this.#graph.nodes.toReversed()) {
       for (const id of Object.values(node.outputs)) {
         const wanted = (readers.get(id) ?? []).flatMap((reader) =>
@@ -94,33 +87,48 @@ class SplitChoice {
             .map((name) => this.#wishOf(reader, name, wishes)),
         );
         const [first] = wanted;
-        if (first !== undefined && wanted.every((parts) => parts === first)) wishes.set(id, first);
+        if (first && wanted.every((parts) => parts && sameHeld(parts, first))) wishes.set(id, first);
       }
     }
     return wishes;
   }
 
   /** The parts in which a reader would rather have an operand. */
-  #wishOf(reader: Node, name: string, wishes: ReadonlyMap<ValueId, number>): number | undefined {
+  #wishOf(reader: Node, name: string, wishes: ReadonlyMap<ValueId, Parts>): Parts | undefined {
     const { gathered, splits = [] }: OpDefinition = OPS[reader.op];
-    if (gathered?.includes(name)) return this.#ranks;
+    if (gathered?.includes(name)) return this.#ofAllRanks;
     for (const rule of splits) {
-      const parts = wishedParts(reader, rule, wishes);
-      if (parts === undefined) continue;
+      const wished = wishedParts(reader, rule, wishes);
+      if (wished === undefined) continue;
       if (rule.inputs[name] !== "columns") return undefined;
-      const split = this.#split(reader, rule, parts ?? this.#ranks);
-      return split && this.#fits(reader, split) ? (split.inputs[name] as number) : undefined;
+      const split = this.#split(reader, rule, wished ?? this.#partsOfBlocks(reader, rule));
+      return split && this.#fits(reader, split) ? (split.inputs[name] as Parts) : undefined;
     }
     return undefined;
+  }
+
+  get #ofAllRanks(): Parts {
+    return { parts: this.#ranks, unit: 1 };
+  }
+
+  /** A part a rank; where a weight is cut between columns and they would be no whole blocks, parts of blocks. */
+  #partsOfBlocks(node: Node, rule: SplitRule): Parts {
+    for (const [name, split] of Object.entries(rule.inputs)) {
+      if (split !== "columns" || !this.#isWeight(node, name)) continue;
+      const { shape, dtype } = this.#value(node.inputs[name] as ValueId);
+      if (!isGroupedFormat(dtype) || holdsColumns(dtype, (shape[1] as number) / this.#ranks)) continue;
+      return { parts: this.#ranks, unit: blockCols(dtype) };
+    }
+    return this.#ofAllRanks;
   }
 
   #choose(node: Node): NodeSplit {
     const { splits = [] }: OpDefinition = OPS[node.op];
     // What is there as it is; parts of what is whole, which cost nothing; all of it whole.
     return (
-      this.#firstRule(node, splits, (id, wanted) => this.#heldOf(id, wanted) === wanted) ??
+      this.#firstRule(node, splits, (id, wanted) => sameHeld(this.#heldOf(id, wanted), wanted)) ??
       this.#firstRule(node, splits, (id, wanted) => this.#canTake(id, wanted)) ??
-      this.#firstRule(node, splits, (_, wanted) => wanted === WHOLE) ??
+      this.#firstRule(node, splits, (_, wanted) => isWhole(wanted)) ??
       UNSPLIT
     );
   }
@@ -134,30 +142,30 @@ class SplitChoice {
     const has = (split: NodeSplit) =>
       operands.every((name) => isThere(node.inputs[name] as ValueId, split.inputs[name] ?? WHOLE));
     for (const rule of rules) {
-      for (const parts of this.#partsToTry(node, rule)) {
-        const split = this.#split(node, rule, parts);
-        if (!split || !has(split) || !this.#fits(node, split)) continue;
-        return this.#complaints(node, split) ? UNSPLIT : split;
-      }
+      const parts = this.#partsOf(node, rule);
+      const split = parts && this.#split(node, rule, parts);
+      if (!split || !has(split) || !this.#fits(node, split)) continue;
+      return this.#complaints(node, split) ? UNSPLIT : split;
     }
     return has(UNSPLIT) ? UNSPLIT : undefined;
   }
 
   /** Columns that are there decide, or who reads the result; nobody makes columns that are not wished. */
-  #partsToTry(node: Node, rule: SplitRule): readonly number[] {
-    const found = Object.entries(rule.inputs).flatMap(([name, split]) => {
-      if (split !== "columns" || this.#isWeight(node, name) || rule.shared?.includes(name)) return [];
+  #partsOf(node: Node, rule: SplitRule): Parts | undefined {
+    for (const [name, split] of Object.entries(rule.inputs)) {
+      if (split !== "columns" || this.#isWeight(node, name) || rule.shared?.includes(name)) continue;
       const held = this.#held.get(node.inputs[name] as ValueId);
-      return typeof held === "number" && held !== WHOLE ? [held] : [];
-    });
+      if (held && held !== "partial" && !isWhole(held)) return held;
+    }
     const wished = wishedParts(node, rule, this.#wishes);
-    if (found.length > 0) return [found[0] as number];
-    return wished === undefined ? [] : [wished ?? this.#ranks];
+    return wished === null ? this.#partsOfBlocks(node, rule) : wished;
   }
 
-  /** The rule with its numbers; undefined where it says nothing of so many parts. */
-  #split(node: Node, rule: SplitRule, parts: number): NodeSplit | undefined {
-    const partsOf = (name: string): number => {
+  /** The rule with its numbers; undefined where it says nothing of such parts. */
+  #split(node: Node, rule: SplitRule, wanted: Parts): NodeSplit | undefined {
+    // Heads and experts are counted, and have the same number on each rank.
+    const parts = rule.counts ? { ...wanted, unit: 1 } : wanted;
+    const partsOf = (name: string): Parts => {
       if (!rule.shared?.includes(name)) return parts;
       const counter = Object.entries(rule.counts ?? {}).find(([, counted]) => counted === name)?.[0];
       return this.#sharedParts(node.attrs[counter as string] as number);
@@ -165,7 +173,7 @@ class SplitChoice {
     const outputs: Record<string, Held> = {};
     for (const [name, split] of Object.entries(rule.outputs)) {
       // Ranks that hold the same would count twice.
-      if (split === "partial" && parts !== this.#ranks) return undefined;
+      if (split === "partial" && parts.parts !== this.#ranks) return undefined;
       outputs[name] = split === "partial" ? "partial" : parts;
     }
     const inputs: Record<string, Held> = {};
@@ -173,13 +181,14 @@ class SplitChoice {
     for (const [name, split] of Object.entries(rule.inputs)) {
       if (split === undefined) continue;
       if (!this.#isWeight(node, name)) inputs[name] = split === "partial" ? "partial" : partsOf(name);
-      else if (split !== "partial") weights[name] = { axis: split, parts: partsOf(name) };
+      else if (split !== "partial") weights[name] = { axis: split, ...partsOf(name) };
     }
-    const counts = Object.entries(rule.counts ?? {}).map(([attr, counted]) => [
-      attr,
-      partsOf(counted as string),
-    ]);
-    const firsts = Object.entries(rule.firsts ?? {}).map(([attr, of]) => [attr, { parts, of }]);
+    const counts = Object.entries(rule.counts ?? {}).map(([attr, counted]) => {
+      return [attr, partsOf(counted as string).parts] as const;
+    });
+    const firsts = Object.entries(rule.firsts ?? {}).map(([attr, of]) => {
+      return [attr, { parts: parts.parts, of: of as string }] as const;
+    });
     return {
       inputs,
       weights,
@@ -190,8 +199,9 @@ class SplitChoice {
   }
 
   /** As many as there are ranks; where there are fewer things than ranks, as many as things. */
-  #sharedParts(count: number): number {
-    return count < this.#ranks && this.#ranks % count === 0 ? count : this.#ranks;
+  #sharedParts(count: number): Parts {
+    const isFewer = count < this.#ranks && this.#ranks % count === 0;
+    return { parts: isFewer ? count : this.#ranks, unit: 1 };
   }
 
   /** Whether the op's rules hold for the parts, as far as these are whole numbers: what does not divide is refused later. */
@@ -211,10 +221,11 @@ class SplitChoice {
   #partType(id: ValueId, name: string, { inputs, weights }: NodeSplit): TensorType {
     const { shape, dtype } = this.#value(id);
     const weight = weights[name];
-    const held = inputs[name] ?? WHOLE;
-    const axis = weight ? (weight.axis === "rows" ? 0 : 1) : 1;
-    const parts = weight?.parts ?? (held === "partial" ? 1 : held);
-    return { dtype, shape: shape.map((dim, index) => (index === axis ? divideDim(dim, parts) : dim)) };
+    const held = weight ?? inputs[name] ?? WHOLE;
+    const cut = weight?.axis === "rows" ? 0 : 1;
+    const part = (dim: Dim, axis: number): Dim =>
+      axis === cut && typeof dim === "number" && held !== "partial" ? partRange(dim, held, 0).count : dim;
+    return { dtype, shape: shape.map(part) };
   }
 
   /** Remembers what is wrong with a split. @returns whether anything is */
@@ -229,26 +240,26 @@ class SplitChoice {
       const count = node.attrs[attr] as number;
       return count % parts === 0 ? [] : [`${attr} ${count} (${node.op}) is not a multiple of ${parts}`];
     });
-    const ofWeights = Object.entries(weights).flatMap(([name, { axis, parts }]) => {
-      const { name: weight, shape } = this.#value(node.inputs[name] as ValueId);
-      const size = shape[axis === "rows" ? 0 : 1] as number;
-      return size % parts === 0
-        ? []
-        : [`${inAnyLayer(weight)} has ${size} ${axis}, not a multiple of ${parts}`];
+    if (counted.length > 0) return counted;
+    const cut = [
+      ...Object.entries(weights).map(([name, parts]) => ({ name, parts, axis: parts.axis })),
+      ...Object.entries(inputs).map(([name, parts]) => ({ name, parts, axis: "columns" as const })),
+    ];
+    return cut.flatMap(({ name, parts, axis }) => {
+      const value = this.#value(node.inputs[name] as ValueId);
+      const size = value.shape[axis === "rows" ? 0 : 1] as number;
+      const complaint = parts === "partial" ? null : partsComplaint(size, parts);
+      const shown = value.origin.kind === "weight" ? inAnyLayer(value.name) : `${name} of ${node.op}`;
+      return complaint ? [`${shown} has ${size} ${axis}, ${complaint}`] : [];
     });
-    const ofColumns = Object.entries(inputs).flatMap(([name, held]) => {
-      const cols = this.#value(node.inputs[name] as ValueId).shape[1];
-      const isWhole = typeof cols === "number" && (held === "partial" || cols % held === 0);
-      return isWhole ? [] : [`${name} of ${node.op} has ${cols} columns, not a multiple of ${held}`];
-    });
-    return counted.length > 0 ? counted : [...ofWeights, ...ofColumns];
   }
 
   #brokenBlocks(node: Node, { weights }: NodeSplit): string[] {
-    return Object.entries(weights).flatMap(([name, { axis, parts }]) => {
+    return Object.entries(weights).flatMap(([name, { axis, parts, unit }]) => {
       const { name: weight, shape, dtype } = this.#value(node.inputs[name] as ValueId);
+      if (axis === "rows" || !isGroupedFormat(dtype)) return [];
       const cols = (shape[1] as number) / parts;
-      if (axis === "rows" || !isGroupedFormat(dtype) || holdsColumns(dtype, cols)) return [];
+      if (holdsColumns(dtype, unit) || holdsColumns(dtype, cols)) return [];
       return [
         `${inAnyLayer(weight)} has ${shape[1]} columns, of which a rank's ${cols} are no whole blocks of ${blockCols(dtype)} (${dtype})`,
       ];
@@ -262,12 +273,12 @@ class SplitChoice {
     return this.#value(id).origin.kind === "state" ? wanted : WHOLE;
   }
 
-  /** Whether what is there becomes what is wanted without a word to other ranks, or by summing just the part. */
+  /** Whether what is there becomes the wanted columns without a word to other ranks, or by summing just these. */
   #canTake(id: ValueId, wanted: Held): boolean {
     const held = this.#heldOf(id, wanted);
-    if (held === wanted) return true;
-    if (typeof wanted !== "number" || wanted === WHOLE) return false;
-    return held === WHOLE || (held === "partial" && wanted === this.#ranks);
+    if (sameHeld(held, wanted)) return true;
+    if (wanted === "partial" || isWhole(wanted)) return false;
+    return held === "partial" ? sameHeld(wanted, this.#ofAllRanks) : isWhole(held);
   }
 
   #isWeight(node: Node, name: string): boolean {
@@ -293,12 +304,12 @@ export function partAttrs(
 function wishedParts(
   node: Node,
   rule: SplitRule,
-  wishes: ReadonlyMap<ValueId, number>,
-): number | null | undefined {
+  wishes: ReadonlyMap<ValueId, Parts>,
+): Parts | null | undefined {
   const columns = Object.entries(rule.outputs).filter(([, split]) => split === "columns");
   if (columns.length === 0) return null;
-  const wished = new Set(columns.map(([name]) => wishes.get(node.outputs[name] as ValueId)));
-  return wished.size === 1 ? [...wished][0] : undefined;
+  const [first, ...others] = columns.map(([name]) => wishes.get(node.outputs[name] as ValueId));
+  return first && others.every((other) => other && sameHeld(other, first)) ? first : undefined;
 }
 
 /** One complaint stands for all layers. */

@@ -6,18 +6,11 @@ import { GlimtError } from "../../errors.ts";
 import type { Graph, Node, Value, ValueId } from "../../graph/graph.ts";
 import type { OpDefinition } from "../../graph/op-definition.ts";
 import { OPS } from "../../graph/ops.ts";
-import { type IndexRange, weightOfRank, weightPart } from "../../graph/weight-spec.ts";
-import { dimsEqual, divideDim, formatDim, type Shape } from "../../tensor/dims.ts";
+import { type WeightSpec, weightOfRank, weightPart } from "../../graph/weight-spec.ts";
+import { dimsEqual, formatDim, type Shape } from "../../tensor/dims.ts";
 import { GraphRewriter } from "../passes/pass.ts";
-import {
-  chooseSplits,
-  type Held,
-  type NodeSplit,
-  partAttrs,
-  type Splits,
-  type WeightParts,
-  WHOLE,
-} from "./choose-splits.ts";
+import { chooseSplits, type NodeSplit, partAttrs, type Splits, type WeightParts } from "./choose-splits.ts";
+import { type Held, isWhole, type Parts, partRange, sameHeld, WHOLE } from "./held.ts";
 import { narrowSlices } from "./narrow-slices.ts";
 import { checkCuts, nodeStages } from "./pipeline-stages.ts";
 
@@ -50,6 +43,12 @@ export function partitionGraph(graph: Graph, partition: Partition): Graph[] {
   );
 }
 
+/** A value in a rank's graph, and how its group holds it. */
+interface LocalValue {
+  readonly held: Held;
+  readonly id: ValueId;
+}
+
 class RankGraph {
   readonly #graph: Graph;
   readonly #splits: Splits;
@@ -59,8 +58,8 @@ class RankGraph {
   readonly #stage: number;
   readonly #lastStage: number;
   readonly #rewriter: GraphRewriter;
-  /** What this rank has of the graph's values, by how it is held. */
-  readonly #local = new Map<ValueId, Map<Held, ValueId>>();
+  /** What this rank has of the graph's values: as it came to be first. */
+  readonly #local = new Map<ValueId, LocalValue[]>();
 
   constructor(
     graph: Graph,
@@ -105,14 +104,15 @@ class RankGraph {
     for (const [name, id] of Object.entries(node.outputs)) {
       // What was made of the memory that is overwritten is not what it is now.
       if (name in alias) this.#local.delete(node.inputs[alias[name] as string] as ValueId);
-      this.#local.set(id, new Map([[split?.outputs[name] ?? WHOLE, outputs[name] as ValueId]]));
+      this.#local.set(id, [{ held: split?.outputs[name] ?? WHOLE, id: outputs[name] as ValueId }]);
     }
   }
 
   #attrsOf(node: Node, split: NodeSplit): Record<string, number> {
     const attrs = partAttrs(node, split);
     for (const [name, { parts, of }] of Object.entries(split.firsts)) {
-      attrs[name] = (attrs[name] as number) + (this.#part(parts) * (node.attrs[of] as number)) / parts;
+      const { first } = partRange(node.attrs[of] as number, { parts, unit: 1 }, this.#part(parts));
+      attrs[name] = (attrs[name] as number) + first;
     }
     return attrs;
   }
@@ -120,49 +120,54 @@ class RankGraph {
   #weight(id: ValueId, split: WeightParts | undefined): ValueId {
     const { origin, shape } = this.#value(id);
     if (origin.kind !== "weight") throw new TypeError(`value ${id} is no weight`);
-    const { axis = "rows", parts = 1 } = split ?? {};
-    const size = shape[axis === "rows" ? 0 : 1] as number;
-    const range: IndexRange = { first: (this.#part(parts) * size) / parts, count: size / parts };
-    const spec = weightPart(
-      origin.spec,
-      parts === 1 ? {} : axis === "rows" ? { rows: range } : { cols: range },
-    );
-    return this.#rewriter.weight(weightOfRank(spec, this.#rank));
+    return this.#rewriter.weight(weightOfRank(this.#partOf(origin.spec, shape, split), this.#rank));
+  }
+
+  #partOf(spec: WeightSpec, shape: Shape, split: WeightParts = { axis: "rows", ...WHOLE }): WeightSpec {
+    if (isWhole(split)) return spec;
+    const size = shape[split.axis === "rows" ? 0 : 1] as number;
+    const range = partRange(size, split, this.#part(split.parts));
+    return weightPart(spec, split.axis === "rows" ? { rows: range } : { cols: range });
   }
 
   /** The value as it is asked for, made of what is there. */
   #as(id: ValueId, wanted: Held, scope: string): ValueId {
     const known = this.#local.get(id) ?? this.#declare(id);
-    const [held, there] = [...known][0] as [Held, ValueId];
-    const found = known.get(wanted) ?? this.#convert(there, held, wanted, scope);
-    known.set(wanted, found);
-    return found;
+    const found = known.find(({ held }) => sameHeld(held, wanted));
+    if (found) return found.id;
+    const made = { held: wanted, id: this.#convert(known[0] as LocalValue, wanted, scope) };
+    known.push(made);
+    return made.id;
   }
 
-  #convert(x: ValueId, held: Held, wanted: Held, scope: string): ValueId {
+  #convert({ id: x, held }: LocalValue, wanted: Held, scope: string): ValueId {
     const ranks = this.#tensor;
+    const even: Parts = { parts: ranks, unit: 1 };
     const one = (op: Parameters<GraphRewriter["addNode"]>[0], attrs: Record<string, number>) =>
       this.#rewriter.addNode(op, { x }, attrs, scope).y as ValueId;
-    if (held === "partial" && wanted === WHOLE) return one("all_reduce", {});
-    if (held === "partial" && wanted === ranks) return one("reduce_scatter", { ranks });
-    if (held === ranks && wanted === WHOLE) return one("all_gather", { ranks, stretches: 1 });
-    if (held === WHOLE && typeof wanted === "number") {
-      const length = (this.#rewriter.values[x]?.shape[1] as number) / wanted;
-      return one("slice", { start: this.#part(wanted) * length, length });
+    if (wanted !== "partial") {
+      if (held === "partial" && isWhole(wanted)) return one("all_reduce", {});
+      if (held === "partial" && sameHeld(wanted, even)) return one("reduce_scatter", { ranks });
+      if (sameHeld(held, even) && isWhole(wanted)) return one("all_gather", { ranks, stretches: 1 });
+      if (isWhole(held)) {
+        const cols = this.#rewriter.values[x]?.shape[1] as number;
+        const { first, count } = partRange(cols, wanted, this.#part(wanted.parts));
+        return one("slice", { start: first, length: count });
+      }
     }
     throw new GlimtError(
       "GRAPH_INVALID",
-      `${scope}: what is held as ${held} by ${ranks} ranks can not become ${wanted}.`,
+      `${scope}: what ${ranks} ranks hold as ${heldText(held)} can not become ${heldText(wanted)}.`,
     );
   }
 
   /** An input or a state of the graph, or this rank's columns of it. */
-  #declare(id: ValueId): Map<Held, ValueId> {
+  #declare(id: ValueId): LocalValue[] {
     const { name, shape, dtype, origin } = this.#value(id);
     if (origin.kind === "computed") throw new TypeError(`value ${id} is not of stage ${this.#stage}`);
     const held = this.#splits.held.get(id) ?? WHOLE;
     const local = this.#rewriter.addValue({ name, shape: this.#partShape(shape, held), dtype, origin });
-    const known = new Map([[held, local.id]]);
+    const known = [{ held, id: local.id }];
     this.#local.set(id, known);
     return known;
   }
@@ -180,7 +185,7 @@ class RankGraph {
 
   /** Values cross as they are held first: each rank sends to the one that has its place in the next stage. */
   #send(id: ValueId): void {
-    const [x] = [...(this.#local.get(id) as Map<Held, ValueId>).values()] as [ValueId];
+    const [{ id: x }] = this.#local.get(id) as [LocalValue];
     this.#rewriter.addNode("send", { x }, { peer: this.#rank + this.#tensor }, "pipeline");
   }
 
@@ -191,7 +196,7 @@ class RankGraph {
     const rows = this.#as(this.#indexOfRows(value, readers), WHOLE, "pipeline");
     const attrs = { peer: this.#rank - this.#tensor, cols: shape[1] as number };
     const { y } = this.#rewriter.addNode("receive", { rows }, attrs, "pipeline");
-    this.#local.set(id, new Map([[held, y as ValueId]]));
+    this.#local.set(id, [{ held, id: y as ValueId }]);
   }
 
   /** An index input with as many rows as the value: best one that the stage reads anyway. */
@@ -220,7 +225,9 @@ class RankGraph {
 
   #partShape(shape: Shape, held: Held): Shape {
     if (held === "partial") return shape;
-    return shape.map((dim, axis) => (axis === 1 ? divideDim(dim, held) : dim));
+    return shape.map((dim, axis) =>
+      axis === 1 && typeof dim === "number" ? partRange(dim, held, this.#part(held.parts)).count : dim,
+    );
   }
 
   /** Which of so many parts is this rank's. */
@@ -231,4 +238,9 @@ class RankGraph {
   #value(id: ValueId): Value {
     return this.#graph.values[id] as Value;
   }
+}
+
+function heldText(held: Held): string {
+  if (held === "partial") return "summands";
+  return isWhole(held) ? "a whole" : `${held.parts} parts of columns`;
 }
