@@ -33,7 +33,7 @@ export interface CompileOptions {
   /** Typical symbol values, to weigh the memory plan. */
   readonly sizeHints?: SizeHints;
   /** A program for each rank of a device group is made too. */
-  readonly partition?: Partition;
+  readonly partition?: Partition | undefined;
 }
 
 /**
