@@ -3,8 +3,10 @@
 import type { TextConfig, VisionConfig } from "../config/types.ts";
 import type { StageName } from "../models/stages.ts";
 import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts";
+import { type Communication, communicationOf } from "../program/communication.ts";
 import type { Program } from "../program/program.ts";
 import { bufferBytes, slotBytes } from "../program/sizes.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, TensorDType } from "../tensor/dtype.ts";
@@ -70,9 +72,25 @@ export interface RequestPlan extends RequestCounts {
    * its largest run (WebAssembly does).
    */
   readonly peakBytes: number;
+  /** Of a model for a device group: what each rank needs, of the same request. */
+  readonly ranks?: readonly RankPlan[];
 }
 
-type Programs = Readonly<Record<"decoder", Program>> & Readonly<Partial<Record<StageName, Program>>>;
+/** A rank of a device group: what it has of the model and of a request, and what it says to the others. */
+export interface RankPlan {
+  readonly weightBytes: number;
+  readonly kvCacheBytes: number;
+  /** Of the vision tower's largest run, and of the decoder's. */
+  readonly visionActivationBytes: number;
+  readonly decoderActivationBytes: number;
+  /** The most that is held at one time beside the weights. */
+  readonly peakBytes: number;
+  /** In one run of the tower, the largest; of the decoder over a part of the prompt, and for one token behind it. */
+  readonly communication: Readonly<Record<"encode" | "prefill" | "step", readonly Communication[]>>;
+}
+
+type Programs = Readonly<Record<"decoder", VerifiedProgram>> &
+  Readonly<Partial<Record<StageName, VerifiedProgram>>>;
 
 export function planRequest(
   counts: RequestCounts,
@@ -91,21 +109,10 @@ export function planRequest(
   const bytesPerPage = pageBytes(
     kvPoolLayout(config.text, pageSize, kvCacheDType, programs.mtp !== undefined),
   );
-  const prefillRuns = Math.ceil(counts.promptTokens / prefillChunk);
-  const tokens = Math.min(counts.promptTokens, prefillChunk);
-  const activationBytes = sum(
-    slotBytes(programs.decoder, {
-      tokens,
-      sequences: 1,
-      blocks: promptPages,
-      pages: promptPages,
-      slab: counts.visionFeatures,
-      features: Math.min(tokens, counts.visionTokens),
-      logits: 1,
-      ...NO_ADJUSTMENTS,
-    }),
-  );
+  const sizes = planSizes(counts, config, options, { promptPages, pages });
+  const activationBytes = sum(slotBytes(programs.decoder, sizes.prefill));
   const logitBytes = storageBytes(activationDType, 1, vocabSize);
+  const ranks = programs.decoder.ranks?.map((_, rank) => planRank(rank, programs, sizes, vision));
   return {
     ...counts,
     contextTokens: maxPositionEmbeddings,
@@ -113,13 +120,81 @@ export function planRequest(
     weightBytes: weightBytes(Object.values(programs)),
     vision,
     kvCache: { pageSize, promptPages, pages, bytesPerPage, bytes: pages * bytesPerPage },
-    decoder: { prefillRuns, activationBytes, logitBytes },
+    decoder: { prefillRuns: Math.ceil(counts.promptTokens / prefillChunk), activationBytes, logitBytes },
     peakBytes:
       Math.max(vision.activationBytes + vision.inputBytes, activationBytes) +
       vision.featureBytes +
       pages * bytesPerPage +
       vision.paddedFeatureBytes +
       logitBytes,
+    ...(ranks && { ranks }),
+  };
+}
+
+/** Values of the programs' symbols in the runs of a request. */
+interface PlanSizes {
+  /** Of the tower's runs. */
+  readonly encodes: readonly SymbolValues[];
+  /** A part of the prompt, and a token behind all of it. */
+  readonly prefill: SymbolValues;
+  readonly step: SymbolValues;
+}
+
+function planSizes(
+  counts: RequestCounts,
+  { vision }: { readonly vision: VisionConfig },
+  options: PlanOptions,
+  { promptPages, pages }: { readonly promptPages: number; readonly pages: number },
+): PlanSizes {
+  const tokens = Math.min(counts.promptTokens, options.prefillChunk);
+  const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...NO_ADJUSTMENTS };
+  return {
+    encodes: encodeSizes(counts, vision, options).symbols,
+    prefill: {
+      ...common,
+      tokens,
+      blocks: promptPages,
+      pages: promptPages,
+      features: Math.min(tokens, counts.visionTokens),
+    },
+    step: { ...common, tokens: 1, blocks: pages, pages, features: 0 },
+  };
+}
+
+/** Of what the programs of a rank declare: a rank without the first layers needs no features, one without the head no logits. */
+function planRank(
+  rank: number,
+  programs: Programs,
+  { encodes, prefill, step }: PlanSizes,
+  { featureBytes, paddedFeatureBytes }: RequestPlan["vision"],
+): RankPlan {
+  const decoder = programs.decoder.ranks?.[rank] as VerifiedProgram;
+  const vision = programs.vision?.ranks?.[rank];
+  const largest = encodes.toSorted((a, b) => (b.patches ?? 0) - (a.patches ?? 0))[0];
+  const encoderBytes = vision && largest ? sum(slotBytes(vision, largest)) + inputBytes(vision, largest) : 0;
+  const caches = [decoder, programs.mtp?.ranks?.[rank]].flatMap((program) => program?.buffers ?? []);
+  const kvCacheBytes = sum(
+    caches.filter(({ kind }) => kind === "state").map((buffer) => bufferBytes(buffer, step)),
+  );
+  const decoderActivationBytes = sum(slotBytes(decoder, prefill));
+  const readsFeatures = decoder.buffers.some(({ name }) => name === "features");
+  const logits = decoder.buffers.find(({ name }) => name === "logits");
+  return {
+    weightBytes: weightBytes(Object.values(programs).flatMap(({ ranks }) => ranks?.[rank] ?? [])),
+    kvCacheBytes,
+    visionActivationBytes: encoderBytes,
+    decoderActivationBytes,
+    peakBytes:
+      Math.max(encoderBytes, decoderActivationBytes) +
+      kvCacheBytes +
+      (readsFeatures ? featureBytes : 0) +
+      (encoderBytes > 0 ? paddedFeatureBytes : 0) +
+      (logits ? bufferBytes(logits, step) : 0),
+    communication: {
+      encode: vision && largest ? communicationOf(vision, largest) : [],
+      prefill: communicationOf(decoder, prefill),
+      step: communicationOf(decoder, step),
+    },
   };
 }
 
@@ -175,30 +250,39 @@ export function leastRequestBytes(
   return sum(slotBytes(decoder, step)) + pageBytes(layout) + logitBytes;
 }
 
-function planVision(
+function encodeSizes(
   { images, videos }: RequestCounts,
-  program: Program | undefined,
-  { spatialMergeSize, outHiddenSize }: VisionConfig,
-  { encoderBudgets = [], activationDType }: PlanOptions,
-): RequestPlan["vision"] {
+  { spatialMergeSize }: VisionConfig,
+  { encoderBudgets = [] }: PlanOptions,
+) {
   const grids = [...images, ...videos].map(({ gridThw }) => gridThw);
   const specs = encoderItemSpecs(grids, spatialMergeSize);
   const runs = packEncoderItems(specs, encoderBudgets);
-  const symbolsOfRuns = runs.map(({ first, count, budget }) =>
+  const symbols = runs.map(({ first, count, budget }) =>
     encoderRunSymbols(specs.slice(first, first + count), budget),
   );
-  const ofRuns = (bytes: (tower: Program, symbols: (typeof symbolsOfRuns)[number]) => number) =>
-    program ? Math.max(0, ...symbolsOfRuns.map((symbols) => bytes(program, symbols))) : 0;
-  const rowBytes = storageBytes(activationDType, 1, outHiddenSize);
-  const isPadded = runs.some(({ budget }) => budget !== null);
+  return { grids, specs, symbols, isPadded: runs.some(({ budget }) => budget !== null) };
+}
+
+function planVision(
+  counts: RequestCounts,
+  program: Program | undefined,
+  config: VisionConfig,
+  options: PlanOptions,
+): RequestPlan["vision"] {
+  const { grids, specs, symbols, isPadded } = encodeSizes(counts, config, options);
+  const { encoderBudgets = [], activationDType } = options;
+  const ofRuns = (bytes: (tower: Program, sizes: (typeof symbols)[number]) => number) =>
+    program ? Math.max(0, ...symbols.map((sizes) => bytes(program, sizes))) : 0;
+  const rowBytes = storageBytes(activationDType, 1, config.outHiddenSize);
   return {
-    runs: runs.length,
-    patches: Math.max(0, ...symbolsOfRuns.map(({ patches }) => patches)),
+    runs: symbols.length,
+    patches: Math.max(0, ...symbols.map(({ patches }) => patches)),
     longestSequence: visionMaxSeqlen(grids),
-    activationBytes: ofRuns((tower, symbols) => sum(slotBytes(tower, symbols))),
+    activationBytes: ofRuns((tower, sizes) => sum(slotBytes(tower, sizes))),
     inputBytes: ofRuns(inputBytes),
     featureBytes: sum(specs.map(({ outputTokens }) => outputTokens)) * rowBytes,
-    paddedFeatureBytes: isPadded ? mostPaddedFeatures(encoderBudgets, spatialMergeSize) * rowBytes : 0,
+    paddedFeatureBytes: isPadded ? mostPaddedFeatures(encoderBudgets, config.spatialMergeSize) * rowBytes : 0,
   };
 }
 
