@@ -90,7 +90,7 @@ function expertsCase(gateUp: BlockFormat, t: number, n: number, width: number): 
   return opCase("experts", {
     fields: { t, n, width, weight: gateUp },
     symbols: { t },
-    attrs: { numExperts: 4, topK: 2, width },
+    attrs: { numExperts: 4, topK: 2, width, firstExpert: 0, totalExperts: 4 },
     weight: gateUp,
     operands: {
       x: normal([T, n]),

@@ -19,7 +19,7 @@ function manyExperts(t: number, n: number, width: number, weight: WeightFormat =
   return opCase("experts", {
     fields: { t, n, width, weight, parts: "many" },
     symbols: { t },
-    attrs: { numExperts: 3, topK: 2, width },
+    attrs: { numExperts: 3, topK: 2, width, firstExpert: 0, totalExperts: 3 },
     weight,
     operands: {
       x: normal([T, n]),

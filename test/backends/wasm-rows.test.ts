@@ -127,7 +127,7 @@ property(
     const item = opCase("experts", {
       fields: { t, n, width },
       symbols: { t },
-      attrs: { numExperts: 5, topK: 2, width },
+      attrs: { numExperts: 5, topK: 2, width, firstExpert: 0, totalExperts: 5 },
       weight,
       operands: {
         x: normal([T, n]),

@@ -236,7 +236,7 @@ test("what kernels can not read is refused for a node, by its operands' formats"
   const experts = (activation: DType, gateUp: StorageFormat, down: StorageFormat) =>
     backend.supports({
       op: "experts",
-      attrs: { numExperts: 4, topK: 2, width: 8 },
+      attrs: { numExperts: 4, topK: 2, width: 8, firstExpert: 0, totalExperts: 4 },
       activation,
       formats: { x: activation, experts: "i32", weights: "f32", gateUp, down },
     });
