@@ -20,3 +20,31 @@ export function slotBytes(program: Program, symbols: SymbolValues): number[] {
   }
   return bytes;
 }
+
+/** Bytes of all slots: what a run takes for what it computes on the way. */
+export function arenaBytes(program: Program, symbols: SymbolValues): number {
+  return sum(slotBytes(program, symbols));
+}
+
+/** Bytes that a run reads of its inputs. */
+export function inputBytes({ buffers }: Program, symbols: SymbolValues): number {
+  const inputs = buffers.filter(({ kind }) => kind === "input");
+  return sum(inputs.map((buffer) => bufferBytes(buffer, symbols)));
+}
+
+/** Weights are numbers throughout; one that several programs use counts once. */
+export function weightBytes(programs: readonly Program[]): number {
+  const none: SymbolValues = {};
+  const weights = new Map(
+    programs.flatMap(({ buffers }) =>
+      buffers
+        .filter(({ kind }) => kind === "weight")
+        .map((buffer) => [buffer.name, bufferBytes(buffer, none)] as const),
+    ),
+  );
+  return sum([...weights.values()]);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

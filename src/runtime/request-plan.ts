@@ -3,12 +3,10 @@
 import type { TextConfig, VisionConfig } from "../config/types.ts";
 import type { StageName } from "../models/stages.ts";
 import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts";
-import { type Communication, communicationOf } from "../program/communication.ts";
 import type { Program } from "../program/program.ts";
-import { bufferBytes, slotBytes } from "../program/sizes.ts";
+import { arenaBytes, inputBytes, weightBytes } from "../program/sizes.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import type { RequestCounts } from "../prompt/request-counts.ts";
-import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import {
@@ -19,6 +17,7 @@ import {
   packEncoderItems,
 } from "./encoder-batch.ts";
 import { type KvPoolLayout, kvPoolLayout, pageBytes } from "./kv-pool.ts";
+import { planRank, type RankPlan } from "./rank-plan.ts";
 import { NO_ADJUSTMENTS } from "./sampling-rows.ts";
 
 export interface PlanOptions {
@@ -76,19 +75,6 @@ export interface RequestPlan extends RequestCounts {
   readonly ranks?: readonly RankPlan[];
 }
 
-/** A rank of a device group: what it has of the model and of a request, and what it says to the others. */
-export interface RankPlan {
-  readonly weightBytes: number;
-  readonly kvCacheBytes: number;
-  /** Of the vision tower's largest run, and of the decoder's. */
-  readonly visionActivationBytes: number;
-  readonly decoderActivationBytes: number;
-  /** The most that is held at one time beside the weights. */
-  readonly peakBytes: number;
-  /** In one run of the tower, the largest; of the decoder over a part of the prompt, and for one token behind it. */
-  readonly communication: Readonly<Record<"encode" | "prefill" | "step", readonly Communication[]>>;
-}
-
 type Programs = Readonly<Record<"decoder", VerifiedProgram>> &
   Readonly<Partial<Record<StageName, VerifiedProgram>>>;
 
@@ -98,19 +84,17 @@ export function planRequest(
   config: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ): RequestPlan {
-  const { maxTokens, prefillChunk, pageSize, activationDType, kvCacheDType } = options;
+  const { prefillChunk, pageSize, activationDType, kvCacheDType } = options;
   const { maxPositionEmbeddings, vocabSize } = config.text;
   const vision = planVision(counts, programs.vision, config.vision, options);
 
-  const newTokens = Math.max(0, Math.min(maxTokens, maxPositionEmbeddings - counts.promptTokens));
-  const promptPages = Math.ceil(counts.promptTokens / pageSize);
-  // The last new token ends the answer before it is read back.
-  const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
+  const sizes = requestRuns(counts, config, options);
+  const { blocks: promptPages } = sizes.prefill;
+  const { blocks: pages } = sizes.step;
   const bytesPerPage = pageBytes(
     kvPoolLayout(config.text, pageSize, kvCacheDType, programs.mtp !== undefined),
   );
-  const sizes = planSizes(counts, config, options, { promptPages, pages });
-  const activationBytes = sum(slotBytes(programs.decoder, sizes.prefill));
+  const activationBytes = arenaBytes(programs.decoder, sizes.prefill);
   const logitBytes = storageBytes(activationDType, 1, vocabSize);
   const ranks = programs.decoder.ranks?.map((_, rank) => planRank(rank, programs, sizes, vision));
   return {
@@ -131,70 +115,24 @@ export function planRequest(
   };
 }
 
-/** Values of the programs' symbols in the runs of a request. */
-interface PlanSizes {
-  /** Of the tower's runs. */
-  readonly encodes: readonly SymbolValues[];
-  /** A part of the prompt, and a token behind all of it. */
-  readonly prefill: SymbolValues;
-  readonly step: SymbolValues;
-}
-
-function planSizes(
+/** Values of the programs' symbols in the runs of a request: of the tower, over a part of the prompt, for a token behind it. */
+export function requestRuns(
   counts: RequestCounts,
-  { vision }: { readonly vision: VisionConfig },
+  { text, vision }: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
-  { promptPages, pages }: { readonly promptPages: number; readonly pages: number },
-): PlanSizes {
-  const tokens = Math.min(counts.promptTokens, options.prefillChunk);
+) {
+  const { maxTokens, prefillChunk, pageSize } = options;
+  const newTokens = Math.max(0, Math.min(maxTokens, text.maxPositionEmbeddings - counts.promptTokens));
+  const promptPages = Math.ceil(counts.promptTokens / pageSize);
+  // The last new token ends the answer before it is read back.
+  const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
+  const tokens = Math.min(counts.promptTokens, prefillChunk);
+  const features = Math.min(tokens, counts.visionTokens);
   const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...NO_ADJUSTMENTS };
   return {
-    encodes: encodeSizes(counts, vision, options).symbols,
-    prefill: {
-      ...common,
-      tokens,
-      blocks: promptPages,
-      pages: promptPages,
-      features: Math.min(tokens, counts.visionTokens),
-    },
+    encode: encodeRuns(counts, vision, options).symbols,
+    prefill: { ...common, tokens, blocks: promptPages, pages: promptPages, features },
     step: { ...common, tokens: 1, blocks: pages, pages, features: 0 },
-  };
-}
-
-/** Of what the programs of a rank declare: a rank without the first layers needs no features, one without the head no logits. */
-function planRank(
-  rank: number,
-  programs: Programs,
-  { encodes, prefill, step }: PlanSizes,
-  { featureBytes, paddedFeatureBytes }: RequestPlan["vision"],
-): RankPlan {
-  const decoder = programs.decoder.ranks?.[rank] as VerifiedProgram;
-  const vision = programs.vision?.ranks?.[rank];
-  const largest = encodes.toSorted((a, b) => (b.patches ?? 0) - (a.patches ?? 0))[0];
-  const encoderBytes = vision && largest ? sum(slotBytes(vision, largest)) + inputBytes(vision, largest) : 0;
-  const caches = [decoder, programs.mtp?.ranks?.[rank]].flatMap((program) => program?.buffers ?? []);
-  const kvCacheBytes = sum(
-    caches.filter(({ kind }) => kind === "state").map((buffer) => bufferBytes(buffer, step)),
-  );
-  const decoderActivationBytes = sum(slotBytes(decoder, prefill));
-  const readsFeatures = decoder.buffers.some(({ name }) => name === "features");
-  const logits = decoder.buffers.find(({ name }) => name === "logits");
-  return {
-    weightBytes: weightBytes(Object.values(programs).flatMap(({ ranks }) => ranks?.[rank] ?? [])),
-    kvCacheBytes,
-    visionActivationBytes: encoderBytes,
-    decoderActivationBytes,
-    peakBytes:
-      Math.max(encoderBytes, decoderActivationBytes) +
-      kvCacheBytes +
-      (readsFeatures ? featureBytes : 0) +
-      (encoderBytes > 0 ? paddedFeatureBytes : 0) +
-      (logits ? bufferBytes(logits, step) : 0),
-    communication: {
-      encode: vision && largest ? communicationOf(vision, largest) : [],
-      prefill: communicationOf(decoder, prefill),
-      step: communicationOf(decoder, step),
-    },
   };
 }
 
@@ -224,8 +162,8 @@ export function usualRequestBytes(
     ...NO_ADJUSTMENTS,
   };
   const arenas = [
-    programs.vision ? sum(slotBytes(programs.vision, encoding)) + inputBytes(programs.vision, encoding) : 0,
-    sum(slotBytes(programs.decoder, prefill)),
+    programs.vision ? arenaBytes(programs.vision, encoding) + inputBytes(programs.vision, encoding) : 0,
+    arenaBytes(programs.decoder, prefill),
   ];
   return Math.max(...arenas) + pages * pageBytes(layout) + featureBytes;
 }
@@ -247,10 +185,10 @@ export function leastRequestBytes(
     ...NO_ADJUSTMENTS,
   };
   const logitBytes = storageBytes(decoder.activation, 1, text.vocabSize);
-  return sum(slotBytes(decoder, step)) + pageBytes(layout) + logitBytes;
+  return arenaBytes(decoder, step) + pageBytes(layout) + logitBytes;
 }
 
-function encodeSizes(
+function encodeRuns(
   { images, videos }: RequestCounts,
   { spatialMergeSize }: VisionConfig,
   { encoderBudgets = [] }: PlanOptions,
@@ -270,7 +208,7 @@ function planVision(
   config: VisionConfig,
   options: PlanOptions,
 ): RequestPlan["vision"] {
-  const { grids, specs, symbols, isPadded } = encodeSizes(counts, config, options);
+  const { grids, specs, symbols, isPadded } = encodeRuns(counts, config, options);
   const { encoderBudgets = [], activationDType } = options;
   const ofRuns = (bytes: (tower: Program, sizes: (typeof symbols)[number]) => number) =>
     program ? Math.max(0, ...symbols.map((sizes) => bytes(program, sizes))) : 0;
@@ -279,31 +217,9 @@ function planVision(
     runs: symbols.length,
     patches: Math.max(0, ...symbols.map(({ patches }) => patches)),
     longestSequence: visionMaxSeqlen(grids),
-    activationBytes: ofRuns((tower, sizes) => sum(slotBytes(tower, sizes))),
+    activationBytes: ofRuns((tower, sizes) => arenaBytes(tower, sizes)),
     inputBytes: ofRuns(inputBytes),
-    featureBytes: sum(specs.map(({ outputTokens }) => outputTokens)) * rowBytes,
+    featureBytes: specs.reduce((sum, { outputTokens }) => sum + outputTokens, 0) * rowBytes,
     paddedFeatureBytes: isPadded ? mostPaddedFeatures(encoderBudgets, config.spatialMergeSize) * rowBytes : 0,
   };
-}
-
-function inputBytes({ buffers }: Program, symbols: SymbolValues): number {
-  const inputs = buffers.filter(({ kind }) => kind === "input");
-  return sum(inputs.map((buffer) => bufferBytes(buffer, symbols)));
-}
-
-/** Weights are numbers throughout; one that several programs use counts once. */
-function weightBytes(programs: readonly Program[]): number {
-  const none: SymbolValues = {};
-  const weights = new Map(
-    programs.flatMap(({ buffers }) =>
-      buffers
-        .filter(({ kind }) => kind === "weight")
-        .map((buffer) => [buffer.name, bufferBytes(buffer, none)] as const),
-    ),
-  );
-  return sum([...weights.values()]);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

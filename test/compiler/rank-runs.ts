@@ -26,7 +26,17 @@ export function compareResults(found: Results, expected: Results, toTheBit: bool
 
 /** Two sequences that read a prompt with pictures, then a token each; or two pictures. */
 export function runsOf(program: Program): { symbols: SymbolValues; inputs: Inputs }[] {
-  const common = { sequences: 2, blocks: 2, pages: 4, slab: 6, adjusted: 0, changes: 0, masks: 0 };
+  const common = {
+    sequences: 2,
+    blocks: 2,
+    pages: 4,
+    slab: 6,
+    adjusted: 0,
+    changes: 0,
+    masks: 0,
+    states: 20,
+    firsts: 1,
+  };
   const runs =
     program.name === "vision"
       ? [{ symbols: { patches: 24, frames: 2 }, given: { cuSeqlens: [0, 16, 24] } }]
@@ -42,6 +52,8 @@ export function runsOf(program: Program): { symbols: SymbolValues; inputs: Input
               featureSources: [5, 0, 2],
               featureRows: [3, 4, 18],
               logitRows: [16, 19],
+              hiddenRows: [...Array(20).keys()],
+              firstRows: [17],
             },
           },
           {
@@ -53,6 +65,8 @@ export function runsOf(program: Program): { symbols: SymbolValues; inputs: Input
               slots: [33, 51],
               blockTable: [0, 2, 3, 1],
               logitRows: [0, 1],
+              hiddenRows: [4, 0],
+              firstRows: [1],
             },
           },
         ];

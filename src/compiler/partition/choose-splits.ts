@@ -81,11 +81,13 @@ class SplitChoice {
     const wishes = new Map<ValueId, Parts>();
     for (const node of this.#graph.nodes.toReversed()) {
       for (const id of Object.values(node.outputs)) {
-        const wanted = (readers.get(id) ?? []).flatMap((reader) =>
-          Object.keys(reader.inputs)
-            .filter((name) => reader.inputs[name] === id)
-            .map((name) => this.#wishOf(reader, name, wishes)),
-        );
+        const wanted = (readers.get(id) ?? [])
+          .flatMap((reader) =>
+            Object.keys(reader.inputs)
+              .filter((name) => reader.inputs[name] === id)
+              .map((name) => this.#wishOf(reader, name, wishes)),
+          )
+          .filter((wish) => wish !== "any");
         const [first] = wanted;
         if (first && wanted.every((parts) => parts && sameHeld(parts, first))) wishes.set(id, first);
       }
@@ -93,8 +95,8 @@ class SplitChoice {
     return wishes;
   }
 
-  /** The parts in which a reader would rather have an operand. */
-  #wishOf(reader: Node, name: string, wishes: ReadonlyMap<ValueId, Parts>): Parts | undefined {
+  /** The parts in which a reader would rather have an operand; undefined for all of it. */
+  #wishOf(reader: Node, name: string, wishes: ReadonlyMap<ValueId, Parts>): Parts | "any" | undefined {
     const { gathered, splits = [] }: OpDefinition = OPS[reader.op];
     if (gathered?.includes(name)) return this.#ofAllRanks;
     for (const rule of splits) {
@@ -102,9 +104,21 @@ class SplitChoice {
       if (wished === undefined) continue;
       if (rule.inputs[name] !== "columns") return undefined;
       const split = this.#split(reader, rule, wished ?? this.#partsOfBlocks(reader, rule));
-      return split && this.#fits(reader, split) ? (split.inputs[name] as Parts) : undefined;
+      if (!split || !this.#fits(reader, split)) return undefined;
+      if (!this.#isWorthwhile(reader, split)) return "any";
+      const uncounted = this.#uncounted(reader, split);
+      for (const complaint of uncounted) this.#refusals.add(complaint);
+      return uncounted.length === 0 ? (split.inputs[name] as Parts) : undefined;
     }
     return undefined;
+  }
+
+  /** An adapter's columns between A and B are few: to share them would save nothing, and cost a sum. */
+  #isWorthwhile(node: Node, { weights }: NodeSplit): boolean {
+    return Object.entries(weights).every(([name, { axis }]) => {
+      const { origin } = this.#value(node.inputs[name] as ValueId);
+      return axis === "rows" || origin.kind !== "weight" || origin.spec.origin === undefined;
+    });
   }
 
   get #ofAllRanks(): Parts {
@@ -235,12 +249,18 @@ class SplitChoice {
     return found.length > 0;
   }
 
-  #undivided(node: Node, { inputs, weights, counts }: NodeSplit): string[] {
-    const counted = Object.entries(counts).flatMap(([attr, parts]) => {
-      const count = node.attrs[attr] as number;
-      return count % parts === 0 ? [] : [`${attr} ${count} (${node.op}) is not a multiple of ${parts}`];
+  /** Heads and experts that do not divide. */
+  #uncounted({ op, attrs }: Node, { counts }: NodeSplit): string[] {
+    return Object.entries(counts).flatMap(([attr, parts]) => {
+      const count = attrs[attr] as number;
+      return count % parts === 0 ? [] : [`${attr} ${count} (${op}) is not a multiple of ${parts}`];
     });
-    if (counted.length > 0) return counted;
+  }
+
+  #undivided(node: Node, split: NodeSplit): string[] {
+    const { inputs, weights } = split;
+    const uncounted = this.#uncounted(node, split);
+    if (uncounted.length > 0) return uncounted;
     const cut = [
       ...Object.entries(weights).map(([name, parts]) => ({ name, parts, axis: parts.axis })),
       ...Object.entries(inputs).map(([name, parts]) => ({ name, parts, axis: "columns" as const })),
