@@ -94,18 +94,26 @@ for (const [name, config] of Object.entries(CONFIGS)) {
   });
 }
 
-for (const format of ["q8", "q4", "q5_0"] as const) {
+for (const [format, block] of [
+  ["q8", 32],
+  ["q4", 32],
+  ["fp8", 128],
+] as const) {
   test(`${format}: columns are cut at blocks, into unequal parts where equal ones would be none`, async () => {
-    for (const [name, config] of Object.entries(BLOCK_MODEL_CONFIGS)) {
+    for (const [name, config] of Object.entries(CONFIGS)) {
       const wide = withText(config, {
-        vocabSize: 64,
-        moe: config.text.moe && { ...config.text.moe, moeIntermediateSize: 96 },
+        hiddenSize: 2 * block,
+        headDim: block / 2,
+        intermediateSize: 3 * block,
+        moe: config.text.moe && { ...config.text.moe, moeIntermediateSize: 3 * block },
       });
       const program = await checkRanks(buildDecoder(wide, inFormat(format)), { tensor: 2, cuts: [] });
       const widths = (program.ranks ?? []).map(({ weights }) =>
-        weights.filter(({ name }) => name.includes("layers.0.mlp.down_proj")).map(({ shape }) => shape[1]),
+        weights.flatMap(({ name, dtype, shape }) =>
+          name.includes("layers.0.mlp.down_proj") ? [[dtype, shape[1]]] : [],
+        ),
       );
-      assert.equal(widths, [[32], [64]], name);
+      assert.equal(widths, [[[format, block]], [[format, 2 * block]]], name);
     }
   });
 }

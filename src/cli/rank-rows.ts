@@ -1,0 +1,56 @@
+/** What `glimt plan` says of a device group: what each rank holds, what ranks say to each other, how long that takes. */
+import { formatBytes } from "../compiler/print.ts";
+import type { GroupTime } from "../measure/group-time.ts";
+import type { Communication } from "../program/communication.ts";
+import type { RankPlan } from "../runtime/rank-plan.ts";
+
+type Row = [name: string, value: string];
+
+/** Ranks beside each other that hold and say the same are one row. */
+export function rankRows(ranks: readonly RankPlan[]): Row[] {
+  const rows: { first: number; last: number; value: string }[] = [];
+  for (const [rank, plan] of ranks.entries()) {
+    const value = heldText(plan);
+    const before = rows.at(-1);
+    if (before?.value === value) before.last = rank;
+    else rows.push({ first: rank, last: rank, value });
+  }
+  return rows.map(({ first, last, value }): Row => {
+    return [first === last ? `rank ${first}` : `ranks ${first}-${last}`, value];
+  });
+}
+
+function heldText({ weightBytes, kvCacheBytes, visionBytes, decoderBytes, peakBytes }: RankPlan): string {
+  return [
+    `${formatBytes(weightBytes)} of weights`,
+    `KV cache ${formatBytes(kvCacheBytes)}`,
+    `activations ${formatBytes(Math.max(visionBytes, decoderBytes))}`,
+    `${formatBytes(weightBytes + peakBytes)} at the most`,
+  ].join(", ");
+}
+
+/** Of the rank that says most, and of all of them together. */
+export function communicationRows(ranks: readonly RankPlan[]): Row[] {
+  const runs = [
+    ["encode", "a run of the tower"],
+    ["prefill", "a run of the prompt"],
+    ["step", "a token"],
+  ] as const;
+  return runs.flatMap(([run, name]): Row[] => {
+    const said = ranks.map(({ communication }) => communication[run]);
+    const bytes = said.map((ofRank) => ofRank.reduce((sum, { bytes }) => sum + bytes, 0));
+    const total = bytes.reduce((sum, ofRank) => sum + ofRank, 0);
+    if (total === 0) return [];
+    const most = said[bytes.indexOf(Math.max(...bytes))] as readonly Communication[];
+    return [[name, `${most.map(operationText).join(", ")} on a rank; all ranks give ${formatBytes(total)}`]];
+  });
+}
+
+function operationText({ op, operations, bytes }: Communication): string {
+  return bytes === 0 ? `${operations} ${op}` : `${operations} ${op} (${formatBytes(bytes)})`;
+}
+
+export function timeRow(name: string, { latency, communicatingShare }: GroupTime): Row {
+  const percent = (100 * communicatingShare).toFixed(communicatingShare < 0.1 ? 1 : 0);
+  return [name, `${(1000 * latency).toFixed(1)} ms, ${percent} % of it between the ranks`];
+}
