@@ -7,6 +7,7 @@ import type { ChooseLayout } from "../program/weights.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import type { DType, HostArray, TensorDType } from "../tensor/dtype.ts";
 import type { WeightFormat, WeightLayout } from "../tensor/storage.ts";
+import type { Communicator } from "./communicator.ts";
 
 /** What the WebAssembly module is built on: relaxed SIMD, that with 64-bit memory, or the SIMD128 that every host has. */
 export const WASM_VARIANTS = ["relaxed", "simd", "relaxed64"] as const;
@@ -48,6 +49,25 @@ export interface EngineOptions {
   readonly demand?: MemoryDemand;
   /** Where a copy of the package's worker lies, for backends that start some. */
   readonly workerUrl?: string | URL;
+  /** What it will be asked to load, as far as that is known: a group of devices puts tensors where programs need them. */
+  readonly programs?: readonly VerifiedProgram[];
+  /** The engine's place among others that it works with. */
+  readonly group?: GroupPlace;
+}
+
+/** The place of an engine in a group of devices, each of which runs its part of a program. */
+export interface GroupPlace {
+  /** 0..ranks - 1: stage * tensor + place in the tensor group. */
+  readonly rank: number;
+  readonly ranks: number;
+  /** Neighbouring ranks that share each layer. */
+  readonly tensor: number;
+  /** Which device of the machine it is. */
+  readonly device: number;
+  /** What `Backend.newGroup` gave for the group. */
+  readonly id?: Uint8Array;
+  /** Milliseconds without progress of any rank, after which the group has failed. */
+  readonly deadlineMs: number;
 }
 
 /** Bytes that an engine will be asked for. */
@@ -81,6 +101,11 @@ export interface Backend {
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */
   readonly weightLayout: ChooseLayout;
   probe(): Promise<Probe>;
+  /**
+   * There where engines reach one another by themselves: the name of a new group, which each of its engines is opened
+   * with, all at a time. Elsewhere they do by `RunOptions.communicator`. @throws BACKEND_UNAVAILABLE
+   */
+  newGroup?(): Promise<Uint8Array>;
   /**
    * @throws BACKEND_UNAVAILABLE with the probe's reason; OPTION_INVALID for threads or a variant that can not be;
    * OUT_OF_MEMORY when what it will be asked to hold is more than it can have.
@@ -144,6 +169,8 @@ export interface RunOptions {
    * them one by one, which takes longer. Only of backends with `timesInstructions`; others do not call it.
    */
   readonly onInstruction?: ((instruction: number, milliseconds: number) => void) | undefined;
+  /** How collectives of the program reach the other ranks of a group; one for each rank and run. */
+  readonly communicator?: Communicator | undefined;
 }
 
 /** Work of one kind alone, as fast as the device can: what speeds are given as shares of. */
@@ -174,7 +201,27 @@ export interface Executable {
   readonly program: VerifiedProgram;
 }
 
-/** One opened backend: it owns device memory and frees all of it in `dispose`. Calls must not overlap. */
+/** The ranks of a group, each of which runs a program by itself. */
+export interface SideBySide {
+  /** The ranks that have all of the program each; none of one that was partitioned. */
+  ranksOf(executable: Executable): readonly number[];
+  /**
+   * Ranks run the program with bindings of their own. A tensor that is bound to an output then holds on each rank what
+   * that one wrote. @throws as `Engine.run`; what was written is open then
+   */
+  run(
+    executable: Executable,
+    bindings: ReadonlyMap<number, RunBindings>,
+    options?: RunOptions,
+  ): Promise<void>;
+  /** Copies rows as one rank has them to the rows of `to` from `firstRow` on, on every rank. */
+  spread(to: DeviceTensor, firstRow: number, from: DeviceRows, rank: number): Promise<void>;
+}
+
+/**
+ * One opened backend, or a group of them (group/): it owns device memory and frees all of it in `dispose`. Calls must not
+ * overlap.
+ */
 export interface Engine {
   readonly backend: Backend;
   /** What it runs on now. */
@@ -183,8 +230,20 @@ export interface Engine {
   readonly liveBytes: number;
   /** Bytes the device could still give, whoever asks for them; absent where that can not be told. */
   readonly freeBytes?: number | undefined;
-  /** A zeroed tensor. @throws OUT_OF_MEMORY */
-  allocate(dtype: TensorDType, rows: number, cols: number): DeviceTensor;
+  /**
+   * Of a group with stages: how many runs may be under way at a time, each behind the others. Absent: calls of `run` must
+   * not overlap either.
+   */
+  readonly overlappingRuns?: number | undefined;
+  /** Of a group: programs that its ranks have all of run on inputs of each rank's own. */
+  readonly sideBySide?: SideBySide | undefined;
+  /**
+   * A zeroed tensor.
+   *
+   * @param name of the buffer that it will be bound to, where there is one: a group of devices has it only where that is,
+   * and as wide. @throws OUT_OF_MEMORY
+   */
+  allocate(dtype: TensorDType, rows: number, cols: number, name?: string): DeviceTensor;
   free(memory: DeviceTensor | DeviceWeight): void;
   /**
    * @param data elements of the tensor's dtype, of q8 their bytes; or float32 for bf16 and f16, which are rounded.

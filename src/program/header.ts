@@ -1,6 +1,6 @@
 /** Writes the C++ header that the native executors decode a program with, from the op table and the encoding. */
 import type { AttrSpec } from "../graph/op-definition.ts";
-import { OP_NAMES, OPS } from "../graph/ops.ts";
+import { isCollective, OP_NAMES, OPS } from "../graph/ops.ts";
 import {
   FORMATS,
   type FormatRow,
@@ -57,6 +57,10 @@ export function programHeader(): string {
     struct("Tensor", ["uint32_t buffer, colOffset, rowStride;", "Dim rows, cols;"]),
     sizeCheck("Tensor", encoding.TENSOR_WORDS),
     enumeration("Op", OP_NAMES, (name) => OPS[name].code),
+    "// What ranks of a group do together.",
+    `inline bool isCollective(Op op) { return ${OP_NAMES.filter(isCollective)
+      .map((name) => `op == Op::${name}`)
+      .join(" || ")}; }`,
     "// Followed by inputCount + outputCount tensor indices and attrCount words.",
     struct("Instruction", ["Op op;", "uint32_t inputCount, outputCount, attrCount, scope, scopeLength;"]),
     sizeCheck("Instruction", encoding.INSTRUCTION_WORDS),

@@ -74,7 +74,7 @@ bool decodeInstructions(Executable& executable, Reader reader, Fault& fault) {
   Reader counting = reader;
   for (uint32_t i = 0; i < executable.header->instructionCount; i++) {
     const program::Instruction* encoded = counting.take<program::Instruction>(1);
-    if (!encoded || !kernelOf(encoded->op)) return malformed(fault);
+    if (!encoded || !(kernelOf(encoded->op) || program::isCollective(encoded->op))) return malformed(fault);
     const uint32_t *inputs = counting.take<uint32_t>(encoded->inputCount),
                    *outputs = counting.take<uint32_t>(encoded->outputCount);
     if (!inputs || !outputs || !counting.take<uint32_t>(encoded->attrCount)) return malformed(fault);
@@ -229,7 +229,8 @@ bool plan(Executable& executable, uint32_t workers, double& arenaBytes) {
   most = {0, 0};
   for (uint32_t i = 0; i < executable.header->instructionCount; i++) {
     const Instruction& instruction = executable.instructions[i];
-    Workspace wanted = instruction.kernel->workspace ? instruction.kernel->workspace(instruction.call) : Workspace{0, 0};
+    bool asks = instruction.kernel && instruction.kernel->workspace;
+    Workspace wanted = asks ? instruction.kernel->workspace(instruction.call) : Workspace{0, 0};
     most.shared = wanted.shared > most.shared ? wanted.shared : most.shared;
     most.own = wanted.own > most.own ? wanted.own : most.own;
   }
@@ -267,6 +268,7 @@ Progress run(Executable& executable, double budget, uint32_t end) {
   uint32_t count = executable.header->instructionCount;
   while (executable.position < (end < count ? end : count)) {
     const Instruction& instruction = executable.instructions[executable.position];
+    if (!instruction.kernel) break;
     if (executable.part == 0 && !startPhase(executable, instruction)) return Progress::failed;
     uint32_t left = executable.work.parts - executable.part;
     double affordable = executable.work.cost > 0 ? budget / executable.work.cost : left;
@@ -284,9 +286,11 @@ double share(const Executable& executable) {
   auto now = [](const uint32_t& value) { return __atomic_load_n(&value, __ATOMIC_RELAXED); };
   uint32_t count = executable.header->instructionCount, position = now(executable.position);
   if (position >= count) return 1;
+  const Kernel* kernel = executable.instructions[position].kernel;
+  if (!kernel) return (double)position / count;
   uint32_t part = now(executable.part), parts = now(executable.work.parts);
   double phases = now(executable.phase) + (part < parts ? (double)part / parts : 0);
-  double done = phases / executable.instructions[position].kernel->phaseCount();
+  double done = phases / kernel->phaseCount();
   return (position + (done < 1 ? done : 1)) / count;
 }
 

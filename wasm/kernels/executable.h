@@ -35,6 +35,7 @@ struct Binding {
 
 struct Instruction {
   const program::Instruction* encoded;
+  // Null of a collective, which the caller does.
   const Kernel* kernel;
   Call call;
 };
@@ -79,7 +80,7 @@ bool start(Executable& executable, uint8_t* arena);
 
 enum class Progress : int32_t { done = 0, more = 1, failed = 2 };
 // Runs parts of instructions until they have cost about `budget` operations, those before `end` are done, or it is asked
-// to stop.
+// to stop; and not past a collective.
 Progress run(Executable& executable, double budget, uint32_t end);
 // The share of the program that is done, by instructions; another thread may be running it.
 double share(const Executable& executable);

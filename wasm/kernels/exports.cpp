@@ -54,6 +54,14 @@ EMSCRIPTEN_KEEPALIVE Progress glimt_run(Address<Executable> executable, double b
 // The instruction that runs next.
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_position(Address<const Executable> executable) { return executable->position; }
 
+// Of a tensor of the program, once it was started.
+EMSCRIPTEN_KEEPALIVE double glimt_operand(Address<const Executable> executable, uint32_t tensor) {
+  return addressOf(executable->operands[tensor].data);
+}
+
+// The instruction that runs next, a collective, was done by the caller.
+EMSCRIPTEN_KEEPALIVE void glimt_pass(Address<Executable> executable) { executable->position++; }
+
 EMSCRIPTEN_KEEPALIVE double glimt_share(Address<const Executable> executable) { return share(*executable); }
 
 EMSCRIPTEN_KEEPALIVE uint32_t glimt_pack_rows(Address<void> tiles, DType dtype, uint32_t cols, Address<const void> source,

@@ -21,8 +21,7 @@ export function createReferenceBackend(
     weightOnly,
     supports({ op, activation }) {
       if (activation === "i32") return { ok: false, reason: `reference: ${op} has no i32 activations.` };
-      if (isCollective(op)) return { ok: false, reason: `reference: ${op} is run by a group of engines.` };
-      return op in KERNELS
+      return isCollective(op) || op in KERNELS
         ? { ok: true }
         : { ok: false, reason: `reference: ${op} is run as its composition.` };
     },

@@ -2,6 +2,7 @@
 
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { turnWhenDue } from "../../event-loop.ts";
+import { isCollective } from "../../graph/ops.ts";
 import { decodeProgram, encodeProgram } from "../../program/encoding.ts";
 import type { Instruction } from "../../program/program.ts";
 import { slotBytes } from "../../program/sizes.ts";
@@ -25,10 +26,12 @@ import { bindWeights } from "../bind-weights.ts";
 import { checkCopy } from "../check-copy.ts";
 import { checkResidents } from "../check-residents.ts";
 import { checkSupport } from "../check-support.ts";
+import { runCollective } from "../collectives.ts";
 import { asStored, isStorable } from "../host-arrays.ts";
 import { checkWeightLayouts, requireLayout } from "../weight-layouts.ts";
 import { callKernel } from "./kernel.ts";
 import { KERNELS } from "./kernels.ts";
+import type { MatrixView } from "./matrix-view.ts";
 import { Memory, type ReferenceTensor, type ReferenceWeight } from "./memory.ts";
 import { resolveOperands } from "./operands.ts";
 import type { RowsView } from "./rows-view.ts";
@@ -66,7 +69,8 @@ export class ReferenceEngine implements Engine {
   }
 
   get liveBytes(): number {
-    return this.#memory.liveBytes;
+    // A run that waits for other ranks may hold its arena a little longer.
+    return this.#disposed ? 0 : this.#memory.liveBytes;
   }
 
   allocate(dtype: TensorDType, rows: number, cols: number): ReferenceTensor {
@@ -167,12 +171,17 @@ export class ReferenceEngine implements Engine {
   async #interpret(
     instructions: readonly Instruction[],
     operands: readonly RowsView[],
-    { signal, onProgress, onInstruction }: RunOptions,
+    { signal, onProgress, onInstruction, communicator }: RunOptions,
   ): Promise<void> {
     const pick = (indices: readonly number[]) => indices.map((index) => operands[index] as RowsView);
     for (const [index, { op, inputs, outputs, attrs }] of instructions.entries()) {
       const began = performance.now();
-      callKernel(KERNELS, op, pick(inputs), pick(outputs), attrs);
+      if (isCollective(op)) {
+        const [taken, given] = [pick(inputs), pick(outputs)] as MatrixView[][];
+        await runCollective(op, taken as MatrixView[], given as MatrixView[], attrs, communicator);
+      } else {
+        callKernel(KERNELS, op, pick(inputs), pick(outputs), attrs);
+      }
       onInstruction?.(index, performance.now() - began);
       onProgress?.((index + 1) / instructions.length);
       await turnWhenDue(signal);

@@ -1,5 +1,5 @@
 /** An operand whose elements an array holds: a kernel may write it too, and read integers. */
-import type { HostArray, TensorDType } from "../../tensor/dtype.ts";
+import { type HostArray, hostArray, type TensorDType } from "../../tensor/dtype.ts";
 import { writeElements } from "../../tensor/elements.ts";
 import { elementsOf } from "./elements.ts";
 import { RowsView } from "./rows-view.ts";
@@ -9,7 +9,7 @@ import { RowsView } from "./rows-view.ts";
  * shape.
  */
 export class MatrixView extends RowsView {
-  readonly #dtype: TensorDType;
+  readonly dtype: TensorDType;
   readonly #data: HostArray;
 
   constructor(
@@ -21,7 +21,7 @@ export class MatrixView extends RowsView {
     rowStride: number,
   ) {
     super(elementsOf(dtype, data), rows, cols, offset, rowStride);
-    this.#dtype = dtype;
+    this.dtype = dtype;
     this.#data = data;
   }
 
@@ -31,7 +31,25 @@ export class MatrixView extends RowsView {
   }
 
   writePart(row: number, col: number, count: number, values: ArrayLike<number>, from = 0): void {
-    writeElements(this.#dtype, values, from, count, this.#data, this.offset + row * this.rowStride + col);
+    writeElements(this.dtype, values, from, count, this.#data, this.offset + row * this.rowStride + col);
+  }
+
+  /** A copy of all elements as they are stored, row by row; not of a view in blocks. */
+  read(): HostArray {
+    const all = hostArray(this.dtype, this.rows * this.cols);
+    for (let row = 0; row < this.rows; row++) {
+      const start = this.offset + row * this.rowStride;
+      all.set(this.#data.subarray(start, start + this.cols), row * this.cols);
+    }
+    return all;
+  }
+
+  /** Stores what `read` gives. */
+  write(all: HostArray): void {
+    for (let row = 0; row < this.rows; row++) {
+      const values = all.subarray(row * this.cols, (row + 1) * this.cols);
+      this.#data.set(values, this.offset + row * this.rowStride);
+    }
   }
 
   /** All elements of an i32 view. */

@@ -1,7 +1,6 @@
 /** The WebAssembly backend: C++ kernels with SIMD, f32 activations. Node, browsers and workers. */
 import { GlimtError } from "../../errors.ts";
 import { shown } from "../../given.ts";
-import { isCollective } from "../../graph/ops.ts";
 import { type Backend, type EngineOptions, type Probe, WASM_VARIANTS } from "../backend.ts";
 import { COMPOSED_OPS } from "./composed-ops.ts";
 import { Crew, type CrewPass, type StartKernelWorker } from "./crew.ts";
@@ -28,17 +27,19 @@ const STACK_BYTES = 1 << 20;
 interface WasmChoice {
   readonly variant: Variant;
   readonly threads: number;
+  /** Whether programs run on threads of the backend's, be it one, rather than on the caller's. */
+  readonly hasCrew: boolean;
   /** See EngineReport. */
   readonly limits: readonly string[];
 }
 
 /** @param environment Without one, programs run on the caller's thread alone. */
 export function createWasmBackend(environment?: WasmThreads): Backend {
-  /** By the place of their worker. */
-  const crews = new Map<string | undefined, Crew>();
+  /** By the place of their worker; the ranks of groups have one each, so that they run side by side. */
+  const crews = new Map<string, Crew>();
 
-  function crewOf({ startWorker }: WasmThreads, workerUrl: string | URL | undefined): Crew {
-    const place = workerUrl?.toString();
+  function crewOf({ startWorker }: WasmThreads, { workerUrl, group }: EngineOptions): Crew {
+    const place = `${group?.rank ?? ""} ${workerUrl ?? ""}`;
     const known = crews.get(place);
     const crew = known && !known.isLost ? known : new Crew(() => startWorker(workerUrl));
     crews.set(place, crew);
@@ -48,7 +49,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
   /** Threads that run the kernels' programs, with a stack for each. See Crew.join. */
   function joinCrew(
     environment: WasmThreads,
-    workerUrl: string | URL | undefined,
+    options: EngineOptions,
     kernels: Kernels,
     memory: WasmMemory,
   ): Promise<CrewPass> {
@@ -58,11 +59,11 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     const join = async () => {
       const tops = stacks.map(({ pointer }) => pointer + STACK_BYTES);
       const module = await compileKernels(kernels.variant);
-      const crew = crewOf(environment, workerUrl);
+      const crew = crewOf(environment, options);
       return crew.join(module, kernels, tops).catch((error) => {
         // Lost by another engine, or ended, which may be known only now.
         if (!crew.isLost) throw error;
-        return crewOf(environment, workerUrl).join(module, kernels, tops);
+        return crewOf(environment, options).join(module, kernels, tops);
       });
     };
     return join().catch((error) => {
@@ -72,7 +73,10 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
   }
 
   /** @throws OPTION_INVALID */
-  function threadsOf({ threads: wanted }: EngineOptions): Pick<WasmChoice, "threads" | "limits"> {
+  function threadsOf({
+    threads: wanted,
+    group,
+  }: EngineOptions): Pick<WasmChoice, "threads" | "limits" | "hasCrew"> {
     const isCount = Number.isInteger(wanted) && Number(wanted) >= 1 && Number(wanted) <= MOST_THREADS;
     if (wanted !== undefined && !isCount) {
       throw new GlimtError(
@@ -87,27 +91,35 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
         `threads is ${wanted}, but ${reason}; leave the option out, or pass 1.`,
       );
     }
-    if (wanted !== undefined) return { threads: wanted, limits: [] };
-    if (reason || !environment) return { threads: 1, limits: [`One thread, since ${reason}`] };
-    return { threads: Math.min(MOST_UNASKED, environment.usualThreads()), limits: [] };
+    const ranks = group?.ranks ?? 1;
+    const withThreads = (threads: number) => ({
+      threads,
+      limits: [],
+      hasCrew: threads > 1 || (ranks > 1 && !reason),
+    });
+    if (wanted !== undefined) return withThreads(wanted);
+    if (reason || !environment)
+      return { threads: 1, limits: [`One thread, since ${reason}`], hasCrew: false };
+    const usual = Math.min(MOST_UNASKED, environment.usualThreads());
+    return withThreads(Math.max(1, Math.floor(usual / ranks)));
   }
 
   /** What an engine with these options runs. @throws OPTION_INVALID, BACKEND_UNAVAILABLE */
   function choiceOf(options: EngineOptions): WasmChoice {
-    const { threads, limits } = threadsOf(options);
-    const choice = variantOf(options, threads);
-    return { threads, variant: choice.variant, limits: [...choice.limits, ...limits] };
+    const { threads, limits, hasCrew } = threadsOf(options);
+    const choice = variantOf(options, hasCrew);
+    return { threads, hasCrew, variant: choice.variant, limits: [...choice.limits, ...limits] };
   }
 
   /** @throws OUT_OF_MEMORY */
   async function instantiate(options: EngineOptions) {
     const choice = choiceOf(options);
-    const fresh = async ({ variant, threads, limits }: WasmChoice) => {
+    const fresh = async ({ variant, threads, limits, hasCrew }: WasmChoice) => {
       const kernels = await instantiateKernels(variant, options.maxMemory);
       kernels.threads = threads;
-      refuseLoading(kernels, options.demand, threads > 1 ? threads * STACK_BYTES : 0);
+      refuseLoading(kernels, options.demand, hasCrew ? threads * STACK_BYTES : 0);
       growForLoading(kernels, options.demand);
-      return { kernels, limits };
+      return { kernels, limits, hasCrew };
     };
     return fresh(choice).catch((error) => {
       if (options.threads !== undefined || choice.threads === 1) throw error;
@@ -122,7 +134,6 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
     prefillChunk: 512,
     timesInstructions: true,
     supports({ op, activation, formats }) {
-      if (isCollective(op)) return { ok: false, reason: `wasm: ${op} is run by a group of engines.` };
       if (activation !== "f32")
         return { ok: false, reason: `wasm: ${op} has f32 activations only, not ${activation}.` };
       if (Object.values(formats).includes("fp8"))
@@ -141,12 +152,9 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
       }
     },
     async open(options = {}) {
-      const { kernels, limits } = await instantiate(options);
+      const { kernels, limits, hasCrew } = await instantiate(options);
       const memory = new WasmMemory(kernels);
-      const crew =
-        environment && kernels.threads > 1
-          ? joinCrew(environment, options.workerUrl, kernels, memory)
-          : undefined;
+      const crew = environment && hasCrew ? joinCrew(environment, options, kernels, memory) : undefined;
       // Who asked for them wants to know now; for others weights are loaded meanwhile.
       if (options.threads !== undefined) await crew;
       return new WasmEngine(backend, kernels, { limits, memory, crew });
@@ -156,7 +164,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
 }
 
 /** @throws OPTION_INVALID, BACKEND_UNAVAILABLE */
-function variantOf({ wasmVariant: kind, maxMemory, demand }: EngineOptions, threads: number) {
+function variantOf({ wasmVariant: kind, maxMemory, demand }: EngineOptions, threads: boolean) {
   if (kind !== undefined && !WASM_VARIANTS.includes(kind)) {
     throw new GlimtError(
       "OPTION_INVALID",
@@ -164,7 +172,7 @@ function variantOf({ wasmVariant: kind, maxMemory, demand }: EngineOptions, thre
     );
   }
   const wanted = demand ? demand.loaded + demand.request : 0;
-  const choice = chooseVariant({ threads: threads > 1, kind, bytes: Math.min(wanted, maxMemory ?? wanted) });
+  const choice = chooseVariant({ threads, kind, bytes: Math.min(wanted, maxMemory ?? wanted) });
   if ("variant" in choice) return choice;
   if (kind === undefined) {
     throw new GlimtError("BACKEND_UNAVAILABLE", `The wasm backend can not run: ${choice.reason}.`);

@@ -224,15 +224,22 @@ export class WasmEngine implements Engine {
 
   /** True when the program has ended. */
   async #runTurn(executable: WasmExecutable, symbols: SymbolValues, options: RunOptions): Promise<boolean> {
+    if (executable.isBeforeCollective) {
+      await executable.runCollective(symbols, options.communicator);
+      await turnWhenDue(options.signal);
+      return false;
+    }
     if (this.#crew) {
       // Telling others takes longer than a short run.
       if (executable.isShort && executable.runSlice(SHORT_OPERATIONS, symbols)) return true;
+      if (executable.isBeforeCollective) return false;
       const { done, milliseconds } = await this.#runTogether(this.#crew, executable, symbols, options);
-      executable.isShort = done && milliseconds < SHORT_MS;
+      executable.isShort = (done || executable.isBeforeCollective) && milliseconds < SHORT_MS;
       return done;
     }
     const began = performance.now();
     if (executable.runSlice(this.#budget.operations, symbols)) return true;
+    if (executable.isBeforeCollective) return false;
     this.#budget.learn(performance.now() - began);
     options.onProgress?.(executable.share);
     await nextTask();
@@ -275,13 +282,19 @@ export class WasmEngine implements Engine {
   async #runTimed(
     executable: WasmExecutable,
     symbols: SymbolValues,
-    { signal, onProgress, onInstruction }: RunOptions & Required<Pick<RunOptions, "onInstruction">>,
+    {
+      signal,
+      onProgress,
+      onInstruction,
+      communicator,
+    }: RunOptions & Required<Pick<RunOptions, "onInstruction">>,
   ): Promise<void> {
     for (let index = 0; index < executable.program.instructions.length; index++) {
       let milliseconds = 0;
       while (executable.position === index) {
         this.#alive();
-        milliseconds += await this.#runPiece(executable, symbols, { signal }, index + 1);
+        if (executable.isBeforeCollective) await executable.runCollective(symbols, communicator);
+        else milliseconds += await this.#runPiece(executable, symbols, { signal }, index + 1);
         await turnWhenDue(signal);
       }
       this.#alive();

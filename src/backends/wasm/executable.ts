@@ -1,17 +1,19 @@
 /** A program in the module's memory: binds symbols and buffers, and turns the kernels' faults into errors. */
 
 import { GlimtError } from "../../errors.ts";
-import { OPS } from "../../graph/ops.ts";
+import { isCollective, OPS } from "../../graph/ops.ts";
 import { encodeProgram } from "../../program/encoding.ts";
-import type { ProgramBuffer } from "../../program/program.ts";
+import type { ProgramBuffer, ProgramTensor } from "../../program/program.ts";
 import { bufferBytes } from "../../program/sizes.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
 import { evaluateDim, type SymbolValues } from "../../tensor/dims.ts";
-import type { TensorDType } from "../../tensor/dtype.ts";
+import { type HostArray, hostArray, type TensorDType } from "../../tensor/dtype.ts";
 import { storageBytes } from "../../tensor/storage.ts";
 import type { Binding, DeviceWeight, Executable, Residents, RunBindings } from "../backend.ts";
 import { bindWeights } from "../bind-weights.ts";
 import { checkResidents } from "../check-residents.ts";
+import { type CollectiveOperand, runCollective } from "../collectives.ts";
+import type { Communicator } from "../communicator.ts";
 import { hostDTypes } from "../host-arrays.ts";
 import type { CrewPass } from "./crew.ts";
 import type { Kernels, Pointer, Progress } from "./kernels.ts";
@@ -190,6 +192,21 @@ export class WasmExecutable implements Executable {
     return progress === 0;
   }
 
+  /** Whether the run stands before a collective, which `runCollective` does. */
+  get isBeforeCollective(): boolean {
+    const next = this.program.instructions[this.position];
+    return next !== undefined && isCollective(next.op);
+  }
+
+  /** @throws what ends the run */
+  async runCollective(symbols: SymbolValues, communicator: Communicator | undefined): Promise<void> {
+    const next = this.program.instructions[this.position];
+    if (!next || !isCollective(next.op)) return;
+    const operands = (indices: readonly number[]) => indices.map((index) => this.#operand(index, symbols));
+    await runCollective(next.op, operands(next.inputs), operands(next.outputs), next.attrs, communicator);
+    this.#kernels.glimt_pass(this.#pointer);
+  }
+
   /** After the run: copies outputs out of the arena. */
   finish(arena: Block, arrays: readonly BoundArray[]): void {
     const bytes = this.#memory.bytes(arena);
@@ -205,6 +222,29 @@ export class WasmExecutable implements Executable {
 
   get share(): number {
     return this.#kernels.glimt_share(this.#pointer);
+  }
+
+  #operand(index: number, symbols: SymbolValues): CollectiveOperand {
+    const { buffer, rowStride, ...shape } = this.program.tensors[index] as ProgramTensor;
+    const [rows, cols] = [evaluateDim(shape.rows, symbols), evaluateDim(shape.cols, symbols)];
+    const stride = rowStride || cols;
+    const dtype = this.program.buffers[buffer]?.dtype as TensorDType;
+    const block = { pointer: this.#kernels.glimt_operand(this.#pointer, index), bytes: 0 };
+    // Anew each time: what others allocate meanwhile may move the module's memory.
+    const rowOf = (row: number) => this.#memory.elements(dtype, block, row * stride, cols);
+    return {
+      dtype,
+      rows,
+      cols,
+      read() {
+        const all = hostArray(dtype, rows * cols);
+        for (let row = 0; row < rows; row++) all.set(rowOf(row), row * cols);
+        return all;
+      },
+      write(all: HostArray) {
+        for (let row = 0; row < rows; row++) rowOf(row).set(all.subarray(row * cols, (row + 1) * cols));
+      },
+    };
   }
 
   #resolve(

@@ -43,6 +43,10 @@ export interface KernelExports {
   /** The instruction that runs next. */
   glimt_position(executable: Pointer): number;
   glimt_share(executable: Pointer): number;
+  /** Where the elements of one of the program's tensors begin, once it was started. */
+  glimt_operand(executable: Pointer, tensor: number): Pointer;
+  /** The instruction that runs next was done by the caller: a collective, before which runs stop. */
+  glimt_pass(executable: Pointer): void;
   /** Both return how many of the values they stored are infinite or NaN. */
   glimt_pack_rows(
     tiles: Pointer,

@@ -133,6 +133,8 @@ enum class Op : uint32_t {
   receive = 30,
 };
 
+// What ranks of a group do together.
+inline bool isCollective(Op op) { return op == Op::all_reduce || op == Op::all_gather || op == Op::reduce_scatter || op == Op::send || op == Op::receive; }
 // Followed by inputCount + outputCount tensor indices and attrCount words.
 struct Instruction {
   Op op;
