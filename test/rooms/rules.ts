@@ -37,7 +37,8 @@ const GROUND = ["errors.ts", "event-loop.ts", "given.ts", "wasm-code.ts"];
 const ENTRY = /^(index|edge|cuda|worker|kernel-worker|public-api|node-files)\.ts$|^cli\//;
 /** The judge of every backend is the reference backend, so the conformance harness names that one. */
 const JUDGES = "conformance/";
-const CONCRETE_BACKEND = /^backends\/([^/]+)\//;
+/** A group is of whatever backend it is given. */
+const CONCRETE_BACKEND = /^backends\/(?!group\/)([^/]+)\//;
 
 /** Importing file -> what it imports; paths relative to src/, packages and built-in modules by name. */
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;

@@ -1,0 +1,63 @@
+/** A backend whose engines are groups: an engine of another backend on each device, with its part of every program. */
+import { GlimtError } from "../../errors.ts";
+import type { Backend, EngineOptions, MemoryDemand } from "../backend.ts";
+import { GroupEngine } from "./group-engine.ts";
+import { placementOf } from "./group-memory.ts";
+import { type GroupLink, processOf } from "./link.ts";
+import { type GroupShape, rankCount } from "./shape.ts";
+
+export interface GroupOptions extends GroupShape {
+  /** Of the ranks of this process, as the backend numbers them; on backends without numbers they are counted only. */
+  readonly devices: readonly number[];
+  /** Milliseconds without progress of any rank, after which the group has failed. */
+  readonly deadlineMs: number;
+  /** Where other ranks are in other processes. */
+  readonly link?: GroupLink | undefined;
+}
+
+/** @param backend of each rank; kernels, layouts and types are its own */
+export function createGroupBackend(backend: Backend, options: GroupOptions): Backend {
+  const { tensor, devices, deadlineMs, link } = options;
+  const ranks = rankCount(options);
+  const firstRank = (link?.index ?? 0) * devices.length;
+  const group: Backend = {
+    ...backend,
+    timesInstructions: false,
+    async open(asked: EngineOptions = {}) {
+      if (link && backend.newGroup) {
+        throw new GlimtError(
+          "BACKEND_UNAVAILABLE",
+          `A group of ${backend.name} devices is in one process so far; leave parallel.processes out.`,
+        );
+      }
+      const id = ranks > 1 ? await backend.newGroup?.() : undefined;
+      const placed = asked.demand && { ...asked, demand: shareOf(asked.demand, ranks) };
+      const opening = devices.map((device, index) =>
+        backend.open({
+          ...(placed ?? asked),
+          group: { rank: firstRank + index, ranks, tensor, device, deadlineMs, ...(id && { id }) },
+        }),
+      );
+      const opened = await Promise.allSettled(opening);
+      const engines = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+      const refused = opened.find((each) => each.status === "rejected");
+      if (refused) {
+        for (const engine of engines) engine.dispose();
+        throw refused.reason;
+      }
+      const placement = placementOf(asked.programs ?? [], ranks);
+      const isHere = (rank: number) => !link || processOf(rank, ranks, link) === link.index;
+      const byRank = Array.from({ length: ranks }, (_, rank) =>
+        isHere(rank) ? (engines[rank - firstRank] ?? null) : null,
+      );
+      return new GroupEngine(group, byRank, { shape: options, placement, deadlineMs, link });
+    },
+  };
+  return group;
+}
+
+/** What each rank will be asked for: they share all that is large. */
+function shareOf({ loaded, request, least }: MemoryDemand, ranks: number): MemoryDemand {
+  const share = (bytes: number) => Math.ceil(bytes / ranks);
+  return { loaded: share(loaded), request: share(request), least: share(least) };
+}

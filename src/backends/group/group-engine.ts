@@ -1,0 +1,540 @@
+/**
+ * The engine of a device group: an engine a rank, each with its part of every program, its weights and its tensors. A run
+ * is a run on every rank, which meet in collectives. Runs queue on each rank in the order they came, so that in a pipeline
+ * one stage is at a later run than the next.
+ *
+ * A run that fails in a way that its caller can mend (ABORTED, OUT_OF_MEMORY, INPUT_INVALID) ends on all ranks, and the
+ * group goes on. Anything else, ranks out of step and ranks that stand still among it, ends the group: all is freed, and
+ * whatever is asked then is answered with the one GROUP_FAILED.
+ *
+ * Where ranks are in several processes, each process has such an engine and makes the same calls in the same order.
+ */
+import { type ErrorCode, GlimtError, throwIfAborted } from "../../errors.ts";
+import { isCollective } from "../../graph/ops.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
+import { loadedPrograms } from "../../program/weights.ts";
+import type { SymbolValues } from "../../tensor/dims.ts";
+import type { HostArray, TensorDType } from "../../tensor/dtype.ts";
+import type { WeightLayout } from "../../tensor/storage.ts";
+import type {
+  Backend,
+  Binding,
+  DeviceRows,
+  DeviceTensor,
+  DeviceWeight,
+  Engine,
+  EngineReport,
+  Executable,
+  Residents,
+  RunBindings,
+  RunOptions,
+  SideBySide,
+  WeightRows,
+} from "../backend.ts";
+import { checkCopy } from "../check-copy.ts";
+import { checkResidents } from "../check-residents.ts";
+import { GroupMemory, GroupTensor, GroupWeight, type Parts, type Placement } from "./group-memory.ts";
+import type { GroupLink } from "./link.ts";
+import { Liveness } from "./liveness.ts";
+import { OtherProcesses } from "./other-processes.ts";
+import { rankPrograms } from "./rank-programs.ts";
+import { RunMail, type Traffic } from "./run-mail.ts";
+import type { GroupShape } from "./shape.ts";
+
+/** Errors of a run alone. Engines that reach one another by themselves answer GROUP_FAILED where they are out of step. */
+const MENDABLE: ReadonlySet<ErrorCode> = new Set(["ABORTED", "OUT_OF_MEMORY", "INPUT_INVALID"]);
+
+class GroupExecutable implements Executable {
+  readonly program: VerifiedProgram;
+  /** Of each rank. */
+  readonly programs: readonly VerifiedProgram[];
+  readonly memory: GroupMemory;
+  /** By rank; null where it has nothing to do, or is in another process. */
+  readonly parts: Parts<Executable>;
+  readonly #weights: readonly DeviceWeight[];
+  resident: Residents = {};
+
+  /** @param weights what it holds for as long as it runs */
+  constructor(
+    program: VerifiedProgram,
+    memory: GroupMemory,
+    weights: readonly DeviceWeight[],
+    ranks: Parts<Rank>,
+    load: LoadPart,
+  ) {
+    this.program = program;
+    this.#weights = weights;
+    this.programs = rankPrograms(program, ranks.length);
+    this.memory = memory;
+    this.parts = this.programs.map((own, rank) => {
+      const { engine } = ranks[rank] ?? {};
+      return engine && own.instructions.length > 0 ? load(engine, own, rank) : null;
+    });
+  }
+
+  /** Before any rank begins. @throws DISPOSED for a weight or a bound tensor that was freed */
+  checkHeld(bindings: Readonly<Record<string, Binding>>): void {
+    for (const weight of this.#weights) this.memory.weight(weight);
+    for (const [name, bound] of Object.entries(this.resident)) {
+      if (!bindings[name]) this.memory.tensor("tensor" in bound ? bound.tensor : bound);
+    }
+  }
+}
+
+type LoadPart = (engine: Engine, program: VerifiedProgram, rank: number) => Executable;
+
+interface Rank {
+  readonly engine: Engine;
+  /** Its last run. */
+  last: Promise<unknown>;
+}
+
+export interface GroupEngineOptions {
+  readonly shape: GroupShape;
+  /** Of what will be loaded. */
+  readonly placement: Placement;
+  /** Milliseconds without progress of any rank, after which the group has failed. */
+  readonly deadlineMs: number;
+  /** Where there are other processes. */
+  readonly link?: GroupLink | undefined;
+}
+
+export class GroupEngine implements Engine {
+  readonly backend: Backend;
+  readonly overlappingRuns: number;
+  readonly sideBySide: SideBySide;
+  readonly #ranks: Parts<Rank>;
+  readonly #shape: GroupShape;
+  readonly #placement: Placement;
+  readonly #liveness: Liveness;
+  readonly #others: OtherProcesses | null;
+  readonly #memory = new GroupMemory();
+  /** Runs that have not ended, and what ends waiting for each. */
+  readonly #underWay = new Map<RunMail, () => void>();
+  readonly #traffic: { operations: number; bytes: number }[];
+  /** Why nothing can be asked any more. */
+  #end: GlimtError | null = null;
+
+  /** @param engines by rank, of one backend; they are this one's from now on. Null for ranks of other processes. */
+  constructor(backend: Backend, engines: Parts<Engine>, options: GroupEngineOptions) {
+    const { shape, placement, deadlineMs, link } = options;
+    this.backend = backend;
+    this.overlappingRuns = shape.pipeline;
+    this.#ranks = engines.map((engine) => engine && { engine, last: Promise.resolve() });
+    this.#shape = shape;
+    this.#placement = placement;
+    this.#traffic = engines.map(() => ({ operations: 0, bytes: 0 }));
+    this.#liveness = new Liveness(deadlineMs, () => this.#close(this.#standstill(deadlineMs)));
+    this.#others = link ? new OtherProcesses(link, shape) : null;
+    link?.watch(
+      () => this.#liveness.seen(),
+      (error) =>
+        this.#close(new GlimtError("GROUP_FAILED", `A part of the group is lost: ${error.message}.`)),
+    );
+    this.sideBySide = {
+      ranksOf: (executable) => this.#ranksOf(executable),
+      run: (executable, bindings, run) => this.#runEach(executable, bindings, run),
+      spread: (to, firstRow, from, rank) => this.#spread(to, firstRow, from, rank),
+    };
+  }
+
+  get report(): EngineReport {
+    const reports = this.#engines.map(({ report }) => report);
+    const [first] = reports as [EngineReport];
+    const { tensor, pipeline } = this.#shape;
+    const kinds = [...new Set(reports.map(({ description }) => description))];
+    return {
+      ...first,
+      description: `${this.#ranks.length} devices (tensor ${tensor}, pipeline ${pipeline}): ${kinds.join("; ")}`,
+      limits: [...new Set(reports.flatMap(({ limits }) => limits))],
+    };
+  }
+
+  /** Of this process. */
+  get liveBytes(): number {
+    return this.#engines.reduce((sum, { liveBytes }) => sum + liveBytes, 0);
+  }
+
+  /** As if all had as little as the one with least: what they hold is alike. */
+  get freeBytes(): number | undefined {
+    const free = this.#engines.map(({ freeBytes }) => freeBytes);
+    return free.some((bytes) => bytes === undefined)
+      ? undefined
+      : this.#ranks.length * Math.min(...(free as number[]));
+  }
+
+  /** Bytes that each rank holds. */
+  get liveBytesByRank(): readonly number[] {
+    return this.#ranks.map((rank) => rank?.engine.liveBytes ?? 0);
+  }
+
+  /** What each rank gave to others in runs that have ended, where that goes by way of JavaScript. */
+  get traffic(): readonly Traffic[] {
+    return this.#traffic;
+  }
+
+  allocate(dtype: TensorDType, rows: number, cols: number, name?: string): GroupTensor {
+    this.#alive();
+    const places = (name !== undefined && this.#placement.get(name)) || this.#ranks.map(() => cols);
+    const parts: (DeviceTensor | null)[] = [];
+    try {
+      for (const [rank, one] of this.#ranks.entries()) {
+        const width = places[rank] ?? null;
+        parts.push(one && width !== null ? one.engine.allocate(dtype, rows, width, name) : null);
+      }
+    } catch (error) {
+      this.#freeParts(parts);
+      throw error;
+    }
+    return this.#memory.add(new GroupTensor(dtype, rows, cols, places, parts));
+  }
+
+  free(memory: DeviceTensor | DeviceWeight): void {
+    this.#alive();
+    this.#freeParts(this.#memory.remove(memory).parts);
+  }
+
+  write(tensor: DeviceTensor, firstRow: number, data: HostArray): void {
+    this.#alive();
+    const { parts } = this.#whole(tensor, "written");
+    for (const [rank, part] of parts.entries()) {
+      if (part) this.#ranks[rank]?.engine.write(part, firstRow, data);
+    }
+  }
+
+  async read(tensor: DeviceTensor, firstRow = 0, rows = tensor.rows - firstRow): Promise<HostArray> {
+    this.#alive();
+    const { parts, places, dtype, cols } = this.#whole(tensor, "read");
+    const here = parts.findIndex((part) => part !== null);
+    const own =
+      here < 0 ? null : await this.#engineOf(here).read(parts[here] as DeviceTensor, firstRow, rows);
+    const has = places.map((place) => place !== null);
+    return this.#others ? this.#others.share(has, dtype, rows, cols, own) : (own as HostArray);
+  }
+
+  copy(to: DeviceTensor, firstRow: number, from: DeviceRows): void {
+    this.#alive();
+    const target = this.#memory.tensor(to);
+    const source = this.#memory.tensor(from.tensor);
+    checkCopy(target, firstRow, from);
+    for (const [rank, one] of this.#ranks.entries()) {
+      const [into, of] = [target.parts[rank], source.parts[rank]];
+      if (into && of) one?.engine.copy(into, firstRow, { ...from, tensor: of });
+    }
+  }
+
+  async uploadWeight(source: WeightRows, layout: WeightLayout): Promise<GroupWeight> {
+    this.#alive();
+    const { rank: only, dtype: format } = source.spec;
+    const parts: (DeviceWeight | null)[] = this.#ranks.map(() => null);
+    try {
+      for (const [rank, one] of this.#ranks.entries()) {
+        const isHere = one && (only === undefined || only === rank);
+        if (isHere) parts[rank] = await one.engine.uploadWeight(source, layout);
+        this.#alive();
+      }
+    } catch (error) {
+      if (!this.#end) this.#freeParts(parts);
+      throw error;
+    }
+    const { rows, cols } = source;
+    return this.#memory.add(new GroupWeight({ format, layout, rows, cols }, parts));
+  }
+
+  load(program: VerifiedProgram, weights: ReadonlyMap<string, DeviceWeight>): Executable {
+    this.#alive();
+    const names = new Set(loadedPrograms(program).flatMap((part) => part.weights.map(({ name }) => name)));
+    const held = [...weights].flatMap(([name, weight]) =>
+      names.has(name) ? [[name, this.#memory.weight(weight)] as const] : [],
+    );
+    const own = held.map(([, weight]) => weight);
+    return new GroupExecutable(program, this.#memory, own, this.#ranks, (engine, own, rank) => {
+      const ofRank = held.flatMap(([name, { parts }]) => (parts[rank] ? [[name, parts[rank]] as const] : []));
+      return engine.load(own, new Map(ofRank));
+    });
+  }
+
+  bind(executable: Executable, resident: Residents): void {
+    const own = this.#own(executable);
+    checkResidents(own.program, resident, (tensor) => this.#memory.tensor(tensor));
+    for (const [rank, part] of own.parts.entries()) {
+      if (part) this.#engineOf(rank).bind(part, this.#ofRank(rank, part, resident) as Residents);
+    }
+    own.resident = { ...resident };
+  }
+
+  async run(executable: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
+    const own = this.#own(executable);
+    own.checkHeld(bindings.buffers);
+    const { parts, programs } = own;
+    const filled = new Set<string>();
+    const ofRanks = parts.map((part, rank) => {
+      if (!part) return null;
+      const buffers = this.#ofRank(rank, part, bindings.buffers);
+      for (const name of hostOutputs(part.program, buffers)) {
+        // All ranks that have it have the same: one of them fills the caller's.
+        if (filled.has(name)) buffers[name] = (buffers[name] as HostArray).slice();
+        filled.add(name);
+      }
+      return { ...bindings, buffers };
+    });
+    await this.#runRanks(parts, ofRanks, options);
+    if (this.#others) await this.#others.fillOutputs(programs, bindings, filled);
+  }
+
+  reserve(executable: Executable, symbols: SymbolValues, onDevice: readonly string[]): void {
+    for (const [rank, part] of this.#own(executable).parts.entries()) {
+      if (part) this.#engineOf(rank).reserve?.(part, symbols, onDevice);
+    }
+  }
+
+  trim(): void {
+    this.#alive();
+    for (const engine of this.#engines) engine.trim?.();
+  }
+
+  dispose(): void {
+    this.#close(new GlimtError("DISPOSED", "The engine was disposed of."));
+  }
+
+  #ranksOf(executable: Executable): number[] {
+    const { programs } = this.#own(executable);
+    const isWhole = ({ instructions }: VerifiedProgram) =>
+      instructions.length > 0 && !instructions.some(({ op }) => isCollective(op));
+    return [...programs.keys()].filter((rank) => isWhole(programs[rank] as VerifiedProgram));
+  }
+
+  #runEach(
+    executable: Executable,
+    bindings: ReadonlyMap<number, RunBindings>,
+    options: RunOptions = {},
+  ): Promise<void> {
+    const loaded = this.#own(executable);
+    const { parts } = loaded;
+    const ofRanks = parts.map((part, rank) => {
+      const own = bindings.get(rank);
+      if (own) loaded.checkHeld(own.buffers);
+      return part && own ? { ...own, buffers: this.#ofRank(rank, part, own.buffers) } : null;
+    });
+    return this.#runRanks(parts, ofRanks, options);
+  }
+
+  async #spread(to: DeviceTensor, firstRow: number, from: DeviceRows, rank: number): Promise<void> {
+    this.#alive();
+    const target = this.#memory.tensor(to);
+    const source = this.#memory.tensor(from.tensor);
+    checkCopy(target, firstRow, from);
+    const part = source.parts[rank];
+    const own = target.parts[rank];
+    if (own && part) this.#engineOf(rank).copy(own, firstRow, { ...from, tensor: part });
+    const elsewhere = target.places.some((place, other) => other !== rank && place !== null);
+    if (!elsewhere) return;
+    const here = part ? await this.#engineOf(rank).read(part, from.firstRow, from.rows) : null;
+    const has = target.places.map((_, other) => other === rank);
+    const { dtype, cols } = source;
+    const data = this.#others ? await this.#others.share(has, dtype, from.rows, cols, here) : here;
+    this.#alive();
+    for (const [other, into] of target.parts.entries()) {
+      if (into && other !== rank) this.#engineOf(other).write(into, firstRow, data as HostArray);
+    }
+  }
+
+  /** One run on all ranks that have bindings. */
+  async #runRanks(
+    parts: Parts<Executable>,
+    bindings: Parts<RunBindings>,
+    { signal, onProgress }: RunOptions,
+  ): Promise<void> {
+    this.#alive();
+    throwIfAborted(signal);
+    if (this.backend.newGroup) this.#reserveRun(parts, bindings);
+    const mail = this.#others?.openMail() ?? new RunMail(this.#shape);
+    const stop = new AbortController();
+    let failure: { readonly error: unknown } | undefined;
+    const endRun = (error: unknown) => {
+      failure ??= { error };
+      mail.fail(error);
+      stop.abort(error);
+    };
+    const abort = () => {
+      try {
+        throwIfAborted(signal);
+      } catch (error) {
+        endRun(error);
+      }
+    };
+    const shares = bindings.map((own): number => (own ? 0 : 1));
+    const report = (rank: number, share: number) => {
+      this.#seen();
+      shares[rank] = share;
+      onProgress?.(shares.reduce((sum, each) => sum + each, 0) / shares.length);
+    };
+    const runs = this.#ranks.map((rank, index) => {
+      const [part, own] = [parts[index], bindings[index]];
+      if (!rank || !part || !own) return undefined;
+      const begin = async () => {
+        if (failure) return;
+        this.#seen();
+        await rank.engine.run(part, own, {
+          signal: stop.signal,
+          onProgress: (share) => report(index, share),
+          communicator: mail.communicator(index),
+        });
+      };
+      // An engine that queues runs has them at once: where one rank has begun, all must have.
+      const run = rank.engine.overlappingRuns === undefined ? rank.last.then(begin) : begin();
+      rank.last = run.catch((error) => endRun(error));
+      return rank.last;
+    });
+    const ends = this.#others?.agree(
+      Promise.all(runs).then(() => failure?.error),
+      endRun,
+    );
+    this.#liveness.begin();
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await new Promise<void>((resolve) => {
+        this.#underWay.set(mail, resolve);
+        Promise.all([...runs, ends]).then(() => resolve());
+      });
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#liveness.end();
+      this.#underWay.delete(mail);
+      this.#others?.closeMail(mail);
+      for (const [rank, sum] of this.#traffic.entries()) {
+        const { operations, bytes } = mail.trafficOf(rank);
+        sum.operations += operations;
+        sum.bytes += bytes;
+      }
+    }
+    if (this.#end) throw this.#end;
+    if (failure) throw this.#judged(failure.error);
+  }
+
+  /**
+   * Ranks that reach one another by themselves can not leave a run that others are in: what is short is known before.
+   * @throws OUT_OF_MEMORY
+   */
+  #reserveRun(parts: Parts<Executable>, bindings: Parts<RunBindings>): void {
+    for (const [rank, own] of bindings.entries()) {
+      const part = parts[rank];
+      if (!part || !own) continue;
+      const onDevice = Object.entries(own.buffers).filter(([, bound]) => !ArrayBuffer.isView(bound));
+      this.#engineOf(rank).reserve?.(
+        part,
+        own.symbols,
+        onDevice.map(([name]) => name),
+      );
+    }
+  }
+
+  /** What a caller is told of a run that failed; the group ends with what no caller can mend. */
+  #judged(error: unknown): unknown {
+    const code = error instanceof GlimtError ? error.code : undefined;
+    // What a callback of the caller's threw is no error of ours.
+    if (code === undefined || MENDABLE.has(code)) return error;
+    this.#close(
+      code === "GROUP_FAILED"
+        ? (error as GlimtError)
+        : new GlimtError("GROUP_FAILED", `A rank of the group failed: ${(error as Error).message}`, {
+            cause: error,
+          }),
+    );
+    return this.#end;
+  }
+
+  #standstill(deadlineMs: number): GlimtError {
+    const waits = [...this.#underWay.keys()].flatMap((mail) => mail.waits);
+    const what = waits.length > 0 ? waits.join(", ") : "no rank waits for another";
+    return new GlimtError(
+      "GROUP_FAILED",
+      `No rank of the group has made progress for ${deadlineMs} ms: ${what}. Load the model again.`,
+    );
+  }
+
+  #seen(): void {
+    this.#liveness.seen();
+    this.#others?.alive();
+  }
+
+  #close(reason: GlimtError): void {
+    if (this.#end) return;
+    this.#end = reason;
+    this.#liveness.stop();
+    for (const [mail, endWaiting] of this.#underWay) {
+      mail.fail(reason);
+      endWaiting();
+    }
+    this.#others?.close(reason);
+    for (const engine of this.#engines) engine.dispose();
+  }
+
+  /** Those of this process. */
+  get #engines(): Engine[] {
+    return this.#ranks.flatMap((rank) => (rank ? [rank.engine] : []));
+  }
+
+  #engineOf(rank: number): Engine {
+    return (this.#ranks[rank] as Rank).engine;
+  }
+
+  #freeParts(parts: Parts<DeviceTensor | DeviceWeight>): void {
+    for (const [rank, part] of parts.entries()) if (part) this.#engineOf(rank).free(part);
+  }
+
+  /** Bindings of a rank's program, with the rank's parts. */
+  #ofRank(
+    rank: number,
+    { program }: Executable,
+    bindings: Readonly<Record<string, Binding>>,
+  ): Record<string, Binding> {
+    const own: Record<string, Binding> = {};
+    for (const { kind, name } of program.buffers) {
+      const bound = kind === "weight" || kind === "temporary" ? undefined : bindings[name];
+      if (bound) own[name] = this.#partOf(rank, name, bound);
+    }
+    return own;
+  }
+
+  #partOf(rank: number, name: string, binding: Binding): Binding {
+    if (ArrayBuffer.isView(binding)) return binding;
+    const tensor = this.#memory.tensor("tensor" in binding ? binding.tensor : binding);
+    const part = tensor.parts[rank];
+    if (!part) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `"${name}" is bound to a tensor that rank ${rank} has no part of.`,
+      );
+    }
+    return "tensor" in binding ? { ...binding, tensor: part } : part;
+  }
+
+  /** @throws INPUT_INVALID for a tensor of which ranks have different columns */
+  #whole(tensor: DeviceTensor, done: string): GroupTensor {
+    const owned = this.#memory.tensor(tensor);
+    if (!owned.isSplit) return owned;
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `The tensor ${owned.dtype}[${owned.rows}, ${owned.cols}] is split over the ranks of the group and can not be ${done}.`,
+    );
+  }
+
+  #own(executable: Executable): GroupExecutable {
+    this.#alive();
+    if (executable instanceof GroupExecutable && executable.memory === this.#memory) return executable;
+    throw new GlimtError("PROGRAM_INVALID", "The program was loaded by another engine.");
+  }
+
+  #alive(): void {
+    if (this.#end) throw this.#end;
+  }
+}
+
+/** Outputs that are bound to host arrays. */
+function hostOutputs({ buffers }: VerifiedProgram, bindings: Readonly<Record<string, Binding>>): string[] {
+  return buffers.flatMap(({ kind, name }) => {
+    const bound = bindings[name];
+    return kind === "output" && bound && ArrayBuffer.isView(bound) ? [name] : [];
+  });
+}

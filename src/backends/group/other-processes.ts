@@ -1,0 +1,169 @@
+/** What the processes of a group tell one another beside what programs do: how runs ended, and what only some of them have. */
+import { ERROR_CODES, GlimtError } from "../../errors.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
+import { type HostArray, hostArray, type TensorDType } from "../../tensor/dtype.ts";
+import type { RunBindings } from "../backend.ts";
+import type { Parcel } from "../communicator.ts";
+import { type GroupLink, processOf } from "./link.ts";
+import type { RunMail } from "./run-mail.ts";
+import { type GroupShape, rankCount } from "./shape.ts";
+
+/** How a run ended in a process. */
+const END: Parcel = { kind: "end", dtype: "i32", rows: 1, cols: 1 };
+
+export class OtherProcesses {
+  readonly #link: GroupLink;
+  readonly #shape: GroupShape;
+  readonly #ranks: number;
+  /** All but this one. */
+  readonly #others: readonly number[];
+  readonly #open = new Set<RunMail>();
+
+  constructor(link: GroupLink, shape: GroupShape) {
+    this.#link = link;
+    this.#shape = shape;
+    this.#ranks = rankCount(shape);
+    this.#others = Array.from({ length: link.count }, (_, index) => index).filter(
+      (index) => index !== link.index,
+    );
+  }
+
+  openMail(): RunMail {
+    const mail = this.#link.openMail(this.#shape);
+    this.#open.add(mail);
+    return mail;
+  }
+
+  closeMail(mail: RunMail): void {
+    this.#open.delete(mail);
+    this.#link.closeMail(mail);
+  }
+
+  alive(): void {
+    this.#link.alive();
+  }
+
+  /** Ends all that waits. */
+  close(reason: GlimtError): void {
+    for (const mail of this.#open) mail.fail(reason);
+    this.#link.close();
+  }
+
+  /**
+   * A run ends alike in all processes. To be called when it begins.
+   *
+   * @param ended what it ended with here; undefined when it ended well
+   * @param endRun told of what it ended with elsewhere
+   * @returns when all have ended
+   */
+  async agree(ended: Promise<unknown>, endRun: (error: unknown) => void): Promise<void> {
+    const mail = this.openMail();
+    const hear = async (other: number) => {
+      const said = JSON.parse(new TextDecoder().decode(await this.#takeFrom(mail, other, END)));
+      if (said !== null) endRun(errorOf(said, other));
+    };
+    const tell = async () => {
+      const error = await ended;
+      const bytes = new TextEncoder().encode(JSON.stringify(error === undefined ? null : described(error)));
+      for (const other of this.#others) this.#postTo(mail, other, END, bytes);
+    };
+    try {
+      await Promise.all([tell(), ...this.#others.map(hear)]);
+    } catch (error) {
+      endRun(error);
+    } finally {
+      this.closeMail(mail);
+    }
+  }
+
+  /**
+   * Rows that every process asks for and some ranks have.
+   *
+   * @param has whether each rank has them; the process of the first one sends them to those that have none
+   * @param own as this process has them
+   */
+  async share(
+    has: readonly boolean[],
+    dtype: TensorDType,
+    rows: number,
+    cols: number,
+    own: HostArray | null,
+  ): Promise<HostArray> {
+    const having = new Set(has.flatMap((is, rank) => (is ? [this.#processOf(rank)] : [])));
+    const [owner] = having;
+    if (having.size === this.#link.count) return own as HostArray;
+    const mail = this.openMail();
+    try {
+      const parcel = { kind: "share", dtype, rows, cols };
+      if (owner !== this.#link.index && own) return own;
+      if (owner !== this.#link.index) {
+        const bytes = await this.#takeFrom(mail, owner as number, parcel);
+        const data = hostArray(dtype, rows * cols);
+        new Uint8Array(data.buffer).set(bytes);
+        return data;
+      }
+      const { buffer, byteOffset, byteLength } = own as HostArray;
+      for (const other of this.#others) {
+        if (!having.has(other))
+          this.#postTo(mail, other, parcel, new Uint8Array(buffer, byteOffset, byteLength));
+      }
+      return own as HostArray;
+    } finally {
+      this.closeMail(mail);
+    }
+  }
+
+  /** Outputs of a run that the caller wants and no rank of this process gave. @param filled those that one gave */
+  async fillOutputs(
+    programs: readonly VerifiedProgram[],
+    { buffers }: RunBindings,
+    filled: ReadonlySet<string>,
+  ): Promise<void> {
+    for (const [name, bound] of Object.entries(buffers)) {
+      if (!ArrayBuffer.isView(bound)) continue;
+      const has = programs.map((program) =>
+        program.buffers.some((buffer) => buffer.kind === "output" && buffer.name === name),
+      );
+      const dtype = programs
+        .flatMap((program) => program.buffers)
+        .find((buffer) => buffer.name === name)?.dtype;
+      if (!has.includes(true) || dtype === undefined) continue;
+      const own = filled.has(name) ? bound : null;
+      const data = await this.share(has, dtype as TensorDType, 1, bound.length, own);
+      if (!own) bound.set(data);
+    }
+  }
+
+  #processOf(rank: number): number {
+    return processOf(rank, this.#ranks, this.#link);
+  }
+
+  /** A rank of the process, in whose name it speaks. */
+  #rankOf(process: number): number {
+    return process * (this.#ranks / this.#link.count);
+  }
+
+  #postTo(mail: RunMail, process: number, parcel: Parcel, bytes: Uint8Array): void {
+    mail.post(this.#rankOf(this.#link.index), this.#rankOf(process), parcel, bytes);
+  }
+
+  #takeFrom(mail: RunMail, process: number, parcel: Parcel): Promise<Uint8Array> {
+    return mail.take(this.#rankOf(process), this.#rankOf(this.#link.index), parcel);
+  }
+}
+
+interface Described {
+  readonly code: string | null;
+  readonly message: string;
+}
+
+function described(error: unknown): Described {
+  const { message } = error instanceof Error ? error : new Error(String(error));
+  return { code: error instanceof GlimtError ? error.code : null, message };
+}
+
+/** An error that is none of ours was a caller's there, and is a failure here. */
+function errorOf({ code, message }: Described, process: number): GlimtError {
+  const known = ERROR_CODES.find((each) => each === code);
+  return new GlimtError(known ?? "GROUP_FAILED", `In process ${process} of the group: ${message}`);
+}

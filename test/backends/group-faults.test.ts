@@ -1,0 +1,221 @@
+/** A rank that fails, ends, hangs or is out of step: one typed error, and the others are freed. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Backend, Engine } from "../../src/backends/backend.ts";
+import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { GlimtError } from "../../src/errors.ts";
+import {
+  expectedLinear,
+  groupOptions,
+  integers,
+  loadPartitioned,
+  openGroup,
+  type Partitioned,
+  partitioned,
+  rankProgram,
+  rowParallel,
+  twoStages,
+} from "./group-sample.ts";
+
+const DEADLINE = 300;
+
+/** The backend, whose engine of one rank does something else in its runs, once. */
+function faulty(
+  backend: Backend,
+  rank: number,
+  fault: (engine: Engine, run: () => Promise<void>) => Promise<void>,
+): Backend {
+  let armed = true;
+  return {
+    ...backend,
+    async open(options) {
+      const engine = await backend.open(options);
+      if (options?.group?.rank !== rank) return engine;
+      const run = engine.run.bind(engine);
+      engine.run = (...args) => {
+        if (!armed) return run(...args);
+        armed = false;
+        return fault(engine, () => run(...args));
+      };
+      return engine;
+    },
+  };
+}
+
+async function open(backend: Backend, sample: Partitioned, [tensor, pipeline]: readonly [number, number]) {
+  const engine = await openGroup(backend, groupOptions(tensor, pipeline, DEADLINE), [sample.program]);
+  const executable = await loadPartitioned(engine, sample);
+  const run = async (tokens: number, signal?: AbortSignal) => {
+    const y = new Float32Array(tokens * 6);
+    const buffers = { x: integers(tokens), ids: new Int32Array(tokens), y };
+    await engine.run(executable, { symbols: { tokens }, buffers }, { signal });
+    return y;
+  };
+  return { engine, run };
+}
+
+async function failure(action: () => Promise<unknown>): Promise<GlimtError> {
+  const began = performance.now();
+  try {
+    await action();
+  } catch (error) {
+    assert.ok(performance.now() - began < 20 * DEADLINE, "within the deadline, on a busy machine");
+    assert.instance(error, GlimtError, String(error));
+    return error as GlimtError;
+  }
+  return assert.unreachable("expected an error") as never;
+}
+
+for (const backend of [referenceBackend, wasmBackend]) {
+  const samples = [
+    ["tensor", rowParallel(backend, 2), [2, 1], 1],
+    ["pipeline", twoStages(backend), [1, 2], 2],
+  ] as const;
+  for (const [kind, sample, shape, factor] of samples) {
+    const expected = (tokens: number) => expectedLinear(integers(tokens).map((value) => factor * value));
+    for (const rank of [0, 1]) {
+      const where = `${backend.name}, ${kind}, rank ${rank}`;
+
+      test(`${where}: a rank that ends fails the group, which is freed and can be opened again`, async () => {
+        const dying = faulty(backend, rank, async (engine, run) => {
+          engine.dispose();
+          await run();
+        });
+        const { engine, run } = await open(dying, sample, shape);
+        const error = await failure(() => run(2));
+        assert.is(error.code, "GROUP_FAILED");
+        assert.match(error.message, /disposed of/);
+        assert.is((error.cause as GlimtError).code, "DISPOSED");
+        assert.is(engine.liveBytes, 0);
+        // One error, whatever is asked.
+        assert.is(await failure(() => run(2)), error);
+        assert.is(await failure(async () => engine.allocate("f32", 1, 1)), error);
+        engine.dispose();
+        const again = await open(dying, sample, shape);
+        assert.equal(await again.run(2), expected(2));
+        again.engine.dispose();
+      });
+
+      test(`${where}: a rank that hangs fails the group at the deadline`, async () => {
+        const hanging = faulty(backend, rank, () => new Promise(() => {}));
+        const { engine, run } = await open(hanging, sample, shape);
+        const [error, other] = await Promise.all([failure(() => run(2)), failure(() => run(3))]);
+        assert.is(error.code, "GROUP_FAILED");
+        assert.match(error.message, /No rank of the group has made progress for 300 ms/);
+        if (kind === "tensor") {
+          assert.match(
+            error.message,
+            new RegExp(`rank ${1 - rank} waits for all_reduce f32\\[2, 6\\] of rank ${rank}`),
+          );
+        }
+        assert.is(other, error);
+        assert.is(engine.liveBytes, 0);
+        engine.dispose();
+      });
+
+      test(`${where}: want of memory and what is invalid end the run alone`, async () => {
+        for (const code of ["OUT_OF_MEMORY", "INPUT_INVALID"] as const) {
+          const full = faulty(backend, rank, async () => {
+            throw new GlimtError(code, "planted");
+          });
+          const { engine, run } = await open(full, sample, shape);
+          const [failed, after] = await Promise.allSettled([run(2), run(3)]);
+          assert.is(failed.status === "rejected" && failed.reason.code, code);
+          assert.equal(after.status === "fulfilled" && after.value, expected(3));
+          assert.equal(await run(4), expected(4));
+          engine.dispose();
+        }
+      });
+
+      test(`${where}: an abort ends the run on all ranks, and the next is whole`, async () => {
+        const stop = new AbortController();
+        const slow = faulty(backend, rank, async (_, run) => {
+          stop.abort();
+          await run();
+        });
+        const { engine, run } = await open(slow, sample, shape);
+        const [aborted, after] = await Promise.allSettled([run(2, stop.signal), run(3)]);
+        assert.is(aborted.status === "rejected" && aborted.reason.code, "ABORTED");
+        assert.equal(after.status === "fulfilled" && after.value, expected(3));
+        engine.dispose();
+      });
+    }
+
+    test(`${backend.name}, ${kind}: disposing of it ends a run that waits`, async () => {
+      const hanging = faulty(backend, 0, () => new Promise(() => {}));
+      const { engine, run } = await open(hanging, sample, shape);
+      const running = failure(() => run(2));
+      setTimeout(() => engine.dispose(), 10);
+      assert.is((await running).code, "DISPOSED");
+      assert.is(engine.liveBytes, 0);
+    });
+  }
+
+  test(`${backend.name}: ranks that are out of step are found`, async () => {
+    const build = (rank: number, first: "reduce" | "gather", rows: number) =>
+      rankProgram(backend, rank, (g) => {
+        const x = g.slice({ x: g.input("x", [rows, 4], "f32") }, { start: 0, length: 2 });
+        if (first === "reduce") return { y: g.all_reduce({ x: g.add({ a: x, b: x }) }) };
+        return { y: g.all_gather({ x }, { ranks: 2, stretches: 1 }) };
+      });
+    const whole = rankProgram(backend, 0, (g) => ({ y: g.gelu({ x: g.input("x", [1, 4], "f32") }) }));
+    const cases = [
+      [build(0, "reduce", 2), build(1, "gather", 2), /expected all_(reduce|gather) f32\[2, 2\] as number 0/],
+      [
+        build(0, "reduce", 2),
+        build(1, "reduce", 1),
+        /expected all_reduce f32\[[12], 2\] as number 0 .* got all_reduce/,
+      ],
+    ] as const;
+    for (const [first, second, message] of cases) {
+      const sample = partitioned(whole, [first, second], {});
+      const engine = await openGroup(backend, groupOptions(2, 1, DEADLINE));
+      const executable = await loadPartitioned(engine, sample);
+      const buffers = { x: new Float32Array(8), y: new Float32Array(8) };
+      const error = await failure(() => engine.run(executable, { symbols: {}, buffers }));
+      assert.is(error.code, "GROUP_FAILED");
+      assert.match(error.message, message);
+      engine.dispose();
+    }
+    // One that asks for more than the other gives waits, and is found at the deadline.
+    const more = rankProgram(backend, 1, (g) => {
+      const x = g.input("x", [2, 2], "f32");
+      return { y: g.all_reduce({ x: g.all_reduce({ x: g.add({ a: x, b: x }) }) }) };
+    });
+    const once = rankProgram(backend, 0, (g) => {
+      const x = g.input("x", [2, 2], "f32");
+      return { y: g.all_reduce({ x: g.add({ a: x, b: x }) }) };
+    });
+    const engine = await openGroup(backend, groupOptions(2, 1, DEADLINE));
+    const executable = await loadPartitioned(engine, partitioned(whole, [once, more], {}));
+    const buffers = { x: new Float32Array(8), y: new Float32Array(8) };
+    const error = await failure(() => engine.run(executable, { symbols: {}, buffers }));
+    assert.is(error.code, "GROUP_FAILED");
+    assert.match(error.message, /rank 1 waits for all_reduce f32\[2, 2\] of rank 0/);
+    engine.dispose();
+  });
+}
+
+test("a device that can not be opened leaves none open", async () => {
+  let live = 0;
+  const counting: Backend = {
+    ...referenceBackend,
+    async open(options) {
+      if (options?.group?.rank === 2) throw new GlimtError("BACKEND_UNAVAILABLE", "no device 2");
+      const engine = await referenceBackend.open(options);
+      live++;
+      const dispose = engine.dispose.bind(engine);
+      engine.dispose = () => {
+        live--;
+        dispose();
+      };
+      return engine;
+    },
+  };
+  const error = await failure(() => openGroup(counting, groupOptions(4, 1)));
+  assert.is(error.message, "no device 2");
+  assert.is(live, 0);
+});
+
+test.run();
