@@ -71,7 +71,10 @@ export class AdaptedStagesOpener {
     const passes = [pass, ...(compile.passes ?? DEFAULT_PASSES)];
     return stages
       .filter(({ graph }) => pass.run(graph) !== graph)
-      .map((stage) => ({ ...stage, program: compileGraph(stage.graph, { ...compile, passes }) }));
+      .map((stage) => ({
+        ...stage,
+        program: compileGraph(stage.graph, { ...compile, passes, partition: stage.partition }),
+      }));
   }
 
   async #take(

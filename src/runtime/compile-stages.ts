@@ -1,7 +1,10 @@
 /** The programs of a model's stages, compiled once and kept: to be loaded on an engine, planned with, and varied. */
 import type { CompileTarget } from "../backends/backend.ts";
 import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
+import type { Partition } from "../compiler/partition/partition.ts";
+import { balancedCuts } from "../compiler/partition/pipeline-stages.ts";
 import type { ModelConfig } from "../config/types.ts";
+import { GlimtError } from "../errors.ts";
 import type { ChooseWeightFormat } from "../graph/builder.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { MtpLayer } from "../models/decoder.ts";
@@ -9,12 +12,15 @@ import { type ModelStage, modelStages, type StageName } from "../models/stages.t
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { loadedPrograms } from "../program/weights.ts";
 import type { CacheDType, TensorDType } from "../tensor/dtype.ts";
+import { storedBytes } from "./device-memory.ts";
 
 /** Tokens in a page of the KV cache. */
 export const DEFAULT_PAGE_SIZE = 16;
 
 export interface CompiledStage extends ModelStage {
   readonly program: VerifiedProgram;
+  /** How it was partitioned for a device group; absent for one device. */
+  readonly partition?: Partition | undefined;
 }
 
 export interface CompiledModel {
@@ -32,13 +38,28 @@ export interface StageCompileOptions {
   readonly compile?: CompileOptions | undefined;
   /** The checkpoint's MTP layer, where it is to draft; default: none. */
   readonly mtp?: MtpLayer | undefined;
+  /** The device group that will run it; default: one device. */
+  readonly group?: GroupStages | undefined;
 }
 
-/** For a backend that was probed; fused ops that it lacks are expanded. @throws GRAPH_INVALID, BACKEND_UNAVAILABLE */
+/** How a device group shares the stages of a model. */
+export interface GroupStages {
+  /** Ranks that share each layer. */
+  readonly tensor: number;
+  /** Pipeline stages, which are cut where the largest is as small as can be. */
+  readonly pipeline: number;
+  /** Whether ranks share the vision tower's layers, or each has all of it; default: by `usualEncoder`. */
+  readonly encoder?: "tensor" | "data" | undefined;
+}
+
+/**
+ * For a backend that was probed; fused ops that it lacks are expanded.
+ * @throws GRAPH_INVALID, BACKEND_UNAVAILABLE; OPTION_INVALID for a group that can not share it, with what does not divide
+ */
 export function compileStages(
   backend: CompileTarget,
   config: ModelConfig,
-  { weightDType, kvCacheDType, compile: asked, mtp }: StageCompileOptions,
+  { weightDType, kvCacheDType, compile: asked, mtp, group }: StageCompileOptions,
 ): CompiledModel {
   const { activationDType, weightLayout } = backend;
   const compile: CompileOptions = {
@@ -56,9 +77,49 @@ export function compileStages(
   return {
     config,
     kvCacheDType: kvCacheDType ?? activationDType,
-    stages: stages.map((stage) => ({ ...stage, program: compileGraph(stage.graph, compile) })),
+    stages: group
+      ? compileForGroup(stages, compile, group)
+      : stages.map((stage) => ({ ...stage, program: compileGraph(stage.graph, compile) })),
     compile,
   };
+}
+
+function compileForGroup(
+  stages: readonly ModelStage[],
+  compile: CompileOptions,
+  { tensor, pipeline, encoder }: GroupStages,
+): CompiledStage[] {
+  const decoder = stages.find(({ name }) => name === "decoder") as ModelStage;
+  const cuts = pipeline > 1 ? balancedCuts(decoder.graph, pipeline) : [];
+  const compiled = (stage: ModelStage, partition: Partition): CompiledStage => ({
+    ...stage,
+    partition,
+    program: compileGraph(stage.graph, { ...compile, partition }),
+  });
+  return stages.map((stage) => {
+    const shared = { tensor, cuts };
+    if (stage.name !== "vision" || tensor === 1) return compiled(stage, shared);
+    const copies = { ...shared, copies: true };
+    if (encoder) return compiled(stage, encoder === "data" ? copies : shared);
+    if (usualEncoder(stage, decoder, tensor * pipeline) === "data") return compiled(stage, copies);
+    try {
+      return compiled(stage, shared);
+    } catch (error) {
+      // Nobody asked for parts that it can not be in.
+      if (error instanceof GlimtError && error.code === "OPTION_INVALID") return compiled(stage, copies);
+      throw error;
+    }
+  });
+}
+
+/** A tower that is smaller beside a rank's part of the decoder costs little to have on each. */
+const SMALL_TOWER = 0.1;
+
+/** How ranks share a tower of which nothing is asked. */
+function usualEncoder(vision: ModelStage, decoder: ModelStage, ranks: number): "tensor" | "data" {
+  const bytes = ({ graph }: ModelStage) =>
+    storedBytes(graph.values.flatMap(({ origin }) => (origin.kind === "weight" ? [origin.spec] : [])));
+  return bytes(vision) <= (SMALL_TOWER * bytes(decoder)) / ranks ? "data" : "tensor";
 }
 
 /** By stage; a model that reads no pictures has no vision. */

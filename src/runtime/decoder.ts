@@ -1,5 +1,5 @@
 /** Runs the decoder program over slices of one or more sequences. */
-import type { DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
+import type { DeviceRows, DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
 import type { GlimtError } from "../errors.ts";
 import type { PositionIds } from "../mrope/positions.ts";
@@ -11,6 +11,7 @@ import { KeptTensor } from "./kept-tensor.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
 import type { DraftedRows, MtpDrafter } from "./mtp-drafter.ts";
 import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";
+import { settled, shareOfAll } from "./overlapping-runs.ts";
 import { GREEDY, type SamplingRow, samplingInputs, samplingSymbols } from "./sampling-rows.ts";
 import { blockTableColumns, type SliceFeatures, stepInputs, stepSymbols } from "./step-inputs.ts";
 
@@ -94,7 +95,7 @@ export class Decoder {
     this.#pool = pool;
     this.#slab = slab;
     this.#rotary = textRotary(config.rope);
-    this.#logits = new KeptTensor(engine, config.vocabSize);
+    this.#logits = new KeptTensor(engine, config.vocabSize, "logits");
   }
 
   /** Steps that ask for drafts have them of this one. */
@@ -169,33 +170,48 @@ export class Decoder {
     }
   }
 
+  /** The step, in as many runs as the engine has under way at a time: their rows have the same bits in any of them. */
   async #run(
     slices: readonly SequenceSlice[],
     options: RunOptions,
     drafting: DraftingRunners | null,
   ): Promise<SliceAnswer[]> {
-    const chosen = chosenRows(slices);
-    const inputs = this.#inputs(slices, chosen);
-    const tokens = new Int32Array(chosen.rows.length);
-    const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
-    const symbols = {
-      ...stepSymbols(inputs, this.#pool.numPages, slab.rows),
-      ...samplingSymbols(inputs, this.#config.vocabSize),
-    };
-    const logits = this.#logits.ofRows(chosen.rows.length);
+    // What drafts are made of is the hidden states of one run.
+    const parts = splitStep(slices, drafting ? 1 : (this.#engine.overlappingRuns ?? 1));
+    const chosen = parts.map(chosenRows);
+    const firstRows = chosen.map((_, part) =>
+      chosen.slice(0, part).reduce((sum, { rows }) => sum + rows.length, 0),
+    );
+    const numRows = chosen.reduce((sum, { rows }) => sum + rows.length, 0);
+    const logits = this.#logits.ofRows(numRows);
     const executable = drafting?.hidden.executable ?? this.#executable;
-    const hidden = drafting?.hidden.states.ofRows(inputs.inputIds.length);
+    const tokens = slices.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+    const hidden = drafting?.hidden.states.ofRows(tokens);
     this.#bind(executable, { logits, ...(hidden && { hidden }) });
-    const buffers = { ...inputs, tokens, ...(slab.rows > 0 && { features: slab }) };
-    await this.#engine.run(executable, { symbols, buffers }, options);
-    const values = chosen.read > 0 ? await this.#readLogits(logits, chosen.read) : [];
-    const answers = slices.map(({ wantsLogits, sampling }, index) => {
-      const first = chosen.first[index] as number;
-      return {
-        logits: wantsLogits ? values.slice(first, first + (sampling?.length ?? 1)) : [],
-        tokens: Array.from(tokens.subarray(first, first + (sampling?.length ?? 0))),
-      };
-    });
+    const report = shareOfAll(parts.length, options.onProgress);
+    const found = await settled(
+      parts.map((part, index) => {
+        const { rows } = chosen[index] as ChosenRows;
+        const own = { tensor: logits, firstRow: firstRows[index] as number, rows: rows.length };
+        const buffers = parts.length > 1 ? { logits: own } : {};
+        return this.#runPart(executable, part, chosen[index] as ChosenRows, buffers, {
+          ...options,
+          onProgress: report(index),
+        });
+      }),
+    );
+    const answers: SliceAnswer[] = [];
+    for (const [part, ofPart] of parts.entries()) {
+      const { first, read } = chosen[part] as ChosenRows;
+      const values = read > 0 ? await this.#readLogits(logits, firstRows[part] as number, read) : [];
+      for (const [index, { wantsLogits, sampling }] of ofPart.entries()) {
+        const at = first[index] as number;
+        answers.push({
+          logits: wantsLogits ? values.slice(at, at + (sampling?.length ?? 1)) : [],
+          tokens: Array.from((found[part] as Int32Array).subarray(at, at + (sampling?.length ?? 0))),
+        });
+      }
+    }
     const drafted =
       drafting && hidden ? await this.#draft(slices, answers, drafting.drafter, hidden, options) : new Map();
     for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
@@ -203,6 +219,26 @@ export class Decoder {
       ...(answers[index] as SliceAnswer),
       ...(drafted.has(slice) && { drafts: drafted.get(slice) }),
     }));
+  }
+
+  /** @returns the token of each chosen row */
+  async #runPart(
+    executable: Executable,
+    slices: readonly SequenceSlice[],
+    chosen: ChosenRows,
+    bound: Readonly<Record<string, DeviceRows>>,
+    options: RunOptions,
+  ): Promise<Int32Array> {
+    const inputs = this.#inputs(slices, chosen);
+    const tokens = new Int32Array(chosen.rows.length);
+    const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
+    const symbols = {
+      ...stepSymbols(inputs, this.#pool.numPages, slab.rows),
+      ...samplingSymbols(inputs, this.#config.vocabSize),
+    };
+    const buffers = { ...inputs, tokens, ...bound, ...(slab.rows > 0 && { features: slab }) };
+    await this.#engine.run(executable, { symbols, buffers }, options);
+    return tokens;
   }
 
   /** Memory that is short for guesses is no reason to lose what was chosen: there are none then. */
@@ -246,9 +282,9 @@ export class Decoder {
     this.#bound.set(executable, { version, logits, hidden });
   }
 
-  async #readLogits(tensor: DeviceTensor, rows: number): Promise<Float32Array[]> {
+  async #readLogits(tensor: DeviceTensor, first: number, rows: number): Promise<Float32Array[]> {
     const { vocabSize } = this.#config;
-    const values = toFloat32(tensor.dtype, await this.#engine.read(tensor, 0, rows));
+    const values = toFloat32(tensor.dtype, await this.#engine.read(tensor, first, rows));
     return Array.from({ length: rows }, (_, row) => values.slice(row * vocabSize, (row + 1) * vocabSize));
   }
 
@@ -325,6 +361,22 @@ interface ChosenRows {
   readonly first: readonly number[];
   /** Rows whose logits are read back. They come first, to be read in one go. */
   readonly read: number;
+}
+
+/** Neighbouring slices in up to `count` parts of about as many tokens, none of them empty. */
+function splitStep(slices: readonly SequenceSlice[], count: number): SequenceSlice[][] {
+  const tokens = slices.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+  const parts: SequenceSlice[][] = [];
+  let before = 0;
+  for (const slice of slices) {
+    // By where its middle lies.
+    const part = Math.floor(((before + slice.inputIds.length / 2) * count) / tokens);
+    const last = parts.at(-1);
+    if (last && part < parts.length) last.push(slice);
+    else parts.push([slice]);
+    before += slice.inputIds.length;
+  }
+  return parts;
 }
 
 function chosenRows(slices: readonly SequenceSlice[]): ChosenRows {

@@ -16,6 +16,9 @@ export interface FeatureRange {
   release(): void;
 }
 
+/** The name that programs bind it by. */
+const SLAB = "features";
+
 export class FeatureSlab {
   readonly dtype: DType;
   readonly cols: number;
@@ -30,7 +33,7 @@ export class FeatureSlab {
     this.#engine = engine;
     this.dtype = dtype;
     this.cols = cols;
-    this.nothing = engine.allocate(dtype, 0, cols);
+    this.nothing = engine.allocate(dtype, 0, cols, SLAB);
   }
 
   /** All rows; `nothing` while none is taken. */
@@ -68,7 +71,7 @@ export class FeatureSlab {
 
   #grow(rows: number): void {
     const old = this.#tensor;
-    const grown = this.#engine.allocate(this.dtype, rows, this.cols);
+    const grown = this.#engine.allocate(this.dtype, rows, this.cols, SLAB);
     if (old) {
       this.#engine.copy(grown, 0, { tensor: old, firstRow: 0, rows: old.rows });
       this.#engine.free(old);

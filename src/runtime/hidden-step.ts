@@ -9,7 +9,7 @@ export class HiddenStep {
 
   constructor(engine: Engine, executable: Executable, hiddenSize: number) {
     this.executable = executable;
-    this.states = new KeptTensor(engine, hiddenSize);
+    this.states = new KeptTensor(engine, hiddenSize, "hidden");
   }
 
   release(): void {

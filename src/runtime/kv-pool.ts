@@ -30,6 +30,11 @@ export function kvPoolLayout(
   return { numLayers: numHiddenLayers + (hasMtp ? 1 : 0), pageSize, pageElements, dtype };
 }
 
+/** That programs bind a layer's cache by. */
+function cacheName(layer: number): string {
+  return `kv.${layer}`;
+}
+
 /** Of one page, in all layers. */
 export function pageBytes({ numLayers, pageElements, dtype }: KvPoolLayout): number {
   return storageBytes(dtype, numLayers, pageElements);
@@ -98,7 +103,7 @@ export class KvPool {
   /** The caches by the names that programs bind them with; of one program, those that it has. */
   bindings(program?: Pick<Program, "buffers">): Record<string, DeviceTensor> {
     const names = program && new Set(program.buffers.map(({ name }) => name));
-    const caches = this.#layers.map((tensor, layer) => [`kv.${layer}`, tensor] as const);
+    const caches = this.#layers.map((tensor, layer) => [cacheName(layer), tensor] as const);
     return Object.fromEntries(caches.filter(([name]) => names?.has(name) ?? true));
   }
 
@@ -181,7 +186,7 @@ export class KvPool {
   #resize(layer: number, pages: number): void {
     const { dtype, pageElements } = this.layout;
     const old = this.#layers[layer];
-    const resized = this.#allocate(pages, pageElements, dtype);
+    const resized = this.#allocate(pages, pageElements, dtype, cacheName(layer));
     if (old) {
       this.#engine.copy(resized, 0, { tensor: old, firstRow: 0, rows: Math.min(old.rows, pages) });
       this.#engine.free(old);
@@ -191,9 +196,9 @@ export class KvPool {
   }
 
   /** Without any page in use, a pool that does not fit is left empty, not half grown. */
-  #allocate(rows: number, cols: number, dtype: TensorDType): DeviceTensor {
+  #allocate(rows: number, cols: number, dtype: TensorDType, name: string): DeviceTensor {
     try {
-      return this.#engine.allocate(dtype, rows, cols);
+      return this.#engine.allocate(dtype, rows, cols, name);
     } catch (error) {
       if (this.numPages === 0) this.#release();
       throw error;

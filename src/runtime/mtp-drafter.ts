@@ -36,8 +36,10 @@ export class MtpDrafter {
     this.#hiddenSize = config.hiddenSize;
     this.#vocabSize = config.vocabSize;
     this.#rotary = textRotary(config.rope);
-    this.#logits = new KeptTensor(engine, config.vocabSize);
-    this.#states = [new KeptTensor(engine, config.hiddenSize), new KeptTensor(engine, config.hiddenSize)];
+    this.#logits = new KeptTensor(engine, config.vocabSize, "logits");
+    // Each is written as `state` and then read as `hidden`.
+    const state = () => new KeptTensor(engine, config.hiddenSize, "hidden");
+    this.#states = [state(), state()];
   }
 
   /**

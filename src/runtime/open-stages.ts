@@ -72,12 +72,12 @@ export async function openStages(
     request: usualRequestBytes(stagePrograms(model), config, layout, backend.prefillChunk),
     least: leastRequestBytes(stagePrograms(model), config, layout),
   };
-  const engine = await backend.open({ ...engineOptions, demand });
+  const programs = model.stages.map(({ program }) => program);
+  const engine = await backend.open({ ...engineOptions, demand, programs });
   try {
     const pool = new KvPool(engine, layout);
     const memory = loadMemory(engine, weightBytes, layout, kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
-    const programs = model.stages.map(({ program }) => program);
     const heeding = rows.map((weight) => withSignal(weight, signal));
     const weights = await uploadWeights(engine, programs, heeding, (progress) =>
       onProgress?.({ ...progress, totalBytes: loadedBytes, memory }),

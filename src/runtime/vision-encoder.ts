@@ -1,9 +1,16 @@
 /** Runs the vision tower: patches of images or video frames in, one feature row a language token out. */
-import type { DeviceRows, DeviceTensor, Engine, Executable, RunOptions } from "../backends/backend.ts";
+import type {
+  DeviceRows,
+  DeviceTensor,
+  Engine,
+  Executable,
+  RunBindings,
+  RunOptions,
+} from "../backends/backend.ts";
 import type { VisionConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import type { EncoderBudget } from "../mrope/vision-metadata.ts";
-import { numMergedTokens } from "../processor/grid.ts";
+import { numMergedTokens, numPatches } from "../processor/grid.ts";
 import type { KeptMedia } from "../prompt/keep-media-rows.ts";
 import type { EncoderItem, VisionItem } from "../prompt/vision-items.ts";
 import {
@@ -14,18 +21,40 @@ import {
   prepareEncoderInputs,
 } from "./encoder-batch.ts";
 import type { EncoderCache } from "./encoder-cache.ts";
+import { dealByLoad } from "./encoder-shares.ts";
 import type { FeatureRange, FeatureSlab } from "./feature-slab.ts";
+import { KeptTensor } from "./kept-tensor.ts";
 import { type Pruning, pruneVideos } from "./prune-videos.ts";
 
-/** A piece of the work: features to copy, or items to run together, and the rows of the result that it gives. */
-interface Piece {
-  readonly work:
-    | { readonly embeddings: Float32Array }
-    | { readonly items: readonly EncoderItem[]; readonly budget: EncoderBudget | null };
+/** A picture or video on its way through the tower. */
+interface Placed {
+  readonly item: EncoderItem;
+  /** Of the result: where its features go. */
   readonly firstRow: number;
   readonly rows: number;
-  /** What features of each of its items are kept by; null where they are not kept. */
-  readonly keys: readonly string[] | null;
+  /** What its features are kept by; null where they are not kept. */
+  readonly key: string | null;
+}
+
+/** Items that run together. */
+interface Batch {
+  readonly items: readonly Placed[];
+  readonly budget: EncoderBudget | null;
+}
+
+/**
+ * A piece of the work: features to copy, items whose features follow one another, to run together, or such batches of which
+ * each rank of a group runs one by itself.
+ */
+type Work =
+  | { readonly embeddings: Float32Array; readonly firstRow: number }
+  | { readonly batch: Batch }
+  | { readonly batches: readonly (Batch & { readonly rank: number })[] };
+
+interface Piece {
+  readonly work: Work;
+  /** Of the result, that it gives. */
+  readonly rows: number;
 }
 
 /** Items on their way to features. */
@@ -51,6 +80,8 @@ export class VisionEncoder {
    * run comes back with the same sizes and the same tensors, which a backend may have captured.
    */
   #paddedFeatures: DeviceTensor | null = null;
+  /** Where the ranks of a group write, each its own. */
+  readonly #ownFeatures: KeptTensor;
 
   /** @param executable null in a model without its tower: features are then taken, but none are computed */
   constructor(
@@ -67,6 +98,7 @@ export class VisionEncoder {
     this.#slab = slab;
     this.budgets = budgets;
     this.#cache = cache;
+    this.#ownFeatures = new KeptTensor(engine, config.outHiddenSize, "embeddings");
   }
 
   /** Number of features that an item gives: its language tokens. */
@@ -108,13 +140,18 @@ export class VisionEncoder {
       throw error;
     }
     let done = 0;
+    let rowsDone = 0;
     return {
       range,
       get rowsLeft() {
-        return total - (pieces[done]?.firstRow ?? total);
+        return total - rowsDone;
       },
       next: async (options = {}) => {
-        await this.#encodePiece(pieces[done] as Piece, range, options);
+        const piece = pieces[done] as Piece;
+        const onProgress = (share: number) =>
+          options.onProgress?.((rowsDone + share * piece.rows) / range.rows);
+        await this.#encodePiece(piece, range, { ...options, onProgress });
+        rowsDone += piece.rows;
         done++;
       },
     };
@@ -125,74 +162,89 @@ export class VisionEncoder {
     return pruneVideos({ engine: this.#engine, slab: this.#slab, range }, pruning, signal);
   }
 
-  async #encodePiece(piece: Piece, range: FeatureRange, options: RunOptions): Promise<void> {
-    const { work, firstRow, rows } = piece;
-    const target = range.deviceRows(firstRow, rows);
+  async #encodePiece({ work }: Piece, range: FeatureRange, options: RunOptions): Promise<void> {
     if ("embeddings" in work) {
-      this.#engine.write(target.tensor, target.firstRow, work.embeddings);
+      const { tensor, firstRow } = range.deviceRows(work.firstRow, 0);
+      this.#engine.write(tensor, firstRow, work.embeddings);
       return;
     }
-    const report = (share: number) => options.onProgress?.((firstRow + share * rows) / range.rows);
+    const items = "batch" in work ? work.batch.items : work.batches.flatMap((batch) => batch.items);
+    const keys = items.flatMap(({ key }) => key ?? []);
     // Another request may have encoded them in the meantime.
-    if (this.#isKept(piece)) {
-      for (const { key, first, rows } of this.#placed(piece))
-        this.#cache?.read(key, range.deviceRows(first, rows));
+    if (keys.length === items.length && this.#cache?.has(keys)) {
+      for (const { key, firstRow, rows } of items)
+        this.#cache.read(key as string, range.deviceRows(firstRow, rows));
       return;
     }
-    await this.#run(work, target, { ...options, onProgress: report });
-    for (const { key, first, rows } of this.#placed(piece)) {
-      this.#cache?.keep(key, rows, () => range.deviceRows(first, rows));
+    if ("batch" in work) await this.#run(work.batch, range, options);
+    else await this.#runSideBySide(work.batches, range, options);
+    for (const { key, firstRow, rows } of items) {
+      if (key !== null) this.#cache?.keep(key, rows, () => range.deviceRows(firstRow, rows));
     }
-  }
-
-  #isKept(piece: Piece): boolean {
-    return this.#cache?.has(this.#placed(piece).map(({ key }) => key)) ?? false;
-  }
-
-  /** Its items that have keys, and their rows. */
-  #placed({ work, firstRow, keys }: Piece): { key: string; first: number; rows: number }[] {
-    if (!keys || "embeddings" in work) return [];
-    let first = firstRow;
-    return work.items.map((item, index) => {
-      const rows = this.numFeatures(item);
-      first += rows;
-      return { key: keys[index] as string, first: first - rows, rows };
-    });
   }
 
   /** Frees what it allocated for itself; it may be used again. */
   release(): void {
     if (this.#paddedFeatures) this.#engine.free(this.#paddedFeatures);
     this.#paddedFeatures = null;
+    this.#ownFeatures.release();
   }
 
   #pieces(items: readonly VisionItem[], keys: readonly string[] | null): Piece[] {
     const pieces: Piece[] = [];
+    let stretch: Placed[] = [];
+    const endStretch = () => {
+      if (stretch.length > 0) pieces.push(...this.#stretchPieces(stretch));
+      stretch = [];
+    };
     let firstRow = 0;
-    let firstItem = 0;
-    for (const stretch of stretches(items)) {
-      if ("embeddings" in stretch) {
-        const rows = this.numFeatures(stretch);
-        pieces.push({ work: stretch, firstRow, rows, keys: null });
-        firstRow += rows;
-        firstItem++;
-        continue;
+    for (const [index, item] of items.entries()) {
+      const rows = this.numFeatures(item);
+      if ("embeddings" in item) {
+        endStretch();
+        pieces.push({ work: { embeddings: item.embeddings, firstRow }, rows });
+      } else {
+        stretch.push({ item, firstRow, rows, key: keys?.[index] ?? null });
       }
-      const { spatialMergeSize } = this.#config;
-      const grids = stretch.map(({ gridThw }) => gridThw);
-      const specs = encoderItemSpecs(grids, spatialMergeSize);
-      for (const { first, count, budget } of packEncoderItems(specs, this.budgets)) {
-        const rows = specs
-          .slice(first, first + count)
-          .reduce((sum, { outputTokens }) => sum + outputTokens, 0);
-        const work = { items: stretch.slice(first, first + count), budget };
-        const from = firstItem + first;
-        pieces.push({ work, firstRow, rows, keys: keys?.slice(from, from + count) ?? null });
-        firstRow += rows;
-      }
-      firstItem += stretch.length;
+      firstRow += rows;
     }
+    endStretch();
     return pieces;
+  }
+
+  /** Of neighbouring items of pixels, which may run together. */
+  #stretchPieces(items: readonly Placed[]): Piece[] {
+    const ranks = this.#ranks;
+    if (ranks.length < 2)
+      return this.#batches(items).map((batch) => ({ work: { batch }, rows: rowsOf(batch) }));
+    const sizes = items.map(({ item }) => numPatches(item.gridThw));
+    const shares = dealByLoad(sizes, ranks.length).map((share) =>
+      // As they follow one another, so that batches are those of the items alone.
+      this.#batches(share.sort((a, b) => a - b).map((index) => items[index] as Placed)),
+    );
+    const rounds = Math.max(...shares.map(({ length }) => length));
+    return Array.from({ length: rounds }, (_, round) => {
+      const batches = shares.flatMap((share, place) => {
+        const batch = share[round];
+        return batch ? [{ ...batch, rank: ranks[place] as number }] : [];
+      });
+      return { work: { batches }, rows: batches.reduce((sum, batch) => sum + rowsOf(batch), 0) };
+    });
+  }
+
+  #batches(items: readonly Placed[]): Batch[] {
+    const grids = items.map(({ item }) => item.gridThw);
+    const specs = encoderItemSpecs(grids, this.#config.spatialMergeSize);
+    return packEncoderItems(specs, this.budgets).map(({ first, count, budget }) => ({
+      items: items.slice(first, first + count),
+      budget,
+    }));
+  }
+
+  /** The ranks of a group that have the whole tower each; none where all run it together. */
+  get #ranks(): readonly number[] {
+    const { sideBySide } = this.#engine;
+    return (this.#program && sideBySide?.ranksOf(this.#program)) ?? [];
   }
 
   get #executable(): Executable {
@@ -204,24 +256,49 @@ export class VisionEncoder {
   #reserve(pieces: readonly Piece[]): void {
     for (const { work } of pieces) {
       if ("embeddings" in work) continue;
-      const { items, budget } = work;
-      if (budget) this.#paddedTensor();
-      const grids = items.map(({ gridThw }) => gridThw);
-      const symbols = encoderRunSymbols(encoderItemSpecs(grids, this.#config.spatialMergeSize), budget);
-      this.#engine.reserve?.(this.#executable, symbols, ["embeddings"]);
+      if ("batches" in work) this.#ownFeatures.ofRows(mostRows(work.batches, this.#config));
+      for (const { items, budget } of "batch" in work ? [work.batch] : work.batches) {
+        if (budget && "batch" in work) this.#paddedTensor();
+        const grids = items.map(({ item }) => item.gridThw);
+        const symbols = encoderRunSymbols(encoderItemSpecs(grids, this.#config.spatialMergeSize), budget);
+        this.#engine.reserve?.(this.#executable, symbols, ["embeddings"]);
+      }
     }
   }
 
-  async #run(
-    { items, budget }: { readonly items: readonly EncoderItem[]; readonly budget: EncoderBudget | null },
-    rows: DeviceRows,
+  async #run(batch: Batch, range: FeatureRange, options: RunOptions): Promise<void> {
+    const rows = range.deviceRows(batch.items[0]?.firstRow, rowsOf(batch));
+    const padded = batch.budget && this.#paddedTensor();
+    await this.#engine.run(this.#executable, this.#bindings(batch, padded ?? rows), options);
+    if (padded) this.#engine.copy(rows.tensor, rows.firstRow, { ...rows, tensor: padded, firstRow: 0 });
+  }
+
+  async #runSideBySide(
+    batches: readonly (Batch & { readonly rank: number })[],
+    range: FeatureRange,
     options: RunOptions,
   ): Promise<void> {
-    const { symbols, inputs } = prepareEncoderInputs(items, this.#config, budget ?? undefined);
-    const padded = budget && this.#paddedTensor();
-    const buffers = { ...inputs, embeddings: padded ?? rows };
-    await this.#engine.run(this.#executable, { symbols: { ...symbols }, buffers }, options);
-    if (padded) this.#engine.copy(rows.tensor, rows.firstRow, { ...rows, tensor: padded, firstRow: 0 });
+    const { sideBySide } = this.#engine;
+    const own = this.#ownFeatures.ofRows(mostRows(batches, this.#config));
+    const bindings = new Map(batches.map((batch) => [batch.rank, this.#bindings(batch, own)]));
+    await sideBySide?.run(this.#executable, bindings, options);
+    for (const { rank, items } of batches) {
+      let from = 0;
+      for (const { firstRow, rows } of items) {
+        const to = range.deviceRows(firstRow, rows);
+        await sideBySide?.spread(to.tensor, to.firstRow, { tensor: own, firstRow: from, rows }, rank);
+        from += rows;
+      }
+    }
+  }
+
+  #bindings({ items, budget }: Batch, embeddings: DeviceTensor | DeviceRows): RunBindings {
+    const { symbols, inputs } = prepareEncoderInputs(
+      items.map(({ item }) => item),
+      this.#config,
+      budget ?? undefined,
+    );
+    return { symbols: { ...symbols }, buffers: { ...inputs, embeddings } };
   }
 
   #paddedTensor(): DeviceTensor {
@@ -230,19 +307,19 @@ export class VisionEncoder {
       this.#engine.backend.activationDType,
       mostPaddedFeatures(this.budgets, spatialMergeSize),
       outHiddenSize,
+      "embeddings",
     );
     return this.#paddedFeatures;
   }
 }
 
-/** Neighbouring items of pixels, which may run together, and the items of features between them. */
-function stretches(items: readonly VisionItem[]): (EncoderItem[] | { embeddings: Float32Array })[] {
-  const found: (EncoderItem[] | { embeddings: Float32Array })[] = [];
-  for (const item of items) {
-    const last = found.at(-1);
-    if ("embeddings" in item) found.push(item);
-    else if (Array.isArray(last)) last.push(item);
-    else found.push([item]);
-  }
-  return found;
+function rowsOf({ items }: Batch): number {
+  return items.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** That any of the batches gives, with those of its padding. */
+function mostRows(batches: readonly Batch[], { spatialMergeSize }: VisionConfig): number {
+  return Math.max(
+    ...batches.map((batch) => (batch.budget ? batch.budget.patches / spatialMergeSize ** 2 : rowsOf(batch))),
+  );
 }
