@@ -6,6 +6,7 @@ import type { Model } from "./api/model.ts";
 import type { Backend, Probe } from "./backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
+import { GlimtError } from "./errors.ts";
 import { readOptions } from "./given.ts";
 import { nodeFiles } from "./node-files.ts";
 
@@ -29,6 +30,9 @@ const KV_CACHE = { fraction: 0.5 };
 export async function loadModel(location: ModelLocation, options?: CudaLoadOptions): Promise<Model> {
   const names = [...LOAD_OPTION_NAMES, ...CUDA_OPTION_NAMES];
   const { activations, device, cublas, graphs, ...rest } = readOptions(options, "loadModel", names);
+  if (device !== undefined && rest.devices !== undefined) {
+    throw new GlimtError("OPTION_INVALID", "device is one of several in devices: leave it out.");
+  }
   const backends = [cudaBackend({ activations, device, cublas, graphs })];
   return loadModelOn({ ...nodeFiles, backends }, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
 }

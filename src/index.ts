@@ -12,6 +12,7 @@ import type { ModelLocation } from "./checkpoint/location.ts";
 import { nodeFiles, wasmBackend } from "./node-files.ts";
 import type { Processor } from "./prompt/processor.ts";
 
+export { type JoinOptions, joinProcesses } from "./backends/group/processes.node.ts";
 export { listModels, openFiles, pullModel, quantizeModel, removeModel } from "./node-files.ts";
 export * from "./public-api.ts";
 

@@ -4,8 +4,10 @@ export type { CacheOptions, PulledModel, PullOptions } from "./api/hub-models.ts
 export type { KeptPart } from "./api/kept-weights.ts";
 export type { LoadOptions } from "./api/load-options.ts";
 export type { LoadAdapterOptions, LoadedWeights, Model, ModelBackend, Prompt } from "./api/model.ts";
+export type { DeviceOptions, EncoderParallel, ParallelOptions } from "./api/parallel-options.ts";
 export type { QuantizedModel, QuantizeOptions, QuantizeProgress } from "./api/quantize-model.ts";
 export type { BackendName, EngineReport, WasmVariant } from "./backends/backend.ts";
+export type { GroupLink } from "./backends/group/link.ts";
 export { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDescription, describeCheckpoint } from "./checkpoint/describe.ts";
 export type { CheckpointFiles } from "./checkpoint/files.ts";

@@ -3,7 +3,7 @@ import type { CompileTarget } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { mtpLayerOf } from "../checkpoint/mtp-layer.ts";
 import type { CompileOptions } from "../compiler/compile.ts";
-import { type CompiledModel, compileStages } from "../runtime/compile-stages.ts";
+import { type CompiledModel, compileStages, type GroupStages } from "../runtime/compile-stages.ts";
 import type { CacheDType } from "../tensor/dtype.ts";
 import { holdsWeights } from "./check-formats.ts";
 import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
@@ -14,13 +14,15 @@ export interface CacheStorage {
   readonly kvCacheDtype?: CacheDType | undefined;
   /** Whether the checkpoint's MTP layer is among its stages, if it has one; default: no. */
   readonly mtp?: boolean | undefined;
+  /** The device group that will run it; default: one device. */
+  readonly group?: GroupStages | undefined;
 }
 
 /** For a backend that was probed. Reads no weights. @throws GRAPH_INVALID */
 export function compileCheckpoint(
   backend: CompileTarget,
   checkpoint: Checkpoint,
-  { kvCacheDtype, mtp, ...storage }: WeightStorage & CacheStorage = {},
+  { kvCacheDtype, mtp, group, ...storage }: WeightStorage & CacheStorage = {},
   compile?: CompileOptions,
 ): CompiledModel {
   return compileStages(backend, checkpoint.config, {
@@ -28,5 +30,6 @@ export function compileCheckpoint(
     kvCacheDType: kvCacheDtype,
     mtp: mtp ? mtpLayerOf(checkpoint) : undefined,
     compile,
+    group,
   });
 }

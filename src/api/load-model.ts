@@ -1,4 +1,5 @@
 /** From a checkpoint to a model that answers. */
+import { createGroupBackend } from "../backends/group/backend.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelLocation, OpenFiles } from "../checkpoint/location.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
@@ -26,6 +27,7 @@ import {
 } from "./load-options.ts";
 import { checkMerging, openMerged, storedMerged } from "./merged-adapters.ts";
 import { Model, type ModelFacts } from "./model.ts";
+import { resolveParallel } from "./parallel-options.ts";
 import type { Platform } from "./platform.ts";
 
 export async function loadModelOn(
@@ -52,7 +54,9 @@ export async function openModelOn(
 ): Promise<OpenedModel> {
   const start = performance.now();
   const options = readLoadOptions(given);
-  const { backend, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
+  const group = resolveParallel(options);
+  const { backend: single, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
+  const backend = group ? createGroupBackend(single, group) : single;
   const { headers, checkpointTimeout, fetch, hub, onDownload, mmproj, signal } = options;
   const asked = { checkpointTimeout, fetch, hub, onDownload };
   const files = await platform.openFiles(location, { ...asked, headers, mmproj, signal });
@@ -65,6 +69,7 @@ export async function openModelOn(
   const compiled = compileCheckpoint(backend, storedMerged(checkpoint, merged), {
     ...options,
     mtp: options.mtp ?? true,
+    ...(group && { group }),
   });
   const specs = stageWeights(compiled);
   checkMerging(merged, checkpoint.config.architecture, specs);

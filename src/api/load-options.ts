@@ -16,8 +16,9 @@ import type { LoadProgress } from "../runtime/open-stages.ts";
 import type { AdapterAtLoad } from "../serving/adapter-options.ts";
 import { CACHE_DTYPES, type CacheDType } from "../tensor/dtype.ts";
 import { ROUNDED_FORMATS, type RoundedFormat } from "../tensor/storage.ts";
+import type { DeviceOptions } from "./parallel-options.ts";
 
-export interface LoadOptions extends MediaOptions {
+export interface LoadOptions extends MediaOptions, DeviceOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
   readonly headers?: HttpOptions["headers"];
   /** Of a model in GGUF files: the file of its vision tower (mmproj), without which it reads text alone. */
@@ -127,6 +128,8 @@ export const LOAD_OPTION_NAMES = [
   "kvCache",
   "prefixCache",
   "encoderCacheBytes",
+  "devices",
+  "parallel",
   "adapters",
   "onProgress",
 ];
@@ -136,6 +139,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
   limits: "object",
   mtp: "boolean",
   kvCache: "object",
+  devices: "list",
+  parallel: "object",
   prefixCache: "boolean",
 };
 

@@ -40,12 +40,13 @@ import {
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
+import { type ParallelFlags, parallelOptions, withParallelOptions } from "./parallel-flags.ts";
 import { downloadShown, progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 import { structuredOptions, toolChoice } from "./structured-flags.ts";
 
-interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, EngineFlags {
+interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, EngineFlags, ParallelFlags {
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
@@ -85,8 +86,10 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
 }
 
 export function runCommand(): Command {
-  return withEngineOptions(
-    withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run"))))),
+  return withParallelOptions(
+    withEngineOptions(
+      withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run"))))),
+    ),
   )
     .description("ask a model about pictures and stream its answer")
     .option("--max-tokens <n>", "most new tokens (default: 2048, or what the context leaves)", wholeNumber)
@@ -164,6 +167,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const model = await loadModelOn(platform, location, {
     ...loadOptions(flags),
     ...engineOptions(flags),
+    ...parallelOptions(flags),
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
     mtp: flags.mtp,

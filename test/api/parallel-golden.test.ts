@@ -1,0 +1,109 @@
+/** Every golden checkpoint over several devices: the logits and tokens of one device. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type OpenedModel, openModelOn } from "../../src/api/load-model.ts";
+import type { LoadOptions } from "../../src/api/load-options.ts";
+import { Model } from "../../src/api/model.ts";
+import type { Backend } from "../../src/backends/backend.ts";
+import { GroupEngine } from "../../src/backends/group/group-engine.ts";
+import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { nodeFiles } from "../../src/node-files.ts";
+import { forcedLogits } from "../../src/verify/forced-answer.ts";
+import { type GoldenCase, goldenCases, goldenCheckpoints } from "../golden/load.ts";
+
+const SHAPES = [1, 2, 4].flatMap((tensor) => [1, 2].map((pipeline) => ({ tensor, pipeline })));
+/** Ranks that a checkpoint can not be shared by: heads do not divide. */
+const REFUSED = new Set(["glm46v-flash-tiny 4"]);
+/** Of the spread of a row's logits. */
+const TENSOR_TOLERANCE = 1e-5;
+
+interface Answers {
+  /** By case: logits [vocab] behind the prompt and each token. */
+  readonly logits: readonly (readonly Float32Array[])[];
+  readonly tokenIds: readonly (readonly number[])[];
+}
+
+async function answersOf(
+  { core, processor, facts }: OpenedModel,
+  cases: readonly GoldenCase[],
+): Promise<Answers> {
+  const model = new Model(core, processor, facts);
+  const logits: Float32Array[][] = [];
+  const tokenIds: (readonly number[])[] = [];
+  const options = (golden: GoldenCase) => ({ templateVariables: golden.templateOptions });
+  for (const golden of cases) {
+    const inputs = await processor.process(golden.messages as never, options(golden));
+    logits.push(await forcedLogits(core, inputs, golden.greedyIds.slice(0, 4)));
+  }
+  // All at a time, so that steps hold several and are cut into micro-batches.
+  const results = await Promise.all(
+    cases.map((golden) =>
+      model.complete(golden.messages as never, { ...options(golden), maxTokens: 24, repetitionPenalty: 1 }),
+    ),
+  );
+  tokenIds.push(...results.map((result) => result.tokenIds));
+  await model.dispose();
+  assert.is(core.parts.engine.liveBytes, 0);
+  return { logits, tokenIds };
+}
+
+function open(backend: Backend, golden: GoldenCase, options: LoadOptions): Promise<OpenedModel> {
+  const platform = { ...nodeFiles, backends: [backend] };
+  return openModelOn(platform, golden.checkpointDir, { media: "huggingface", ...options });
+}
+
+function largestDifference(found: Answers, expected: Answers): number {
+  let largest = 0;
+  for (const [index, rows] of expected.logits.entries()) {
+    for (const [step, row] of rows.entries()) {
+      const other = found.logits[index]?.[step] as Float32Array;
+      const spread = Math.max(...row) - Math.min(...row);
+      row.forEach((logit, token) => {
+        largest = Math.max(largest, Math.abs(logit - (other[token] as number)) / spread);
+      });
+    }
+  }
+  return largest;
+}
+
+for (const backend of [referenceBackend, wasmBackend]) {
+  for (const checkpoint of goldenCheckpoints()) {
+    const cases = goldenCases(checkpoint);
+    const [golden] = cases as [GoldenCase];
+    let alone: Promise<Answers> | undefined;
+    const expectedAnswers = () => {
+      alone ??= open(backend, golden, {}).then((model) => answersOf(model, cases));
+      return alone;
+    };
+    for (const { tensor, pipeline } of SHAPES) {
+      for (const encoder of [undefined, "data"] as const) {
+        const name = `${checkpoint} on ${backend.name}, tensor ${tensor}, pipeline ${pipeline}, encoder ${encoder ?? "as usual"}`;
+        test(name, async () => {
+          const loading = open(backend, golden, { parallel: { tensor, pipeline, encoder } });
+          if (REFUSED.has(`${checkpoint} ${tensor}`)) {
+            try {
+              await loading;
+              assert.unreachable();
+            } catch (error) {
+              assert.match(String(error), new RegExp(`is not a multiple of ${tensor}`));
+            }
+            return;
+          }
+          const model = await loading;
+          assert.instance(model.core.parts.engine, GroupEngine);
+          const expected = await expectedAnswers();
+          const found = await answersOf(model, cases);
+          assert.equal(found.tokenIds, expected.tokenIds);
+          if (tensor === 1) assert.equal(found.logits, expected.logits);
+          else {
+            const difference = largestDifference(found, expected);
+            assert.ok(difference <= TENSOR_TOLERANCE, `${difference}`);
+          }
+        });
+      }
+    }
+  }
+}
+
+test.run();
