@@ -9,10 +9,15 @@ import { GroupEngine } from "../../src/backends/group/group-engine.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { nodeFiles } from "../../src/node-files.ts";
+import { communicationOf } from "../../src/program/communication.ts";
 import { forcedLogits } from "../../src/verify/forced-answer.ts";
 import { type GoldenCase, goldenCases, goldenCheckpoints } from "../golden/load.ts";
 
-const SHAPES = [1, 2, 4].flatMap((tensor) => [1, 2].map((pipeline) => ({ tensor, pipeline })));
+type Shape = NonNullable<LoadOptions["parallel"]>;
+const SHAPES: readonly Shape[] = [
+  ...[1, 2, 4].flatMap((tensor) => [1, 2].map((pipeline) => ({ tensor, pipeline }))),
+  { tensor: 2, pipeline: 1, encoder: "data" },
+];
 /** Ranks that a checkpoint can not be shared by: heads do not divide. */
 const REFUSED = new Set(["glm46v-flash-tiny 4"]);
 /** Of the spread of a row's logits. */
@@ -76,34 +81,51 @@ for (const backend of [referenceBackend, wasmBackend]) {
       alone ??= open(backend, golden, {}).then((model) => answersOf(model, cases));
       return alone;
     };
-    for (const { tensor, pipeline } of SHAPES) {
-      for (const encoder of [undefined, "data"] as const) {
-        const name = `${checkpoint} on ${backend.name}, tensor ${tensor}, pipeline ${pipeline}, encoder ${encoder ?? "as usual"}`;
-        test(name, async () => {
-          const loading = open(backend, golden, { parallel: { tensor, pipeline, encoder } });
-          if (REFUSED.has(`${checkpoint} ${tensor}`)) {
-            try {
-              await loading;
-              assert.unreachable();
-            } catch (error) {
-              assert.match(String(error), new RegExp(`is not a multiple of ${tensor}`));
-            }
-            return;
+    for (const parallel of SHAPES) {
+      test(`${checkpoint} on ${backend.name}: ${JSON.stringify(parallel)}`, async () => {
+        const loading = open(backend, golden, { parallel });
+        if (REFUSED.has(`${checkpoint} ${parallel.tensor}`)) {
+          try {
+            await loading;
+            assert.unreachable();
+          } catch (error) {
+            assert.match(String(error), new RegExp(`is not a multiple of ${parallel.tensor}`));
           }
-          const model = await loading;
-          assert.instance(model.core.parts.engine, GroupEngine);
-          const expected = await expectedAnswers();
-          const found = await answersOf(model, cases);
-          assert.equal(found.tokenIds, expected.tokenIds);
-          if (tensor === 1) assert.equal(found.logits, expected.logits);
-          else {
-            const difference = largestDifference(found, expected);
-            assert.ok(difference <= TENSOR_TOLERANCE, `${difference}`);
-          }
-        });
-      }
+          return;
+        }
+        const model = await loading;
+        const { engine } = model.core.parts;
+        assert.instance(engine, GroupEngine);
+        const planned = countPlanned(engine as GroupEngine);
+        const expected = await expectedAnswers();
+        const found = await answersOf(model, cases);
+        assert.equal((engine as GroupEngine).traffic, planned);
+        assert.equal(found.tokenIds, expected.tokenIds);
+        if (parallel.tensor === 1) assert.equal(found.logits, expected.logits);
+        else {
+          const difference = largestDifference(found, expected);
+          assert.ok(difference <= TENSOR_TOLERANCE, `${difference}`);
+        }
+      });
     }
   }
+}
+
+/** What the programs say that each rank gives, over all runs from now on. */
+function countPlanned(engine: GroupEngine): { operations: number; bytes: number }[] {
+  const sums = engine.liveBytesByRank.map(() => ({ operations: 0, bytes: 0 }));
+  const run = engine.run.bind(engine);
+  engine.run = async (executable, bindings, options) => {
+    for (const [rank, program] of (executable.program.ranks ?? []).entries()) {
+      const sum = sums[rank] as { operations: number; bytes: number };
+      for (const { op, operations, bytes } of communicationOf(program, bindings.symbols)) {
+        if (op !== "receive") sum.operations += operations;
+        sum.bytes += bytes;
+      }
+    }
+    await run(executable, bindings, options);
+  };
+  return sums;
 }
 
 test.run();

@@ -43,7 +43,13 @@ async function joinAll(count: number, options: Partial<JoinOptions> = {}) {
 }
 
 /** One engine for each of some processes, of which this one is all. */
-async function openAll(backend: Backend, sample: Partitioned, tensor: number, pipeline: number, count: number) {
+async function openAll(
+  backend: Backend,
+  sample: Partitioned,
+  tensor: number,
+  pipeline: number,
+  count: number,
+) {
   const links = await joinAll(count);
   const { devices, ...shape } = groupOptions(tensor, pipeline, 5000);
   return Promise.all(
@@ -73,10 +79,31 @@ async function failure(action: Promise<unknown>): Promise<GlimtError> {
 }
 
 const doubled = (tokens: number) => expectedLinear(integers(tokens).map((value) => 2 * value));
-const SAMPLES: readonly (readonly [string, Partitioned, number, number, number, (tokens: number) => Float32Array])[] = [
+const SAMPLES: readonly (readonly [
+  string,
+  Partitioned,
+  number,
+  number,
+  number,
+  (tokens: number) => Float32Array,
+])[] = [
   ["sums over two", rowParallel(referenceBackend, 2), 2, 1, 2, (tokens) => expectedLinear(integers(tokens))],
-  ["sums over four in two", rowParallel(referenceBackend, 4), 4, 1, 2, (tokens) => expectedLinear(integers(tokens))],
-  ["columns over three", columnParallel(referenceBackend, 3, 2), 3, 1, 3, (tokens) => expectedLinear(integers(tokens))],
+  [
+    "sums over four in two",
+    rowParallel(referenceBackend, 4),
+    4,
+    1,
+    2,
+    (tokens) => expectedLinear(integers(tokens)),
+  ],
+  [
+    "columns over three",
+    columnParallel(referenceBackend, 3, 2),
+    3,
+    1,
+    3,
+    (tokens) => expectedLinear(integers(tokens)),
+  ],
   ["stages in two", twoStages(referenceBackend), 1, 2, 2, doubled],
 ];
 
@@ -103,7 +130,11 @@ test("rows that one process has are read in all", async () => {
   const read = await Promise.all(
     all.map(async ({ engine }) => {
       const tensor = engine.allocate("f32", 2, 6, "y");
-      engine.write(tensor, 0, Float32Array.from({ length: 12 }, (_, i) => i));
+      engine.write(
+        tensor,
+        0,
+        Float32Array.from({ length: 12 }, (_, i) => i),
+      );
       return engine.read(tensor, 1, 1);
     }),
   );
@@ -137,7 +168,8 @@ test("want of memory in one process ends the run in all, and the next is whole",
     ["OUT_OF_MEMORY", "OUT_OF_MEMORY"],
   );
   assert.match(ends[0]?.message ?? "", /In process 1 of the group: planted/);
-  for (const y of await Promise.all(all.map(({ run }) => run(3)))) assert.equal(y, expectedLinear(integers(3)));
+  for (const y of await Promise.all(all.map(({ run }) => run(3))))
+    assert.equal(y, expectedLinear(integers(3)));
   for (const { engine } of all) engine.dispose();
 });
 
@@ -155,7 +187,9 @@ test("a process that stands still fails the group at the deadline", async () => 
   const links = await joinAll(2);
   const sample = rowParallel(referenceBackend, 2);
   const { devices: _, ...shape } = groupOptions(2, 1, 400);
-  const engine = await openGroup(referenceBackend, { ...shape, devices: [0], link: links[0] }, [sample.program]);
+  const engine = await openGroup(referenceBackend, { ...shape, devices: [0], link: links[0] }, [
+    sample.program,
+  ]);
   const executable = await loadPartitioned(engine, sample);
   const buffers = { x: integers(1), y: new Float32Array(6) };
   const error = await failure(engine.run(executable, { symbols: { tokens: 1 }, buffers }));
