@@ -1,6 +1,6 @@
-// experts: y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]) with e = experts[t, k].
+// experts: y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]) with e = experts[t, k] - firstExpert.
 //
-// 1. One part sorts the (t, k) pairs by expert and cuts each expert's list into jobs of up to 96 pairs. Where gateUp is in
+// 1. One part sorts the (t, k) pairs of the experts that are here by expert and cuts each expert's list into jobs of up to 96 pairs. Where gateUp is in
 //    blocks, each other part quantises a row of x.
 // 2. A part is a job and a range of hidden columns: hidden = swiglu(gateUp[e] x), in the order of the sorted pairs; where
 //    down is in blocks it is quantised at once, since a range is whole blocks.
@@ -96,7 +96,7 @@ Workspace workspace(const Call& call) {
 }
 
 bool check(const Call& call, BadIndex& bad) {
-  int32_t highest = (int32_t)call.attrs<Attrs>().numExperts - 1;
+  int32_t highest = (int32_t)call.attrs<Attrs>().totalExperts - 1;
   for (uint32_t t = 0; t < call.in[in_experts].rows; t++) {
     const int32_t* row = (const int32_t*)call.in[in_experts].row(t);
     if (!indicesInside(in_experts, row, call.in[in_experts].cols, 0, highest, bad)) return false;
@@ -111,20 +111,27 @@ Work prepareWork(const Call& call) {
   return {1 + rows, (10.0 * pairCount(call) + 8.0 * rows * x.cols) / (1 + rows)};
 }
 
-int32_t expertOf(const Call& call, uint32_t pair) {
-  uint32_t topK = call.attrs<Attrs>().topK;
-  return ((const int32_t*)call.in[in_experts].row(pair / topK))[pair % topK];
+// Among those that are here; numExperts or more for the others.
+uint32_t expertOf(const Call& call, uint32_t pair) {
+  const Attrs& attrs = call.attrs<Attrs>();
+  int32_t chosen = ((const int32_t*)call.in[in_experts].row(pair / attrs.topK))[pair % attrs.topK];
+  return (uint32_t)chosen - attrs.firstExpert;
 }
 
 void sortPairs(const Call& call, const Memory& memory) {
   const Attrs& attrs = call.attrs<Attrs>();
   uint32_t pairs = pairCount(call);
   for (uint32_t e = 0; e <= attrs.numExperts; e++) memory.starts[e] = 0;
-  for (uint32_t pair = 0; pair < pairs; pair++) memory.starts[expertOf(call, pair) + 1]++;
+  for (uint32_t pair = 0; pair < pairs; pair++) {
+    uint32_t e = expertOf(call, pair);
+    if (e < attrs.numExperts) memory.starts[e + 1]++;
+  }
   for (uint32_t e = 0; e < attrs.numExperts; e++) memory.starts[e + 1] += memory.starts[e];
   // Filling moves each start to its expert's end, which is the start of the next.
   for (uint32_t pair = 0; pair < pairs; pair++) {
-    int32_t place = memory.starts[expertOf(call, pair)]++;
+    uint32_t e = expertOf(call, pair);
+    if (e >= attrs.numExperts) continue;
+    int32_t place = memory.starts[e]++;
     memory.pairs[place] = (int32_t)pair;
     memory.tokens[place] = (int32_t)(pair / attrs.topK);
   }

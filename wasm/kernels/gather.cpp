@@ -1,5 +1,5 @@
-// Rows chosen by index. embed: y[t] = table[ids[t]]; gather_rows: y[i] = x[rows[i]]; scatter_rows: y[rows[i]] =
-// values[i], where y is x's memory. A part is one row; of scatter_rows a range of columns, so that the last of several
+// Rows chosen by index. embed: y[t] = table[ids[t] - first], or zeros where that is no row of the table; gather_rows:
+// y[i] = x[rows[i]]; scatter_rows: y[rows[i]] = values[i], where y is x's memory. A part is one row; of scatter_rows a range of columns, so that the last of several
 // values for one row is the one that stays, whatever the order of parts.
 #include "kernel.h"
 #include "weights.h"
@@ -13,15 +13,20 @@ Work outputRows(const Call& call) { return {call.out[0].rows, 4.0 * call.out[0].
 
 void runEmbed(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
   using namespace program::op_embed;
+  const Operand& table = call.in[in_table];
+  uint32_t begin = call.attrs<Attrs>().first;
   for (uint32_t t = first; t < last; t++) {
-    readWeightRow(call.in[in_table], (uint32_t)call.in[in_ids].ints()[t], call.out[out_y].row(t));
+    uint32_t row = (uint32_t)call.in[in_ids].ints()[t] - begin;
+    float* y = call.out[out_y].row(t);
+    if (row < table.rows) readWeightRow(table, row, y);
+    else __builtin_memset(y, 0, sizeof(float) * call.out[out_y].cols);
   }
 }
 
 bool checkEmbed(const Call& call, BadIndex& bad) {
   using namespace program::op_embed;
   const Operand& ids = call.in[in_ids];
-  return indicesInside(in_ids, ids.ints(), ids.length(), 0, (int32_t)call.in[in_table].rows - 1, bad);
+  return indicesInside(in_ids, ids.ints(), ids.length(), 0, (int32_t)call.attrs<Attrs>().total - 1, bad);
 }
 
 void runGather(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
