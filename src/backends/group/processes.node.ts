@@ -106,7 +106,10 @@ function readJoinOptions(given: JoinOptions) {
 
 interface Peer {
   readonly socket: Socket;
+  /** Frames that come while nobody listens are kept for the next who does. */
   listen(onFrame: OnFrame): void;
+  /** One frame. */
+  once(onFrame: OnFrame): void;
   /** It knows the key: it may send more than headers. */
   trust(): void;
 }
@@ -150,7 +153,7 @@ class Joining {
     const first = await this.#connect(host, port, 0, own);
     const places = await new Promise<readonly { host: string; port: number }[]>((resolve, reject) => {
       first.socket.once("close", () => reject(refusedBy(0)));
-      first.listen((header) => header.type === "roster" && resolve(header.places));
+      first.once((header) => (header.type === "roster" ? resolve(header.places) : reject(refusedBy(0))));
     });
     for (let other = 1; other < index; other++) {
       const place = places[other] as { host: string; port: number };
@@ -175,7 +178,7 @@ class Joining {
       server.on("connection", (socket) => {
         const peer = framed(socket);
         socket.on("error", () => socket.destroy());
-        peer.listen((header) => {
+        peer.once((header) => {
           if (header.type !== "hello" || !isSame(header.key, key)) {
             socket.destroy();
             return;
@@ -220,7 +223,7 @@ class Joining {
       sendFrame(socket, { type: "hello", index, count, key, port: own });
       await new Promise<void>((resolve, reject) => {
         socket.once("close", () => reject(refusedBy(other)));
-        peer.listen(() => resolve());
+        peer.once(() => resolve());
       });
       this.#peers[other] = peer;
       return peer;
@@ -403,6 +406,12 @@ function framed(socket: Socket): Peer {
     listen(listener) {
       onFrame = listener;
       drain();
+    },
+    once(listener) {
+      this.listen((header, body) => {
+        onFrame = undefined;
+        listener(header, body);
+      });
     },
     trust() {
       isTrusted = true;
