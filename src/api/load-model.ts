@@ -5,7 +5,7 @@ import type { ModelLocation, OpenFiles } from "../checkpoint/location.ts";
 import { mergeAdapters } from "../checkpoint/merged-weight.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
 import { storageTotals, tensorStorage } from "../checkpoint/tensor-storage.ts";
-import { throwIfAborted } from "../errors.ts";
+import { GlimtError, throwIfAborted } from "../errors.ts";
 import { CompiledGrammars } from "../grammar/compiled-grammars.ts";
 import { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
@@ -55,6 +55,13 @@ export async function openModelOn(
   const start = performance.now();
   const options = readLoadOptions(given);
   const group = resolveParallel(options);
+  const isPipeline = group !== null && group.pipeline > 1;
+  if (isPipeline && options.mtp) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "The layer that drafts (mtp) reads what is on the first stage of a pipeline and on the last: leave mtp out, or pass false.",
+    );
+  }
   const { backend: single, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
   const backend = group ? createGroupBackend(single, group) : single;
   const { headers, checkpointTimeout, fetch, hub, onDownload, mmproj, signal } = options;
@@ -68,7 +75,7 @@ export async function openModelOn(
   checkFormats(backend, checkpoint.config.text, options);
   const compiled = compileCheckpoint(backend, storedMerged(checkpoint, merged), {
     ...options,
-    mtp: options.mtp ?? true,
+    mtp: options.mtp ?? !isPipeline,
     ...(group && { group }),
   });
   const specs = stageWeights(compiled);

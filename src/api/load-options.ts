@@ -83,7 +83,7 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
   readonly kvCacheDtype?: CacheDType | undefined;
   /**
    * Whether the checkpoint's layer that predicts several tokens (MTP) is loaded, for `speculation`. Default: true where there
-   * is one. Without it its weights, a part of the KV cache and some time of reading prompts are saved.
+   * is one, but for pipelines of several devices, which can not have it. Without it its weights, a part of the KV cache and some time of reading prompts are saved.
    */
   readonly mtp?: boolean | undefined;
   /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */

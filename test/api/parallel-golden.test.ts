@@ -111,6 +111,46 @@ for (const backend of [referenceBackend, wasmBackend]) {
   }
 }
 
+/** An arena grows in steps of 1 MiB, tables and a kernel's scratch come beside. */
+const ROUNDING = 3 << 20;
+
+for (const parallel of [
+  { tensor: 2, encoder: "tensor" },
+  { tensor: 2, encoder: "data" },
+  { pipeline: 2 },
+  { tensor: 2, pipeline: 2 },
+] as const) {
+  test(`${JSON.stringify(parallel)}: each rank holds what was planned for it`, async () => {
+    const [golden] = goldenCases("glm4v-tiny") as [GoldenCase];
+    const opened = await open(wasmBackend, golden, { parallel });
+    const model = new Model(opened.core, opened.processor, opened.facts);
+    const engine = opened.core.parts.engine as GroupEngine;
+    const weights = engine.liveBytesByRank;
+    // In data mode pictures of one size are dealt evenly, so that each rank has half of them in its largest run.
+    const count = "encoder" in parallel && parallel.encoder === "data" ? 80 : 40;
+    const images = Array.from({ length: count }, () => ({ width: 170, height: 110 }));
+    const { ranks } = model.plan({ images, maxTokens: 4 });
+    const image = { data: new Uint8Array(170 * 110 * 3), width: 170, height: 110 };
+    const content = images.map(() => ({ type: "image", image }));
+    await model.complete([{ role: "user", content }] as never, { maxTokens: 4, repetitionPenalty: 1 });
+    const held = engine.liveBytesByRank.map((bytes, rank) => bytes - (weights[rank] as number));
+    assert.is(ranks?.length, held.length);
+    for (const [rank, plan] of (ranks ?? []).entries()) {
+      const bytes = held[rank] as number;
+      assert.ok(
+        Math.abs(bytes - plan.peakBytes) <= ROUNDING,
+        `rank ${rank}: ${bytes}, planned ${plan.peakBytes}`,
+      );
+      const own = weights[rank] as number;
+      assert.ok(
+        Math.abs(own - plan.weightBytes) <= ROUNDING,
+        `rank ${rank}: ${own}, planned ${plan.weightBytes}`,
+      );
+    }
+    await model.dispose();
+  });
+}
+
 /** What the programs say that each rank gives, over all runs from now on. */
 function countPlanned(engine: GroupEngine): { operations: number; bytes: number }[] {
   const sums = engine.liveBytesByRank.map(() => ({ operations: 0, bytes: 0 }));

@@ -63,7 +63,7 @@ export async function joinProcesses(given: JoinOptions): Promise<GroupLink> {
       reject(
         new GlimtError(
           "GROUP_FAILED",
-          `Of ${count} processes ${missing.join(", ")} did not join within ${timeout} ms.`,
+          `Of ${count} processes ${missing.join(", ") || "the first did not say where the others are, and they"} did not join within ${timeout} ms.`,
         ),
       );
     }, timeout);
