@@ -211,6 +211,8 @@ uint32_t hiddenColumns(const Call& call, const Jobs& jobs) {
 Work hiddenWork(const Call& call) {
   if (pairCount(call) == 0) return {0, 0};
   const Jobs& jobs = *memoryOf(call).jobs;
+  // None of the experts that are here was chosen.
+  if (jobs.count == 0) return {0, 0};
   uint32_t width = call.attrs<Attrs>().width, columns = hiddenColumns(call, jobs);
   uint32_t ranges = (width + columns - 1) / columns;
   double all = 4.0 * pairCount(call) * call.in[in_x].cols * width;
