@@ -1,6 +1,6 @@
 /** How a program uses its weights, and how they lie. */
 import type { OpDefinition } from "../graph/op-definition.ts";
-import { OPS } from "../graph/ops.ts";
+import { isCollective, OPS } from "../graph/ops.ts";
 import type { StorageFormat, WeightLayout } from "../tensor/storage.ts";
 import type { Program, ProgramTensor } from "./program.ts";
 import type { VerifiedProgram } from "./verify-program.ts";
@@ -31,6 +31,13 @@ export function weightUses({
 /** What is loaded for a program: itself, or the program of each rank of a device group. */
 export function loadedPrograms(program: VerifiedProgram): readonly VerifiedProgram[] {
   return program.ranks ?? [program];
+}
+
+/** Of the programs of ranks, those that need no other rank: each has all of it. */
+export function wholeRanks(programs: readonly Program[]): number[] {
+  return programs.flatMap(({ instructions }, rank) =>
+    instructions.length > 0 && !instructions.some(({ op }) => isCollective(op)) ? [rank] : [],
+  );
 }
 
 /** The layout to upload each weight of the programs in, by name. */

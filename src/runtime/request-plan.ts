@@ -6,16 +6,19 @@ import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts
 import type { Program } from "../program/program.ts";
 import { arenaBytes, inputBytes, weightBytes } from "../program/sizes.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import { wholeRanks } from "../program/weights.ts";
 import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { DType, TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import {
+  type EncoderItemSpec,
   encoderItemSpecs,
   encoderRunSymbols,
   MAX_PATCHES_A_RUN,
   mostPaddedFeatures,
   packEncoderItems,
 } from "./encoder-batch.ts";
+import { dealByLoad } from "./encoder-shares.ts";
 import { type KvPoolLayout, kvPoolLayout, pageBytes } from "./kv-pool.ts";
 import { planRank, type RankPlan } from "./rank-plan.ts";
 import { NO_ADJUSTMENTS } from "./sampling-rows.ts";
@@ -88,7 +91,7 @@ export function planRequest(
   const { maxPositionEmbeddings, vocabSize } = config.text;
   const vision = planVision(counts, programs.vision, config.vision, options);
 
-  const sizes = requestRuns(counts, config, options);
+  const sizes = requestRuns(counts, programs.vision, config, options);
   const { blocks: promptPages } = sizes.prefill;
   const { blocks: pages } = sizes.step;
   const bytesPerPage = pageBytes(
@@ -116,8 +119,9 @@ export function planRequest(
 }
 
 /** Values of the programs' symbols in the runs of a request: of the tower, over a part of the prompt, for a token behind it. */
-export function requestRuns(
+function requestRuns(
   counts: RequestCounts,
+  tower: VerifiedProgram | undefined,
   { text, vision }: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ) {
@@ -130,7 +134,7 @@ export function requestRuns(
   const features = Math.min(tokens, counts.visionTokens);
   const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...NO_ADJUSTMENTS };
   return {
-    encode: encodeRuns(counts, vision, options).symbols,
+    encode: encodeRuns(counts, tower, vision, options).symbols,
     prefill: { ...common, tokens, blocks: promptPages, pages: promptPages, features },
     step: { ...common, tokens: 1, blocks: pages, pages, features: 0 },
   };
@@ -190,36 +194,54 @@ export function leastRequestBytes(
 
 function encodeRuns(
   { images, videos }: RequestCounts,
+  tower: VerifiedProgram | undefined,
   { spatialMergeSize }: VisionConfig,
   { encoderBudgets = [] }: PlanOptions,
 ) {
   const grids = [...images, ...videos].map(({ gridThw }) => gridThw);
   const specs = encoderItemSpecs(grids, spatialMergeSize);
-  const runs = packEncoderItems(specs, encoderBudgets);
-  const symbols = runs.map(({ first, count, budget }) =>
-    encoderRunSymbols(specs.slice(first, first + count), budget),
-  );
-  return { grids, specs, symbols, isPadded: runs.some(({ budget }) => budget !== null) };
+  const sizes = specs.map(({ inputSize }) => inputSize);
+  const shares = dealByLoad(sizes, Math.max(1, wholeRanks(tower?.ranks ?? []).length)).map((share) => {
+    const items = share.sort((a, b) => a - b).map((index) => specs[index] as EncoderItemSpec);
+    return packEncoderItems(items, encoderBudgets).map(({ first, count, budget }) => {
+      const own = items.slice(first, first + count);
+      return { symbols: encoderRunSymbols(own, budget), isPadded: budget !== null };
+    });
+  });
+  const runs = shares.flat();
+  return {
+    grids,
+    specs,
+    /** Of all ranks, where items are dealt over several. */
+    symbols: runs.map(({ symbols }) => symbols),
+    /** Times that something is run. */
+    rounds: Math.max(...shares.map(({ length }) => length)),
+    isPadded: runs.some(({ isPadded }) => isPadded),
+    isDealt: shares.length > 1,
+  };
 }
 
 function planVision(
   counts: RequestCounts,
-  program: Program | undefined,
+  program: VerifiedProgram | undefined,
   config: VisionConfig,
   options: PlanOptions,
 ): RequestPlan["vision"] {
-  const { grids, specs, symbols, isPadded } = encodeRuns(counts, config, options);
+  const { grids, specs, symbols, rounds, isPadded, isDealt } = encodeRuns(counts, program, config, options);
   const { encoderBudgets = [], activationDType } = options;
   const ofRuns = (bytes: (tower: Program, sizes: (typeof symbols)[number]) => number) =>
     program ? Math.max(0, ...symbols.map((sizes) => bytes(program, sizes))) : 0;
   const rowBytes = storageBytes(activationDType, 1, config.outHiddenSize);
+  const patches = Math.max(0, ...symbols.map((sizes) => sizes.patches));
+  const mostPadded = isPadded ? mostPaddedFeatures(encoderBudgets, config.spatialMergeSize) : 0;
   return {
-    runs: symbols.length,
-    patches: Math.max(0, ...symbols.map(({ patches }) => patches)),
+    runs: rounds,
+    patches,
     longestSequence: visionMaxSeqlen(grids),
     activationBytes: ofRuns((tower, sizes) => arenaBytes(tower, sizes)),
     inputBytes: ofRuns(inputBytes),
     featureBytes: specs.reduce((sum, { outputTokens }) => sum + outputTokens, 0) * rowBytes,
-    paddedFeatureBytes: isPadded ? mostPaddedFeatures(encoderBudgets, config.spatialMergeSize) * rowBytes : 0,
+    // Where items are dealt each rank writes its run's features beside the slab first.
+    paddedFeatureBytes: (isDealt ? patches / config.spatialMergeSize ** 2 : mostPadded) * rowBytes,
   };
 }

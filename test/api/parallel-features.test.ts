@@ -1,6 +1,9 @@
 /** What a model can do beside answering, over several devices: drafts, adapters, prefixes, stops, other formats, threads. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { loadModelOn } from "../../src/api/load-model.ts";
+import type { Backend } from "../../src/backends/backend.ts";
+import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import {
   type GenerateOptions,
   type GlimtError,
@@ -9,6 +12,7 @@ import {
   type Message,
   type Model,
 } from "../../src/index.ts";
+import { nodeFiles } from "../../src/node-files.ts";
 import { goldenCase } from "../golden/load.ts";
 import { adaptersOf, compareWithPeft } from "../serving/adapter-runs.ts";
 
@@ -105,6 +109,49 @@ test("a request that is aborted leaves the others alone", async () => {
     await model.dispose();
   }
 });
+
+/** A backend, one rank of which ends in the run after so many. */
+function dying(backend: Backend, rank: number, runs: number): Backend {
+  return {
+    ...backend,
+    async open(options) {
+      const engine = await backend.open(options);
+      if (options?.group?.rank !== rank) return engine;
+      const run = engine.run.bind(engine);
+      let left = runs;
+      engine.run = (...args) => {
+        if (left-- === 0) engine.dispose();
+        return run(...args);
+      };
+      return engine;
+    },
+  };
+}
+
+for (const parallel of [{ tensor: 2 }, { pipeline: 2 }]) {
+  for (const runs of [0, 1, 5]) {
+    test(`${JSON.stringify(parallel)}: a device that ends after ${runs} runs ends all requests with one error`, async () => {
+      const platform = { ...nodeFiles, backends: [dying(wasmBackend, 1, runs)] };
+      const model = await loadModelOn(platform, DEMO, { parallel });
+      const ends = await Promise.allSettled(
+        PICTURES.map((picture) => model.complete(ask(picture), { maxTokens: 96 })),
+      );
+      const errors = ends.map((end) => (end.status === "rejected" ? end.reason : undefined));
+      assert.equal(
+        errors.map((error) => error?.code),
+        PICTURES.map(() => "GROUP_FAILED"),
+      );
+      assert.is(new Set(errors).size, 1);
+      assert.is(model.liveBytes, 0);
+      const later = await Promise.allSettled([model.complete(ask("hello"))]);
+      assert.is(later[0]?.status === "rejected" && later[0].reason.code, "GROUP_FAILED");
+      await model.dispose();
+      const again = await loadModel(DEMO, { backend: "wasm", threads: 1, parallel });
+      assert.equal(await readAll(again), await readAlone({ backend: "wasm", threads: 1 }));
+      await again.dispose();
+    });
+  }
+}
 
 for (const checkpoint of ["glm_ocr-tiny", "glm4v_moe-tiny"]) {
   for (const parallel of [{ tensor: 2 }, { pipeline: 2 }]) {

@@ -10,9 +10,8 @@
  * Where ranks are in several processes, each process has such an engine and makes the same calls in the same order.
  */
 import { type ErrorCode, GlimtError, throwIfAborted } from "../../errors.ts";
-import { isCollective } from "../../graph/ops.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
-import { loadedPrograms } from "../../program/weights.ts";
+import { loadedPrograms, wholeRanks } from "../../program/weights.ts";
 import type { SymbolValues } from "../../tensor/dims.ts";
 import type { HostArray, TensorDType } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
@@ -132,7 +131,7 @@ export class GroupEngine implements Engine {
         this.#close(new GlimtError("GROUP_FAILED", `A part of the group is lost: ${error.message}.`)),
     );
     this.sideBySide = {
-      ranksOf: (executable) => this.#ranksOf(executable),
+      ranksOf: (executable) => wholeRanks(this.#own(executable).programs),
       run: (executable, bindings, run) => this.#runEach(executable, bindings, run),
       spread: (to, firstRow, from, rank) => this.#spread(to, firstRow, from, rank),
     };
@@ -190,6 +189,8 @@ export class GroupEngine implements Engine {
   }
 
   free(memory: DeviceTensor | DeviceWeight): void {
+    // Who cleans up behind the failure that he was told of is told no other: all is free.
+    if (this.#end?.code === "GROUP_FAILED") return;
     this.#alive();
     this.#freeParts(this.#memory.remove(memory).parts);
   }
@@ -295,13 +296,6 @@ export class GroupEngine implements Engine {
 
   dispose(): void {
     this.#close(new GlimtError("DISPOSED", "The engine was disposed of."));
-  }
-
-  #ranksOf(executable: Executable): number[] {
-    const { programs } = this.#own(executable);
-    const isWhole = ({ instructions }: VerifiedProgram) =>
-      instructions.length > 0 && !instructions.some(({ op }) => isCollective(op));
-    return [...programs.keys()].filter((rank) => isWhole(programs[rank] as VerifiedProgram));
   }
 
   #runEach(
