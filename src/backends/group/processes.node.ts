@@ -43,6 +43,8 @@ type OnFrame = (header: Header, body: Uint8Array) => void;
 const DEFAULT_TIMEOUT = 60_000;
 /** Between two signs of life. */
 const ALIVE_MS = 250;
+/** That what was sent may take to arrive when a process has ended. */
+const LINGER_MS = 2000;
 const PREFIX_BYTES = 8;
 /** Far more than any of ours has. */
 const MOST_HEADER_BYTES = 1 << 16;
@@ -306,8 +308,12 @@ class TcpLink implements GroupLink {
 
   close(): void {
     this.#closed = true;
-    for (const peer of this.#peers) peer?.socket.destroy();
     this.#early.clear();
+    for (const peer of this.#peers) {
+      // What was sent last is for others to read; who does not is not waited for.
+      peer?.socket.end();
+      setTimeout(() => peer?.socket.destroy(), LINGER_MS).unref();
+    }
   }
 
   #take(header: Header, bytes: Uint8Array): void {
