@@ -1,8 +1,8 @@
 // route_experts: s = sigmoid(logits), r = s + correction. A group counts the sum of its two best r; among the experts of
 //   the topkGroups best groups the topK best r are chosen (ties: the lower index); weights = s of those, divided by
 //   their sum when asked, times scale. In f64, since a near tie must fall as in the reference.
-// experts: h[t, k] = swiglu(gateUp[e] x[t]), y[t] = sum over k of weights[t, k] * down[e] h[t, k], e = experts[t, k];
-//   h stays in f32. One warp computes one element of h, or one of y; for many tokens see experts_grouped.cu.
+// experts: h[t, k] = swiglu(gateUp[e] x[t]), y[t] = sum over k of weights[t, k] * down[e] h[t, k], e = experts[t, k] - first;
+//   what is no expert here counts nothing; h stays in f32. One warp computes one element of h, or one of y; for many tokens see experts_grouped.cu.
 #include <algorithm>
 
 #include "../runtime/launch.h"
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kBlock)
   start_kernel();
   const unsigned use = blockIdx.x, token = use / attrs.topK, k = use % attrs.topK;
   const unsigned i = blockIdx.y * kWarps + threadIdx.x / 32;
-  const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
+  const unsigned expert = static_cast<unsigned>(experts[token * experts_stride + k]) - attrs.firstExpert;
   if (i >= attrs.width || expert >= attrs.numExperts) return;
   const T* row = x + token * x_stride;
   const int64_t gate_row = int64_t{expert} * 2 * attrs.width + i;
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(kBlock)
   if (n >= size) return;
   float sum = 0;
   for (unsigned k = 0; k < attrs.topK; k++) {
-    const auto expert = static_cast<unsigned>(experts[token * experts_stride + k]);
+    const unsigned expert = static_cast<unsigned>(experts[token * experts_stride + k]) - attrs.firstExpert;
     if (expert >= attrs.numExperts) continue;
     const float* from = hidden + (int64_t{token} * attrs.topK + k) * attrs.width;
     const float part = warp_dot(from, down, int64_t{expert} * size + n, static_cast<int>(attrs.width));
@@ -249,7 +249,7 @@ constexpr OpEntry kRouteExperts{[](const KernelContext& context, const Call& cal
 constexpr OpEntry kExperts{
     [](const KernelContext& context, const Call& call) { experts(context, experts_call(call)); },
     [](const KernelTerms& terms, const Call& call) { return experts_workspace(terms, experts_call(call)); },
-    [](const Call& call) { check_all(call, 1, "expert", call.attrs<program::op_experts::Attrs>().numExperts); },
+    [](const Call& call) { check_all(call, 1, "expert", call.attrs<program::op_experts::Attrs>().totalExperts); },
     [](const DType* formats) { return formats[3] == formats[4] ? nullptr : "gateUp and down have one format"; }};
 
 }  // namespace glimt

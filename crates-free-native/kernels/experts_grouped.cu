@@ -27,16 +27,17 @@ constexpr int kSortBlock = 256, kSortWarps = kSortBlock / 32;
 
 // One block an expert; a thread looks through a run of adjacent pairs. Pairs of no expert stay out of the order.
 __global__ void __launch_bounds__(kSortBlock)
-    group_pairs_kernel(const int32_t* experts, int64_t experts_stride, unsigned top_k, unsigned pairs, int32_t* starts,
-                       int32_t* order, int32_t* place) {
+    group_pairs_kernel(const int32_t* experts, int64_t experts_stride, unsigned first_expert, unsigned top_k,
+                       unsigned pairs, int32_t* starts, int32_t* order, int32_t* place) {
   start_kernel();
   GLIMT_SHARED(int, lower_of_warp, kSortWarps);
   GLIMT_SHARED(int, equal_of_warp, kSortWarps);
   const unsigned expert = blockIdx.x, thread = threadIdx.x, warp = thread / 32;
   const unsigned run = (pairs + kSortBlock - 1) / kSortBlock;
   const unsigned first = min(thread * run, pairs), end = min(first + run, pairs);
+  // Those before the first wrap, and are none of these either.
   const auto expert_of = [&](unsigned pair) {
-    return static_cast<unsigned>(experts[pair / top_k * experts_stride + pair % top_k]);
+    return static_cast<unsigned>(experts[pair / top_k * experts_stride + pair % top_k]) - first_expert;
   };
   int lower = 0, equal = 0;
   for (unsigned pair = first; pair < end; pair++) {
@@ -180,14 +181,14 @@ template <class T>
 __global__ void __launch_bounds__(kMixBlock)
     mix_parts_kernel(const float* parts, int columns, const int32_t* place, const int32_t* experts,
                      int64_t experts_stride, const float* weights, int64_t weights_stride, unsigned top_k,
-                     unsigned num_experts, T* y, int64_t y_stride) {
+                     unsigned first_expert, unsigned num_experts, T* y, int64_t y_stride) {
   start_kernel();
   const unsigned token = blockIdx.x;
   const int column = static_cast<int>(blockIdx.y * kMixBlock + threadIdx.x) * kMixColumns;
   if (column >= columns) return;
   float sums[kMixColumns] = {};
   for (unsigned k = 0; k < top_k; k++) {
-    if (static_cast<unsigned>(experts[token * experts_stride + k]) >= num_experts) continue;
+    if (static_cast<unsigned>(experts[token * experts_stride + k]) - first_expert >= num_experts) continue;
     const float weight = weights[token * weights_stride + k];
     const auto part = load_pack<float, kMixColumns>(parts + int64_t{place[token * top_k + k]} * columns + column);
 #pragma unroll
@@ -240,8 +241,8 @@ void launch_grouped(const KernelContext& context, const Weights& gate_up, const 
   const auto size = static_cast<int>(x.cols), width = static_cast<int>(attrs.width);
   const auto num_experts = static_cast<int>(attrs.numExperts);
   rt::launch(context.stream, "group_pairs", group_pairs_kernel, attrs.numExperts, kSortBlock, 0,
-             experts.as<const int32_t>(), experts.stride, attrs.topK, static_cast<unsigned>(pairs), starts, order,
-             place);
+             experts.as<const int32_t>(), experts.stride, attrs.firstExpert, attrs.topK, static_cast<unsigned>(pairs),
+             starts, order, place);
   using Arguments = GroupedArguments<T, Weights>;
   launch_tiles<true>(context, pairs,
                      Arguments{x.as<const T>(), gate_up, starts, order, hidden, x.stride, int64_t{2} * width, 0,
@@ -255,7 +256,7 @@ void launch_grouped(const KernelContext& context, const Weights& gate_up, const 
     rt::launch(context.stream, "experts_mix_parts", mix_parts_kernel<T>, grid, kMixBlock, 0,
                static_cast<const float*>(at(places.parts)), columns, static_cast<const int32_t*>(place),
                experts.as<const int32_t>(), experts.stride, weights.as<const float>(), weights.stride, attrs.topK,
-               attrs.numExperts, y.as<T>() + first, y.stride);
+               attrs.firstExpert, attrs.numExperts, y.as<T>() + first, y.stride);
   }
 }
 

@@ -78,6 +78,15 @@ const EXPERTS_OF_LONG_BLOCKS = [
   [18, 1, 1, 256, 256],
 ] as const;
 
+/** Three of more experts: the first, some between, the last; few tokens and many; none that is chosen. */
+const EXPERT_PARTS = [
+  { t: 9, topK: 2, first: 0, total: 6, routing: "any" },
+  { t: 17, topK: 3, first: 3, total: 9, routing: "any" },
+  { t: 65, topK: 4, first: 5, total: 8, routing: "any" },
+  { t: 130, topK: 2, first: 2, total: 8, routing: "even" },
+  { t: 70, topK: 2, first: 0, total: 6, routing: "last" },
+] as const;
+
 function expertsCases(): OpCase[] {
   const blocks = BLOCK_FORMATS.flatMap((weight) =>
     (blockCols(weight) > 32 ? EXPERTS_OF_LONG_BLOCKS : EXPERTS_OF_BLOCKS).map(
@@ -85,13 +94,16 @@ function expertsCases(): OpCase[] {
     ),
   );
   const fp8 = [0, 1, 7, 17, 65, 130].map((t) => expertsCase("fp8", t, 4, 3, 256, 128));
+  const parts = (["f32", "bf16", "q8"] as const).flatMap((weight) =>
+    EXPERT_PARTS.map((part) => expertsCase(weight, part.t, 3, part.topK, 64, 32, part.routing, part)),
+  );
   const others = WEIGHT_DTYPES.flatMap((weight) => [
     ...EXPERTS.flatMap(([numExperts, topK, n, width]) =>
       ROW_COUNTS.map((t) => expertsCase(weight, t, numExperts, topK, n, width)),
     ),
     ...MANY_TOKENS.map((sizes) => expertsCase(weight, ...sizes)),
   ]);
-  return [...others, ...blocks, ...fp8];
+  return [...others, ...blocks, ...fp8, ...parts];
 }
 
 function expertsCase(
@@ -102,12 +114,14 @@ function expertsCase(
   n: number,
   width: number,
   routing: Routing = "any",
+  part?: { readonly first: number; readonly total: number },
 ): OpCase {
+  const { first, total } = part ?? { first: 0, total: numExperts };
   const x = normal([T, n]);
   const view = t === 7;
   const choose = (random: Random): number[] => {
-    if (routing === "last") return Array.from({ length: topK }, (_, k) => numExperts - 1 - k);
-    const chosen = random.permutation(numExperts);
+    if (routing === "last") return Array.from({ length: topK }, (_, k) => total - 1 - k);
+    const chosen = random.permutation(total);
     return (routing === "even" ? chosen.filter((expert) => expert % 2 === 0) : chosen).slice(0, topK);
   };
   return opCase("experts", {
@@ -120,10 +134,11 @@ function expertsCase(
       weight,
       x: view ? "strided" : "whole",
       ...(routing !== "any" && { routing }),
+      ...(part && { experts: `${first}+${numExperts}/${total}` }),
     },
     weight,
     symbols: { t },
-    attrs: { numExperts, topK, width, firstExpert: 0, totalExperts: numExperts },
+    attrs: { numExperts, topK, width, firstExpert: first, totalExperts: total },
     operands: {
       x: view ? strided(x) : x,
       experts: {

@@ -1,6 +1,6 @@
 /** embed, gather_rows, scatter_rows, and the views slice and merge_rows: elements are moved, never changed. */
 import { scaleDim, symbolDim } from "../../tensor/dims.ts";
-import { BLOCK_FORMATS, holdsColumns } from "../../tensor/storage.ts";
+import { BLOCK_FORMATS, holdsColumns, type WeightFormat } from "../../tensor/storage.ts";
 import {
   FLOAT_BLOCK_FORMATS,
   M,
@@ -29,6 +29,12 @@ const TABLES_OF_BLOCKS = [
   [130, 64],
   [21, 512],
 ] as const;
+/** Nine rows of larger tables: the first, some between, the last. */
+const TABLE_PARTS = [
+  { n: 64, first: 0, total: 18 },
+  { n: 7, first: 9, total: 27 },
+  { n: 64, first: 13, total: 22 },
+] as const;
 
 function embedCases(): OpCase[] {
   const tables = [
@@ -37,18 +43,29 @@ function embedCases(): OpCase[] {
       TABLES_OF_BLOCKS.filter(([, n]) => holdsColumns(weight, n)).map((size) => [weight, ...size] as const),
     ),
   ];
-  return tables.flatMap(([weight, v, n]) =>
-    ROW_COUNTS.map((t) =>
-      opCase("embed", {
-        fields: { t, v, n, weight },
-        weight,
-        symbols: { t },
-        attrs: { first: 0, total: v },
-        operands: { ids: each([T], (_, random) => random.integer(v)), table: normal([v, n]) },
-        exact: true,
-      }),
-    ),
+  const whole = tables.flatMap(([weight, v, n]) => ROW_COUNTS.map((t) => embedCase(weight, t, v, n)));
+  // Aligned and not; the table's type the activations' and not.
+  const parts = (["f32", "bf16", "f16", "q8"] as const).flatMap((weight) =>
+    TABLE_PARTS.map((part) => embedCase(weight, 33, 9, weight === "q8" ? 64 : part.n, part)),
   );
+  return [...whole, ...parts];
+}
+
+interface TablePart {
+  readonly first: number;
+  readonly total: number;
+}
+
+function embedCase(weight: WeightFormat, t: number, v: number, n: number, part?: TablePart): OpCase {
+  const { first, total } = part ?? { first: 0, total: v };
+  return opCase("embed", {
+    fields: { t, v, n, weight, ...(part && { rows: `${first}+${v}/${total}` }) },
+    weight,
+    symbols: { t },
+    attrs: { first, total },
+    operands: { ids: each([T], (_, random) => random.integer(total)), table: normal([v, n]) },
+    exact: true,
+  });
 }
 
 function gatherRowsCases(): OpCase[] {
