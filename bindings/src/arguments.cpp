@@ -25,7 +25,8 @@ bool fits(const std::string& kind, Napi::Value value) {
   if (kind == "size") return is_size(value);
   if (kind == "bytes") return value.IsTypedArray();
   // Their elements are checked where they are read.
-  if (kind == "weights" || kind == "symbols" || kind == "bindings") return value.IsArray();
+  if (kind == "weights" || kind == "symbols" || kind == "bindings" || kind == "names") return value.IsArray();
+  if (kind == "group") return value.IsNull() || value.IsArray();
   return false;
 }
 

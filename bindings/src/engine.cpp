@@ -7,7 +7,7 @@
 
 namespace glimt::addon {
 
-void Engine::start(glimt_engine_options options, std::unique_ptr<Job> opened) {
+void Engine::start(EngineOptions options, std::unique_ptr<Job> opened) {
   stopped_ = false;
   environment_->expect_delivery();
   environment_->add(shared_from_this());
@@ -17,9 +17,10 @@ void Engine::start(glimt_engine_options options, std::unique_ptr<Job> opened) {
   }).detach();
 }
 
-void Engine::serve(glimt_engine_options options, std::unique_ptr<Job> opened) {
+void Engine::serve(const EngineOptions& options, std::unique_ptr<Job> opened) {
   glimt_engine* native = nullptr;
-  opened->work = [&](glimt_engine*) { must(glimt_engine_create, &options, &native); };
+  const glimt_engine_options given{options.device, options.use_cublas, options.seat ? &*options.seat : nullptr};
+  opened->work = [&](glimt_engine*) { must(glimt_engine_create, &given, &native); };
   perform(*opened);
   native_ = native;
   environment_->deliver(std::move(opened));

@@ -39,6 +39,13 @@ struct Job {
   std::atomic<int32_t> progress{0};
 };
 
+struct EngineOptions {
+  int32_t device;
+  bool use_cublas;
+  // In a group; none where the engine is alone.
+  std::optional<glimt_group_seat> seat;
+};
+
 // All methods belong to the JavaScript thread that opened the engine, but `serve` and `request_stop`.
 class Engine : public std::enable_shared_from_this<Engine> {
  public:
@@ -48,7 +55,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Engine(const Engine&) = delete;
 
   // Starts the thread, which creates the engine; `opened` is settled by that.
-  void start(glimt_engine_options options, std::unique_ptr<Job> opened);
+  void start(EngineOptions options, std::unique_ptr<Job> opened);
   bool open() const { return native_ && !closing_; }
   // Calls on JavaScript's own thread; they wait for a run under way. Throws DISPOSED.
   glimt_engine* live() const {
@@ -80,7 +87,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     Release release;
   };
 
-  void serve(glimt_engine_options options, std::unique_ptr<Job> opened);
+  void serve(const EngineOptions& options, std::unique_ptr<Job> opened);
   void perform(Job& job);
   void release_later(Release release);
 

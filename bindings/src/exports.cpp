@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include "arguments.h"
 #include "glimt_storage.h"
@@ -72,11 +73,38 @@ Napi::Value probe(const Info& info) {
 
 // ---- engines ----
 
+Napi::Value new_group(const Info& info) {
+  glimt_group_seat seat{};
+  must(glimt_group_id, seat.id);
+  const Bytes into = bytes_of(info[0]);
+  if (into.size != sizeof seat.id)
+    throw Failure("INPUT_INVALID", "A group's id has " + std::to_string(sizeof seat.id) + " bytes.");
+  std::memcpy(into.data, seat.id, sizeof seat.id);
+  return info.Env().Undefined();
+}
+
+// [id, rank, ranks, ranks of a stage, deadline in milliseconds]
+glimt_group_seat seat_of(Napi::Value value) {
+  const auto list = value.As<Napi::Array>();
+  Napi::Value fields[5];
+  for (uint32_t i = 0; i < 5; i++) fields[i] = list.Get(i);
+  glimt_group_seat seat{};
+  const Bytes id = fields[0].IsTypedArray() ? bytes_of(fields[0]) : Bytes{nullptr, 0};
+  bool fits = id.size == sizeof seat.id;
+  for (int i = 1; i < 5; i++) fits = fits && is_size(fields[i]) && addon::size_of(fields[i]) <= INT32_MAX;
+  if (!fits) throw Failure("INPUT_INVALID", "openEngine: a place in a group is [id, rank, ranks, tensor, deadline].");
+  std::memcpy(seat.id, id.data, sizeof seat.id);
+  seat.rank = static_cast<int32_t>(addon::size_of(fields[1]));
+  seat.ranks = static_cast<int32_t>(addon::size_of(fields[2]));
+  seat.tensor = static_cast<int32_t>(addon::size_of(fields[3]));
+  seat.deadline_milliseconds = static_cast<uint32_t>(addon::size_of(fields[4]));
+  return seat;
+}
+
 Napi::Value open_engine(const Info& info) {
   auto env = info.Env();
-  glimt_engine_options options{};
-  options.device = static_cast<int32_t>(code_of(info[0]));
-  options.use_cublas = code_of(info[1]) != 0;
+  EngineOptions options{static_cast<int32_t>(code_of(info[0])), code_of(info[1]) != 0, std::nullopt};
+  if (info[2].IsArray()) options.seat = seat_of(info[2]);
   auto engine = std::make_shared<Engine>(Environment::of(env));
   auto opened = std::make_unique<Job>(env);
   opened->result = [engine](Napi::Env now) -> Napi::Value { return wrap<Engine>(now, engine); };
@@ -118,6 +146,7 @@ Napi::Value statistics(const Info& info) {
   result["graphCaptures"] = number(env, statistics.graph_captures);
   result["graphReplays"] = number(env, statistics.graph_replays);
   result["eagerRuns"] = number(env, statistics.eager_runs);
+  result["bytesGiven"] = number(env, statistics.bytes_given);
   result["lastRunMilliseconds"] = statistics.last_run_milliseconds;
   return result;
 }
@@ -277,6 +306,23 @@ Napi::Value arena_bytes(const Info& info) {
   return number(info.Env(), bytes);
 }
 
+Napi::Value reserve(const Info& info) {
+  const auto& executable = unwrap<Executable>(info[0]);
+  const Symbols symbols(info[1]);
+  const auto list = info[2].As<Napi::Array>();
+  std::vector<std::string> names;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Value name = list.Get(i);
+    if (!name.IsString()) throw Failure("INPUT_INVALID", "reserve: a name is no text.");
+    names.push_back(name.As<Napi::String>());
+  }
+  std::vector<const char*> on_device;
+  for (const std::string& name : names) on_device.push_back(name.c_str());
+  must(glimt_executable_reserve, executable->engine->live(), executable->native, symbols.data(), symbols.size(),
+       on_device.data(), static_cast<uint32_t>(on_device.size()));
+  return info.Env().Undefined();
+}
+
 // ---- the emulator's controls; refused by the other builds ----
 
 Napi::Value emulator_fail(const Info& info) {
@@ -300,7 +346,8 @@ const std::vector<Export>& exports() {
   static const std::vector<Export> all = {
       {"supports", "code code bytes -> text", supports},
       {"probe", "code -> device", probe},
-      {"openEngine", "code code -> later engine", open_engine},
+      {"newGroup", "bytes -> none", new_group},
+      {"openEngine", "code code group -> later engine", open_engine},
       {"closeEngine", "engine -> none", close_engine},
       {"liveBytes", "engine -> size", live_bytes},
       {"memory", "engine -> memory", memory},
@@ -319,6 +366,7 @@ const std::vector<Export>& exports() {
       {"bind", "executable bindings -> none", bind},
       {"run", "executable symbols bindings code -> later none", run},
       {"arenaBytes", "executable symbols -> size", arena_bytes},
+      {"reserve", "executable symbols names -> none", reserve},
       {"emulatorFail", "code size -> none", emulator_fail},
       {"emulatorSchedule", "code size -> none", emulator_schedule},
       {"emulatorMemoryLimit", "size -> none", emulator_memory_limit},

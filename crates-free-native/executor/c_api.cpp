@@ -63,6 +63,13 @@ glimt::program::DType dtype_of(uint32_t dtype) {
   return static_cast<glimt::program::DType>(dtype);
 }
 
+// The other ranks need not wait for it.
+void fail_seat(const glimt_group_seat& seat, const char* reason) {
+  glimt::rt::GroupId id;
+  std::memcpy(id.data(), seat.id, sizeof seat.id);
+  glimt::Group::fail_all(id, "Rank " + std::to_string(seat.rank) + " of the group of devices could not be opened: " + reason);
+}
+
 const Tensor* tensor_of(const glimt_tensor* tensor) { return reinterpret_cast<const Tensor*>(tensor); }
 Tensor* tensor_of(glimt_tensor* tensor) { return reinterpret_cast<Tensor*>(tensor); }
 
@@ -115,11 +122,25 @@ int glimt_device_count(int32_t* count, glimt_error* error) {
   return guarded(error, [&] { *count = glimt::rt::device_count(); });
 }
 
+int glimt_group_id(uint8_t id[GLIMT_GROUP_ID_BYTES], glimt_error* error) {
+  return guarded(error, [&] {
+    const glimt::rt::GroupId made = glimt::rt::make_group_id();
+    static_assert(sizeof made == GLIMT_GROUP_ID_BYTES);
+    std::memcpy(id, made.data(), sizeof made);
+  });
+}
+
 int glimt_engine_create(const glimt_engine_options* options, glimt_engine** engine, glimt_error* error) {
   return guarded(error, [&] {
     *engine = nullptr;
-    auto created = std::make_unique<Engine>(options ? options->device : 0, !options || options->use_cublas);
-    *engine = reinterpret_cast<glimt_engine*>(created.release());
+    const glimt_group_seat* seat = options ? options->group : nullptr;
+    try {
+      auto created = std::make_unique<Engine>(options ? options->device : 0, !options || options->use_cublas, seat);
+      *engine = reinterpret_cast<glimt_engine*>(created.release());
+    } catch (const std::exception& failure) {
+      if (seat) fail_seat(*seat, failure.what());
+      throw;
+    }
   });
 }
 
@@ -197,6 +218,13 @@ int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* e
                                  glimt_error* error) {
   return with_engine(engine, error, [&](Engine& e) {
     *bytes = e.arena_bytes(reinterpret_cast<const Executable*>(executable), symbols, symbol_count);
+  });
+}
+
+int glimt_executable_reserve(glimt_engine* engine, glimt_executable* executable, const glimt_symbol* symbols,
+                             uint32_t symbol_count, const char* const* on_device, uint32_t count, glimt_error* error) {
+  return with_engine(engine, error, [&](Engine& e) {
+    e.reserve(reinterpret_cast<Executable*>(executable), symbols, symbol_count, on_device, count);
   });
 }
 

@@ -43,9 +43,21 @@ void ask_environment(KernelTerms& terms) {
   for (std::string kernel; std::getline(kernels, kernel, ',');) prefer(terms, kernel);
 }
 
+rt::Seat seat_of(const glimt_group_seat& given) {
+  rt::Seat seat{{}, given.rank, given.ranks, given.tensor};
+  static_assert(sizeof seat.id == sizeof given.id);
+  std::memcpy(seat.id.data(), given.id, sizeof given.id);
+  const bool fits = seat.tensor > 0 && seat.ranks > 0 && seat.ranks % seat.tensor == 0 && seat.rank >= 0 &&
+                    seat.rank < seat.ranks;
+  if (!fits)
+    throw Error("INPUT_INVALID", "Rank " + std::to_string(seat.rank) + " of " + std::to_string(seat.ranks) +
+                                     ", in stages of " + std::to_string(seat.tensor) + ", can not be.");
+  return seat;
+}
+
 }  // namespace
 
-Engine::Engine(int device, bool use_library) : device_(device) {
+Engine::Engine(int device, bool use_library, const glimt_group_seat* seat) : device_(device) {
   const rt::DeviceInfo info = rt::device_info(device);
   terms_.multiprocessors = info.multiprocessors;
   terms_.has_wgmma = rt::kEmulated || info.major == 9;
@@ -58,6 +70,8 @@ Engine::Engine(int device, bool use_library) : device_(device) {
     reserve_staging(kStagingBytes);
     tickets_ = static_cast<unsigned*>(rt::allocate(ticket_bytes()));
     rt::fill(stream_, tickets_, 0, ticket_bytes());
+    if (seat)
+      group_ = std::make_unique<Group>(seat_of(*seat), device, std::chrono::milliseconds(seat->deadline_milliseconds));
   } catch (...) {
     rt::release(tickets_);
     rt::release_pinned(staging_);
@@ -69,12 +83,16 @@ Engine::Engine(int device, bool use_library) : device_(device) {
 }
 
 Engine::~Engine() {
+  // What waits for other ranks ends; graphs hold what they were captured with.
+  if (group_) group_->leave();
+  for (Executable* executable : executables_) executable->repeats().forget_graphs();
   // A lost device must not keep the process from freeing its own memory.
   try {
     enter();
     rt::synchronize(stream_);
   } catch (const Error&) {
   }
+  group_.reset();
   for (Executable* executable : executables_) delete executable;
   for (const Tensor* tensor : tensors_) {
     rt::release(tensor->data);
@@ -335,9 +353,35 @@ void Engine::replay(const Executable& executable, Repeat& repeat, Layout& layout
   statistics_.graph_replays++;
 }
 
+void Engine::reserve(Executable* executable, const glimt_symbol* symbols, uint32_t symbol_count,
+                     const char* const* on_device, uint32_t count) {
+  if (!executables_.count(executable))
+    throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
+  const Layout& layout = executable->foresee(*this, symbols, symbol_count, on_device, count);
+  reserve_arena(layout.arena_bytes);
+  reserve_staging(layout.staged_bytes);
+}
+
 void Engine::run(Executable* executable, const glimt_run_args& args) {
   if (!executables_.count(executable))
     throw Error("PROGRAM_INVALID", "The program was loaded by another engine.");
+  if (!executable->communicates()) return run_alone(*executable, args);
+  // Whatever keeps this rank from its part, the others wait for it.
+  const Group::Run under_way(*group_, args.abort);
+  try {
+    run_alone(*executable, args);
+  } catch (const std::exception& failure) {
+    const auto* known = dynamic_cast<const Error*>(&failure);
+    const std::string code = known ? known->code() : "";
+    if (code == "ABORTED") group_->leave();
+    else group_->fail((code.empty() || code == "GROUP_FAILED" ? "" : code + ": ") + failure.what());
+  }
+  // What was aborted from outside may have ended as if all were well.
+  if (const std::string reason = group_->failure(); !reason.empty()) throw Error("GROUP_FAILED", reason);
+}
+
+void Engine::run_alone(Executable& program, const glimt_run_args& args) {
+  Executable* const executable = &program;
   Binding binding;
   Layout& layout = executable->plan(*this, args, binding);
   executable->check_indices(layout, binding);
@@ -345,7 +389,8 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   reserve_arena(layout.arena_bytes);
   reserve_staging(layout.staged_bytes);
   executable->place(layout, binding, arena_);
-  const KernelContext context{stream_, static_cast<char*>(arena_) + layout.workspace_offset, tickets_, terms_};
+  const KernelContext context{stream_, static_cast<char*>(arena_) + layout.workspace_offset, tickets_, terms_,
+                              group_ ? &group_->communicator() : nullptr};
 
   // The first run is never captured: modules of kernels load on their first launch, which a graph must not contain.
   Repeat* repeat = executable->repeats().find(binding.key);
@@ -374,6 +419,7 @@ void Engine::run(Executable* executable, const glimt_run_args& args) {
   hand_out_outputs(*executable, layout, binding);
   if (!repeat) executable->repeats().remember(std::move(binding.key));
   if (args.progress) *args.progress = 1000;
+  statistics_.bytes_given += layout.bytes_given;
   statistics_.last_run_milliseconds = rt::milliseconds_between(before_, after_);
 }
 

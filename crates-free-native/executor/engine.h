@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "glimt_engine.h"
+#include "group.h"
 #include "kernels/kernels.h"
 #include "program.h"
 #include "runtime/library_gemm.h"
@@ -29,7 +30,8 @@ struct Tensor {
 
 class Engine {
  public:
-  Engine(int device, bool use_library);
+  // In a group, waits for the others of it. Throws GROUP_FAILED.
+  Engine(int device, bool use_library, const glimt_group_seat* seat);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -48,6 +50,10 @@ class Engine {
   void bind(Executable* executable, const glimt_binding* resident, uint32_t count);
   void run(Executable* executable, const glimt_run_args& args);
   uint64_t arena_bytes(const Executable* executable, const glimt_symbol* symbols, uint32_t count);
+  // Takes what a run of these sizes needs beside its tensors. `on_device`: inputs and outputs bound to tensors then,
+  // beside those that are resident.
+  void reserve(Executable* executable, const glimt_symbol* symbols, uint32_t symbol_count, const char* const* on_device,
+               uint32_t count);
   void trim();
 
   uint64_t live_bytes() const { return tensor_bytes_ + arena_size_; }
@@ -63,6 +69,8 @@ class Engine {
   // For tests: what they change is for programs that are loaded afterwards.
   KernelTerms& terms() { return terms_; }
   const std::string& library_status() const { return library_.status(); }
+  // Its place in a group; null where it is alone.
+  const rt::Seat* seat() const { return group_ ? &group_->seat() : nullptr; }
 
   // Taken by each call from outside.
   std::mutex mutex;
@@ -84,6 +92,7 @@ class Engine {
   // Outputs in host memory: the copy is under way afterwards, and handed out once the stream was waited for.
   void start_fetching_outputs(const Layout& layout);
   void hand_out_outputs(const Executable& executable, const Layout& layout, const Binding& binding);
+  void run_alone(Executable& executable, const glimt_run_args& args);
   void run_eagerly(Executable& executable, Layout& layout, const Binding& binding, const KernelContext& context,
                    const glimt_run_args& args);
   // Captures first when that was not done yet.
@@ -108,6 +117,7 @@ class Engine {
   // Page-locked; uploads pass through it, and the host inputs and outputs of a run.
   char* staging_ = nullptr;
   glimt_run_statistics statistics_{};
+  std::unique_ptr<Group> group_;
 };
 
 }  // namespace glimt

@@ -74,6 +74,37 @@ Executable::Executable(const Engine& engine, ProgramInfo program, const glimt_we
   }
   residents_.resize(program_.buffers.size());
   weights_checked_at_ = engine.frees();
+  check_group(engine);
+}
+
+void Executable::check_group(const Engine& engine) {
+  const rt::Seat* seat = engine.seat();
+  for (const InstructionInfo& instruction : program_.instructions) {
+    const OpEntry* entry = find_op(instruction.op);
+    if (!entry || !entry->gives) continue;
+    communicates_ = true;
+    const auto refuse = [&](const std::string& reason) {
+      throw Error("PROGRAM_INVALID", program_.name + ": " + instruction.scope + "." +
+                                         program::op_info(instruction.op)->name + " " + reason + ".");
+    };
+    if (!seat) refuse("is for an engine of a group, and this one is alone");
+    const int64_t number = instruction.attrs.empty() ? 0 : instruction.attrs[0];
+    switch (instruction.op) {
+      case program::Op::all_gather:
+      case program::Op::reduce_scatter:
+        if (number != seat->tensor)
+          refuse("is for stages of " + std::to_string(number) + " ranks, and the group's have " +
+                 std::to_string(seat->tensor));
+        break;
+      case program::Op::send:
+      case program::Op::receive:
+        if (number >= seat->ranks || number == seat->rank)
+          refuse("is with rank " + std::to_string(number) + ", which rank " + std::to_string(seat->rank) + " of " +
+                 std::to_string(seat->ranks) + " can not reach");
+        break;
+      default: break;
+    }
+  }
 }
 
 std::vector<int64_t> Executable::evaluate_symbols(const glimt_symbol* symbols, uint32_t count) const {
@@ -194,9 +225,11 @@ Layout Executable::make_layout(const Engine& engine, std::vector<int64_t> symbol
     grow(offset, aligned(bytes) + kSlotGap);
   }
   uint64_t workspace = 0;
-  for (const Call& call : layout.calls)
-    if (const auto asks = find_op(call.op)->workspace)
-      workspace = std::max<uint64_t>(workspace, asks(engine.terms(), call));
+  for (const Call& call : layout.calls) {
+    const OpEntry& entry = *find_op(call.op);
+    if (entry.workspace) workspace = std::max<uint64_t>(workspace, entry.workspace(engine.terms(), call));
+    if (entry.gives) layout.bytes_given += entry.gives(call);
+  }
   layout.workspace_offset = offset;
   grow(offset, aligned(workspace) + kSlotGap);
   layout.staged_offset = offset;
@@ -334,6 +367,17 @@ Layout& Executable::find_layout(const Engine& engine, std::vector<int64_t> symbo
     layouts_.emplace_back(std::move(key), std::move(layout));
   }
   return *layouts_.back().second;
+}
+
+const Layout& Executable::foresee(const Engine& engine, const glimt_symbol* symbols, uint32_t symbol_count,
+                                  const char* const* on_device, uint32_t count) {
+  std::vector<bool> on_host(program_.buffers.size(), false);
+  for (uint32_t index : bindable_)
+    on_host[index] = program_.buffers[index].kind != BufferKind::state && !residents_[index].tensor;
+  for (uint32_t i = 0; i < count; i++)
+    if (const auto found = bindable_by_name_.find(on_device[i]); found != bindable_by_name_.end())
+      on_host[found->second] = false;
+  return find_layout(engine, evaluate_symbols(symbols, symbol_count), on_host);
 }
 
 Layout& Executable::plan(const Engine& engine, const glimt_run_args& args, Binding& binding) {

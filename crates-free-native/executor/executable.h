@@ -20,6 +20,8 @@ struct Layout {
   // Where each slot, the workspace and what is staged for host memory (inputs, then outputs) begin in the arena.
   std::vector<uint64_t> slot_offsets;
   uint64_t workspace_offset = 0, staged_offset = 0, input_bytes = 0, staged_bytes = 0, arena_bytes = 0;
+  // To other ranks of a group.
+  uint64_t bytes_given = 0;
   // Offset of each staged buffer behind staged_offset; kNotStaged for the others.
   std::vector<uint64_t> staged;
   // One an instruction. Shapes are filled in; addresses are `launch`'s.
@@ -54,6 +56,11 @@ class Executable {
   void bind(const Engine& engine, const glimt_binding* resident, uint32_t count);
   // Bytes of the arena, without looking at bindings.
   uint64_t arena_bytes(const Engine& engine, const glimt_symbol* symbols, uint32_t count) const;
+  // Whether it has instructions that ranks of a group carry out together.
+  bool communicates() const { return communicates_; }
+  // How a run will be laid out. `on_device`: inputs and outputs that are bound to tensors then, beside residents.
+  const Layout& foresee(const Engine& engine, const glimt_symbol* symbols, uint32_t symbol_count,
+                        const char* const* on_device, uint32_t count);
   // Finds the memory that is bound. Throws INPUT_INVALID naming a symbol or buffer, DISPOSED.
   Layout& plan(const Engine& engine, const glimt_run_args& args, Binding& binding);
   // Throws INPUT_INVALID when an index in host memory points outside.
@@ -82,6 +89,8 @@ class Executable {
   Layout& find_layout(const Engine& engine, std::vector<int64_t> symbols, const std::vector<bool>& on_host);
   void make_calls(Layout& layout) const;
   void check_call(const InstructionInfo& instruction, const Call& call) const;
+  // Finds whether it communicates, and that the engine's group is the one it was made for.
+  void check_group(const Engine& engine);
   void find_index_checks(Layout& layout, const std::vector<bool>& on_host) const;
   void check_weights(const Engine& engine);
   void bind_rows(const Engine& engine, const Resident& rows, uint32_t index, const Layout& layout,
@@ -100,6 +109,7 @@ class Executable {
   std::vector<Resident> residents_;
   // Addresses of the weights, and null for the other buffers.
   std::vector<void*> fixed_addresses_;
+  bool communicates_ = false;
   // Engine::frees() when the weights were found to be there.
   uint64_t weights_checked_at_ = 0;
   Repeats repeats_;

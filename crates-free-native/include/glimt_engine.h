@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every incompatible change of this header. */
-#define GLIMT_ABI_VERSION 2
+#define GLIMT_ABI_VERSION 3
 
 typedef struct glimt_engine glimt_engine;
 typedef struct glimt_tensor glimt_tensor;
@@ -50,11 +50,24 @@ typedef struct glimt_device_info {
   uint64_t total_bytes, free_bytes;
 } glimt_device_info;
 
+#define GLIMT_GROUP_ID_BYTES 128
+
+/* An engine's place in a group: ranks 0 .. ranks - 1, in stages of `tensor` ranks, each on a device of its own. */
+typedef struct glimt_group_seat {
+  /* glimt_group_id's, the same for all ranks. */
+  uint8_t id[GLIMT_GROUP_ID_BYTES];
+  int32_t rank, ranks, tensor;
+  /* How long opening waits for the other ranks, and how long a run may take that waits for them. */
+  uint32_t deadline_milliseconds;
+} glimt_group_seat;
+
 typedef struct glimt_engine_options {
   /* Ordinal of the device. */
   int32_t device;
   /* 1: large matrix products go to cuBLASLt when the library is found; 0: always our own kernels. */
   int32_t use_cublas;
+  /* NULL: the engine is alone. */
+  const glimt_group_seat* group;
 } glimt_engine_options;
 
 typedef struct glimt_weight {
@@ -138,9 +151,20 @@ GLIMT_API int glimt_supports(uint32_t op_code, uint32_t activation_dtype, const 
 GLIMT_API int glimt_probe(int32_t ordinal, glimt_device_info* info, glimt_error* error);
 GLIMT_API int glimt_device_count(int32_t* count, glimt_error* error);
 
+/* ---- groups of devices ---- */
+
+/*
+ * By what the ranks of a new group find one another, in this process or others. BACKEND_UNAVAILABLE when there is no NCCL,
+ * with the remedy.
+ */
+GLIMT_API int glimt_group_id(uint8_t id[GLIMT_GROUP_ID_BYTES], glimt_error* error);
+
 /* ---- engine: a device, a stream, and all memory allocated through it ---- */
 
-/* `options` may be NULL: device 0, cuBLASLt allowed. */
+/*
+ * `options` may be NULL: device 0, cuBLASLt allowed. In a group it waits until all ranks are there, so that each needs a
+ * thread of its own; GROUP_FAILED when one does not come.
+ */
 GLIMT_API int glimt_engine_create(const glimt_engine_options* options, glimt_engine** engine, glimt_error* error);
 /* Waits for running work and frees everything, tensors and executables included. NULL is allowed. */
 GLIMT_API void glimt_engine_destroy(glimt_engine* engine);
@@ -188,6 +212,13 @@ GLIMT_API int glimt_executable_free(glimt_engine* engine, glimt_executable* exec
 GLIMT_API int glimt_executable_arena_bytes(glimt_engine* engine, const glimt_executable* executable,
                                            const glimt_symbol* symbols, uint32_t symbol_count, uint64_t* bytes,
                                            glimt_error* error);
+/*
+ * Takes the memory that a run with these symbol values needs beside its tensors: OUT_OF_MEMORY comes here then, before
+ * anything is computed. `on_device` names inputs and outputs that the run will bind to tensors, beside resident ones.
+ */
+GLIMT_API int glimt_executable_reserve(glimt_engine* engine, glimt_executable* executable, const glimt_symbol* symbols,
+                                       uint32_t symbol_count, const char* const* on_device, uint32_t count,
+                                       glimt_error* error);
 /* Whether a run writes the buffer of that name: it is an output. Asks nothing of the device, and never waits. */
 GLIMT_API int glimt_executable_writes(const glimt_executable* executable, const char* buffer);
 /*
@@ -197,7 +228,13 @@ GLIMT_API int glimt_executable_writes(const glimt_executable* executable, const 
  */
 GLIMT_API int glimt_bind(glimt_engine* engine, glimt_executable* executable, const glimt_binding* resident,
                          uint32_t resident_count, glimt_error* error);
-/* Runs the program and waits for it. INPUT_INVALID names a symbol or buffer that is missing, wrong or too small. */
+/*
+ * Runs the program and waits for it. INPUT_INVALID names a symbol or buffer that is missing, wrong or too small.
+ *
+ * A program that ranks of a group run together (it has instructions like all_reduce) must be run by all of them at about
+ * the same time, each on its own thread. Whatever ends such a run early, an abort too, ends the group: all its runs, under
+ * way and later, fail with GROUP_FAILED and the first reason. Ranks in other processes hear of it by their deadline.
+ */
 GLIMT_API int glimt_run(glimt_engine* engine, glimt_executable* executable, const glimt_run_args* args,
                         glimt_error* error);
 
@@ -206,6 +243,8 @@ GLIMT_API int glimt_run(glimt_engine* engine, glimt_executable* executable, cons
 typedef struct glimt_run_statistics {
   /* Kernels launched by eager runs; a library's own are not counted. */
   uint64_t launches, graph_captures, graph_replays, eager_runs;
+  /* To other ranks of the group, by runs that ended well: of what is summed or gathered the rank's own part, once. */
+  uint64_t bytes_given;
   /* Device time of the last run, by events around its work. */
   double last_run_milliseconds;
 } glimt_run_statistics;
@@ -219,13 +258,14 @@ typedef enum glimt_fault {
   GLIMT_FAULT_ALLOCATION = 0, /* device memory */
   GLIMT_FAULT_PINNED = 1,     /* page-locked host memory */
   GLIMT_FAULT_LAUNCH = 2,     /* a kernel launch is refused */
-  GLIMT_FAULT_DEVICE_LOST = 3 /* the n-th launch kills the device: every later call of the engine fails */
+  GLIMT_FAULT_DEVICE_LOST = 3, /* the n-th launch kills the device: every later call of its engines fails */
+  GLIMT_FAULT_HANG = 4 /* a rank hangs in what it does with others of its group, until it is made to give up */
 } glimt_fault;
 /* The call number `countdown` from now (1: the very next) of that kind fails once; 0 disarms. Process-wide. */
 GLIMT_API int glimt_emulator_fail(glimt_fault fault, uint64_t countdown, glimt_error* error);
 /* Order in which the threads of a block run: 0 in order, 1 reversed, 2 shuffled at every step with `seed`. */
 GLIMT_API int glimt_emulator_schedule(int32_t schedule, uint64_t seed, glimt_error* error);
-/* Pretended device memory; allocations beyond it fail. Default 8 GiB. */
+/* Pretended memory of each of the eight devices; allocations beyond it fail. Default 8 GiB. */
 GLIMT_API int glimt_emulator_memory_limit(uint64_t bytes, glimt_error* error);
 /* Pretended multiprocessors of engines that are created from now on: kernels cut their work by them. Default 4. */
 GLIMT_API int glimt_emulator_multiprocessors(int32_t count, glimt_error* error);

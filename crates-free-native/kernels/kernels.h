@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "../runtime/communicator.h"
 #include "../runtime/library_gemm.h"
 #include "../runtime/runtime.h"
 #include "glimt_op_rules.gen.h"
@@ -74,6 +75,8 @@ struct KernelContext {
   // Counters by which the last of several blocks knows that it is, ticket_count of them: zero between kernels.
   unsigned* tickets = nullptr;
   const KernelTerms& terms;
+  // Where the engine is one of a group; else there are no instructions that need it.
+  rt::Communicator* communicator = nullptr;
   // Nothing may be loaded or allocated now.
   bool capturing = false;
 

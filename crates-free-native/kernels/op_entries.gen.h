@@ -27,6 +27,11 @@ extern const OpEntry kRouteExperts;
 extern const OpEntry kExperts;
 extern const OpEntry kAdjustLogits;
 extern const OpEntry kSample;
+extern const OpEntry kAllReduce;
+extern const OpEntry kAllGather;
+extern const OpEntry kReduceScatter;
+extern const OpEntry kSend;
+extern const OpEntry kReceive;
 
 // Null for ops that have no kernel in this backend, and for numbers that are no op.
 inline const OpEntry* find_op(program::Op op) {
@@ -56,13 +61,13 @@ inline const OpEntry* find_op(program::Op op) {
     case Op::experts: return &kExperts;
     case Op::adjust_logits: return &kAdjustLogits;
     case Op::sample: return &kSample;
+    case Op::all_reduce: return &kAllReduce;
+    case Op::all_gather: return &kAllGather;
+    case Op::reduce_scatter: return &kReduceScatter;
+    case Op::send: return &kSend;
+    case Op::receive: return &kReceive;
     case Op::slice:
     case Op::merge_rows:
-    case Op::all_reduce:
-    case Op::all_gather:
-    case Op::reduce_scatter:
-    case Op::send:
-    case Op::receive:
       return nullptr;
   }
   return nullptr;

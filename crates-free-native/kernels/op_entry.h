@@ -33,6 +33,8 @@ struct OpEntry {
   void (*check_indices)(const Call& call) = nullptr;
   // Why inputs of these storage formats, which the op table allows, are not what the kernels read; null when they are.
   const char* (*refuse)(const DType* formats) = nullptr;
+  // Of what ranks of a group do together: bytes that this one gives the others. Null for ops of one engine.
+  size_t (*gives)(const Call& call) = nullptr;
 };
 
 }  // namespace glimt

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "emulator_control.h"
+#include "emulator_stream.h"
 #include "error.h"
 #include "launch.h"
 #include "runtime.h"
@@ -35,31 +36,31 @@ constexpr bool kZonesWatched = false;
 constexpr size_t kZone = 4096;
 constexpr unsigned char kZonePattern = 0xA5;
 
+// They differ in nothing.
+constexpr int kDevices = 8;
+
 struct Allocation {
   unsigned char* base;
   size_t bytes;
+  int device;
 };
 
 std::mutex g_mutex;
 std::map<uintptr_t, Allocation> g_allocations;  // by address of the first byte handed out
-uint64_t g_used = 0, g_limit = uint64_t{8} << 30;
+// Bytes, by device.
+uint64_t g_used[kDevices] = {};
+// Of each device.
+uint64_t g_limit = uint64_t{8} << 30;
 std::atomic<uint64_t> g_faults[static_cast<int>(Fault::count)];
-std::atomic<bool> g_lost{false};
+std::atomic<bool> g_lost[kDevices];
 std::atomic<int> g_multiprocessors{4};
 thread_local uint64_t t_launches = 0;
+thread_local int t_device = 0;
 // Streams this thread captures; meanwhile calls that would stall or change the device are refused.
 thread_local int t_capturing = 0;
 
-bool strike(Fault fault) {
-  auto& left = g_faults[static_cast<int>(fault)];
-  uint64_t now = left.load();
-  while (now > 0)
-    if (left.compare_exchange_weak(now, now - 1)) return now == 1;
-  return false;
-}
-
 void require_alive() {
-  if (g_lost) throw Error("DEVICE_FAILED", "The device was lost (emulated). Close the engine and open a new one.");
+  if (g_lost[t_device]) throw Error("DEVICE_FAILED", "The device was lost (emulated). Close the engine and open a new one.");
 }
 
 void refuse_in_capture(const char* what) {
@@ -68,6 +69,9 @@ void refuse_in_capture(const char* what) {
 }
 
 std::string format_mib(uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+// Under the mutex.
+uint64_t free_here() { return g_limit > g_used[t_device] ? g_limit - g_used[t_device] : 0; }
 
 }  // namespace
 
@@ -108,7 +112,16 @@ struct GraphHandle {
 
 void arm_fault(Fault fault, uint64_t countdown) {
   g_faults[static_cast<int>(fault)] = countdown;
-  if (fault == Fault::device_lost && countdown == 0) g_lost = false;
+  if (fault == Fault::device_lost && countdown == 0)
+    for (auto& lost : g_lost) lost = false;
+}
+
+bool strike(Fault fault) {
+  auto& left = g_faults[static_cast<int>(fault)];
+  uint64_t now = left.load();
+  while (now > 0)
+    if (left.compare_exchange_weak(now, now - 1)) return now == 1;
+  return false;
 }
 
 void set_memory_limit(uint64_t bytes) {
@@ -130,24 +143,29 @@ bool find_allocation(const void* address, const unsigned char** begin, const uns
   return true;
 }
 
-int device_count() { return 1; }
+int device_count() { return kDevices; }
 
 DeviceInfo device_info(int device) {
-  if (device != 0)
-    throw Error("BACKEND_UNAVAILABLE", "Device " + std::to_string(device) + " does not exist: the emulator has one, 0.");
+  if (device < 0 || device >= kDevices)
+    throw Error("BACKEND_UNAVAILABLE", "Device " + std::to_string(device) + " does not exist: the emulator has " +
+                                           std::to_string(kDevices) + ".");
   DeviceInfo info;
   info.name = "CPU emulator of the CUDA model (for tests)";
   info.multiprocessors = g_multiprocessors;
+  t_device = device;
   memory_info(&info.free_bytes, &info.total_bytes);
   return info;
 }
 
-void use_device(int) { require_alive(); }
+void use_device(int device) {
+  t_device = device;
+  require_alive();
+}
 
 void memory_info(uint64_t* free_bytes, uint64_t* total_bytes) {
   std::lock_guard lock(g_mutex);
   *total_bytes = g_limit;
-  *free_bytes = g_limit > g_used ? g_limit - g_used : 0;
+  *free_bytes = free_here();
 }
 
 void* allocate(size_t bytes) {
@@ -155,19 +173,19 @@ void* allocate(size_t bytes) {
   refuse_in_capture("Allocating device memory");
   std::lock_guard lock(g_mutex);
   unsigned char* base = nullptr;
-  if (!strike(Fault::allocation) && g_used + bytes <= g_limit)
+  if (!strike(Fault::allocation) && g_used[t_device] + bytes <= g_limit)
     base = static_cast<unsigned char*>(std::aligned_alloc(kZone, (bytes + kZone - 1) / kZone * kZone + 2 * kZone));
   if (!base)
-    throw Error("OUT_OF_MEMORY", "Device memory: " + format_mib(bytes) + " wanted, " +
-                                     format_mib(g_limit > g_used ? g_limit - g_used : 0) + " free.");
+    throw Error("OUT_OF_MEMORY",
+                "Device memory: " + format_mib(bytes) + " wanted, " + format_mib(free_here()) + " free.");
   // NaN in every float type, -1 as an integer: reading too early shows.
   std::memset(base, kZonePattern, kZone);
   std::memset(base + kZone, 0xFF, bytes);
   std::memset(base + kZone + bytes, kZonePattern, kZone);
   ASAN_POISON_MEMORY_REGION(base, kZone);
   ASAN_POISON_MEMORY_REGION(base + kZone + bytes, kZone);
-  g_allocations[reinterpret_cast<uintptr_t>(base) + kZone] = {base, bytes};
-  g_used += bytes;
+  g_allocations[reinterpret_cast<uintptr_t>(base) + kZone] = {base, bytes, t_device};
+  g_used[t_device] += bytes;
   return base + kZone;
 }
 
@@ -176,7 +194,7 @@ void release(void* memory) noexcept {
   std::lock_guard lock(g_mutex);
   auto found = g_allocations.find(reinterpret_cast<uintptr_t>(memory));
   if (found == g_allocations.end()) return;
-  g_used -= found->second.bytes;
+  g_used[found->second.device] -= found->second.bytes;
   ASAN_UNPOISON_MEMORY_REGION(found->second.base, found->second.bytes + 2 * kZone);
   std::free(found->second.base);
   emu::note_device_memory_freed(memory);
@@ -207,6 +225,8 @@ void synchronize(Stream stream) {
   }
   stream->drain();
 }
+
+void push_work(Stream stream, std::function<void()> work) { stream->push(std::move(work)); }
 
 void copy_to_device(Stream stream, void* to, const void* from, size_t bytes) {
   stream->push([=] {
@@ -310,7 +330,7 @@ void launch_body(Stream stream, const char* name, emu::Index3 grid, emu::Index3 
                  std::function<void()> body) {
   if (strike(Fault::launch))
     throw Error("DEVICE_FAILED", std::string("The launch of ") + name + " was refused (emulated fault).");
-  if (strike(Fault::device_lost)) g_lost = true;
+  if (strike(Fault::device_lost)) g_lost[t_device] = true;
   require_alive();
   t_launches++;
   auto shape = std::make_shared<emu::LaunchShape>(emu::LaunchShape{name, grid, block, shared_bytes});

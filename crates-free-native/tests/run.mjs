@@ -44,8 +44,9 @@ async function plainly() {
   const program = (name) => join(plainTests, name);
   await step("addon on the emulator", process.execPath, join(root, "bindings/build.mjs"), "emulator");
   await step(`configure ${plain}`, "cmake", plain, "-DGLIMT_TESTS=ON");
-  await step(`build ${plain}`, "cmake", "--build", plain, "--target", "cases", "engine", "negative");
+  await step(`build ${plain}`, "cmake", "--build", plain, "--target", "cases", "engine", "group", "negative");
   await step("planted bugs are caught", program("negative"));
+  await step("groups of engines", program("group"));
   await exported;
   await step("engine", program("engine"), cases);
   const judge = (name, ...options) => step(name, program("cases"), cases, ...options);

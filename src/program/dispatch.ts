@@ -7,14 +7,18 @@ export interface Dispatch {
   readonly find: string;
   /** Fused ops that the backend runs as their compositions. */
   readonly composed?: ReadonlySet<OpName>;
+  /** Whether it has what ranks of a group do together. */
+  readonly collectives?: boolean;
 }
 
 /**
- * For each op that an engine runs by itself a constant `k` + its name in PascalCase, which one of the backend's sources
+ * For each op that the backend has a constant `k` + its name in PascalCase, which one of the backend's sources
  * defines: an op that has none does not link.
  */
-export function dispatchHeader({ type, find, composed = new Set() }: Dispatch): string {
-  const present = OP_NAMES.filter((op) => !("view" in OPS[op] || isCollective(op) || composed.has(op)));
+export function dispatchHeader({ type, find, composed = new Set(), collectives }: Dispatch): string {
+  const isPresent = (op: OpName) =>
+    !("view" in OPS[op] || composed.has(op)) && (!isCollective(op) || collectives === true);
+  const present = OP_NAMES.filter(isPresent);
   const others = OP_NAMES.filter((op) => !present.includes(op));
   return [
     "// Generated from src/graph/ops.ts by `npm run generate`. Do not edit.",
@@ -42,7 +46,7 @@ export function dispatchHeader({ type, find, composed = new Set() }: Dispatch): 
 
 /** What crates-free-native/kernels holds: an entry of every op. */
 export function nativeEntries(): string {
-  return dispatchHeader({ type: "OpEntry", find: "find_op" });
+  return dispatchHeader({ type: "OpEntry", find: "find_op", collectives: true });
 }
 
 function constantName(op: OpName): string {

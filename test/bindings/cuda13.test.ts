@@ -71,11 +71,64 @@ whenBuilt("opening an engine refuses in the same words, and this process lives",
   const backend = createCudaBackend({ addonPath: PATH });
   if ((await backend.probe()).ok) return;
   const addon = createRequire(import.meta.url)(PATH);
-  const error = await addon.openEngine(0, 1).then(
+  const error = await addon.openEngine(0, 1, null).then(
     () => null,
     (reason: { code: string }) => reason,
   );
   assert.is(error?.code, "BACKEND_UNAVAILABLE");
 });
+
+/** What asking for a group says in a process of its own, where NCCL is this file. */
+async function groupBy(library: string): Promise<string> {
+  const script = `
+    const addon = require(${JSON.stringify(PATH)});
+    try {
+      const id = new Uint8Array(128);
+      addon.newGroup(id);
+      console.log("id " + id[0] + " " + id[127]);
+    } catch ({ code, message }) {
+      console.log(code + ": " + message);
+    }`;
+  const env = { ...process.env, GLIMT_NCCL: library };
+  return (await promisify(execFile)(process.execPath, ["-e", script], { env })).stdout;
+}
+
+const NCCL_FUNCTIONS = [
+  ...["ncclGetLastError", "ncclCommInitRank", "ncclCommSplit", "ncclCommGetAsyncError", "ncclCommAbort"],
+  ...["ncclAllReduce", "ncclAllGather", "ncclReduceScatter", "ncclSend", "ncclRecv"],
+];
+
+/** A NCCL that says of itself what it is told to, and has nobody to talk to. */
+async function fakeNccl(version: number, lacking?: string): Promise<string> {
+  const source = join(folder, "nccl.cpp");
+  const library = join(folder, `libnccl-${version}${lacking ?? ""}.so`);
+  const functions = NCCL_FUNCTIONS.filter((name) => name !== lacking);
+  writeFileSync(
+    source,
+    `extern "C" int ncclGetVersion(int* version) { *version = ${version}; return 0; }
+     extern "C" const char* ncclGetErrorString(int) { return "no device"; }
+     extern "C" int ncclGetUniqueId(char* id) { id[0] = 7; id[127] = 9; return 0; }
+     ${functions.map((name) => `extern "C" void* ${name}() { return nullptr; }`).join("\n")}`,
+  );
+  await promisify(execFile)("g++", ["-shared", "-fPIC", "-o", library, source]);
+  return library;
+}
+
+whenBuilt(
+  "a group needs NCCL: one that is missing, too old or not whole is named, and what to do",
+  async () => {
+    assert.match(
+      await groupBy(join(folder, "missing.so")),
+      /^BACKEND_UNAVAILABLE: NCCL, by which the GPUs .*missing\.so.*Install it .* GLIMT_NCCL/,
+    );
+    assert.match(
+      await groupBy(await fakeNccl(21403)),
+      /^BACKEND_UNAVAILABLE: NCCL 2\.14\.3 is too old: .*2\.18/,
+    );
+    assert.match(await groupBy(await fakeNccl(2708)), /^BACKEND_UNAVAILABLE: NCCL 2\.7\.8 is too old/);
+    assert.match(await groupBy(await fakeNccl(21800, "ncclCommSplit")), /NCCL lacks ncclCommSplit/);
+    assert.is(await groupBy(await fakeNccl(22707)), "id 7 9\n");
+  },
+);
 
 test.run();

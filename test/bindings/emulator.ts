@@ -12,4 +12,4 @@ export function loadEmulator(): CudaAddon {
 }
 
 /** Kinds of faults that the emulator plants (crates-free-native/include/glimt_engine.h). */
-export const FAULT = { allocation: 0, pinned: 1, launch: 2, deviceLost: 3 } as const;
+export const FAULT = { allocation: 0, pinned: 1, launch: 2, deviceLost: 3, hang: 4 } as const;

@@ -11,8 +11,13 @@ export const SIGNATURES = {
   supports: "code code bytes -> text",
   /** (device). @throws BACKEND_UNAVAILABLE */
   probe: "code -> device",
-  /** (device, whether cuBLASLt may be used) */
-  openEngine: "code code -> later engine",
+  /** Writes the id of a new group. @throws BACKEND_UNAVAILABLE without NCCL */
+  newGroup: "bytes -> none",
+  /**
+   * (device, whether cuBLASLt may be used, place in a group or null). In a group it waits for the other ranks.
+   * @throws GROUP_FAILED
+   */
+  openEngine: "code code group -> later engine",
   /** Ends a run under way; frees everything. */
   closeEngine: "engine -> none",
   liveBytes: "engine -> size",
@@ -43,6 +48,8 @@ export const SIGNATURES = {
   /** (executable, symbols, bindings, flags: 1 to replay what repeats as a captured graph) */
   run: "executable symbols bindings code -> later none",
   arenaBytes: "executable symbols -> size",
+  /** (executable, symbols, inputs and outputs that will be tensors): takes what a run needs. @throws OUT_OF_MEMORY */
+  reserve: "executable symbols names -> none",
   /** (kind of fault, countdown: the n-th such call from now fails, 0 disarms). Emulator only, as the next two. */
   emulatorFail: "code size -> none",
   /** (0 in order, 1 reversed, 2 shuffled; seed) */
@@ -87,9 +94,22 @@ export interface RunStatistics {
   readonly graphCaptures: number;
   readonly graphReplays: number;
   readonly eagerRuns: number;
+  /** To other ranks of its group: of what is summed or gathered the rank's own part, once. */
+  readonly bytesGiven: number;
   /** Device time. */
   readonly lastRunMilliseconds: number;
 }
+
+/** A place in a group: stages have `tensor` ranks each. */
+export type NativeSeat = readonly [
+  id: Uint8Array,
+  rank: number,
+  ranks: number,
+  tensor: number,
+  deadlineMilliseconds: number,
+];
+/** Of a group's id. */
+export const GROUP_ID_BYTES = 128;
 
 /** Device rows, or a host array for an input or an output. */
 export type NativeBinding =
@@ -111,6 +131,8 @@ interface Kinds {
   weights: readonly (readonly [name: string, tensor: TensorHandle])[];
   symbols: readonly (readonly [name: string, value: number])[];
   bindings: readonly NativeBinding[];
+  names: readonly string[];
+  group: NativeSeat | null;
 }
 
 type Arguments<Text extends string> = Text extends `${infer First extends keyof Kinds} ${infer Rest}`

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { GlimtError } from "../../errors.ts";
 import { OPS } from "../../graph/ops.ts";
 import { formatCode } from "../../tensor/storage.ts";
-import type { Backend, EngineReport, Probe } from "../backend.ts";
+import type { Backend, EngineReport, GroupPlace, Probe } from "../backend.ts";
 import { refuseWasmOptions } from "../refuse-wasm-options.ts";
-import type { CudaAddon } from "./addon.ts";
-import { describeDevice } from "./device.ts";
+import { type CudaAddon, type DeviceInfo, GROUP_ID_BYTES, type NativeSeat } from "./addon.ts";
+import { describeDevice, refuseDevice } from "./device.ts";
 import { CudaEngine } from "./engine.ts";
 import { native, nativeLater } from "./errors.ts";
 import { type FoundAddon, findAddon, loadAddon, type Refusal } from "./loader.node.ts";
@@ -59,6 +59,12 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     return { found, addon };
   }
 
+  async function load(): Promise<{ found: FoundAddon; addon: CudaAddon }> {
+    const result = await find();
+    if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
+    return result;
+  }
+
   const backend: Backend = {
     name: "cuda",
     activationDType: activations,
@@ -89,14 +95,29 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     weightLayout: cudaWeightLayout,
     async probe(): Promise<Probe> {
       const result = await find();
-      return "reason" in result ? result : { ok: true, ...reportOf(result.found) };
+      return "reason" in result ? result : { ok: true, ...reportOf(result.found.device) };
+    },
+    async newGroup() {
+      const { addon } = await load();
+      // Kernels that load when they are first launched may wait for a device that waits for this one. CUDA reads it once.
+      process.env.CUDA_MODULE_LOADING ??= "EAGER";
+      const id = new Uint8Array(GROUP_ID_BYTES);
+      native(() => addon.newGroup(id));
+      return id;
     },
     async open(options) {
       refuseWasmOptions("cuda", options);
-      const result = await find();
-      if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
-      const handle = await nativeLater(() => result.addon.openEngine(device, cublas ? 1 : 0));
-      return new CudaEngine(backend, result.addon, handle, { graphs, report: reportOf(result.found) });
+      const { addon, found } = await load();
+      const place = options?.group;
+      const ordinal = place?.device ?? device;
+      const info = ordinal === device ? found.device : usable(addon, ordinal);
+      const seat = place ? seatOf(place) : null;
+      const handle = await nativeLater(() => addon.openEngine(ordinal, cublas ? 1 : 0, seat));
+      return new CudaEngine(backend, addon, handle, {
+        graphs,
+        report: reportOf(info),
+        inGroup: seat !== null,
+      });
     },
   };
   return backend;
@@ -105,8 +126,21 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
 /** The first GPU, with bf16 activations. */
 export const cudaBackend: Backend = createCudaBackend();
 
-function reportOf({ device }: FoundAddon): EngineReport {
+function reportOf(device: DeviceInfo): EngineReport {
   return { description: describeDevice(device), limits: [] };
+}
+
+/** Another device than the one that the addon was tried with. @throws BACKEND_UNAVAILABLE */
+function usable(addon: CudaAddon, ordinal: number): DeviceInfo {
+  const device = native(() => addon.probe(ordinal));
+  const reason = refuseDevice(addon.kind, device);
+  if (reason !== null) throw new GlimtError("BACKEND_UNAVAILABLE", `cuda: device ${ordinal}: ${reason}`);
+  return device;
+}
+
+/** None for an engine that reaches no other. */
+function seatOf({ id, rank, ranks, tensor, deadlineMs }: GroupPlace): NativeSeat | null {
+  return id ? [id, rank, ranks, tensor, deadlineMs] : null;
 }
 
 function failedProbe(refusals: readonly Refusal[]): FailedProbe {

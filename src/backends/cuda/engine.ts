@@ -3,6 +3,7 @@
 import { GlimtError, throwIfAborted } from "../../errors.ts";
 import { encodeProgram } from "../../program/encoding.ts";
 import type { VerifiedProgram } from "../../program/verify-program.ts";
+import type { SymbolValues } from "../../tensor/dims.ts";
 import { type DType, type HostArray, hostArray } from "../../tensor/dtype.ts";
 import { formatCode, type StorageFormat, type WeightLayout } from "../../tensor/storage.ts";
 import type {
@@ -40,17 +41,25 @@ import { cudaWeightLayout } from "./weight-layout.ts";
 const PROGRESS_INTERVAL_MS = 50;
 /** Flag of the addon's run: what ran before with the same symbols and device rows is replayed as a captured graph. */
 const REPLAY_REPEATS = 1;
+/** Of an executable, whose memory is known to be there. */
+const MOST_RESERVED = 256;
 
 export interface CudaEngineOptions {
   /** Whether runs that repeat are replayed as captured graphs. */
   readonly graphs: boolean;
   readonly report: EngineReport;
+  /** Whether it is one of a group, whose other engines its runs may wait for. */
+  readonly inGroup: boolean;
 }
 
 class CudaExecutable implements Executable {
   readonly program: VerifiedProgram;
   readonly handle: ExecutableHandle;
   readonly engine: CudaEngine;
+  /** Sizes of runs whose memory was taken, of which the addon is not asked again: it would wait for a run under way. */
+  readonly reserved = new Set<string>();
+  /** The engine's memory that `reserved` is about. */
+  arena = 0;
 
   constructor(program: VerifiedProgram, handle: ExecutableHandle, engine: CudaEngine) {
     this.program = program;
@@ -66,6 +75,8 @@ export class CudaEngine implements Engine {
   readonly #options: CudaEngineOptions;
   #handle: EngineHandle | null;
   #running = false;
+  /** Counts what may have given memory of runs back. */
+  #arena = 0;
 
   /** `handle` comes from the addon's openEngine. */
   constructor(backend: Backend, addon: CudaAddon, handle: EngineHandle, options: CudaEngineOptions) {
@@ -74,6 +85,11 @@ export class CudaEngine implements Engine {
     this.#options = options;
     this.#addon = addon;
     this.#handle = handle;
+  }
+
+  /** Any number, one behind the other. */
+  get overlappingRuns(): number | undefined {
+    return this.#options.inGroup ? Number.POSITIVE_INFINITY : undefined;
   }
 
   get liveBytes(): number {
@@ -172,11 +188,14 @@ export class CudaEngine implements Engine {
 
   bind(executable: Executable, resident: Residents): void {
     const engine = this.#alive();
-    const { handle } = this.#own(executable);
+    const own = this.#own(executable);
+    const { handle } = own;
     const bindings = Object.entries(resident).map(([name, binding]) => nativeBinding(name, binding, engine));
     native(() => this.#addon.bind(handle, bindings));
+    own.reserved.clear();
   }
 
+  /** In a group runs queue, and go to their end once they are asked for: the other ranks would wait for the rest. */
   async run(
     executable: Executable,
     { symbols, buffers }: RunBindings,
@@ -184,13 +203,18 @@ export class CudaEngine implements Engine {
   ): Promise<void> {
     const engine = this.#alive();
     const { handle } = this.#own(executable);
-    if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
-    throwIfAborted(signal);
+    const { inGroup, graphs } = this.#options;
+    if (!inGroup) {
+      if (this.#running) throw new GlimtError("INPUT_INVALID", "The engine is running a program already.");
+      throwIfAborted(signal);
+    }
     const values = Object.entries(symbols);
     const bindings = Object.entries(buffers).map(([name, binding]) => nativeBinding(name, binding, engine));
-    const flags = this.#options.graphs ? REPLAY_REPEATS : 0;
+    const flags = graphs ? REPLAY_REPEATS : 0;
 
-    const abort = () => this.#addon.abort(engine);
+    const abort = () => {
+      if (!inGroup) this.#addon.abort(engine);
+    };
     signal?.addEventListener("abort", abort, { once: true });
     // In a timer nobody could catch what the caller's function throws.
     let refusal: { readonly error: unknown } | undefined;
@@ -207,10 +231,12 @@ export class CudaEngine implements Engine {
     try {
       await nativeLater(() => this.#addon.run(handle, values, bindings, flags));
       if (refusal) throw refusal.error;
+      if (inGroup) throwIfAborted(signal);
       onProgress?.(1);
     } catch (error) {
+      this.#arena++;
       if (refusal) throw refusal.error;
-      throwIfAborted(signal);
+      if (!inGroup) throwIfAborted(signal);
       throw error;
     } finally {
       this.#running = false;
@@ -219,7 +245,25 @@ export class CudaEngine implements Engine {
     }
   }
 
+  reserve(executable: Executable, symbols: SymbolValues, onDevice: readonly string[]): void {
+    this.#alive();
+    const own = this.#own(executable);
+    if (own.arena !== this.#arena || own.reserved.size >= MOST_RESERVED) own.reserved.clear();
+    own.arena = this.#arena;
+    const sizes = Object.entries(symbols);
+    const key = JSON.stringify([sizes, onDevice]);
+    if (own.reserved.has(key)) return;
+    try {
+      native(() => this.#addon.reserve(own.handle, sizes, onDevice));
+    } catch (error) {
+      this.#arena++;
+      throw error;
+    }
+    own.reserved.add(key);
+  }
+
   trim(): void {
+    this.#arena++;
     native(() => this.#addon.trim(this.#alive()));
   }
 
