@@ -54,14 +54,7 @@ function graphOf(steps: readonly Step[]): Graph {
   const results = values
     .slice(-2)
     .filter((value, at, all) => value.origin.kind === "computed" && all.indexOf(value) === at);
-  return g.finish(
-    Object.fromEntries(
-      results.map((value, at) => [
-        `y${at}`,
-        g.add_bias({ x: value, bias: g.weight(`out${at}`, [cols(value)]) }),
-      ]),
-    ),
-  );
+  return g.finish(Object.fromEntries(results.map((value, at) => [`y${at}`, g.gelu({ x: value })])));
 }
 
 function stepOf(
@@ -155,7 +148,7 @@ for (const [tensor, pipeline] of [
       }),
       { numRuns: 150 },
     );
-    assert.ok(shared > 20, `${shared} were shared`);
+    assert.ok(shared > 10, `${shared} were shared`);
   });
 }
 

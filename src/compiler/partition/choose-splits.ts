@@ -140,7 +140,7 @@ class SplitChoice {
     const { splits = [] }: OpDefinition = OPS[node.op];
     // What is there as it is; parts of what is whole, which cost nothing; all of it whole.
     return (
-      this.#firstRule(node, splits, (id, wanted) => sameHeld(this.#heldOf(id, wanted), wanted)) ??
+      this.#firstRule(node, splits, (id, wanted) => sameHeld(this.#heldOf(id, wanted), wanted), true) ??
       this.#firstRule(node, splits, (id, wanted) => this.#canTake(id, wanted)) ??
       this.#firstRule(node, splits, (_, wanted) => isWhole(wanted)) ??
       UNSPLIT
@@ -151,6 +151,7 @@ class SplitChoice {
     node: Node,
     rules: readonly SplitRule[],
     isThere: (id: ValueId, wanted: Held) => boolean,
+    isExact = false,
   ): NodeSplit | undefined {
     const operands = Object.keys(node.inputs).filter((name) => !this.#isWeight(node, name));
     const has = (split: NodeSplit) =>
@@ -158,10 +159,22 @@ class SplitChoice {
     for (const rule of rules) {
       const parts = this.#partsOf(node, rule);
       const split = parts && this.#split(node, rule, parts);
-      if (!split || !has(split) || !this.#fits(node, split)) continue;
+      if (!split || !has(split) || this.#wastes(node, split, isExact) || !this.#fits(node, split)) continue;
       return this.#complaints(node, split) ? UNSPLIT : split;
     }
     return has(UNSPLIT) ? UNSPLIT : undefined;
+  }
+
+  /**
+   * Whether it gives summands where others would rather have columns, which a weight can give: that is as well where its
+   * columns are shared, by an operand that is in parts already.
+   */
+  #wastes(node: Node, split: NodeSplit, isThere: boolean): boolean {
+    if (!Object.keys(node.inputs).some((name) => this.#isWeight(node, name))) return false;
+    if (isThere && Object.keys(split.weights).length > 0) return false;
+    return Object.entries(split.outputs).some(
+      ([name, held]) => held === "partial" && this.#wishes.has(node.outputs[name] as ValueId),
+    );
   }
 
   /** Columns that are there decide, or who reads the result; nobody makes columns that are not wished. */
