@@ -37,7 +37,7 @@ export function partitionGraph(graph: Graph, partition: Partition): Graph[] {
   const splits: Splits =
     tensor > 1 && !copies ? chooseSplits(narrowed, tensor) : { nodes: new Map(), held: new Map() };
   const stages = nodeStages(narrowed, cuts);
-  if (stages.size > 0 && Math.max(...stages.values()) > 0) checkCuts(narrowed, cuts);
+  if (stages.size > 0 && Math.max(...stages.values()) > 0) checkCuts(graph, cuts);
   return Array.from({ length: numRanks(partition) }, (_, rank) =>
     new RankGraph(narrowed, splits, stages, rank, partition).build(),
   );
