@@ -58,6 +58,8 @@ export interface PagedShape {
   readonly pageSize: number;
   /** Of the cache; f32 if it is left out. */
   readonly kvCacheDType?: "f32" | CacheDType | undefined;
+  /** Pages that the cache has, in turns: few of them stay in a core's caches. As many as the context needs if it is left out. */
+  readonly pages?: number | undefined;
 }
 
 /**
@@ -65,9 +67,10 @@ export interface PagedShape {
  * every output must be. @throws when one is not.
  */
 export async function pagedAttention(shape: PagedShape, open?: OpenEngine): Promise<TimedKernel> {
-  const { queries, context, kvCacheDType, ...attrs } = shape;
+  const { queries, context, kvCacheDType, pages: given, ...attrs } = shape;
   const { numHeads, numKvHeads, headDim, pageSize } = attrs;
-  const pages = context / pageSize;
+  const blocks = context / pageSize;
+  const pages = given ?? blocks;
   const [cols, page] = [numHeads * headDim, numKvHeads * pageSize * headDim];
   const cache = noise(pages * 2 * page, 3);
   for (let index = 0; index < pages; index++) cache.fill(1, (2 * index + 1) * page, (2 * index + 2) * page);
@@ -77,7 +80,7 @@ export async function pagedAttention(shape: PagedShape, open?: OpenEngine): Prom
         {
           q: builder.input("q", [queries, cols], "f32"),
           cache: builder.state("cache", [pages, 2 * page]),
-          blockTable: builder.input("blockTable", [1, pages], "i32"),
+          blockTable: builder.input("blockTable", [1, blocks], "i32"),
           cuSeqlens: builder.input("cuSeqlens", [2], "i32"),
           contextLens: builder.input("contextLens", [1], "i32"),
         },
@@ -86,7 +89,10 @@ export async function pagedAttention(shape: PagedShape, open?: OpenEngine): Prom
     {
       q: { data: noise(queries * cols, 5), cols },
       cache: { data: cache, cols: 2 * page, isState: true },
-      blockTable: { data: Int32Array.from({ length: pages }, (_, index) => pages - 1 - index), cols: pages },
+      blockTable: {
+        data: Int32Array.from({ length: blocks }, (_, index) => pages - 1 - (index % pages)),
+        cols: blocks,
+      },
       cuSeqlens: { data: Int32Array.of(0, queries), cols: 1 },
       contextLens: { data: Int32Array.of(context), cols: 1 },
     },
@@ -95,7 +101,8 @@ export async function pagedAttention(shape: PagedShape, open?: OpenEngine): Prom
     { open, kvCacheDType },
   );
   await kernel.run();
-  const name = `decoder ${queries} of ${context}, ${numHeads}/${numKvHeads} x ${headDim}, cache ${kvCacheDType ?? "f32"}`;
+  const where = given === undefined ? "" : `, ${given} pages`;
+  const name = `decoder ${queries} of ${context}, cache ${kvCacheDType ?? "f32"}${where}`;
   const last = queries * cols - 1;
   checkResult(name, await kernel.engine.read(kernel.output), [
     [0, 1],

@@ -2,7 +2,7 @@
  * Builds of the kernel module side by side, in turns in one process, so that what else the machine does hits all alike:
  * `npm run bench -- compare --modules OLD.wasm,NEW.wasm [--cases vision:2552,linear:48:bf16] [--rounds 15]`. Modules for
  * one thread, as build/wasm/kernels.relaxed.wasm is; each is checked before it is timed. Cases are vision:PATCHES,
- * paged:QUERIES:CONTEXT[:DTYPE] (of the cache) and linear:ROWS:DTYPE[:N:K]. Medians, and shares of the first module's multiply-add peak.
+ * paged:QUERIES:CONTEXT[:DTYPE[:PAGES]] (of the cache), linear:ROWS:DTYPE[:N:K] and chain:DTYPE (a row, with a weight in a core's caches). Medians, and shares of the first module's multiply-add peak.
  */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -14,7 +14,7 @@ import type { CacheDType } from "../src/tensor/dtype.ts";
 import type { RoundedFormat } from "../src/tensor/storage.ts";
 import { pagedAttention, visionAttention } from "./attentions.ts";
 import { type OpenEngine, processorMs, row, type TimedKernel } from "./kernels.ts";
-import { linear } from "./products.ts";
+import { chainedProducts, linear } from "./products.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -79,9 +79,11 @@ function makeCase(text: string, open: OpenEngine): Promise<TimedKernel> {
   if (kind === "vision") return visionAttention({ patches: a, numHeads: 16, headDim: 64 }, open);
   if (kind === "paged") {
     const shape = { numHeads: 16, numKvHeads: 8, headDim: 128, pageSize: 16 };
-    const kvCacheDType = fields[2] as CacheDType | undefined;
-    return pagedAttention({ queries: a, context: b as number, kvCacheDType, ...shape }, open);
+    const [, , kvCacheDType, pages] = fields as [string, string, CacheDType?, string?];
+    const cache = { kvCacheDType, pages: pages === undefined ? undefined : Number(pages) };
+    return pagedAttention({ queries: a, context: b as number, ...cache, ...shape }, open);
   }
+  if (kind === "chain") return chainedProducts(fields[0] as RoundedFormat, 512, 128, open);
   if (kind === "linear") return linear({ m: a, n, k, dtype: b as RoundedFormat }, open);
   throw new Error(`There is no case "${text}".`);
 }

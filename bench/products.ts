@@ -44,6 +44,35 @@ export async function linear(size: LinearSize, open?: OpenEngine): Promise<Timed
   return { ...kernel, name, operations: 2 * m * n * k };
 }
 
+/** `times` products of one row with the same square weight, one after the other, so that it stays in a core's caches. */
+export async function chainedProducts(
+  dtype: (typeof PRODUCT_FORMATS)[number],
+  size: number,
+  times: number,
+  open?: OpenEngine,
+): Promise<TimedKernel> {
+  // Sums of so many products of noise are about as large as what they are made of.
+  const w = noise(size * size, 5).map((value) => value * Math.sqrt(3 / size));
+  const kernel = await oneOp(
+    (builder) => {
+      const weight = builder.weight("w", [size, size]);
+      let x = builder.input("x", [1, size], "f32");
+      for (let index = 0; index < times; index++) x = builder.linear({ x, w: weight });
+      return x;
+    },
+    { x: { data: noise(size, 3), cols: size } },
+    { w },
+    [1, size],
+    { weightDType: dtype, open },
+  );
+  await kernel.run();
+  const found = await kernel.engine.read(kernel.output);
+  if (!found.some((value) => value !== 0) || !found.every(Number.isFinite)) {
+    throw new Error(`${times} products of ${dtype} gave nothing that can be timed`);
+  }
+  return { ...kernel, name: `${times} x ${size} x ${size}, ${dtype}`, operations: 2 * times * size * size };
+}
+
 function naiveSamples(x: Float32Array, w: Float32Array, size: LinearSize) {
   const { m, n, k, dtype } = size;
   const product = isBlockFormat(dtype) ? blockProduct(x, w, size, dtype) : plainProduct(x, w, k, dtype);

@@ -84,7 +84,7 @@ export function judgementLines(judgements: readonly Judgement[]): string[] {
       row([title, expected, host, found, verdict]).trimEnd(),
     ),
     "",
-    `${count("pass")} pass, ${count("FAIL")} fail, ${count("not measured")} not measured, ${count("other host")} for other hosts`,
+    `${count("pass")} pass, ${count("FAIL")} fail, ${count("limit")} at the host's limit, ${count("not measured")} not measured, ${count("other host")} for other hosts`,
   ];
 }
 

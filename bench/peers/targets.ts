@@ -8,6 +8,11 @@ export interface Target {
   readonly expected: string;
   /** The hosts it holds for; absent: all. */
   readonly host?: HostClass;
+  /**
+   * What it would be at the ceilings of the run, on which the host's own instructions are: where that misses it too, no kernel
+   * reaches it here. Undefined where they were not measured; absent where ceilings do not say.
+   */
+  limit?(results: Results): { readonly allowed: string; readonly reachable: boolean } | undefined;
   /** Undefined where something it needs was not measured. */
   judge(results: Results): { readonly found: string; readonly ok: boolean } | undefined;
 }
@@ -17,7 +22,7 @@ export interface Judgement {
   readonly expected: string;
   readonly host: HostClass | "all";
   readonly found: string;
-  readonly verdict: "pass" | "FAIL" | "other host" | "not measured";
+  readonly verdict: "pass" | "FAIL" | "limit" | "other host" | "not measured";
 }
 
 export const VISION = "vision 616x812";
@@ -32,8 +37,16 @@ export const TARGETS: readonly Target[] = [
     shareOfPeak(results, LINEAR, "glimt f32", 1),
   ),
   ...(["q8", "q4"] as const).map((format) =>
-    least(`${format} GEMM, 1 thread`, { q8: 1.45, q4: 2.2 }[format], "x the f32 linear", (results) =>
-      over(results.ms(LINEAR, "glimt f32", 1), results.ms(LINEAR, `glimt ${format}`, 1)),
+    least(
+      `${format} GEMM, 1 thread`,
+      { q8: 1.45, q4: 2.2 }[format],
+      "x the f32 linear",
+      (results) => over(results.ms(LINEAR, "glimt f32", 1), results.ms(LINEAR, `glimt ${format}`, 1)),
+      (results) =>
+        over(
+          results.ms(LINEAR, "glimt f32", 1),
+          leastMs(results, LINEAR, `glimt ${format}`, 1, `${format}Product`),
+        ),
     ),
   ),
   ...[
@@ -51,8 +64,14 @@ export const TARGETS: readonly Target[] = [
   ),
   ...(["q8", "q4"] as const).flatMap((format) => decoding(format)),
   ...(["AVX2", "AVX-512"] as const).map((host) => ({
-    ...least(`q8 prefill of 512, 2 threads`, host === "AVX2" ? 1 : 0.85, "x llama.cpp Q8_0", (results) =>
-      over(results.ms(PREFILL, "llama.cpp Q8_0", 2), results.ms(PREFILL, "glimt q8", 2)),
+    ...least(
+      `q8 prefill of 512, 2 threads`,
+      host === "AVX2" ? 1 : 0.85,
+      "x llama.cpp Q8_0",
+      (results) => over(results.ms(PREFILL, "llama.cpp Q8_0", 2), results.ms(PREFILL, "glimt q8", 2)),
+      // As if all of it were such products.
+      (results) =>
+        over(results.ms(PREFILL, "llama.cpp Q8_0", 2), leastMs(results, PREFILL, "glimt q8", 2, "q8Product")),
     ),
     host,
   })),
@@ -117,6 +136,7 @@ function decoding(format: "q8" | "q4"): Target[] {
   ];
 }
 
+/** Judges a run. What is missed, and would be at the ceilings too, is no failure. */
 export function judgeAll(
   results: Results,
   host: HostClass,
@@ -124,16 +144,23 @@ export function judgeAll(
 ): Judgement[] {
   return targets.map((target) => {
     const judged = target.judge(results);
-    const verdict = !judged
-      ? "not measured"
-      : target.host !== undefined && target.host !== host
-        ? "other host"
-        : judged.ok
-          ? "pass"
-          : "FAIL";
+    const limit = judged?.ok ? undefined : target.limit?.(results);
     const { title, expected, host: holdsFor = "all" } = target;
-    return { title, expected, host: holdsFor, found: judged?.found ?? "", verdict };
+    const isOther = target.host !== undefined && target.host !== host;
+    const found = [judged?.found, limit && `of ${limit.allowed}`].filter(Boolean).join(" ");
+    return { title, expected, host: holdsFor, found, verdict: verdictOf(judged, limit, isOther) };
   });
+}
+
+function verdictOf(
+  judged: { readonly ok: boolean } | undefined,
+  limit: { readonly reachable: boolean } | undefined,
+  isOther: boolean,
+): Judgement["verdict"] {
+  if (!judged) return "not measured";
+  if (isOther) return "other host";
+  if (judged.ok) return "pass";
+  return limit?.reachable === false ? "limit" : "FAIL";
 }
 
 /** 1 where something that holds for this host was missed, else 0. */
@@ -156,6 +183,13 @@ export function shareOfPeak(
   return (1000 * operations) / ms / peak;
 }
 
+/** Milliseconds that its operations take at a ceiling. */
+function leastMs(results: Results, name: string, contestant: string, threads: number, loop: string) {
+  const operations = results.find(name, contestant, threads)?.operations;
+  const peak = results.ceiling(loop, threads);
+  return operations === undefined || peak === undefined ? undefined : (1000 * operations) / peak;
+}
+
 /** Share of what the machine reads on as many threads. */
 export function shareOfReading(results: Results, name: string, contestant: string, threads: number) {
   const bytes = results.find(name, contestant, threads)?.bytes;
@@ -171,21 +205,31 @@ function over(a: number | undefined, b: number | undefined): number | undefined 
 
 type Figure = (results: Results) => number | undefined;
 
-function least(title: string, bound: number, of: string, figure: Figure): Target {
-  return bounded(title, `at least ${bound} ${of}`, figure, (value) => value >= bound);
+function least(title: string, bound: number, of: string, figure: Figure, allowed?: Figure): Target {
+  return bounded(title, `at least ${bound} ${of}`, figure, (value) => value >= bound, allowed);
 }
 
 function most(title: string, bound: number, of: string, figure: Figure): Target {
   return bounded(title, `at most ${bound} ${of}`, figure, (value) => value <= bound);
 }
 
-function bounded(title: string, expected: string, figure: Figure, holds: (value: number) => boolean): Target {
+function bounded(
+  title: string,
+  expected: string,
+  figure: Figure,
+  holds: (value: number) => boolean,
+  allowed: Figure = () => undefined,
+): Target {
   return {
     title,
     expected,
     judge(results) {
       const value = figure(results);
       return value === undefined ? undefined : { found: value.toFixed(3), ok: holds(value) };
+    },
+    limit(results) {
+      const value = allowed(results);
+      return value === undefined ? undefined : { allowed: value.toFixed(3), reachable: holds(value) };
     },
   };
 }

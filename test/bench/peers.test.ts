@@ -49,6 +49,25 @@ test("a target of another class of host is shown, and does not count", () => {
   assert.is(exitCode(judgeAll(found, "AVX2")), 1);
 });
 
+test("what is missed, and would be at the ceilings of the run too, is a limit and no failure", () => {
+  const judged = (glimtMs: number, operations: number) => {
+    const found = results([
+      outcome(PREFILL, "llama.cpp Q8_0", 2, 80),
+      outcome(PREFILL, "glimt q8", 2, glimtMs, { operations }),
+    ]);
+    for (const [index, { before, ...leg }] of found.legs.entries()) {
+      const ceilings = { ...before, q8Product: 1e9 };
+      found.legs[index] = { ...leg, before: ceilings, after: ceilings };
+    }
+    const judgements = judgeAll(found, "AVX-512").filter(({ verdict }) => verdict !== "not measured");
+    const { found: figure, verdict } = judgements.find(({ host }) => host === "AVX-512") ?? {};
+    return [figure, verdict, exitCode(judgements)];
+  };
+  assert.equal(judged(90, 1e8), ["0.889", "pass", 0]);
+  assert.equal(judged(110, 1e8), ["0.727 of 0.800", "limit", 0]);
+  assert.equal(judged(110, 9e7), ["0.727 of 0.889", "FAIL", 1]);
+});
+
 test("without measurements nothing passes and nothing fails", () => {
   const judged = judgeAll(new Results(), "AVX-512");
   assert.is(judged.length, TARGETS.length);

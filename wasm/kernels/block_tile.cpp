@@ -50,9 +50,20 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
   // What sums begin with stands in the panel for weights of one group without minima, unless integers are as they were.
   constexpr bool kBegins = !Head::kMinima && Head::kGroups == 1 && !Steps::kSigned;
   constexpr bool kBeginsFirst = kBegins && Sums::kWide && !Steps::kHighShift;
-  // Else they begin with products, where that spares an addition.
-  constexpr bool kProductsFirst = Steps::kUnpacked && kChains == 1 && !kBeginsFirst;
+  // The others begin with products, which spares an addition.
+  constexpr bool kProductsFirst = kChains > 1 || !kBeginsFirst;
+  // One row has registers for its y.
+  constexpr bool kKeepsY = R == 1;
   using PartCodes = std::conditional_t<Head::kCoded, Codes<Head::kGroups == 2>, NoCodes>;
+  f32x4 kept[2];
+  if constexpr (kKeepsY) kept[0] = load(sums), kept[1] = load(sums + 4);
+  auto readY = [&](uint32_t r, uint32_t half) __attribute__((always_inline)) {
+    return kKeepsY ? kept[half] : load(sums + r * kTileRows + 4 * half);
+  };
+  auto writeY = [&](uint32_t r, uint32_t half, f32x4 y) __attribute__((always_inline)) {
+    if constexpr (kKeepsY) kept[half] = y;
+    else store(sums + r * kTileRows + 4 * half, y);
+  };
   for (uint32_t blocks = cols / (kBlockCols * Head::kParts); blocks; blocks--) {
     Head head(tile);
     const uint8_t* w = tile + Head::kBytes;
@@ -70,11 +81,9 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
       w += Head::kPartBytes;
       each<Head::kGroups>([&](auto group) __attribute__((always_inline)) {
         v128_t s[kChains][R][2];
+        if constexpr (kBeginsFirst) {
 #pragma unroll
-        for (uint32_t r = 0; r < R; r++) {
-          s[0][r][0] = s[0][r][1] = kBeginsFirst ? wasm_v128_load32_splat(panel + 4 * (R + r)) : zero();
-#pragma unroll
-          for (uint32_t chain = 1; chain < kChains; chain++) s[chain][r][0] = s[chain][r][1] = zero();
+          for (uint32_t r = 0; r < R; r++) s[0][r][0] = s[0][r][1] = wasm_v128_load32_splat(panel + 4 * (R + r));
         }
         auto turn = [&](auto isFirst) __attribute__((always_inline)) {
           each<kTurn>([&](auto index) __attribute__((always_inline)) {
@@ -85,8 +94,12 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
 #pragma unroll
               for (uint32_t r = 0; r < R; r++) {
                 v128_t factor = wasm_v128_load32_splat(x + piece * kStep + 4 * r);
-                s[kChain][r][0] = isFirst ? Sums::first(factor, low) : Sums::add(factor, low, s[kChain][r][0]);
-                s[kChain][r][1] = isFirst ? Sums::first(factor, high) : Sums::add(factor, high, s[kChain][r][1]);
+                if constexpr (isFirst && kIndex < kChains && piece == 0 && !(kBeginsFirst && kChain == 0)) {
+                  s[kChain][r][0] = Sums::first(factor, low), s[kChain][r][1] = Sums::first(factor, high);
+                } else {
+                  s[kChain][r][0] = Sums::add(factor, low, s[kChain][r][0]);
+                  s[kChain][r][1] = Sums::add(factor, high, s[kChain][r][1]);
+                }
               }
             });
             x += kPieces * kStep;
@@ -129,7 +142,6 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
         f32x4 scale = splat((const float*)panel + r), second = splat((const float*)panel + R + r);
 #pragma unroll
         for (uint32_t half = 0; half < 2; half++) {
-          float* y = sums + r * kTileRows + 4 * half;
           v128_t total = totals[r][half];
           if constexpr (kBegins && !kBeginsFirst) total = wasm_i32x4_add(total, second);
           if constexpr (Head::kGroups == 2) {
@@ -137,18 +149,18 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
             v128_t more = wasm_i32x4_dot_i16x8(code.bothGroups(half), second);
             total = wasm_i32x4_sub(total, wasm_i32x4_shl(more, 5));
           }
-          f32x4 result = add(load(y), mul(wasm_f32x4_convert_i32x4(total), mul(scales[half], scale)));
+          f32x4 result = add(readY(r, half), mul(wasm_f32x4_convert_i32x4(total), mul(scales[half], scale)));
           if constexpr (Head::kMinima && Head::kParts == 1) {
             f32x4 minima[2];
             head.minima(minima[0], minima[1]);
             result = add(result, mul(minima[half], second));
           }
-          store(y, result);
+          writeY(r, half, result);
           if constexpr (Head::kMinima && Head::kParts > 1) {
             taken[r][half] = add(taken[r][half], mul(code.minima(half), second));
           }
         }
-        fence();
+        if constexpr (!kKeepsY) fence();
       }
       panel += R * panelPieceBytes(Sums::kCols == 2);
     }
@@ -159,13 +171,13 @@ void multiplyTile(const uint8_t* panel, const uint8_t* tile, uint32_t cols, floa
       for (uint32_t r = 0; r < R; r++) {
 #pragma unroll
         for (uint32_t half = 0; half < 2; half++) {
-          float* y = sums + r * kTileRows + 4 * half;
-          store(y, add(load(y), mul(minima[half], taken[r][half])));
+          writeY(r, half, add(readY(r, half), mul(minima[half], taken[r][half])));
         }
       }
     }
     tile = w;
   }
+  if constexpr (kKeepsY) store(sums, kept[0]), store(sums + 4, kept[1]);
 }
 
 template <class Sums, class Head, class Steps>

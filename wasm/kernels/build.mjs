@@ -30,9 +30,10 @@ export const VARIANTS = {
 const THREADS = ["-matomics"];
 for (const [name, flags] of Object.entries(VARIANTS)) VARIANTS[`${name}-threads`] = [...flags, ...THREADS];
 
-/** Modules that tests load: a variant in which some sources stand in for others. */
+/** Modules that tests and benchmarks load: a variant in which some sources stand in for others. */
 const TEST_MODULES = {
   adverse: { variant: "simd", replace: { "parts.cpp": "tests/adverse_parts.cpp" } },
+  limits: { variant: "relaxed", replace: { "ceilings.cpp": "tests/limits.cpp" } },
   pretending: {
     variant: "relaxed",
     replace: {
@@ -43,7 +44,7 @@ const TEST_MODULES = {
   },
 };
 
-/** All modules by file name; those of tests are not published. */
+/** All modules by file name; those of tests and benchmarks are not published. */
 export const MODULES = Object.fromEntries([
   ...Object.keys(VARIANTS).map((name) => [`kernels.${name}.wasm`, { variant: name, replace: {} }]),
   ...Object.entries(TEST_MODULES).map(([name, module]) => [`kernels.${name}.test.wasm`, module]),

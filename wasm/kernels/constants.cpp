@@ -14,6 +14,8 @@ const Exp2Constants kExp2 = {
     5.5507336e-2f, 0.24022242f, 0.69314700f, 1.0f,
 };
 
+const Constant kUpperHalf = __builtin_bit_cast(float, 0xffff0000u);
+
 const HalfConstants kHalf = {__builtin_bit_cast(float, 0x8fff8fffu), 0x1p112f,
                              __builtin_bit_cast(float, 0x0f7fffffu), __builtin_bit_cast(float, 0x7fc00000u)};
 

@@ -91,14 +91,11 @@ void scoreRows(PagedRow* rows, const BlockRows& keys, size_t offset, uint32_t he
     // All lines are asked for at once, those of the values too: they are read in an order that no host foresees.
     for (uint32_t at = 0; at < rowBytes(headDim); at += kLineBytes) {
 #pragma unroll
-      for (uint32_t n = 0; n < 4; n++) {
-        touch((const float*)(k[n] + at)), touch((const float*)(k[n] + keys.toValues + at));
-      }
+      for (uint32_t n = 0; n < 4; n++) touch((const float*)(k[n] + at)), touch((const float*)(k[n] + keys.toValues + at));
     }
     for (uint32_t d = 0; d < headDim; d += kCols) {
       v128_t sum[R][4];
-#pragma unroll
-      for (uint32_t c = 0; c < kCols; c += 8) {
+      auto multiply = [&](uint32_t c, bool isFirst) __attribute__((always_inline)) {
         v128_t q[R];
 #pragma unroll
         for (uint32_t r = 0; r < R; r++) q[r] = wasm_v128_load((const int16_t*)rows[r].q + d + c);
@@ -108,10 +105,14 @@ void scoreRows(PagedRow* rows, const BlockRows& keys, size_t offset, uint32_t he
 #pragma unroll
           for (uint32_t r = 0; r < R; r++) {
             v128_t products = wasm_i32x4_dot_i16x8(key, q[r]);
-            sum[r][n] = c == 0 ? products : wasm_i32x4_add(sum[r][n], products);
+            sum[r][n] = isFirst ? products : wasm_i32x4_add(sum[r][n], products);
           }
         }
-      }
+      };
+      multiply(0, true);
+      // Not unrolled: a row would be multiplied after the other, and all keys would stay alive.
+#pragma nounroll
+      for (uint32_t c = 8; c < kCols; c += 8) multiply(c, false);
       f32x4 scales = scalesOf(k);
 #pragma unroll
       for (uint32_t r = 0; r < R; r++) {

@@ -161,6 +161,9 @@ inline void widenBf16(v128_t packed, f32x4& low, f32x4& high) {
   high = wasm_i16x8_shuffle(zero(), packed, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
+// 0xffff0000 in each lane.
+extern const Constant kUpperHalf;
+
 struct HalfConstants {
   Constant signAndMagnitude, rebias;
   // The largest that is finite, as it lies before it is rebased; a NaN.
