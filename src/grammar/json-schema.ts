@@ -1,6 +1,7 @@
 /** JSON Schema (draft 2020-12, and what older drafts write otherwise) to rules. */
 
 import { ANY } from "./code-points.ts";
+import { isSameJson } from "./json-equality.ts";
 import { between, comma, inString, JSON_RULES, listed, quoted, valueRule } from "./json-text.ts";
 import { integerRule, isPlain, type NumberRange, numberRule } from "./number-range.ts";
 import { readPattern, type Spelling } from "./pattern.ts";
@@ -32,6 +33,16 @@ export function jsonSchemaGrammar(schema: unknown, path: string): Grammar {
   const reader = new SchemaReader(schema, path);
   reader.define("root", sequence(reader.read(schema, path)));
   return { root: "root", rules: reader.rules };
+}
+
+/** @throws OPTION_INVALID for a number that is read as infinity: as a constant it would be written "null" */
+export function parseSchema(text: string, path: string): unknown {
+  return JSON.parse(text, (_, value) => {
+    if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
+      throw schemaError(path, "it has a number that is larger than any double");
+    }
+    return value;
+  });
 }
 
 export class SchemaReader {
@@ -267,8 +278,7 @@ function valuesOf(schema: Schema, path: string): readonly unknown[] {
   if (schema.enum === undefined) return [schema.const];
   const values = listIn(schema, "enum", path);
   if (!("const" in schema)) return values;
-  const only = JSON.stringify(schema.const);
-  return values.filter((value) => JSON.stringify(value) === only);
+  return values.filter((value) => isSameJson(value, schema.const));
 }
 
 function isOfType(value: unknown, type: string): boolean {

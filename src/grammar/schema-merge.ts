@@ -1,4 +1,5 @@
 /** allOf: several schemas that hold at once, as one. */
+import { isSameJson } from "./json-equality.ts";
 import { isAnnotation, type Schema, schemaError } from "./schema-keywords.ts";
 
 /** Schemas in schemas that are put together, at most: references may go round. */
@@ -52,8 +53,11 @@ function both(a: Schema, b: Schema, path: string): Schema {
 function bothOf(key: string, a: unknown, b: unknown, path: string): unknown {
   const tighter = TIGHTER[key];
   if (tighter && typeof a === "number" && typeof b === "number") return tighter(a, b);
-  if (JSON.stringify(a) === JSON.stringify(b)) return a;
+  if (isSameJson(a, b)) return a;
   if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
+  if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {
+    return a.filter((value) => b.some((other) => isSameJson(value, other)));
+  }
   if (key === "type") return typesOfBoth([a].flat(), [b].flat(), path);
   if (key === "properties" && isSchema(a) && isSchema(b)) {
     const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];

@@ -1,4 +1,5 @@
 /** oneOf is anyOf where no value can be of two of its schemas; that has to be plain to see. */
+import { canonicalJson } from "./json-equality.ts";
 import { type Schema, schemaError } from "./schema-keywords.ts";
 
 /** @throws OPTION_INVALID for schemas that may overlap, as far as one can see */
@@ -61,6 +62,6 @@ function typeNames({ type }: Schema): unknown[] | null {
 }
 
 function valuesOf(schema: Schema): string[] | null {
-  if ("const" in schema) return [JSON.stringify(schema.const)];
-  return Array.isArray(schema.enum) ? schema.enum.map((value) => JSON.stringify(value)) : null;
+  if ("const" in schema) return [canonicalJson(schema.const)];
+  return Array.isArray(schema.enum) ? schema.enum.map(canonicalJson) : null;
 }

@@ -2,7 +2,7 @@
 import type { Automaton } from "./automaton.ts";
 import { buildAutomaton } from "./build-automaton.ts";
 import { readEbnf } from "./ebnf.ts";
-import { jsonSchemaGrammar } from "./json-schema.ts";
+import { jsonSchemaGrammar, parseSchema } from "./json-schema.ts";
 import { readPattern } from "./pattern.ts";
 import { chars, choice, type Grammar, type Rule, text } from "./rule.ts";
 import { type ToolCallPlan, toolCallGrammar } from "./tool-calls.ts";
@@ -16,6 +16,8 @@ export type StructuredText =
   | { readonly kind: "grammar"; readonly source: string }
   | { readonly kind: "tools"; readonly plan: ToolCallPlan };
 
+const SCHEMA_PATH = "structured.jsonSchema";
+
 /** @throws OPTION_INVALID naming what is wrong, and where */
 export function compileStructured(asked: StructuredText): Automaton {
   return buildAutomaton(grammarOf(asked));
@@ -24,7 +26,7 @@ export function compileStructured(asked: StructuredText): Automaton {
 function grammarOf(asked: StructuredText): Grammar {
   switch (asked.kind) {
     case "jsonSchema":
-      return jsonSchemaGrammar(JSON.parse(asked.source), "structured.jsonSchema");
+      return jsonSchemaGrammar(parseSchema(asked.source, SCHEMA_PATH), SCHEMA_PATH);
     case "regex":
       return ofRule(readPattern(asked.source, { name: "structured.regex", spell: chars, whole: true }));
     case "choice":

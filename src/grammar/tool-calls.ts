@@ -2,7 +2,7 @@
  * Calls of tools as a grammar, in the format that the checkpoint's own template writes:
  * `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>…</tool_call>`, with line breaks between or without.
  */
-import { SchemaReader } from "./json-schema.ts";
+import { parseSchema, SchemaReader } from "./json-schema.ts";
 import {
   ANY_CHARACTER,
   chars,
@@ -86,7 +86,7 @@ export function toolCallGrammar({ format, tools, mode }: ToolCallPlan): Grammar 
 /** What stands between the tags of a call. */
 function toolRule(tool: Tool, key: string, format: ToolCallFormat, rules: Map<string, Rule>): Rule {
   const path = `tools: ${tool.name}.parameters`;
-  const document: unknown = tool.parameters === null ? {} : JSON.parse(tool.parameters);
+  const document: unknown = tool.parameters === null ? {} : parseSchema(tool.parameters, path);
   const reader = new SchemaReader(document, path);
   const args = argumentsRule(reader, objectSchema(document, path, reader), path, format);
   for (const [name, rule] of reader.rules) rules.set(`${key} ${name}`, renamed(rule, key));

@@ -82,8 +82,14 @@ function schemaText(schema: unknown): string {
   ) {
     throw wrong(name, `is ${shown(schema)}, expected a JSON schema: an object, or its JSON text`);
   }
-  const text: unknown = readOnce(name, () => JSON.stringify(schema), "OPTION_INVALID");
+  const text: unknown = readOnce(name, () => JSON.stringify(schema, finite), "OPTION_INVALID");
   return sized(name, text);
+}
+
+/** In place of null, which JSON.stringify writes. */
+function finite(_: string, value: unknown): unknown {
+  if (typeof value !== "number" || Number.isFinite(value)) return value;
+  throw wrong("structured.jsonSchema", `has the number ${value}, which JSON has not`);
 }
 
 function choicesOf(value: unknown): string[] {

@@ -1,7 +1,7 @@
 /** JSON schemas: texts that are taken hold for the schema, those that do not hold are not, and nothing is ignored. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { schema } from "./accepts.ts";
+import { acceptor, schema } from "./accepts.ts";
 
 const person = {
   type: "object",
@@ -141,6 +141,29 @@ const CASES: readonly [
     },
     ['{"t":"a","x":1}', '{"t":"b"}'],
     ['{"t":"b","x":1}'],
+  ],
+  [
+    "const beside enum, by what values are",
+    { const: { a: 1, b: [0, { d: 2, c: 3 }] }, enum: ["x", { b: [-0, { c: 3, d: 2 }], a: 1 }] },
+    ['{"b":[0,{"c":3,"d":2}],"a":1}'],
+    ['"x"'],
+  ],
+  [
+    "allOf of the same const in another order",
+    {
+      allOf: [
+        { properties: { k: { const: { a: 1, b: 2 } } } },
+        { properties: { k: { const: { b: 2, a: 1 } } } },
+      ],
+    },
+    ['{"k":{"a":1,"b":2}}'],
+    ['{"k":{"a":1}}'],
+  ],
+  [
+    "allOf of two lists",
+    { allOf: [{ enum: [{ a: 1, b: 2 }, 1, 2] }, { enum: [3, 2, { b: 2, a: 1 }] }] },
+    ["2", '{"a":1,"b":2}'],
+    ["1", "3"],
   ],
   [
     "allOf of a property that objects have anyway",
@@ -301,6 +324,11 @@ const WRONG: readonly [schema: unknown, expected: RegExp][] = [
   [{ type: "array", minItems: 3, maxItems: 1 }, /no list has minItems/],
   [{ enum: [] }, /no text that satisfies/],
   [{ enum: ["a", "b"], const: "c" }, /no text that satisfies/],
+  [
+    { oneOf: [{ const: { a: 1, b: 2 } }, { enum: [{ b: 2, a: 1 }] }] },
+    /could be of both schema 0 and schema 1/,
+  ],
+  [{ oneOf: [{ const: 0 }, { const: -0 }] }, /could be of both/],
   [{ allOf: [{ enum: ["a", "b"] }, { const: "c" }] }, /no text that satisfies/],
   [false, /no text that satisfies/],
   [[], /a schema is an object/],
@@ -341,6 +369,16 @@ for (const [given, expected] of WRONG) {
     );
   });
 }
+
+test("numbers are what they are, however they are written; one that no double holds is refused", () => {
+  const source = '{"oneOf":[{"const":1},{"const":1.0}]}';
+  assert.throws(() => acceptor({ kind: "jsonSchema", source }), /could be of both schema 0 and schema 1/);
+  const infinite = '{"const":1e999}';
+  assert.throws(
+    () => acceptor({ kind: "jsonSchema", source: infinite }),
+    /structured\.jsonSchema: it has a number that is larger than any double/,
+  );
+});
 
 test("what stands beside anyOf in anyOf, and doubles with every step, is not read for ever", () => {
   let nested: object = { type: "integer" };

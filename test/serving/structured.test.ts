@@ -169,6 +169,7 @@ const WRONG: readonly [options: object, expected: RegExp][] = [
   [{ structured: { regex: "(a" } }, /structured\.regex: at character 1/],
   [{ structured: { choice: [] } }, /structured\.choice is empty/],
   [{ structured: { choice: ["a", 1] } }, /structured\.choice\[1\] is 1, expected a string/],
+  [{ structured: { jsonSchema: { const: Number.NaN } } }, /structured\.jsonSchema has the number NaN/],
   [{ structured: { jsonSchema: "{" } }, /structured\.jsonSchema is no JSON/],
   [
     { structured: { jsonSchema: { type: "array", uniqueItems: true } } },
