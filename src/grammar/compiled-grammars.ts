@@ -3,6 +3,7 @@ import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { CallOptions } from "../workers/task.ts";
+import { HeapOutgrown } from "../workers/thread.ts";
 import { Workers } from "../workers/workers.ts";
 import { FIRST_MARK } from "./automaton.ts";
 import { inlineTasks } from "./inline-tasks.ts";
@@ -121,10 +122,10 @@ function callOptions(signal: AbortSignal | undefined): CallOptions {
       died: (reason, cause) =>
         new GlimtError(
           "OPTION_INVALID",
-          `structured can not be read: the worker that read it is gone (${reason}).`,
-          {
-            cause,
-          },
+          cause instanceof HeapOutgrown
+            ? `structured takes too much memory to be read (${reason}): make it simpler.`
+            : `structured can not be read: the worker that read it is gone (${reason}).`,
+          { cause },
         ),
       failed: (cause) =>
         new GlimtError(

@@ -2,6 +2,7 @@
 
 import { GlimtError } from "../errors.ts";
 import type { CallOptions } from "../workers/task.ts";
+import { HeapOutgrown } from "../workers/thread.ts";
 import { Workers } from "../workers/workers.ts";
 import { isOutOfMemory, newBytes, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
@@ -60,7 +61,13 @@ export function callOptions(
             "Raise the option decodeTimeout if you trust it.",
         ),
       died: (reason, cause) =>
-        mediaError(noun, `${name} can not be decoded: the worker that read it is gone (${reason}).`, cause),
+        cause instanceof HeapOutgrown
+          ? outOfMemory(noun, name, cause)
+          : mediaError(
+              noun,
+              `${name} can not be decoded: the worker that read it is gone (${reason}).`,
+              cause,
+            ),
       failed: (cause) =>
         isOutOfMemory(cause)
           ? outOfMemory(noun, name, cause)

@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { type TransferListItem, Worker } from "node:worker_threads";
-import type { StartThread, ThreadEvents, WorkerThread } from "./thread.ts";
+import { HeapOutgrown, type StartThread, type ThreadEvents, type WorkerThread } from "./thread.ts";
 
 /** Of V8's heap, in MB. Pixels and the memories of codecs are not on it. */
 const HEAP = { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 32 };
@@ -35,12 +35,9 @@ function threadOf(worker: Worker, events: ThreadEvents): WorkerThread {
   worker.on("messageerror", (error) => events.ended("a message could not be read", error));
   worker.on("error", (error: NodeJS.ErrnoException) => {
     const isMemory = error?.code === "ERR_WORKER_OUT_OF_MEMORY";
-    events.ended(
-      isMemory
-        ? `it took more than ${HEAP.maxOldGenerationSizeMb} MB`
-        : `it failed: ${error?.message ?? error}`,
-      error,
-    );
+    if (!isMemory) return events.ended(`it failed: ${error?.message ?? error}`, error);
+    const outgrown = new HeapOutgrown(HEAP.maxOldGenerationSizeMb, { cause: error });
+    events.ended(outgrown.message, outgrown);
   });
   worker.on("exit", (code) => events.ended(`it ended with code ${code}`));
   return {

@@ -8,6 +8,14 @@ export interface WorkerThread {
   keepAlive(on: boolean): void;
 }
 
+/** What `ended` gives as its cause where the worker's heap outgrew its limit: what it worked on takes too much memory. */
+export class HeapOutgrown extends Error {
+  constructor(megabytes: number, options?: { readonly cause?: unknown }) {
+    super(`it took more than ${megabytes} MB`, options);
+    this.name = "HeapOutgrown";
+  }
+}
+
 export interface ThreadEvents {
   message(message: unknown): void;
   /** It could not be loaded, crashed, or ended; no message follows. `reason` says which, in a few words. */

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { GlimtError } from "../../src/errors.ts";
+import { callOptions as decodingCall } from "../../src/media/media-workers.ts";
 import * as threads from "../../src/workers/node-threads.node.ts";
 import type { CallOptions } from "../../src/workers/task.ts";
 import type { StartThread } from "../../src/workers/thread.ts";
@@ -135,6 +136,16 @@ for (const kind of ["objects", "push", "map"] as const) {
     assert.is(await pool.run("wait", 0, call), "waited");
   });
 }
+
+test("a file that is too much for the worker's heap is no damaged one", async () => {
+  for (const noun of ["Image", "Video"] as const) {
+    const asked = decodingCall(noun, "bomb", { decodeTimeout: 60_000 });
+    const error = await failure(workers().run("fill", "objects", asked));
+    assert.is(error.code, "OUT_OF_MEMORY");
+    assert.match(error.message, `${noun} bomb takes more memory than there is`);
+    assert.match((error.cause as Error).message, /^it took more than \d+ MB$/);
+  }
+});
 
 for (const how of ["exit", "throw later"] as const) {
   test(`a worker that dies is an error: ${how}`, async () => {
