@@ -8,6 +8,7 @@ const memory: PlanMemory<StepCandidate> = {
   admit: () => null,
   grow: () => null,
   squeeze: () => null,
+  spare: (_, tokens) => tokens,
   preempt: () => undefined,
 };
 

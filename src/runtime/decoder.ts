@@ -118,7 +118,7 @@ export class Decoder {
       const error = outOfMemory(() => sequence.reserve(inputIds.length));
       if (error) results.set(slice, { error });
       // Where there is no room for guesses there are fewer.
-      else if (drafting) outOfMemory(() => sequence.reserve(inputIds.length + drafting.most));
+      else if (drafting) sequence.reserveBlank(inputIds.length + drafting.most);
       return !error;
     });
     await this.#runGroup(reserved, options, results);

@@ -122,6 +122,11 @@ export class KvPool {
     return this.#book.take(count);
   }
 
+  /** At most `most` pages that are there and hold nothing: whoever takes them costs nobody anything. */
+  takeBlank(most: number): number[] {
+    return this.#book.takeBlank(most);
+  }
+
   giveBack(pages: readonly number[]): void {
     this.#book.giveBack(pages);
   }
@@ -234,10 +239,26 @@ export class Sequence {
     return this.blockTable.length * this.#pool.layout.pageSize;
   }
 
-  /** Makes room for `count` more tokens. */
+  /** Makes room for `count` more tokens. @throws OUT_OF_MEMORY */
   reserve(count: number): void {
-    const needed = Math.ceil((this.length + count) / this.#pool.layout.pageSize) - this.blockTable.length;
+    const needed = this.#pagesFor(count);
     if (needed > 0) this.blockTable.push(...this.#pool.take(needed));
+  }
+
+  /**
+   * The same for guesses, which are not worth what pages hold, nor a larger pool.
+   *
+   * @returns for how many tokens there is room, at most `count`
+   */
+  reserveBlank(count: number): number {
+    const needed = this.#pagesFor(count);
+    if (needed > 0) this.blockTable.push(...this.#pool.takeBlank(needed));
+    return Math.min(count, this.capacity - this.length);
+  }
+
+  /** More than it has. */
+  #pagesFor(count: number): number {
+    return Math.ceil((this.length + count) / this.#pool.layout.pageSize) - this.blockTable.length;
   }
 
   /** Where the cache keeps position `position`. */

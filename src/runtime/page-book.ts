@@ -93,6 +93,11 @@ export class PageBook {
     return pages;
   }
 
+  /** At most so many of the pages without content. */
+  takeBlank(most: number): number[] {
+    return this.take(Math.min(most, this.#blank.length));
+  }
+
   /** Holds a page once more. */
   share(page: number): void {
     this.#idle.delete(page);

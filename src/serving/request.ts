@@ -344,9 +344,23 @@ export class GenerationRequest {
     this.#sequence.reserve(Math.min(tokens, this.tokensToRead));
   }
 
+  /** The same where some are guesses, as far as there is room. @returns for how many */
+  reserveForGuesses(tokens: number): number {
+    return this.#sequence.reserveBlank(Math.min(tokens, this.tokensToRead));
+  }
+
+  /** Its next slice has no guesses. @returns whether it would have had some */
+  dropGuesses(): boolean {
+    const had = this.#drafts.length > 0;
+    this.#drafts = [];
+    return had;
+  }
+
   /** Gives back its pages. It reads itself again from the front, with the features that it keeps. */
   giveBackPages(): void {
     this.#sequence.release();
+    // No room is asked for to read them again.
+    this.#drafts = [];
   }
 
   /** Gives back features that were read: it can not be read again. @returns whether there were any */

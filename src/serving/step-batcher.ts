@@ -175,6 +175,8 @@ export class StepBatcher {
   async #runWithMemory(step: Step): Promise<LackingMemory[]> {
     try {
       if ((await step.run()).length === 0) return [];
+      // Before anything is given up that is kept for later.
+      if (step.dropGuesses() && (await step.run()).length === 0) return [];
       this.#memory.trim();
       return await step.run();
     } catch (error) {

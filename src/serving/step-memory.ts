@@ -71,6 +71,10 @@ export class StepMemory implements PlanMemory<Member> {
     return this.grow(member, tokens);
   }
 
+  spare(member: Member, tokens: number): number {
+    return member.request.reserveForGuesses(tokens);
+  }
+
   preempt(member: Member): void {
     member.request.giveBackPages();
     this.#preemptions++;

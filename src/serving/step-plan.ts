@@ -32,6 +32,12 @@ export interface PlanMemory<T> {
   grow(candidate: T, tokens: number): Refusal | null;
   /** The same for the only one that holds anything: at the cost of what it would need to be preempted later. */
   squeeze(candidate: T, tokens: number): Refusal | null;
+  /**
+   * Takes what guesses behind an admitted request's tokens need, as far as that costs nobody anything.
+   *
+   * @param tokens that it has to read, and guesses. @returns for how many there is room
+   */
+  spare(candidate: T, tokens: number): number;
   /** Gives back what an admitted request can compute again. */
   preempt(candidate: T): void;
 }
@@ -94,7 +100,7 @@ class Planning<T extends StepCandidate> {
     }
     const shares = shareTokens([...this.#taken], maxTokens, maxPromptTokens);
     return {
-      shares: shares.map((share) => this.#withMemory(share)),
+      shares: shares.map((share) => this.#withRoom(share)),
       encoding: this.#nextToEncode(),
       refused: this.#refused,
     };
@@ -154,10 +160,10 @@ class Planning<T extends StepCandidate> {
     return false;
   }
 
-  /** Drafts are read as far as there is memory: nobody gives way to them. */
-  #withMemory({ candidate, tokens }: StepShare<T>): StepShare<T> {
-    if (tokens === 1 || !this.#memory.grow(candidate, tokens)) return { candidate, tokens };
-    return { candidate, tokens: 1 };
+  /** Guesses are read as far as there is room: nobody gives way to them, and nothing that is kept. */
+  #withRoom({ candidate, tokens }: StepShare<T>): StepShare<T> {
+    // The first has its place.
+    return { candidate, tokens: Math.max(1, this.#memory.spare(candidate, tokens)) };
   }
 
   /** In turns the first in order, and the one with the fewest left: a picture need not wait for a long video. */

@@ -58,6 +58,17 @@ export class Step {
     return lacking;
   }
 
+  /** Those that wait are run without guesses from now on. @returns whether any had some */
+  dropGuesses(): boolean {
+    let had = false;
+    for (const [member, slice] of this.#slices) {
+      if (!member.request.dropGuesses()) continue;
+      had = true;
+      this.#slices.set(member, member.request.nextSlice(slice.inputIds.length));
+    }
+    return had;
+  }
+
   #progress(members: readonly (readonly [Member, SequenceSlice])[]) {
     const reports = members.map(([member, slice]) => [member, member.reportOf(slice)] as const);
     return (share: number) => {

@@ -26,6 +26,27 @@ test("sequences take pages as they grow and give them back", async () => {
   assert.is(engine.liveBytes, 0);
 });
 
+test("guesses have the room of pages that are there and hold nothing", async () => {
+  const engine = await referenceBackend.open();
+  const pool = new KvPool(engine, layout);
+  pool.reserve(3);
+  const [kept, guessing] = [new Sequence(pool), new Sequence(pool)];
+  kept.reserve(4);
+  kept.length = 4;
+  kept.publish(4, () => "rows");
+  kept.release();
+  guessing.reserve(2);
+  guessing.length = 2;
+  assert.is(guessing.reserveBlank(2), 2);
+  assert.is(guessing.blockTable.length, 1);
+  assert.is(guessing.reserveBlank(5), 5, "a page that is empty");
+  assert.is(guessing.reserveBlank(9), 6, "not the one that holds something, and no new one");
+  assert.equal([pool.numPages, pool.prefixes.pages, pool.prefixes.evictions], [3, 1, 0]);
+  guessing.reserve(9);
+  assert.equal([pool.numPages, pool.prefixes.pages, pool.prefixes.evictions], [3, 0, 1]);
+  engine.dispose();
+});
+
 test("growing keeps what is in use", async () => {
   const engine = await referenceBackend.open();
   const pool = new KvPool(engine, layout);

@@ -147,6 +147,42 @@ test("guesses take pages from nobody: with as many pages as the answer has the l
   await model.dispose();
 });
 
+for (const speculation of ["lookup", "mtp"] as const) {
+  test(`what is kept for later is not given up for guesses: ${speculation}`, async () => {
+    const demo = "examples/demo/checkpoint";
+    const question = chat("a b c d a b c d a b c d a b");
+    const said = await load(BACKENDS.wasm, 1000, {}, demo);
+    const { tokenIds } = await said.complete(question, { maxTokens: 24, ignoreEos: true });
+    await said.dispose();
+    const counts = { off: [] as unknown[], guessed: [] as unknown[] };
+    let drafted = 0;
+    for (const [name, how] of [
+      ["off", "off"],
+      ["guessed", speculation],
+    ] as const) {
+      // Each answer ends at another place of its page, where guesses reach into the next one.
+      for (let end = 1; end < tokenIds.length; end += 2) {
+        const model = await load(BACKENDS.wasm, 12, {}, demo);
+        // As many pages as there may be, all of which hold something.
+        await model.complete(chat("Other words, ".repeat(11)), { maxTokens: 1, speculation: how });
+        const before = model.stats().pages.total;
+        await model.complete(question, {
+          maxTokens: 24,
+          ignoreEos: true,
+          stopTokenIds: [tokenIds[end] as number],
+          speculation: how,
+        });
+        const { prefixCache, pages, drafts } = model.stats();
+        counts[name].push([before, pages.total, prefixCache.pages, prefixCache.evictions]);
+        drafted += drafts.drafted;
+        await model.dispose();
+      }
+    }
+    assert.ok(drafted > 0);
+    assert.equal(counts.guessed, counts.off);
+  });
+}
+
 test("what does not fit alone is refused, at once where nobody else is there, and the others go on", async () => {
   const model = await load(BACKENDS.wasm, 6);
   const long: Message[] = chat("word ".repeat(200));

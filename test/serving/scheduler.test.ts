@@ -103,6 +103,15 @@ class Pool implements PlanMemory<Simulated> {
     return this.#take(request, tokens);
   }
 
+  spare(request: Simulated, tokens: number) {
+    assert.ok(request.pages > 0, "it was admitted before it guesses");
+    const missing = Math.ceil((request.read + tokens) / PAGE) - request.pages;
+    const taken = Math.max(0, Math.min(missing, this.free));
+    this.free -= taken;
+    request.pages += taken;
+    return Math.min(tokens, request.pages * PAGE - request.read);
+  }
+
   preempt(request: Simulated) {
     assert.ok(request.pages > 0, "it has what it gives back");
     this.preemptions++;

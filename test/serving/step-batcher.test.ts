@@ -33,13 +33,22 @@ interface FakeRequest {
   releases: number;
 }
 
-function requestOf(tokensToRead: number): GenerationRequest & FakeRequest {
+/** @param guesses of the tokens to read */
+function requestOf(tokensToRead: number, guesses = 0): GenerationRequest & FakeRequest {
+  let guessed = guesses;
   const request = {
     tokensToRead,
+    dropGuesses() {
+      const had = guessed > 0;
+      guessed = 0;
+      return had;
+    },
     canBeReadAgain: true,
     holdsPages: false,
     releases: 0,
-    nextSlice: (most: number) => ({ inputIds: Array(Math.min(most, tokensToRead)).fill(0) }),
+    nextSlice(most: number) {
+      return { inputIds: Array(Math.min(most, tokensToRead - guesses + guessed)).fill(0) };
+    },
     adoptPages() {},
     giveBackFeatures: () => false,
     outgrown: (error: unknown) => error,
@@ -69,6 +78,7 @@ function memoryOf(places = Number.POSITIVE_INFINITY) {
     grow: () => null,
     startOver: () => false,
     squeeze: () => null,
+    spare: (_: Member, tokens: number) => tokens,
     preempt(member: Member) {
       counts.preemptions++;
       leave(fakeOf(member));
@@ -289,6 +299,16 @@ test("memory that one request lacks is that one's matter: it is tried again afte
     assert.equal(steps, [[2, 3], [3]]);
     assert.is(counts.trims, 1);
   }
+});
+
+test("guesses go before anything that is kept for later", async () => {
+  const { batcher, counts } = batcherOf();
+  const { decoder, steps } = decoderOf((slices) =>
+    slices.map(({ inputIds }) => (inputIds.length > 1 ? { error: full() } : said(inputIds.length))),
+  );
+  assert.is(await outcome(ask(batcher, decoder, 4, { request: requestOf(4, 3) })), 1);
+  assert.equal(steps, [[4], [1]]);
+  assert.is(counts.trims, 0);
 });
 
 test("of two that lack memory in a step one gives way, waits until the other has ended, and is answered", async () => {

@@ -23,7 +23,7 @@ const reading = (tokensToRead: number, others: Partial<Candidate> = {}): Candida
 });
 
 /** A page for all that a request has to read, and one a token of those that grow. */
-function memoryOf(free: number) {
+function memoryOf(free: number, room: number) {
   let left = free;
   const take = (candidate: Candidate) => {
     if (left === 0) return { error: "full", isForGood: false };
@@ -35,6 +35,7 @@ function memoryOf(free: number) {
     admit: take,
     grow: (candidate) => (candidate.tokensToRead === 1 ? take(candidate) : null),
     squeeze: (candidate) => (candidate.tokensToRead === 1 ? take(candidate) : null),
+    spare: (_, tokens) => Math.min(tokens, room),
     preempt(candidate) {
       left += candidate.pages;
       candidate.pages = 0;
@@ -46,12 +47,12 @@ function memoryOf(free: number) {
 function plan(
   asking: readonly Candidate[],
   limits: Partial<StepLimits> = {},
-  { free = 1000, idle = [] as Candidate[], step = 0 } = {},
+  { free = 1000, room = 1000, idle = [] as Candidate[], step = 0 } = {},
 ) {
   const all = [...asking, ...idle];
   const found = planStep(
     { asking, holders: all.filter(({ pages }) => pages > 0) },
-    memoryOf(free),
+    memoryOf(free, room),
     { maxTokens: 64, maxPromptTokens: 64, maxSequences: 8, ...limits },
     step,
   );
@@ -165,6 +166,14 @@ test("for an answer the lowest priority gives way, of that the latest arrival, a
 test("the urgent one gives way to nobody", () => {
   const asking = [reading(1, { askedAt: PATIENCE }), reading(1, { priority: 9 })];
   assert.equal(plan(asking, {}, { free: 0, step: PATIENCE + 1 }).pages, [0, 2]);
+});
+
+test("guesses are read as far as there is room for them, and the token before them in any case", () => {
+  assert.equal(sharesOf([reading(5), reading(9)], {}, { room: 3 }), [
+    [0, 3],
+    [1, 3],
+  ]);
+  assert.equal(sharesOf([reading(5)], {}, { room: 0, free: 0 }), [[0, 1]]);
 });
 
 test("nobody asking is no step", () => {
