@@ -43,6 +43,7 @@ import {
 } from "../serving/generation-options.ts";
 import { mergedChoices } from "../serving/merged-choices.ts";
 import type { ModelCore } from "../serving/model-core.ts";
+import { PromptLookup } from "../serving/prompt-lookup.ts";
 import { GenerationRun } from "../serving/run.ts";
 import type { GenerationEvent, GenerationResult } from "../serving/run-result.ts";
 import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
@@ -237,7 +238,9 @@ export class Model {
     try {
       const read = await this.#decoderPrompt(prompt, options);
       const grammar = await this.#grammar(resolved, read, options.signal);
-      return openChoices(this.#core, read, { ...resolved, grammar }, leases, options);
+      const looksUp = resolved.speculation === "lookup";
+      const lookup = looksUp ? await PromptLookup.of(read.layout.inputIds, options.signal) : null;
+      return openChoices(this.#core, read, { ...resolved, grammar, lookup }, leases, options);
     } catch (error) {
       for (const lease of leases) await lease.release();
       throw error;

@@ -12,12 +12,20 @@ import { choiceEvents } from "./choice-events.ts";
 import { generate } from "./generate.ts";
 import type { GenerateOptions, ResolvedGeneration } from "./generation-options.ts";
 import type { ModelCore } from "./model-core.ts";
+import { PromptLookup } from "./prompt-lookup.ts";
 import { GenerationRequest } from "./request.ts";
 import type { GenerationChoice, GenerationEvent } from "./run-result.ts";
 import { type FeatureShare, featureShares } from "./shared-features.ts";
 import { ThinkingTokens } from "./thinking.ts";
 
 export type ChoiceEvents = AsyncGenerator<GenerationEvent, GenerationChoice, void>;
+
+/** What answers are made by, and what they share. */
+export interface ResolvedChoices extends ResolvedGeneration {
+  readonly grammar: CompiledGrammar | null;
+  /** The prompt, to look drafts up in; null where nobody does. */
+  readonly lookup: PromptLookup | null;
+}
 
 export interface OpenedChoices {
   readonly first: ChoiceEvents;
@@ -34,7 +42,7 @@ export interface OpenedChoices {
 export function openChoices(
   core: ModelCore,
   prompt: DecoderPrompt,
-  resolved: ResolvedGeneration & { readonly grammar: CompiledGrammar | null },
+  resolved: ResolvedChoices,
   leases: readonly StagesLease[],
   options: GenerateOptions,
 ): OpenedChoices {
@@ -43,7 +51,7 @@ export function openChoices(
   const { tools = null } = prompt;
   const thinking = new ThinkingTokens(tokenizer);
   const isThinking = thinking.isOpenBehind(prompt.history);
-  const { grammar } = resolved;
+  const { grammar, lookup } = resolved;
   const { endIds } = resolved.tokens;
   const { vocabSize } = config.text;
   const open = (
@@ -55,7 +63,8 @@ export function openChoices(
     const seeded = { ...resolved, sampling: { ...sampling, seed: sampling.seed + index } };
     const constraint =
       grammar && new AnswerGrammar({ grammar, thinking, endIds, vocabSize, prompt: prompt.history });
-    const request = new GenerationRequest(core.parts, prompt, seeded, { constraint });
+    const drafter = lookup && new PromptLookup(lookup);
+    const request = new GenerationRequest(core.parts, prompt, seeded, { drafter, constraint });
     const share = shares[index];
     if (share) request.shareFeatures(share);
     const pieces = generate(core, request, leaseOf(request), { ...options, onProgress });

@@ -29,7 +29,6 @@ import type { FeatureShare, PromptFeatures } from "./shared-features.ts";
 import {
   type DraftCounts,
   type Drafter,
-  drafterOf,
   MOST_DRAFTS,
   MOST_MTP_DRAFTS,
   resolveSpeculation,
@@ -89,7 +88,7 @@ export class GenerationRequest {
   #featureKeys: readonly string[] | null = null;
 
   /**
-   * @param beside what guesses its tokens (default: as the options say), and what else says which tokens may follow
+   * @param beside what guesses its tokens, where not the layer does, and what else says which tokens may follow
    * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for drafts of a layer that is not there
    */
   constructor(
@@ -97,9 +96,9 @@ export class GenerationRequest {
     { layout, history, visionItems }: DecoderPrompt,
     { maxTokens, sampling, stop, tokens, speculation, cacheSalt }: ResolvedGeneration,
     {
-      drafter,
+      drafter = null,
       constraint = null,
-    }: { readonly drafter?: Drafter | undefined; readonly constraint?: AnswerGrammar | null } = {},
+    }: { readonly drafter?: Drafter | null; readonly constraint?: AnswerGrammar | null } = {},
   ) {
     const prunedRows = numPrunedRows(layout, videoPruning);
     const promptTokens = layout.inputIds.length - prunedRows;
@@ -136,9 +135,8 @@ export class GenerationRequest {
     this.#pool = pool;
     this.#sequence = new Sequence(pool);
     this.#constraint = constraint;
-    const resolved = resolveSpeculation(speculation, mtp !== undefined);
-    this.#draftsByMtp = resolved === "mtp";
-    this.#drafter = drafter ?? drafterOf(resolved, layout.inputIds);
+    this.#draftsByMtp = resolveSpeculation(speculation, mtp !== undefined) === "mtp";
+    this.#drafter = drafter;
     this.#counts = counts;
     this.#cacheSalt = cacheSalt;
   }

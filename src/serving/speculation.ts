@@ -4,7 +4,6 @@
  * So what an answer says does not depend on what was guessed, only how many steps it takes.
  */
 import { GlimtError } from "../errors.ts";
-import { PromptLookup } from "./prompt-lookup.ts";
 
 /** Guesses the next tokens of one answer. */
 export interface Drafter {
@@ -41,12 +40,4 @@ export function resolveSpeculation(asked: Speculation, hasMtp: boolean): Exclude
     );
   }
   return asked;
-}
-
-/** @param prompt tokens before the answer */
-export function drafterOf(
-  speculation: Exclude<Speculation, "auto">,
-  prompt: Iterable<number>,
-): Drafter | null {
-  return speculation === "lookup" ? new PromptLookup(prompt) : null;
 }

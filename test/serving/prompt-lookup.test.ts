@@ -20,7 +20,7 @@ function searched(tokens: readonly number[], most: number): number[] {
   return [];
 }
 
-test("the drafts of every beginning of a text are those that a search finds", () => {
+test("the drafts of every beginning of a text are those that a search finds", async () => {
   const texts = fc.oneof(
     fc.array(fc.nat(1), { maxLength: 40 }),
     fc.array(fc.nat(4), { maxLength: 60 }),
@@ -29,10 +29,11 @@ test("the drafts of every beginning of a text are those that a search finds", ()
       .tuple(fc.array(fc.nat(9), { minLength: 1, maxLength: 6 }), fc.nat(8))
       .map(([part, times]) => Array.from({ length: times }, () => part).flat()),
   );
-  fc.assert(
-    fc.property(texts, fc.nat(20), fc.integer({ min: 0, max: 9 }), (tokens, given, most) => {
-      const lookup = new PromptLookup(tokens.slice(0, given));
-      for (let length = Math.min(given, tokens.length); ; length++) {
+  await fc.assert(
+    fc.asyncProperty(texts, fc.nat(20), fc.integer({ min: 0, max: 9 }), async (tokens, given, most) => {
+      const prompt = tokens.slice(0, given);
+      const lookup = new PromptLookup(await PromptLookup.of(prompt));
+      for (let length = prompt.length; ; length++) {
         assert.equal(lookup.drafts(most), searched(tokens.slice(0, length), most));
         if (length === tokens.length) return;
         lookup.push(tokens[length] as number);
@@ -40,6 +41,43 @@ test("the drafts of every beginning of a text are those that a search finds", ()
     }),
     { numRuns: 400 },
   );
+});
+
+test("several answers go on from one index, and know nothing of one another", async () => {
+  const answers = fc.array(fc.array(fc.nat(2), { maxLength: 30 }), { minLength: 2, maxLength: 3 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(2), { maxLength: 40 }), answers, async (prompt, texts) => {
+      const before = await PromptLookup.of(prompt);
+      const lookups = texts.map(() => new PromptLookup(before));
+      for (let at = 0; at < 30; at++) {
+        for (const [index, text] of texts.entries()) {
+          const lookup = lookups[index] as PromptLookup;
+          if (at < text.length) lookup.push(text[at] as number);
+          assert.equal(lookup.drafts(8), searched([...prompt, ...text.slice(0, at + 1)], 8));
+        }
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("a long prompt is indexed in pieces, between which other tasks run, until it is given up", async () => {
+  const tokens = Int32Array.from({ length: 200_000 }, (_, index) => (Math.imul(index, index) >>> 3) % 5000);
+  let turns = 0;
+  let isDone = false;
+  const count = () => {
+    turns++;
+    if (!isDone) setImmediate(count);
+  };
+  setImmediate(count);
+  const lookup = await PromptLookup.of(tokens);
+  isDone = true;
+  assert.ok(turns > 2, `${turns} turns`);
+  lookup.push(tokens[0] as number);
+  const stop = new AbortController();
+  stop.abort();
+  const error = await PromptLookup.of(tokens, stop.signal).catch((error) => error);
+  assert.is(error.code, "ABORTED");
 });
 
 test.run();

@@ -14,6 +14,7 @@ import { answerOf } from "../../src/runtime/decoder.ts";
 import type { Stages } from "../../src/runtime/open-stages.ts";
 import { type GenerateOptions, resolveGeneration } from "../../src/serving/generation-options.ts";
 import type { GeneratedPiece, RequestResult } from "../../src/serving/generation-result.ts";
+import { PromptLookup } from "../../src/serving/prompt-lookup.ts";
 import { GenerationRequest } from "../../src/serving/request.ts";
 import { DraftCounts, type Drafter } from "../../src/serving/speculation.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
@@ -41,7 +42,7 @@ function open(
   { pool, drafter: mtp }: Stages,
   prompt: readonly number[],
   options: GenerateOptions,
-  drafter?: Drafter,
+  given?: Drafter,
 ) {
   const layout = layOutPrompt(
     prompt,
@@ -51,7 +52,14 @@ function open(
   const resolved = resolveGeneration(options, generation, { ...ocrConfig.text, tokenizer });
   const drafts = new DraftCounts();
   const parts = { config: ocrConfig, tokenizer, pool, drafter: mtp, drafts, videoPruning: 0 };
+  const drafter = given ?? (resolved.speculation === "lookup" ? lookupOf(prompt) : null);
   return new GenerationRequest(parts, { layout, history: prompt, visionItems: [] }, resolved, { drafter });
+}
+
+function lookupOf(tokens: readonly number[]): PromptLookup {
+  const lookup = new PromptLookup();
+  for (const token of tokens) lookup.push(token);
+  return lookup;
 }
 
 /** Runs requests side by side, each step of each of one of these sizes, and takes the pages of some away in between. */
