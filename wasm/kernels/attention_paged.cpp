@@ -156,15 +156,25 @@ void attendTiled(const Call& call, uint32_t s, const Sequence& sequence, uint32_
   sortQueries(block, headDim, scratch);
   // Packs what is at `offset`, widened where it is not f32.
   auto pack = [&](const BlockRows& rows, size_t offset, auto packRows) {
-    if (!stored.widen) return packRows(rows, offset, headDim, scratch);
+    if (!stored.isNarrow) return packRows(rows, offset, headDim, scratch);
     BlockRows widened = rows;
     widenBlock(stored, widened, offset, headDim, near);
     packRows(widened, 0, headDim, scratch);
   };
+  // Of the block from `firstKey` on.
+  auto packValues = [&](const BlockRows& rows, size_t offset, uint32_t firstKey) {
+    BlockRows values = rows;
+    auto give = [&](uint32_t key, uint32_t d, float value) {
+      giveValue(block, firstKey + key, d, value, headDim, scratch);
+    };
+    bool isApart = setApart(stored, values, offset, seenByAll(block, firstKey), headDim, near, give);
+    if (isApart) packSlotValues(values, 0, headDim, scratch);
+    else pack(rows, offset, packSlotValues);
+  };
   for (uint32_t firstKey = 0; firstKey < keyCount; firstKey += kBlockKeys) {
     BlockRows rows = cache.rows(firstKey, keyCount);
     pack(rows, kvHead * cache.headBytes, packSlotKeys);
-    pack(rows, kvHead * cache.headBytes + cache.valueOffset, packSlotValues);
+    packValues(rows, kvHead * cache.headBytes + cache.valueOffset, firstKey);
     attendSlots(block, firstKey, rows.keys, headDim, scratch);
   }
   writeOutputs(block, headDim, scratch);
@@ -176,8 +186,8 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
   const Attrs& attrs = call.attrs<Attrs>();
   // Rows that many pairs of queries read are widened once.
   const BlockSteps& stored = storedSteps(call);
-  bool isWidened = stored.widen && last - first > 2;
-  const BlockSteps& steps = isWidened ? kF32Steps : stored;
+  bool isWidened = stored.isNarrow && last - first > 2;
+  auto stepsOf = [&](bool isNear) -> const BlockSteps& { return isNear ? kF32Steps : stored; };
   uint32_t headDim = attrs.headDim, count = last - first, heads = lastHead - firstHead, keyCount = 0;
   PagedRow* rows = (PagedRow*)own;
   float* floats = (float*)(rows + count * heads);
@@ -187,31 +197,36 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
     keyCount = rows[i].visible > keyCount ? rows[i].visible : keyCount;
   }
   CachePlaces cache(call, s, stored);
-  // Calls f(rows of a head that see something of the block, how many, keys or values, offset).
-  auto forHeads = [&](uint32_t blind, const BlockRows& keys, size_t offset, auto f) {
-    for (uint32_t h = 0; h < heads; h++) {
-      size_t at = offset + (firstHead + h) * cache.headBytes;
-      if (!isWidened) {
-        f(rows + h * count + blind, count - blind, keys, at, headDim);
-        continue;
-      }
-      BlockRows near = keys;
-      widenBlock(stored, near, at, headDim, floats);
-      f(rows + h * count + blind, count - blind, near, 0, headDim);
-    }
-  };
   for (uint32_t block = 0; block < keyCount; block += kBlockKeys) {
     BlockRows keys = cache.rows(block, keyCount);
     // Rows come in the order of their positions: those that see nothing of the block are the first ones.
     uint32_t blind = 0;
     while (rows[blind].visible <= block) blind++;
-    forHeads(blind, keys, 0, steps.score);
+    uint32_t seeing = count - blind, seenByAll = rows[blind].visible - block;
+    for (uint32_t h = 0; h < heads; h++) {
+      BlockRows near = keys;
+      size_t at = (firstHead + h) * cache.headBytes;
+      if (isWidened) widenBlock(stored, near, at, headDim, floats);
+      stepsOf(isWidened).score(rows + h * count + blind, seeing, near, isWidened ? 0 : at, headDim);
+    }
     for (uint32_t i = 0; i < count * heads; i++) {
       if (rows[i].visible <= block) continue;
       uint32_t seen = rows[i].visible - block;
-      steps.weigh(rows[i], seen < keys.keys ? seen : keys.keys, headDim);
+      stored.weigh(rows[i], seen < keys.keys ? seen : keys.keys, headDim);
     }
-    forHeads(blind, keys, cache.valueOffset, steps.addValues);
+    for (uint32_t h = 0; h < heads; h++) {
+      PagedRow* some = rows + h * count + blind;
+      BlockRows near = keys;
+      size_t at = cache.valueOffset + (firstHead + h) * cache.headBytes;
+      bool isApart = setApart(stored, near, at, seenByAll, headDim, floats, [&](uint32_t key, uint32_t d, float value) {
+        for (uint32_t r = 0; r < seeing; r++) {
+          if (some[r].visible > block + key) some[r].sums[d] += value;
+        }
+      });
+      if (isWidened && !isApart) widenBlock(stored, near, at, headDim, floats);
+      bool isNear = isWidened || isApart;
+      stepsOf(isNear).addValues(some, seeing, near, isNear ? 0 : at, headDim);
+    }
   }
   for (uint32_t i = 0; i < count * heads; i++) {
     for (uint32_t d = 0; d < headDim; d++) rows[i].y[d] = rows[i].sums[d] / rows[i].sum;

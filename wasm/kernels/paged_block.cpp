@@ -176,6 +176,17 @@ void widenRow(const uint8_t* row, uint32_t headDim, float* to) {
   });
 }
 
+template <class Rows>
+bool isFinite(const uint8_t* row, uint32_t headDim) {
+  v128_t magnitude = wasm_i32x4_splat(0x7fffffff), largest = wasm_i32x4_splat(0x7f7fffff), bad = zero();
+  forDims<Rows>(headDim, [&](uint32_t, auto get) {
+    f32x4 values[Rows::kDims / 4];
+    get(row, values);
+    for (f32x4 value : values) bad = wasm_v128_or(bad, wasm_i32x4_gt(wasm_v128_and(value, magnitude), largest));
+  });
+  return !wasm_v128_any_true(bad);
+}
+
 // Two rows share what is read. A short block is not read as a long one.
 template <class Rows>
 void score(PagedRow* rows, uint32_t count, const BlockRows& keys, size_t offset, uint32_t headDim) {
@@ -240,9 +251,12 @@ void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim) {
 template void weighBlock<Exp2>(PagedRow&, uint32_t, uint32_t);
 template void weighBlock<ApartExp2>(PagedRow&, uint32_t, uint32_t);
 
-const BlockSteps kF32Steps = {F32Rows::bytes, nullptr, score<F32Rows>, weighBlock<Exp2>, addValues<F32Rows>, nullptr};
-const BlockSteps kBf16Steps = {
-    Bf16Rows::bytes, nullptr, score<Bf16Rows>, weighBlock<Exp2>, addValues<Bf16Rows>, widenRow<Bf16Rows>};
+template <class Rows, bool isNarrow>
+constexpr BlockSteps kFloatSteps = {
+    Rows::bytes, nullptr, score<Rows>, weighBlock<Exp2>, addValues<Rows>, widenRow<Rows>, isFinite<Rows>, isNarrow};
+
+const BlockSteps kF32Steps = kFloatSteps<F32Rows, false>;
+const BlockSteps kBf16Steps = kFloatSteps<Bf16Rows, true>;
 
 void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near) {
   for (uint32_t key = 0; key < kBlockKeys; key++) {

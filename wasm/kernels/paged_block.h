@@ -64,14 +64,41 @@ struct BlockSteps {
   void (*weigh)(PagedRow& row, uint32_t seen, uint32_t headDim);
   // Their sums += weights times values.
   void (*addValues)(PagedRow* rows, uint32_t count, const BlockRows& values, size_t offset, uint32_t headDim);
-  // Reads a row as f32. Null where that is not asked for.
+  // Reads a row as f32; whether all of it is finite. Null where `addValues` itself leaves out what has no weight.
   void (*widen)(const uint8_t* row, uint32_t headDim, float* to);
+  bool (*isFinite)(const uint8_t* row, uint32_t headDim);
+  // What many rows read is widened first.
+  bool isNarrow;
 };
 
 extern const BlockSteps kF32Steps, kBf16Steps, kQ8Steps;
 
 // Copies a block's rows to `near`, [keys][headDim], which `rows` is of from then on.
 void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near);
+
+// Weights of keys that a row does not see are 0, and 0 times what is not finite is NaN. Where values of the keys from `first` on
+// hold such, which not all rows see: copies the block to `near`, [keys][headDim], which `values` is of from then on, with 0 in
+// its place, and calls give(key, dimension, value), which adds it to the sums of the rows that see the key.
+template <class Give>
+bool setApart(const BlockSteps& steps, BlockRows& values, size_t offset, uint32_t first, uint32_t headDim, float* near,
+              Give give) {
+  if (!steps.isFinite) return false;
+  bool isFinite = true;
+  for (uint32_t key = first; isFinite && key < values.keys; key++) {
+    isFinite = steps.isFinite(values.at[key] + offset, headDim);
+  }
+  if (isFinite) return false;
+  widenBlock(steps, values, offset, headDim, near);
+  for (uint32_t key = first; key < values.keys; key++) {
+    float* row = near + (size_t)key * headDim;
+    for (uint32_t d = 0; d < headDim; d++) {
+      if (__builtin_isfinite(row[d])) continue;
+      give(key, d, row[d]);
+      row[d] = 0;
+    }
+  }
+  return true;
+}
 
 template <class Power>
 void weighBlock(PagedRow& row, uint32_t seen, uint32_t headDim);

@@ -285,6 +285,6 @@ void addValues(PagedRow* rows, uint32_t count, const BlockRows& values, size_t o
 
 }  // namespace
 
-const BlockSteps kQ8Steps = {rowBytes, begin, score, weighBlock<ApartExp2>, addValues, nullptr};
+const BlockSteps kQ8Steps = {rowBytes, begin, score, weighBlock<ApartExp2>, addValues, nullptr, nullptr, false};
 
 }  // namespace glimt

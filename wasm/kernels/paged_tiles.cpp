@@ -64,6 +64,25 @@ void packSlotValues(const BlockRows& values, size_t offset, uint32_t headDim, co
   packValues(rows, slotsOf(values.keys), headDim, scratch.values);
 }
 
+uint32_t seenByAll(const QueryBlock& block, uint32_t firstKey) {
+  uint32_t seen = kKeyBlock;
+  for (uint32_t tile = 0; tile < tilesOf(block); tile++) {
+    Sight sight = sightOf(block, tile);
+    if (sight.some <= firstKey) continue;
+    uint32_t all = sight.all > firstKey ? sight.all - firstKey : 0;
+    seen = all < seen ? all : seen;
+  }
+  return seen;
+}
+
+void giveValue(const QueryBlock& block, uint32_t key, uint32_t d, float value, uint32_t headDim,
+              const AttentionScratch& scratch) {
+  for (uint32_t r = 0; r < block.rows; r++) {
+    float* output = scratch.outputs + ((size_t)(r / kLanes) * headDim + d) * kLanes + r % kLanes;
+    if (block.visible[r] > key) *output += value;
+  }
+}
+
 void attendSlots(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim,
                  const AttentionScratch& scratch) {
   for (uint32_t tile = 0; tile < tilesOf(block); tile++) {

@@ -15,6 +15,13 @@ void sortQueries(const QueryBlock& block, uint32_t headDim, const AttentionScrat
 void packSlotKeys(const BlockRows& keys, size_t offset, uint32_t headDim, const AttentionScratch& scratch);
 void packSlotValues(const BlockRows& values, size_t offset, uint32_t headDim, const AttentionScratch& scratch);
 
+// Keys of the block from `firstKey` on that every row sees of the tiles that see some of it.
+uint32_t seenByAll(const QueryBlock& block, uint32_t firstKey);
+
+// Adds a value of a key to the outputs of the rows that see it.
+void giveValue(const QueryBlock& block, uint32_t key, uint32_t d, float value, uint32_t headDim,
+              const AttentionScratch& scratch);
+
 // All rows of the block of queries against the packed block of `keys` keys from `firstKey` on.
 void attendSlots(const QueryBlock& block, uint32_t firstKey, uint32_t keys, uint32_t headDim,
                  const AttentionScratch& scratch);
