@@ -6,11 +6,9 @@ import type { StorageTotals } from "../checkpoint/tensor-storage.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { readList, readOnce, readOptions, shown } from "../given.ts";
-import type { CompiledGrammar } from "../grammar/compiled-grammars.ts";
 import type { ImageSource } from "../media/source.ts";
 import type { VideoSource } from "../media/video-source.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "../prompt/media-embeddings.ts";
-import { offeredTools } from "../prompt/offered-tools.ts";
 import {
   type Message,
   PROCESS_OPTION_KINDS,
@@ -31,6 +29,7 @@ import { stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest, type RequestPlan } from "../runtime/request-plan.ts";
 import type { AdapterSource } from "../serving/adapter-options.ts";
 import type { AdapterFacts } from "../serving/adapters.ts";
+import { answersGrammar } from "../serving/answer-context.ts";
 import { type OpenedChoices, openChoices } from "../serving/choices.ts";
 import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "../serving/encode-media.ts";
 import {
@@ -38,7 +37,6 @@ import {
   GENERATE_OPTION_KINDS,
   GENERATE_OPTION_NAMES,
   type GenerateOptions,
-  type ResolvedGeneration,
   resolveGeneration,
 } from "../serving/generation-options.ts";
 import { mergedChoices } from "../serving/merged-choices.ts";
@@ -47,7 +45,6 @@ import { PromptLookup } from "../serving/prompt-lookup.ts";
 import { GenerationRun } from "../serving/run.ts";
 import type { GenerationEvent, GenerationResult } from "../serving/run-result.ts";
 import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
-import { toolCalls } from "../serving/tool-choice.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 
 /** What runs a model. */
@@ -237,7 +234,7 @@ export class Model {
     const leases = await adapters.acquireAll(options.adapters, resolved.n);
     try {
       const read = await this.#decoderPrompt(prompt, options);
-      const grammar = await this.#grammar(resolved, read, options.signal);
+      const grammar = await answersGrammar(resolved, read, parts, options.signal);
       const looksUp = resolved.speculation === "lookup";
       const lookup = looksUp ? await PromptLookup.of(read.layout.inputIds, options.signal) : null;
       return openChoices(this.#core, read, { ...resolved, grammar, lookup }, leases, options);
@@ -245,20 +242,6 @@ export class Model {
       for (const lease of leases) await lease.release();
       throw error;
     }
-  }
-
-  /** What the answers are to be of; null when they may be anything. */
-  async #grammar(
-    { structured, toolChoice, tokens }: ResolvedGeneration,
-    { toolSchemas = [] }: DecoderPrompt,
-    signal: AbortSignal | undefined,
-  ): Promise<CompiledGrammar | null> {
-    const { grammars } = this.#core.parts;
-    const asked =
-      structured ??
-      (toolChoice &&
-        toolCalls(toolChoice, offeredTools(toolSchemas), () => this.#processor.toolCallFormat()));
-    return asked && grammars.open(asked, tokens.endIds, signal);
   }
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { description, version } from "../../package.json";
 import { benchCommand } from "./bench.ts";
 import { conformanceCommand } from "./conformance.ts";
+import { byFlagNames } from "./flag-names.ts";
 import { graphCommand } from "./graph.ts";
 import { inspectCommand } from "./inspect.ts";
 import { interruptedStatus, listenForInterruption } from "./interruption.ts";
@@ -67,7 +68,8 @@ function seeHelp(command: Command): string {
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = interruptedStatus() ?? reportError(error, { json, trace });
+  const command = commands.find((command) => command.name() === program.args[0]);
+  process.exitCode = interruptedStatus() ?? reportError(byFlagNames(error, command), { json, trace });
 }
 const interrupted = interruptedStatus();
 if (interrupted !== null) process.exit(interrupted);

@@ -1,7 +1,8 @@
 /** `glimt run`: ask a model and stream what it says. */
 
 import { Command, InvalidArgumentError } from "commander";
-import { loadModelOn } from "../api/load-model.ts";
+import { loadPrepared } from "../api/load-model.ts";
+import { prepareModelOn } from "../api/prepare-model.ts";
 import { GlimtError } from "../errors.ts";
 import type {
   AdapterSource,
@@ -12,6 +13,8 @@ import type {
   ProcessedInputs,
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
+import { decoderPrompt } from "../prompt/prompt-inputs.ts";
+import { type AnswerContext, checkRequest } from "../serving/answer-context.ts";
 import { adapterSources } from "./adapter-flags.ts";
 import { AnswerOutput } from "./answer-output.ts";
 import {
@@ -164,7 +167,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   const progress = progressLine(flags.json !== true);
   const signal = interruptible();
   const platform = { ...nodeFiles, backends: backendsFor(flags) };
-  const model = await loadModelOn(platform, location, {
+  const prepared = await prepareModelOn(platform, location, {
     ...loadOptions(flags),
     ...engineOptions(flags),
     ...parallelOptions(flags),
@@ -184,24 +187,29 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
       progress.show("loading", loadedBytes / totalBytes);
     },
   });
+  const onProgress: NonNullable<GenerateOptions["onProgress"]> = ({ stage, share }) =>
+    progress.show(stage, share);
+  const options: GenerateOptions = {
+    ...generateOptions(flags),
+    structured,
+    toolChoice: toolChoice(flags.toolChoice),
+    signal,
+  };
+  // Reading the weights takes longest: what is wrong is told before.
+  const { answers: context, processor } = prepared;
+  const inputs = await checkedInputs(
+    () => processor.process(messages, { ...asked, signal, onProgress }),
+    options,
+    context,
+  );
+  const model = await loadPrepared(prepared);
   try {
     if (!flags.json && process.stderr.isTTY) {
       progress.clear();
       console.error(engineLine(model.backend));
     }
-    const inputs = await model.process(messages, {
-      ...asked,
-      signal,
-      onProgress: ({ stage, share }) => progress.show(stage, share),
-    });
-    const answers = model.generate(inputs, {
-      ...generateOptions(flags),
-      structured,
-      toolChoice: toolChoice(flags.toolChoice),
-      adapters: adapters.map(({ name }) => name),
-      signal,
-      onProgress: ({ stage, share }) => progress.show(stage, share),
-    });
+    const names = adapters.map(({ name }) => name);
+    const answers = model.generate(inputs, { ...options, adapters: names, onProgress });
     const output = new AnswerOutput(process.stdout);
     for await (const event of answers) {
       progress.clear();
@@ -214,6 +222,21 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     progress.clear();
     await model.dispose();
   }
+}
+
+/** @throws what the request would */
+async function checkedInputs(
+  process: () => Promise<ProcessedInputs>,
+  options: GenerateOptions,
+  context: AnswerContext,
+): Promise<ProcessedInputs> {
+  let inputs: ProcessedInputs | undefined;
+  const read = async () => {
+    inputs = await process();
+    return decoderPrompt(inputs, context.config);
+  };
+  await checkRequest(read, options, context);
+  return inputs as ProcessedInputs;
 }
 
 function generateOptions(flags: RunFlags): GenerateOptions {

@@ -11,6 +11,13 @@ export interface StructuredFlags {
   readonly grammar?: string;
 }
 
+const FLAGS: Readonly<Record<keyof StructuredFlags, string>> = {
+  jsonSchema: "--json-schema",
+  regex: "--regex",
+  choice: "--choice",
+  grammar: "--grammar",
+};
+
 /** Reads the files that they name. @throws OPTION_INVALID for one that can not be read */
 export async function structuredOptions(flags: StructuredFlags): Promise<StructuredOptions | undefined> {
   const { jsonSchema, regex, choice, grammar } = flags;
@@ -20,8 +27,12 @@ export async function structuredOptions(flags: StructuredFlags): Promise<Structu
     ...(choice !== undefined && { choice }),
     ...(grammar !== undefined && { grammar: await textFile("--grammar", grammar) }),
   };
-  // Of several at once the request says what is wrong.
-  return Object.keys(given).length === 0 ? undefined : (given as StructuredOptions);
+  const [first, second] = Object.keys(given) as (keyof StructuredFlags)[];
+  if (first && second) {
+    const names = `${FLAGS[first]} and ${FLAGS[second]}`;
+    throw new GlimtError("OPTION_INVALID", `${names} exclude each other: an answer is of one of them.`);
+  }
+  return first && (given as StructuredOptions);
 }
 
 export function toolChoice(flag: string | undefined): ToolChoice | undefined {

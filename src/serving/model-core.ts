@@ -1,23 +1,18 @@
 /** What a loaded model is made of; generation and the encoding of media work on it. */
 
 import type { OpenFiles } from "../checkpoint/location.ts";
-import type { GenerationDefaults } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
-import type { CompiledGrammars } from "../grammar/compiled-grammars.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import { isOutOfMemory } from "../runtime/out-of-memory.ts";
 import { runnersOf } from "../runtime/stage-runners.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 import { type AdapterFacts, Adapters } from "./adapters.ts";
+import type { AnswerContext } from "./answer-context.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { DraftCounts } from "./speculation.ts";
 import { StepBatcher } from "./step-batcher.ts";
 import { StepMemory } from "./step-memory.ts";
 
-export interface ModelParts extends Stages {
-  readonly grammars: CompiledGrammars;
-  readonly generation: GenerationDefaults;
-  readonly tokenizer: Tokenizer;
+export interface ModelParts extends Stages, AnswerContext {
   readonly openFiles: OpenFiles;
   /** Adapters that are part of the weights. */
   readonly merged: readonly AdapterFacts[];
@@ -30,8 +25,6 @@ export interface ModelParts extends Stages {
   readonly drafts: DraftCounts;
   /** Whether requests share pages of the KV cache. */
   readonly prefixCache: boolean;
-  /** The share of each video's tokens that is left out. */
-  readonly videoPruning: number;
 }
 
 export class ModelCore {

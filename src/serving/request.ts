@@ -6,11 +6,10 @@
  */
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
-import { contextOverflow } from "../prompt/context-overflow.ts";
+import { promptSize } from "../prompt/context-overflow.ts";
 import { keepMediaRows } from "../prompt/keep-media-rows.ts";
 import { numMediaRows, type PromptLayout } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
-import { numPrunedRows } from "../prompt/pruned-media.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { Drafting, PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
@@ -100,23 +99,19 @@ export class GenerationRequest {
       constraint = null,
     }: { readonly drafter?: Drafter | null; readonly constraint?: AnswerGrammar | null } = {},
   ) {
-    const prunedRows = numPrunedRows(layout, videoPruning);
-    const promptTokens = layout.inputIds.length - prunedRows;
+    const size = promptSize(layout, videoPruning, config.text.maxPositionEmbeddings);
+    const { promptTokens, visionTokens, room } = size;
     this.#layout = layout;
     this.#videoPruning = videoPruning;
-    this.#visionTokens = numMediaRows(layout) - prunedRows;
+    this.#visionTokens = visionTokens;
     this.#visionItems = visionItems;
-    const context = config.text.maxPositionEmbeddings;
-    const room = context - promptTokens;
-    if (room < 1) throw contextOverflow(promptTokens, context, this.#visionTokens);
-    if (promptTokens === 0) throw new GlimtError("INPUT_INVALID", "The prompt is empty.");
     this.#limit = Math.min(maxTokens, room);
     this.#answer = new AnswerText(tokenizer, { limit: this.#limit, stop, ...tokens });
     // A prompt of embeddings is one item, and no media.
     const firstFeatures =
       layout.media.length > 0 ? layout.media.map(({ firstFeature }) => firstFeature) : [0];
     this.#rows = new RequestRows(promptTokens, this.#answer.tokenIds, firstFeatures);
-    if (prunedRows === 0) this.#rows.know(keepMediaRows(layout, []));
+    if (promptTokens === layout.inputIds.length) this.#rows.know(keepMediaRows(layout, []));
     this.#seed = sampling.seed;
     const { thinkingBudget, topLogprobs } = tokens;
     const thinking =

@@ -1,6 +1,6 @@
 /** The command as a user types it: dist/cli.js in a process of its own. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { test } from "uvu";
@@ -241,7 +241,7 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
     [["run", model, "--image", truncated, "Hi"], /cut\.png.*\[IMAGE_INVALID\]/],
     [["run", model, "--image", empty, "Hi"], /empty\.png.*\[IMAGE_INVALID\]/],
     [["run", model], /PROMPT.*\[OPTION_INVALID\]/],
-    [["run", model, "Hi", "--max-tokens", "0"], /maxTokens is 0.*\[OPTION_INVALID\]/],
+    [["run", model, "Hi", "--max-tokens", "0"], /--max-tokens is 0.*\[OPTION_INVALID\]/],
     [["run", model, "Hi", "--backend", "cuda"], /cuda.*\[BACKEND_UNAVAILABLE\]/],
     [["run", model, "Hi", "--messages", "x.json"], /--messages.*\[OPTION_INVALID\]/],
     [["run", model, "--messages", "x.json"], /x\.json.*\[INPUT_INVALID\]/],
@@ -260,9 +260,9 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
     [["run", model, "Hi", "--sources", "all"], /--sources.*any, inline, public/],
     [
       ["process", model, "--image", image, "--max-source-bytes", "99"],
-      /maxSourceBytes.*\[SOURCE_TOO_LARGE\]/,
+      /--max-source-bytes.*\[SOURCE_TOO_LARGE\]/,
     ],
-    [["process", model, "Hi", "--source-timeout", "0"], /sourceTimeout is 0.*\[OPTION_INVALID\]/],
+    [["process", model, "Hi", "--source-timeout", "0"], /--source-timeout is 0.*\[OPTION_INVALID\]/],
     [["run", model, "Hi", "--kv-cache", "lots"], /--kv-cache.*lots.*512MiB/],
     [["run", model, "Hi", "--backend", "wasm", "--kv-cache", "50%"], /wasm.*fraction.*\[OPTION_INVALID\]/],
     [["run", model, "Hi", "--backend", "wasm", "--kv-cache", "5000GiB"], /\[OUT_OF_MEMORY\]/],
@@ -274,8 +274,8 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
       ["process", model, "Hi", "--pixels", join(folder, "no", "x.f32")],
       /--pixels.*x\.f32.*\[OPTION_INVALID\]/,
     ],
-    [["inspect", "http://127.0.0.1:9/m", "--checkpoint-timeout", "0"], /checkpointTimeout is 0/],
-    [["graph", "http://127.0.0.1:9/m", "--checkpoint-timeout", "0"], /checkpointTimeout is 0/],
+    [["inspect", "http://127.0.0.1:9/m", "--checkpoint-timeout", "0"], /--checkpoint-timeout is 0/],
+    [["graph", "http://127.0.0.1:9/m", "--checkpoint-timeout", "0"], /--checkpoint-timeout is 0/],
     [["graph", model, "--stage", "assembly"], /--stage.*assembly.*program/],
     [["run", model, "Hi", "--seed", ""], /--seed.*It must be a whole number/],
     [["run", model, "Hi", "--frobnicate"], /unknown option.*--frobnicate.*\nSee glimt run --help\.\n/],
@@ -291,6 +291,59 @@ test("what is wrong is said in one line, with a code and an exit status", () => 
     assert.ok(stderr.trimEnd().split("\n").length <= 2, shown);
   }
   assert.match(glimt("--trace", "run", "no/such/model", "Hi").stderr, /\n {4}at /);
+});
+
+test("what is wrong with a request is told before the weights are read, by its flag", () => {
+  // Of all numbers NaN: reading the weights fails.
+  const broken = join(folder, "broken");
+  cpSync("examples/demo/checkpoint", broken, { recursive: true });
+  const weights = readFileSync(join(broken, "model.safetensors"));
+  writeFileSync(
+    join(broken, "model.safetensors"),
+    weights.fill(0xff, 8 + Number(weights.readBigUInt64LE(0))),
+  );
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const schema = file("schema.json", '{"type": "array", "uniqueItems": true}');
+  const tools = file("tools.json", '[{"name": "tap", "parameters": {"type": "object", "not": {}}}]');
+  const cases: [args: string[], message: RegExp][] = [
+    [[], /weights|NaN|\[WEIGHTS_INVALID\]/],
+    [["--regex", "("], /^glimt: --regex: at character 1, this group is not closed\. \[OPTION_INVALID\]/],
+    [["--json-schema", schema], /^glimt: --json-schema\.uniqueItems: this keyword is not supported/],
+    [["--json-schema", file("no.json", "{")], /^glimt: --json-schema is no JSON/],
+    [["--json-schema", "nowhere.json"], /^glimt: --json-schema: nowhere\.json can not be read/],
+    [["--grammar", file("a.ebnf", 'root ::= root "a"')], /^glimt: --grammar: rule "root" begins with itself/],
+    [["--choice", "a,,b"], /^glimt: --choice\[1\] is empty/],
+    [["--regex", "a", "--choice", "b"], /^glimt: --regex and --choice exclude each other/],
+    [["--regex", "a", "--tool-choice", "auto"], /^glimt: --regex and --tool-choice exclude each other/],
+    [["--tool-choice", "required"], /^glimt: --tool-choice says which tools .* give tools/],
+    [["--tools", tools, "--tool-choice", "wipe"], /^glimt: --tool-choice names "wipe"/],
+    [["--top-p", "3"], /^glimt: --top-p is 3, expected above 0/],
+    [
+      ["--min-tokens", "9", "--max-tokens", "5"],
+      /^glimt: --min-tokens is 9, more than --max-tokens, which is 5/,
+    ],
+    [["--stop-token", "999999"], /^glimt: --stop-token must be a list of token ids/],
+    [["--allow-token", "999999"], /^glimt: --allow-token must be a list of token ids/],
+    [["--bad-word", " "], /^glimt: --bad-word must be a list of texts/],
+    [["--logit-bias", "5:999"], /^glimt: --logit-bias of token 5 is 999/],
+    [["--n", "0"], /^glimt: --n is 0/],
+    [["--speculation", "often"], /^glimt: --speculation is "often"/],
+    [["--speculation", "mtp", "--no-mtp"], /^glimt: --speculation is "mtp", and the model has no MTP layer/],
+    [["--image", "missing.png"], /missing\.png.*\[IMAGE_INVALID\]/],
+    [
+      ["--messages", file("long.json", JSON.stringify([{ role: "user", content: "word ".repeat(5000) }]))],
+      /CONTEXT_OVERFLOW/,
+    ],
+  ];
+  for (const [args, message] of cases) {
+    const prompt = args.includes("--messages") ? [] : ["Hi"];
+    const { status, stderr } = glimt("run", broken, ...prompt, "--backend", "wasm", ...args);
+    assert.is(status, 1, args.join(" "));
+    assert.match(stderr, message, args.join(" "));
+  }
 });
 
 test("conformance prints a matrix, an object, and a page", () => {

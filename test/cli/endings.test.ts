@@ -100,7 +100,7 @@ function glimt(...args: string[]) {
 test("errors under --json are one JSON object on stdout, with a code", () => {
   for (const [args, code, message] of [
     [["run", "no/such/model", "Hi"], "CHECKPOINT_NOT_FOUND", /no\/such\/model/],
-    [["run", DEMO, "Hi", "--max-tokens", "0"], "OPTION_INVALID", /maxTokens/],
+    [["run", DEMO, "Hi", "--max-tokens", "0"], "OPTION_INVALID", /^--max-tokens is 0/],
     [["process", DEMO, "--image", "missing.png"], "IMAGE_INVALID", /missing\.png/],
     [["process", DEMO, "Hi", "--pixels", join(folder, "no", "x")], "OPTION_INVALID", /--pixels/],
     [["run", DEMO, "Hi", "--frobnicate"], "OPTION_INVALID", /--frobnicate/],
