@@ -37,6 +37,10 @@ inChromium("the edge build answers in Chromium as in Node", async () => {
     const answer = (await (await handle).jsonValue()) as Answer;
 
     assert.equal(answer, expected);
+    assert.is(answer.text, "Hello world");
+    assert.is(answer.json.row, 1);
+    assert.is(answer.calls.length, 1);
+    assert.ok(answer.calls[0]!.arguments.row <= 9);
     assert.equal(errors, []);
     hosts.delete("null");
     assert.equal([...hosts], [server.origin]);

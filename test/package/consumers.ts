@@ -23,7 +23,15 @@ export async function read(checkpoint, image) {
   const model = await loadModel(checkpoint);
   try {
     const content = [{ type: "image", image }, { type: "text", text: "Text Recognition:" }];
-    return (await model.complete([{ role: "user", content }], { maxTokens: 24 })).text;
+    const ask = (options) => model.complete([{ role: "user", content }], options);
+    const { text } = await ask({ maxTokens: 24 });
+    const parameters = { type: "object", properties: { row: { type: "integer", minimum: 0, maximum: 9 } }, required: ["row"] };
+    const tools = [{ type: "function", function: { name: "save", parameters } }];
+    const shaped = await ask({ structured: { regex: "[A-Z][a-z]{1,9}" }, maxTokens: 24 });
+    const { toolCalls } = await ask({ tools, toolChoice: { name: "save" }, maxTokens: 60 });
+    const { row } = JSON.parse(toolCalls[0].arguments);
+    if (!/^[A-Z][a-z]{1,9}$/.test(shaped.text) || !(row >= 0 && row <= 9)) throw new Error(shaped.text + row);
+    return text;
   } finally {
     await model.dispose();
   }
