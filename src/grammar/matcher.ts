@@ -51,9 +51,18 @@ export class Matcher {
     return this.#start;
   }
 
-  /** Begins the account of what one mask or one token costs; a good time to forget what is no longer needed. */
-  beginWork(): void {
-    this.#work = 0;
+  /**
+   * Begins the account of what one mask or one token costs.
+   *
+   * @param spent on it before, where other accounts were begun in between
+   */
+  beginWork(spent = 0): void {
+    this.#work = spent;
+  }
+
+  /** What the account has come to. */
+  get work(): number {
+    return this.#work;
   }
 
   /** The state itself, or one like it where so much was kept that the rest is forgotten. */

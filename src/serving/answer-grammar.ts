@@ -51,13 +51,24 @@ export class AnswerGrammar {
    * @throws OPTION_INVALID for a grammar with so many ways to read an answer that it takes too long
    */
   masks(drafts: readonly number[]): (Int32Array | null)[] {
-    const masks = [this.#mask(this.#place)];
-    let place: Place | null = this.#place;
-    for (const draft of drafts) {
-      place = place && this.#after(place, draft);
-      masks.push(place && this.#mask(place));
+    return this.#places(drafts).map((place) => place && this.#mask(place));
+  }
+
+  /** Makes what `masks` gives for these drafts, and lets other tasks run meanwhile. @throws what `masks` does */
+  async prepare(drafts: readonly number[]): Promise<void> {
+    for (const place of this.#places(drafts)) {
+      if (place?.state && !place.isThinking) await this.#grammar.masks.prepare(place.state);
     }
-    return masks;
+  }
+
+  /** Here and behind each draft; null behind one that may not come. */
+  #places(drafts: readonly number[]): (Place | null)[] {
+    const places: (Place | null)[] = [this.#place];
+    for (const draft of drafts) {
+      const place: Place | null = places.at(-1) ?? null;
+      places.push(place && this.#after(place, draft));
+    }
+    return places;
   }
 
   /** Those up to the first that may not come: none behind it can be right. */

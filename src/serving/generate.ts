@@ -80,6 +80,7 @@ async function* answer(
       request.identify({ adapters, media: await mediaIdentities(request.visionItems, signal) }, prefixCache);
     }
     while (!request.finished) {
+      await request.prepare();
       const result = await place.next({ signal, onEncoding, reportOf });
       for (const piece of request.accept(result)) {
         throwIfAborted(signal);

@@ -230,6 +230,11 @@ export class GenerationRequest {
     this.#clock.end("vision");
   }
 
+  /** Makes what choosing its next tokens takes on this thread, as far as that may take long; other tasks run meanwhile. */
+  async prepare(): Promise<void> {
+    await this.#constraint?.prepare(this.#drafts);
+  }
+
   /** The next tokens to read, at most `mostTokens`. Asking changes nothing: the same slice comes until it was run. */
   nextSlice(mostTokens: number): SequenceSlice {
     const start = this.#sequence.length;

@@ -64,6 +64,21 @@ for (const family of ["glm_ocr-tiny", "glm4v-tiny"]) {
     });
   }
 
+  test(`${family}: masks that are made in pieces, of several states at once, are those that are made at once`, async () => {
+    const opened = () =>
+      new CompiledGrammars({ tokenizer, vocabSize }).open(ASKED[3] as never, endIds, undefined);
+    const [whole, pieces] = [await opened(), await opened()];
+    const texts = ["", "{", '{"', '{"name": "a'].map((text) => new TextEncoder().encode(text));
+    const states = ({ matcher }: typeof whole) =>
+      texts.map((text) => matcher.afterBytes(matcher.start, text) as State);
+    const found = states(pieces);
+    await Promise.all([...found, ...found].map((state) => pieces.masks.prepare(state)));
+    assert.equal(
+      found.map((state) => pieces.masks.of(state)),
+      states(whole).map((state) => whole.masks.of(state)),
+    );
+  });
+
   test(`${family}: what is not whole may always be ended`, async () => {
     const grammars = new CompiledGrammars({ tokenizer, vocabSize });
     const { matcher, masks } = await grammars.open(ASKED[3] as StructuredText, endIds, undefined);
