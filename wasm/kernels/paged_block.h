@@ -76,20 +76,25 @@ extern const BlockSteps kF32Steps, kBf16Steps, kQ8Steps;
 // Copies a block's rows to `near`, [keys][headDim], which `rows` is of from then on.
 void widenBlock(const BlockSteps& steps, BlockRows& rows, size_t offset, uint32_t headDim, float* near);
 
-// Weights of keys that a row does not see are 0, and 0 times what is not finite is NaN. Where values of the keys from `first` on
-// hold such, which not all rows see: copies the block to `near`, [keys][headDim], which `values` is of from then on, with 0 in
-// its place, and calls give(key, dimension, value), which adds it to the sums of the rows that see the key.
+// Weights of keys that a row does not see, or that are absent, are 0, and 0 times what is not finite is NaN. Where values of
+// the keys from `first` on hold such, which not all rows see, or of the first one, which stands in for absent ones: copies the
+// block to `near`, [keys][headDim], which `values` is of from then on, with 0 in its place, and calls give(key, dimension,
+// value), which adds it to the sums of the rows that see the key.
 template <class Give>
 bool setApart(const BlockSteps& steps, BlockRows& values, size_t offset, uint32_t first, uint32_t headDim, float* near,
               Give give) {
   if (!steps.isFinite) return false;
+  uint32_t keys[kBlockKeys], count = 0;
+  if (values.keys < kBlockKeys && first > 0) keys[count++] = 0;
+  for (uint32_t key = first; key < values.keys; key++) keys[count++] = key;
   bool isFinite = true;
-  for (uint32_t key = first; isFinite && key < values.keys; key++) {
-    isFinite = steps.isFinite(values.at[key] + offset, headDim);
+  for (uint32_t i = 0; isFinite && i < count; i++) {
+    isFinite = steps.isFinite(values.at[keys[i]] + offset, headDim);
   }
   if (isFinite) return false;
   widenBlock(steps, values, offset, headDim, near);
-  for (uint32_t key = first; key < values.keys; key++) {
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t key = keys[i];
     float* row = near + (size_t)key * headDim;
     for (uint32_t d = 0; d < headDim; d++) {
       if (__builtin_isfinite(row[d])) continue;
