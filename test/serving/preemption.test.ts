@@ -4,63 +4,15 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadModelOn } from "../../src/api/load-model.ts";
-import type { Backend, Engine } from "../../src/backends/backend.ts";
-import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
-import { createWasmBackend } from "../../src/backends/wasm/backend.ts";
-import { openDirectory } from "../../src/checkpoint/directory.node.ts";
-import { GlimtError, type LoadOptions, loadModel, type Message, type Model } from "../../src/index.ts";
+import { GlimtError, loadModel, type Message } from "../../src/index.ts";
 import { answersAlone, answersTogether, chat, facts } from "./company.ts";
-
-const BACKENDS = { wasm: createWasmBackend(), reference: createReferenceBackend("f32") };
-
-/** A backend whose caches have at most so many pages. */
-function withPages(backend: Backend, limit: { pages: number; pageElements: number }): Backend {
-  const open: Backend["open"] = async (options) => {
-    const engine: Engine = await backend.open(options);
-    const { allocate } = engine;
-    engine.allocate = (dtype, rows, cols) => {
-      if (cols === limit.pageElements && rows > limit.pages) {
-        throw new GlimtError("OUT_OF_MEMORY", `${rows} pages, of ${limit.pages}`);
-      }
-      return allocate.call(engine, dtype, rows, cols);
-    };
-    return engine;
-  };
-  return { ...backend, open };
-}
-
-async function load(
-  backend: Backend,
-  pages: number,
-  options: LoadOptions = {},
-  location = "test/golden/data/glm_ocr-tiny",
-) {
-  const limit = { pages, pageElements: -1 };
-  const platform = {
-    backends: [withPages(backend, limit)],
-    openFiles: async (location: unknown) => openDirectory(location as string),
-    readFile: async () => new Uint8Array(),
-  };
-  const model = await loadModelOn(platform as never, location, {
-    ...options,
-    ...(backend.name === "wasm" && { threads: 1 }),
-  });
-  const { numKeyValueHeads, headDim } = model.config.text;
-  limit.pageElements = 2 * numKeyValueHeads * 16 * headDim;
-  return model;
-}
-
-const isIdle = (model: Model) => {
-  const { running, waiting, pages } = model.stats();
-  return running === 0 && waiting === 0 && pages.free === pages.total;
-};
+import { BACKENDS, isIdle, loadWithPages } from "./few-pages.ts";
 
 for (const [name, backend] of Object.entries(BACKENDS)) {
   for (const checkpoint of ["glm_ocr-tiny", "glm4v_moe-tiny"]) {
     test(`${name}, ${checkpoint}: with few pages as with many`, async () => {
       const location = `test/golden/data/${checkpoint}`;
-      const roomy = await load(backend, 1000, { maxSequences: 1 }, location);
+      const roomy = await loadWithPages(backend, 1000, { maxSequences: 1 }, location);
       const expected = await answersAlone(roomy);
       assert.is(roomy.stats().preemptions, 0);
       await roomy.dispose();
@@ -71,7 +23,12 @@ for (const [name, backend] of Object.entries(BACKENDS)) {
         [11, "lookup"],
         [14, "auto"],
       ] as const) {
-        const model = await load(backend, pages, { prefillChunk: 24, maxBatchedTokens: 31 }, location);
+        const model = await loadWithPages(
+          backend,
+          pages,
+          { prefillChunk: 24, maxBatchedTokens: 31 },
+          location,
+        );
         assert.equal(await answersTogether(model, speculation), expected);
         preemptions += model.stats().preemptions;
         assert.ok(isIdle(model));
@@ -83,7 +40,7 @@ for (const [name, backend] of Object.entries(BACKENDS)) {
 }
 
 test("who gives way is the lowest priority, and of that the latest", async () => {
-  const model = await load(BACKENDS.wasm, 9);
+  const model = await loadWithPages(BACKENDS.wasm, 9);
   const ends: string[] = [];
   const ask = async (name: string, priority: number) => {
     await model.complete(chat(name), { maxTokens: 60, temperature: 2, seed: 3, priority });
@@ -96,7 +53,7 @@ test("who gives way is the lowest priority, and of that the latest", async () =>
 });
 
 test("a request whose picture was found in the cache encodes it when it has lost its pages", async () => {
-  const model = await load(BACKENDS.wasm, 8);
+  const model = await loadWithPages(BACKENDS.wasm, 8);
   const asked = { maxTokens: 40, temperature: 2, seed: 5 };
   const expected = facts(await model.complete(chat("Text:", 3), asked));
   let encodings = 0;
@@ -116,7 +73,7 @@ test("a request whose picture was found in the cache encodes it when it has lost
 });
 
 test("an answer that nobody reads gives way to a request that waits, and goes on when it is read", async () => {
-  const model = await load(BACKENDS.wasm, 5);
+  const model = await loadWithPages(BACKENDS.wasm, 5);
   const options = { maxTokens: 30, temperature: 2, seed: 5 };
   const expected = facts(await model.complete(chat("Text:", 3), options));
   const pieces = model.generate(chat("Text:", 3), options);
@@ -137,11 +94,16 @@ test("an answer that nobody reads gives way to a request that waits, and goes on
 test("guesses take pages from nobody: with as many pages as the answer has the layer guesses where there is room", async () => {
   const demo = "examples/demo/checkpoint";
   const asked = { maxTokens: 40, speculation: "mtp" } as const;
-  const roomy = await load(BACKENDS.wasm, 1000, {}, demo);
+  const roomy = await loadWithPages(BACKENDS.wasm, 1000, {}, demo);
   const expected = await roomy.complete(chat("Hello"), { ...asked, speculation: "off" });
   await roomy.dispose();
   const { promptTokens, completionTokens } = expected.usage;
-  const model = await load(BACKENDS.wasm, Math.ceil((promptTokens + completionTokens - 1) / 16), {}, demo);
+  const model = await loadWithPages(
+    BACKENDS.wasm,
+    Math.ceil((promptTokens + completionTokens - 1) / 16),
+    {},
+    demo,
+  );
   assert.equal(facts(await model.complete(chat("Hello"), asked)), facts(expected));
   assert.ok(model.stats().drafts.accepted > 0);
   await model.dispose();
@@ -151,7 +113,7 @@ for (const speculation of ["lookup", "mtp"] as const) {
   test(`what is kept for later is not given up for guesses: ${speculation}`, async () => {
     const demo = "examples/demo/checkpoint";
     const question = chat("a b c d a b c d a b c d a b");
-    const said = await load(BACKENDS.wasm, 1000, {}, demo);
+    const said = await loadWithPages(BACKENDS.wasm, 1000, {}, demo);
     const { tokenIds } = await said.complete(question, { maxTokens: 24, ignoreEos: true });
     await said.dispose();
     const counts = { off: [] as unknown[], guessed: [] as unknown[] };
@@ -162,7 +124,7 @@ for (const speculation of ["lookup", "mtp"] as const) {
     ] as const) {
       // Each answer ends at another place of its page, where guesses reach into the next one.
       for (let end = 1; end < tokenIds.length; end += 2) {
-        const model = await load(BACKENDS.wasm, 12, {}, demo);
+        const model = await loadWithPages(BACKENDS.wasm, 12, {}, demo);
         // As many pages as there may be, all of which hold something.
         await model.complete(chat("Other words, ".repeat(11)), { maxTokens: 1, speculation: how });
         const before = model.stats().pages.total;
@@ -184,7 +146,7 @@ for (const speculation of ["lookup", "mtp"] as const) {
 }
 
 test("what does not fit alone is refused, at once where nobody else is there, and the others go on", async () => {
-  const model = await load(BACKENDS.wasm, 6);
+  const model = await loadWithPages(BACKENDS.wasm, 6);
   const long: Message[] = chat("word ".repeat(200));
   const code = (error: GlimtError) => error.code;
   assert.is(await model.complete(long).catch(code), "OUT_OF_MEMORY");
