@@ -85,7 +85,7 @@ async function alone(model: Model, asked: readonly Asked[]) {
 }
 
 for (const [backend, asked, pages] of [
-  [BACKENDS.wasm, ASKED, 64],
+  [BACKENDS.wasm, ASKED, 46],
   // Without the long prompt of tools.
   [BACKENDS.reference, ASKED.slice(0, 4), 14],
 ] as const) {
