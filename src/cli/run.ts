@@ -201,7 +201,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     () => processor.process(messages, { ...asked, signal, onProgress }),
     options,
     context,
-  );
+  ).finally(() => progress.clear());
   const model = await loadPrepared(prepared);
   try {
     if (!flags.json && process.stderr.isTTY) {
