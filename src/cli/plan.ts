@@ -4,13 +4,16 @@ import { Command, InvalidArgumentError } from "commander";
 import { checkFormats } from "../api/check-formats.ts";
 import { compileCheckpoint } from "../api/compile-checkpoint.ts";
 import { resolveBudgets } from "../api/encoder-token-budgets.ts";
+import { resolveParallel } from "../api/parallel-options.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { DEFAULT_PAGE_SIZE, stagePrograms } from "../runtime/compile-stages.ts";
-import { planRequest } from "../runtime/request-plan.ts";
+import { planRequest, requestRuns } from "../runtime/request-plan.ts";
 import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
 import { checkpointOptions } from "./checkpoint-flags.ts";
+import { groupTimes } from "./group-times.ts";
+import { type HardwareFlags, hardwareOf, withHardwareOptions } from "./hardware-flags.ts";
 import {
   backendsFor,
   type LoadFlags,
@@ -19,9 +22,11 @@ import {
   withLoadOptions,
   withVideoPruning,
 } from "./model-options.ts";
+import { type ParallelFlags, parallelOptions, withParallelOptions } from "./parallel-flags.ts";
+import { communicationRows, rankRows, timeRows } from "./rank-rows.ts";
 import { JSON_HELP } from "./report.ts";
 
-interface PlanFlags extends LoadFlags, VideoPruningFlag {
+interface PlanFlags extends LoadFlags, VideoPruningFlag, ParallelFlags, HardwareFlags {
   readonly image: readonly ImageDims[];
   readonly video: readonly VideoDims[];
   readonly text: number;
@@ -31,7 +36,7 @@ interface PlanFlags extends LoadFlags, VideoPruningFlag {
 }
 
 export function planCommand(): Command {
-  return withVideoPruning(withLoadOptions(new Command("plan")))
+  return withHardwareOptions(withParallelOptions(withVideoPruning(withLoadOptions(new Command("plan")))))
     .description("show grids, tokens and memory of a request of given sizes; runs nothing")
     .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--image <WxH>", "an image of this size in pixels; may be repeated", imageDims, [])
@@ -63,26 +68,38 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const { checkpoint } = processor;
   const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
   checkFormats(backend, checkpoint.config.text, flags);
-  const compiled = compileCheckpoint(backend, checkpoint, { ...flags, mtp: true });
+  const group = resolveParallel(parallelOptions(flags)) ?? undefined;
+  const compiled = compileCheckpoint(backend, checkpoint, { ...flags, mtp: true, group });
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
-  const planned = planRequest(counts, stagePrograms(compiled), checkpoint.config, {
+  const programs = stagePrograms(compiled);
+  const options = {
     maxTokens,
     prefillChunk: flags.prefillChunk ?? backend.prefillChunk,
     pageSize: DEFAULT_PAGE_SIZE,
     activationDType: backend.activationDType,
     kvCacheDType: compiled.kvCacheDType,
     encoderBudgets: resolveBudgets(undefined, backend, processor),
-  });
+  };
+  const planned = planRequest(counts, programs, checkpoint.config, options);
+  const { ranks = [] } = planned;
+  const hardware = await hardwareOf(flags);
+  const times = hardware && {
+    hardware,
+    ...groupTimes(programs, requestRuns(counts, checkpoint.config, options), group?.tensor ?? 1, hardware),
+  };
   const largestImage = processor.sizes.imageSizeWithMostFeatures();
   const mostFrames = videos.map(({ width, height }) => processor.sizes.mostVideoFrames({ width, height }));
   if (flags.json) {
-    console.log(JSON.stringify({ backend: backend.name, ...planned, largestImage, mostFrames }));
+    console.log(JSON.stringify({ backend: backend.name, ...planned, times, largestImage, mostFrames }));
     return;
   }
   const rows = [
     ...images.map((given, index) => imageRow(given, planned, index)),
     ...videos.map((given, index) => videoRow(given, planned, index, mostFrames[index] ?? 0)),
     ...requestRows(planned, backend.name),
+    ...rankRows(ranks),
+    ...communicationRows(ranks),
+    ...(times ? timeRows(times) : []),
     [
       "largest image",
       `${largestImage.resizedWidth} x ${largestImage.resizedHeight}, ${largestImage.numTokens} tokens`,

@@ -1,8 +1,10 @@
 /** What `glimt plan` says of a device group: what each rank holds, what ranks say to each other, how long that takes. */
 import { formatBytes } from "../compiler/print.ts";
 import type { GroupTime } from "../measure/group-time.ts";
+import type { Hardware } from "../measure/hardware.ts";
 import type { Communication } from "../program/communication.ts";
 import type { RankPlan } from "../runtime/rank-plan.ts";
+import type { GroupTimes } from "./group-times.ts";
 
 type Row = [name: string, value: string];
 
@@ -50,7 +52,19 @@ function operationText({ op, operations, bytes }: Communication): string {
   return bytes === 0 ? `${operations} ${op}` : `${operations} ${op} (${formatBytes(bytes)})`;
 }
 
-export function timeRow(name: string, { latency, communicatingShare }: GroupTime): Row {
-  const percent = (100 * communicatingShare).toFixed(communicatingShare < 0.1 ? 1 : 0);
-  return [name, `${(1000 * latency).toFixed(1)} ms, ${percent} % of it between the ranks`];
+/** What each run would take, and how much of it is waiting for other ranks. */
+export function timeRows({ hardware, prefill, step }: PredictedTimes): Row[] {
+  const text = ({ latency, communicatingShare }: GroupTime) => {
+    const percent = (100 * communicatingShare).toFixed(communicatingShare < 0.1 ? 1 : 0);
+    return `${(1000 * latency).toFixed(2)} ms, ${percent} % of it between ranks`;
+  };
+  return [
+    ["predicted", `for ${hardware.name} (${hardware.source})`],
+    ["  prefill run", text(prefill)],
+    ["  token", text(step)],
+  ];
+}
+
+interface PredictedTimes extends GroupTimes {
+  readonly hardware: Hardware;
 }

@@ -135,6 +135,8 @@ function requestRuns(
   const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...NO_ADJUSTMENTS };
   return {
     encode: encodeRuns(counts, tower, vision, options).symbols,
+    /** Tokens that are seen behind the prompt, and behind the answer. */
+    context: { prefill: counts.promptTokens, step: counts.promptTokens + newTokens },
     prefill: { ...common, tokens, blocks: promptPages, pages: promptPages, features },
     step: { ...common, tokens: 1, blocks: pages, pages, features: 0 },
   };

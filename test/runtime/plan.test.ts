@@ -330,4 +330,56 @@ test("glimt plan prints the plan", async () => {
   }
 });
 
+test("glimt plan says what each device of a group holds and says, and how long that takes", async () => {
+  const printed: string[] = [];
+  const { log } = console;
+  console.log = (line: string) => printed.push(line);
+  const directory = directoryOf("glm4v-tiny");
+  const args = [directory, "--image", "170x220", "--backend", "reference", "--max-tokens", "50"];
+  const group = ["--tensor-parallel", "2", "--pipeline-parallel", "2", "--encoder-parallel", "data"];
+  const times = ["--hardware", "bench/parallel/h100-nvlink.json"];
+  try {
+    const plan = (...flags: string[]) =>
+      planCommand().parseAsync([...args, ...group, ...flags], { from: "user" });
+    await plan("--json");
+    await plan(...times, "--json");
+    await plan(...times, "--link-speed", "1", "--json");
+    await plan(...times);
+  } finally {
+    console.log = log;
+  }
+  const model = await loadModel(directory, {
+    backend: "reference",
+    parallel: { tensor: 2, pipeline: 2, encoder: "data" },
+  });
+  const expected = model.plan({ images: [{ width: 170, height: 220 }], textTokens: 0, maxTokens: 50 });
+  await model.dispose();
+  const [plain, fast, slow] = printed.slice(0, 3).map((line) => JSON.parse(line));
+  const { backend, largestImage, mostFrames, ...numbers } = plain;
+  assert.equal(numbers, JSON.parse(JSON.stringify(expected)));
+  assert.is(numbers.ranks.length, 4);
+  assert.ok(fast.times.step.communicatingShare > 0);
+  assert.ok(slow.times.step.latency > fast.times.step.latency);
+  const text = printed.slice(3).join("\n");
+  for (const part of ["ranks 0-1", "ranks 2-3", "all_reduce", "1 all_gather", "between ranks", "H100"]) {
+    assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+  const impossible = [
+    directory,
+    "--tensor-parallel",
+    "4",
+    "--encoder-parallel",
+    "tensor",
+    "--backend",
+    "reference",
+  ];
+  const refusal = await failure(() => planCommand().parseAsync(impossible, { from: "user" }));
+  assert.is(refusal.code, "OPTION_INVALID");
+  assert.match(refusal.message, /numHeads 2 \(attention_varlen\) is not a multiple of 4/);
+  const speed = await failure(() =>
+    planCommand().parseAsync([...args, "--link-speed", "1"], { from: "user" }),
+  );
+  assert.match(speed.message, /--hardware/);
+});
+
 test.run();
