@@ -34,9 +34,9 @@ function heldText({ weightBytes, kvCacheBytes, visionBytes, decoderBytes, peakBy
 /** Of the rank that says most, and of all of them together. */
 export function communicationRows(ranks: readonly RankPlan[]): Row[] {
   const runs = [
-    ["encode", "a run of the tower"],
-    ["prefill", "a run of the prompt"],
-    ["step", "a token"],
+    ["encode", "tower run"],
+    ["prefill", "prompt run"],
+    ["step", "token"],
   ] as const;
   return runs.flatMap(([run, name]): Row[] => {
     const said = ranks.map(({ communication }) => communication[run]);
@@ -56,11 +56,12 @@ function operationText({ op, operations, bytes }: Communication): string {
 export function timeRows({ hardware, prefill, step }: PredictedTimes): Row[] {
   const text = ({ latency, communicatingShare }: GroupTime) => {
     const percent = (100 * communicatingShare).toFixed(communicatingShare < 0.1 ? 1 : 0);
-    return `${(1000 * latency).toFixed(2)} ms, ${percent} % of it between ranks`;
+    return `${(1000 * latency).toFixed(2)} ms, ${percent} % of it waiting for other ranks`;
   };
   return [
-    ["predicted", `for ${hardware.name} (${hardware.source})`],
-    ["  prefill run", text(prefill)],
+    ["predicted", `for ${hardware.name}, ${hardware.link.bytesPerSecond / 1e9} GB/s between ranks`],
+    ["  figures", hardware.source],
+    ["  prompt run", text(prefill)],
     ["  token", text(step)],
   ];
 }
