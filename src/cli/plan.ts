@@ -85,7 +85,12 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
   const hardware = await hardwareOf(flags);
   const times = hardware && {
     hardware,
-    ...groupTimes(programs, requestRuns(counts, checkpoint.config, options), group?.tensor ?? 1, hardware),
+    ...groupTimes(
+      programs,
+      requestRuns(counts, programs.vision, checkpoint.config, options),
+      group?.tensor ?? 1,
+      hardware,
+    ),
   };
   const largestImage = processor.sizes.imageSizeWithMostFeatures();
   const mostFrames = videos.map(({ width, height }) => processor.sizes.mostVideoFrames({ width, height }));

@@ -8,30 +8,25 @@ import type { GroupTimes } from "./group-times.ts";
 
 type Row = [name: string, value: string];
 
-/** Ranks beside each other that hold and say the same are one row. */
+/** What each rank holds. */
 export function rankRows(ranks: readonly RankPlan[]): Row[] {
-  const rows: { first: number; last: number; value: string }[] = [];
-  for (const [rank, plan] of ranks.entries()) {
-    const value = heldText(plan);
-    const before = rows.at(-1);
-    if (before?.value === value) before.last = rank;
-    else rows.push({ first: rank, last: rank, value });
-  }
-  return rows.map(({ first, last, value }): Row => {
-    return [first === last ? `rank ${first}` : `ranks ${first}-${last}`, value];
-  });
+  return ofRanks(ranks.map(heldText)).map(([names, text]): Row => [names, text]);
 }
 
-function heldText({ weightBytes, kvCacheBytes, visionBytes, decoderBytes, peakBytes }: RankPlan): string {
+function heldText({ weightBytes, kvCacheBytes, peakBytes, ...plan }: RankPlan): string {
+  const activations = Math.max(
+    plan.visionActivationBytes + plan.visionInputBytes,
+    plan.decoderActivationBytes,
+  );
   return [
     `${formatBytes(weightBytes)} of weights`,
     `KV cache ${formatBytes(kvCacheBytes)}`,
-    `activations ${formatBytes(Math.max(visionBytes, decoderBytes))}`,
+    `activations and inputs ${formatBytes(activations)}`,
     `${formatBytes(weightBytes + peakBytes)} at the most`,
   ].join(", ");
 }
 
-/** Of the rank that says most, and of all of them together. */
+/** What ranks do together in each kind of run, and the bytes that all of them give. */
 export function communicationRows(ranks: readonly RankPlan[]): Row[] {
   const runs = [
     ["encode", "tower run"],
@@ -40,16 +35,30 @@ export function communicationRows(ranks: readonly RankPlan[]): Row[] {
   ] as const;
   return runs.flatMap(([run, name]): Row[] => {
     const said = ranks.map(({ communication }) => communication[run]);
-    const bytes = said.map((ofRank) => ofRank.reduce((sum, { bytes }) => sum + bytes, 0));
-    const total = bytes.reduce((sum, ofRank) => sum + ofRank, 0);
+    const total = said.flat().reduce((sum, { bytes }) => sum + bytes, 0);
     if (total === 0) return [];
-    const most = said[bytes.indexOf(Math.max(...bytes))] as readonly Communication[];
-    return [[name, `${most.map(operationText).join(", ")} on a rank; all ranks give ${formatBytes(total)}`]];
+    const texts = ofRanks(said.map((ofRank) => ofRank.map(operationText).join(", ")));
+    const parts = texts.filter(([, text]) => text !== "").map(([names, text]) => `${text} (${names})`);
+    return [[name, `${formatBytes(total)} in all: ${parts.join("; ")}`]];
   });
 }
 
+/** Ranks beside each other of which the same is said. */
+function ofRanks(texts: readonly string[]): [names: string, text: string][] {
+  const runs: { first: number; last: number; text: string }[] = [];
+  for (const [rank, text] of texts.entries()) {
+    const before = runs.at(-1);
+    if (before?.text === text) before.last = rank;
+    else runs.push({ first: rank, last: rank, text });
+  }
+  return runs.map(({ first, last, text }) => [
+    first === last ? `rank ${first}` : `ranks ${first}-${last}`,
+    text,
+  ]);
+}
+
 function operationText({ op, operations, bytes }: Communication): string {
-  return bytes === 0 ? `${operations} ${op}` : `${operations} ${op} (${formatBytes(bytes)})`;
+  return bytes === 0 ? `${operations} ${op}` : `${operations} ${op} of ${formatBytes(bytes)}`;
 }
 
 /** What each run would take, and how much of it is waiting for other ranks. */

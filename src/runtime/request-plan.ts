@@ -119,7 +119,7 @@ export function planRequest(
 }
 
 /** Values of the programs' symbols in the runs of a request: of the tower, over a part of the prompt, for a token behind it. */
-function requestRuns(
+export function requestRuns(
   counts: RequestCounts,
   tower: VerifiedProgram | undefined,
   { text, vision }: { readonly text: TextConfig; readonly vision: VisionConfig },
@@ -134,7 +134,8 @@ function requestRuns(
   const features = Math.min(tokens, counts.visionTokens);
   const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...NO_ADJUSTMENTS };
   return {
-    encode: encodeRuns(counts, tower, vision, options).symbols,
+    /** Of each share, where items are dealt over several ranks. */
+    encode: encodeRuns(counts, tower, vision, options).shares,
     /** Tokens that are seen behind the prompt, and behind the answer. */
     context: { prefill: counts.promptTokens, step: counts.promptTokens + newTokens },
     prefill: { ...common, tokens, blocks: promptPages, pages: promptPages, features },
@@ -214,8 +215,7 @@ function encodeRuns(
   return {
     grids,
     specs,
-    /** Of all ranks, where items are dealt over several. */
-    symbols: runs.map(({ symbols }) => symbols),
+    shares: shares.map((share) => share.map(({ symbols }) => symbols)),
     /** Times that something is run. */
     rounds: Math.max(...shares.map(({ length }) => length)),
     isPadded: runs.some(({ isPadded }) => isPadded),
@@ -229,7 +229,8 @@ function planVision(
   config: VisionConfig,
   options: PlanOptions,
 ): RequestPlan["vision"] {
-  const { grids, specs, symbols, rounds, isPadded, isDealt } = encodeRuns(counts, program, config, options);
+  const { grids, specs, shares, rounds, isPadded, isDealt } = encodeRuns(counts, program, config, options);
+  const symbols = shares.flat();
   const { encoderBudgets = [], activationDType } = options;
   const ofRuns = (bytes: (tower: Program, sizes: (typeof symbols)[number]) => number) =>
     program ? Math.max(0, ...symbols.map((sizes) => bytes(program, sizes))) : 0;
