@@ -1,10 +1,12 @@
 /** From a checkpoint to a model that answers. */
+import type { DeviceWeight } from "../backends/backend.ts";
 import type { ModelLocation } from "../checkpoint/location.ts";
 import { storageTotals, tensorStorage } from "../checkpoint/tensor-storage.ts";
 import { throwIfAborted } from "../errors.ts";
+import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Processor } from "../prompt/processor.ts";
 import { bytesByFormat } from "../runtime/device-memory.ts";
-import { openStages } from "../runtime/open-stages.ts";
+import { openStages, type Stages } from "../runtime/open-stages.ts";
 import { ModelCore } from "../serving/model-core.ts";
 import { DraftCounts } from "../serving/speculation.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
@@ -107,7 +109,7 @@ async function openPrepared({
     throw error;
   }
   const loadMilliseconds = milliseconds + performance.now() - start;
-  const storedBytes = bytesByFormat(specs);
+  const storedBytes = bytesByFormat(onceEach(specs, stages.weights));
   const conversions = storageTotals(tensorStorage(checkpoint.tensors, specs));
   const { notes } = checkpoint;
   const loaded = {
@@ -120,4 +122,10 @@ async function openPrepared({
   };
   const dtype = options.dtype ?? checkpoint.mainDType;
   return { core, processor, facts: { dtype, refused, loadMilliseconds, loaded } };
+}
+
+/** Of weights that are one on the device, the first. */
+function onceEach(specs: readonly WeightSpec[], weights: Stages["weights"]): WeightSpec[] {
+  const names = new Map([...weights].reverse().map(([name, weight]) => [weight, name]));
+  return specs.filter(({ name }) => names.get(weights.get(name) as DeviceWeight) === name);
 }

@@ -41,7 +41,7 @@ export function buildMtp(model: ModelConfig, options: DecoderOptions): Graph {
   const zeros = g.input("zeros", [g.symbol("firsts"), hiddenSize], options.activationDType);
   const firstRows = g.input("firstRows", [g.symbol("firsts")], "i32");
 
-  const table = g.weight(`${own.ownEmbedding ? path : ROOT}.embed_tokens.weight`, [vocabSize, hiddenSize]);
+  const table = g.weight(tableName(model, own.ownEmbedding), [vocabSize, hiddenSize]);
   const x = g.scope("embed", () => {
     const following = g.scatter_rows({ x: embed(table), values: zeros, rows: firstRows });
     const before = g.gather_rows({ x: hidden, rows: hiddenRows });
@@ -56,7 +56,7 @@ export function buildMtp(model: ModelConfig, options: DecoderOptions): Graph {
   const state = g.scope("head", () => g.gather_rows({ x: out, rows: logitRows }));
   const logits = g.scope("head", () => {
     const normed = rmsNorm(g, state, own.ownNorm ? `${path}.shared_head.norm` : `${ROOT}.norm`, rmsNormEps);
-    return g.linear({ x: normed, w: head(g, model, own, path) });
+    return g.linear({ x: normed, w: g.weight(headName(model, own.ownHead), [vocabSize, hiddenSize]) });
   });
   return g.finish({ logits, tokens: sample(logits), state });
 }
@@ -76,8 +76,19 @@ function columnsOf(g: GraphBuilder, path: string, hiddenSize: number, half: numb
   });
 }
 
-function head(g: GraphBuilder, { text, tieWordEmbeddings }: ModelConfig, own: MtpLayer, path: string): Value {
-  const tied = tieWordEmbeddings ? `${ROOT}.embed_tokens` : "lm_head";
-  const name = own.ownHead ? `${path}.shared_head.head` : tied;
-  return g.weight(`${name}.weight`, [text.vocabSize, text.hiddenSize]);
+function tableName({ text }: ModelConfig, isOwn: boolean): string {
+  return `${isOwn ? `${ROOT}.layers.${text.numHiddenLayers}` : ROOT}.embed_tokens.weight`;
+}
+
+function headName({ text, tieWordEmbeddings }: ModelConfig, isOwn: boolean): string {
+  if (isOwn) return `${ROOT}.layers.${text.numHiddenLayers}.shared_head.head.weight`;
+  return `${tieWordEmbeddings ? `${ROOT}.embed_tokens` : "lm_head"}.weight`;
+}
+
+/** The layer's own large weights, each with the model's, of which published checkpoints have copies there. */
+export function mtpCopies(model: ModelConfig, { ownEmbedding, ownHead }: MtpLayer): [string, string][] {
+  return [
+    ...(ownEmbedding ? [[tableName(model, true), tableName(model, false)] as [string, string]] : []),
+    ...(ownHead ? [[headName(model, true), headName(model, false)] as [string, string]] : []),
+  ];
 }

@@ -8,6 +8,7 @@ import { GlimtError } from "../errors.ts";
 import type { ChooseWeightFormat } from "../graph/builder.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { MtpLayer } from "../models/decoder.ts";
+import { mtpCopies } from "../models/mtp.ts";
 import { type ModelStage, modelStages, type StageName } from "../models/stages.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
 import { loadedPrograms } from "../program/weights.ts";
@@ -27,6 +28,8 @@ export interface CompiledModel {
   readonly config: ModelConfig;
   readonly stages: readonly CompiledStage[];
   readonly kvCacheDType: TensorDType;
+  /** Pairs of weights, by name, that may hold the same: then they are on the device once. */
+  readonly copies: readonly (readonly [string, string])[];
   /** How they were compiled, so that what is made of their graphs later is compiled alike. */
   readonly compile: CompileOptions;
 }
@@ -80,6 +83,7 @@ export function compileStages(
     stages: group
       ? compileForGroup(stages, compile, group)
       : stages.map((stage) => ({ ...stage, program: compileGraph(stage.graph, compile) })),
+    copies: mtp ? mtpCopies(config, mtp) : [],
     compile,
   };
 }

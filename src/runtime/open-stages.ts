@@ -12,6 +12,7 @@ import { KvPool, kvPoolLayout, pageBytes, Sequence } from "./kv-pool.ts";
 import { leastRequestBytes, usualRequestBytes } from "./request-plan.ts";
 import { joinDrafting, openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
+import { comparedRows, mayShare } from "./weight-copies.ts";
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
   /** The model's weights on the device, by the names its programs bind them with. */
@@ -79,7 +80,7 @@ export async function openStages(
     const memory = loadMemory(engine, weightBytes, layout, kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
     const heeding = rows.map((weight) => withSignal(weight, signal));
-    const weights = await uploadWeights(engine, programs, heeding, (progress) =>
+    const weights = await uploadWeights(engine, programs, heeding, model.copies, (progress) =>
       onProgress?.({ ...progress, totalBytes: loadedBytes, memory }),
     );
     pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
@@ -113,15 +114,30 @@ async function uploadWeights(
   engine: Engine,
   programs: readonly VerifiedProgram[],
   rows: readonly WeightRows[],
+  copies: CompiledModel["copies"],
   report: (progress: Pick<LoadProgress, "loadedBytes" | "weight">) => void,
 ): Promise<Map<string, DeviceWeight>> {
   const layouts = weightLayouts(...programs);
   const uploaded = new Map<string, DeviceWeight>();
+  const layoutOf = ({ spec }: WeightRows) => layouts.get(spec.name) ?? "plain";
+  /** One that is still to come, and may be the same. */
+  const copyOf = (weight: WeightRows) => {
+    const { name } = weight.spec;
+    const pair = copies.find((names) => names.includes(name));
+    const other = rows.find(({ spec }) => spec.name !== name && pair?.includes(spec.name));
+    const fits = other && mayShare(weight, other) && layoutOf(weight) === layoutOf(other);
+    return fits && !uploaded.has(other.spec.name) ? other : undefined;
+  };
   let loadedBytes = 0;
   report({ loadedBytes });
   for (const weight of rows) {
     const { name } = weight.spec;
-    uploaded.set(name, await engine.uploadWeight(weight, layouts.get(name) ?? "plain"));
+    const other = uploaded.has(name) ? undefined : copyOf(weight);
+    const compared = other && comparedRows(weight, other);
+    if (!uploaded.has(name)) {
+      uploaded.set(name, await engine.uploadWeight(compared?.rows ?? weight, layoutOf(weight)));
+    }
+    if (other && compared?.areSame()) uploaded.set(other.spec.name, uploaded.get(name) as DeviceWeight);
     loadedBytes += checkpointBytes(weight);
     report({ loadedBytes, weight: name });
   }
