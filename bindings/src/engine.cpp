@@ -19,7 +19,8 @@ void Engine::start(EngineOptions options, std::unique_ptr<Job> opened) {
 
 void Engine::serve(const EngineOptions& options, std::unique_ptr<Job> opened) {
   glimt_engine* native = nullptr;
-  const glimt_engine_options given{options.device, options.use_cublas, options.seat ? &*options.seat : nullptr};
+  const glimt_engine_options given{options.device, options.use_cublas, options.batch_invariant,
+                                   options.seat ? &*options.seat : nullptr};
   opened->work = [&](glimt_engine*) { must(glimt_engine_create, &given, &native); };
   perform(*opened);
   native_ = native;

@@ -41,7 +41,7 @@ struct Job {
 
 struct EngineOptions {
   int32_t device;
-  bool use_cublas;
+  bool use_cublas, batch_invariant;
   // In a group; none where the engine is alone.
   std::optional<glimt_group_seat> seat;
 };

@@ -103,8 +103,9 @@ glimt_group_seat seat_of(Napi::Value value) {
 
 Napi::Value open_engine(const Info& info) {
   auto env = info.Env();
-  EngineOptions options{static_cast<int32_t>(code_of(info[0])), code_of(info[1]) != 0, std::nullopt};
-  if (info[2].IsArray()) options.seat = seat_of(info[2]);
+  EngineOptions options{static_cast<int32_t>(code_of(info[0])), code_of(info[1]) != 0, code_of(info[2]) != 0,
+                        std::nullopt};
+  if (info[3].IsArray()) options.seat = seat_of(info[3]);
   auto engine = std::make_shared<Engine>(Environment::of(env));
   auto opened = std::make_unique<Job>(env);
   opened->result = [engine](Napi::Env now) -> Napi::Value { return wrap<Engine>(now, engine); };
@@ -347,7 +348,7 @@ const std::vector<Export>& exports() {
       {"supports", "code code bytes -> text", supports},
       {"probe", "code -> device", probe},
       {"newGroup", "bytes -> none", new_group},
-      {"openEngine", "code code group -> later engine", open_engine},
+      {"openEngine", "code code code group -> later engine", open_engine},
       {"closeEngine", "engine -> none", close_engine},
       {"liveBytes", "engine -> size", live_bytes},
       {"memory", "engine -> memory", memory},

@@ -135,7 +135,8 @@ int glimt_engine_create(const glimt_engine_options* options, glimt_engine** engi
     *engine = nullptr;
     const glimt_group_seat* seat = options ? options->group : nullptr;
     try {
-      auto created = std::make_unique<Engine>(options ? options->device : 0, !options || options->use_cublas, seat);
+      auto created = std::make_unique<Engine>(options ? options->device : 0, !options || options->use_cublas,
+                                              options && options->batch_invariant, seat);
       *engine = reinterpret_cast<glimt_engine*>(created.release());
     } catch (const std::exception& failure) {
       if (seat) fail_seat(*seat, failure.what());

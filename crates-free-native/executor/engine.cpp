@@ -38,6 +38,9 @@ void ask_environment(KernelTerms& terms) {
   if (wgmma != "" && wgmma != "0" && wgmma != "1" && wgmma != "always")
     throw Error("INPUT_INVALID", "GLIMT_WGMMA is \"" + wgmma + "\"; it may be 1, always or 0.");
   terms.uses_wgmma = wgmma == "1" || wgmma == "always";
+  if (terms.uses_wgmma && terms.invariant)
+    throw Error("INPUT_INVALID", "GLIMT_WGMMA: rows that wgmma computes depend on those beside them, and a batch-invariant "
+                                 "engine has none such.");
   if (wgmma == "always") prefer(terms, "wgmma");
   std::istringstream kernels(wish("GLIMT_KERNELS"));
   for (std::string kernel; std::getline(kernels, kernel, ',');) prefer(terms, kernel);
@@ -57,11 +60,12 @@ rt::Seat seat_of(const glimt_group_seat& given) {
 
 }  // namespace
 
-Engine::Engine(int device, bool use_library, const glimt_group_seat* seat) : device_(device) {
+Engine::Engine(int device, bool use_library, bool batch_invariant, const glimt_group_seat* seat) : device_(device) {
   const rt::DeviceInfo info = rt::device_info(device);
   terms_.multiprocessors = info.multiprocessors;
   terms_.has_wgmma = rt::kEmulated || info.major == 9;
-  if (use_library) terms_.library = &library_;
+  terms_.invariant = batch_invariant;
+  if (use_library && !batch_invariant) terms_.library = &library_;
   ask_environment(terms_);
   enter();
   try {

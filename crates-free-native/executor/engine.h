@@ -31,7 +31,7 @@ struct Tensor {
 class Engine {
  public:
   // In a group, waits for the others of it. Throws GROUP_FAILED.
-  Engine(int device, bool use_library, const glimt_group_seat* seat);
+  Engine(int device, bool use_library, bool batch_invariant, const glimt_group_seat* seat);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -66,6 +66,11 @@ typedef struct glimt_engine_options {
   int32_t device;
   /* 1: large matrix products go to cuBLASLt when the library is found; 0: always our own kernels. */
   int32_t use_cublas;
+  /*
+   * 1: a row of a result has the same bits whatever rows a run has beside it, and however many: fixed cuts of every sum,
+   * and only kernels that keep to them (no cuBLASLt).
+   */
+  int32_t batch_invariant;
   /* NULL: the engine is alone. */
   const glimt_group_seat* group;
 } glimt_engine_options;

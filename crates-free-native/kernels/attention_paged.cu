@@ -329,9 +329,9 @@ void flash_paged(const KernelContext& context, const AttentionCall& call) {
 constexpr Candidate<AttentionCall> kRows[] = {
     {"wgmma", flash_wgmma_fits, flash_wgmma_pays, nullptr, launches<flash_wgmma, AttentionCall>},
     {"decode", flash_fits, decode_pays, decode_workspace, launches<flash_decode, AttentionCall>},
-    {"flash", flash_fits, nullptr, nullptr, launches<flash_paged, AttentionCall>},
+    {"flash", flash_fits, nullptr, nullptr, launches<flash_paged, AttentionCall>, true},
     {"simple", [](const KernelTerms&, const AttentionCall&) { return true; }, nullptr, nullptr,
-     launches<attention_simple, AttentionCall>},
+     launches<attention_simple, AttentionCall>, true},
 };
 
 }  // namespace

@@ -17,9 +17,9 @@ void flash_varlen(const KernelContext& context, const AttentionCall& call) {
 
 constexpr Candidate<AttentionCall> kRows[] = {
     {"wgmma", flash_wgmma_fits, flash_wgmma_pays, nullptr, launches<flash_wgmma, AttentionCall>},
-    {"flash", flash_fits, nullptr, nullptr, launches<flash_varlen, AttentionCall>},
+    {"flash", flash_fits, nullptr, nullptr, launches<flash_varlen, AttentionCall>, true},
     {"simple", [](const KernelTerms&, const AttentionCall&) { return true; }, nullptr, nullptr,
-     launches<attention_simple, AttentionCall>},
+     launches<attention_simple, AttentionCall>, true},
 };
 
 }  // namespace

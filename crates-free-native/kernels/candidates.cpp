@@ -11,13 +11,14 @@ namespace {
 struct NamedRow {
   std::string op, name;
   const void* row;
+  bool invariant;
 };
 
 template <class... Lists>
 std::vector<NamedRow> rows_of(const Lists&... lists) {
   std::vector<NamedRow> rows;
   const auto add = [&](const auto& list) {
-    for (const auto& row : list.rows) rows.push_back({list.op, row.name, &row});
+    for (const auto& row : list.rows) rows.push_back({list.op, row.name, &row, row.invariant});
   };
   (add(lists), ...);
   return rows;
@@ -33,6 +34,9 @@ void prefer(KernelTerms& terms, const std::string& kernel) {
     const std::string whole = row.op + ":" + row.name;
     known += (known.empty() ? "" : ", ") + whole;
     if (kernel != whole && kernel != row.name) continue;
+    if (terms.invariant && !row.invariant)
+      throw Error("INPUT_INVALID", "The rows of kernel \"" + whole +
+                                       "\" depend on those beside them: it can not be had of a batch-invariant engine.");
     terms.preferred.push_back(row.row);
     found = true;
   }

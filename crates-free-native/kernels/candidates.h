@@ -22,6 +22,9 @@ struct Candidate {
   size_t (*workspace)(const KernelTerms& terms, const Call& call);
   // False when nothing was launched after all: the next row is tried.
   bool (*launch)(const KernelContext& context, const Call& call);
+  // Under KernelTerms::invariant a row of the result has the same bits whatever rows the call has beside it, and whether
+  // it fits does not depend on how many there are.
+  bool invariant = false;
 };
 
 // A launch that never refuses.
@@ -44,10 +47,21 @@ bool is_preferred(const KernelTerms& terms, const Candidate<Call>& row) {
 }
 
 template <class Call>
+bool could(const KernelTerms& terms, const Candidate<Call>& row, const Call& call) {
+  return (row.invariant || !terms.invariant) && row.fits(terms, call);
+}
+
+// What pays is said of many rows or of few.
+template <class Call>
+bool would(const KernelTerms& terms, const Candidate<Call>& row, const Call& call) {
+  return terms.invariant || !row.pays || row.pays(terms, call);
+}
+
+template <class Call>
 void tell(const KernelList<Call>& list, const KernelTerms& terms, const Candidate<Call>& taken, const Call& call) {
   KernelDecision decision{list.op, taken.name, {}};
   for (const Candidate<Call>& row : list.rows)
-    if (row.fits(terms, call)) decision.fitting.push_back(row.name);
+    if (could(terms, row, call)) decision.fitting.push_back(row.name);
   terms.watch(decision);
 }
 
@@ -58,7 +72,7 @@ void run(const KernelList<Call>& list, const KernelContext& context, const Call&
   for (const bool preferred : {true, false})
     for (const Candidate<Call>& row : list.rows) {
       if (preferred ? !is_preferred(terms, row) : is_preferred(terms, row)) continue;
-      if (!row.fits(terms, call) || (!preferred && row.pays && !row.pays(terms, call))) continue;
+      if (!could(terms, row, call) || (!preferred && !would(terms, row, call))) continue;
       if (terms.watch) tell(list, terms, row, call);
       if (row.launch(context, call)) return;
     }
@@ -70,7 +84,7 @@ template <class Call>
 size_t most_workspace(const KernelList<Call>& list, const KernelTerms& terms, const Call& call) {
   size_t most = 0;
   for (const Candidate<Call>& row : list.rows)
-    if (row.workspace && row.fits(terms, call) && (!row.pays || row.pays(terms, call) || is_preferred(terms, row)))
+    if (row.workspace && could(terms, row, call) && (would(terms, row, call) || is_preferred(terms, row)))
       most = std::max(most, row.workspace(terms, call));
   return most;
 }

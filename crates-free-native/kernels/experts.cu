@@ -209,12 +209,12 @@ void warp_experts(const KernelContext& context, const ExpertsCall& call) {
 
 constexpr Candidate<ExpertsCall> kRows[] = {
     {"grouped", grouped_experts_fit, grouped_experts_pay, grouped_experts_workspace,
-     launches<grouped_experts, ExpertsCall>},
+     launches<grouped_experts, ExpertsCall>, true},
     {"warp", [](const KernelTerms&, const ExpertsCall&) { return true; }, nullptr,
      [](const KernelTerms&, const ExpertsCall& call) {
        return static_cast<size_t>(call.x.rows) * call.attrs.topK * call.attrs.width * sizeof(float);
      },
-     launches<warp_experts, ExpertsCall>},
+     launches<warp_experts, ExpertsCall>, true},
 };
 
 }  // namespace

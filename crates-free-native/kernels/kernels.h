@@ -56,6 +56,9 @@ struct KernelTerms {
   int multiprocessors = 1;
   // The device has Hopper's wgmma; and it is used for products and attention of many rows (GLIMT_WGMMA).
   bool has_wgmma = false, uses_wgmma = false;
+  // Only kernels whose rows do not depend on the company (candidates.h), and every cut of a sum is one that rows have no
+  // say in.
+  bool invariant = false;
   // For large products; null when only our own kernels shall run.
   rt::LibraryGemm* library = nullptr;
   // Kernels that are taken wherever they fit, see `prefer`.

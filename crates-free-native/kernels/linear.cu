@@ -107,9 +107,9 @@ constexpr Candidate<LinearCall> kRows[] = {
     {"gemv", gemv_fits, nullptr, nullptr, launches<linear_gemv, LinearCall>},
     {"library", library_fits, library_pays, nullptr, linear_library},
     {"wgmma", wgmma_fits, wgmma_pays, nullptr, launches<linear_wgmma, LinearCall>},
-    {"mma", mma_fits, nullptr, mma_workspace, launches<linear_mma, LinearCall>},
+    {"mma", mma_fits, nullptr, mma_workspace, launches<linear_mma, LinearCall>, true},
     {"simt", [](const KernelTerms&, const LinearCall&) { return true; }, nullptr, nullptr,
-     launches<linear_simt, LinearCall>},
+     launches<linear_simt, LinearCall>, true},
 };
 
 }  // namespace

@@ -17,7 +17,8 @@ void linear_gemv_swiglu(const KernelContext& context, const LinearCall& call);
 bool mma_fits(const KernelTerms& terms, const LinearCall& call);
 size_t mma_workspace(const KernelTerms& terms, const LinearCall& call);
 void linear_mma(const KernelContext& context, const LinearCall& call);
-// Parts the k dimension is cut into, so that a small m n fills the device; each part needs m n floats of workspace.
+// Parts the k dimension is cut into, so that a small m n fills the device; each part needs m n floats of workspace. Of a
+// batch-invariant engine m has no say.
 int mma_splits(const KernelTerms& terms, const LinearCall& call);
 
 // Hopper's tensor cores, for what mma_fits.

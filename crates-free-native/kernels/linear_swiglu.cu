@@ -31,7 +31,7 @@ constexpr Candidate<LinearCall> kRows[] = {
      [](const KernelTerms& terms, const LinearCall& call) {
        return workspace_bytes(product_bytes(call)) + linear_workspace(terms, products(call, nullptr));
      },
-     launches<multiply_then_gate, LinearCall>},
+     launches<multiply_then_gate, LinearCall>, true},
 };
 
 }  // namespace

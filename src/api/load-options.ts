@@ -65,10 +65,15 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
   /** Most tokens of one step, of all requests together (default: as `prefillChunk`). */
   readonly maxBatchedTokens?: number | undefined;
   /**
-   * Most requests that a step is shared by (default 32). 1: requests take turns, and on CUDA, where company may change last
-   * bits, have the same bits always.
+   * Most requests that a step is shared by (default 32). 1: requests take turns.
    */
   readonly maxSequences?: number | undefined;
+  /**
+   * Whether a request has the same bits whatever shares its steps, however its prompt is cut, and whatever of it was found in
+   * a cache, guessed or read again. On WebAssembly and the reference it always has. On CUDA (default: no) products and
+   * attention are then computed by kernels whose sums do not depend on the number of rows, which takes longer.
+   */
+  readonly batchInvariant?: boolean | undefined;
   /**
    * Tokens of vision features that the encoder's runs are padded to, ascending: pictures of many sizes then run at a
    * few sizes, so that what a backend prepares for a size is used again. "auto": doubling from a small image to the
@@ -122,6 +127,7 @@ export const LOAD_OPTION_NAMES = [
   "prefillChunk",
   "maxBatchedTokens",
   "maxSequences",
+  "batchInvariant",
   "encoderTokenBudgets",
   "kvCacheDtype",
   "mtp",
@@ -137,6 +143,7 @@ export const LOAD_OPTION_NAMES = [
 const KINDS: Readonly<Record<string, Kind>> = {
   ...OPEN_FILES_KINDS,
   limits: "object",
+  batchInvariant: "boolean",
   mtp: "boolean",
   kvCache: "object",
   devices: "list",
@@ -210,8 +217,15 @@ function checkLoadOptions(options: LoadOptions): void {
 }
 
 /** What of them is for the engine. */
-export function engineOptions({ threads, wasmVariant, maxMemory, workerUrl }: LoadOptions): EngineOptions {
+export function engineOptions({
+  threads,
+  wasmVariant,
+  maxMemory,
+  batchInvariant,
+  workerUrl,
+}: LoadOptions): EngineOptions {
   return {
+    ...(batchInvariant === undefined ? {} : { batchInvariant }),
     ...(maxMemory === undefined ? {} : { maxMemory }),
     ...(threads === undefined ? {} : { threads }),
     ...(wasmVariant === undefined ? {} : { wasmVariant }),

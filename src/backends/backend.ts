@@ -45,6 +45,11 @@ export interface EngineOptions {
   readonly wasmVariant?: WasmVariant;
   /** Most bytes that the WebAssembly backend may hold, its own tables and staging included. */
   readonly maxMemory?: number;
+  /**
+   * Whether a row of a result must have the same bits whatever rows a run has beside it, and however many (default: no). Rows
+   * of the reference and of WebAssembly always do.
+   */
+  readonly batchInvariant?: boolean;
   /** What it will be asked to hold: a backend whose memory comes in sizes takes one with room for it. */
   readonly demand?: MemoryDemand;
   /** Where a copy of the package's worker lies, for backends that start some. */

@@ -1,4 +1,4 @@
-/** Flags of commands that run a model: how the WebAssembly backend does it; and what is said of what runs it. */
+/** Flags of commands that run a model: how its backend does it; and what is said of what runs it. */
 import { type Command, Option } from "commander";
 import { type EngineReport, WASM_VARIANTS, type WasmVariant } from "../backends/backend.ts";
 import { memorySize, wholeNumber } from "./model-options.ts";
@@ -7,6 +7,7 @@ export interface EngineFlags {
   readonly threads?: number;
   readonly wasmVariant?: WasmVariant;
   readonly maxMemory?: number;
+  readonly batchInvariant?: true;
 }
 
 export function withEngineOptions(command: Command): Command {
@@ -22,11 +23,15 @@ export function withEngineOptions(command: Command): Command {
       "--max-memory <size>",
       "most memory of the wasm backend: 512MiB, 6GiB (default: 4 GiB, or 16 GiB where the model needs them)",
       memorySize,
+    )
+    .option(
+      "--batch-invariant",
+      "the same bits whatever shares a step, however a prompt is cut: always so on wasm and reference, slower on CUDA",
     );
 }
 
-export function engineOptions({ threads, wasmVariant, maxMemory }: EngineFlags) {
-  return { threads, wasmVariant, maxMemory };
+export function engineOptions({ threads, wasmVariant, maxMemory, batchInvariant }: EngineFlags) {
+  return { threads, wasmVariant, maxMemory, batchInvariant };
 }
 
 /** For `--json`, which has the backend's name beside it. */

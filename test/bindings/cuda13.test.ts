@@ -71,7 +71,7 @@ whenBuilt("opening an engine refuses in the same words, and this process lives",
   const backend = createCudaBackend({ addonPath: PATH });
   if ((await backend.probe()).ok) return;
   const addon = createRequire(import.meta.url)(PATH);
-  const error = await addon.openEngine(0, 1, null).then(
+  const error = await addon.openEngine(0, 1, 0, null).then(
     () => null,
     (reason: { code: string }) => reason,
   );

@@ -168,7 +168,7 @@ test("a device lost mid-run: DEVICE_FAILED from then on, disposing works, a new 
 });
 
 test("damaged programs and those of another version are refused", async () => {
-  const engine = await addon.openEngine(0, 0, null);
+  const engine = await addon.openEngine(0, 0, 0, null);
   const bytes = encodeProgram(longProgram());
   const versioned = bytes.slice();
   new DataView(versioned.buffer).setUint32(4, 99, true);

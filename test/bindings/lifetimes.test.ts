@@ -125,7 +125,7 @@ test("two engines share the device", () =>
 /** What workers and children do with the addon itself: opens an engine and starts a run of `rows` rows. */
 const START_RUN = `
 async function startRun(addon, program, rows) {
-  const engine = await addon.openEngine(0, 0, null);
+  const engine = await addon.openEngine(0, 0, 0, null);
   const w = addon.allocate(engine, 0, ${WIDTH}, ${WIDTH});
   const identity = Float32Array.from({ length: ${WIDTH * WIDTH} }, (_, i) => (i % ${WIDTH + 1} === 0 ? 1 : 0));
   addon.write(w, 0, ${WIDTH}, 0, identity);
@@ -252,7 +252,7 @@ test("process.exit mid-step ends the process at once, with its exit code", async
 });
 
 test("an engine left open does not keep the process alive, a run under way does", async () => {
-  const open = await runChild(`await addon.openEngine(0, 0, null); console.log("opened");`);
+  const open = await runChild(`await addon.openEngine(0, 0, 0, null); console.log("opened");`);
   assert.equal([open.status, open.stdout], [0, "opened"]);
   const running = await runChild(
     `const { run } = await startRun(addon, program, 4); run.then(() => console.log("done"));`,

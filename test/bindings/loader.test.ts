@@ -270,7 +270,7 @@ test("the addon exports exactly what its TypeScript types derive from", () => {
 
 test("arguments of another kind or number are refused by the addon, whatever they are", async () => {
   const addon = loadEmulator() as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const engine = await loadEmulator().openEngine(0, 0, null);
+  const engine = await loadEmulator().openEngine(0, 0, 0, null);
   const odd = [undefined, null, 1, -1, 0.5, Number.NaN, 2 ** 60, "x", {}, [], [[]], engine, () => {}];
   for (const [name, signature] of Object.entries(SIGNATURES)) {
     const count = (signature.split(" -> ")[0] as string).split(" ").length;

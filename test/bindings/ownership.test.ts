@@ -68,7 +68,7 @@ test("an output that is transferred during a run is INPUT_INVALID; one that is l
 });
 
 test("arrays that are transferred while they are uploaded or read into", async () => {
-  const engine = await addon.openEngine(0, 0, null);
+  const engine = await addon.openEngine(0, 0, 0, null);
   const tensor = addon.allocate(engine, F32, LARGE_ROWS, WIDTH);
   const values = numbers(LARGE_ROWS);
   const sent = values.slice();
@@ -101,7 +101,7 @@ function sly<T>(list: readonly T[], task: () => void, more: readonly T[] = []): 
 }
 
 test("lists whose elements do something when they are asked for", async () => {
-  const engine = await addon.openEngine(0, 0, null);
+  const engine = await addon.openEngine(0, 0, 0, null);
   const program = encodeProgram(longProgram(2));
   const newTensor = (rows: number) => addon.allocate(engine, F32, rows, WIDTH);
   const w = newTensor(WIDTH);
@@ -164,7 +164,7 @@ test("lists whose elements do something when they are asked for", async () => {
 });
 
 test("rows that are no whole numbers are refused", async () => {
-  const engine = await addon.openEngine(0, 0, null);
+  const engine = await addon.openEngine(0, 0, 0, null);
   const w = addon.allocate(engine, F32, WIDTH, WIDTH);
   const executable = addon.load(engine, encodeProgram(longProgram(2)), [["w", w]]);
   const x = addon.allocate(engine, F32, ROWS, WIDTH);
@@ -183,7 +183,7 @@ test("rows that are no whole numbers are refused", async () => {
 });
 
 test("slots whose sizes add up to more than 64 bits are OUT_OF_MEMORY", async () => {
-  const engine = await addon.openEngine(0, 0, null);
+  const engine = await addon.openEngine(0, 0, 0, null);
   const whole = longProgram(2);
   const w = addon.allocate(engine, F32, WIDTH, WIDTH);
   const side = 2 ** 23;

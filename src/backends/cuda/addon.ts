@@ -14,10 +14,11 @@ export const SIGNATURES = {
   /** Writes the id of a new group. @throws BACKEND_UNAVAILABLE without NCCL */
   newGroup: "bytes -> none",
   /**
-   * (device, whether cuBLASLt may be used, place in a group or null). In a group it waits for the other ranks.
+   * (device, whether cuBLASLt may be used, whether rows must not depend on those beside them, place in a group or null). In a
+   * group it waits for the other ranks.
    * @throws GROUP_FAILED
    */
-  openEngine: "code code group -> later engine",
+  openEngine: "code code code group -> later engine",
   /** Ends a run under way; frees everything. */
   closeEngine: "engine -> none",
   liveBytes: "engine -> size",

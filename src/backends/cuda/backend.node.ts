@@ -20,7 +20,7 @@ export interface CudaOptions {
   readonly activations?: "bf16" | "f16" | "f32" | undefined;
   /** Ordinal of the GPU, as nvidia-smi counts them. Default 0. */
   readonly device?: number | undefined;
-  /** Whether large products may go to cuBLASLt, when that is installed. Default true. */
+  /** Whether large products may go to cuBLASLt, when that is installed: never with `batchInvariant`. Default true. */
   readonly cublas?: boolean | undefined;
   /** Whether steps that repeat, as decoding does, are replayed as captured graphs. Default true. */
   readonly graphs?: boolean | undefined;
@@ -112,7 +112,8 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
       const ordinal = place?.device ?? device;
       const info = ordinal === device ? found.device : usable(addon, ordinal);
       const seat = place ? seatOf(place) : null;
-      const handle = await nativeLater(() => addon.openEngine(ordinal, cublas ? 1 : 0, seat));
+      const isInvariant = options?.batchInvariant ? 1 : 0;
+      const handle = await nativeLater(() => addon.openEngine(ordinal, cublas ? 1 : 0, isInvariant, seat));
       return new CudaEngine(backend, addon, handle, {
         graphs,
         report: reportOf(info),
