@@ -51,7 +51,8 @@ const PARTS = [
 
 test("in pieces and whole, wherever they lie", async () => {
   for (const pieces of [WHOLE, PARTS]) {
-    for (const offset of [0, 2]) assert.equal(await compare(bytes, pieces, offset), { same: true, reads: ROWS });
+    for (const offset of [0, 2])
+      assert.equal(await compare(bytes, pieces, offset), { same: true, reads: ROWS });
   }
 });
 

@@ -38,7 +38,10 @@ test("structured answers are of their schema, with and without drafts, and besid
   const model = await open();
   const jsonSchema = {
     type: "object",
-    properties: { kind: { enum: ["invoice", "letter"] }, total: { type: "integer", minimum: 0, maximum: 99 } },
+    properties: {
+      kind: { enum: ["invoice", "letter"] },
+      total: { type: "integer", minimum: 0, maximum: 99 },
+    },
     required: ["kind", "total"],
   };
   const asked = { structured: { jsonSchema }, enableThinking: false, maxTokens: 80, temperature: 1, seed: 3 };
