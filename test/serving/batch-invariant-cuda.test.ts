@@ -53,7 +53,7 @@ for (const [name, activations] of MODELS) {
           await model.dispose();
         }
       }),
-      { numRuns: 6 },
+      { numRuns: 3 },
     );
   });
 }
