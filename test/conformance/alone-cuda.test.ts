@@ -5,29 +5,44 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import type { OpCase } from "../../src/conformance/case.ts";
 import { OP_CASES } from "../../src/conformance/cases.ts";
 import { EMULATOR_PATH } from "../bindings/emulator.ts";
+import { cancellingAttention, cancellingProducts } from "./cancelling-cases.ts";
 import { OPS_WITH_ROWS, rowDifferences } from "./rows-alone.ts";
 
-for (const activations of ["bf16", "f32"] as const) {
+/** Those that pass what any kernel takes at once are among the cancelling ones. */
+const MOST_ROWS = 9;
+const isSmall = ({ symbols: { m, t, s } }: OpCase) => s !== undefined || (m ?? t ?? 0) <= MOST_ROWS;
+
+async function open(activations: "bf16" | "f32", batchInvariant: boolean) {
   const backend = createCudaBackend({ addonPath: EMULATOR_PATH, activations });
+  await backend.probe();
+  return backend.open({ batchInvariant });
+}
+
+for (const activations of ["bf16", "f32"] as const) {
   for (const op of OPS_WITH_ROWS) {
     test(`${op}, ${activations} activations`, async () => {
-      await backend.probe();
-      const engine = await backend.open({ batchInvariant: true });
-      const differences = await rowDifferences(engine, op, activations, () => true);
+      const engine = await open(activations, true);
+      const differences = await rowDifferences(engine, OP_CASES[op]().filter(isSmall), activations);
       engine.dispose();
       assert.is(differences.length, 0, differences.slice(0, 5).join("\n"));
     });
   }
-}
 
-test("rows of the usual kernels do depend on their number", async () => {
-  const backend = createCudaBackend({ addonPath: EMULATOR_PATH, activations: "bf16" });
-  await backend.probe();
-  const engine = await backend.open();
-  const isBf16 = ({ weight }: OpCase) => weight === "bf16";
-  assert.ok(OP_CASES.linear().some(isBf16));
-  assert.ok((await rowDifferences(engine, "linear", "bf16", isBf16)).length > 0);
-  engine.dispose();
-});
+  for (const [what, items] of Object.entries({
+    products: cancellingProducts(),
+    attention: activations === "f32" ? [] : cancellingAttention(),
+  })) {
+    test(`${what} of which nothing is left but how they were summed, ${activations} activations`, async () => {
+      const engine = await open(activations, true);
+      const differences = await rowDifferences(engine, items, activations);
+      engine.dispose();
+      assert.is(differences.length, 0, differences.join("\n"));
+      // The usual kernels sum otherwise where rows are few and where they are many.
+      const usual = await open(activations, false);
+      assert.is((await rowDifferences(usual, items, activations)).length > 0, items.length > 0);
+      usual.dispose();
+    });
+  }
+}
 
 test.run();

@@ -25,12 +25,8 @@ for (const backend of [referenceBackend, wasmBackend]) {
   for (const op of OPS_WITH_ROWS) {
     test(`${backend.name} ${op}: a row does not depend on those beside it`, async () => {
       const engine = await backend.open();
-      const differences = await rowDifferences(
-        engine,
-        op,
-        "f32",
-        (item) => isWanted(backend, item) && isSmall(item),
-      );
+      const items = OP_CASES[op]().filter((item) => isWanted(backend, item) && isSmall(item));
+      const differences = await rowDifferences(engine, items, "f32");
       engine.dispose();
       assert.is(differences.length, 0, differences.slice(0, 5).join("\n"));
     });
