@@ -4,14 +4,14 @@ import { unsupported } from "../../src/backends/check-support.ts";
 import { caseName, type OpCase } from "../../src/conformance/case.ts";
 import type { ActivationDType } from "../../src/conformance/conformance.ts";
 import { type CaseRun, caseProgram, runCase } from "../../src/conformance/harness.ts";
-import { OP_NAMES, type OpName } from "../../src/graph/ops.ts";
+import { LOCAL_OPS, type LocalOp } from "../../src/graph/ops.ts";
 import { chosen, definitionOf, partsAlone } from "./chosen-rows.ts";
 
 /** Moves rows or writes to a state, so that no row of its result is computed. */
-export const NO_ROWS: readonly OpName[] = ["merge_rows", "kv_write", "scatter_rows"];
+export const NO_ROWS: readonly LocalOp[] = ["merge_rows", "kv_write", "scatter_rows"];
 /** Writes what it reads; the ops that it is made of are here. */
-export const COMPOSED: readonly OpName[] = ["rope_attention_paged"];
-export const OPS_WITH_ROWS = OP_NAMES.filter((name) => ![...NO_ROWS, ...COMPOSED].includes(name));
+export const COMPOSED: readonly LocalOp[] = ["rope_attention_paged"];
+export const OPS_WITH_ROWS = LOCAL_OPS.filter((name) => ![...NO_ROWS, ...COMPOSED].includes(name));
 
 /** @returns of the cases that the engine can run, a line for each whose rows are others alone */
 export async function rowDifferences(
