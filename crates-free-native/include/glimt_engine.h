@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every incompatible change of this header. */
-#define GLIMT_ABI_VERSION 3
+#define GLIMT_ABI_VERSION 4
 
 typedef struct glimt_engine glimt_engine;
 typedef struct glimt_tensor glimt_tensor;
