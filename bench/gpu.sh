@@ -252,6 +252,9 @@ conformance_wgmma() { GLIMT_WGMMA=always conformance "$@"; }
 
 golden() { js golden --activations "$1" --json "$raw/golden-$1.json" "${@:2}"; }
 
+# golden_over NAME OPTIONS...: several GPUs, with f32 activations.
+golden_over() { js golden --activations f32 --json "$raw/golden-$1.json" "${@:2}"; }
+
 speed() { js speed --backend cuda --json "$raw/speed-$1.json" "${@:2}"; }
 
 # Our own kernels, through wgmma where it should pay.
@@ -269,6 +272,8 @@ if [ -z "$addon" ]; then
   skip "conformance, golden models, speed, compute-sanitizer" "there is no addon"
 elif [ "$mode" = rehearse ]; then
   step golden-f32 120 golden f32 --only glm_ocr-tiny
+  step golden-tensor-2 120 golden_over tensor-2 --only glm_ocr-tiny --tensor 2
+  step golden-pipeline-2 120 golden_over pipeline-2 --only glm_ocr-tiny --pipeline 2
   step speed-tiny 120 speed tiny --model tiny --batches 1,4 --context 40 --prefill 64 --page 112 --seconds 1
   step speed-tiny-q8 120 speed tiny-q8 --model tiny --weights q8 --batches 1 --context 40 --prefill 64 --page 112 \
     --seconds 1
@@ -279,6 +284,12 @@ else
     step "speed-$model" 120 speed "$model" --model "$model" --seconds 3 "${ceilings[@]}"
   done
   step golden-bf16 60 golden bf16
+  if [ "$(nvidia-smi -L | wc -l)" -ge 2 ]; then
+    step golden-tensor-2 60 golden_over tensor-2 --tensor 2
+    step golden-pipeline-2 60 golden_over pipeline-2 --pipeline 2
+  else
+    skip "golden-tensor-2, golden-pipeline-2" "there is one GPU"
+  fi
   step conformance 150 conformance conformance
   if [[ ,$models, == *,glm-ocr,* ]]; then
     step speed-glm-ocr-own 60 speed glm-ocr-own --model glm-ocr --cublas no --batches 1 --seconds 2 "${ceilings[@]}"

@@ -1,6 +1,7 @@
 /**
  * The golden checkpoints end to end on the CUDA backend, against what transformers answered:
- * `node golden.js --activations f32|bf16 [--only glm_ocr-tiny] [--cuda-addon FILE] [--json FILE]`.
+ * `node golden.js --activations f32|bf16 [--only glm_ocr-tiny] [--tensor 2] [--pipeline 2] [--cuda-addon FILE] [--json FILE]`.
+ * With --tensor and --pipeline over as many GPUs.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -15,11 +16,18 @@ const { values: flags } = parseArgs({
   options: {
     activations: { type: "string", default: "f32" },
     only: { type: "string", default: "" },
+    tensor: { type: "string" },
+    pipeline: { type: "string" },
     "cuda-addon": { type: "string" },
     json: { type: "string" },
   },
 });
 const activations = flags.activations === "bf16" ? "bf16" : "f32";
+const { tensor, pipeline } = flags;
+const parallel = (tensor ?? pipeline) !== undefined && {
+  tensor: Number(tensor ?? 1),
+  pipeline: Number(pipeline ?? 1),
+};
 const MOST_TOKENS = 24;
 /** As in the tests of the other backends. */
 const LOGIT_TOLERANCE = 1e-3;
@@ -47,6 +55,7 @@ for (const checkpoint of goldenCheckpoints().filter((name) => name.includes(flag
   const model = await loadModelOn(platform, (cases[0] as GoldenCase).checkpointDir, {
     backend: "cuda",
     media: "huggingface",
+    ...(parallel && { parallel }),
   });
   for (const golden of cases) results.push(await judged(model, golden));
   await model.dispose();

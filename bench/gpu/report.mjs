@@ -232,10 +232,11 @@ function modelCell(model) {
   return `${ok ? "ok" : "**failed**"}, ${greedyAgreement}/${steps} greedy, ${Number(maxRel).toExponential(1)}`;
 }
 
-function goldenSection([activations, results]) {
+function goldenSection([name, results]) {
   const good = results.filter(({ ok }) => ok).length;
+  const how = /^b?f\d+$/.test(name) ? `${name} activations` : `f32 activations, several GPUs (${name})`;
   return [
-    `## Golden models against transformers, ${activations} activations: ${good} of ${results.length}`,
+    `## Golden models against transformers, ${how}: ${good} of ${results.length}`,
     table(
       ["case", "", "tokens", "largest logit difference"],
       results.map(({ name, ok, agreed, tokens, logitDifference, failure }) => [

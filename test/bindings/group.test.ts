@@ -8,6 +8,8 @@ import { compileGraph } from "../../src/compiler/compile.ts";
 import { weightRows } from "../../src/conformance/harness.ts";
 import { createGraphBuilder, type GraphBuilder } from "../../src/graph/builder.ts";
 import type { Value } from "../../src/graph/graph.ts";
+import type { DType } from "../../src/tensor/dtype.ts";
+import { fromFloat32 } from "../../src/tensor/elements.ts";
 import { EMULATOR_PATH, FAULT, loadEmulator } from "./emulator.ts";
 
 const addon = loadEmulator();
@@ -36,12 +38,16 @@ async function openGroup(ranks: number, tensor: number, deadlineMs = 20_000): Pr
 type Build = (g: GraphBuilder, rank: number) => Readonly<Record<string, Value>>;
 
 /** A program for each rank; a weight's values are those that its name and rank give. */
-async function loadRanks(engines: readonly Engine[], build: Build): Promise<Executable[]> {
+async function loadRanks(
+  engines: readonly Engine[],
+  build: Build,
+  activationDType: DType = "f32",
+): Promise<Executable[]> {
   return Promise.all(
     engines.map(async (engine, rank) => {
       const g = createGraphBuilder({
         name: `rank ${rank}`,
-        activationDType: "f32",
+        activationDType,
         weightDType: () => "f32",
       });
       const program = compileGraph(g.finish(build(g, rank)));
@@ -161,6 +167,55 @@ const COLLECTIVES: readonly {
       matrix(rows, 3, (row, col) => at(0, rows, row, 3 * rank + col) + at(1, rows, row, 3 * rank + col)),
   },
 ];
+
+for (const dtype of ["bf16", "f16"] as const) {
+  // Packs of 16 bytes are 8 columns; the narrow one has parts of 2.
+  for (const width of [64, 8]) {
+    test(`${dtype}, ${width} columns: results of every collective`, async () => {
+      const engines = await openGroup(2, 2);
+      const executables = await loadRanks(
+        engines,
+        (g) => {
+          const x = g.input("x", [g.symbol("rows"), width], dtype);
+          const all = g.all_gather(
+            { x: g.slice({ x }, { start: width / 2, length: width / 2 }) },
+            { ranks: 2, stretches: 2 },
+          );
+          return { y: g.all_reduce({ x: all }), z: g.reduce_scatter({ x }, { ranks: 2 }) };
+        },
+        dtype,
+      );
+      const rows = 33;
+      const [half, part] = [width / 2, width / 4];
+      const given = [0, 1].map((rank) => numbers(rows * width, rank));
+      const value = (rank: number, row: number, col: number) => given[rank]?.[row * width + col] as number;
+      const outputs = await Promise.all(
+        engines.map(async (engine, rank) => {
+          const y = new Uint16Array(rows * width);
+          const z = new Uint16Array(rows * half);
+          const buffers = { x: given[rank] as Float32Array, y, z };
+          await engine.run(executables[rank] as Executable, { symbols: { rows }, buffers });
+          return { y, z };
+        }),
+      );
+      // Both have gathered the same: (stretch, rank, column).
+      const y = matrix(rows, width, (row, col) => {
+        const column = half + Math.floor(col / half) * part + (col % part);
+        return 2 * value(Math.floor(col / part) % 2, row, column);
+      });
+      for (const [rank, found] of outputs.entries()) {
+        const z = matrix(
+          rows,
+          half,
+          (row, col) => value(0, row, rank * half + col) + value(1, row, rank * half + col),
+        );
+        assert.equal(found.y, fromFloat32(dtype, y), `rank ${rank}`);
+        assert.equal(found.z, fromFloat32(dtype, z), `rank ${rank}`);
+      }
+      await dispose(engines);
+    });
+  }
+}
 
 for (const { name, build, cols, expected } of COLLECTIVES) {
   test(`${name}, run three times: as it comes, captured, replayed`, async () => {
