@@ -2,8 +2,9 @@
 import type { Engine } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
+import { bufferBytes, weightBytes } from "../program/sizes.ts";
+import type { VerifiedProgram } from "../program/verify-program.ts";
 import { storageBytes, WEIGHT_FORMATS, type WeightFormat } from "../tensor/storage.ts";
-import { type KvPoolLayout, pageBytes } from "./kv-pool.ts";
 
 /**
  * Memory that the KV cache takes when the model is loaded: so many bytes, or a share (0..1) of what is free once the
@@ -39,42 +40,76 @@ export interface LoadMemory {
   readonly freeBytes?: number;
 }
 
+/** What a device has of a model: all of it, or a rank's part. */
+export interface DeviceShare {
+  readonly weightBytes: number;
+  /** Of a page of the KV cache, in the layers that it has. */
+  readonly pageBytes: number;
+}
+
+/** Of each rank of the group that the programs were partitioned for, or of the one device. */
+export function deviceShares(programs: readonly VerifiedProgram[]): DeviceShare[] {
+  const ranks = programs[0]?.ranks?.length ?? 1;
+  return Array.from({ length: ranks }, (_, rank) => {
+    const own = programs.map((program) => program.ranks?.[rank] ?? program);
+    const buffers = own.flatMap((program) => program.buffers).filter(({ kind }) => kind === "state");
+    const states = [...new Map(buffers.map((buffer) => [buffer.name, buffer])).values()];
+    const rows = { pages: 1 };
+    return {
+      weightBytes: weightBytes(own),
+      pageBytes: states.reduce((sum, state) => sum + bufferBytes(state, rows), 0),
+    };
+  });
+}
+
 /**
  * Reckons it before anything is loaded.
  *
+ * @param shares of the devices; the engine's free bytes are of all of them, as many on each
+ * @returns pages of the KV cache to take too
  * @throws OUT_OF_MEMORY with what is needed and what is free, when the device can tell and it is too little;
  * OPTION_INVALID for a share of memory that can not be told.
  */
 export function loadMemory(
-  engine: Engine,
-  weightBytes: number,
-  layout: KvPoolLayout,
+  engine: Pick<Engine, "freeBytes" | "backend">,
+  shares: readonly DeviceShare[],
   kvCache: KvCacheSize | undefined,
-): LoadMemory {
-  const { freeBytes } = engine;
-  const kvCacheBytes = wholePages(layout, cacheBytes(engine, weightBytes, kvCache));
-  if (freeBytes === undefined) return { weightBytes, kvCacheBytes };
-  if (weightBytes + kvCacheBytes <= freeBytes) return { weightBytes, kvCacheBytes, freeBytes };
-  const cache = kvCacheBytes > 0 ? ` and the KV cache ${inGib(kvCacheBytes)}` : "";
+): LoadMemory & { readonly pages: number } {
+  const pageBytes = shares.reduce((sum, share) => sum + share.pageBytes, 0);
+  const weightBytes = shares.reduce((sum, share) => sum + share.weightBytes, 0);
+  const free = engine.freeBytes === undefined ? undefined : engine.freeBytes / shares.length;
+  const pages = cachePages(engine, free, shares, pageBytes, kvCache);
+  const kvCacheBytes = pages * pageBytes;
+  if (engine.freeBytes === undefined || free === undefined) return { weightBytes, kvCacheBytes, pages };
+  const needs = (share: DeviceShare) => share.weightBytes + pages * share.pageBytes;
+  const [most] = shares.toSorted((a, b) => needs(b) - needs(a)) as [DeviceShare];
+  if (needs(most) <= free) return { weightBytes, kvCacheBytes, freeBytes: engine.freeBytes, pages };
+  const cache = pages > 0 ? ` and the KV cache ${inGib(pages * most.pageBytes)}` : "";
+  const weights = shares.length > 1 ? "The weights of a device's part" : "The weights";
   throw new GlimtError(
     "OUT_OF_MEMORY",
-    `The weights need ${inGib(weightBytes)}${cache}, and the device has ${inGib(freeBytes)} free. Use a smaller dtype or KV cache, end what else uses the device, or choose another one.`,
+    `${weights} need ${inGib(most.weightBytes)}${cache}, and the device has ${inGib(free)} free. Use a smaller dtype or KV cache, end what else uses the device, or choose another one.`,
   );
 }
 
-function cacheBytes(engine: Engine, weightBytes: number, kvCache: KvCacheSize = { bytes: 0 }): number {
-  if ("bytes" in kvCache) return kvCache.bytes;
-  if (engine.freeBytes === undefined) {
+function cachePages(
+  { backend }: Pick<Engine, "backend">,
+  free: number | undefined,
+  shares: readonly DeviceShare[],
+  pageBytes: number,
+  kvCache: KvCacheSize = { bytes: 0 },
+): number {
+  if ("bytes" in kvCache) return Math.floor(kvCache.bytes / pageBytes);
+  if (free === undefined) {
     throw new GlimtError(
       "OPTION_INVALID",
-      `kvCache: the ${engine.backend.name} backend can not tell how much memory is free; give bytes instead of a fraction, or say with maxMemory what there is.`,
+      `kvCache: the ${backend.name} backend can not tell how much memory is free; give bytes instead of a fraction, or say with maxMemory what there is.`,
     );
   }
-  return kvCache.fraction * Math.max(0, engine.freeBytes - weightBytes);
-}
-
-function wholePages(layout: KvPoolLayout, bytes: number): number {
-  return Math.floor(bytes / pageBytes(layout)) * pageBytes(layout);
+  const fitting = shares.map(
+    (share) => (kvCache.fraction * Math.max(0, free - share.weightBytes)) / share.pageBytes,
+  );
+  return Math.floor(Math.min(...fitting));
 }
 
 /** @throws OPTION_INVALID */

@@ -5,10 +5,10 @@ import type { VerifiedProgram } from "../program/verify-program.ts";
 import { weightLayouts } from "../program/weights.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import { type CompiledModel, DEFAULT_PAGE_SIZE, stagePrograms } from "./compile-stages.ts";
-import { type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
+import { deviceShares, type KvCacheSize, type LoadMemory, loadMemory, storedBytes } from "./device-memory.ts";
 import { EncoderCache } from "./encoder-cache.ts";
 import { FeatureSlab } from "./feature-slab.ts";
-import { KvPool, kvPoolLayout, pageBytes, Sequence } from "./kv-pool.ts";
+import { KvPool, kvPoolLayout, Sequence } from "./kv-pool.ts";
 import { leastRequestBytes, usualRequestBytes } from "./request-plan.ts";
 import { joinDrafting, openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
@@ -77,13 +77,13 @@ export async function openStages(
   const engine = await backend.open({ ...engineOptions, demand, programs });
   try {
     const pool = new KvPool(engine, layout);
-    const memory = loadMemory(engine, weightBytes, layout, kvCache);
+    const { pages, ...memory } = loadMemory(engine, deviceShares(programs), kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
     const heeding = rows.map((weight) => withSignal(weight, signal));
     const weights = await uploadWeights(engine, programs, heeding, model.copies, (progress) =>
       onProgress?.({ ...progress, totalBytes: loadedBytes, memory }),
     );
-    pool.reserve(memory.kvCacheBytes / pageBytes(pool.layout));
+    pool.reserve(pages);
     const slab = new FeatureSlab(engine, activationDType, config.text.hiddenSize);
     const encoderCache = new EncoderCache(engine, slab, encoderCacheBytes);
     const shared = { engine, config, pool, slab, encoderBudgets, encoderCache };

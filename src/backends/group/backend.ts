@@ -1,9 +1,12 @@
 /** A backend whose engines are groups: an engine of another backend on each device, with its part of every program. */
 import { GlimtError } from "../../errors.ts";
+import { weightBytes } from "../../program/sizes.ts";
+import type { VerifiedProgram } from "../../program/verify-program.ts";
 import type { Backend, EngineOptions, MemoryDemand } from "../backend.ts";
 import { GroupEngine } from "./group-engine.ts";
 import { placementOf } from "./group-memory.ts";
 import { type GroupLink, processOf } from "./link.ts";
+import { rankPrograms } from "./rank-programs.ts";
 import { type GroupShape, rankCount } from "./shape.ts";
 
 export interface GroupOptions extends GroupShape {
@@ -31,7 +34,7 @@ export function createGroupBackend(backend: Backend, options: GroupOptions): Bac
         );
       }
       const id = ranks > 1 ? await backend.newGroup?.() : undefined;
-      const placed = asked.demand && { ...asked, demand: shareOf(asked.demand, ranks) };
+      const placed = asked.demand && { ...asked, demand: shareOf(asked.demand, asked.programs ?? [], ranks) };
       const opening = devices.map((device, index) =>
         backend.open({
           ...(placed ?? asked),
@@ -56,8 +59,16 @@ export function createGroupBackend(backend: Backend, options: GroupOptions): Bac
   return group;
 }
 
-/** What each rank will be asked for: they share all that is large. */
-function shareOf({ loaded, request, least }: MemoryDemand, ranks: number): MemoryDemand {
+/** What a rank will be asked for: the weights of the one that has most, and its part of the rest, which is alike. */
+function shareOf(
+  { loaded, request, least }: MemoryDemand,
+  programs: readonly VerifiedProgram[],
+  ranks: number,
+): MemoryDemand {
+  const weights = Array.from({ length: ranks }, (_, rank) =>
+    weightBytes(programs.map((program) => rankPrograms(program, ranks)[rank] as VerifiedProgram)),
+  );
+  const rest = Math.max(0, loaded - weights.reduce((sum, bytes) => sum + bytes, 0));
   const share = (bytes: number) => Math.ceil(bytes / ranks);
-  return { loaded: share(loaded), request: share(request), least: share(least) };
+  return { loaded: Math.max(...weights) + share(rest), request: share(request), least: share(least) };
 }
