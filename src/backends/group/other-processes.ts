@@ -119,19 +119,22 @@ export class OtherProcesses {
     { buffers }: RunBindings,
     filled: ReadonlySet<string>,
   ): Promise<void> {
-    for (const [name, bound] of Object.entries(buffers)) {
-      if (!ArrayBuffer.isView(bound)) continue;
-      const has = programs.map((program) =>
-        program.buffers.some((buffer) => buffer.kind === "output" && buffer.name === name),
+    const fill = async (name: string, bound: HostArray) => {
+      const outputs = programs.map((program) =>
+        program.buffers.find((buffer) => buffer.kind === "output" && buffer.name === name),
       );
-      const dtype = programs
-        .flatMap((program) => program.buffers)
-        .find((buffer) => buffer.name === name)?.dtype;
-      if (!has.includes(true) || dtype === undefined) continue;
+      const dtype = outputs.find((output) => output !== undefined)?.dtype as TensorDType | undefined;
+      if (dtype === undefined) return;
+      const has = outputs.map((output) => output !== undefined);
       const own = filled.has(name) ? bound : null;
-      const data = await this.share(has, dtype as TensorDType, 1, bound.length, own);
+      const data = await this.share(has, dtype, 1, bound.length, own);
       if (!own) bound.set(data);
-    }
+    };
+    const arrays = Object.entries(buffers).flatMap(([name, bound]) =>
+      ArrayBuffer.isView(bound) ? [[name, bound] as const] : [],
+    );
+    // All at once: mail is opened in one order in every process, whatever else is under way.
+    await Promise.all(arrays.map(([name, bound]) => fill(name, bound)));
   }
 
   #processOf(rank: number): number {
