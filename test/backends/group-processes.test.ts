@@ -17,6 +17,8 @@ import {
   loadPartitioned,
   openGroup,
   type Partitioned,
+  partitioned,
+  rankProgram,
   rowParallel,
   twoStages,
 } from "./group-sample.ts";
@@ -63,7 +65,7 @@ async function openAll(
         await engine.run(executable, { symbols: { tokens }, buffers }, { signal });
         return y;
       };
-      return { engine, run, link };
+      return { engine, executable, run, link };
     }),
   );
 }
@@ -123,6 +125,51 @@ for (const [name, sample, tensor, pipeline, count, expected] of SAMPLES) {
     for (const { engine } of all) engine.dispose();
   });
 }
+
+test("several outputs of several runs come to the processes that lack them", async () => {
+  const X = [2, 4];
+  const build = (rank: number, doubled: "y" | "z") =>
+    rankProgram(referenceBackend, rank, (g) => {
+      const x = g.input("x", X, "f32");
+      const twice = g.add({ a: x, b: x });
+      return doubled === "y"
+        ? { y: twice }
+        : { z: g.add({ a: twice, b: x }), v: g.add({ a: twice, b: twice }) };
+    });
+  const whole = rankProgram(referenceBackend, 0, (g) => {
+    const x = g.input("x", X, "f32");
+    return { y: g.add({ a: x, b: x }), z: g.add({ a: x, b: x }), v: g.add({ a: x, b: x }) };
+  });
+  const sample = partitioned(whole, [build(0, "y"), build(1, "z")], {});
+  const all = await openAll(referenceBackend, sample, 1, 2, 2);
+  const results = await Promise.all(
+    all.map(({ engine, executable }) =>
+      Promise.all(
+        [1, 10, 100].map(async (factor) => {
+          const x = integers(2).map((value) => value * factor);
+          const [y, z, v] = [new Float32Array(8), new Float32Array(8), new Float32Array(8)];
+          await engine.run(executable, { symbols: {}, buffers: { x, y, z, v } });
+          return { x, y, z, v };
+        }),
+      ),
+    ),
+  );
+  for (const { x, y, z, v } of results.flat()) {
+    assert.equal(
+      y,
+      x.map((value) => 2 * value),
+    );
+    assert.equal(
+      z,
+      x.map((value) => 3 * value),
+    );
+    assert.equal(
+      v,
+      x.map((value) => 4 * value),
+    );
+  }
+  for (const { engine } of all) engine.dispose();
+});
 
 test("rows that one process has are read in all", async () => {
   const sample = twoStages(referenceBackend);
