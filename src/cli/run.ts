@@ -173,7 +173,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     ...parallelOptions(flags),
     ...sourceOptions(flags),
     kvCache: flags.kvCache,
-    mtp: flags.mtp,
+    // Not asked for: pipelines can not have it.
+    mtp: flags.mtp ? undefined : false,
     prefillChunk: flags.prefillChunk,
     maxBatchedTokens: flags.maxBatchedTokens,
     prefixCache: flags.prefixCache,

@@ -10,8 +10,8 @@ import { kvPoolLayout, pageBytes } from "../../src/runtime/kv-pool.ts";
 
 const config = Object.values(MODEL_CONFIGS)[0] as NonNullable<(typeof MODEL_CONFIGS)[string]>;
 
-function sharesOf(group?: GroupStages): DeviceShare[] {
-  const { stages } = compileStages(referenceBackend, config, { weightDType: () => "f32", group });
+function sharesOf(group?: GroupStages, of = config): DeviceShare[] {
+  const { stages } = compileStages(referenceBackend, of, { weightDType: () => "f32", group });
   return deviceShares(stages.map(({ program }) => program));
 }
 
@@ -26,10 +26,9 @@ test("one device has all, stages have their layers, and key and value heads that
   const stages = sharesOf({ tensor: 1, pipeline: 2 });
   assert.is(total(stages, "pageBytes"), page);
   assert.ok(stages.every(({ weightBytes }) => weightBytes < one.weightBytes));
-  const { numKeyValueHeads, numAttentionHeads } = config.text;
-  const ranks = Math.min(numAttentionHeads, 2 * numKeyValueHeads);
-  const tensor = sharesOf({ tensor: ranks, pipeline: 1, encoder: "data" });
-  assert.is(total(tensor, "pageBytes"), (page * ranks) / numKeyValueHeads);
+  const text = { ...config.text, numKeyValueHeads: 1 };
+  const tensor = sharesOf({ tensor: 2, pipeline: 1, encoder: "data" }, { ...config, text });
+  assert.is(total(tensor, "pageBytes"), 2 * pageBytes(kvPoolLayout(text, 16, "f32")));
 });
 
 test("a share of what is free is that of the device with least room", () => {
