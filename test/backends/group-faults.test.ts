@@ -1,7 +1,7 @@
 /** A rank that fails, ends, hangs or is out of step: one typed error, and the others are freed. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend, Engine } from "../../src/backends/backend.ts";
+import type { Backend, Engine, RunOptions } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { GlimtError } from "../../src/errors.ts";
@@ -24,7 +24,7 @@ const DEADLINE = 300;
 function faulty(
   backend: Backend,
   rank: number,
-  fault: (engine: Engine, run: () => Promise<void>) => Promise<void>,
+  fault: (engine: Engine, run: () => Promise<void>, options: RunOptions) => Promise<void>,
 ): Backend {
   let armed = true;
   return {
@@ -36,7 +36,7 @@ function faulty(
       engine.run = (...args) => {
         if (!armed) return run(...args);
         armed = false;
-        return fault(engine, () => run(...args));
+        return fault(engine, () => run(...args), args[2] ?? {});
       };
       return engine;
     },
@@ -111,6 +111,20 @@ for (const backend of [referenceBackend, wasmBackend]) {
         }
         assert.is(other, error);
         assert.is(engine.liveBytes, 0);
+        engine.dispose();
+      });
+
+      test(`${where}: a rank that says where it stands, and stands still, fails the group too`, async () => {
+        let timer: ReturnType<typeof setInterval> | undefined;
+        const standing = faulty(backend, rank, (_, __, { onProgress }) => {
+          timer = setInterval(() => onProgress?.(0.5), 10);
+          return new Promise(() => {});
+        });
+        const { engine, run } = await open(standing, sample, shape);
+        const error = await failure(() => run(2));
+        clearInterval(timer);
+        assert.is(error.code, "GROUP_FAILED");
+        assert.match(error.message, /No rank of the group has made progress for 300 ms/);
         engine.dispose();
       });
 

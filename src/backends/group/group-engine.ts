@@ -359,7 +359,8 @@ export class GroupEngine implements Engine {
     };
     const shares = bindings.map((own): number => (own ? 0 : 1));
     const report = (rank: number, share: number) => {
-      this.#seen();
+      // Who is asked where he stands may stand still.
+      if (share !== shares[rank]) this.#seen();
       shares[rank] = share;
       onProgress?.(shares.reduce((sum, each) => sum + each, 0) / shares.length);
     };
