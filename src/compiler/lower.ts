@@ -100,7 +100,7 @@ function placeValues(graph: Graph): Map<ValueId, Place> {
       const from = node.inputs[input] as ValueId;
       const to = node.outputs[output] as ValueId;
       const place = places.get(from) as Place;
-      if (!canReuse(graph, node, from, place, places, lastUse.get(place.root) === index)) continue;
+      if (!canReuse(graph, node, place, places, lastUse.get(place.root) === index)) continue;
       places.set(to, place);
       lastUse.set(place.root, lastUse.get(to) ?? index);
     }
@@ -111,7 +111,6 @@ function placeValues(graph: Graph): Map<ValueId, Place> {
 function canReuse(
   graph: Graph,
   node: Node,
-  from: ValueId,
   place: Place,
   places: Map<ValueId, Place>,
   dies: boolean,
@@ -119,10 +118,8 @@ function canReuse(
   const root = graph.values[place.root] as Value;
   const whole = place.colOffset === 0 && place.rowStride === 0;
   const isOutput = Object.values(graph.outputs).some((id) => places.get(id)?.root === place.root);
-  const sharedWithOther = Object.values(node.inputs).some(
-    (id) => id !== from && places.get(id)?.root === place.root,
-  );
-  return dies && whole && root.origin.kind === "computed" && !isOutput && !sharedWithOther;
+  const operands = Object.values(node.inputs).filter((id) => places.get(id)?.root === place.root);
+  return dies && whole && root.origin.kind === "computed" && !isOutput && operands.length === 1;
 }
 
 function viewPlace(graph: Graph, node: Node, base: Place): Place {

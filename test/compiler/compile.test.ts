@@ -172,6 +172,13 @@ test("errors name the op and both shapes", () => {
   }
 });
 
+test("what an op reads twice it does not overwrite", () => {
+  const g = builder();
+  const x = g.gelu({ x: g.input("x", [g.symbol("m"), 4], "f32") });
+  const program = compileGraph(g.finish({ y: g.gelu({ x: g.add({ a: x, b: x }) }) }));
+  assert.equal(ops(program), ["gelu", "add", "gelu"]);
+});
+
 test("verification catches a use before its definition and after an overwrite", () => {
   const [graph] = graphs;
   const reversed = { ...graph!, nodes: [...graph!.nodes].reverse() };

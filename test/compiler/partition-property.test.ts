@@ -67,7 +67,7 @@ function stepOf(
   ids: Value,
 ): Value | null {
   const width = WIDTHS[size % WIDTHS.length] as number;
-  const isAlike = a !== b && cols(a) === cols(b);
+  const isAlike = cols(a) === cols(b);
   switch (op) {
     case "linear":
       return g.linear({ x: a, w: g.weight(name, [width, cols(a)]) });
