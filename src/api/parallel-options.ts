@@ -13,6 +13,8 @@ export interface ParallelOptions {
   readonly tensor?: number | undefined;
   /** Stages of layers, one behind the other; default 1. */
   readonly pipeline?: number | undefined;
+  /** The first decoder layer of each stage but the first; default: so that stages have about the same bytes of weights. */
+  readonly cuts?: readonly number[] | undefined;
   /**
    * "tensor": the devices share each layer of the vision tower. "data": each has the whole tower, and encodes pictures of
    * its own. Default: "data" where the tower is small beside what a device has of the language model.
@@ -39,7 +41,14 @@ const MOST_DEVICES = 1024;
 /** Null for one device of which nothing is said. @throws OPTION_INVALID with the numbers that do not fit */
 export function resolveParallel({ devices: asked, parallel: given }: DeviceOptions): ResolvedParallel | null {
   if (asked === undefined && given === undefined) return null;
-  const parallel = readOptions(given, "parallel", ["tensor", "pipeline", "encoder", "timeout", "processes"]);
+  const parallel = readOptions(given, "parallel", [
+    "tensor",
+    "pipeline",
+    "cuts",
+    "encoder",
+    "timeout",
+    "processes",
+  ]);
   const { encoder, timeout = DEFAULT_TIMEOUT, processes: link } = parallel;
   const list = asked && readList(asked, "devices", "OPTION_INVALID");
   checkDevices(list);
@@ -53,6 +62,7 @@ export function resolveParallel({ devices: asked, parallel: given }: DeviceOptio
     throw invalid(`parallel.${name} is ${shown(value)}, expected a whole number from 1`);
   }
   const { pipeline = 1 } = parallel;
+  const cuts = parallel.cuts && readCuts(parallel.cuts, pipeline);
   const processes = link?.count ?? 1;
   const named = list && list.length * processes;
   const tensor = parallel.tensor ?? (named === undefined ? 1 : named / pipeline);
@@ -67,12 +77,25 @@ export function resolveParallel({ devices: asked, parallel: given }: DeviceOptio
     const each = processes > 1 ? ` in each of ${processes} processes` : "";
     throw invalid(`devices names ${devices.length}${each}, and ${all}`);
   }
-  return { tensor, pipeline, devices, deadlineMs: timeout, link, encoder };
+  return { tensor, pipeline, devices, deadlineMs: timeout, link, encoder, cuts };
 }
 
 export interface ResolvedParallel extends GroupOptions {
   /** Undefined where the caller leaves it open. */
   readonly encoder: EncoderParallel | undefined;
+  readonly cuts: readonly number[] | undefined;
+}
+
+/** Whether the model has these layers is known when it is compiled. */
+function readCuts(given: readonly unknown[], pipeline: number): readonly number[] {
+  const cuts = readList(given, "parallel.cuts", "OPTION_INVALID");
+  const bounds = [0, ...cuts];
+  const isOrdered = (cut: unknown, index: number) =>
+    Number.isInteger(cut) && (cut as number) > (bounds[index] as number);
+  if (cuts.length === pipeline - 1 && cuts.every(isOrdered)) return cuts as readonly number[];
+  throw invalid(
+    `parallel.cuts is [${cuts.map(shown).join(", ")}], expected the first layers of ${pipeline} stages but the first, ascending from 1`,
+  );
 }
 
 function checkDevices(devices: readonly unknown[] | undefined): void {

@@ -8,6 +8,7 @@ export interface ParallelFlags extends Pick<DeviceFlags, "device"> {
   readonly devices?: readonly number[];
   readonly tensorParallel?: number;
   readonly pipelineParallel?: number;
+  readonly pipelineCuts?: readonly number[];
   readonly encoderParallel?: EncoderParallel;
 }
 
@@ -16,10 +17,15 @@ export function withParallelOptions(command: Command): Command {
     .option(
       "--devices <list>",
       "devices that share the model: 0,1 (GPUs; on other backends engines of this process)",
-      deviceList,
+      numberList,
     )
     .option("--tensor-parallel <n>", "devices that share each layer (default: all)", wholeNumber)
     .option("--pipeline-parallel <n>", "stages of layers, one behind the other (default: 1)", wholeNumber)
+    .option(
+      "--pipeline-cuts <list>",
+      "first layers of the stages behind the first: 16,31 (default: about as many bytes of weights in each)",
+      numberList,
+    )
     .addOption(
       new Option(
         "--encoder-parallel <how>",
@@ -29,15 +35,16 @@ export function withParallelOptions(command: Command): Command {
 }
 
 export function parallelOptions(flags: ParallelFlags): DeviceOptions {
-  const { devices, tensorParallel: tensor, pipelineParallel: pipeline, encoderParallel: encoder } = flags;
+  const { devices, tensorParallel: tensor, pipelineParallel: pipeline, pipelineCuts: cuts } = flags;
+  const { encoderParallel: encoder } = flags;
   if (devices && flags.device !== undefined) {
     throw new GlimtError("OPTION_INVALID", "--device is one of several in --devices: leave it out.");
   }
-  const isAsked = [tensor, pipeline, encoder].some((value) => value !== undefined);
-  return { devices, parallel: isAsked ? { tensor, pipeline, encoder } : undefined };
+  const isAsked = [tensor, pipeline, cuts, encoder].some((value) => value !== undefined);
+  return { devices, parallel: isAsked ? { tensor, pipeline, cuts, encoder } : undefined };
 }
 
-function deviceList(text: string): number[] {
+function numberList(text: string): number[] {
   if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError("It must be numbers, such as 0,1.");
   return text.split(",").map(Number);
 }

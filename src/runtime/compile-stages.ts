@@ -49,8 +49,9 @@ export interface StageCompileOptions {
 export interface GroupStages {
   /** Ranks that share each layer. */
   readonly tensor: number;
-  /** Pipeline stages, which are cut where the largest is as small as can be. */
   readonly pipeline: number;
+  /** The first decoder layer of each pipeline stage but the first; default: cut where the largest is as small as can be. */
+  readonly cuts?: readonly number[] | undefined;
   /** Whether ranks share the vision tower's layers, or each has all of it; default: by `usualEncoder`. */
   readonly encoder?: "tensor" | "data" | undefined;
 }
@@ -91,10 +92,10 @@ export function compileStages(
 function compileForGroup(
   stages: readonly ModelStage[],
   compile: CompileOptions,
-  { tensor, pipeline, encoder }: GroupStages,
+  { tensor, pipeline, encoder, cuts: asked }: GroupStages,
 ): CompiledStage[] {
   const decoder = stages.find(({ name }) => name === "decoder") as ModelStage;
-  const cuts = pipeline > 1 ? balancedCuts(decoder.graph, pipeline) : [];
+  const cuts = asked ?? (pipeline > 1 ? balancedCuts(decoder.graph, pipeline) : []);
   const compiled = (stage: ModelStage, partition: Partition): CompiledStage => ({
     ...stage,
     partition,

@@ -17,6 +17,12 @@ const REFUSED: readonly (readonly [options: DeviceOptions, message: RegExp])[] =
   [{ parallel: { pipeline: 1.5 } }, /parallel.pipeline is 1.5/],
   [{ parallel: { encoder: "both" as "data" } }, /parallel.encoder is "both", expected tensor, data/],
   [{ parallel: { timeout: 0 } }, /parallel.timeout is 0/],
+  [
+    { parallel: { cuts: [1] } },
+    /parallel.cuts is \[1\], expected the first layers of 1 stages but the first/,
+  ],
+  [{ parallel: { pipeline: 3, cuts: [2, 2] } }, /parallel.cuts is \[2, 2\], .*ascending/],
+  [{ parallel: { pipeline: 2, cuts: [0] } }, /parallel.cuts is \[0\]/],
   [{ parallel: { tensors: 2 } as object }, /parallel has no option "tensors"/],
 ];
 

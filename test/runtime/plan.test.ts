@@ -14,6 +14,7 @@ import {
   type RequestSizes,
 } from "../../src/index.ts";
 import { imageSize } from "../../src/processor/sizes.ts";
+import type { RankPlan } from "../../src/runtime/rank-plan.ts";
 import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
 
 function picture(width: number, height: number): RawImage {
@@ -372,6 +373,24 @@ test("glimt plan says what each device of a group holds and says, and how long t
   ]) {
     assert.ok(text.includes(part), `${part} in ${text}`);
   }
+  printed.length = 0;
+  console.log = (line: string) => printed.push(line);
+  const given = ["--pipeline-parallel", "2", "--pipeline-cuts"];
+  try {
+    for (const cut of ["1", "2"]) {
+      await planCommand().parseAsync([...args, ...given, cut, "--json"], { from: "user" });
+    }
+  } finally {
+    console.log = log;
+  }
+  const caches = printed.map((line) => JSON.parse(line).ranks.map((rank: RankPlan) => rank.kvCacheBytes));
+  const layer = caches[0][0];
+  assert.equal(caches, [
+    [layer, 2 * layer],
+    [2 * layer, layer],
+  ]);
+  const beyond = await failure(() => planCommand().parseAsync([...args, ...given, "3"], { from: "user" }));
+  assert.match(beyond.message, /3 decoder layers can not be cut before layers 3/);
   const impossible = [
     directory,
     "--tensor-parallel",
