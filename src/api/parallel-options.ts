@@ -56,6 +56,9 @@ export function resolveParallel({ devices: asked, parallel: given }: DeviceOptio
   if (encoder !== undefined && !ENCODER_PARALLEL.includes(encoder)) {
     throw invalid(`parallel.encoder is ${shown(encoder)}, expected ${ENCODER_PARALLEL.join(", ")}`);
   }
+  if (link !== undefined && typeof link.openMail !== "function") {
+    throw invalid(`parallel.processes is ${shown(link)}, expected what joinProcesses gave`);
+  }
   for (const name of ["tensor", "pipeline"] as const) {
     const value = parallel[name];
     if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= MOST_DEVICES)) continue;

@@ -23,6 +23,10 @@ const REFUSED: readonly (readonly [options: DeviceOptions, message: RegExp])[] =
   ],
   [{ parallel: { pipeline: 3, cuts: [2, 2] } }, /parallel.cuts is \[2, 2\], .*ascending/],
   [{ parallel: { pipeline: 2, cuts: [0] } }, /parallel.cuts is \[0\]/],
+  [
+    { parallel: { processes: { count: 2 } as never } },
+    /parallel.processes is an object, expected what joinProcesses gave/,
+  ],
   [{ parallel: { tensors: 2 } as object }, /parallel has no option "tensors"/],
 ];
 

@@ -1,6 +1,6 @@
 /** A group in several processes, over TCP on this machine. */
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backends/backend.ts";
@@ -263,6 +263,53 @@ test("who has another key, another count or the same index is not let in, and wh
   assert.match(ends[0]?.message ?? "", /says that it is process 1 of 3; this is 0 of 2/);
 });
 
+/** As frames are on the wire. */
+function frame(header: string): Buffer {
+  const prefix = Buffer.alloc(8);
+  prefix.writeUInt32LE(header.length, 0);
+  return Buffer.concat([prefix, Buffer.from(header)]);
+}
+
+test("strangers at the port change nothing, and are sent away", async () => {
+  const address = await freeAddress();
+  const port = Number(address.split(":")[1]);
+  const join = (index: number) => joinProcesses({ address, index, count: 2, key: KEY, timeout: 10_000 });
+  const first = join(0);
+  const said = [
+    ...["null", "5", "[]", "{}", '{"type":"hello"}', '{"type":"hello","key":{}}', "{"].map(frame),
+    Buffer.from("GET / HTTP/1.1\r\n\r\n"),
+    Buffer.alloc(1 << 17, 255),
+    Buffer.of(1, 0, 0),
+    // Far more than are borne with at a time.
+    ...new Array<Buffer>(200).fill(Buffer.alloc(0)),
+  ];
+  const closed = said.map(
+    (bytes) =>
+      new Promise<void>((resolve) => {
+        const socket: Socket = connect(port, "127.0.0.1", () => socket.write(bytes));
+        socket.on("error", () => {});
+        socket.on("data", () => {});
+        socket.on("close", () => resolve());
+      }),
+  );
+  const links = await Promise.all([first, join(1)]);
+  await Promise.all(closed);
+  for (const link of links) link.close();
+});
+
+test("what joins processes is one model's", async () => {
+  const { checkpointDir } = goldenCases("glm4v-tiny")[0] as ReturnType<typeof goldenCases>[number];
+  const [processes] = await joinAll(1);
+  const load = () => loadModel(checkpointDir, { backend: "reference", parallel: { tensor: 1, processes } });
+  const model = await load();
+  const during = await failure(load());
+  await model.dispose();
+  for (const error of [during, await failure(load())]) {
+    assert.is(error.code, "OPTION_INVALID");
+    assert.match(error.message, /parallel.processes has been another model's/);
+  }
+});
+
 test("options of joining are checked", async () => {
   const good = { address: "127.0.0.1:1", index: 0, count: 2, key: KEY };
   for (const [options, message] of [
@@ -270,6 +317,8 @@ test("options of joining are checked", async () => {
     [{ ...good, index: 2 }, /index is 2, expected one of 0..1/],
     [{ ...good, count: 0 }, /count is 0/],
     [{ ...good, key: "" }, /key is missing/],
+    [{ ...good, address: "10.0.0.1:0" }, /address is "10.0.0.1:0", expected a host and a port/],
+    [{ ...good, timeout: Number.NaN }, /timeout is NaN/],
   ] as const) {
     const error = await failure(joinProcesses(options));
     assert.is(error.code, "OPTION_INVALID");

@@ -5,7 +5,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type AddressInfo, createServer, type Server, type Socket, connect as tcpConnect } from "node:net";
 import { GlimtError } from "../../errors.ts";
-import { readOptions, shown } from "../../given.ts";
+import { checkTimeLimit, readOptions, shown } from "../../given.ts";
 import { type GroupLink, processOf } from "./link.ts";
 import { type Letter, RunMail } from "./run-mail.ts";
 import { type GroupShape, rankCount } from "./shape.ts";
@@ -48,6 +48,8 @@ const LINGER_MS = 2000;
 const PREFIX_BYTES = 8;
 /** Far more than any of ours has. */
 const MOST_HEADER_BYTES = 1 << 16;
+/** Connections at a time of which it is not known who they are; ours say so at once. */
+const MOST_STRANGERS = 64;
 const RETRY_MS = 50;
 
 /**
@@ -73,13 +75,13 @@ export async function joinProcesses(given: JoinOptions): Promise<GroupLink> {
   });
   try {
     await Promise.race([joining.run(), late]);
+    return new TcpLink(index, peers);
   } catch (error) {
     for (const peer of peers) peer?.socket.destroy();
     throw error;
   } finally {
     joining.end();
   }
-  return new TcpLink(index, peers);
 }
 
 function readJoinOptions(given: JoinOptions) {
@@ -93,7 +95,7 @@ function readJoinOptions(given: JoinOptions) {
   const { index, count, key, timeout = DEFAULT_TIMEOUT } = options;
   const invalid = (message: string) => new GlimtError("OPTION_INVALID", `joinProcesses: ${message}.`);
   const [, host, port] = /^(.+):(\d{1,5})$/.exec(options.address ?? "") ?? [];
-  if (!host || Number(port) > 65535) {
+  if (!host || Number(port) < 1 || Number(port) > 65535) {
     throw invalid(`address is ${shown(options.address)}, expected a host and a port, such as 10.0.0.1:29500`);
   }
   if (!(Number.isInteger(count) && count >= 1 && count <= 1024)) {
@@ -103,6 +105,7 @@ function readJoinOptions(given: JoinOptions) {
     throw invalid(`index is ${shown(index)}, expected one of 0..${count - 1}`);
   }
   if (!key) throw invalid("key is missing: what all processes know and nobody else");
+  checkTimeLimit("timeout", timeout);
   return { host: host.replace(/^\[|\]$/g, ""), port: Number(port), index, count, key, timeout };
 }
 
@@ -121,6 +124,8 @@ class Joining {
   readonly #options: ReturnType<typeof readJoinOptions>;
   readonly #peers: (Peer | undefined)[];
   readonly #ends: (() => void)[] = [];
+  /** Of which it is not known who they are; the oldest first. */
+  readonly #strangers = new Set<Socket>();
   #ended = false;
 
   constructor(options: ReturnType<typeof readJoinOptions>, peers: (Peer | undefined)[]) {
@@ -135,6 +140,7 @@ class Joining {
   end(): void {
     this.#ended = true;
     for (const task of this.#ends) task();
+    for (const socket of this.#strangers) socket.destroy();
   }
 
   async run(): Promise<void> {
@@ -148,10 +154,11 @@ class Joining {
     }
     const later = count - 1 - index;
     const server = createServer();
-    await listening(server, undefined, 0);
-    const accepted = later > 0 ? this.#accepting(server, later) : Promise.resolve();
-    this.onEnd(() => server.close());
-    const own = (server.address() as AddressInfo).port;
+    const accepted = later > 0 ? this.#accepting(server, later) : undefined;
+    // It is waited for at the end, and may have failed by then.
+    accepted?.catch(() => {});
+    if (accepted) await this.#listen(server, undefined, 0);
+    const own = (server.address() as AddressInfo | null)?.port ?? 0;
     const first = await this.#connect(host, port, 0, own);
     const places = await new Promise<readonly { host: string; port: number }[]>((resolve, reject) => {
       first.socket.once("close", () => reject(refusedBy(0)));
@@ -166,9 +173,22 @@ class Joining {
 
   async #accept(host: string, port: number, expected: number) {
     const server = createServer();
-    await listening(server, host, port);
+    const accepted = this.#accepting(server, expected);
+    await this.#listen(server, host, port);
+    return accepted;
+  }
+
+  async #listen(server: Server, host: string | undefined, port: number): Promise<void> {
     this.onEnd(() => server.close());
-    return this.#accepting(server, expected);
+    await listening(server, host, port);
+  }
+
+  /** Who has not said who he is goes when all are there, or when many others come. */
+  #meet(socket: Socket): void {
+    this.#strangers.add(socket);
+    socket.once("close", () => this.#strangers.delete(socket));
+    const [oldest] = this.#strangers;
+    if (this.#strangers.size > MOST_STRANGERS) oldest?.destroy();
   }
 
   /** Lets in so many that know the key. @returns where each listens, by index */
@@ -178,6 +198,7 @@ class Joining {
     return new Promise((resolve, reject) => {
       let missing = expected;
       server.on("connection", (socket) => {
+        this.#meet(socket);
         const peer = framed(socket);
         socket.on("error", () => socket.destroy());
         peer.once((header) => {
@@ -187,6 +208,7 @@ class Joining {
           }
           if (
             header.count !== count ||
+            !Number.isInteger(header.index) ||
             header.index <= own ||
             header.index >= count ||
             this.#peers[header.index]
@@ -202,6 +224,7 @@ class Joining {
             return;
           }
           peer.trust();
+          this.#strangers.delete(socket);
           this.#peers[header.index] = peer;
           places[header.index] = { host: socket.remoteAddress ?? "", port: header.port };
           sendFrame(socket, { type: "alive" });
@@ -215,8 +238,9 @@ class Joining {
   async #connect(host: string, port: number, other: number, own: number): Promise<Peer> {
     const { index, count, key } = this.#options;
     while (!this.#ended) {
-      const socket = await connected(host, port);
-      if (!socket) {
+      const socket = tcpConnect({ host, port, noDelay: true });
+      this.#meet(socket);
+      if (!(await isConnected(socket))) {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         continue;
       }
@@ -227,6 +251,7 @@ class Joining {
         socket.once("close", () => reject(refusedBy(other)));
         peer.once(() => resolve());
       });
+      this.#strangers.delete(socket);
       this.#peers[other] = peer;
       return peer;
     }
@@ -247,6 +272,7 @@ class TcpLink implements GroupLink {
   readonly #peers: readonly (Peer | undefined)[];
   readonly #mails = new Map<number, RunMail>();
   readonly #early = new Map<number, (readonly [from: number, to: number, letter: Letter])[]>();
+  #isTaken = false;
   #opened = 0;
   #lastAlive = 0;
   #closed = false;
@@ -266,6 +292,16 @@ class TcpLink implements GroupLink {
       peer.listen((header, body) => this.#take(header, body));
       if (peer.socket.destroyed) this.#lose(other);
     }
+  }
+
+  take(): void {
+    if (this.#isTaken || this.#closed) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        "parallel.processes has been another model's: each takes what a joinProcesses of its own gives.",
+      );
+    }
+    this.#isTaken = true;
   }
 
   openMail(shape: GroupShape): RunMail {
@@ -353,13 +389,11 @@ function listening(server: Server, host: string | undefined, port: number): Prom
   });
 }
 
-function connected(host: string, port: number): Promise<Socket | null> {
+function isConnected(socket: Socket): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = tcpConnect({ host, port, noDelay: true }, () => resolve(socket));
-    socket.on("error", () => {
-      socket.destroy();
-      resolve(null);
-    });
+    socket.once("connect", () => resolve(true));
+    socket.once("close", () => resolve(false));
+    socket.on("error", () => {});
   });
 }
 
@@ -392,10 +426,8 @@ function framed(socket: Socket): Peer {
       const all = chunks.length === 1 ? first : Buffer.concat(chunks);
       chunks = all.length > end ? [all.subarray(end)] : [];
       held -= end;
-      let said: Header;
-      try {
-        said = JSON.parse(all.toString("utf8", PREFIX_BYTES, PREFIX_BYTES + header));
-      } catch {
+      const said = readHeader(all.toString("utf8", PREFIX_BYTES, PREFIX_BYTES + header));
+      if (!said) {
         socket.destroy();
         return;
       }
@@ -423,4 +455,14 @@ function framed(socket: Socket): Peer {
       isTrusted = true;
     },
   };
+}
+
+/** Undefined for what is none, as strangers may send. */
+function readHeader(text: string): Header | undefined {
+  try {
+    const said = JSON.parse(text);
+    return typeof said?.type === "string" ? said : undefined;
+  } catch {
+    return undefined;
+  }
 }
