@@ -1,7 +1,8 @@
 /**
- * Time to the first token of a prompt that comes again, and of the same page with another question: `npm run bench --
- * nothing-twice [--checkpoint DIR] [--dtype q8] [--tokens 1800] [--rounds 5]`, by default the demo. Medians; each round
- * has a page of its own, so that its first time finds nothing. Answers are compared with those of a model without caches.
+ * Time to the first token of a prompt that comes again, of the same page with another question, and of the next turns of two
+ * chats that take turns: `npm run bench -- nothing-twice [--checkpoint DIR] [--dtype q8] [--tokens 1800] [--rounds 5]`, by
+ * default the demo. Medians; each round has pages of its own, so that their first time finds nothing. Answers are compared
+ * with those of a model without caches.
  */
 import { parseArgs } from "node:util";
 import { type LoadOptions, loadModel, type Message } from "../src/index.ts";
@@ -41,14 +42,25 @@ function page(seed: number, question: string): Message[] {
 
 const times = new Map<string, number[]>();
 const found = new Map<string, string>();
+const next = (messages: Message[]): Message[] => [
+  ...messages,
+  { role: "assistant", content: "A page." },
+  { role: "user", content: "Who wrote it?" },
+];
 for (let round = -1; round < rounds; round++) {
-  for (const [name, question] of [
-    ["the first time", "What is it?"],
-    ["again", "What is it?"],
-    ["another question", "Who wrote it?"],
+  const one = page(rounds + round + 1, "What is it?");
+  const other = page(2 * rounds + round + 2, "What is it?");
+  for (const [name, messages] of [
+    ["the first time", page(round + 1, "What is it?")],
+    ["again", page(round + 1, "What is it?")],
+    ["another question", page(round + 1, "Who wrote it?")],
+    ["two chats, first turns", one],
+    ["two chats, first turns", other],
+    ["two chats, next turns", next(one)],
+    ["two chats, next turns", next(other)],
   ] as const) {
     // Processed before: what decoding and resizing take is the same each time.
-    const prompt = await model.process(page(round + 1, question));
+    const prompt = await model.process(messages);
     const start = performance.now();
     const { tokenIds, usage } = await model.complete(prompt, { maxTokens: 1 });
     if (round >= 0) times.set(name, [...(times.get(name) ?? []), performance.now() - start]);

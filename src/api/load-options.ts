@@ -91,7 +91,11 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
    * is one, but for pipelines of several devices, which can not have it. Without it its weights, a part of the KV cache and some time of reading prompts are saved.
    */
   readonly mtp?: boolean | undefined;
-  /** Memory to take for the KV cache when the model is loaded. Default: none, it grows with what is asked for. */
+  /**
+   * Memory to take for the KV cache when the model is loaded: what is kept of requests that ended stays within it. Default:
+   * none; the cache grows with what is asked for, and to keep what it holds up to half of what is free beside the weights, or
+   * up to 1 GiB where that can not be told. What is kept gives way to what requests need.
+   */
   readonly kvCache?: KvCacheSize | undefined;
   /**
    * Whether pages of the KV cache are kept when a request ends, and shared by those that begin with the same tokens and

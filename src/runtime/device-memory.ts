@@ -8,7 +8,7 @@ import { storageBytes, WEIGHT_FORMATS, type WeightFormat } from "../tensor/stora
 
 /**
  * Memory that the KV cache takes when the model is loaded: so many bytes, or a share (0..1) of what is free once the
- * weights are there. Without it the cache grows with what is asked for.
+ * weights are there. Without it the cache grows with what is asked for, and to keep it for later.
  */
 export type KvCacheSize = { readonly bytes: number } | { readonly fraction: number };
 

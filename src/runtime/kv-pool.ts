@@ -2,6 +2,8 @@
  * The paged KV cache: one state tensor a layer, cut into pages of `pageSize` tokens that sequences take and give
  * back. A sequence's block table lists its pages in order; page ids are the same in every layer. Full pages whose content
  * was said may be in several block tables at once, and are kept when the last sequence leaves them, until they are needed.
+ *
+ * A pool that grows to keep them takes new pages in their place, up to a share of memory; where there is none they give way.
  */
 import type { DeviceTensor, Engine } from "../backends/backend.ts";
 import type { TextConfig } from "../config/types.ts";
@@ -52,21 +54,36 @@ export interface PrefixFigures {
   readonly hitTokens: number;
 }
 
-/** Growing to at least so many times the pages in use avoids copying the pool again and again. */
+/** Growing to at least so many times the pages that stay avoids copying the pool again and again. */
 const GROWTH = 1.5;
+/** Less is not worth copying it, where nothing fails without. */
+const LEAST_GROWTH = 1.1;
+/** Of what is free beside the weights: what a pool takes at most to keep pages that nobody holds. */
+const KEPT_SHARE = 0.5;
+/** The same where it can not be told what is free: two long chats of the models with the widest caches. */
+const KEPT_BYTES = 2 ** 30;
+
+export interface KvPoolOptions {
+  /** Whether it grows before it takes pages that hold something. Default: only when too few are free. */
+  readonly growsToKeep?: boolean | undefined;
+}
 
 export class KvPool {
   readonly layout: KvPoolLayout;
   readonly #engine: Engine;
+  readonly #growsToKeep: boolean;
   readonly #book = new PageBook();
   readonly #asked = { queriedTokens: 0, hitTokens: 0 };
   #layers: DeviceTensor[] = [];
   #version = 0;
   /** Pages that trimming leaves. */
   #reserved = 0;
+  /** There was no memory to keep more, and nothing was given back since. */
+  #isFull = false;
 
-  constructor(engine: Engine, layout: KvPoolLayout) {
+  constructor(engine: Engine, layout: KvPoolLayout, { growsToKeep = false }: KvPoolOptions = {}) {
     this.#engine = engine;
+    this.#growsToKeep = growsToKeep;
     this.layout = layout;
   }
 
@@ -114,10 +131,12 @@ export class KvPool {
   }
 
   /**
-   * Takes `count` pages: those without content first, then those that were held least recently; and grows the pool when
-   * too few are free. @throws OUT_OF_MEMORY, taking none.
+   * Takes `count` pages: those without content first, then new ones as far as the pool grows to keep what others hold, then
+   * those that were held least recently; and grows the pool when too few are free. @throws OUT_OF_MEMORY, taking none.
    */
   take(count: number): number[] {
+    const missing = count - this.#book.numBlank;
+    if (missing > 0 && this.#growsToKeep) this.#growToKeep(missing);
     if (count > this.numFreePages) this.#grow(count - this.numFreePages);
     return this.#book.take(count);
   }
@@ -150,19 +169,42 @@ export class KvPool {
   trim(): void {
     const book = this.#book;
     book.forgetFree();
+    this.#isFull = false;
     let target = this.numPages;
     while (target > this.#reserved && book.isFree(target - 1)) target--;
-    if (target === this.numPages) return;
-    if (book.numFree === this.numPages) {
+    if (target < this.numPages && book.numFree === this.numPages) {
       this.#release();
       this.reserve(target);
       return;
     }
-    for (const layer of this.#layers.keys()) {
-      // A layer that is not moved, for want of memory, has room for more than it is used for.
-      if (outOfMemory(() => this.#resize(layer, target))) break;
-    }
+    this.#shrinkTo(target);
     book.shrink(target);
+  }
+
+  /** Layers that are larger; after a growth that failed some may be. */
+  #shrinkTo(target: number): void {
+    for (const [layer, { rows }] of this.#layers.entries()) {
+      // One that is not moved, for want of memory, has room for more than it is used for.
+      if (rows > target && outOfMemory(() => this.#resize(layer, target))) break;
+    }
+  }
+
+  /** By so many pages or more, where some that hold something would go otherwise: as far as it may, and as there is memory. */
+  #growToKeep(missing: number): void {
+    const { numPages, numBlank, numFree } = this.#book;
+    if (numBlank === numFree || this.#isFull) return;
+    const ahead = Math.max(numPages + missing, Math.ceil((numPages - numBlank) * GROWTH));
+    const target = Math.min(ahead, this.#mostPages());
+    if (target < numPages * LEAST_GROWTH || !outOfMemory(() => this.#growTo(target))) return;
+    this.#isFull = true;
+    this.#shrinkTo(numPages);
+  }
+
+  #mostPages(): number {
+    const { freeBytes } = this.#engine;
+    const aPage = pageBytes(this.layout);
+    const bytes = freeBytes === undefined ? KEPT_BYTES : KEPT_SHARE * (freeBytes + this.numPages * aPage);
+    return Math.floor(bytes / aPage);
   }
 
   /** Ahead of need where there is room for that. */
@@ -279,6 +321,11 @@ export class Sequence {
       this.blockTable[page] = known.page;
       this.#contents.push(known.content);
     }
+  }
+
+  /** Its first pages, those whose content was said. */
+  get published(): readonly number[] {
+    return this.blockTable.slice(0, this.#contents.length);
   }
 
   /**

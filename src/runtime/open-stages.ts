@@ -76,7 +76,8 @@ export async function openStages(
   const programs = model.stages.map(({ program }) => program);
   const engine = await backend.open({ ...engineOptions, demand, programs });
   try {
-    const pool = new KvPool(engine, layout);
+    // Who says what the cache is to take has said how much of it is to be kept.
+    const pool = new KvPool(engine, layout, { growsToKeep: kvCache === undefined });
     const { pages, ...memory } = loadMemory(engine, deviceShares(programs), kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
     const heeding = rows.map((weight) => withSignal(weight, signal));

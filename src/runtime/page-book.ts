@@ -43,6 +43,11 @@ export class PageBook {
     return this.#blank.length + this.#idle.size;
   }
 
+  /** Of them, those that hold nothing that is known. */
+  get numBlank(): number {
+    return this.#blank.length;
+  }
+
   /** Pages whose content can be found, held or not. */
   get numKnown(): number {
     return this.#pageOf.size;

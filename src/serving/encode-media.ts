@@ -54,9 +54,9 @@ async function encodeItems(
   items: readonly VisionItem[],
   options: RunOptions,
 ): Promise<Float32Array[]> {
-  const encoding = await core.run(async () => encoder.begin(items));
+  const encoding = await core.runWithMemory(async () => encoder.begin(items));
   try {
-    while (encoding.rowsLeft > 0) await core.run(() => encoding.next(options));
+    while (encoding.rowsLeft > 0) await core.runWithMemory(() => encoding.next(options));
     return await core.run(() => readFeatures(core, encoder, items, encoding.range));
   } finally {
     if (!core.disposed) encoding.range.release();

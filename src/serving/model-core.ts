@@ -39,7 +39,8 @@ export class ModelCore {
   constructor(parts: ModelParts) {
     this.parts = parts;
     const { openFiles, merged } = parts;
-    this.adapters = new Adapters({ stages: parts, openFiles, merged, run: (task) => this.run(task) });
+    const run = <T>(task: () => Promise<T>) => this.runWithMemory(task);
+    this.adapters = new Adapters({ stages: parts, openFiles, merged, run });
     const memory = new StepMemory({
       ...parts,
       trim: () => this.#trim(),

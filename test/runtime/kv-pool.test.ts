@@ -162,4 +162,82 @@ test("trimming that finds no memory to move to leaves the pool as usable as it w
   engine.dispose();
 });
 
+/** A pool in which chats of so many pages ended, each with contents of its own. */
+function afterChats(pool: KvPool, ...pages: readonly number[]): string[][] {
+  return pages.map((count, chat) => {
+    const sequence = new Sequence(pool);
+    sequence.reserve(4 * count);
+    sequence.length = 4 * count;
+    const contents = Array.from({ length: count }, (_, page) => `${chat} ${page}`);
+    sequence.publish(4 * count, (page) => contents[page] as string);
+    sequence.release();
+    return contents;
+  });
+}
+
+/** Of each chat, how many of its pages are found. */
+function found(pool: KvPool, chats: readonly string[][]): number[] {
+  return chats.map((contents) => {
+    const sequence = new Sequence(pool);
+    sequence.adopt(4 * contents.length + 1, (page) => contents[page] as string);
+    const pages = sequence.blockTable.length;
+    sequence.release();
+    return pages;
+  });
+}
+
+test("a pool that grows to keep gives up nothing before it has its share of what is free", async () => {
+  const engine = await referenceBackend.open();
+  const free = 2 * 100 * 2 * 8 * 4;
+  const limited = Object.create(engine, {
+    freeBytes: { get: () => free - engine.liveBytes },
+    allocate: { value: engine.allocate.bind(engine) },
+    free: { value: engine.free.bind(engine) },
+    copy: { value: engine.copy.bind(engine) },
+  });
+  const pool = new KvPool(limited, layout, { growsToKeep: true });
+  const chats = afterChats(pool, 30, 30, 30);
+  assert.equal(found(pool, chats), [30, 30, 30]);
+  assert.is(pool.prefixes.evictions, 0);
+  assert.equal(found(pool, [...chats, ...afterChats(pool, 40)]).at(-1), 40);
+  assert.is(pool.numPages, 100, "half of what was free");
+  assert.is(pool.prefixes.evictions, 30);
+  // What is needed is no matter of shares.
+  const sequence = new Sequence(pool);
+  sequence.reserve(4 * 150);
+  assert.is(pool.numPages, 150);
+  sequence.release();
+  pool.trim();
+  assert.is(engine.liveBytes, 0);
+  engine.dispose();
+});
+
+test("where memory ends what nobody holds gives way, and it is not tried again before something was given back", async () => {
+  const engine = await referenceBackend.open();
+  let most = 12;
+  let refusals = 0;
+  const { allocate } = engine;
+  // The second layer has no room for more.
+  engine.allocate = (dtype, rows, cols) => {
+    if (rows <= most || ++refusals % 2 === 1) return allocate.call(engine, dtype, rows, cols);
+    throw new GlimtError("OUT_OF_MEMORY", `${rows} rows`);
+  };
+  const pool = new KvPool(engine, layout, { growsToKeep: true });
+  const chats = afterChats(pool, 6, 6, 6);
+  assert.equal(found(pool, chats), [0, 6, 6]);
+  assert.equal([pool.numPages, refusals], [12, 2]);
+  assert.equal(
+    Object.values(pool.bindings()).map(({ rows }) => rows),
+    [12, 12],
+    "a layer that had grown is as large as the others again",
+  );
+  most = 100;
+  const [late] = afterChats(pool, 6) as [string[]];
+  assert.is(pool.numPages, 12);
+  assert.equal(found(pool, [late]), [6]);
+  pool.trim();
+  assert.equal(found(pool, afterChats(pool, 6, 6, 6)), [6, 6, 6]);
+  engine.dispose();
+});
+
 test.run();

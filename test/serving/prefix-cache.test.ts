@@ -156,12 +156,50 @@ test("in company, with aborts, requests have the answers they have alone, cold o
   await model.dispose();
 });
 
-test("with memory for little, pages of ended requests make room for those to come", async () => {
+test("long chats that take turns read only what is new", async () => {
   const { model, ask } = await open();
+  const chats = [1, 2].map((number) => chat(`${number} ${"Read it. ".repeat(220)}`, 3 + number));
+  const read: number[][] = [];
+  for (let turn = 0; turn < 3; turn++) {
+    for (const messages of chats) {
+      const { text, usage } = await ask(messages, { maxTokens: 20 });
+      assert.ok(usage.promptTokens > 1900, `${usage.promptTokens}`);
+      read.push([usage.promptTokens - usage.cachedTokens, messages.length]);
+      messages.push({ role: "assistant", content: text }, { role: "user", content: `Why ${turn}?` });
+    }
+  }
+  const later = read.slice(2).map(([tokens]) => tokens as number);
+  assert.ok(
+    later.every((tokens) => tokens < 100),
+    `${later} tokens were read`,
+  );
+  assert.is(model.stats().prefixCache.evictions, 0);
+  await model.dispose();
+});
+
+test("with memory for little, pages of ended requests make room for those to come", async () => {
+  const { model, ask } = await open({ kvCache: { bytes: 0 } });
   await ask(chat(LONG));
   const held = model.liveBytes;
   for (let index = 0; index < 6; index++) await ask(chat(`${index} ${LONG}`));
   assert.is(model.liveBytes, held, "pages are taken again before the pool grows");
+  await model.dispose();
+});
+
+test("what fits alone fits beside whatever is kept of others", async () => {
+  const maxMemory = 5 * 2 ** 20;
+  const options = { maxMemory, threads: 1, prefillChunk: 64 };
+  const long = chat("Read it. ".repeat(330));
+  const { model, ask } = await open(options);
+  const expected = facts(await ask(long));
+  await model.trimMemory();
+  for (let index = 0; index < 24; index++) await ask(chat(`${index} ${LONG}`));
+  const kept = model.stats().pages;
+  assert.ok(kept.total > 200, `${kept.total} pages`);
+  assert.equal(facts(await ask(long)), expected);
+  const [picture] = chat("", 7)[0]?.content as [{ image: ImageSource }];
+  for (let index = 0; index < 24; index++) await ask(chat(`${index} ${LONG}`));
+  assert.is((await model.encodeImages(Array.from({ length: 60 }, () => picture.image))).length, 60);
   await model.dispose();
 });
 
