@@ -40,6 +40,7 @@ import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { inlineTasks as inlineMedia } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
+import { sessionFiles } from "./serving/session/files.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
 import { usableCores } from "./workers/processors.node.ts";
 import { sharedWorkers, type WorkerFile } from "./workers/shared-workers.ts";
@@ -67,6 +68,7 @@ export const nodeFiles: Omit<Platform, "backends"> = {
   mediaWorkers: sharedWorkers(workerFile, inlineMedia),
   grammarWorkers: sharedWorkers(workerFile, inlineGrammars),
   requestPublic,
+  sessionFiles,
 };
 
 /**

@@ -3,7 +3,14 @@
 export type { CacheOptions, PulledModel, PullOptions } from "./api/hub-models.ts";
 export type { KeptPart } from "./api/kept-weights.ts";
 export type { LoadOptions } from "./api/load-options.ts";
-export type { LoadAdapterOptions, LoadedWeights, Model, ModelBackend, Prompt } from "./api/model.ts";
+export type {
+  LoadAdapterOptions,
+  LoadedWeights,
+  Model,
+  ModelBackend,
+  Prompt,
+  SaveSessionOptions,
+} from "./api/model.ts";
 export type { DeviceOptions, EncoderParallel, ParallelOptions } from "./api/parallel-options.ts";
 export type { QuantizedModel, QuantizeOptions, QuantizeProgress } from "./api/quantize-model.ts";
 export type { BackendName, EngineReport, WasmVariant } from "./backends/backend.ts";
@@ -75,6 +82,7 @@ export type {
   TextEvent,
   ToolCallEvent,
 } from "./serving/run-result.ts";
+export type { RestoreSessionOptions, SessionFacts, SessionProgress } from "./serving/session/session.ts";
 export type { GenerationTimings } from "./serving/stage-clock.ts";
 export type { ModelStatistics } from "./serving/statistics.ts";
 export type { StructuredOptions } from "./serving/structured-options.ts";

@@ -30,7 +30,7 @@ export async function loadModelOn(
 
 export async function loadPrepared(prepared: PreparedModel): Promise<Model> {
   const { core, processor, facts } = await openPrepared(prepared);
-  return new Model(core, processor, facts);
+  return new Model(core, processor, facts, prepared.sessionFiles);
 }
 
 /** What a model is made of. */

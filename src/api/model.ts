@@ -44,6 +44,10 @@ import type { ModelCore } from "../serving/model-core.ts";
 import { PromptLookup } from "../serving/prompt-lookup.ts";
 import { GenerationRun } from "../serving/run.ts";
 import type { GenerationEvent, GenerationResult } from "../serving/run-result.ts";
+import { restoreSession } from "../serving/session/restore-session.ts";
+import { saveSession } from "../serving/session/save-session.ts";
+import { type RestoreSessionOptions, requirePrefixCache, type SessionFacts } from "../serving/session/session.ts";
+import { BlobOutput, blobInput, type SessionFiles } from "../serving/session/storage.ts";
 import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
 
@@ -82,6 +86,16 @@ export interface LoadAdapterOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What decides which pages a prompt has, as `generate` takes it; and where they are saved. */
+export interface SaveSessionOptions
+  extends Omit<ProcessOptions, "onProgress">,
+    Pick<GenerateOptions, "cacheSalt" | "speculation">,
+    RestoreSessionOptions {
+  /** In Node: the file to write, in place of a Blob. It appears when it is whole. */
+  readonly path?: string | URL | undefined;
+}
+
+const SESSION_OPTION_NAMES = ["cacheSalt", "speculation", "path", ...PROCESS_OPTION_NAMES];
 const OPTION_KINDS = { ...GENERATE_OPTION_KINDS, ...PROCESS_OPTION_KINDS };
 const ALL_OPTION_NAMES = [...GENERATE_OPTION_NAMES, ...PROCESS_OPTION_NAMES];
 
@@ -95,11 +109,13 @@ export class Model {
   readonly loaded: LoadedWeights;
   readonly #core: ModelCore;
   readonly #processor: Processor;
+  readonly #sessionFiles: SessionFiles | undefined;
 
   /** Use `loadModel`. */
-  constructor(core: ModelCore, processor: Processor, facts: ModelFacts) {
+  constructor(core: ModelCore, processor: Processor, facts: ModelFacts, sessionFiles?: SessionFiles) {
     this.#core = core;
     this.#processor = processor;
+    this.#sessionFiles = sessionFiles;
     this.dtype = facts.dtype;
     this.config = processor.checkpoint.config;
     this.refusedBackends = facts.refused;
@@ -257,6 +273,72 @@ export class Model {
         );
     const read = decoderPrompt(inputs, this.config);
     return { ...read, visionItems: read.visionItems.map((item) => ownItem(item, areTensors)) };
+  }
+
+  /**
+   * Saves what the KV cache holds of a prompt, pictures and all, so that another process goes on behind it: whoever restores
+   * it and asks something that begins with the same rows reads only what is new. What is not cached of the prompt is read
+   * first, without adapters. It holds the conversation's tokens, and the salt: keep it as you keep these.
+   *
+   * @returns the session as a Blob, or nothing but its sizes where it was written to `path`
+   * @throws OPTION_INVALID, also where `prefixCache` is off; OUTPUT_FAILED; and what reading a run of `generate` does
+   */
+  saveSession(prompt: Prompt, options: SaveSessionOptions & { readonly path: string | URL }): Promise<SessionFacts>;
+  saveSession(prompt: Prompt, options?: SaveSessionOptions): Promise<SessionFacts & { readonly blob: Blob }>;
+  async saveSession(
+    prompt: Prompt,
+    given?: SaveSessionOptions,
+  ): Promise<SessionFacts & { readonly blob?: Blob }> {
+    const { path, onProgress, ...options } = readOptions(
+      given,
+      "saveSession",
+      SESSION_OPTION_NAMES,
+      OPTION_KINDS,
+    );
+    const { parts } = this.#core;
+    this.#core.throwIfDisposed();
+    requirePrefixCache(parts, "saveSession");
+    const resolved = resolveGeneration({ ...options, maxTokens: 1, temperature: 0 }, parts.generation, {
+      ...this.config.text,
+      tokenizer: parts.tokenizer,
+    });
+    const read = await this.#decoderPrompt(prompt, { ...options, onProgress });
+    const output = path === undefined ? new BlobOutput() : await this.#paths("path").create(path);
+    try {
+      const { signal } = options;
+      const facts = await saveSession(this.#core, read, resolved, output, { signal, onProgress });
+      return output instanceof BlobOutput ? { ...facts, blob: output.blob } : facts;
+    } catch (error) {
+      await output.discard();
+      throw error;
+    }
+  }
+
+  /**
+   * Puts a session's pages into the KV cache, where requests find them that begin with the same rows and have the same salt.
+   * Nothing of it is found before all was checked; but whoever made the file is believed that they are of these rows, so
+   * restore what you have saved. Requests under way wait meanwhile.
+   *
+   * @param source a Blob; in Node a file's path too
+   * @throws SESSION_INVALID for what is damaged or of another model, OPTION_INVALID, OUT_OF_MEMORY, ABORTED, DISPOSED;
+   * nothing is restored then.
+   */
+  async restoreSession(source: Blob | string | URL, given?: RestoreSessionOptions): Promise<SessionFacts> {
+    const options = readOptions(given, "restoreSession", ["signal", "onProgress"]);
+    this.#core.throwIfDisposed();
+    requirePrefixCache(this.#core.parts, "restoreSession");
+    const input =
+      source instanceof Blob ? blobInput(source) : await this.#paths("restoreSession").open(source);
+    try {
+      return await restoreSession(this.#core, input, options);
+    } finally {
+      await input.close();
+    }
+  }
+
+  #paths(what: string): SessionFiles {
+    if (this.#sessionFiles) return this.#sessionFiles;
+    throw new GlimtError("OPTION_INVALID", `${what}: there are no files here; sessions are Blobs.`);
   }
 
   /**

@@ -3,6 +3,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { OpenFiles } from "../checkpoint/location.ts";
 import type { GrammarTasks } from "../grammar/tasks.ts";
 import type { MediaAccess } from "../prompt/media-access.ts";
+import type { SessionFiles } from "../serving/session/storage.ts";
 import type { Workers } from "../workers/workers.ts";
 
 export interface Platform extends MediaAccess {
@@ -12,4 +13,6 @@ export interface Platform extends MediaAccess {
   readonly openFiles: OpenFiles;
   /** The workers in which schemas and grammars are read, as `mediaWorkers`. */
   readonly grammarWorkers?: (workerUrl: string | URL | undefined) => Workers<GrammarTasks>;
+  /** Where sessions may lie beside Blobs; absent where there are no paths. */
+  readonly sessionFiles?: SessionFiles;
 }

@@ -76,6 +76,7 @@ export async function prepareModelOn(
   };
   return {
     options,
+    sessionFiles: platform.sessionFiles,
     backend,
     refused,
     files,

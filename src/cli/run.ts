@@ -11,6 +11,7 @@ import type {
   KvCacheSize,
   Model,
   ProcessedInputs,
+  SessionProgress,
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
 import { decoderPrompt } from "../prompt/prompt-inputs.ts";
@@ -81,6 +82,8 @@ interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, Engi
   readonly prefixCache: boolean;
   readonly encoderCache?: number;
   readonly cacheSalt?: string;
+  readonly restoreSession?: string;
+  readonly saveSession?: string;
   readonly checkpointSampling?: true;
   readonly stop: readonly string[];
   readonly stopToken: readonly number[];
@@ -150,6 +153,8 @@ export function runCommand(): Command {
       memorySizeOrNone,
     )
     .option("--cache-salt <text>", "share what is cached only with requests of the same salt")
+    .option("--restore-session <file>", "begin with what a session holds of the prompt, in place of reading it")
+    .option("--save-session <file>", "save what the answer was read from, for --restore-session of a later run")
     .option("--max-batched-tokens <n>", "most tokens of a step (default: as --prefill-chunk)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", JSON_HELP)
@@ -159,6 +164,9 @@ export function runCommand(): Command {
 async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
   if (flags.logprobs !== undefined && !flags.json) {
     throw new GlimtError("OPTION_INVALID", "--logprobs is told of in the JSON alone: add --json.");
+  }
+  if (flags.adapter.length > 0 && (flags.restoreSession ?? flags.saveSession) !== undefined) {
+    throw new GlimtError("OPTION_INVALID", "Sessions are of the model without adapters: leave out --adapter.");
   }
   const messages = await conversation(prompt, flags);
   const asked = await processOptions(flags);
@@ -188,8 +196,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
       progress.show("loading", loadedBytes / totalBytes);
     },
   });
-  const onProgress: NonNullable<GenerateOptions["onProgress"]> = ({ stage, share }) =>
-    progress.show(stage, share);
+  const onProgress = ({ stage, share }: SessionProgress) => progress.show(stage, share);
   const options: GenerateOptions = {
     ...generateOptions(flags),
     structured,
@@ -209,6 +216,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
       progress.clear();
       console.error(engineLine(model.backend));
     }
+    const showing = { signal, onProgress };
+    if (flags.restoreSession !== undefined) await model.restoreSession(flags.restoreSession, showing);
     const names = adapters.map(({ name }) => name);
     const answers = model.generate(inputs, { ...options, adapters: names, onProgress });
     const output = new AnswerOutput(process.stdout);
@@ -219,6 +228,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     const result = await answers.result;
     if (flags.json) process.stdout.write(`${JSON.stringify(jsonResult(model, inputs, adapters, result))}\n`);
     else output.end(result);
+    const { saveSession: path, cacheSalt, speculation } = flags;
+    if (path !== undefined) await model.saveSession(inputs, { path, cacheSalt, speculation, ...showing });
   } finally {
     progress.clear();
     await model.dispose();

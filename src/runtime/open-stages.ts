@@ -13,10 +13,13 @@ import { leastRequestBytes, usualRequestBytes } from "./request-plan.ts";
 import { joinDrafting, openRunners, type SharedMemory, type StageRunners } from "./stage-runners.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 import { comparedRows, mayShare } from "./weight-copies.ts";
+import { WeightsIdentity } from "./weights-identity.ts";
 
 export interface Stages extends CompiledModel, SharedMemory, StageRunners {
   /** The model's weights on the device, by the names its programs bind them with. */
   readonly weights: ReadonlyMap<string, DeviceWeight>;
+  /** What tells its weights from those of other models. */
+  readonly weightsIdentity: WeightsIdentity;
   /** Bytes of the weights as they were read. */
   readonly loadedBytes: number;
 }
@@ -80,7 +83,8 @@ export async function openStages(
     const pool = new KvPool(engine, layout, { growsToKeep: kvCache === undefined });
     const { pages, ...memory } = loadMemory(engine, deviceShares(programs), kvCache);
     const loadedBytes = rows.reduce((sum, weight) => sum + checkpointBytes(weight), 0);
-    const heeding = rows.map((weight) => withSignal(weight, signal));
+    const weightsIdentity = new WeightsIdentity();
+    const heeding = rows.map((weight) => weightsIdentity.watch(withSignal(weight, signal)));
     const weights = await uploadWeights(engine, programs, heeding, model.copies, (progress) =>
       onProgress?.({ ...progress, totalBytes: loadedBytes, memory }),
     );
@@ -93,7 +97,7 @@ export async function openStages(
     const runners = { ...blind, ...openRunners(model.stages, weights, shared) } as StageRunners;
     joinDrafting(runners);
     refuseWithoutRoom(shared, runners);
-    return { ...model, ...shared, ...runners, weights, loadedBytes };
+    return { ...model, ...shared, ...runners, weights, weightsIdentity, loadedBytes };
   } catch (error) {
     engine.dispose();
     throw error;

@@ -4,35 +4,35 @@
  * that is in the text that is compared, but for the model.
  */
 import type { KvPool, PageContentOf, Sequence } from "../runtime/kv-pool.ts";
+import { contentText, type PageScope, ROW_NUMBERS } from "./page-content.ts";
 import type { RequestRows } from "./request-rows.ts";
 
-/** What tells the request's rows from those of others with the same ids. */
-export interface PageScope {
-  /** The adapters it runs with, and their scales. */
-  readonly adapters: string;
-  /** Only requests with the same salt share pages. */
-  readonly salt: string;
-  /** Whether the layer that drafts has read the rows too: it has a part of each page, that others leave empty. */
-  readonly withDrafter: boolean;
-  /** Of each of its images and videos. */
+/** A request's rows among those of all others. */
+export interface RequestScope extends PageScope {
+  /** What tells each of its images and videos from all others. */
   readonly media: readonly string[];
 }
 
-/** Numbers a row: its id, or which media it takes which feature of; and three positions. */
-const ROW_NUMBERS = 5;
+/** Its pages that others find. */
+export interface FoundPages {
+  readonly pages: readonly number[];
+  /** Of each page, what `contentText` makes its text of. */
+  readonly numbers: readonly Int32Array[];
+  readonly scope: RequestScope;
+}
 
 export class RequestPages {
   readonly #pool: KvPool;
   readonly #sequence: Sequence;
   readonly #rows: RequestRows;
-  readonly #scope: PageScope;
+  readonly #scope: RequestScope;
   readonly #contentOf: PageContentOf = (page) => this.#content(page);
   /** Rows that were computed or found once; what is read again after a preemption is no news. */
   #furthest = 0;
   #foundTokens = 0;
   #asked = false;
 
-  constructor(pool: KvPool, sequence: Sequence, rows: RequestRows, scope: PageScope) {
+  constructor(pool: KvPool, sequence: Sequence, rows: RequestRows, scope: RequestScope) {
     this.#pool = pool;
     this.#sequence = sequence;
     this.#rows = rows;
@@ -69,28 +69,31 @@ export class RequestPages {
     this.#furthest = Math.max(this.#furthest, this.#sequence.length);
   }
 
+  /** Those that it holds now. */
+  get found(): FoundPages {
+    const pages = this.#sequence.published;
+    return { pages, numbers: pages.map((_, index) => this.#numbers(index)), scope: this.#scope };
+  }
+
   #content(page: number): string {
+    const scope = this.#scope;
+    return contentText(this.#numbers(page), scope.media, page === 0 ? scope : null);
+  }
+
+  #numbers(page: number): Int32Array {
     const { pageSize } = this.#pool.layout;
-    const { adapters, salt, withDrafter, media } = this.#scope;
     const start = page * pageSize;
     const ids = this.#rows.ids(start, start + pageSize);
     const positions = this.#rows.positions(start, start + pageSize);
     const features = this.#rows.mediaFeatures(start, start + pageSize);
-    const used: number[] = [];
     const numbers = new Int32Array(pageSize * ROW_NUMBERS);
     for (const [row, id] of ids.entries()) {
       const at = row * ROW_NUMBERS;
       const found = features[row] ?? null;
-      if (found && !used.includes(found.media)) used.push(found.media);
-      numbers[at] = found ? -1 - used.indexOf(found.media) : id;
+      numbers[at] = found ? -1 - found.media : id;
       numbers[at + 1] = found?.feature ?? 0;
       for (const [axis, values] of positions.entries()) numbers[at + 2 + axis] = values[row] as number;
     }
-    const scope = page === 0 ? [adapters, salt, withDrafter] : [];
-    // The numbers are as long for every page, and what is behind them is JSON: no two of them can be mistaken.
-    return `${String.fromCharCode(...new Uint16Array(numbers.buffer))}${JSON.stringify([
-      ...scope,
-      ...used.map((index) => media[index]),
-    ])}`;
+    return numbers;
   }
 }

@@ -21,7 +21,7 @@ import type { AnswerGrammar } from "./answer-grammar.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
 import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-result.ts";
-import { type PageScope, RequestPages } from "./request-pages.ts";
+import { type FoundPages, RequestPages, type RequestScope } from "./request-pages.ts";
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
 import type { FeatureShare, PromptFeatures } from "./shared-features.ts";
@@ -172,7 +172,7 @@ export class GenerationRequest {
    * Says what tells it from others with the same ids. @param sharesPages whether pages are shared from now on with those
    * that have the same rows in the same scope
    */
-  identify(scope: Pick<PageScope, "adapters" | "media">, sharesPages: boolean): void {
+  identify(scope: Pick<RequestScope, "adapters" | "media">, sharesPages: boolean): void {
     const { adapters, media } = scope;
     this.#featureKeys = media.map((identity) => JSON.stringify([adapters, this.#cacheSalt, identity]));
     if (!sharesPages) return;
@@ -183,6 +183,11 @@ export class GenerationRequest {
   /** Goes on behind what others have computed of its next rows, where these are known. Not while a step of it runs. */
   adoptPages(): void {
     if (this.#rows.areKnown) this.#pages?.adopt();
+  }
+
+  /** Its pages that others find; null where pages are not shared, and when it has lost them. */
+  get foundPages(): FoundPages | null {
+    return this.holdsPages ? (this.#pages?.found ?? null) : null;
   }
 
   /** Under which features of each of its images and videos are kept; null before it was identified. */

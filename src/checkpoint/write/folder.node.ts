@@ -6,23 +6,12 @@ import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, rmdir, sta
 import { basename, dirname, join, resolve } from "node:path";
 import { GlimtError } from "../../errors.ts";
 import type { OutputFile, OutputFolder, OutputOptions } from "./output.ts";
+import { failing, outputError, writeAll } from "./output-files.node.ts";
 
 /** Weights of the checkpoint that is replaced: none of them may be taken for the new one's. */
 const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$/;
 
 const CONFIG = "config.json";
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EROFS: "the file system can only be read",
-  EACCES: "there is no permission to write there",
-  EPERM: "there is no permission to write there",
-  EFBIG: "the file system holds no file that large",
-  ENOTDIR: "a part of the path is no folder",
-  EEXIST: "there is a file of that name",
-  ENAMETOOLONG: "the name is too long",
-};
 
 /** @throws OPTION_INVALID, OUTPUT_FAILED */
 export async function openFolder(
@@ -110,13 +99,6 @@ async function removeEmpty(folder: string, outermost: string | undefined): Promi
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
-}
-
 async function refuseSource(folder: string, source: string): Promise<void> {
   const [here, there] = await Promise.all([folder, source].map((path) => realpath(path).catch(() => null)));
   if (here === null || here !== there) return;
@@ -158,19 +140,4 @@ async function namesIn(folder: string): Promise<string[] | null> {
     if (code === "ENOTDIR") throw new GlimtError("OPTION_INVALID", `${folder} is no folder.`);
     throw outputError(folder, error);
   }
-}
-
-async function failing<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw outputError(path, error);
-  }
-}
-
-function outputError(path: string, error: unknown): GlimtError {
-  if (error instanceof GlimtError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reason = REASONS[String(code)] ?? message;
-  return new GlimtError("OUTPUT_FAILED", `${path} can not be written: ${reason}.`, { cause: error });
 }

@@ -1,0 +1,72 @@
+/** Sessions as files: written under another name first, so that no half of one is ever there; only their owner reads them. */
+import { open, rename, rm } from "node:fs/promises";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fileError } from "../../checkpoint/file-errors.ts";
+import { failing, writeAll } from "../../checkpoint/write/output-files.node.ts";
+import { GlimtError } from "../../errors.ts";
+import { shown } from "../../given.ts";
+import type { SessionFiles } from "./storage.ts";
+
+export const sessionFiles: SessionFiles = {
+  async create(given) {
+    const path = pathOf(given);
+    const partial = `${path}.partial-${process.pid}-${Date.now()}`;
+    const file = await failing(path, () => open(partial, "wx", 0o600));
+    let position = 0;
+    return {
+      write: (bytes) =>
+        failing(path, async () => {
+          await writeAll(file, bytes, position);
+          position += bytes.length;
+        }),
+      finish: () =>
+        failing(path, async () => {
+          // A disk may say only now that it has no room.
+          await file.sync();
+          await file.close();
+          await rename(partial, path);
+        }),
+      async discard() {
+        await file.close().catch(() => undefined);
+        await rm(partial, { force: true });
+      },
+    };
+  },
+
+  async open(given) {
+    const path = pathOf(given);
+    try {
+      const file = await open(path, "r");
+      const { size } = await file.stat();
+      return {
+        bytes: size,
+        async read(offset, count) {
+          const bytes = new Uint8Array(Math.max(0, Math.min(count, size - offset)));
+          let done = 0;
+          while (done < bytes.length) {
+            const { bytesRead } = await file.read(bytes, done, bytes.length - done, offset + done).catch((error) => {
+              throw fileError(path, error, "SESSION_INVALID");
+            });
+            if (bytesRead === 0) break;
+            done += bytesRead;
+          }
+          return bytes.subarray(0, done);
+        },
+        close: () => file.close(),
+      };
+    } catch (error) {
+      throw fileError(path, error, "SESSION_INVALID");
+    }
+  },
+};
+
+function pathOf(given: string | URL): string {
+  try {
+    return resolve(given instanceof URL || /^file:/i.test(given) ? fileURLToPath(given) : given);
+  } catch (cause) {
+    throw new GlimtError("OPTION_INVALID", `A session's path is ${shown(given)}, which names no local file.`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,30 @@
+/** What is said of sessions: to save and restore them, and of those that were. */
+import type { GenerateProgress } from "../../prompt/progress.ts";
+import { GlimtError } from "../../errors.ts";
+import type { ModelParts } from "../model-core.ts";
+
+export interface SessionProgress {
+  /** "session": bytes written or read. Before, saving reads what of the prompt is not cached, as `generate` does. */
+  readonly stage: GenerateProgress["stage"] | "session";
+  /** 0..1 */
+  readonly share: number;
+}
+
+export interface SessionFacts {
+  /** Tokens whose keys and values are in it: whole pages. */
+  readonly tokens: number;
+  /** Of the file or Blob. */
+  readonly bytes: number;
+}
+
+export interface RestoreSessionOptions {
+  /** Ends it with ABORTED; nothing is restored then. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: SessionProgress) => void) | undefined;
+}
+
+/** @throws OPTION_INVALID where pages are not kept */
+export function requirePrefixCache({ prefixCache }: ModelParts, method: string): void {
+  if (prefixCache) return;
+  throw new GlimtError("OPTION_INVALID", `${method}: the model was loaded with prefixCache: false, and keeps no pages.`);
+}
