@@ -48,8 +48,8 @@ const next = (messages: Message[]): Message[] => [
   { role: "user", content: "Who wrote it?" },
 ];
 for (let round = -1; round < rounds; round++) {
-  const one = page(rounds + round + 1, "What is it?");
-  const other = page(2 * rounds + round + 2, "What is it?");
+  const one = page(100 + 2 * round, "What is it?");
+  const other = page(101 + 2 * round, "What is it?");
   for (const [name, messages] of [
     ["the first time", page(round + 1, "What is it?")],
     ["again", page(round + 1, "What is it?")],

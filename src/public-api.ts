@@ -93,3 +93,4 @@ export type { WeightDType } from "./tensor/dtype.ts";
 export type { WeightFormat } from "./tensor/storage.ts";
 export type { AnsweredCall } from "./text/answer/answer-parser.ts";
 export type { ToolCallDelta } from "./text/answer/parts.ts";
+export type { KnownPart } from "./text/messages.ts";

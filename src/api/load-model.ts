@@ -81,7 +81,8 @@ async function openPrepared({
   );
   const stages = await openStages(backend, compiled, rows, {
     engine: engineOptions(options),
-    kvCache: options.kvCache,
+    // What is free may be another in each process, and all of them have to keep the same pages.
+    kvCache: options.kvCache ?? (options.parallel?.processes ? { bytes: 0 } : undefined),
     encoderCacheBytes: options.encoderCacheBytes ?? DEFAULT_ENCODER_CACHE_BYTES,
     encoderBudgets: resolveBudgets(options.encoderTokenBudgets, backend, processor),
     onProgress: (progress) => {

@@ -149,7 +149,6 @@ const KINDS: Readonly<Record<string, Kind>> = {
   limits: "object",
   batchInvariant: "boolean",
   mtp: "boolean",
-  kvCache: "object",
   devices: "list",
   parallel: "object",
   prefixCache: "boolean",

@@ -32,6 +32,7 @@ import type { AdapterFacts } from "../serving/adapters.ts";
 import { answersGrammar } from "../serving/answer-context.ts";
 import { type OpenedChoices, openChoices } from "../serving/choices.ts";
 import { ENCODE_OPTION_NAMES, type EncodeOptions, encodeMedia } from "../serving/encode-media.ts";
+import { namedFeatureKey } from "../serving/feature-keys.ts";
 import {
   DEFAULT_MAX_TOKENS,
   GENERATE_OPTION_KINDS,
@@ -46,7 +47,11 @@ import { GenerationRun } from "../serving/run.ts";
 import type { GenerationEvent, GenerationResult } from "../serving/run-result.ts";
 import { restoreSession } from "../serving/session/restore-session.ts";
 import { saveSession } from "../serving/session/save-session.ts";
-import { type RestoreSessionOptions, requirePrefixCache, type SessionFacts } from "../serving/session/session.ts";
+import {
+  type RestoreSessionOptions,
+  requireSessions,
+  type SessionFacts,
+} from "../serving/session/session.ts";
 import { BlobOutput, blobInput, type SessionFiles } from "../serving/session/storage.ts";
 import { type ModelStatistics, modelStatistics } from "../serving/statistics.ts";
 import type { WeightFormat } from "../tensor/storage.ts";
@@ -249,7 +254,7 @@ export class Model {
     // An adapter that is unloaded while pictures are read stays for these answers.
     const leases = await adapters.acquireAll(options.adapters, resolved.n);
     try {
-      const read = await this.#decoderPrompt(prompt, options);
+      const read = await this.#decoderPrompt(prompt, options, leases[0]?.adapters);
       const grammar = await answersGrammar(resolved, read, parts, options.signal);
       const looksUp = resolved.speculation === "lookup";
       const lookup = looksUp ? await PromptLookup.of(read.layout.inputIds, options.signal) : null;
@@ -261,15 +266,23 @@ export class Model {
   }
 
   /** Beside it nothing holds what a prompt was made of, so that pixels are not kept while an answer is generated. */
-  async #decoderPrompt(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<DecoderPrompt> {
+  async #decoderPrompt(
+    prompt: Prompt,
+    options: GenerateOptions & ProcessOptions,
+    adapters = "",
+  ): Promise<DecoderPrompt> {
     const areTensors = isTensors(prompt);
     if (areTensors) refuseProcessOptions(options);
+    const { encoderCache } = this.#core.parts;
+    const known = (uuid: string) =>
+      this.#core.run(() => encoderCache.features(namedFeatureKey(adapters, options.cacheSalt ?? "", uuid)));
     const inputs = areTensors
       ? prompt
       : await this.#processor.processFor(
           prompt,
           processOptions(options),
           this.config.text.maxPositionEmbeddings,
+          known,
         );
     const read = decoderPrompt(inputs, this.config);
     return { ...read, visionItems: read.visionItems.map((item) => ownItem(item, areTensors)) };
@@ -281,9 +294,13 @@ export class Model {
    * first, without adapters. It holds the conversation's tokens, and the salt: keep it as you keep these.
    *
    * @returns the session as a Blob, or nothing but its sizes where it was written to `path`
-   * @throws OPTION_INVALID, also where `prefixCache` is off; OUTPUT_FAILED; and what reading a run of `generate` does
+   * @throws OPTION_INVALID, also where `prefixCache` is off and on a group of devices; OUTPUT_FAILED; and what reading a run
+   * of `generate` does
    */
-  saveSession(prompt: Prompt, options: SaveSessionOptions & { readonly path: string | URL }): Promise<SessionFacts>;
+  saveSession(
+    prompt: Prompt,
+    options: SaveSessionOptions & { readonly path: string | URL },
+  ): Promise<SessionFacts>;
   saveSession(prompt: Prompt, options?: SaveSessionOptions): Promise<SessionFacts & { readonly blob: Blob }>;
   async saveSession(
     prompt: Prompt,
@@ -297,7 +314,7 @@ export class Model {
     );
     const { parts } = this.#core;
     this.#core.throwIfDisposed();
-    requirePrefixCache(parts, "saveSession");
+    requireSessions(parts, "saveSession");
     const resolved = resolveGeneration({ ...options, maxTokens: 1, temperature: 0 }, parts.generation, {
       ...this.config.text,
       tokenizer: parts.tokenizer,
@@ -326,7 +343,7 @@ export class Model {
   async restoreSession(source: Blob | string | URL, given?: RestoreSessionOptions): Promise<SessionFacts> {
     const options = readOptions(given, "restoreSession", ["signal", "onProgress"]);
     this.#core.throwIfDisposed();
-    requirePrefixCache(this.#core.parts, "restoreSession");
+    requireSessions(this.#core.parts, "restoreSession");
     const input =
       source instanceof Blob ? blobInput(source) : await this.#paths("restoreSession").open(source);
     try {

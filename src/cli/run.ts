@@ -153,8 +153,14 @@ export function runCommand(): Command {
       memorySizeOrNone,
     )
     .option("--cache-salt <text>", "share what is cached only with requests of the same salt")
-    .option("--restore-session <file>", "begin with what a session holds of the prompt, in place of reading it")
-    .option("--save-session <file>", "save what the answer was read from, for --restore-session of a later run")
+    .option(
+      "--restore-session <file>",
+      "begin with what a session holds of the prompt, in place of reading it",
+    )
+    .option(
+      "--save-session <file>",
+      "save what the answer was read from, for --restore-session of a later run",
+    )
     .option("--max-batched-tokens <n>", "most tokens of a step (default: as --prefill-chunk)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
     .option("--json", JSON_HELP)
@@ -166,7 +172,10 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     throw new GlimtError("OPTION_INVALID", "--logprobs is told of in the JSON alone: add --json.");
   }
   if (flags.adapter.length > 0 && (flags.restoreSession ?? flags.saveSession) !== undefined) {
-    throw new GlimtError("OPTION_INVALID", "Sessions are of the model without adapters: leave out --adapter.");
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "Sessions are of the model without adapters: leave out --adapter.",
+    );
   }
   const messages = await conversation(prompt, flags);
   const asked = await processOptions(flags);

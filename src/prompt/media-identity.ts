@@ -19,13 +19,14 @@ const BYTES_A_TURN = 2 ** 20;
  * (pages that are not secure) get one in JavaScript, a turn a MiB.
  */
 async function mediaIdentity(item: VisionItem, signal?: AbortSignal): Promise<string> {
-  const { uuid } = item;
+  const { uuid, gridThw } = item;
+  // Whether it comes as pixels or as features of these is no matter then.
+  if (uuid !== undefined && gridThw) return `${gridThw.join(" ")} uuid ${uuid}`;
   if ("embeddings" in item) {
     const named = uuid === undefined ? await sha256(item.embeddings, signal) : `uuid ${uuid}`;
     return `features ${item.embeddings.length} ${named}`;
   }
-  const named = uuid === undefined ? await sha256(item.pixelValues, signal) : `uuid ${uuid}`;
-  return `pixels ${item.gridThw.join(" ")} ${named}`;
+  return `pixels ${item.gridThw.join(" ")} ${await sha256(item.pixelValues, signal)}`;
 }
 
 /** Those of all items. @throws ABORTED */

@@ -2,13 +2,15 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GlimtError } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
+import { shown } from "../given.ts";
 import { type MediaOptions as DecodingRules, decodeImage } from "../media/decode-image.ts";
 import type { MediaWorkers } from "../media/media-workers.ts";
 import { sourceRule } from "../media/sources/source-rule.ts";
 import { loadVideo } from "../media/video.ts";
+import type { GridThw } from "../processor/grid.ts";
 import { processImage } from "../processor/image.ts";
 import { processVideo } from "../processor/video.ts";
-import type { NormalisedChat } from "../text/messages.ts";
+import type { MediaName, NormalisedChat } from "../text/messages.ts";
 import { heldSource } from "./held-source.ts";
 import type { MediaAccess } from "./media-access.ts";
 import {
@@ -28,6 +30,13 @@ import {
   sharedChoices,
 } from "./video-choices.ts";
 
+/** What is kept of an image or video that was encoded under a name; null when nothing is. */
+export type FindKnown = (uuid: string) => Promise<{
+  readonly embeddings: Float32Array;
+  readonly gridThw: GridThw;
+  readonly labels?: readonly string[] | undefined;
+} | null>;
+
 export class MediaReader {
   readonly #checkpoint: Checkpoint;
   readonly #access: MediaAccess;
@@ -45,6 +54,7 @@ export class MediaReader {
   async all(
     { images, videos }: NormalisedChat<PromptImage, PromptVideo, PromptVideoMetadata>,
     options: ProcessOptions,
+    known?: FindKnown,
   ) {
     const { onProgress } = options;
     const shared = sharedChoices(options);
@@ -57,12 +67,16 @@ export class MediaReader {
       onProgress?.({ stage: "media", share: (done + share) / total });
     };
     for (const { source, path, ...name } of images) {
-      media.images.push({ ...(await named(path, () => this.#image(source, decoding))), ...name });
+      const read = () =>
+        source === undefined ? knownMedia("image", name, known) : this.#image(source, decoding);
+      media.images.push({ ...(await named(path, read)), ...name });
       report(0);
     }
     for (const { source, path, choices, ...name } of videos) {
       const reading = { ...resolveChoices(choices, shared), onProgress: report };
-      media.videos.push({ ...(await named(path, () => this.#video(source, reading, decoding))), ...name });
+      const read = () =>
+        source === undefined ? knownMedia("video", name, known) : this.#video(source, reading, decoding);
+      media.videos.push({ ...(await named(path, read)), ...name });
       report(0);
     }
     return media;
@@ -157,6 +171,30 @@ export class MediaReader {
       signal: signal && AbortSignal.any([signal]),
     };
   }
+}
+
+/** One that is given by its name alone. @throws INPUT_INVALID when nothing is kept under it */
+async function knownMedia(
+  type: "image" | "video",
+  { uuid }: MediaName,
+  known: FindKnown | undefined,
+): Promise<ProcessedMedia> {
+  if (!known) {
+    throw new GlimtError(
+      "INPUT_INVALID",
+      `only generate and complete know what is kept under a uuid: give the ${type}.`,
+    );
+  }
+  const found = await known(uuid as string);
+  const labels = found?.labels ?? [];
+  if (found && (type === "video") === labels.length > 0) {
+    const { embeddings, gridThw } = found;
+    return { embeddings, gridThw, labels };
+  }
+  throw new GlimtError(
+    "INPUT_INVALID",
+    `no ${type} is kept under the uuid ${shown(uuid)}, or not any more, or under another cacheSalt or with other adapters: send it again.`,
+  );
 }
 
 /** Errors of `task` with the place of the part they are about before them. */

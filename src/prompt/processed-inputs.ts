@@ -53,9 +53,13 @@ export function inPromptOrder(
   return places
     .sort((a, b) => a.start - b.start)
     .map(({ item }) => {
-      const name = item.uuid === undefined ? {} : { uuid: item.uuid };
-      if ("embeddings" in item) return { embeddings: item.embeddings, ...name };
-      return { pixelValues: item.pixelValues, gridThw: item.gridThw, ...name };
+      const { uuid, gridThw, labels } = item;
+      if ("embeddings" in item) {
+        return { embeddings: item.embeddings, ...(uuid !== undefined && { uuid, gridThw }) };
+      }
+      const { pixelValues } = item;
+      if (uuid === undefined) return { pixelValues, gridThw };
+      return { pixelValues, gridThw, uuid, ...(labels.length > 0 && { labels }) };
     });
 }
 

@@ -26,7 +26,7 @@ import {
   resolveMedia,
 } from "./media-options.ts";
 import { checkMediaOrder } from "./media-order.ts";
-import { MediaReader } from "./media-reader.ts";
+import { type FindKnown, MediaReader } from "./media-reader.ts";
 import {
   checkProcessOptions,
   type Message,
@@ -103,12 +103,14 @@ export class Processor {
 
   /**
    * As `process`, for a model that reads prompts of fewer than `context` tokens: text that has more is refused before any
-   * picture is read. @throws CONTEXT_OVERFLOW too
+   * picture is read. @param known finds pictures and videos that are given by their names alone
+   * @throws CONTEXT_OVERFLOW too
    */
   async processFor(
     messages: readonly Message[],
     given: ProcessOptions | undefined,
     context: number,
+    known?: FindKnown,
   ): Promise<ProcessedInputs> {
     const read = readOptions(given, "process", PROCESS_OPTION_NAMES, PROCESS_OPTION_KINDS);
     const plain = (name: "tools" | "templateVariables") => readPlain(read[name], name, "OPTION_INVALID");
@@ -125,7 +127,7 @@ export class Processor {
     const promptText = withoutMarks(rendered, mark);
     const fewest = this.tokenizer.fewestTokens(promptText);
     if (fewest >= context) throw contextOverflow(`at least ${fewest}`, context, 0);
-    const { images, videos } = await this.#media.all(chat, options);
+    const { images, videos } = await this.#media.all(chat, options, known);
     const { videoLayout, signal } = options;
     const expanded = this.#expanded(rendered, images, videos, videoLayout);
     const inputIds = await this.tokenizer.encodeWithTurns(expanded, { signal, mark });

@@ -296,16 +296,25 @@ function checkedItems(
 
 function readItem(item: VisionItem, name: string): VisionItem {
   if (typeof item !== "object" || item === null) return item;
-  const { uuid, ...fields } = readFields(item as EmbeddedItem & EncoderItem, name, [
+  const { uuid, labels, ...fields } = readFields(item as EmbeddedItem & EncoderItem, name, [
     "embeddings",
     "pixelValues",
     "gridThw",
     "uuid",
+    "labels",
   ]);
-  const named = uuid === undefined ? {} : { uuid: checkedUuid(uuid, `${name}.uuid`) };
   const gridThw = copiedLists(fields.gridThw, `${name}.gridThw`) as GridThw;
-  const isEmbedded = readOnce(name, () => "embeddings" in item);
-  return isEmbedded ? { embeddings: fields.embeddings, ...named } : { ...fields, gridThw, ...named };
+  const named = uuid === undefined ? {} : { uuid: checkedUuid(uuid, `${name}.uuid`) };
+  if (readOnce(name, () => "embeddings" in item)) {
+    return { embeddings: fields.embeddings, ...named, ...(uuid !== undefined && gridThw && { gridThw }) };
+  }
+  return { ...fields, gridThw, ...named, ...(labels && { labels: readLabels(labels, `${name}.labels`) }) };
+}
+
+function readLabels(given: unknown, name: string): readonly string[] {
+  const labels = copiedLists(given, name);
+  if (Array.isArray(labels) && labels.every((label) => typeof label === "string")) return labels;
+  throw new GlimtError("INPUT_INVALID", `${name} must be a list of timestamp texts.`);
 }
 
 /** What is wrong with an item beside the number of its values; null when nothing is. */
@@ -313,15 +322,19 @@ function itemComplaint(item: VisionItem, grid: GridThw): string | null {
   if (typeof item !== "object" || item === null) {
     return ` is ${shown(item)}, expected an object with pixelValues or embeddings`;
   }
-  if ("embeddings" in item) return item.embeddings ? null : ".embeddings is missing";
-  if (!item.pixelValues) return ".pixelValues is missing";
-  // Another grid of as many patches may give fewer features than its tokens take.
   const given: unknown = item.gridThw;
+  if ("embeddings" in item) {
+    if (!item.embeddings) return ".embeddings is missing";
+    if (given === undefined) return null;
+  } else if (!item.pixelValues) return ".pixelValues is missing";
+  // Another grid of as many patches may give fewer features than its tokens take.
   const [found, expected] = [
     Array.isArray(given) ? given.map(shown).join(" x ") : shown(given),
     grid.join(" x "),
   ];
-  return found === expected ? null : `.gridThw is ${found}, expected ${expected}, the grid of its tokens`;
+  if (found !== expected) return `.gridThw is ${found}, expected ${expected}, the grid of its tokens`;
+  if (!("labels" in item) || !item.labels || item.labels.length === grid[0]) return null;
+  return `.labels has ${item.labels.length} texts, expected ${grid[0]}, one a temporal patch`;
 }
 
 function ropeDeltaOf(

@@ -12,11 +12,15 @@ export interface NamedItem {
 export interface EncoderItem extends NamedItem {
   readonly pixelValues: Float32Array;
   readonly gridThw: GridThw;
+  /** Of a video with a `uuid`: the timestamp texts of its temporal patches, kept with its features. */
+  readonly labels?: readonly string[] | undefined;
 }
 
 /** Features that were encoded before, f32 [features, outHiddenSize]. */
 export interface EmbeddedItem extends NamedItem {
   readonly embeddings: Float32Array;
+  /** Of one with a `uuid`: patches, before merging. */
+  readonly gridThw?: GridThw | undefined;
 }
 
 /** An image or video in the order of a prompt, as pixels or as features. */

@@ -1,6 +1,7 @@
 /** What a model takes of a device: refused before it is loaded when it does not fit, and the KV cache's share. */
 import type { Engine } from "../backends/backend.ts";
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import type { WeightSpec } from "../graph/weight-spec.ts";
 import { bufferBytes, weightBytes } from "../program/sizes.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
@@ -114,6 +115,12 @@ function cachePages(
 
 /** @throws OPTION_INVALID */
 export function checkKvCacheSize(size: KvCacheSize): void {
+  if (typeof size !== "object" || Array.isArray(size)) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `kvCache is ${shown(size)}, expected ${typeof size === "number" && size > 1 ? `{ bytes: ${size} }` : "{ bytes }"} or { fraction }.`,
+    );
+  }
   const { bytes, fraction } = (size ?? {}) as { bytes?: unknown; fraction?: unknown };
   const isCount = Number.isSafeInteger(bytes) && (bytes as number) >= 0;
   const isShare = typeof fraction === "number" && fraction >= 0 && fraction <= 1;

@@ -1,9 +1,11 @@
 /**
  * Features of images and videos that were encoded, by what they are features of: a copy in the slab, kept until it was not
  * asked for longest and room is needed. Requests copy what they find into a range of their own, on the device, so what is
- * kept is nobody's and can go at any time.
+ * kept is nobody's and can go at any time. A key may name a picture without saying its size: one of another size is another.
  */
 import type { DeviceRows, Engine } from "../backends/backend.ts";
+import type { GridThw } from "../processor/grid.ts";
+import { toFloat32 } from "../tensor/elements.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { FeatureRange, FeatureSlab } from "./feature-slab.ts";
 import { outOfMemory } from "./out-of-memory.ts";
@@ -18,12 +20,30 @@ export interface EncoderCacheFigures {
   readonly hits: number;
 }
 
+/** An image or video whose features are looked for or kept. */
+export interface CachedMedia {
+  readonly key: string;
+  readonly gridThw: GridThw;
+  /** Of a video that has a name: the timestamp texts of its temporal patches. */
+  readonly labels?: readonly string[] | undefined;
+}
+
+/** Features, and what is to be known of them to lay out a prompt. */
+export interface CachedFeatures extends Omit<CachedMedia, "key"> {
+  /** f32 [features, hiddenSize] */
+  readonly embeddings: Float32Array;
+}
+
+interface Kept extends CachedMedia {
+  readonly range: FeatureRange;
+}
+
 export class EncoderCache {
   readonly #engine: Engine;
   readonly #slab: FeatureSlab;
   readonly #mostBytes: number;
   /** The longest not asked for first. */
-  readonly #ranges = new Map<string, FeatureRange>();
+  readonly #kept = new Map<string, Kept>();
   #bytes = 0;
   #queries = 0;
   #hits = 0;
@@ -44,26 +64,36 @@ export class EncoderCache {
   }
 
   /** Looks for features of items that are encoded together. @returns whether all of them are kept */
-  has(keys: readonly string[]): boolean {
-    this.#queries += keys.length;
-    return keys.length > 0 && keys.every((key) => this.#ranges.has(key));
+  has(wanted: readonly CachedMedia[]): boolean {
+    this.#queries += wanted.length;
+    return wanted.length > 0 && wanted.every((media) => this.#find(media) !== null);
   }
 
-  /** Copies what is kept under `key` to `target`. */
-  read(key: string, target: DeviceRows): void {
-    const range = this.#ranges.get(key);
-    if (!range) return;
-    this.#hits++;
-    this.#ranges.delete(key);
-    this.#ranges.set(key, range);
-    this.#engine.copy(target.tensor, target.firstRow, range.deviceRows());
+  /** Copies what is kept of it to `target`. */
+  read(wanted: CachedMedia, target: DeviceRows): void {
+    const found = this.#find(wanted);
+    if (!found) return;
+    this.#touch(found);
+    this.#engine.copy(target.tensor, target.firstRow, found.range.deviceRows());
   }
 
-  /** Keeps a copy of `rows` rows, where they fit and memory has room for them. */
-  keep(key: string, rows: number, source: () => DeviceRows): void {
+  /** What is kept under a name, of whatever size; null when nothing is. Not while something runs. */
+  async features(key: string): Promise<CachedFeatures | null> {
+    this.#queries++;
+    const found = this.#kept.get(key);
+    if (!found) return null;
+    this.#touch(found);
+    const { tensor, firstRow, rows } = found.range.deviceRows();
+    const embeddings = toFloat32(this.#slab.dtype, await this.#engine.read(tensor, firstRow, rows));
+    return { embeddings, gridThw: found.gridThw, labels: found.labels };
+  }
+
+  /** Keeps a copy of its `rows` rows, where they fit and memory has room for them. */
+  keep(media: CachedMedia, rows: number, source: () => DeviceRows): void {
     const bytes = this.#bytesOf(rows);
-    if (bytes > this.#mostBytes || this.#ranges.has(key)) return;
-    for (const oldest of this.#ranges.keys()) {
+    if (bytes > this.#mostBytes || this.#find(media)) return;
+    this.#drop(media.key);
+    for (const oldest of this.#kept.keys()) {
       if (this.#bytes + bytes <= this.#mostBytes) break;
       this.#drop(oldest);
     }
@@ -71,22 +101,33 @@ export class EncoderCache {
       const range = this.#slab.take(rows);
       // Taking it may have moved the slab.
       this.#engine.copy(this.#slab.tensor, range.firstRow, source());
-      this.#ranges.set(key, range);
+      this.#kept.set(media.key, { ...media, range });
       this.#bytes += bytes;
     });
   }
 
+  #find({ key, gridThw }: CachedMedia): Kept | null {
+    const found = this.#kept.get(key);
+    return found?.gridThw.every((size, axis) => size === gridThw[axis]) ? found : null;
+  }
+
+  #touch(found: Kept): void {
+    this.#hits++;
+    this.#kept.delete(found.key);
+    this.#kept.set(found.key, found);
+  }
+
   /** Gives all of it back. */
   trim(): void {
-    for (const key of this.#ranges.keys()) this.#drop(key);
+    for (const key of this.#kept.keys()) this.#drop(key);
   }
 
   #drop(key: string): void {
-    const range = this.#ranges.get(key);
-    if (!range) return;
-    this.#ranges.delete(key);
-    this.#bytes -= this.#bytesOf(range.rows);
-    range.release();
+    const found = this.#kept.get(key);
+    if (!found) return;
+    this.#kept.delete(key);
+    this.#bytes -= this.#bytesOf(found.range.rows);
+    found.range.release();
   }
 
   #bytesOf(rows: number): number {

@@ -33,7 +33,7 @@ export function kvPoolLayout(
 }
 
 /** That programs bind a layer's cache by. */
-function cacheName(layer: number): string {
+export function cacheName(layer: number): string {
   return `kv.${layer}`;
 }
 

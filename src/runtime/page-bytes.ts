@@ -2,7 +2,7 @@
 import type { Engine } from "../backends/backend.ts";
 import { type HostArray, hostArray } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
-import type { KvPool } from "./kv-pool.ts";
+import { cacheName, type KvPool } from "./kv-pool.ts";
 
 /** Of one page in its first `layers` layers. */
 export function bytesOfPage({ layout }: Pick<KvPool, "layout">, layers: number): number {
@@ -53,7 +53,7 @@ export function writePages(
 }
 
 function layerOf(pool: KvPool, layer: number) {
-  const tensor = pool.bindings()[`kv.${layer}`];
+  const tensor = pool.bindings()[cacheName(layer)];
   if (!tensor) throw new Error(`The KV cache has no layer ${layer}.`);
   return tensor;
 }

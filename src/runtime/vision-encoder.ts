@@ -20,7 +20,7 @@ import {
   packEncoderItems,
   prepareEncoderInputs,
 } from "./encoder-batch.ts";
-import type { EncoderCache } from "./encoder-cache.ts";
+import type { CachedMedia, EncoderCache } from "./encoder-cache.ts";
 import { dealByLoad } from "./encoder-shares.ts";
 import type { FeatureRange, FeatureSlab } from "./feature-slab.ts";
 import { KeptTensor } from "./kept-tensor.ts";
@@ -33,7 +33,7 @@ interface Placed {
   readonly firstRow: number;
   readonly rows: number;
   /** What its features are kept by; null where they are not kept. */
-  readonly key: string | null;
+  readonly cached: CachedMedia | null;
 }
 
 /** Items that run together. */
@@ -169,17 +169,17 @@ export class VisionEncoder {
       return;
     }
     const items = "batch" in work ? work.batch.items : work.batches.flatMap((batch) => batch.items);
-    const keys = items.flatMap(({ key }) => key ?? []);
+    const wanted = items.flatMap(({ cached }) => cached ?? []);
     // Another request may have encoded them in the meantime.
-    if (keys.length === items.length && this.#cache?.has(keys)) {
-      for (const { key, firstRow, rows } of items)
-        this.#cache.read(key as string, range.deviceRows(firstRow, rows));
+    if (wanted.length === items.length && this.#cache?.has(wanted)) {
+      for (const { cached, firstRow, rows } of items)
+        this.#cache.read(cached as CachedMedia, range.deviceRows(firstRow, rows));
       return;
     }
     if ("batch" in work) await this.#run(work.batch, range, options);
     else await this.#runSideBySide(work.batches, range, options);
-    for (const { key, firstRow, rows } of items) {
-      if (key !== null) this.#cache?.keep(key, rows, () => range.deviceRows(firstRow, rows));
+    for (const { cached, firstRow, rows } of items) {
+      if (cached) this.#cache?.keep(cached, rows, () => range.deviceRows(firstRow, rows));
     }
   }
 
@@ -204,7 +204,9 @@ export class VisionEncoder {
         endStretch();
         pieces.push({ work: { embeddings: item.embeddings, firstRow }, rows });
       } else {
-        stretch.push({ item, firstRow, rows, key: keys?.[index] ?? null });
+        const key = keys?.[index];
+        const { gridThw, labels } = item;
+        stretch.push({ item, firstRow, rows, cached: key === undefined ? null : { key, gridThw, labels } });
       }
       firstRow += rows;
     }

@@ -10,13 +10,10 @@ import { sourceRectangle, type WeightSpec } from "../graph/weight-spec.ts";
 import { storageBytes } from "../tensor/storage.ts";
 
 /** Looked at of each row, 4 bytes each. */
-const SAMPLES = 8;
+const SAMPLES = 6;
 
-interface Sum {
-  low: number;
-  high: number;
-  rows: number;
-}
+/** Two sums over rows, and how many these are. */
+type Sum = Int32Array;
 
 export class WeightsIdentity {
   /** By name of the weight. */
@@ -25,9 +22,9 @@ export class WeightsIdentity {
   /** The same weight, whose rows are looked at when they are handed out. */
   watch(weight: WeightRows): WeightRows {
     const { spec, dtype, rows, cols } = weight;
-    const sum: Sum = { low: 0, high: 0, rows: 0 };
+    const sum: Sum = new Int32Array(3);
     this.#sums.set(spec.name, sum);
-    const seeds = rowSeeds(spec, dtype);
+    const seedOf = rowSeeds(spec, dtype);
     const rowBytes = storageBytes(dtype, 1, cols);
     const seen = new Uint8Array(rows);
     return {
@@ -37,7 +34,7 @@ export class WeightsIdentity {
         for (let row = first; row < first + count; row++) {
           if (seen[row] === 1) continue;
           seen[row] = 1;
-          addRow(sum, seeds(row), into, (row - first) * rowBytes, rowBytes);
+          addRow(sum, seedOf(row), into, (row - first) * rowBytes, rowBytes);
         }
       },
     };
@@ -45,15 +42,13 @@ export class WeightsIdentity {
 
   /** Of these weights, once they were loaded: in hexadecimal digits. */
   of(names: Iterable<string>): string {
-    let [low, high, rows] = [0, 0, 0];
+    const total: Sum = new Int32Array(3);
     for (const name of names) {
       const sum = this.#sums.get(name);
       if (!sum) throw new Error(`Weight "${name}" was not seen while it was loaded.`);
-      low = (low + sum.low) | 0;
-      high = (high + sum.high) | 0;
-      rows += sum.rows;
+      for (const [at, value] of sum.entries()) total[at]! += value;
     }
-    return [low, high, rows].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+    return Array.from(total, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
   }
 }
 
@@ -77,22 +72,27 @@ function rowSeeds({ sources, dtype: stored }: WeightSpec, dtype: string): (row: 
 }
 
 function addRow(sum: Sum, seed: number, bytes: Uint8Array, from: number, length: number): void {
-  let low = seed;
-  let high = mixed(seed, length);
   const step = Math.max(4, Math.floor(length / SAMPLES));
-  for (let start = 0; start < length; start += step) {
-    // Another column of each stretch from row to row.
-    const room = Math.min(step, length - start) - 3;
-    const at = start + (room > 1 ? (seed >>> 0) % room : 0);
-    const end = Math.min(at + 4, length);
-    let word = 0;
-    for (let byte = at; byte < end; byte++) word = (word << 8) | (bytes[from + byte] as number);
+  // Another column of each stretch from row to row.
+  const shift = step > 4 ? (seed >>> 0) % (step - 3) : 0;
+  let low = seed;
+  let high = length;
+  for (let at = from + shift; at + 4 <= from + length; at += step) {
+    const word =
+      (bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24);
     low = mixed(low, word);
-    high = mixed(high, word ^ at);
+    high = Math.imul(high ^ word, 0x85ebca6b) ^ (high >>> 15);
   }
-  sum.low = (sum.low + low) | 0;
-  sum.high = (sum.high + high) | 0;
-  sum.rows++;
+  // What is shorter than a sample.
+  for (let at = length < 4 ? from : from + length; at < from + length; at++) {
+    low = mixed(low, bytes[at] as number);
+  }
+  sum[0]! += low;
+  sum[1]! += mixed(high, seed);
+  sum[2]!++;
 }
 
 /** One step of MurmurHash3's 32-bit form. */

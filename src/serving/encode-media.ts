@@ -1,11 +1,13 @@
 /** The vision tower alone: features of images and videos, each by itself, for callers that keep them. */
 import type { RunOptions } from "../backends/backend.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
+import { mediaIdentities } from "../prompt/media-identity.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import type { VisionEncoder } from "../runtime/vision-encoder.ts";
 import { toFloat32 } from "../tensor/elements.ts";
 import type { AdapterChoice } from "./adapter-options.ts";
+import { featureKey } from "./feature-keys.ts";
 import type { ModelCore } from "./model-core.ts";
 
 export interface EncodeOptions extends RunOptions {
@@ -36,7 +38,9 @@ export async function encodeMedia(
   const { signal, leave } = core.enter(given);
   try {
     const items = await read();
-    return items.length === 0 ? [] : await encodeItems(core, stages.encoder, items, { signal, onProgress });
+    if (items.length === 0) return [];
+    const keys = core.parts.encoderCache.isOn ? await keysOf(items, stages.adapters, signal) : null;
+    return await encodeItems(core, stages.encoder, items, keys, { signal, onProgress });
   } catch (error) {
     // What the disposal stopped was not aborted by the caller.
     core.throwIfDisposed();
@@ -47,14 +51,25 @@ export async function encodeMedia(
   }
 }
 
+/** Those of requests with these pictures and no salt. */
+async function keysOf(
+  items: readonly VisionItem[],
+  adapters: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const identities = await mediaIdentities(items, signal);
+  return identities.map((identity) => featureKey(adapters, "", identity));
+}
+
 /** One run of the tower at a time: answers that are under way go on between them. */
 async function encodeItems(
   core: ModelCore,
   encoder: VisionEncoder,
   items: readonly VisionItem[],
+  keys: readonly string[] | null,
   options: RunOptions,
 ): Promise<Float32Array[]> {
-  const encoding = await core.runWithMemory(async () => encoder.begin(items));
+  const encoding = await core.runWithMemory(async () => encoder.begin(items, keys));
   try {
     while (encoding.rowsLeft > 0) await core.runWithMemory(() => encoding.next(options));
     return await core.run(() => readFeatures(core, encoder, items, encoding.range));

@@ -19,6 +19,7 @@ import type { Pruning } from "../runtime/prune-videos.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AnswerGrammar } from "./answer-grammar.ts";
 import { AnswerText } from "./answer-text.ts";
+import { featureKey, namedFeatureKey } from "./feature-keys.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
 import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-result.ts";
 import { type FoundPages, RequestPages, type RequestScope } from "./request-pages.ts";
@@ -174,9 +175,15 @@ export class GenerationRequest {
    */
   identify(scope: Pick<RequestScope, "adapters" | "media">, sharesPages: boolean): void {
     const { adapters, media } = scope;
-    this.#featureKeys = media.map((identity) => JSON.stringify([adapters, this.#cacheSalt, identity]));
+    const salt = this.#cacheSalt;
+    this.#featureKeys = media.map((identity, index) => {
+      const uuid = this.#visionItems[index]?.uuid;
+      return uuid === undefined
+        ? featureKey(adapters, salt, identity)
+        : namedFeatureKey(adapters, salt, uuid);
+    });
     if (!sharesPages) return;
-    const whole = { ...scope, salt: this.#cacheSalt, withDrafter: this.#draftsByMtp };
+    const whole = { ...scope, salt, withDrafter: this.#draftsByMtp };
     this.#pages = new RequestPages(this.#pool, this.#sequence, this.#rows, whole);
   }
 

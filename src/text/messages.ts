@@ -68,6 +68,12 @@ export type LinkedPart<Image, Video, Metadata = object> =
   | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata> & MediaName)
   | ({ readonly type: "video"; readonly path: Video } & VideoChoices<Metadata> & MediaName);
 
+/** One that was sent before under this `uuid`: what it was encoded to is kept, so its data may be left out. */
+export interface KnownPart {
+  readonly type: "image" | "video";
+  readonly uuid: string;
+}
+
 export interface ToolCall {
   readonly id?: string;
   readonly type?: "function";
@@ -83,7 +89,7 @@ export interface ChatMessage<Image, Video, Metadata = object> {
   /** Null is for an assistant that only calls tools. */
   readonly content?:
     | string
-    | readonly (Part<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata>)[]
+    | readonly (Part<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata> | KnownPart)[]
     | null;
   /** Earlier thinking, for templates that show it. */
   readonly reasoning_content?: string;
@@ -96,13 +102,15 @@ export interface ChatMessage<Image, Video, Metadata = object> {
 export type TemplateMessage = Readonly<Record<string, unknown>>;
 
 export interface RequestedImage<Image> extends MediaName {
-  readonly source: Image;
+  /** Undefined where it has a `uuid` alone. */
+  readonly source: Image | undefined;
   /** Where it stands, e.g. `messages[1].content[0].image`. */
   readonly path: string;
 }
 
 export interface RequestedVideo<Video, Metadata = object> extends MediaName {
-  readonly source: Video;
+  /** Undefined where it has a `uuid` alone. */
+  readonly source: Video | undefined;
   readonly path: string;
   readonly choices: VideoChoices<Metadata>;
 }
@@ -231,6 +239,13 @@ class ChatReader<Image, Video, Metadata> {
         maxFrames,
       };
       checkVideoChoices(choices, (name) => `${path}.${name}`);
+      const told = CHOICE_KEYS.find((name) => fields[name] !== undefined);
+      if (source === undefined && told) {
+        throw new GlimtError(
+          "INPUT_INVALID",
+          `${path}.${told} says how a video is read, and there is none: its uuid stands for frames that were read before.`,
+        );
+      }
       this.videos.push({ source, path: `${path}.${key}`, choices, ...nameOf(fields, path) });
       const known = [...SOURCE_KEYS[type], ...CHOICE_KEYS, "uuid"];
       return { ...this.#others(fields, known, path), type: "video", video: sourceText(source) };
@@ -246,13 +261,19 @@ class ChatReader<Image, Video, Metadata> {
     return readPlain(Object.fromEntries(others), path) as Fields;
   }
 
-  #source<Source>(fields: Fields, keys: readonly string[], path: string, expected: string) {
+  #source<Source>(
+    fields: Fields,
+    keys: readonly string[],
+    path: string,
+    expected: string,
+  ): { readonly key: string; readonly source: Source | undefined } {
     const [key = keys[0] as string, second] = keys.filter((name) => fields[name] !== undefined);
     if (second !== undefined) {
       throw new GlimtError("INPUT_INVALID", `${path} has both ${key} and ${second}; give one.`);
     }
     const value = fields[key];
     const source = isUrlHolder(value) ? this.#heldUrl(value, `${path}.${key}`, expected) : value;
+    if (source === undefined && fields.uuid !== undefined) return { key, source };
     if (source === undefined || source === "") throw invalid(`${path}.${key}`, expected, source);
     return { key, source: source as Source };
   }

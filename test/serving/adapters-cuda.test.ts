@@ -17,6 +17,8 @@ function load(activations: "f32" | "bf16", adapters = adaptersOf(checkpoint)) {
   return loadModelOn({ backends, openFiles, readFile: readLocalFile }, checkpointDir, {
     media: "huggingface",
     adapters,
+    // What is kept for later requests would be counted too.
+    kvCache: { bytes: 0 },
   });
 }
 

@@ -138,8 +138,9 @@ for (const backend of BACKENDS) {
   });
 
   test(`on ${backend}: an adapter takes the memory of its matrices, and unloading gives it back`, async () => {
-    // What is kept of pictures would be counted too.
-    const model = await load(checkpoint, { backend, encoderTokenBudgets: [64], encoderCacheBytes: 0 });
+    // What is kept for later requests would be counted too.
+    const keepsLeast = { encoderCacheBytes: 0, kvCache: { bytes: 0 } };
+    const model = await load(checkpoint, { backend, encoderTokenBudgets: [64], ...keepsLeast });
     // The pool and the scratch memory of a run are there from the first answer on.
     await answer(model, picture, []);
     const passing = async () => {
@@ -180,7 +181,7 @@ test("features encoded with an adapter stand in for the picture", async () => {
 });
 
 test("unloaded under way, an adapter serves its request to the end and is gone then", async () => {
-  const model = await load(checkpoint, { encoderCacheBytes: 0 });
+  const model = await load(checkpoint, { encoderCacheBytes: 0, kvCache: { bytes: 0 } });
   await answer(model, picture, []);
   const inputs = await model.process(picture.messages as Message[]);
   await model.loadAdapter(adapterAt(checkpoint, "language"));

@@ -1,7 +1,7 @@
 /** A picture is encoded once, whatever stands before it; what it is answered with stays the same to the bit. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LoadOptions, loadModel } from "../../src/index.ts";
+import { type ImageSource, type LoadOptions, loadModel } from "../../src/index.ts";
 import { chat, facts } from "./company.ts";
 
 const DIRECTORY = "test/golden/data/glm_ocr-tiny";
@@ -58,6 +58,23 @@ test("other salts and other pictures find nothing; the oldest go when there are 
   await small.complete(chat("b", 7), asked);
   assert.is(small.stats().encoderCache.hits, 1);
   await small.dispose();
+});
+
+test("encodeImages finds what requests have encoded, and they what it has", async () => {
+  const model = await open({ prefixCache: false });
+  const image = (shade: number): ImageSource => {
+    const [{ content }] = chat("", shade) as unknown as [{ content: [{ image: ImageSource }] }];
+    return content[0].image;
+  };
+  await model.complete(chat("a", 7), asked);
+  const found = await model.encodeImages([image(7)]);
+  assert.is(model.stats().encoderCache.hits, 1);
+  assert.equal(found, await cold.encodeImages([image(7)]));
+  await model.encodeImages([image(3)]);
+  const answer = await model.complete(chat("b", 3), asked);
+  assert.is(model.stats().encoderCache.hits, 2);
+  assert.equal(facts(answer), facts(await cold.complete(chat("b", 3), asked)));
+  await model.dispose();
 });
 
 test("what the option may be", async () => {

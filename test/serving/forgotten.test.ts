@@ -69,8 +69,8 @@ test("a run that waits for a reader whom it lost gives back what it has", async 
 });
 
 test("an adapter that was unloaded goes when the forgotten generator with it is collected", async () => {
-  // What is kept of the picture would be counted too.
-  const model = await loadModel(MODEL, { backend: "wasm", encoderCacheBytes: 0 });
+  // What is kept of the picture and its pages would be counted too.
+  const model = await loadModel(MODEL, { backend: "wasm", encoderCacheBytes: 0, kvCache: { bytes: 0 } });
   await model.complete(asking, { maxTokens: 2 });
   const plain = model.liveBytes;
   await model.loadAdapter({ name: "a", location: "test/golden/data/lora/glm_ocr-tiny/language" });

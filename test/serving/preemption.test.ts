@@ -66,7 +66,7 @@ test("a request whose picture was found in the cache encodes it when it has lost
   const pieces = again[Symbol.asyncIterator]();
   await pieces.next();
   assert.is(encodings, 0);
-  await model.complete(chat("Other ".repeat(20)), { maxTokens: 4 });
+  await model.complete(chat("Other ".repeat(23)), { maxTokens: 4 });
   assert.ok(model.stats().preemptions > 0);
   assert.equal(facts(await again.result), expected);
   assert.ok(encodings > 0);

@@ -158,7 +158,7 @@ test("in company, with aborts, requests have the answers they have alone, cold o
 
 test("long chats that take turns read only what is new", async () => {
   const { model, ask } = await open();
-  const chats = [1, 2].map((number) => chat(`${number} ${"Read it. ".repeat(220)}`, 3 + number));
+  const chats = [1, 2].map((number) => chat(`${number} ${"Read it. ".repeat(290)}`, 3 + number));
   const read: number[][] = [];
   for (let turn = 0; turn < 3; turn++) {
     for (const messages of chats) {
@@ -187,19 +187,19 @@ test("with memory for little, pages of ended requests make room for those to com
 });
 
 test("what fits alone fits beside whatever is kept of others", async () => {
-  const maxMemory = 5 * 2 ** 20;
+  const maxMemory = 8 * 2 ** 20;
   const options = { maxMemory, threads: 1, prefillChunk: 64 };
-  const long = chat("Read it. ".repeat(330));
+  const long = chat("Read it. ".repeat(250));
   const { model, ask } = await open(options);
   const expected = facts(await ask(long));
   await model.trimMemory();
   for (let index = 0; index < 24; index++) await ask(chat(`${index} ${LONG}`));
   const kept = model.stats().pages;
-  assert.ok(kept.total > 200, `${kept.total} pages`);
+  assert.ok(kept.total > 90, `${kept.total} pages`);
   assert.equal(facts(await ask(long)), expected);
-  const [picture] = chat("", 7)[0]?.content as [{ image: ImageSource }];
+  const picture = { data: new Uint8Array(3 * 56 * 56), width: 56, height: 56 };
   for (let index = 0; index < 24; index++) await ask(chat(`${index} ${LONG}`));
-  assert.is((await model.encodeImages(Array.from({ length: 60 }, () => picture.image))).length, 60);
+  assert.is((await model.encodeImages(Array.from({ length: 40 }, () => picture))).length, 40);
   await model.dispose();
 });
 
@@ -226,6 +226,14 @@ test("what the options may be", async () => {
   await refused(cold.ask(chat("x"), { cacheSalt: "" }), /cacheSalt is empty/);
   await refused(cold.ask(chat("x"), { cacheSalt: 3 as never }), /cacheSalt/);
   await refused(loadModel(DIRECTORY, { prefixCache: 1 as never }), /prefixCache/);
+  const sizes = [
+    [16777216, /kvCache is 16777216, expected \{ bytes: 16777216 \} or \{ fraction \}/],
+    [0.5, /kvCache is 0.5, expected \{ bytes \} or \{ fraction \}/],
+    ["1GiB", /kvCache is "1GiB", expected \{ bytes \}/],
+  ] as const;
+  for (const [kvCache, message] of sizes) {
+    await refused(loadModel(DIRECTORY, { kvCache: kvCache as never }), message);
+  }
 });
 
 test("a caller who writes to pixels or features while they wait spoils no cache", async () => {

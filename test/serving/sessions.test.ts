@@ -157,7 +157,7 @@ test("a session of another model is refused, and says what is different", async 
   const others: [Promise<Model>, RegExp][] = [
     [load({}, "test/golden/data/glm4v-tiny"), /of another model: the configurations differ/],
     [load({ adapters: [merged] }), /other weights/],
-    [load({ dtype: "bf16" }), /other weights/],
+    [load({ dtype: "f16" }), /other weights/],
     [load({ kvCacheDtype: "bf16" }), /its keys and values are f32, and those of this model bf16/],
   ];
   for (const [loading, message] of others) {
@@ -170,6 +170,9 @@ test("a session of another model is refused, and says what is different", async 
   await refused(off.restoreSession(blob), "OPTION_INVALID", /restoreSession: .*prefixCache: false/);
   await refused(off.saveSession(MESSAGES), "OPTION_INVALID", /saveSession: .*prefixCache: false/);
   await off.dispose();
+  const group = await load({ parallel: { tensor: 2 } });
+  await refused(group.restoreSession(blob), "OPTION_INVALID", /is on a group of devices/);
+  await group.dispose();
 });
 
 const strange = await saved();
@@ -189,7 +192,7 @@ test("a file that ends early, or has a bit flipped, is refused whole", async () 
   for (let index = 0; index < 300; index++) {
     const at = index < 60 ? index : Math.floor((bytes.length * ((index * 0.6180339) % 1)) | 0);
     const flipped = bytes.slice();
-    flipped[at]! ^= 1 << index % 8;
+    flipped[at]! ^= 1 << (index % 8);
     await refused(restoring(flipped), "SESSION_INVALID", /./);
   }
   assert.ok(isEmpty(stranger));
@@ -282,7 +285,8 @@ test("a file is whole or not there, and its owner's alone", async () => {
     assert.is(bytes, strange.blob.size);
     assert.is((await stat(path)).mode & 0o777, 0o600);
     await model.saveSession(MESSAGES, { path: pathToFileURL(path) });
-    const failing = (path: string, onProgress?: () => void) => model.saveSession(MESSAGES, { path, onProgress });
+    const failing = (path: string, onProgress?: () => void) =>
+      model.saveSession(MESSAGES, { path, onProgress });
     await refused(failing(join(folder, "none", "x")), "OUTPUT_FAILED", /can not be written/);
     await refused(failing(folder), "OUTPUT_FAILED", /can not be written/);
     await failing(join(folder, "other"), () => {

@@ -22,5 +22,7 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array
   const hasher = createSha256();
   hasher.update(bytes);
   const digits = hasher.digest();
-  return Uint8Array.from({ length: DIGEST_BYTES }, (_, at) => Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16));
+  return Uint8Array.from({ length: DIGEST_BYTES }, (_, at) =>
+    Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16),
+  );
 }

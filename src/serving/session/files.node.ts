@@ -45,9 +45,11 @@ export const sessionFiles: SessionFiles = {
           const bytes = new Uint8Array(Math.max(0, Math.min(count, size - offset)));
           let done = 0;
           while (done < bytes.length) {
-            const { bytesRead } = await file.read(bytes, done, bytes.length - done, offset + done).catch((error) => {
-              throw fileError(path, error, "SESSION_INVALID");
-            });
+            const { bytesRead } = await file
+              .read(bytes, done, bytes.length - done, offset + done)
+              .catch((error) => {
+                throw fileError(path, error, "SESSION_INVALID");
+              });
             if (bytesRead === 0) break;
             done += bytesRead;
           }
@@ -65,8 +67,12 @@ function pathOf(given: string | URL): string {
   try {
     return resolve(given instanceof URL || /^file:/i.test(given) ? fileURLToPath(given) : given);
   } catch (cause) {
-    throw new GlimtError("OPTION_INVALID", `A session's path is ${shown(given)}, which names no local file.`, {
-      cause,
-    });
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `A session's path is ${shown(given)}, which names no local file.`,
+      {
+        cause,
+      },
+    );
   }
 }

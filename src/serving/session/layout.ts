@@ -6,8 +6,8 @@
  */
 import { GlimtError } from "../../errors.ts";
 import { parseJson } from "../../json/plain.ts";
-import { bytesOfPage } from "../../runtime/page-bytes.ts";
 import type { KvPool } from "../../runtime/kv-pool.ts";
+import { bytesOfPage } from "../../runtime/page-bytes.ts";
 import { ROW_NUMBERS } from "../page-content.ts";
 import { DIGEST_BYTES } from "./digest.ts";
 
@@ -67,7 +67,10 @@ export function sessionBytes(headerBytes: number, pages: number, blocks: Session
 export function encodeHeader(header: SessionHeader): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(header));
   if (json.length > MOST_HEADER_BYTES) {
-    throw new GlimtError("OPTION_INVALID", `cacheSalt is too long to be saved: the header has ${json.length} bytes.`);
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `cacheSalt is too long to be saved: the header has ${json.length} bytes.`,
+    );
   }
   const bytes = new Uint8Array(START_BYTES + json.length);
   bytes.set(new TextEncoder().encode(MAGIC));
@@ -101,10 +104,12 @@ export function parseHeader(bytes: Uint8Array): SessionHeader {
   } catch (cause) {
     throw invalid(`its header is no JSON (${(cause as Error).message})`, cause);
   }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) throw invalid("its header is no object");
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw invalid("its header is no object");
   const fields = json as Record<string, unknown>;
   const field = <T>(name: keyof SessionHeader, is: (value: unknown) => boolean): T => {
-    if (!Object.hasOwn(fields, name) || !is(fields[name])) throw invalid(`its header has no ${name} that can be`);
+    if (!Object.hasOwn(fields, name) || !is(fields[name]))
+      throw invalid(`its header has no ${name} that can be`);
     return fields[name] as T;
   };
   return {

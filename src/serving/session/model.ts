@@ -38,7 +38,9 @@ export async function checkModel(header: SessionHeader, parts: ModelParts): Prom
   const own = await sessionModel(parts, header.withDrafter);
   if (header.config !== own.config) throw invalid("it is of another model: the configurations differ");
   if (header.weights !== own.weights) {
-    throw invalid("it is of other weights: of another checkpoint, another dtype, or with other merged adapters");
+    throw invalid(
+      "it is of other weights: of another checkpoint, another dtype, or with other merged adapters",
+    );
   }
   if (header.dtype !== own.dtype) {
     throw invalid(
@@ -49,5 +51,6 @@ export async function checkModel(header: SessionHeader, parts: ModelParts): Prom
   const other = sizes.find((name) => header[name] !== own[name]);
   if (other) throw invalid(`${other} is ${header[other]}, and of this model ${own[other]}`);
   const most = Math.floor(config.text.maxPositionEmbeddings / own.pageSize);
-  if (header.pages > most) throw invalid(`it has ${header.pages} pages, and the context has room for ${most}`);
+  if (header.pages > most)
+    throw invalid(`it has ${header.pages} pages, and the context has room for ${most}`);
 }

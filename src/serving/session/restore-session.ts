@@ -6,6 +6,7 @@ import { turnWhenDue } from "../../event-loop.ts";
 import { NO_CONTENT } from "../../runtime/page-book.ts";
 import { writePages } from "../../runtime/page-bytes.ts";
 import { countNotFiniteRows } from "../../tensor/rows.ts";
+import type { WeightFormat } from "../../tensor/storage.ts";
 import type { ModelCore } from "../model-core.ts";
 import { contentText, ROW_NUMBERS } from "../page-content.ts";
 import { DIGEST_BYTES, DigestChain } from "./digest.ts";
@@ -14,9 +15,9 @@ import {
   parseHeader,
   parseStart,
   type SessionHeader,
+  START_BYTES,
   sessionBlocks,
   sessionBytes,
-  START_BYTES,
 } from "./layout.ts";
 import { checkModel } from "./model.ts";
 import type { RestoreSessionOptions, SessionFacts } from "./session.ts";
@@ -60,9 +61,13 @@ async function readSession(
       const some = pages.slice(first, first + blockPages);
       const block = await reader.next(some.length * (numbersBytes + pageBytes));
       const bytes = block.subarray(some.length * numbersBytes);
-      if (countNotFiniteRows(pool.layout.dtype, bytes) > 0) throw invalid("it holds values that are no numbers");
+      if (countNotFiniteRows(pool.layout.dtype as WeightFormat, bytes) > 0) {
+        throw invalid("it holds values that are no numbers");
+      }
       for (let page = 0; page < some.length; page++) {
-        texts.push(textOf(block.subarray(page * numbersBytes, (page + 1) * numbersBytes), header, texts.length));
+        texts.push(
+          textOf(block.subarray(page * numbersBytes, (page + 1) * numbersBytes), header, texts.length),
+        );
       }
       writePages(engine, pool, some, header.layers, bytes);
       onProgress?.({ stage: "session", share: (first + some.length) / pages.length });
@@ -86,7 +91,8 @@ async function readSession(
 function textOf(bytes: Uint8Array, { salt, withDrafter, media }: SessionHeader, page: number): string {
   const numbers = new Int32Array(bytes.slice().buffer);
   for (let at = 0; at < numbers.length; at += ROW_NUMBERS) {
-    if (-1 - (numbers[at] as number) >= media.length) throw invalid("a row is of a picture that it does not have");
+    if (-1 - (numbers[at] as number) >= media.length)
+      throw invalid("a row is of a picture that it does not have");
   }
   return contentText(numbers, media, page === 0 ? { adapters: "", salt, withDrafter } : null);
 }
@@ -112,7 +118,8 @@ class SessionReader {
     const headerBytes = this.#offset - START_BYTES - DIGEST_BYTES;
     const expected = sessionBytes(headerBytes, pages, blocks);
     if (this.#input.bytes < expected) throw this.#truncated();
-    if (this.#input.bytes > expected) throw invalid(`it has ${this.#input.bytes} bytes, expected ${expected}`);
+    if (this.#input.bytes > expected)
+      throw invalid(`it has ${this.#input.bytes} bytes, expected ${expected}`);
   }
 
   /** The next bytes, whose digest is behind them. */

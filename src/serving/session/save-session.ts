@@ -54,7 +54,10 @@ async function writeSession(
 ): Promise<SessionFacts> {
   const found = request.foundPages;
   if (!found) {
-    throw new GlimtError("OUT_OF_MEMORY", "Other requests needed the pages before they were saved; try it again.");
+    throw new GlimtError(
+      "OUT_OF_MEMORY",
+      "Other requests needed the pages before they were saved; try it again.",
+    );
   }
   const { engine, pool } = parts;
   const { salt, withDrafter, media } = found.scope;

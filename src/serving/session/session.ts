@@ -1,6 +1,7 @@
 /** What is said of sessions: to save and restore them, and of those that were. */
-import type { GenerateProgress } from "../../prompt/progress.ts";
+
 import { GlimtError } from "../../errors.ts";
+import type { GenerateProgress } from "../../prompt/progress.ts";
 import type { ModelParts } from "../model-core.ts";
 
 export interface SessionProgress {
@@ -23,8 +24,10 @@ export interface RestoreSessionOptions {
   readonly onProgress?: ((progress: SessionProgress) => void) | undefined;
 }
 
-/** @throws OPTION_INVALID where pages are not kept */
-export function requirePrefixCache({ prefixCache }: ModelParts, method: string): void {
-  if (prefixCache) return;
-  throw new GlimtError("OPTION_INVALID", `${method}: the model was loaded with prefixCache: false, and keeps no pages.`);
+/** @throws OPTION_INVALID where pages are not kept, or lie on several devices */
+export function requireSessions({ prefixCache, engine }: ModelParts, method: string): void {
+  const reason = !prefixCache
+    ? "was loaded with prefixCache: false, and keeps no pages"
+    : engine.sideBySide && "is on a group of devices, each of which has a part of its pages";
+  if (reason) throw new GlimtError("OPTION_INVALID", `${method}: the model ${reason}.`);
 }
