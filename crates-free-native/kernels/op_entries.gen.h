@@ -27,6 +27,8 @@ extern const OpEntry kRouteExperts;
 extern const OpEntry kExperts;
 extern const OpEntry kAdjustLogits;
 extern const OpEntry kSample;
+extern const OpEntry kAcceptDrafts;
+extern const OpEntry kFollowDrafts;
 extern const OpEntry kAllReduce;
 extern const OpEntry kAllGather;
 extern const OpEntry kReduceScatter;
@@ -61,6 +63,8 @@ inline const OpEntry* find_op(program::Op op) {
     case Op::experts: return &kExperts;
     case Op::adjust_logits: return &kAdjustLogits;
     case Op::sample: return &kSample;
+    case Op::accept_drafts: return &kAcceptDrafts;
+    case Op::follow_drafts: return &kFollowDrafts;
     case Op::all_reduce: return &kAllReduce;
     case Op::all_gather: return &kAllGather;
     case Op::reduce_scatter: return &kReduceScatter;

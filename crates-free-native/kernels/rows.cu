@@ -1,4 +1,4 @@
-// embed:        y[t] = table[ids[t] - first], from the table's type to the activations'; zeros for ids of other parts
+// embed:        y[t] = table[ids[t] - first], from the table's type to the activations'; zeros for ids of other parts, and for -1
 // gather_rows:  y[i] = x[rows[i]]
 // scatter_rows: x[rows[i]] = values[i]
 // A row that an index in device memory puts outside becomes NaN (reads) or is skipped (writes); indices in host
@@ -21,6 +21,8 @@ __device__ __forceinline__ T not_a_number() {
 // A table's rows are those of indices [first, first + its rows), of [0, total): the other parts are elsewhere.
 struct TablePart {
   int64_t first, total;
+  // Indices from here on that name none of its rows are rows of zeros, others a mistake: -1 names no token.
+  int64_t least = 0;
 };
 
 template <class T, int Vec, bool Scatter>
@@ -36,7 +38,7 @@ __global__ void __launch_bounds__(kBlock)
   if (target < 0 || target >= to_rows) return;
   Pack<T, Vec> result;
   if (source < 0 || source >= from_rows) {
-    const T filler = given >= 0 && given < part.total ? narrow<T>(0) : not_a_number<T>();
+    const T filler = given >= part.least && given < part.total ? narrow<T>(0) : not_a_number<T>();
 #pragma unroll
     for (int v = 0; v < Vec; v++) result.at[v] = filler;
   } else {
@@ -72,13 +74,13 @@ __global__ void __launch_bounds__(kBlock)
   const unsigned column = index % cols;
   T& to = y[row * y_stride + column];
   if (own >= 0 && own < table_rows) to = narrow<T>(table.at(own, static_cast<int>(column)));
-  else to = id >= 0 && id < part.total ? narrow<T>(0) : not_a_number<T>();
+  else to = id >= part.least && id < part.total ? narrow<T>(0) : not_a_number<T>();
 }
 
 void embed(const KernelContext& context, const int32_t* ids, const Operand& table,
            const program::op_embed::Attrs& attrs, const Operand& y) {
   if (y.rows == 0 || y.cols == 0) return;
-  const TablePart part{attrs.first, attrs.total};
+  const TablePart part{attrs.first, attrs.total, -1};
   with_float_type(y.dtype, [&](auto to) {
     using T = typename decltype(to)::type;
     if (table.dtype == y.dtype) return move_rows<T, false>(context, "embed", table, part, ids, y.rows, y);
@@ -114,7 +116,7 @@ constexpr OpEntry kEmbed{[](const KernelContext& context, const Call& call) {
                                  call.attrs<program::op_embed::Attrs>(), call.out[0]);
                          },
                          nullptr, [](const Call& call) {
-                           check_all(call, 0, "id", call.attrs<program::op_embed::Attrs>().total);
+                           check_all(call, 0, "id", call.attrs<program::op_embed::Attrs>().total, true);
                          }};
 
 constexpr OpEntry kGatherRows{[](const KernelContext& context, const Call& call) {

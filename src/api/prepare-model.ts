@@ -71,7 +71,7 @@ export async function prepareModelOn(
       workers: platform.grammarWorkers?.(options.workerUrl),
     }),
     videoPruning,
-    hasMtp: compiled.stages.some(({ name }) => name === "mtp"),
+    hasMtp: compiled.stages.some(({ name }) => name === "drafting"),
     toolCallFormat: () => processor.toolCallFormat(),
   };
   return {

@@ -59,8 +59,7 @@ async function show(location: string, flags: GraphFlags): Promise<void> {
   const symbols: Record<StageName, SymbolValues> = {
     vision: { patches, frames: 1 },
     decoder: step,
-    hidden: step,
-    mtp: { ...step, states: tokens, firsts: 1 },
+    drafting: { ...step, firsts: 1, nextFeatures: 0, "drafts.1": 1, "drafts.2": 1, "drafts.3": 1 },
   };
   for (const { name, graph } of modelStages(checkpoint.config, options)) {
     if (stage === "model") console.log(printGraph(graph));

@@ -2,6 +2,7 @@
 import type { OpCases } from "./case.ts";
 import { adjustLogitsCases } from "./cases/adjust-logits.ts";
 import { attentionCases } from "./cases/attention.ts";
+import { draftsCases } from "./cases/drafts.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { mixtureCases } from "./cases/experts.ts";
 import { linearCases } from "./cases/linear.ts";
@@ -14,6 +15,7 @@ import { samplingCases } from "./cases/sample.ts";
 export const OP_CASES: Required<OpCases> = {
   ...adjustLogitsCases,
   ...attentionCases,
+  ...draftsCases,
   ...elementwiseCases,
   ...linearCases,
   ...mixtureCases,

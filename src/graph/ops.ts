@@ -296,7 +296,7 @@ export const OPS = {
   }),
   embed: defineOp({
     code: 15,
-    doc: "y[t] = table[ids[t] - first], or zeros where ids[t], one of 0..total-1, has no row in this table.",
+    doc: "y[t] = table[ids[t] - first], or zeros where ids[t], one of 0..total-1, has no row in this table; and where it is -1, which `sample` gives where there is nothing to choose.",
     inputs: { ids: { kind: "index", shape: "t" }, table: { kind: "rows", shape: "v n" } },
     attrs: { first: "index", total: "u32" },
     outputs: { y: { like: "activation", shape: "t n" } },
@@ -407,6 +407,49 @@ export const OPS = {
       ["v", "less than", "4194304"],
     ],
     gathered: ["logits"],
+  }),
+  accept_drafts: defineOp({
+    code: 31,
+    doc: "accepted[s] = the first i from firsts[s] on behind which nothing was guessed right: guesses[i] < 0, or guesses[i] other than tokens[i]; the last i there is where none is. rows[s] and choices[s] are entry accepted[s] of rowOf and choicesOf.",
+    inputs: {
+      tokens: { kind: "index", shape: "m" },
+      guesses: { kind: "index", shape: "m" },
+      firsts: { kind: "index", shape: "d" },
+      rowOf: { kind: "index", shape: "m" },
+      choicesOf: { kind: "index", shape: "m 2" },
+    },
+    attrs: {},
+    outputs: {
+      accepted: { dtype: "i32", shape: "d" },
+      rows: { dtype: "i32", shape: "d" },
+      choices: { dtype: "i32", shape: "d 2" },
+    },
+    rowwise: ["firsts"],
+  }),
+  follow_drafts: defineOp({
+    code: 32,
+    doc: "What reads draft of[i]: ids[i] = drafts[of[i]], and by accepted[i] = chosen[of[i]] that entry of slotOf, lengthOf, cosOf, sinOf and choicesOf.",
+    inputs: {
+      of: { kind: "index", shape: "r" },
+      drafts: { kind: "index", shape: "p" },
+      chosen: { kind: "index", shape: "p" },
+      slotOf: { kind: "index", shape: "m" },
+      lengthOf: { kind: "index", shape: "m" },
+      cosOf: { kind: "table", shape: "m h" },
+      sinOf: { kind: "table", shape: "m h" },
+      choicesOf: { kind: "index", shape: "m 2" },
+    },
+    attrs: {},
+    outputs: {
+      ids: { dtype: "i32", shape: "r" },
+      accepted: { dtype: "i32", shape: "r" },
+      slots: { dtype: "i32", shape: "r" },
+      lengths: { dtype: "i32", shape: "r" },
+      cos: { dtype: "f32", shape: "r h" },
+      sin: { dtype: "f32", shape: "r h" },
+      choices: { dtype: "i32", shape: "r 2" },
+    },
+    rowwise: ["of"],
   }),
 
   // What ranks of a group do together. The first three are among the ranks of a tensor group, which all hold the same

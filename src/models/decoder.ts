@@ -9,7 +9,7 @@
  * logits are adjusted before what `adjust_logits` does: adjustedRows [adjusted], adjustedIds [changes], logitChanges
  * [changes, 2], cuAdjustedIds [adjusted+1], tokenMasks [masks, ceil(vocabSize / 32)] and tokenMaskOf [adjusted]. States:
  * kv.N, one paged cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, as the model has them, and the
- * tokens [logits] chosen from them; of the variant that drafts are made with also hidden [tokens, hiddenSize].
+ * tokens [logits] chosen from them.
  */
 import type { ModelConfig, TextConfig } from "../config/types.ts";
 import { createGraphBuilder, type GraphBuilder, type GraphOptions } from "../graph/builder.ts";
@@ -44,25 +44,39 @@ export interface DecoderInputs {
 }
 
 export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph {
-  return decoder(model, options, "decoder");
+  const g = createGraphBuilder({ ...options, name: "decoder" });
+  const { logits, tokens } = decode(g, model, options);
+  return g.finish({ logits, tokens });
 }
 
-/** The same, and it gives what drafts are made of: what the head would see of all rows. */
-export function buildHiddenDecoder(model: ModelConfig, options: DecoderOptions): Graph {
-  return decoder(model, options, "hidden");
+/** What more than the tokens may be made of. */
+export interface Decoded {
+  readonly inputs: DecoderInputs;
+  /** [slab, hiddenSize] */
+  readonly slab: Value;
+  readonly logitRows: Value;
+  readonly logits: Value;
+  /** What `adjust_logits` made of them. */
+  readonly adjusted: Value;
+  readonly tokens: Value;
+  /** What the head would see of all rows [tokens, hiddenSize]. */
+  readonly hidden: Value;
 }
 
-function decoder(model: ModelConfig, options: DecoderOptions, name: "decoder" | "hidden"): Graph {
+/** Declares the decoder's inputs, and computes its tokens. */
+export function decode(g: GraphBuilder, model: ModelConfig, options: DecoderOptions): Decoded {
   const config = model.text;
-  const g = createGraphBuilder({ ...options, name });
-  const embed = embeddings(g, config, options);
+  const { slab, embed } = embeddings(g, config, options);
   const inputs = decoderInputs(g, config);
   const { logitRows, sample } = chosenTokens(g, config);
 
   const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
   let x = g.scope("embed", () => embed(table));
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-    x = g.scope(`layers.${layer}`, () => decoderLayer(g, x, layer, inputs, config, options.pageSize));
+    const cache = layerCache(g, layer, config, options.pageSize);
+    x = g.scope(`layers.${layer}`, () =>
+      decoderLayer(g, x, layer, inputs, cache, config, options.pageSize),
+    ).x;
   }
   const normed = g.scope("head", () => rmsNorm(g, x, `${ROOT}.norm`, config.rmsNormEps));
   const logits = g.scope("head", () => {
@@ -70,11 +84,11 @@ function decoder(model: ModelConfig, options: DecoderOptions, name: "decoder" | 
     if (model.tieWordEmbeddings) return g.linear({ x: chosen, w: table });
     return linear(g, chosen, "lm_head", config.vocabSize, false);
   });
-  return g.finish({ logits, tokens: sample(logits), ...(name === "hidden" && { hidden: normed }) });
+  return { inputs, slab, logitRows, logits, hidden: normed, ...sample(logits) };
 }
 
 /** What every program over the paged cache reads of its rows. */
-export function decoderInputs(g: GraphBuilder, { rope }: TextConfig): DecoderInputs {
+function decoderInputs(g: GraphBuilder, { rope }: TextConfig): DecoderInputs {
   const tokens = g.symbol("tokens");
   const sequences = g.symbol("sequences");
   return {
@@ -87,17 +101,17 @@ export function decoderInputs(g: GraphBuilder, { rope }: TextConfig): DecoderInp
   };
 }
 
-/** Declares ids and features. @returns their embeddings, out of a table [vocabSize, hiddenSize] */
-export function embeddings(
+/** Declares ids and features. @returns the features, and what makes embeddings of a table [vocabSize, hiddenSize] */
+function embeddings(
   g: GraphBuilder,
   { hiddenSize, vocabSize }: TextConfig,
   { activationDType }: DecoderOptions,
-): (table: Value) => Value {
+): { slab: Value; embed: (table: Value) => Value } {
   const inputIds = g.input("inputIds", [g.symbol("tokens")], "i32");
   const slab = g.input("features", [g.symbol("slab"), hiddenSize], activationDType);
   const featureSources = g.input("featureSources", [g.symbol("features")], "i32");
   const featureRows = g.input("featureRows", [g.symbol("features")], "i32");
-  return (table) => {
+  const embed = (table: Value) => {
     const values = g.gather_rows({ x: slab, rows: featureSources });
     return g.scatter_rows({
       x: g.embed({ ids: inputIds, table }, { first: 0, total: vocabSize }),
@@ -105,13 +119,14 @@ export function embeddings(
       rows: featureRows,
     });
   };
+  return { slab, embed };
 }
 
 /** Declares which rows go through the head, and what the token behind each is chosen by. */
-export function chosenTokens(
+function chosenTokens(
   g: GraphBuilder,
   { vocabSize }: TextConfig,
-): { logitRows: Value; sample: (logits: Value) => Value } {
+): { logitRows: Value; sample: (logits: Value) => { adjusted: Value; tokens: Value } } {
   const rows = g.symbol("logits");
   const logitRows = g.input("logitRows", [rows], "i32");
   const sampling = {
@@ -128,8 +143,10 @@ export function chosenTokens(
     masks: g.input("tokenMasks", [g.symbol("masks"), maskWords(vocabSize)], "i32"),
     maskOf: g.input("tokenMaskOf", [adjusted], "i32"),
   };
-  const sample = (logits: Value) =>
-    g.sample({ logits, adjusted: g.adjust_logits({ logits, ...adjustments }), ...sampling });
+  const sample = (logits: Value) => {
+    const adjusted = g.adjust_logits({ logits, ...adjustments });
+    return { adjusted, tokens: g.sample({ logits, adjusted, ...sampling }) };
+  };
   return { logitRows, sample: (logits) => g.scope("sample", () => sample(logits)) };
 }
 
@@ -138,38 +155,60 @@ export function maskWords(vocabSize: number): number {
   return Math.ceil(vocabSize / 32);
 }
 
+/** Declares the memory of a layer's keys and values. */
+export function layerCache(
+  g: GraphBuilder,
+  layer: number,
+  { numKeyValueHeads, headDim }: TextConfig,
+  pageSize: number,
+): Value {
+  return g.state(`kv.${layer}`, [g.symbol("pages"), 2 * numKeyValueHeads * pageSize * headDim]);
+}
+
+/** @returns what it makes of x, and its cache with the rows' keys and values */
 export function decoderLayer(
   g: GraphBuilder,
   x: Value,
   layer: number,
   inputs: DecoderInputs,
+  cache: Value,
   config: TextConfig,
   pageSize: number,
-): Value {
+): { x: Value; cache: Value } {
   const path = `${ROOT}.layers.${layer}`;
   const norm = (value: Value, name: string) => rmsNorm(g, value, `${path}.${name}`, config.rmsNormEps);
   const after = (value: Value, name: string) => (config.sandwichNorms ? norm(value, name) : value);
 
-  const middle = g.scope("attention", () => {
-    const heads = attention(g, norm(x, "input_layernorm"), layer, inputs, config, pageSize);
+  const { middle, written } = g.scope("attention", () => {
+    const { heads, written } = attention(
+      g,
+      norm(x, "input_layernorm"),
+      layer,
+      inputs,
+      cache,
+      config,
+      pageSize,
+    );
     const attended = linear(g, heads, `${path}.self_attn.o_proj`, config.hiddenSize, false);
-    return g.add({ a: x, b: after(attended, "post_self_attn_layernorm") });
+    return { middle: g.add({ a: x, b: after(attended, "post_self_attn_layernorm") }), written };
   });
-  return g.scope("mlp", () => {
+  const out = g.scope("mlp", () => {
     const mixed = feedForward(g, norm(middle, "post_attention_layernorm"), layer, config);
     return g.add({ a: middle, b: after(mixed, "post_mlp_layernorm") });
   });
+  return { x: out, cache: written };
 }
 
-/** The heads' results side by side, before o_proj. */
+/** The heads' results side by side, before o_proj, and the cache with the rows in it. */
 function attention(
   g: GraphBuilder,
   x: Value,
   layer: number,
   inputs: DecoderInputs,
+  cache: Value,
   config: TextConfig,
   pageSize: number,
-): Value {
+): { heads: Value; written: Value } {
   const { numAttentionHeads: numHeads, numKeyValueHeads: numKvHeads, headDim, attentionBias } = config;
   const { rotaryDim, pairs } = config.rope;
   const { cos, sin, slots, blockTable, cuSeqlens, contextLens } = inputs;
@@ -182,15 +221,15 @@ function attention(
   const q = project("q_proj", numHeads);
   const k = project("k_proj", numKvHeads);
   const v = project("v_proj", numKvHeads);
-  const cache = g.state(`kv.${layer}`, [g.symbol("pages"), 2 * numKvHeads * pageSize * headDim]);
   const written = g.kv_write(
     { k: rotate(k, numKvHeads), v, slots, cache },
     { numKvHeads, headDim, pageSize },
   );
-  return g.attention_paged(
+  const heads = g.attention_paged(
     { q: rotate(q, numHeads), cache: written, blockTable, cuSeqlens, contextLens },
     { numHeads, numKvHeads, headDim, pageSize, scale: headDim ** -0.5 },
   );
+  return { heads, written };
 }
 
 function feedForward(g: GraphBuilder, x: Value, layer: number, config: TextConfig): Value {

@@ -4,15 +4,14 @@
  */
 import type { ModelConfig } from "../config/types.ts";
 import type { Graph } from "../graph/graph.ts";
-import { buildDecoder, buildHiddenDecoder, type DecoderOptions } from "./decoder.ts";
-import { buildMtp } from "./mtp.ts";
+import { buildDecoder, type DecoderOptions } from "./decoder.ts";
+import { buildDraftingDecoder } from "./mtp.ts";
 import { buildVisionTower } from "./vision-tower.ts";
 
 const BUILDERS = {
   vision: (config, options) => buildVisionTower(config.vision, options),
   decoder: buildDecoder,
-  hidden: buildHiddenDecoder,
-  mtp: buildMtp,
+  drafting: buildDraftingDecoder,
 } as const satisfies Record<string, (config: ModelConfig, options: DecoderOptions) => Graph>;
 
 export type StageName = keyof typeof BUILDERS;
@@ -26,9 +25,7 @@ export interface ModelStage {
 /** In the order in which a request meets them: no tower of a model of text alone, no drafts without their layer. */
 export function modelStages(config: ModelConfig, options: DecoderOptions): readonly ModelStage[] {
   const names = (Object.keys(BUILDERS) as StageName[]).filter(
-    (name) =>
-      !(name === "vision" && config.textOnly !== null) &&
-      !((name === "hidden" || name === "mtp") && !options.mtp),
+    (name) => !(name === "vision" && config.textOnly !== null) && !(name === "drafting" && !options.mtp),
   );
   return names.map((name) => ({ name, graph: BUILDERS[name](config, options) }));
 }

@@ -8,7 +8,7 @@ import type { VerifiedProgram } from "../program/verify-program.ts";
 import { loadedPrograms, weightLayouts } from "../program/weights.ts";
 import type { CompiledStage } from "./compile-stages.ts";
 import { type Stages, withSignal } from "./open-stages.ts";
-import { joinDrafting, openRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
+import { joinDrafting, openRunners, releaseRunners, runnersOf, type StageRunners } from "./stage-runners.ts";
 
 export interface AdapterInSet extends ActiveAdapter {
   readonly adapter: Adapter;
@@ -49,7 +49,7 @@ export class AdaptedStagesOpener {
         ...runners,
         close: () => {
           this.#open.delete(own);
-          release(own);
+          releaseRunners(own);
           this.#giveBack(taken.splice(0));
         },
       };
@@ -61,7 +61,7 @@ export class AdaptedStagesOpener {
 
   /** Frees what the runners of open sets allocated for themselves. */
   releaseRunners(): void {
-    for (const runners of this.#open) release(runners);
+    for (const runners of this.#open) releaseRunners(runners);
   }
 
   /** The stages that an adapter changes. */
@@ -124,8 +124,4 @@ export class AdaptedStagesOpener {
       ...[...this.#held].map(([name, { weight }]) => [name, weight] as const),
     ]);
   }
-}
-
-function release(runners: Partial<StageRunners>): void {
-  for (const runner of Object.values(runners)) runner.release();
 }

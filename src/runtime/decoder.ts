@@ -5,11 +5,18 @@ import type { GlimtError } from "../errors.ts";
 import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
 import { toFloat32 } from "../tensor/elements.ts";
+import {
+  type DraftedSlice,
+  type Drafting,
+  draftedFor,
+  draftingInputs,
+  draftingSymbols,
+  draftOutputs,
+  draftsOf,
+} from "./drafting-inputs.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
-import type { HiddenStep } from "./hidden-step.ts";
 import { KeptTensor } from "./kept-tensor.ts";
 import type { KvPool, Sequence } from "./kv-pool.ts";
-import type { DraftedRows, MtpDrafter } from "./mtp-drafter.ts";
 import { isOutOfMemory, outOfMemory } from "./out-of-memory.ts";
 import { settled, shareOfAll } from "./overlapping-runs.ts";
 import { GREEDY, type SamplingRow, samplingInputs, samplingSymbols } from "./sampling-rows.ts";
@@ -31,18 +38,6 @@ export interface SequenceSlice {
   readonly sampling?: readonly SamplingRow[] | undefined;
   /** Where the model's MTP layer is to draft the tokens that follow; where it was loaded. */
   readonly drafting?: Drafting | undefined;
-}
-
-/** What drafts are made of, and chosen by. */
-export interface Drafting {
-  /** The id behind the slice, of one that chooses no token: a prompt that goes on. */
-  readonly nextId?: number | undefined;
-  /** Features as the slice has them, each for the row before. */
-  readonly features?: SliceFeatures | undefined;
-  /** Most drafts; 0 reads the rows for later ones. */
-  readonly most: number;
-  /** What the tokens behind the first one that is chosen are drafted by. */
-  readonly sampling: readonly SamplingRow[];
 }
 
 /** What a slice asked for, in the order of its rows. */
@@ -83,8 +78,8 @@ export class Decoder {
   readonly #slab: FeatureSlab;
   readonly #rotary: ReturnType<typeof textRotary>;
   readonly #logits: KeptTensor;
-  /** The program of steps that ask for drafts, and who makes them. */
-  #drafting: DraftingRunners | null = null;
+  /** The program of steps that ask for drafts. */
+  #drafting: Executable | null = null;
   /** What executables are bound to. */
   readonly #bound = new Map<Executable, Bound>();
 
@@ -98,9 +93,9 @@ export class Decoder {
     this.#logits = new KeptTensor(engine, config.vocabSize, "logits");
   }
 
-  /** Steps that ask for drafts have them of this one. */
-  draftWith(hidden: HiddenStep, drafter: MtpDrafter): void {
-    this.#drafting = { hidden, drafter };
+  /** Steps that ask for drafts run this program. */
+  draftWith(executable: Executable): void {
+    this.#drafting = executable;
   }
 
   /**
@@ -129,7 +124,7 @@ export class Decoder {
   reserve({ sequence, tokens, features, prefillChunk }: PromptSizes): void {
     sequence.reserve(tokens);
     const step = Math.min(tokens, prefillChunk);
-    this.#bind(this.#executable, { logits: this.#logits.ofRows(1) });
+    this.#bind(this.#executable, this.#logits.ofRows(1));
     const symbols = {
       tokens: step,
       sequences: 1,
@@ -158,7 +153,7 @@ export class Decoder {
       for (const [index, slice] of slices.entries()) results.set(slice, found[index] as SliceResult);
     } catch (error) {
       if (!isOutOfMemory(error)) throw error;
-      // The program that gives hidden states takes more memory than the plain one.
+      // The program that drafts takes more memory than the plain one.
       if (drafting) return this.#runGroup(slices, options, results, false);
       if (slices.length === 1) {
         results.set(slices[0] as SequenceSlice, { error });
@@ -174,20 +169,17 @@ export class Decoder {
   async #run(
     slices: readonly SequenceSlice[],
     options: RunOptions,
-    drafting: DraftingRunners | null,
+    drafting: Executable | null,
   ): Promise<SliceAnswer[]> {
-    // What drafts are made of is the hidden states of one run.
-    const parts = splitStep(slices, drafting ? 1 : (this.#engine.overlappingRuns ?? 1));
+    const parts = splitStep(slices, this.#engine.overlappingRuns ?? 1);
     const chosen = parts.map(chosenRows);
     const firstRows = chosen.map((_, part) =>
       chosen.slice(0, part).reduce((sum, { rows }) => sum + rows.length, 0),
     );
     const numRows = chosen.reduce((sum, { rows }) => sum + rows.length, 0);
     const logits = this.#logits.ofRows(numRows);
-    const executable = drafting?.hidden.executable ?? this.#executable;
-    const tokens = slices.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-    const hidden = drafting?.hidden.states.ofRows(tokens);
-    this.#bind(executable, { logits, ...(hidden && { hidden }) });
+    const executable = drafting ?? this.#executable;
+    this.#bind(executable, logits);
     const report = shareOfAll(parts.length, options.onProgress);
     const found = await settled(
       parts.map((part, index) => {
@@ -204,82 +196,73 @@ export class Decoder {
     for (const [part, ofPart] of parts.entries()) {
       const { first, read } = chosen[part] as ChosenRows;
       const values = read > 0 ? await this.#readLogits(logits, firstRows[part] as number, read) : [];
-      for (const [index, { wantsLogits, sampling }] of ofPart.entries()) {
+      const { tokens, drafts } = found[part] as RunAnswer;
+      for (const [index, { wantsLogits, sampling, drafting: asked }] of ofPart.entries()) {
         const at = first[index] as number;
         answers.push({
           logits: wantsLogits ? values.slice(at, at + (sampling?.length ?? 1)) : [],
-          tokens: Array.from((found[part] as Int32Array).subarray(at, at + (sampling?.length ?? 0))),
+          tokens: Array.from(tokens.subarray(at, at + (sampling?.length ?? 0))),
+          ...(asked && drafts && { drafts: drafts(index) }),
         });
       }
     }
-    const drafted =
-      drafting && hidden ? await this.#draft(slices, answers, drafting.drafter, hidden, options) : new Map();
     for (const { sequence, inputIds } of slices) sequence.length += inputIds.length;
-    return slices.map((slice, index) => ({
-      ...(answers[index] as SliceAnswer),
-      ...(drafted.has(slice) && { drafts: drafted.get(slice) }),
-    }));
+    return answers;
   }
 
-  /** @returns the token of each chosen row */
   async #runPart(
     executable: Executable,
     slices: readonly SequenceSlice[],
     chosen: ChosenRows,
     bound: Readonly<Record<string, DeviceRows>>,
     options: RunOptions,
-  ): Promise<Int32Array> {
+  ): Promise<RunAnswer> {
     const inputs = this.#inputs(slices, chosen);
     const tokens = new Int32Array(chosen.rows.length);
-    const slab = inputs.featureRows.length > 0 ? this.#slab.tensor : this.#slab.nothing;
+    const drafts = executable === this.#drafting ? this.#drafts(slices, chosen, inputs) : undefined;
+    const usesFeatures = inputs.featureRows.length > 0 || (drafts?.symbols.nextFeatures ?? 0) > 0;
+    const slab = usesFeatures ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
       ...stepSymbols(inputs, this.#pool.numPages, slab.rows),
       ...samplingSymbols(inputs, this.#config.vocabSize),
+      ...drafts?.symbols,
     };
-    const buffers = { ...inputs, tokens, ...bound, ...(slab.rows > 0 && { features: slab }) };
+    const features = slab.rows > 0 && { features: slab };
+    const buffers = { ...inputs, tokens, ...bound, ...drafts?.buffers, ...features };
     await this.#engine.run(executable, { symbols, buffers }, options);
-    return tokens;
-  }
-
-  /** Memory that is short for guesses is no reason to lose what was chosen: there are none then. */
-  async #draft(
-    slices: readonly SequenceSlice[],
-    answers: readonly SliceAnswer[],
-    drafter: MtpDrafter,
-    hidden: DeviceTensor,
-    options: RunOptions,
-  ): Promise<Map<SequenceSlice, readonly number[]>> {
-    const rows: DraftedRows[] = [];
-    const asking: SequenceSlice[] = [];
-    let firstHidden = 0;
-    for (const [index, slice] of slices.entries()) {
-      const drafted = draftedRows(slice, answers[index] as SliceAnswer, firstHidden);
-      firstHidden += slice.inputIds.length;
-      if (!drafted) continue;
-      rows.push(drafted);
-      asking.push(slice);
-    }
-    try {
-      const drafts = await drafter.draft(rows, hidden, options);
-      return new Map(asking.map((slice, index) => [slice, drafts[index] as number[]]));
-    } catch (error) {
-      if (!isOutOfMemory(error)) throw error;
-      return new Map();
-    }
+    return { tokens, drafts: drafts?.of };
   }
 
   /**
    * Binds what stays from step to step. Steps without features are bound to no slab, so that they are the same whatever
    * becomes of it.
    */
-  #bind(executable: Executable, outputs: { readonly logits: DeviceTensor; readonly hidden?: DeviceTensor }) {
+  #bind(executable: Executable, logits: DeviceTensor) {
     const { version } = this.#pool;
-    const { logits, hidden } = outputs;
     const known = this.#bound.get(executable);
-    if (known?.version === version && known.logits === logits && known.hidden === hidden) return;
+    if (known?.version === version && known.logits === logits) return;
     const features = this.#slab.nothing;
-    this.#engine.bind(executable, { ...this.#pool.bindings(executable.program), features, ...outputs });
-    this.#bound.set(executable, { version, logits, hidden });
+    this.#engine.bind(executable, { ...this.#pool.bindings(executable.program), features, logits });
+    this.#bound.set(executable, { version, logits });
+  }
+
+  /** What the program that drafts has beside the plain one's, and where the drafts of a slice are when it has run. */
+  #drafts(slices: readonly SequenceSlice[], chosen: ChosenRows, inputs: ReturnType<typeof stepInputs>) {
+    const drafted: DraftedSlice[] = slices.map((slice, index) => ({
+      ...slice,
+      start: slice.sequence.length,
+      firstChosen: chosen.first[index] ?? 0,
+      numChosen: chosen.rows.filter((row) => row.slice === index).length,
+    }));
+    const members = draftedFor(drafted);
+    const { hiddenSize } = this.#config;
+    const more = draftingInputs(drafted, members, inputs, chosen.rows.length, hiddenSize, this.#rotary);
+    const outputs = draftOutputs(members);
+    return {
+      symbols: draftingSymbols(more, members),
+      buffers: { ...more, ...outputs },
+      of: (slice: number) => draftsOf(slice, members, outputs),
+    };
   }
 
   async #readLogits(tensor: DeviceTensor, first: number, rows: number): Promise<Float32Array[]> {
@@ -310,40 +293,18 @@ export class Decoder {
   }
 }
 
-interface DraftingRunners {
-  readonly hidden: HiddenStep;
-  readonly drafter: MtpDrafter;
+/** What one run gave. */
+interface RunAnswer {
+  /** Of each chosen row. */
+  readonly tokens: Int32Array;
+  /** Of each of its slices, where the program makes some. */
+  readonly drafts?: ((slice: number) => readonly number[]) | undefined;
 }
 
 interface Bound {
   /** The pool's. */
   readonly version: number;
   readonly logits: DeviceTensor;
-  readonly hidden: DeviceTensor | undefined;
-}
-
-/** Of a slice that wants drafts: its rows that are true, each with the id behind it; null where that is not known. */
-function draftedRows(slice: SequenceSlice, { tokens }: SliceAnswer, firstHidden: number): DraftedRows | null {
-  const { sequence, inputIds, positionIds, sampling = [], drafting } = slice;
-  if (!drafting) return null;
-  const guessed = Math.max(0, sampling.length - 1);
-  const known = inputIds.length - guessed;
-  let accepted = 0;
-  while (accepted < guessed && tokens[accepted] === inputIds[known + accepted]) accepted++;
-  const next = tokens[accepted] ?? drafting.nextId;
-  if (next === undefined || next < 0) return null;
-  const count = known + accepted;
-  // The first draft comes of rows that are read; each other one of a row behind them.
-  const most = Math.min(drafting.most, sequence.capacity - sequence.length - count + 1);
-  return {
-    sequence,
-    start: sequence.length,
-    inputIds: [...Array.from(inputIds).slice(1, count), next],
-    positionIds: positionIds.map((axis) => axis.subarray(0, count)) as PositionIds,
-    features: drafting.features,
-    firstHidden,
-    sampling: drafting.sampling.slice(accepted, accepted + most),
-  };
 }
 
 /** A row that goes through the head. */

@@ -68,7 +68,7 @@ export async function openStages(
 ): Promise<Stages> {
   const { config } = model;
   const { activationDType } = backend;
-  const hasMtp = model.stages.some(({ name }) => name === "mtp");
+  const hasMtp = model.stages.some(({ name }) => name === "drafting");
   const layout = kvPoolLayout(config.text, DEFAULT_PAGE_SIZE, model.kvCacheDType, hasMtp);
   const weightBytes = storedBytes(rows.map(({ spec }) => spec));
   const demand = {

@@ -47,9 +47,8 @@ export function planRank(
   const share = Math.max(0, wholeRanks(programs.vision?.ranks ?? []).indexOf(rank));
   const [run] = (encode[share] ?? []).toSorted((a, b) => b.patches - a.patches);
   const encodes = hasTower && run !== undefined;
-  const caches = [...declared, ...(ofRank(programs.mtp)?.buffers ?? [])].filter(
-    ({ kind }) => kind === "state",
-  );
+  // The program that drafts has the decoder's caches, and one more.
+  const caches = (ofRank(programs.drafting)?.buffers ?? declared).filter(({ kind }) => kind === "state");
   const logits = declared.find(({ name }) => name === "logits");
   const plan = {
     weightBytes: weightBytes(Object.values(programs).flatMap((program) => ofRank(program) ?? [])),

@@ -95,7 +95,7 @@ export function planRequest(
   const { blocks: promptPages } = sizes.prefill;
   const { blocks: pages } = sizes.step;
   const bytesPerPage = pageBytes(
-    kvPoolLayout(config.text, pageSize, kvCacheDType, programs.mtp !== undefined),
+    kvPoolLayout(config.text, pageSize, kvCacheDType, programs.drafting !== undefined),
   );
   const activationBytes = arenaBytes(programs.decoder, sizes.prefill);
   const logitBytes = storageBytes(activationDType, 1, vocabSize);

@@ -7,27 +7,30 @@ import type { CompiledStage } from "./compile-stages.ts";
 import { Decoder } from "./decoder.ts";
 import type { EncoderCache } from "./encoder-cache.ts";
 import type { FeatureSlab } from "./feature-slab.ts";
-import { HiddenStep } from "./hidden-step.ts";
 import type { KvPool } from "./kv-pool.ts";
-import { MtpDrafter } from "./mtp-drafter.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 
 export interface StageRunners {
   readonly encoder: VisionEncoder;
   readonly decoder: Decoder;
-  /** Of a model that was loaded with its MTP layer. */
-  readonly hidden?: HiddenStep;
-  readonly drafter?: MtpDrafter;
+  /** The decoder's program that drafts, of a model that was loaded with its MTP layer. */
+  readonly drafting?: Executable;
 }
 
 /** The runners alone, of something that holds them among others. */
-export function runnersOf({ encoder, decoder, hidden, drafter }: StageRunners): StageRunners {
-  return { encoder, decoder, ...(hidden && { hidden }), ...(drafter && { drafter }) };
+export function runnersOf({ encoder, decoder, drafting }: StageRunners): StageRunners {
+  return { encoder, decoder, ...(drafting && { drafting }) };
 }
 
-/** A decoder drafts with the runners beside it. */
-export function joinDrafting({ decoder, hidden, drafter }: StageRunners): void {
-  if (hidden && drafter) decoder.draftWith(hidden, drafter);
+/** Frees what they allocated for themselves; they may be used again. */
+export function releaseRunners({ encoder, decoder }: Partial<StageRunners>): void {
+  encoder?.release();
+  decoder?.release();
+}
+
+/** A decoder drafts with the program beside it. */
+export function joinDrafting({ decoder, drafting }: StageRunners): void {
+  if (drafting) decoder.draftWith(drafting);
 }
 
 /** What all runners of a model share. */
@@ -50,12 +53,7 @@ const RUNNERS: Readonly<
   decoder: (executable, { engine, config, pool, slab }) => ({
     decoder: new Decoder(engine, executable, config.text, pool, slab),
   }),
-  hidden: (executable, { engine, config }) => ({
-    hidden: new HiddenStep(engine, executable, config.text.hiddenSize),
-  }),
-  mtp: (executable, { engine, config, pool, slab }) => ({
-    drafter: new MtpDrafter(engine, executable, config.text, pool, slab),
-  }),
+  drafting: (executable) => ({ drafting: executable }),
 };
 
 /** Loads the programs of these stages. @returns their runners: all, where the stages are all of a model. */

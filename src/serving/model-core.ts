@@ -4,7 +4,7 @@ import type { OpenFiles } from "../checkpoint/location.ts";
 import { GlimtError } from "../errors.ts";
 import type { Stages } from "../runtime/open-stages.ts";
 import { isOutOfMemory } from "../runtime/out-of-memory.ts";
-import { runnersOf } from "../runtime/stage-runners.ts";
+import { releaseRunners } from "../runtime/stage-runners.ts";
 import { type AdapterFacts, Adapters } from "./adapters.ts";
 import type { AnswerContext } from "./answer-context.ts";
 import { SerialQueue } from "./serial-queue.ts";
@@ -104,7 +104,7 @@ export class ModelCore {
 
   #trim(): void {
     const { engine, pool, encoderCache, ...runners } = this.parts;
-    for (const runner of Object.values(runnersOf(runners))) runner.release();
+    releaseRunners(runners);
     this.adapters.releaseRunners();
     encoderCache.trim();
     engine.trim?.();

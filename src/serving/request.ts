@@ -4,17 +4,20 @@
  * are no phases: a slice is whatever tokens are known and not yet in the cache, of the prompt or of the answer, so a
  * request whose sequence was released reads itself again from the front, once it was given its features again.
  */
+
+import type { Executable } from "../backends/backend.ts";
 import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
+import { MOST_MTP_DRAFTS } from "../models/mtp.ts";
 import { promptSize } from "../prompt/context-overflow.ts";
 import { keepMediaRows } from "../prompt/keep-media-rows.ts";
 import { numMediaRows, type PromptLayout } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
-import type { Drafting, PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
+import type { PromptSizes, SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
+import type { Drafting } from "../runtime/drafting-inputs.ts";
 import type { FeatureRange } from "../runtime/feature-slab.ts";
 import { type KvPool, Sequence } from "../runtime/kv-pool.ts";
-import type { MtpDrafter } from "../runtime/mtp-drafter.ts";
 import type { Pruning } from "../runtime/prune-videos.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AnswerGrammar } from "./answer-grammar.ts";
@@ -26,13 +29,7 @@ import { type FoundPages, RequestPages, type RequestScope } from "./request-page
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
 import type { FeatureShare, PromptFeatures } from "./shared-features.ts";
-import {
-  type DraftCounts,
-  type Drafter,
-  MOST_DRAFTS,
-  MOST_MTP_DRAFTS,
-  resolveSpeculation,
-} from "./speculation.ts";
+import { type DraftCounts, type Drafter, MOST_DRAFTS, resolveSpeculation } from "./speculation.ts";
 import { StageClock } from "./stage-clock.ts";
 import { ThinkingTokens } from "./thinking.ts";
 import { ThinkingBudget } from "./thinking-budget.ts";
@@ -45,7 +42,7 @@ export interface RequestParts {
   readonly tokenizer: Tokenizer;
   readonly pool: KvPool;
   /** Of a model that was loaded with its MTP layer. */
-  readonly drafter?: MtpDrafter | undefined;
+  readonly drafting?: Executable | undefined;
   readonly drafts: DraftCounts;
   /** The share of each video's tokens that is left out. */
   readonly videoPruning: number;
@@ -92,7 +89,7 @@ export class GenerationRequest {
    * @throws CONTEXT_OVERFLOW, INPUT_INVALID for an empty prompt, OPTION_INVALID for drafts of a layer that is not there
    */
   constructor(
-    { config, tokenizer, pool, drafter: mtp, drafts: counts, videoPruning }: RequestParts,
+    { config, tokenizer, pool, drafting: mtp, drafts: counts, videoPruning }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
     { maxTokens, sampling, stop, tokens, speculation, cacheSalt }: ResolvedGeneration,
     {

@@ -19,8 +19,6 @@ export type Speculation = (typeof SPECULATIONS)[number];
 
 /** More are seldom right, and each is computed. */
 export const MOST_DRAFTS = 8;
-/** The layer learnt one token further; it goes on from what it made itself. */
-export const MOST_MTP_DRAFTS = 3;
 
 /** What was guessed, of all requests of a model. */
 export class DraftCounts {

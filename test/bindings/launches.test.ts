@@ -7,7 +7,9 @@ import type { ModelConfig } from "../../src/config/types.ts";
 import { denseConfig, moeConfig, ocrConfig } from "../../src/conformance/model-configs.ts";
 import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
 import { textPositions } from "../../src/mrope/positions.ts";
+import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
+import { GREEDY } from "../../src/runtime/sampling-rows.ts";
 import { EMULATOR_PATH } from "./emulator.ts";
 
 const backend = createCudaBackend({ addonPath: EMULATOR_PATH, graphs: false });
@@ -56,6 +58,40 @@ test("moeConfig: eight kernels a dense layer", async () => {
   const moe = { ...moeConfig.text.moe!, firstKDenseReplace: 9 };
   const dense = { ...moeConfig, text: { ...moeConfig.text, moe } };
   assert.is((await stepLaunches(regular(dense, 3))) - (await stepLaunches(regular(dense, 2))), 8);
+});
+
+test("a step that reads three guesses and makes three is one replayed graph, however many were right", async () => {
+  const replaying = createCudaBackend({ addonPath: EMULATOR_PATH });
+  await replaying.probe();
+  const { engine, decoder, pool } = await openSeededStages(replaying, regular(ocrConfig, 2), "bf16", {
+    mtp: { ownEmbedding: false, ownNorm: true, ownHead: false },
+  });
+  const sequence = new Sequence(pool);
+  sequence.reserve(64);
+  const step = async (ids: readonly number[]) => {
+    sequence.length = 20;
+    const { eagerRuns, graphReplays } = (engine as CudaEngine).statistics;
+    const [result] = await decoder.forward([
+      {
+        sequence,
+        inputIds: ids,
+        positionIds: textPositions(20, ids.length, 0),
+        sampling: ids.map(() => GREEDY),
+        drafting: { most: 3, sampling: [...ids, 0, 0].map(() => GREEDY) },
+      },
+    ]);
+    const after = (engine as CudaEngine).statistics;
+    const { tokens, drafts } = answerOf(result);
+    assert.is(drafts?.length, 3);
+    return { tokens, eager: after.eagerRuns - eagerRuns, replays: after.graphReplays - graphReplays };
+  };
+  await step([1, 2, 3, 4]);
+  await step([1, 2, 3, 4]);
+  const { tokens, ...wrong } = await step([1, 2, 3, 4]);
+  assert.equal(wrong, { eager: 0, replays: 1 });
+  const { tokens: _, ...right } = await step([1, ...tokens.slice(0, 1), 3, 4]);
+  assert.equal(right, { eager: 0, replays: 1 });
+  engine.dispose();
 });
 
 test.run();

@@ -18,7 +18,7 @@ import type { Graph, Value } from "../../src/graph/graph.ts";
 import type { OpName } from "../../src/graph/ops.ts";
 import { type IndexRange, sourceRectangle } from "../../src/graph/weight-spec.ts";
 import { buildDecoder, type DecoderOptions } from "../../src/models/decoder.ts";
-import { buildMtp } from "../../src/models/mtp.ts";
+import { buildDraftingDecoder } from "../../src/models/mtp.ts";
 import { buildVisionTower } from "../../src/models/vision-tower.ts";
 import { communicationOf } from "../../src/program/communication.ts";
 import { verifyRanks } from "../../src/program/verify-ranks.ts";
@@ -90,7 +90,7 @@ for (const [name, config] of Object.entries(CONFIGS)) {
 
   test(`${name}: the layer that drafts is split like the others`, async () => {
     const mtp = { ownEmbedding: false, ownNorm: true, ownHead: false };
-    await checkRanks(buildMtp(config, { ...OPTIONS, mtp }), { tensor: 2, cuts: [] });
+    await checkRanks(buildDraftingDecoder(config, { ...OPTIONS, mtp }), { tensor: 2, cuts: [] });
   });
 }
 

@@ -34,8 +34,11 @@ export function runsOf(program: Program): { symbols: SymbolValues; inputs: Input
     adjusted: 0,
     changes: 0,
     masks: 0,
-    states: 20,
+    nextFeatures: 1,
     firsts: 1,
+    "drafts.1": 2,
+    "drafts.2": 2,
+    "drafts.3": 1,
   };
   const runs =
     program.name === "vision"
@@ -52,8 +55,10 @@ export function runsOf(program: Program): { symbols: SymbolValues; inputs: Input
               featureSources: [5, 0, 2],
               featureRows: [3, 4, 18],
               logitRows: [16, 19],
-              hiddenRows: [...Array(20).keys()],
               firstRows: [17],
+              nextFeatureSources: [5],
+              nextFeatureRows: [2],
+              ...draftPlaces([33, 51], [18, 4]),
             },
           },
           {
@@ -65,12 +70,31 @@ export function runsOf(program: Program): { symbols: SymbolValues; inputs: Input
               slots: [33, 51],
               blockTable: [0, 2, 3, 1],
               logitRows: [0, 1],
-              hiddenRows: [4, 0],
               firstRows: [1],
+              nextFeatureSources: [1],
+              nextFeatureRows: [0],
+              ...draftPlaces([34, 52], [19, 5]),
             },
           },
         ];
   return runs.map(({ symbols, given }) => ({ symbols, inputs: inputsOf(program, symbols, given) }));
+}
+
+/** Of two sequences, the second alone has a third draft. @param slots and lengths of the second drafts */
+function draftPlaces(slots: readonly number[], lengths: readonly number[]) {
+  return {
+    firstChosen: [0, 1],
+    "draftOf.2": [0, 1],
+    "draftOf.3": [1],
+    "slots.2": slots,
+    "slots.3": slots.map((slot) => slot + 1),
+    "lengths.2": lengths,
+    "lengths.3": lengths.map((length) => length + 1),
+    "blockTable.2": [0, 2, 3, 1],
+    "blockTable.3": [3, 1],
+    "cuSeqlens.2": [0, 1, 2],
+    "cuSeqlens.3": [0, 1],
+  };
 }
 
 function inputsOf(
@@ -82,9 +106,9 @@ function inputsOf(
     const count = evaluateDim(rows, symbols) * evaluateDim(cols, symbols);
     const random = new Random(name);
     if (name in given) return Int32Array.from(given[name] as readonly number[]);
-    if (name === "adjustedAs") return new Int32Array(count).fill(-1);
+    if (name === "adjustedAs" || name.startsWith("plain.")) return new Int32Array(count).fill(-1);
     if (dtype === "i32") return Int32Array.from({ length: count }, () => random.integer(40));
-    if (name === "samplingSettings")
+    if (name === "samplingSettings" || name.startsWith("settings."))
       return Float32Array.from({ length: count }, (_, at) => [0.8, 0.9, 0][at % 3] as number);
     return Float32Array.from({ length: count }, () => random.normal() / 2);
   };

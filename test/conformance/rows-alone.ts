@@ -38,8 +38,8 @@ function differing(item: OpCase, all: CaseRun, rows: readonly number[], alone: C
   return Object.keys(definitionOf(item.op).outputs).find((name) => {
     const [values, found] = [all.outputs[name], alone.outputs[name]];
     if (!values || !found) throw new Error(`${caseName(item)} has no output ${name}.`);
-    const { m, t, r } = item.symbols;
-    const expected = chosen(values, r ?? m ?? t ?? 0, rows);
+    const { m, t, r, d } = item.symbols;
+    const expected = chosen(values, d ?? r ?? m ?? t ?? 0, rows);
     return (
       expected.length !== found.length || expected.some((value, index) => !Object.is(value, found[index]))
     );

@@ -413,11 +413,42 @@ def adjusting():
         )
 
 
+def drafts():
+    """Slices of 3, 1 and 2 rows: two guesses right, none made, one wrong."""
+    tokens, guesses = torch.tensor([5, 7, 9, 4, 6, 2]), torch.tensor([5, 7, -1, -1, 8, -1])
+    row_of, choices_of = torch.tensor([10, 11, 12, 20, 30, 31]), torch.arange(12).reshape(6, 2)
+    accepted = torch.tensor([2, 3, 4])
+    record(
+        "accept_drafts", "torch indexing",
+        {
+            "tokens": tokens, "guesses": guesses, "firsts": torch.tensor([0, 3, 4]), "rowOf": row_of,
+            "choicesOf": choices_of,
+        },
+        {"accepted": accepted, "rows": row_of[accepted], "choices": choices_of[accepted]},
+    )
+    # Not normal(): other goldens keep their random values.
+    cos_of, sin_of = torch.arange(18, dtype=torch.float64).reshape(6, 3), -torch.arange(18, dtype=torch.float64).reshape(6, 3)
+    of, made = torch.tensor([2, 0]), torch.tensor([40, 41, -1])
+    slot_of, length_of = torch.tensor([1, -1, 3, 4, 5, 6]), torch.tensor([2, 3, 4, 5, 6, 7])
+    at = accepted[of]
+    record(
+        "follow_drafts", "torch indexing",
+        {
+            "of": of, "drafts": made, "chosen": accepted, "slotOf": slot_of, "lengthOf": length_of, "cosOf": cos_of,
+            "sinOf": sin_of, "choicesOf": choices_of,
+        },
+        {
+            "ids": made[of], "accepted": at, "slots": slot_of[at], "lengths": length_of[at], "cos": cos_of[at],
+            "sin": sin_of[at], "choices": choices_of[at],
+        },
+    )
+
+
 def main():
     torch.manual_seed(20)
     makers = (
         dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts, fused, sampling,
-        adjusting,
+        adjusting, drafts,
     )
     for make in makers:
         make()

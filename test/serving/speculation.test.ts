@@ -39,7 +39,7 @@ interface Told {
 }
 
 function open(
-  { pool, drafter: mtp }: Stages,
+  { pool, drafting }: Stages,
   prompt: readonly number[],
   options: GenerateOptions,
   given?: Drafter,
@@ -51,7 +51,7 @@ function open(
   );
   const resolved = resolveGeneration(options, generation, { ...ocrConfig.text, tokenizer });
   const drafts = new DraftCounts();
-  const parts = { config: ocrConfig, tokenizer, pool, drafter: mtp, drafts, videoPruning: 0 };
+  const parts = { config: ocrConfig, tokenizer, pool, drafting, drafts, videoPruning: 0 };
   const drafter = given ?? (resolved.speculation === "lookup" ? lookupOf(prompt) : null);
   return new GenerationRequest(parts, { layout, history: prompt, visionItems: [] }, resolved, { drafter });
 }

@@ -24,6 +24,8 @@ extern const Kernel kRouteExperts;
 extern const Kernel kExperts;
 extern const Kernel kAdjustLogits;
 extern const Kernel kSample;
+extern const Kernel kAcceptDrafts;
+extern const Kernel kFollowDrafts;
 
 // Null for ops that have no kernel in this backend, and for numbers that are no op.
 inline const Kernel* kernelOf(program::Op op) {
@@ -50,6 +52,8 @@ inline const Kernel* kernelOf(program::Op op) {
     case Op::experts: return &kExperts;
     case Op::adjust_logits: return &kAdjustLogits;
     case Op::sample: return &kSample;
+    case Op::accept_drafts: return &kAcceptDrafts;
+    case Op::follow_drafts: return &kFollowDrafts;
     case Op::slice:
     case Op::merge_rows:
     case Op::rms_norm_add_rms_norm:

@@ -1,4 +1,5 @@
-// Rows chosen by index. embed: y[t] = table[ids[t] - first], or zeros where that is no row of the table; gather_rows:
+// Rows chosen by index. embed: y[t] = table[ids[t] - first], or zeros where that is no row of the table, or ids[t] -1;
+// gather_rows:
 // y[i] = x[rows[i]]; scatter_rows: y[rows[i]] = values[i], where y is x's memory. A part is one row; of scatter_rows a range of columns, so that the last of several
 // values for one row is the one that stays, whatever the order of parts.
 #include "kernel.h"
@@ -26,7 +27,7 @@ void runEmbed(const Call& call, uint32_t first, uint32_t last, uint8_t*) {
 bool checkEmbed(const Call& call, BadIndex& bad) {
   using namespace program::op_embed;
   const Operand& ids = call.in[in_ids];
-  return indicesInside(in_ids, ids.ints(), ids.length(), 0, (int32_t)call.attrs<Attrs>().total - 1, bad);
+  return indicesInside(in_ids, ids.ints(), ids.length(), -1, (int32_t)call.attrs<Attrs>().total - 1, bad);
 }
 
 void runGather(const Call& call, uint32_t first, uint32_t last, uint8_t*) {

@@ -4,7 +4,7 @@ import { checkedIndex, type Kernel, type Kernels } from "./kernel.ts";
 const embed: Kernel<"embed"> = ({ ids, table }, { y }, { first, total }) => {
   const row = new Float32Array(table.cols);
   ids.toInt32().forEach((id, t) => {
-    const own = checkedIndex("embed", "id", id, total) - first;
+    const own = id === -1 ? -1 : checkedIndex("embed", "id", id, total) - first;
     if (own >= 0 && own < table.rows) table.readRow(own, row);
     else row.fill(0);
     y.writeRow(t, row);

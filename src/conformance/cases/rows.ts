@@ -63,7 +63,7 @@ function embedCase(weight: WeightFormat, t: number, v: number, n: number, part?:
     weight,
     symbols: { t },
     attrs: { first, total },
-    operands: { ids: each([T], (_, random) => random.integer(total)), table: normal([v, n]) },
+    operands: { ids: each([T], (_, random) => random.integer(total + 1) - 1), table: normal([v, n]) },
     exact: true,
   });
 }

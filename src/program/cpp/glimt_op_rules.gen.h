@@ -110,6 +110,14 @@ inline const OpInfo* op_info(Op op) {
       static constexpr OpInfo info{"sample", 5, 1, 0};
       return &info;
     }
+    case Op::accept_drafts: {
+      static constexpr OpInfo info{"accept_drafts", 5, 3, 0};
+      return &info;
+    }
+    case Op::follow_drafts: {
+      static constexpr OpInfo info{"follow_drafts", 8, 7, 0};
+      return &info;
+    }
     case Op::all_reduce: {
       static constexpr OpInfo info{"all_reduce", 1, 1, 0};
       return &info;
@@ -475,6 +483,41 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(1 <= v)) return "1";
       if (!(v < 4194304)) return "v";
       if (!(out[0].dtype == DType::i32 && is_dense(out[0]) && out[0].rows == m && out[0].cols == 1)) return "tokens";
+      return nullptr;
+    }
+    case Op::accept_drafts: {
+      [[maybe_unused]] const int64_t m = in[0].rows;
+      if (!(in[0].dtype == DType::i32 && is_dense(in[0]) && in[0].cols == 1)) return "tokens";
+      if (!(in[1].dtype == DType::i32 && is_dense(in[1]) && in[1].rows == m && in[1].cols == 1)) return "guesses";
+      [[maybe_unused]] const int64_t d = in[2].rows;
+      if (!(in[2].dtype == DType::i32 && is_dense(in[2]) && in[2].cols == 1)) return "firsts";
+      if (!(in[3].dtype == DType::i32 && is_dense(in[3]) && in[3].rows == m && in[3].cols == 1)) return "rowOf";
+      if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == m && in[4].cols == 2)) return "choicesOf";
+      if (!(out[0].dtype == DType::i32 && is_dense(out[0]) && out[0].rows == d && out[0].cols == 1)) return "accepted";
+      if (!(out[1].dtype == DType::i32 && is_dense(out[1]) && out[1].rows == d && out[1].cols == 1)) return "rows";
+      if (!(out[2].dtype == DType::i32 && is_dense(out[2]) && out[2].rows == d && out[2].cols == 2)) return "choices";
+      return nullptr;
+    }
+    case Op::follow_drafts: {
+      [[maybe_unused]] const int64_t r = in[0].rows;
+      if (!(in[0].dtype == DType::i32 && is_dense(in[0]) && in[0].cols == 1)) return "of";
+      [[maybe_unused]] const int64_t p = in[1].rows;
+      if (!(in[1].dtype == DType::i32 && is_dense(in[1]) && in[1].cols == 1)) return "drafts";
+      if (!(in[2].dtype == DType::i32 && is_dense(in[2]) && in[2].rows == p && in[2].cols == 1)) return "chosen";
+      [[maybe_unused]] const int64_t m = in[3].rows;
+      if (!(in[3].dtype == DType::i32 && is_dense(in[3]) && in[3].cols == 1)) return "slotOf";
+      if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == m && in[4].cols == 1)) return "lengthOf";
+      [[maybe_unused]] const int64_t h = in[5].cols;
+      if (!(in[5].dtype == DType::f32 && is_dense(in[5]) && in[5].rows == m)) return "cosOf";
+      if (!(in[6].dtype == DType::f32 && is_dense(in[6]) && in[6].rows == m && in[6].cols == h)) return "sinOf";
+      if (!(in[7].dtype == DType::i32 && is_dense(in[7]) && in[7].rows == m && in[7].cols == 2)) return "choicesOf";
+      if (!(out[0].dtype == DType::i32 && is_dense(out[0]) && out[0].rows == r && out[0].cols == 1)) return "ids";
+      if (!(out[1].dtype == DType::i32 && is_dense(out[1]) && out[1].rows == r && out[1].cols == 1)) return "accepted";
+      if (!(out[2].dtype == DType::i32 && is_dense(out[2]) && out[2].rows == r && out[2].cols == 1)) return "slots";
+      if (!(out[3].dtype == DType::i32 && is_dense(out[3]) && out[3].rows == r && out[3].cols == 1)) return "lengths";
+      if (!(out[4].dtype == DType::f32 && is_dense(out[4]) && out[4].rows == r && out[4].cols == h)) return "cos";
+      if (!(out[5].dtype == DType::f32 && is_dense(out[5]) && out[5].rows == r && out[5].cols == h)) return "sin";
+      if (!(out[6].dtype == DType::i32 && is_dense(out[6]) && out[6].rows == r && out[6].cols == 2)) return "choices";
       return nullptr;
     }
     case Op::all_reduce: {

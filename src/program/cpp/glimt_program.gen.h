@@ -126,6 +126,8 @@ enum class Op : uint32_t {
   experts = 20,
   adjust_logits = 25,
   sample = 21,
+  accept_drafts = 31,
+  follow_drafts = 32,
   all_reduce = 26,
   all_gather = 27,
   reduce_scatter = 28,
@@ -287,7 +289,7 @@ enum Input : uint32_t { in_x = 0 };
 enum Output : uint32_t { out_y = 0 };
 }  // namespace op_gelu
 
-// y[t] = table[ids[t] - first], or zeros where ids[t], one of 0..total-1, has no row in this table.
+// y[t] = table[ids[t] - first], or zeros where ids[t], one of 0..total-1, has no row in this table; and where it is -1, which `sample` gives where there is nothing to choose.
 namespace op_embed {
 enum Input : uint32_t { in_ids = 0, in_table = 1 };
 enum Output : uint32_t { out_y = 0 };
@@ -356,6 +358,18 @@ namespace op_sample {
 enum Input : uint32_t { in_logits = 0, in_adjusted = 1, in_adjustedAs = 2, in_settings = 3, in_choices = 4 };
 enum Output : uint32_t { out_tokens = 0 };
 }  // namespace op_sample
+
+// accepted[s] = the first i from firsts[s] on behind which nothing was guessed right: guesses[i] < 0, or guesses[i] other than tokens[i]; the last i there is where none is. rows[s] and choices[s] are entry accepted[s] of rowOf and choicesOf.
+namespace op_accept_drafts {
+enum Input : uint32_t { in_tokens = 0, in_guesses = 1, in_firsts = 2, in_rowOf = 3, in_choicesOf = 4 };
+enum Output : uint32_t { out_accepted = 0, out_rows = 1, out_choices = 2 };
+}  // namespace op_accept_drafts
+
+// What reads draft of[i]: ids[i] = drafts[of[i]], and by accepted[i] = chosen[of[i]] that entry of slotOf, lengthOf, cosOf, sinOf and choicesOf.
+namespace op_follow_drafts {
+enum Input : uint32_t { in_of = 0, in_drafts = 1, in_chosen = 2, in_slotOf = 3, in_lengthOf = 4, in_cosOf = 5, in_sinOf = 6, in_choicesOf = 7 };
+enum Output : uint32_t { out_ids = 0, out_accepted = 1, out_slots = 2, out_lengths = 3, out_cos = 4, out_sin = 5, out_choices = 6 };
+}  // namespace op_follow_drafts
 
 // y = the sum of x over all ranks: added in the ranks' order in f32, then rounded, to the same bits on each.
 namespace op_all_reduce {

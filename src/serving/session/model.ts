@@ -31,8 +31,8 @@ async function configDigest({ textOnly, ...config }: ModelParts["config"]): Prom
 
 /** @throws SESSION_INVALID saying what is different */
 export async function checkModel(header: SessionHeader, parts: ModelParts): Promise<void> {
-  const { config, drafter } = parts;
-  if (header.withDrafter && !drafter) {
+  const { config, drafting } = parts;
+  if (header.withDrafter && !drafting) {
     throw invalid("it was saved with the layer that drafts (MTP), which this model has not loaded");
   }
   const own = await sessionModel(parts, header.withDrafter);
