@@ -119,7 +119,8 @@ export class Sampler {
     const { temperature, topP, minP, seed } = this.#options;
     return {
       settings: [temperature, topP, minP],
-      choices: [this.#topK, drawOf(seed, this.#tokens.length + ahead)],
+      // The likeliest is not drawn: what a run is given is then the same whatever the seed.
+      choices: [this.#topK, temperature > 0 ? drawOf(seed, this.#tokens.length + ahead) : 0],
     };
   }
 

@@ -59,10 +59,10 @@ async function openAll(
       const own = devices.slice(0, devices.length / count);
       const engine = await openGroup(backend, { ...shape, devices: own, link }, [sample.program]);
       const executable = await loadPartitioned(engine, sample);
-      const run = async (tokens: number, signal?: AbortSignal) => {
+      const run = async (tokens: number, { first = 0 } = {}) => {
         const y = new Float32Array(tokens * 6);
-        const buffers = { x: integers(tokens), ids: new Int32Array(tokens), y };
-        await engine.run(executable, { symbols: { tokens }, buffers }, { signal });
+        const buffers = { x: integers(tokens).map((x) => x + first), ids: new Int32Array(tokens), y };
+        await engine.run(executable, { symbols: { tokens }, buffers });
         return y;
       };
       return { engine, executable, run, link };
@@ -216,6 +216,20 @@ test("want of memory in one process ends the run in all, and the next is whole",
   for (const y of await Promise.all(all.map(({ run }) => run(3))))
     assert.equal(y, expectedLinear(integers(3)));
   for (const { engine } of all) engine.dispose();
+});
+
+test("processes that are asked different things have no answer, as ranks of one size would give one", async () => {
+  const sample = rowParallel(referenceBackend, 2);
+  const all = await openAll(referenceBackend, sample, 2, 1, 2);
+  const ends = await Promise.all(all.map(({ run }, index) => failure(run(3, { first: index }))));
+  for (const { code, message } of ends) {
+    assert.is(code, "GROUP_FAILED");
+    assert.match(message, /was asked something else than process/);
+  }
+  assert.equal(
+    all.map(({ engine }) => engine.liveBytes),
+    [0, 0],
+  );
 });
 
 test("a process that ends fails the group in the others at once", async () => {

@@ -35,7 +35,7 @@ import { checkResidents } from "../check-residents.ts";
 import { GroupMemory, GroupTensor, GroupWeight, type Parts, type Placement } from "./group-memory.ts";
 import type { GroupLink } from "./link.ts";
 import { Liveness } from "./liveness.ts";
-import { OtherProcesses } from "./other-processes.ts";
+import { askedOf, OtherProcesses } from "./other-processes.ts";
 import { rankPrograms } from "./rank-programs.ts";
 import { RunMail, type Traffic } from "./run-mail.ts";
 import type { GroupShape } from "./shape.ts";
@@ -279,7 +279,7 @@ export class GroupEngine implements Engine {
       }
       return { ...bindings, buffers };
     });
-    await this.#runRanks(parts, ofRanks, options);
+    await this.#runRanks(own, [bindings], ofRanks, options);
     if (this.#others) await this.#others.fillOutputs(programs, bindings, filled);
   }
 
@@ -304,13 +304,12 @@ export class GroupEngine implements Engine {
     options: RunOptions = {},
   ): Promise<void> {
     const loaded = this.#own(executable);
-    const { parts } = loaded;
-    const ofRanks = parts.map((part, rank) => {
+    const ofRanks = loaded.parts.map((part, rank) => {
       const own = bindings.get(rank);
       if (own) loaded.checkHeld(own.buffers);
       return part && own ? { ...own, buffers: this.#ofRank(rank, part, own.buffers) } : null;
     });
-    return this.#runRanks(parts, ofRanks, options);
+    return this.#runRanks(loaded, bindings.values(), ofRanks, options);
   }
 
   async #spread(to: DeviceTensor, firstRow: number, from: DeviceRows, rank: number): Promise<void> {
@@ -333,9 +332,10 @@ export class GroupEngine implements Engine {
     }
   }
 
-  /** One run on all ranks that have bindings. */
+  /** One run on all ranks that have bindings. @param given what they are made of */
   async #runRanks(
-    parts: Parts<Executable>,
+    { program, parts }: GroupExecutable,
+    given: Iterable<RunBindings>,
     bindings: Parts<RunBindings>,
     { signal, onProgress }: RunOptions,
   ): Promise<void> {
@@ -382,6 +382,7 @@ export class GroupEngine implements Engine {
       return rank.last;
     });
     const ends = this.#others?.agree(
+      askedOf(program, given),
       Promise.all(runs).then(() => failure?.error),
       endRun,
     );

@@ -52,19 +52,22 @@ export class OtherProcesses {
   /**
    * A run ends alike in all processes. To be called when it begins.
    *
+   * @param asked what `askedOf` gives for it
    * @param ended what it ended with here; undefined when it ended well
-   * @param endRun told of what it ended with elsewhere
+   * @param endRun told of what it ended with elsewhere, and of a process that was asked something else
    * @returns when all have ended
    */
-  async agree(ended: Promise<unknown>, endRun: (error: unknown) => void): Promise<void> {
+  async agree(asked: number, ended: Promise<unknown>, endRun: (error: unknown) => void): Promise<void> {
     const mail = this.openMail();
     const hear = async (other: number) => {
-      const said = JSON.parse(new TextDecoder().decode(await this.#takeFrom(mail, other, END)));
-      if (said !== null) endRun(errorOf(said, other));
+      const said: End = JSON.parse(new TextDecoder().decode(await this.#takeFrom(mail, other, END)));
+      if (said.error) endRun(errorOf(said.error, other));
+      else if (said.asked !== asked) endRun(this.#askedElse(other));
     };
     const tell = async () => {
       const error = await ended;
-      const bytes = new TextEncoder().encode(JSON.stringify(error === undefined ? null : described(error)));
+      const end: End = { asked, error: error === undefined ? null : described(error) };
+      const bytes = new TextEncoder().encode(JSON.stringify(end));
       for (const other of this.#others) this.#postTo(mail, other, END, bytes);
     };
     try {
@@ -137,6 +140,13 @@ export class OtherProcesses {
     await Promise.all(arrays.map(([name, bound]) => fill(name, bound)));
   }
 
+  #askedElse(other: number): GlimtError {
+    return new GlimtError(
+      "GROUP_FAILED",
+      `Process ${other} of the group was asked something else than process ${this.#link.index}: all must be asked the same, one request after the other, with a seed where tokens are drawn.`,
+    );
+  }
+
   #processOf(rank: number): number {
     return processOf(rank, this.#ranks, this.#link);
   }
@@ -153,6 +163,43 @@ export class OtherProcesses {
   #takeFrom(mail: RunMail, process: number, parcel: Parcel): Promise<Uint8Array> {
     return mail.take(this.#rankOf(process), this.#rankOf(this.#link.index), parcel);
   }
+}
+
+/**
+ * A number for what a run is asked: its sizes and what of its inputs comes from the host. Processes that ask different
+ * things of programs of one size would compute something of both, and none would notice.
+ *
+ * @param bindings of all ranks, or of each
+ */
+export function askedOf(program: VerifiedProgram, bindings: Iterable<RunBindings>): number {
+  let hash = 0;
+  const add = (bytes: Uint8Array | Uint32Array) => {
+    for (const word of bytes) {
+      hash = Math.imul(hash ^ word, 0x01000193);
+      hash ^= hash >>> 15;
+    }
+  };
+  for (const { symbols, buffers } of bindings) {
+    add(new TextEncoder().encode(JSON.stringify([program.name, symbols])));
+    for (const { kind, name } of program.buffers) {
+      const bound = kind === "input" ? buffers[name] : undefined;
+      if (!bound || !ArrayBuffer.isView(bound)) continue;
+      const { buffer, byteOffset, byteLength } = bound;
+      const isWords = (byteOffset | byteLength) % 4 === 0;
+      add(
+        isWords
+          ? new Uint32Array(buffer, byteOffset, byteLength / 4)
+          : new Uint8Array(buffer, byteOffset, byteLength),
+      );
+    }
+  }
+  return hash;
+}
+
+/** What a process tells the others at a run's end. */
+interface End {
+  readonly asked: number;
+  readonly error: Described | null;
 }
 
 interface Described {
