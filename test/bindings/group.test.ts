@@ -461,6 +461,28 @@ test("a program of a group is refused by an engine that is alone, or in another"
   await dispose(engines);
 });
 
+test("sums of more than two parts are not batch-invariant", async () => {
+  const id = (await backend.newGroup?.()) as Uint8Array;
+  const place = { ranks: 3, tensor: 3, id, deadlineMs: 200, rank: 0, device: 0 };
+  const refusal = await backend.open({ group: place, batchInvariant: true }).catch((error) => error);
+  assert.is(refusal.code, "OPTION_INVALID");
+  assert.match(refusal.message, /at most 2 GPUs that share a layer, and tensor is 3/);
+  const two = (await backend.newGroup?.()) as Uint8Array;
+  const pair = [0, 1].map((rank) => ({
+    ...place,
+    ranks: 2,
+    tensor: 2,
+    id: two,
+    deadlineMs: 20_000,
+    rank,
+    device: rank,
+  }));
+  const engines = await Promise.all(
+    pair.map((group) => backend.open({ group, batchInvariant: true }) as Promise<CudaEngine>),
+  );
+  await dispose(engines);
+});
+
 test("ranks that can not meet are refused, and hold nothing", async () => {
   const id = (await backend.newGroup?.()) as Uint8Array;
   const place = { ranks: 2, tensor: 2, id, deadlineMs: 200 };

@@ -26,6 +26,9 @@ export interface CudaOptions {
   readonly graphs?: boolean | undefined;
 }
 
+/** Of a sum of two there is one order. */
+const MOST_INVARIANT_PARTS = 2;
+
 /** There where a driver for NVIDIA's GPUs is. */
 const DRIVER_FILE = "/dev/nvidiactl";
 
@@ -112,6 +115,12 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
       const ordinal = place?.device ?? device;
       const info = ordinal === device ? found.device : usable(addon, ordinal);
       const seat = place ? seatOf(place) : null;
+      if (options?.batchInvariant && seat && (place?.tensor ?? 1) > MOST_INVARIANT_PARTS) {
+        throw new GlimtError(
+          "OPTION_INVALID",
+          `batchInvariant is for at most ${MOST_INVARIANT_PARTS} GPUs that share a layer, and tensor is ${place?.tensor}: NCCL adds the parts of more in an order that depends on how many rows there are.`,
+        );
+      }
       const isInvariant = options?.batchInvariant ? 1 : 0;
       const handle = await nativeLater(() => addon.openEngine(ordinal, cublas ? 1 : 0, isInvariant, seat));
       return new CudaEngine(backend, addon, handle, {
