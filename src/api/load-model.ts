@@ -49,8 +49,18 @@ export async function openModelOn(
   return openPrepared(await prepareModelOn(platform, location, given));
 }
 
+async function openPrepared(prepared: PreparedModel): Promise<OpenedModel> {
+  try {
+    return await openWeights(prepared);
+  } catch (error) {
+    // The processes that would run with this one need not wait for it.
+    prepared.link?.close();
+    throw error;
+  }
+}
+
 /** @throws WEIGHTS_INVALID, OUT_OF_MEMORY and what else reading weights and adapters does */
-async function openPrepared({
+async function openWeights({
   options,
   backend,
   refused,

@@ -16,21 +16,36 @@ import { checkFormats } from "./check-formats.ts";
 import { compileCheckpoint } from "./compile-checkpoint.ts";
 import { type LoadOptions, readLoadOptions } from "./load-options.ts";
 import { checkMerging, openMerged, storedMerged } from "./merged-adapters.ts";
-import { resolveParallel } from "./parallel-options.ts";
+import { type ResolvedParallel, resolveParallel } from "./parallel-options.ts";
 import type { Platform } from "./platform.ts";
 
 /** Neither weights nor a device are held. */
-export type PreparedModel = Awaited<ReturnType<typeof prepareModelOn>>;
+export type PreparedModel = Awaited<ReturnType<typeof prepareOn>>;
 
 /** @throws what loading does of what is no fault of the weights' bytes, nor of the device's memory */
 export async function prepareModelOn(
   platform: Platform,
   location: ModelLocation,
   given: LoadOptions | undefined,
-) {
-  const start = performance.now();
+): Promise<PreparedModel> {
   const options = readLoadOptions(given);
   const group = resolveParallel(options);
+  group?.link?.take();
+  try {
+    return await prepareOn(platform, location, options, group);
+  } catch (error) {
+    group?.link?.close();
+    throw error;
+  }
+}
+
+async function prepareOn(
+  platform: Platform,
+  location: ModelLocation,
+  options: LoadOptions,
+  group: ResolvedParallel | null,
+) {
+  const start = performance.now();
   const isPipeline = group !== null && group.pipeline > 1;
   if (isPipeline && options.mtp) {
     throw new GlimtError(
@@ -76,6 +91,7 @@ export async function prepareModelOn(
   };
   return {
     options,
+    link: group?.link,
     sessionFiles: platform.sessionFiles,
     backend,
     refused,

@@ -324,6 +324,23 @@ test("what joins processes is one model's", async () => {
   }
 });
 
+test("a process that can not load the model does not keep the others waiting", async () => {
+  const { checkpointDir, messages } = goldenCases("glm4v-tiny")[0] as ReturnType<typeof goldenCases>[number];
+  const links = await joinAll(2);
+  const ends = await Promise.all(
+    links.map(async (processes, index) => {
+      const dir = index === 0 ? checkpointDir : "nowhere";
+      const load = loadModel(dir, { backend: "reference", parallel: { tensor: 2, processes } });
+      return failure(load.then((model) => model.complete(messages as never)));
+    }),
+  );
+  assert.equal(
+    ends.map(({ code }) => code),
+    ["GROUP_FAILED", "CHECKPOINT_NOT_FOUND"],
+  );
+  assert.match(ends[0]?.message ?? "", /process 1 has ended/);
+});
+
 test("options of joining are checked", async () => {
   const good = { address: "127.0.0.1:1", index: 0, count: 2, key: KEY };
   for (const [options, message] of [

@@ -33,7 +33,6 @@ export function createGroupBackend(backend: Backend, options: GroupOptions): Bac
           `A group of ${backend.name} devices is in one process so far; leave parallel.processes out.`,
         );
       }
-      link?.take();
       const id = ranks > 1 ? await backend.newGroup?.() : undefined;
       const placed = asked.demand && { ...asked, demand: shareOf(asked.demand, asked.programs ?? [], ranks) };
       const opening = devices.map((device, index) =>
@@ -47,8 +46,6 @@ export function createGroupBackend(backend: Backend, options: GroupOptions): Bac
       const refused = opened.find((each) => each.status === "rejected");
       if (refused) {
         for (const engine of engines) engine.dispose();
-        // The others need not wait for this process.
-        link?.close();
         throw refused.reason;
       }
       const placement = placementOf(asked.programs ?? [], ranks);

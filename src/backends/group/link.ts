@@ -6,7 +6,7 @@ export interface GroupLink {
   /** Which of the processes this one is, and how many there are; each has as many neighbouring ranks of the group. */
   readonly index: number;
   readonly count: number;
-  /** It is one group's from now on, which closes it. @throws OPTION_INVALID when it was another's */
+  /** It is one model's from now on, which closes it. @throws OPTION_INVALID when it was another's */
   take(): void;
   /**
    * Mail whose letters go to the ranks of other processes too. All processes open theirs in one order, by which letters

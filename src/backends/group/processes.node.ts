@@ -343,6 +343,7 @@ class TcpLink implements GroupLink {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#early.clear();
     for (const peer of this.#peers) {
