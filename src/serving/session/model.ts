@@ -1,4 +1,5 @@
 /** Which model a session is of: keys and values are a function of it and of the rows. */
+import type { StageName } from "../../models/stages.ts";
 import type { ModelParts } from "../model-core.ts";
 import { sha256 } from "./digest.ts";
 import { invalid, type SessionHeader, type SessionModel } from "./layout.ts";
@@ -8,7 +9,7 @@ export async function sessionModel(
   { config, pool, stages, weightsIdentity }: ModelParts,
   withDrafter: boolean,
 ): Promise<SessionModel> {
-  const read = withDrafter ? ["vision", "decoder", "mtp"] : ["vision", "decoder"];
+  const read: readonly StageName[] = ["vision", withDrafter ? "drafting" : "decoder"];
   const programs = stages.filter(({ name }) => read.includes(name)).map(({ program }) => program);
   const names = new Set(programs.flatMap(({ weights }) => weights.map(({ name }) => name)));
   const { dtype, pageSize, pageElements, numLayers } = pool.layout;
