@@ -88,11 +88,16 @@ export class EncoderCache {
     return { embeddings, gridThw: found.gridThw, labels: found.labels };
   }
 
+  /** Gives up what is kept under its key with another size: that is not what was sent last under this name. */
+  forgetOther(media: CachedMedia): void {
+    if (!this.#find(media)) this.#drop(media.key);
+  }
+
   /** Keeps a copy of its `rows` rows, where they fit and memory has room for them. */
   keep(media: CachedMedia, rows: number, source: () => DeviceRows): void {
     const bytes = this.#bytesOf(rows);
+    this.forgetOther(media);
     if (bytes > this.#mostBytes || this.#find(media)) return;
-    this.#drop(media.key);
     for (const oldest of this.#kept.keys()) {
       if (this.#bytes + bytes <= this.#mostBytes) break;
       this.#drop(oldest);

@@ -157,6 +157,14 @@ export class VisionEncoder {
     };
   }
 
+  /** What is kept of other sizes under the keys of these items goes, whether they are encoded or not. */
+  forgetOthers(items: readonly VisionItem[], keys: readonly string[] | null): void {
+    for (const [index, { gridThw }] of items.entries()) {
+      const key = keys?.[index];
+      if (key !== undefined && gridThw) this.#cache?.forgetOther({ key, gridThw });
+    }
+  }
+
   /** What is read of the media whose features these are, while nothing else uses the engine. @throws ABORTED, DISPOSED */
   prune(range: FeatureRange, pruning: Pruning, signal?: AbortSignal): Promise<KeptMedia> {
     return pruneVideos({ engine: this.#engine, slab: this.#slab, range }, pruning, signal);

@@ -130,6 +130,7 @@ export class Member implements StepCandidate {
     if (this.#encoding || this.#isEncoded) return;
     const shared = request.sharedFeatures;
     this.#visionItems ??= request.takeVisionItems();
+    stages.encoder.forgetOthers(this.#visionItems, request.featureKeys);
     if (shared !== undefined) this.#encoded(shared);
     else if (this.#visionItems.length === 0) this.#encoded(null);
     // Where all that they stand for was found in the cache they wait: it may be read again, from the front.

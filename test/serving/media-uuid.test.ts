@@ -135,6 +135,16 @@ test("a video that is known needs no data, and none of what says how to read it"
   await model.dispose();
 });
 
+test("a name alone is never a picture that was sent before the last one", async () => {
+  const model = await loadModel(MODEL, { backend: "wasm" });
+  const first = await model.complete(asking(3, "page"), asked);
+  await model.complete(asking(7, "page", 168), asked);
+  // Found in the KV cache, so that it is not encoded again.
+  assert.equal(facts(await model.complete(asking(3, "page"), asked)), facts(first));
+  await refused(model.complete(named("page"), asked), /no image is kept under the uuid "page"/);
+  await model.dispose();
+});
+
 test("what is not kept, or not any more, is to be sent again", async () => {
   const model = await loadModel(MODEL, { backend: "wasm" });
   const lost = /messages\[0\]\.content\[0\]\.image: no image is kept under the uuid "page 1".*send it again/;
