@@ -1,5 +1,5 @@
 /** A session that was saved is restored elsewhere: answers begin without reading the prompt, with the same bits. */
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -140,6 +140,32 @@ test("with the layer that drafts, and without it", async () => {
   await without.restoreSession(plain.blob);
   assert.ok((await without.complete(text, { maxTokens: 2 })).usage.cachedTokens > 0);
   await without.dispose();
+});
+
+test("a session with the layer that drafts is refused where that layer is another, and one without it is not", async () => {
+  const text = chat("Read what is here. ".repeat(10));
+  const first = await load();
+  const drafted = await first.saveSession(text, { speculation: "mtp" });
+  const plain = await first.saveSession(text, { speculation: "off" });
+  await first.dispose();
+  const folder = await mkdtemp(join(tmpdir(), "glimt-session-"));
+  try {
+    await cp(DIRECTORY, folder, { recursive: true });
+    const path = join(folder, "model.safetensors");
+    const bytes = await readFile(path);
+    const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
+    const header = JSON.parse(bytes.subarray(8, headerEnd).toString("utf8"));
+    const [begin, end] = header["model.language_model.layers.2.eh_proj.weight"].data_offsets;
+    for (let at = headerEnd + begin + 1; at < headerEnd + end; at += 2) bytes[at]! ^= 0x80;
+    await writeFile(path, bytes);
+    const model = await load({}, folder);
+    await refused(model.restoreSession(drafted.blob), "SESSION_INVALID", /other weights/);
+    await model.restoreSession(plain.blob);
+    assert.ok((await model.complete(text, { maxTokens: 2, speculation: "off" })).usage.cachedTokens > 0);
+    await model.dispose();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("the session of a mixture of backends is of one model where keys and values are stored alike", async () => {
@@ -288,7 +314,11 @@ test("a file is whole or not there, and its owner's alone", async () => {
     const failing = (path: string, onProgress?: () => void) =>
       model.saveSession(MESSAGES, { path, onProgress });
     await refused(failing(join(folder, "none", "x")), "OUTPUT_FAILED", /can not be written/);
-    await refused(failing(folder), "OUTPUT_FAILED", /can not be written/);
+    await refused(failing(folder), "OUTPUT_FAILED", /can not be written: it is a directory/);
+    const device = join(folder, "device");
+    await symlink("/dev/null", device);
+    await refused(failing(device), "OUTPUT_FAILED", /can not be written: it is no regular file/);
+    await rm(device);
     await failing(join(folder, "other"), () => {
       throw new Error("mine");
     }).then(

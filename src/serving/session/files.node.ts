@@ -1,5 +1,5 @@
 /** Sessions as files: written under another name first, so that no half of one is ever there; only their owner reads them. */
-import { open, rename, rm } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileError } from "../../checkpoint/file-errors.ts";
@@ -11,6 +11,7 @@ import type { SessionFiles } from "./storage.ts";
 export const sessionFiles: SessionFiles = {
   async create(given) {
     const path = pathOf(given);
+    await failing(path, () => checkReplaceable(path));
     const partial = `${path}.partial-${process.pid}-${Date.now()}`;
     const file = await failing(path, () => open(partial, "wx", 0o600));
     let position = 0;
@@ -62,6 +63,19 @@ export const sessionFiles: SessionFiles = {
     }
   },
 };
+
+/** A file takes the place of a file: of /dev/null, for one, it would take it too, from all that use it. */
+async function checkReplaceable(path: string): Promise<void> {
+  const found = await stat(path).catch(ignoreMissing);
+  if (!found || found.isFile()) return;
+  const what = found.isDirectory() ? "a directory" : "no regular file";
+  throw new GlimtError("OUTPUT_FAILED", `${path} can not be written: it is ${what}.`);
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null;
+  throw error;
+}
 
 function pathOf(given: string | URL): string {
   try {
