@@ -16,6 +16,7 @@ import type {
 import { nodeFiles } from "../node-files.ts";
 import { decoderPrompt } from "../prompt/prompt-inputs.ts";
 import { type AnswerContext, checkRequest } from "../serving/answer-context.ts";
+import { sessionFiles } from "../serving/session/files.node.ts";
 import { adapterSources } from "./adapter-flags.ts";
 import { AnswerOutput } from "./answer-output.ts";
 import {
@@ -171,12 +172,7 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   if (flags.logprobs !== undefined && !flags.json) {
     throw new GlimtError("OPTION_INVALID", "--logprobs is told of in the JSON alone: add --json.");
   }
-  if (flags.adapter.length > 0 && (flags.restoreSession ?? flags.saveSession) !== undefined) {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      "Sessions are of the model without adapters: leave out --adapter.",
-    );
-  }
+  await checkSessions(flags);
   const messages = await conversation(prompt, flags);
   const asked = await processOptions(flags);
   const structured = await structuredOptions(flags);
@@ -243,6 +239,23 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     progress.clear();
     await model.dispose();
   }
+}
+
+/** @throws what would stand behind the weights otherwise, or behind the answer */
+async function checkSessions({ restoreSession, saveSession, adapter, prefixCache }: RunFlags): Promise<void> {
+  if ((restoreSession ?? saveSession) === undefined) return;
+  const other = adapter.length > 0 ? "--adapter" : !prefixCache && "--no-prefix-cache";
+  if (other) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      `Sessions are of the model without adapters, and of pages that are kept: leave out ${other}.`,
+    );
+  }
+  if (restoreSession !== undefined) {
+    const input = await sessionFiles.open(restoreSession);
+    await input.read(0, 1).finally(() => input.close());
+  }
+  if (saveSession !== undefined) await (await sessionFiles.create(saveSession)).discard();
 }
 
 /** @throws what the request would */

@@ -1,6 +1,6 @@
 /** `glimt run` saves a session, and another process begins with it. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -38,6 +38,24 @@ test("a session of another model, and sessions with adapters, are refused", () =
   const adapter = run("glm_ocr-tiny", "--save-session", SESSION, "--adapter", "nowhere");
   assert.is(adapter.status, 1);
   assert.match(adapter.stderr, /leave out --adapter/);
+});
+
+test("what is wrong with a session's file is told before the weights are read", () => {
+  const missing = join(folder, "none", "page.session");
+  const refused: [string[], RegExp][] = [
+    [["--restore-session", missing], /can not be read: ENOENT.*\[SESSION_INVALID\]/],
+    [["--restore-session", folder], /can not be read: it is a directory.*\[SESSION_INVALID\]/],
+    [["--save-session", missing], /can not be written: ENOENT.*\[OUTPUT_FAILED\]/],
+    [["--save-session", folder], /can not be written: it is a directory.*\[OUTPUT_FAILED\]/],
+    [["--save-session", SESSION, "--no-prefix-cache"], /leave out --no-prefix-cache.*\[OPTION_INVALID\]/],
+  ];
+  for (const [flags, message] of refused) {
+    // Where there are no weights.
+    const { status, stderr } = run("nowhere", ...flags);
+    assert.is(status, 1);
+    assert.match(stderr, message);
+  }
+  assert.equal(readdirSync(folder), ["page.session"]);
 });
 
 test.run();
