@@ -52,7 +52,8 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
   /** The one variant of the WebAssembly backend's module to run, for tests and measurements; default: the best one. */
   readonly wasmVariant?: WasmVariant | undefined;
   /**
-   * Most bytes that the WebAssembly backend's memory may take: weights, KV cache and what runs need. What does not fit is
+   * Most bytes that the WebAssembly backend's memory may take (of each engine, where several share the model): weights, KV
+   * cache and what runs need. What does not fit is
    * OUT_OF_MEMORY before weights are read, or before anything of a request is computed. Default: all that its addresses
    * reach, 4 GiB, or 16 GiB where the model needs them and the host has them.
    */

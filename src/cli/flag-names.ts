@@ -17,6 +17,10 @@ const NAMED_OTHERWISE: Readonly<Record<string, string>> = {
   enableThinking: "thinking",
   "kvCache.bytes": "kvCache",
   "kvCache.fraction": "kvCache",
+  "parallel.tensor": "tensorParallel",
+  "parallel.pipeline": "pipelineParallel",
+  "parallel.encoder": "encoderParallel",
+  "parallel.cuts": "pipelineCuts",
 };
 const STRUCTURED = ["jsonSchema", "regex", "choice", "grammar"];
 

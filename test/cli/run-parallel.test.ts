@@ -25,7 +25,8 @@ for (const backend of ["reference", "wasm"]) {
 
 for (const [args, message] of [
   [["--devices", "0,x"], /--devices.*It must be numbers, such as 0,1/],
-  [["--tensor-parallel", "0"], /parallel.tensor is 0, expected a whole number from 1/],
+  [["--tensor-parallel", "0"], /--tensor-parallel is 0, expected a whole number from 1/],
+  [["--pipeline-cuts", "1"], /--pipeline-cuts is \[1\], expected/],
   [["--devices", "0,1,2", "--pipeline-parallel", "2"], /3 devices can not be 2 stages/],
   [["--backend", "cuda", "--device", "1", "--devices", "0,1"], /--device is one of several in --devices/],
   [["--backend", "reference", "--tensor-parallel", "3"], /not a multiple of 3/],

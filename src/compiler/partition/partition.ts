@@ -23,10 +23,6 @@ export interface Partition {
   readonly copies?: boolean;
 }
 
-export function numRanks({ tensor, cuts }: Partition): number {
-  return tensor * (cuts.length + 1);
-}
-
 /**
  * @returns a graph a rank; one that has nothing to do is empty.
  * @throws OPTION_INVALID with the numbers that do not divide
@@ -38,7 +34,7 @@ export function partitionGraph(graph: Graph, partition: Partition): Graph[] {
     tensor > 1 && !copies ? chooseSplits(narrowed, tensor) : { nodes: new Map(), held: new Map() };
   const stages = nodeStages(narrowed, cuts);
   if (stages.size > 0 && Math.max(...stages.values()) > 0) checkCuts(graph, cuts);
-  return Array.from({ length: numRanks(partition) }, (_, rank) =>
+  return Array.from({ length: tensor * (cuts.length + 1) }, (_, rank) =>
     new RankGraph(narrowed, splits, stages, rank, partition).build(),
   );
 }
