@@ -1,4 +1,5 @@
 /** Which tokens an answer may go on with where it is to be of a grammar: behind its thinking, up to its end. */
+import { GlimtError } from "../errors.ts";
 import type { CompiledGrammar } from "../grammar/compiled-grammars.ts";
 import type { State } from "../grammar/matcher.ts";
 import { maskWords } from "../models/decoder.ts";
@@ -54,11 +55,23 @@ export class AnswerGrammar {
     return this.#places(drafts).map((place) => place && this.#mask(place));
   }
 
-  /** Makes what `masks` gives for these drafts, and lets other tasks run meanwhile. @throws what `masks` does */
-  async prepare(drafts: readonly number[]): Promise<void> {
-    for (const place of this.#places(drafts)) {
-      if (place?.state && !place.isThinking) await this.#grammar.masks.prepare(place.state);
+  /**
+   * Makes what `masks` gives for these drafts, and lets other tasks run meanwhile.
+   *
+   * @returns how many of them it is made for: what takes too long behind a guess is no error, for without it nobody would ask.
+   * @throws what `masks` does without drafts
+   */
+  async prepare(drafts: readonly number[]): Promise<number> {
+    for (const [guesses, place] of this.#places(drafts).entries()) {
+      if (!place?.state || place.isThinking) continue;
+      try {
+        await this.#grammar.masks.prepare(place.state);
+      } catch (error) {
+        if (guesses === 0 || !(error instanceof GlimtError)) throw error;
+        return guesses - 1;
+      }
     }
+    return drafts.length;
   }
 
   /** Here and behind each draft; null behind one that may not come. */
@@ -66,16 +79,16 @@ export class AnswerGrammar {
     const places: (Place | null)[] = [this.#place];
     for (const draft of drafts) {
       const place: Place | null = places.at(-1) ?? null;
-      places.push(place && this.#after(place, draft));
+      places.push(place && this.#guessed(place, draft));
     }
     return places;
   }
 
-  /** Those up to the first that may not come: none behind it can be right. */
+  /** Those up to the first that may not come, or that it takes too long to follow: none behind it can be right. */
   allowedOf(drafts: readonly number[]): readonly number[] {
     let place: Place | null = this.#place;
     const wrong = drafts.findIndex((draft) => {
-      place = place && this.#after(place, draft);
+      place = place && this.#guessed(place, draft);
       return !place?.state;
     });
     return wrong < 0 ? drafts : drafts.slice(0, wrong);
@@ -101,6 +114,16 @@ export class AnswerGrammar {
     const more = mask.slice();
     more[open >> 5] = (more[open >> 5] as number) | (1 << (open & 31));
     return more;
+  }
+
+  /** Null behind a guess that may not come, or that it takes too long to follow. */
+  #guessed(place: Place, draft: number): Place | null {
+    try {
+      return this.#after(place, draft);
+    } catch (error) {
+      if (error instanceof GlimtError) return null;
+      throw error;
+    }
   }
 
   #after({ isThinking, mayThink, state }: Place, token: number): Place | null {

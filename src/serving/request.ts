@@ -241,7 +241,8 @@ export class GenerationRequest {
 
   /** Makes what choosing its next tokens takes on this thread, as far as that may take long; other tasks run meanwhile. */
   async prepare(): Promise<void> {
-    await this.#constraint?.prepare(this.#drafts);
+    const most = await this.#constraint?.prepare(this.#drafts);
+    this.#drafts = this.#drafts.slice(0, most);
   }
 
   /** The next tokens to read, at most `mostTokens`. Asking changes nothing: the same slice comes until it was run. */

@@ -46,6 +46,31 @@ test("the mask behind each draft, as if those before were right; none counts beh
   assert.equal(open.masks([]), [null]);
 });
 
+test("a guess behind which it would take too long is none: without it nobody would ask", async () => {
+  const source = "ab|x(((a{1,30}){1,30}){1,30}){1,30}";
+  const costly = await grammars.open({ kind: "regex", source }, [end], undefined);
+  const thinking = new ThinkingTokens(tokenizer);
+  const open = new AnswerGrammar({
+    grammar: costly,
+    thinking,
+    endIds: [end],
+    vocabSize,
+    prompt: [think, close],
+  });
+  const all = [id("x"), ...new Array(80).fill(id("a"))];
+  const guesses = open.allowedOf(all);
+  assert.ok(guesses.length < all.length, "it takes too long to follow all of them");
+  const most = await open.prepare(guesses);
+  assert.is(open.masks(guesses.slice(0, most)).length, most + 1);
+  // What is chosen is refused as it is without guesses.
+  assert.throws(() => {
+    for (const token of all) {
+      open.accept(token);
+      open.masks([]);
+    }
+  }, /in so many ways/);
+});
+
 test("while thinking is open all but an end may come", () => {
   const open = answer([think]);
   const free = allowed(open.masks([])[0]) as number[];
