@@ -310,7 +310,9 @@ test("a file is whole or not there, and its owner's alone", async () => {
     assert.equal(new Uint8Array(await readFile(path)), await bytesOf(strange.blob));
     assert.is(bytes, strange.blob.size);
     assert.is((await stat(path)).mode & 0o777, 0o600);
-    await model.saveSession(MESSAGES, { path: pathToFileURL(path) });
+    // Several at once: the last one stays.
+    await Promise.all([1, 2, 3].map(() => model.saveSession(MESSAGES, { path: pathToFileURL(path) })));
+    assert.equal(await readdir(folder), ["page.session"]);
     const failing = (path: string, onProgress?: () => void) =>
       model.saveSession(MESSAGES, { path, onProgress });
     await refused(failing(join(folder, "none", "x")), "OUTPUT_FAILED", /can not be written/);

@@ -1,4 +1,5 @@
 /** Sessions as files: written under another name first, so that no half of one is ever there; only their owner reads them. */
+import { randomUUID } from "node:crypto";
 import { open, rename, rm, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +13,7 @@ export const sessionFiles: SessionFiles = {
   async create(given) {
     const path = pathOf(given);
     await failing(path, () => checkReplaceable(path));
-    const partial = `${path}.partial-${process.pid}-${Date.now()}`;
+    const partial = `${path}.partial-${process.pid}-${randomUUID()}`;
     const file = await failing(path, () => open(partial, "wx", 0o600));
     let position = 0;
     return {
