@@ -35,6 +35,8 @@ export class ModelCore {
   /** Of the requests under way. One for all would have a listener for each, of which Node.js 20 warns from the eleventh on. */
   readonly #stops = new Set<AbortController>();
   #disposed = false;
+  /** When all is free. */
+  #freed: Promise<void> | undefined;
 
   constructor(parts: ModelParts) {
     this.parts = parts;
@@ -115,10 +117,14 @@ export class ModelCore {
     if (this.disposed) throw new GlimtError("DISPOSED", "The model was disposed; load it again to use it.");
   }
 
-  /** Stops what runs now at its next pause, then frees everything. */
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
+  /** Stops what runs now at its next pause, then frees everything. Whoever calls it waits until all is free. */
+  dispose(): Promise<void> {
     this.#disposed = true;
+    this.#freed ??= Promise.resolve().then(() => this.#free());
+    return this.#freed;
+  }
+
+  async #free(): Promise<void> {
     for (const stop of this.#stops) stop.abort();
     this.#stops.clear();
     await this.#queue.idle();
