@@ -31,6 +31,7 @@ export class RequestPages {
   #furthest = 0;
   #foundTokens = 0;
   #asked = false;
+  #areComplete = true;
 
   constructor(pool: KvPool, sequence: Sequence, rows: RequestRows, scope: RequestScope) {
     this.#pool = pool;
@@ -64,9 +65,15 @@ export class RequestPages {
    * see the weight 0, and 0 times NaN is NaN, so that one caller's broken picture would spoil what others ask before it.
    */
   publish(): void {
+    if (!this.#areComplete) return;
     // The last row known is still to be computed, and rows behind it are guesses.
     this.#sequence.publish(this.#rows.length - 1, this.#contentOf);
     this.#furthest = Math.max(this.#furthest, this.#sequence.length);
+  }
+
+  /** Rows were read without what their scope says, and are for this request alone from now on. */
+  keep(): void {
+    this.#areComplete = false;
   }
 
   /** Those that it holds now. */

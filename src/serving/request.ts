@@ -277,6 +277,8 @@ export class GenerationRequest {
    * @returns a piece a token; none while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
    */
   accept({ tokens, logits, drafts }: SliceAnswer): GeneratedPiece[] {
+    // Memory was short, and the layer has not read the slice: behind its pages others would draft badly.
+    if (this.#draftsByMtp && !drafts) this.#pages?.keep();
     if (tokens.length === 0) return [];
     if (this.#tokens === 0) {
       this.#clock.end("prefill");

@@ -9,6 +9,7 @@ import type { GenerationDefaults } from "../../src/config/types.ts";
 import { ocrConfig } from "../../src/conformance/model-configs.ts";
 import { Random } from "../../src/conformance/random.ts";
 import { openSeededStages } from "../../src/conformance/seeded-stages.ts";
+import { GlimtError } from "../../src/errors.ts";
 import { layOutPrompt } from "../../src/prompt/layout.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import type { Stages } from "../../src/runtime/open-stages.ts";
@@ -94,6 +95,29 @@ const openWithLayer = (backend: Backend) =>
   openSeededStages(backend, ocrConfig, "f32", {
     mtp: { ownEmbedding: false, ownNorm: true, ownHead: false },
   });
+
+test("pages that the layer has not read, for want of memory, are not found by who drafts", async () => {
+  const stages = await openWithLayer(createReferenceBackend("f32"));
+  const { engine } = stages;
+  const prompt = Array.from({ length: 40 }, (_, index) => index % 7);
+  const cached = async () => {
+    const request = open(stages, prompt, { speculation: "mtp", maxTokens: 4 });
+    request.identify({ adapters: "", media: [] }, true);
+    request.adoptPages();
+    const [{ result }] = (await run(stages, [request])) as [Told];
+    return result.usage.cachedTokens;
+  };
+  const runs = engine.run.bind(engine);
+  engine.run = (executable, ...rest) => {
+    if (executable.program.name === "drafting") throw new GlimtError("OUT_OF_MEMORY", "full");
+    return runs(executable, ...rest);
+  };
+  assert.is(await cached(), 0);
+  engine.run = runs;
+  assert.is(await cached(), 0);
+  assert.is(await cached(), 32);
+  engine.dispose();
+});
 
 /** Knows the answer, and says what is wrong now and then. */
 function oracle(answer: readonly number[], wrong: number, random: Random): Drafter {
