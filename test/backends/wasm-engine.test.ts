@@ -72,8 +72,8 @@ test("index operands that lead outside are refused by name, and the engine stays
       }),
     );
   for (const [ids, rows, message] of [
-    [[4, 0], [0, 1], /ids holds 4, expected 0\.\.3/],
-    [[0, -1], [0, 1], /ids holds -1/],
+    [[4, 0], [0, 1], /ids holds 4, expected -1\.\.3/],
+    [[0, -2], [0, 1], /ids holds -2/],
     [[0, 1], [0, 2], /rows holds 2, expected 0\.\.1/],
     [[0, 1], [2 ** 31 - 1, 0], /rows holds/],
   ] as const) {

@@ -1,7 +1,7 @@
-// Rows chosen by index. embed: y[t] = table[ids[t] - first], or zeros where that is no row of the table, or ids[t] -1;
-// gather_rows:
-// y[i] = x[rows[i]]; scatter_rows: y[rows[i]] = values[i], where y is x's memory. A part is one row; of scatter_rows a range of columns, so that the last of several
-// values for one row is the one that stays, whatever the order of parts.
+// Rows chosen by index. embed: y[t] = table[ids[t] - first], or zeros where that is no row of the table, or ids[t] is -1;
+// gather_rows: y[i] = x[rows[i]]; scatter_rows: y[rows[i]] = values[i], where y is x's memory. A part is one row; of
+// scatter_rows a range of columns, so that the last of several values for one row is the one that stays, whatever the
+// order of parts.
 #include "kernel.h"
 #include "weights.h"
 
