@@ -219,13 +219,13 @@ void test_ranks_that_do_not_come() {
   seat.deadline_milliseconds = 60000;
   glimt_error failed{}, refused{};
   std::thread first([&] {
-    glimt_engine_options options{0, 0, &seat};
+    glimt_engine_options options{0, 0, 0, &seat};
     glimt_engine* engine = nullptr;
     glimt_engine_create(&options, &engine, &failed);
   });
   glimt_group_seat second = seat;
   second.rank = 1;
-  glimt_engine_options options{99, 0, &second};
+  glimt_engine_options options{99, 0, 0, &second};
   glimt_engine* engine = nullptr;
   glimt_engine_create(&options, &engine, &refused);
   first.join();
