@@ -206,13 +206,13 @@ test("disposing does not wait for a picture that is being encoded", async () => 
   const picture = { data, width: size, height: size };
   const inputs = await model.process([{ role: "user", content: [{ type: "image", image: picture }] }]);
   let share = 0;
+  let disposing: Promise<void> | undefined;
   const onProgress = (progress: { share: number }) => {
     share = progress.share;
+    disposing ??= model.dispose();
   };
-  const running = code(() => model.complete(inputs, { onProgress }));
-  while (share === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  await model.dispose();
-  assert.is(await running, "DISPOSED");
+  assert.is(await code(() => model.complete(inputs, { onProgress })), "DISPOSED");
+  await disposing;
   assert.is(model.liveBytes, 0);
   assert.ok(share < 0.9, `the picture was encoded to ${share}`);
 });

@@ -112,14 +112,16 @@ test("a request that is aborted leaves the others alone", async () => {
 
 test("who disposes of a model while that is done already waits until all is free", async () => {
   const model = await loadModel(DEMO, { backend: "wasm", threads: 1, parallel: { tensor: 2 } });
-  const run = Promise.allSettled([model.complete(ask("hello"))]);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  const first = model.dispose();
-  await model.dispose();
-  assert.is(model.liveBytes, 0);
-  await first;
-  const [end] = await run;
+  const held: number[] = [];
+  let first: Promise<void> | undefined;
+  const onProgress = () => {
+    first ??= model.dispose();
+    model.dispose().then(() => held.push(model.liveBytes));
+  };
+  const [end] = await Promise.allSettled([model.complete(ask("hello"), { onProgress })]);
   assert.is(end?.status === "rejected" && end.reason.code, "DISPOSED");
+  await first;
+  assert.ok(held.length > 0 && held.every((bytes) => bytes === 0), `${held}`);
 });
 
 /** A backend, one rank of which ends in the run after so many. */
