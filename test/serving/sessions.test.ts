@@ -1,4 +1,5 @@
 /** A session that was saved is restored elsewhere: answers begin without reading the prompt, with the same bits. */
+import { execFileSync } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -332,7 +333,11 @@ test("a file is whole or not there, and its owner's alone", async () => {
     assert.not(isEmpty(stranger));
     await stranger.trimMemory();
     await refused(stranger.restoreSession(join(folder, "none")), "SESSION_INVALID", /can not be read/);
-    await refused(stranger.restoreSession(folder), "SESSION_INVALID", /./);
+    await refused(stranger.restoreSession(folder), "SESSION_INVALID", /it is a directory/);
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    await refused(stranger.restoreSession(pipe), "SESSION_INVALID", /it is no regular file/);
+    await refused(stranger.restoreSession("/dev/zero"), "SESSION_INVALID", /it is no regular file/);
     await refused(stranger.restoreSession(5 as never), "OPTION_INVALID", /path is 5/);
     await model.dispose();
   } finally {

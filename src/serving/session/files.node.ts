@@ -1,5 +1,6 @@
 /** Sessions as files: written under another name first, so that no half of one is ever there; only their owner reads them. */
 import { randomUUID } from "node:crypto";
+import { constants, type Stats } from "node:fs";
 import { open, rename, rm, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,20 +39,20 @@ export const sessionFiles: SessionFiles = {
 
   async open(given) {
     const path = pathOf(given);
+    const reading = <T>(work: () => Promise<T>) => asSession(path, work);
+    // A pipe is opened without waiting for who writes into it; not on Windows, where that does not exist.
+    const file = await reading(() => open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)));
     try {
-      const file = await open(path, "r");
-      const { size } = await file.stat();
+      const { size } = await reading(async () => requireRegular(path, await file.stat()));
       return {
         bytes: size,
         async read(offset, count) {
           const bytes = new Uint8Array(Math.max(0, Math.min(count, size - offset)));
           let done = 0;
           while (done < bytes.length) {
-            const { bytesRead } = await file
-              .read(bytes, done, bytes.length - done, offset + done)
-              .catch((error) => {
-                throw fileError(path, error, "SESSION_INVALID");
-              });
+            const { bytesRead } = await reading(() =>
+              file.read(bytes, done, bytes.length - done, offset + done),
+            );
             if (bytesRead === 0) break;
             done += bytesRead;
           }
@@ -60,17 +61,35 @@ export const sessionFiles: SessionFiles = {
         close: () => file.close(),
       };
     } catch (error) {
-      throw fileError(path, error, "SESSION_INVALID");
+      await file.close();
+      throw error;
     }
   },
 };
+
+/** @throws SESSION_INVALID in place of what the system throws */
+async function asSession<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw fileError(path, error, "SESSION_INVALID");
+  }
+}
+
+function requireRegular(path: string, found: Stats): Stats {
+  if (found.isFile()) return found;
+  throw new GlimtError("SESSION_INVALID", `${path} can not be read: it is ${kindOf(found)}.`);
+}
+
+function kindOf(found: Stats): string {
+  return found.isDirectory() ? "a directory" : "no regular file";
+}
 
 /** A file takes the place of a file: of /dev/null, for one, it would take it too, from all that use it. */
 async function checkReplaceable(path: string): Promise<void> {
   const found = await stat(path).catch(ignoreMissing);
   if (!found || found.isFile()) return;
-  const what = found.isDirectory() ? "a directory" : "no regular file";
-  throw new GlimtError("OUTPUT_FAILED", `${path} can not be written: it is ${what}.`);
+  throw new GlimtError("OUTPUT_FAILED", `${path} can not be written: it is ${kindOf(found)}.`);
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): null {
