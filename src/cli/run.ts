@@ -242,19 +242,24 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
 }
 
 /** @throws what would stand behind the weights otherwise, or behind the answer */
-async function checkSessions({ restoreSession, saveSession, adapter, prefixCache }: RunFlags): Promise<void> {
+async function checkSessions(flags: RunFlags): Promise<void> {
+  const { restoreSession, saveSession, adapter, prefixCache } = flags;
   if ((restoreSession ?? saveSession) === undefined) return;
-  const other = adapter.length > 0 ? "--adapter" : !prefixCache && "--no-prefix-cache";
+  const { devices, parallel } = parallelOptions(flags);
+  const others = [
+    [adapter.length > 0, "--adapter"],
+    [!prefixCache, "--no-prefix-cache"],
+    [devices, "--devices"],
+    [parallel, "the flags of several devices"],
+  ] as const;
+  const other = others.find(([isGiven]) => isGiven);
   if (other) {
     throw new GlimtError(
       "OPTION_INVALID",
-      `Sessions are of the model without adapters, and of pages that are kept: leave out ${other}.`,
+      `Sessions are of the model on one device, without adapters, and of pages that are kept: leave out ${other[1]}.`,
     );
   }
-  if (restoreSession !== undefined) {
-    const input = await sessionFiles.open(restoreSession);
-    await input.read(0, 1).finally(() => input.close());
-  }
+  if (restoreSession !== undefined) await (await sessionFiles.open(restoreSession)).close();
   if (saveSession !== undefined) await (await sessionFiles.create(saveSession)).discard();
 }
 

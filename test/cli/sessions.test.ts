@@ -48,6 +48,8 @@ test("what is wrong with a session's file is told before the weights are read", 
     [["--save-session", missing], /can not be written: ENOENT.*\[OUTPUT_FAILED\]/],
     [["--save-session", folder], /can not be written: it is a directory.*\[OUTPUT_FAILED\]/],
     [["--save-session", SESSION, "--no-prefix-cache"], /leave out --no-prefix-cache.*\[OPTION_INVALID\]/],
+    [["--save-session", SESSION, "--devices", "0,1"], /leave out --devices.*\[OPTION_INVALID\]/],
+    [["--save-session", SESSION, "--tensor-parallel", "2"], /of several devices.*\[OPTION_INVALID\]/],
   ];
   for (const [flags, message] of refused) {
     // Where there are no weights.
