@@ -53,6 +53,12 @@ async function prepareOn(
       "The layer that drafts (mtp) reads what is on the first stage of a pipeline and on the last: leave mtp out, or pass false.",
     );
   }
+  if (group?.link && options.kvCache && "fraction" in options.kvCache) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "kvCache: what is free may be another in each of several processes, and all keep the same pages: give bytes instead of a fraction.",
+    );
+  }
   const { backend: single, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
   const backend = group ? createGroupBackend(single, group) : single;
   const { headers, checkpointTimeout, fetch, hub, onDownload, mmproj, signal } = options;

@@ -341,6 +341,19 @@ test("a process that can not load the model does not keep the others waiting", a
   assert.match(ends[0]?.message ?? "", /process 1 has ended/);
 });
 
+test("a share of what is free, another in each process, is refused for their KV cache", async () => {
+  const { checkpointDir } = goldenCases("glm4v-tiny")[0] as ReturnType<typeof goldenCases>[number];
+  const [processes] = await joinAll(1);
+  const options = {
+    backend: "reference",
+    kvCache: { fraction: 0.5 },
+    parallel: { tensor: 1, processes },
+  } as const;
+  const error = await failure(loadModel(checkpointDir, options));
+  assert.is(error.code, "OPTION_INVALID");
+  assert.match(error.message, /several processes.*give bytes/);
+});
+
 test("options of joining are checked", async () => {
   const good = { address: "127.0.0.1:1", index: 0, count: 2, key: KEY };
   for (const [options, message] of [
