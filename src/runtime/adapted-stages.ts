@@ -64,13 +64,14 @@ export class AdaptedStagesOpener {
     for (const runners of this.#open) releaseRunners(runners);
   }
 
-  /** The stages that an adapter changes. */
+  /** The stages that an adapter changes; the decoder too where the layer that drafts with it is changed alone. */
   #compile(adapters: readonly AdapterInSet[]): CompiledStage[] {
     const { stages, compile } = this.#stages;
     const pass = applyAdapters(adapters);
     const passes = [pass, ...(compile.passes ?? DEFAULT_PASSES)];
+    const names = stages.filter(({ graph }) => pass.run(graph) !== graph).map(({ name }) => name);
     return stages
-      .filter(({ graph }) => pass.run(graph) !== graph)
+      .filter(({ name }) => names.includes(name) || (name === "decoder" && names.includes("drafting")))
       .map((stage) => ({
         ...stage,
         program: compileGraph(stage.graph, { ...compile, passes, partition: stage.partition }),

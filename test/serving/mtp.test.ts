@@ -12,6 +12,7 @@ import {
   type Message,
   type Model,
 } from "../../src/index.ts";
+import { f32, safetensors } from "../checkpoint/fixtures.ts";
 
 const DEMO = "examples/demo/checkpoint";
 const PICTURES = ["hello", "lines", "numbers", "receipt"];
@@ -40,9 +41,9 @@ async function readAll(model: Model, options: (index: number) => GenerateOptions
   }));
 }
 
-async function share(model: Model): Promise<number> {
+async function share(model: Model, adapters: readonly string[] = []): Promise<number> {
   const before = model.stats().drafts;
-  await readAll(model, () => ({ speculation: "mtp" }));
+  await readAll(model, () => ({ speculation: "mtp", adapters }));
   const { drafted, accepted } = model.stats().drafts;
   return (accepted - before.accepted) / (drafted - before.drafted);
 }
@@ -135,6 +136,32 @@ test("with an adapter, which changes the model and not the layer, and in company
   const expected = await answers("off");
   assert.equal(await answers("mtp"), expected);
   assert.ok(model.stats().drafts.drafted > 0);
+  await model.dispose();
+  assert.is(model.liveBytes, 0);
+});
+
+test("an adapter of the layer alone changes what is drafted, and no answer", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "glimt-layer-"));
+  const module = "base_model.model.model.language_model.layers.3.eh_proj";
+  const wave = (rows: number, cols: number) =>
+    f32(
+      [rows, cols],
+      Array.from({ length: rows * cols }, (_, at) => Math.sin(at)),
+    );
+  const tensors = { [`${module}.lora_A.weight`]: wave(2, 384), [`${module}.lora_B.weight`]: wave(192, 2) };
+  const config = { peft_type: "LORA", r: 2, lora_alpha: 8, target_modules: ["eh_proj"] };
+  await writeFile(join(folder, "adapter_config.json"), JSON.stringify(config));
+  await writeFile(join(folder, "adapter_model.safetensors"), safetensors(tensors));
+  const model = await loadModel(DEMO, { threads: 1, adapters: [{ name: "layer", location: folder }] });
+  await rm(folder, { recursive: true });
+  const plain = await share(model);
+  const changed = await share(model, ["layer"]);
+  assert.ok(changed < plain / 2, `${changed} of its drafts are accepted, ${plain} of those without it`);
+  const read = (speculation: "mtp" | "off", adapters: readonly string[]) =>
+    readAll(model, () => ({ speculation, adapters }));
+  const expected = await read("off", []);
+  assert.equal(await read("mtp", ["layer"]), expected);
+  assert.equal(await read("off", ["layer"]), expected);
   await model.dispose();
   assert.is(model.liveBytes, 0);
 });
