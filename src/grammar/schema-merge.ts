@@ -1,5 +1,5 @@
 /** allOf: several schemas that hold at once, as one. */
-import { isSameJson } from "./json-equality.ts";
+import { canonicalJson, isSameJson } from "./json-equality.ts";
 import { isAnnotation, type Schema, schemaError } from "./schema-keywords.ts";
 
 /** Schemas in schemas that are put together, at most: references may go round. */
@@ -56,7 +56,8 @@ function bothOf(key: string, a: unknown, b: unknown, path: string): unknown {
   if (isSameJson(a, b)) return a;
   if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
   if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {
-    return a.filter((value) => b.some((other) => isSameJson(value, other)));
+    const known = new Set(b.map(canonicalJson));
+    return a.filter((value) => known.has(canonicalJson(value)));
   }
   if (key === "type") return typesOfBoth([a].flat(), [b].flat(), path);
   if (key === "properties" && isSchema(a) && isSchema(b)) {
