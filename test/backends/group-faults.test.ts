@@ -18,7 +18,10 @@ import {
   twoStages,
 } from "./group-sample.ts";
 
+/** Of a group that is to wait in vain. */
 const DEADLINE = 300;
+/** Who fails by itself does not wait for a deadline: others have the usual one, since a busy machine stands still too. */
+const SOON = 10_000;
 
 /** The backend, whose engine of one rank does something else in its runs, once. */
 function faulty(
@@ -43,8 +46,13 @@ function faulty(
   };
 }
 
-async function open(backend: Backend, sample: Partitioned, [tensor, pipeline]: readonly [number, number]) {
-  const engine = await openGroup(backend, groupOptions(tensor, pipeline, DEADLINE), [sample.program]);
+async function open(
+  backend: Backend,
+  sample: Partitioned,
+  [tensor, pipeline]: readonly [number, number],
+  deadlineMs?: number,
+) {
+  const engine = await openGroup(backend, groupOptions(tensor, pipeline, deadlineMs), [sample.program]);
   const executable = await loadPartitioned(engine, sample);
   const run = async (tokens: number, signal?: AbortSignal) => {
     const y = new Float32Array(tokens * 6);
@@ -60,7 +68,7 @@ async function failure(action: () => Promise<unknown>): Promise<GlimtError> {
   try {
     await action();
   } catch (error) {
-    assert.ok(performance.now() - began < 20 * DEADLINE, "within the deadline, on a busy machine");
+    assert.ok(performance.now() - began < SOON, "it takes long");
     assert.instance(error, GlimtError, String(error));
     return error as GlimtError;
   }
@@ -99,7 +107,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
 
       test(`${where}: a rank that hangs fails the group at the deadline`, async () => {
         const hanging = faulty(backend, rank, () => new Promise(() => {}));
-        const { engine, run } = await open(hanging, sample, shape);
+        const { engine, run } = await open(hanging, sample, shape, DEADLINE);
         const [error, other] = await Promise.all([failure(() => run(2)), failure(() => run(3))]);
         assert.is(error.code, "GROUP_FAILED");
         assert.match(error.message, /No rank of the group has made progress for 300 ms/);
@@ -120,7 +128,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
           timer = setInterval(() => onProgress?.(0.5), 10);
           return new Promise(() => {});
         });
-        const { engine, run } = await open(standing, sample, shape);
+        const { engine, run } = await open(standing, sample, shape, DEADLINE);
         const error = await failure(() => run(2));
         clearInterval(timer);
         assert.is(error.code, "GROUP_FAILED");
@@ -157,10 +165,18 @@ for (const backend of [referenceBackend, wasmBackend]) {
     }
 
     test(`${backend.name}, ${kind}: disposing of it ends a run that waits`, async () => {
-      const hanging = faulty(backend, 0, () => new Promise(() => {}));
+      let begun = () => {};
+      const hung = new Promise<void>((resolve) => {
+        begun = resolve;
+      });
+      const hanging = faulty(backend, 0, () => {
+        begun();
+        return new Promise(() => {});
+      });
       const { engine, run } = await open(hanging, sample, shape);
       const running = failure(() => run(2));
-      setTimeout(() => engine.dispose(), 10);
+      await hung;
+      engine.dispose();
       assert.is((await running).code, "DISPOSED");
       assert.is(engine.liveBytes, 0);
     });
@@ -184,7 +200,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
     ] as const;
     for (const [first, second, message] of cases) {
       const sample = partitioned(whole, [first, second], {});
-      const engine = await openGroup(backend, groupOptions(2, 1, DEADLINE));
+      const engine = await openGroup(backend, groupOptions(2, 1));
       const executable = await loadPartitioned(engine, sample);
       const buffers = { x: new Float32Array(8), y: new Float32Array(8) };
       const error = await failure(() => engine.run(executable, { symbols: {}, buffers }));
