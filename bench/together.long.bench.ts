@@ -14,7 +14,7 @@ import { generate } from "../src/serving/generate.ts";
 import { type GenerateOptions, resolveGeneration } from "../src/serving/generation-options.ts";
 import { ModelCore } from "../src/serving/model-core.ts";
 import { GenerationRequest } from "../src/serving/request.ts";
-import { WEIGHT_FORMATS } from "../src/tensor/storage.ts";
+import { WEIGHT_FORMATS, type WeightFormat } from "../src/tensor/storage.ts";
 import { row } from "./kernels.ts";
 import { clockParts, type Parts } from "./together/part-clock.ts";
 import { openCheckpointServed, openReleased, type PageSize } from "./together/served.ts";
@@ -54,7 +54,7 @@ const pageSize: PageSize = { width, height };
 
 const served = isReleased
   ? await openReleased({
-      weights: WEIGHT_FORMATS.find((format) => format === (flags.dtype ?? "q8")) ?? "q8",
+      weights: weightFormat(flags.dtype ?? "q8"),
       threads: whole(flags.threads),
       layers: whole(flags.layers),
       depth: whole(flags.depth),
@@ -80,6 +80,12 @@ const texts = await Promise.all(Array.from({ length: requests }, (_, number) => 
 const pictures = await Promise.all(
   Array.from({ length: pages }, (_, number) => served.page(number, pageSize)),
 );
+
+function weightFormat(name: string): WeightFormat {
+  const format = WEIGHT_FORMATS.find((known) => known === name);
+  if (!format) throw new Error(`--dtype is "${name}", expected ${WEIGHT_FORMATS.join(", ")}.`);
+  return format;
+}
 
 /** One answer, token by token. */
 async function* answer(core: ModelCore, prompt: PromptInputs, options: GenerateOptions) {
