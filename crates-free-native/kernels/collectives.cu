@@ -84,9 +84,7 @@ void all_reduce(const KernelContext& context, const Operand& x, const Operand& y
   if (count_of(x) == 0) return;
   // In the workspace where y has gaps.
   void* sum = has_gaps(y) ? context.workspace : y.data;
-  const bool moved = has_gaps(x) && sum != x.data;
-  if (moved) copy_rows(context, x, x.data, x.stride, sum, x.cols);
-  context.communicator->all_reduce(context.stream, moved ? sum : x.data, sum, count_of(x), x.dtype);
+  context.communicator->all_reduce(context.stream, packed(context, x, sum), sum, count_of(x), x.dtype);
   if (has_gaps(y)) copy_rows(context, y, sum, y.cols, y.data, y.stride);
 }
 

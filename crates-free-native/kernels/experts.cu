@@ -1,8 +1,9 @@
 // route_experts: s = sigmoid(logits), r = s + correction. A group counts the sum of its two best r; among the experts of
 //   the topkGroups best groups the topK best r are chosen (ties: the lower index); weights = s of those, divided by
 //   their sum when asked, times scale. In f64, since a near tie must fall as in the reference.
-// experts: h[t, k] = swiglu(gateUp[e] x[t]), y[t] = sum over k of weights[t, k] * down[e] h[t, k], e = experts[t, k] - first;
-//   what is no expert here counts nothing; h stays in f32. One warp computes one element of h, or one of y; for many tokens see experts_grouped.cu.
+// experts: h[t, k] = swiglu(gateUp[e] x[t]), y[t] = sum over k of weights[t, k] * down[e] h[t, k], where
+//   e = experts[t, k] - firstExpert; what is no expert here counts nothing. h stays in f32. One warp computes one element
+//   of h, or one of y; for many tokens see experts_grouped.cu.
 #include <algorithm>
 
 #include "../runtime/launch.h"

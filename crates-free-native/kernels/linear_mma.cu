@@ -171,7 +171,8 @@ int mma_splits(const KernelTerms& terms, const LinearCall& call) {
 
 size_t mma_workspace(const KernelTerms& terms, const LinearCall& call) {
   const int splits = mma_splits(terms, call);
-  return splits > 1 && !takes_parts_in_turn(terms, call, splits) ? static_cast<size_t>(splits) * call.x.rows * call.w.rows * sizeof(float) : 0;
+  if (splits == 1 || takes_parts_in_turn(terms, call, splits)) return 0;
+  return static_cast<size_t>(splits) * call.x.rows * call.w.rows * sizeof(float);
 }
 
 void linear_mma(const KernelContext& context, const LinearCall& call) {

@@ -1,4 +1,5 @@
-// embed:        y[t] = table[ids[t] - first], from the table's type to the activations'; zeros for ids of other parts, and for -1
+// embed:        y[t] = table[ids[t] - first], from the table's type to the activations'; zeros for ids of other parts, and
+//               for -1
 // gather_rows:  y[i] = x[rows[i]]
 // scatter_rows: x[rows[i]] = values[i]
 // A row that an index in device memory puts outside becomes NaN (reads) or is skipped (writes); indices in host
