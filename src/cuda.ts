@@ -33,8 +33,10 @@ export async function loadModel(location: ModelLocation, options?: CudaLoadOptio
   if (device !== undefined && rest.devices !== undefined) {
     throw new GlimtError("OPTION_INVALID", "device is one of several in devices: leave it out.");
   }
+  // What is free may be another in each process.
+  const kvCache = rest.parallel?.processes ? undefined : KV_CACHE;
   const backends = [cudaBackend({ activations, device, cublas, graphs })];
-  return loadModelOn({ ...nodeFiles, backends }, location, { kvCache: KV_CACHE, ...rest, backend: "cuda" });
+  return loadModelOn({ ...nodeFiles, backends }, location, { kvCache, ...rest, backend: "cuda" });
 }
 
 /** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */
