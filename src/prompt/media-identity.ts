@@ -1,5 +1,5 @@
 /** What tells an image or video from all others: a hash of what the vision tower is given. */
-import { createSha256 } from "../checkpoint/hub/sha256.ts";
+import { sha256InTurns } from "../checkpoint/hub/sha256.ts";
 import { throwIfAborted } from "../errors.ts";
 import { turnWhenDue } from "../event-loop.ts";
 import type { VisionItem } from "./vision-items.ts";
@@ -9,8 +9,6 @@ const known = new WeakMap<VisionItem, string>();
 
 /** Of a digest, which copies them on this thread: a long video has hundreds of MiB. */
 const BYTES_A_DIGEST = 2 ** 22;
-/** Of a hash that runs on this thread, before others have a turn. */
-const BYTES_A_TURN = 2 ** 20;
 
 /**
  * Two items have the same identity only if they have the same features (of one model with the same adapters), or if a caller
@@ -19,9 +17,9 @@ const BYTES_A_TURN = 2 ** 20;
  * (pages that are not secure) get one in JavaScript, a turn a MiB.
  */
 async function mediaIdentity(item: VisionItem, signal?: AbortSignal): Promise<string> {
-  const { uuid, gridThw } = item;
+  const { uuid, gridThw, labels = [] } = item;
   // Whether it comes as pixels or as features of these is no matter then.
-  if (uuid !== undefined && gridThw) return `${gridThw.join(" ")} uuid ${uuid}`;
+  if (uuid !== undefined && gridThw) return `${gridThw.join(" ")} uuid ${JSON.stringify([uuid, ...labels])}`;
   if ("embeddings" in item) {
     const named = uuid === undefined ? await sha256(item.embeddings, signal) : `uuid ${uuid}`;
     return `features ${item.embeddings.length} ${named}`;
@@ -59,13 +57,7 @@ async function sha256(values: Float32Array, signal?: AbortSignal): Promise<strin
     if (others.length === 0) return first;
     return hex(await subtle.digest("SHA-256", new TextEncoder().encode(digests.join(""))));
   }
-  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  const hasher = createSha256();
-  for (let at = 0; at < bytes.length; at += BYTES_A_TURN) {
-    await turnWhenDue(signal);
-    hasher.update(bytes.subarray(at, at + BYTES_A_TURN));
-  }
-  return hasher.digest();
+  return sha256InTurns(new Uint8Array(buffer, byteOffset, byteLength), signal);
 }
 
 function hex(digest: ArrayBuffer): string {

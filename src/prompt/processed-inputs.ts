@@ -54,12 +54,9 @@ export function inPromptOrder(
     .sort((a, b) => a.start - b.start)
     .map(({ item }) => {
       const { uuid, gridThw, labels } = item;
-      if ("embeddings" in item) {
-        return { embeddings: item.embeddings, ...(uuid !== undefined && { uuid, gridThw }) };
-      }
-      const { pixelValues } = item;
-      if (uuid === undefined) return { pixelValues, gridThw };
-      return { pixelValues, gridThw, uuid, ...(labels.length > 0 && { labels }) };
+      const named = uuid !== undefined && { uuid, gridThw, ...(labels.length > 0 && { labels }) };
+      if ("embeddings" in item) return { embeddings: item.embeddings, ...named };
+      return { pixelValues: item.pixelValues, gridThw, ...named };
     });
 }
 

@@ -304,11 +304,14 @@ function readItem(item: VisionItem, name: string): VisionItem {
     "labels",
   ]);
   const gridThw = copiedLists(fields.gridThw, `${name}.gridThw`) as GridThw;
-  const named = uuid === undefined ? {} : { uuid: checkedUuid(uuid, `${name}.uuid`) };
+  const named = {
+    ...(uuid !== undefined && { uuid: checkedUuid(uuid, `${name}.uuid`) }),
+    ...(labels && { labels: readLabels(labels, `${name}.labels`) }),
+  };
   if (readOnce(name, () => "embeddings" in item)) {
     return { embeddings: fields.embeddings, ...named, ...(uuid !== undefined && gridThw && { gridThw }) };
   }
-  return { ...fields, gridThw, ...named, ...(labels && { labels: readLabels(labels, `${name}.labels`) }) };
+  return { ...fields, gridThw, ...named };
 }
 
 function readLabels(given: unknown, name: string): readonly string[] {
@@ -333,7 +336,7 @@ function itemComplaint(item: VisionItem, grid: GridThw): string | null {
     grid.join(" x "),
   ];
   if (found !== expected) return `.gridThw is ${found}, expected ${expected}, the grid of its tokens`;
-  if (!("labels" in item) || !item.labels || item.labels.length === grid[0]) return null;
+  if (!item.labels || item.labels.length === grid[0]) return null;
   return `.labels has ${item.labels.length} texts, expected ${grid[0]}, one a temporal patch`;
 }
 

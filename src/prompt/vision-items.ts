@@ -6,14 +6,14 @@ import { type GridThw, numPatches } from "../processor/grid.ts";
 export interface NamedItem {
   /** Says in place of its values which one it is (`MediaName` of its part). */
   readonly uuid?: string | undefined;
+  /** Of a video with a `uuid`: the timestamp texts of its temporal patches; at other times it is another. */
+  readonly labels?: readonly string[] | undefined;
 }
 
 /** Patches of one image or video, f32 [t*h*w, channels * temporal * patch²], in merge-block order. */
 export interface EncoderItem extends NamedItem {
   readonly pixelValues: Float32Array;
   readonly gridThw: GridThw;
-  /** Of a video with a `uuid`: the timestamp texts of its temporal patches, kept with its features. */
-  readonly labels?: readonly string[] | undefined;
 }
 
 /** Features that were encoded before, f32 [features, outHiddenSize]. */

@@ -1,7 +1,7 @@
 /**
  * Features of images and videos that were encoded, by what they are features of: a copy in the slab, kept until it was not
  * asked for longest and room is needed. Requests copy what they find into a range of their own, on the device, so what is
- * kept is nobody's and can go at any time. A key may name a picture without saying its size: one of another size is another.
+ * kept is nobody's and can go at any time. A key may name a picture without saying its size: one of another size, or with frames of other times, is another.
  */
 import type { DeviceRows, Engine } from "../backends/backend.ts";
 import type { GridThw } from "../processor/grid.ts";
@@ -111,9 +111,9 @@ export class EncoderCache {
     });
   }
 
-  #find({ key, gridThw }: CachedMedia): Kept | null {
-    const found = this.#kept.get(key);
-    return found?.gridThw.every((size, axis) => size === gridThw[axis]) ? found : null;
+  #find(wanted: CachedMedia): Kept | null {
+    const found = this.#kept.get(wanted.key);
+    return found && shapeOf(found) === shapeOf(wanted) ? found : null;
   }
 
   #touch(found: Kept): void {
@@ -138,4 +138,8 @@ export class EncoderCache {
   #bytesOf(rows: number): number {
     return storageBytes(this.#slab.dtype, rows, this.#slab.cols);
   }
+}
+
+function shapeOf({ gridThw, labels = [] }: CachedMedia): string {
+  return JSON.stringify([gridThw, labels]);
 }

@@ -157,11 +157,11 @@ export class VisionEncoder {
     };
   }
 
-  /** What is kept of other sizes under the keys of these items goes, whether they are encoded or not. */
+  /** What is kept of other sizes or times under the keys of these items goes, whether they are encoded or not. */
   forgetOthers(items: readonly VisionItem[], keys: readonly string[] | null): void {
-    for (const [index, { gridThw }] of items.entries()) {
+    for (const [index, { gridThw, labels }] of items.entries()) {
       const key = keys?.[index];
-      if (key !== undefined && gridThw) this.#cache?.forgetOther({ key, gridThw });
+      if (key !== undefined && gridThw) this.#cache?.forgetOther({ key, gridThw, labels });
     }
   }
 

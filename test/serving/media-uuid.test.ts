@@ -135,6 +135,32 @@ test("a video that is known needs no data, and none of what says how to read it"
   await model.dispose();
 });
 
+test("a video of other times is another, whatever its name", async () => {
+  const model = await loadModel(MODEL, { backend: "wasm" });
+  const cold = await loadModel(MODEL, { backend: "wasm", prefixCache: false, encoderCacheBytes: 0 });
+  const content = (part: object): Message[] => [
+    { role: "user", content: [part as never, { type: "text", text: "What is it? ".repeat(4) }] },
+  ];
+  const clip = (first: number, fps: number) => ({
+    type: "video",
+    video: { frames: [0, 1, 2, 3].map((at) => picture(first + at)), metadata: { fps } },
+  });
+  const uuid = "clip";
+  const grids: unknown[] = [];
+  for (const part of [clip(3, 2), clip(40, 1.9), clip(3, 2)]) {
+    grids.push((await cold.process(content(part))).videoGridThw);
+    const expected = facts(await cold.complete(content(part), asked));
+    assert.equal(facts(await model.complete(content({ ...part, uuid }), asked)), expected);
+    // Not where all of it was found in the KV cache, so that it was not encoded again.
+    const named = await model.complete(content({ type: "video", uuid }), asked).catch(({ code }) => code);
+    if (named !== "INPUT_INVALID") assert.equal(facts(named), expected);
+    else assert.is(grids.length, 3);
+  }
+  assert.equal(grids[0], grids[1], "times differ alone");
+  await model.dispose();
+  await cold.dispose();
+});
+
 test("a name alone is never a picture that was sent before the last one", async () => {
   const model = await loadModel(MODEL, { backend: "wasm" });
   const first = await model.complete(asking(3, "page"), asked);

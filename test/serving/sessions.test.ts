@@ -302,6 +302,19 @@ test("beside requests under way", async () => {
   await stranger.trimMemory();
 });
 
+test("a host that has no digest, as pages that are not secure, writes and reads the same", async () => {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "crypto") as PropertyDescriptor;
+  Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
+  try {
+    await stranger.restoreSession(strange.blob);
+    const { blob } = await stranger.saveSession(MESSAGES);
+    assert.equal(await bytesOf(blob), await bytesOf(strange.blob));
+  } finally {
+    Object.defineProperty(globalThis, "crypto", own);
+    await stranger.trimMemory();
+  }
+});
+
 test("a file is whole or not there, and its owner's alone", async () => {
   const folder = await mkdtemp(join(tmpdir(), "glimt-session-"));
   try {

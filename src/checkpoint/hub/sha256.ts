@@ -1,7 +1,10 @@
 /** SHA-256 (FIPS 180-4) of what comes piece by piece: browsers' own digest takes a file in one go. */
+import { turnWhenDue } from "../../event-loop.ts";
 import type { Hasher } from "./cache.ts";
 
 const BLOCK = 64;
+/** Hashed before others have a turn. */
+const BYTES_A_TURN = 2 ** 20;
 const [CONSTANTS, START] = constants();
 
 /** The first 32 bits of the fractional parts of roots of the first primes: cube roots, and for the start square roots. */
@@ -26,6 +29,16 @@ function integerRoot(value: bigint, power: bigint): bigint {
     else high = middle;
   }
   return low;
+}
+
+/** Of bytes that are there, on this thread: where the host has no digest, or none of shared memory. @throws ABORTED */
+export async function sha256InTurns(bytes: Uint8Array, signal?: AbortSignal): Promise<string> {
+  const hasher = createSha256();
+  for (let at = 0; at < bytes.length; at += BYTES_A_TURN) {
+    await turnWhenDue(signal);
+    hasher.update(bytes.subarray(at, at + BYTES_A_TURN));
+  }
+  return hasher.digest();
 }
 
 export function createSha256(): Hasher {

@@ -1,5 +1,5 @@
 /** A chain of SHA-256: each digest is of the one before and of some bytes. */
-import { createSha256 } from "../../checkpoint/hub/sha256.ts";
+import { sha256InTurns } from "../../checkpoint/hub/sha256.ts";
 
 export const DIGEST_BYTES = 32;
 
@@ -19,9 +19,7 @@ export class DigestChain {
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const subtle = globalThis.crypto?.subtle;
   if (subtle) return new Uint8Array(await subtle.digest("SHA-256", bytes));
-  const hasher = createSha256();
-  hasher.update(bytes);
-  const digits = hasher.digest();
+  const digits = await sha256InTurns(bytes);
   return Uint8Array.from({ length: DIGEST_BYTES }, (_, at) =>
     Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16),
   );
