@@ -291,6 +291,8 @@ test("strangers at the port change nothing, and are sent away", async () => {
   const first = join(0);
   const said = [
     ...["null", "5", "[]", "{}", '{"type":"hello"}', '{"type":"hello","key":{}}', "{"].map(frame),
+    // Whoever writes it down again has no stack for it.
+    frame(`{"type":"hello","index":${"[".repeat(30_000)}${"]".repeat(30_000)}}`),
     Buffer.from("GET / HTTP/1.1\r\n\r\n"),
     Buffer.alloc(1 << 17, 255),
     Buffer.of(1, 0, 0),
@@ -308,6 +310,43 @@ test("strangers at the port change nothing, and are sent away", async () => {
   );
   const links = await Promise.all([first, join(1)]);
   await Promise.all(closed);
+  for (const link of links) link.close();
+});
+
+test("the key is not sent, and who repeats what was said is not let in", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const heard: Buffer[] = [];
+  server.on("connection", (socket) => {
+    socket.on("error", () => {});
+    socket.write(frame('{"type":"challenge","nonce":"1"}'));
+    socket.on("data", (piece) => {
+      heard.push(piece);
+      socket.write(frame('{"type":"welcome","proof":"guessed"}'));
+    });
+  });
+  const options = { count: 2, key: KEY, timeout: 5000 };
+  const fooled = await failure(joinProcesses({ ...options, address: `127.0.0.1:${port}`, index: 1 }));
+  server.close();
+  assert.is(fooled.code, "GROUP_FAILED");
+  assert.match(fooled.message, /Process 0 of the group refused the connection/);
+  const hello = Buffer.concat(heard);
+  assert.match(hello.toString(), '"type":"hello"');
+  assert.not.match(hello.toString(), KEY);
+
+  const address = await freeAddress();
+  const first = joinProcesses({ ...options, address, index: 0 });
+  const answer = await new Promise<string>((resolve) => {
+    const pieces: Buffer[] = [];
+    const socket = connect(Number(address.split(":")[1]), "127.0.0.1", () => socket.write(hello));
+    socket.on("error", () => {});
+    socket.on("data", (piece) => pieces.push(piece));
+    socket.on("close", () => resolve(Buffer.concat(pieces).toString()));
+  });
+  assert.match(answer, '"type":"challenge"');
+  assert.not.match(answer, '"type":"welcome"');
+  const links = await Promise.all([first, joinProcesses({ ...options, address, index: 1 })]);
   for (const link of links) link.close();
 });
 
