@@ -1,5 +1,5 @@
 /** How long a step of a device group would take, predicted from its ranks' programs and figures of the hardware. */
-import { isCollective, type OpName } from "../graph/ops.ts";
+import { type CollectiveOp, isCollective } from "../graph/ops.ts";
 import { givenBytes } from "../program/communication.ts";
 import type { Program } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
@@ -73,20 +73,20 @@ function rankTime(program: Program, tensor: number, sizes: RunSizes, hardware: H
  * and twice for a sum that all get.
  */
 export function linkSeconds(
-  op: OpName,
+  op: CollectiveOp,
   bytes: number,
   ranks: number,
   { bytesPerSecond, operationSeconds }: Link,
 ): number {
   // Who receives waits for the sender, whose time it is.
   if (op === "receive") return 0;
-  const sent: Partial<Record<OpName, number>> = {
+  const sent: Readonly<Record<Exclude<CollectiveOp, "receive">, number>> = {
     all_reduce: (2 * (ranks - 1)) / ranks,
     reduce_scatter: (ranks - 1) / ranks,
     all_gather: ranks - 1,
     send: 1,
   };
-  return operationSeconds + ((sent[op] ?? 0) * bytes) / bytesPerSecond;
+  return operationSeconds + (sent[op] * bytes) / bytesPerSecond;
 }
 
 function total({ computing, communicating }: RankTime): number {

@@ -17,7 +17,6 @@ import type { HostArray, TensorDType } from "../../tensor/dtype.ts";
 import type { WeightLayout } from "../../tensor/storage.ts";
 import type {
   Backend,
-  Binding,
   DeviceRows,
   DeviceTensor,
   DeviceWeight,
@@ -32,6 +31,7 @@ import type {
 } from "../backend.ts";
 import { checkCopy } from "../check-copy.ts";
 import { checkResidents } from "../check-residents.ts";
+import { GroupExecutable } from "./group-executable.ts";
 import { GroupMemory, GroupTensor, GroupWeight, type Parts, type Placement } from "./group-memory.ts";
 import type { GroupLink } from "./link.ts";
 import { Liveness } from "./liveness.ts";
@@ -42,45 +42,6 @@ import type { GroupShape } from "./shape.ts";
 
 /** Errors of a run alone. Engines that reach one another by themselves answer GROUP_FAILED where they are out of step. */
 const MENDABLE: ReadonlySet<ErrorCode> = new Set(["ABORTED", "OUT_OF_MEMORY", "INPUT_INVALID"]);
-
-class GroupExecutable implements Executable {
-  readonly program: VerifiedProgram;
-  /** Of each rank. */
-  readonly programs: readonly VerifiedProgram[];
-  readonly memory: GroupMemory;
-  /** By rank; null where it has nothing to do, or is in another process. */
-  readonly parts: Parts<Executable>;
-  readonly #weights: readonly DeviceWeight[];
-  resident: Residents = {};
-
-  /** @param weights what it holds for as long as it runs */
-  constructor(
-    program: VerifiedProgram,
-    memory: GroupMemory,
-    weights: readonly DeviceWeight[],
-    ranks: Parts<Rank>,
-    load: LoadPart,
-  ) {
-    this.program = program;
-    this.#weights = weights;
-    this.programs = rankPrograms(program, ranks.length);
-    this.memory = memory;
-    this.parts = this.programs.map((own, rank) => {
-      const { engine } = ranks[rank] ?? {};
-      return engine && own.instructions.length > 0 ? load(engine, own, rank) : null;
-    });
-  }
-
-  /** Before any rank begins. @throws DISPOSED for a weight or a bound tensor that was freed */
-  checkHeld(bindings: Readonly<Record<string, Binding>>): void {
-    for (const weight of this.#weights) this.memory.weight(weight);
-    for (const [name, bound] of Object.entries(this.resident)) {
-      if (!bindings[name]) this.memory.tensor("tensor" in bound ? bound.tensor : bound);
-    }
-  }
-}
-
-type LoadPart = (engine: Engine, program: VerifiedProgram, rank: number) => Executable;
 
 interface Rank {
   readonly engine: Engine;
@@ -248,18 +209,24 @@ export class GroupEngine implements Engine {
     const held = [...weights].flatMap(([name, weight]) =>
       names.has(name) ? [[name, this.#memory.weight(weight)] as const] : [],
     );
-    const own = held.map(([, weight]) => weight);
-    return new GroupExecutable(program, this.#memory, own, this.#ranks, (engine, own, rank) => {
+    const parts = rankPrograms(program, this.#ranks.length).map((own, rank) => {
+      const { engine } = this.#ranks[rank] ?? {};
       const ofRank = held.flatMap(([name, { parts }]) => (parts[rank] ? [[name, parts[rank]] as const] : []));
-      return engine.load(own, new Map(ofRank));
+      return engine && own.instructions.length > 0 ? engine.load(own, new Map(ofRank)) : null;
     });
+    return new GroupExecutable(
+      program,
+      this.#memory,
+      held.map(([, weight]) => weight),
+      parts,
+    );
   }
 
   bind(executable: Executable, resident: Residents): void {
     const own = this.#own(executable);
     checkResidents(own.program, resident, (tensor) => this.#memory.tensor(tensor));
     for (const [rank, part] of own.parts.entries()) {
-      if (part) this.#engineOf(rank).bind(part, this.#ofRank(rank, part, resident) as Residents);
+      if (part) this.#engineOf(rank).bind(part, own.bindingsOf(rank, resident) as Residents);
     }
     own.resident = { ...resident };
   }
@@ -267,20 +234,9 @@ export class GroupEngine implements Engine {
   async run(executable: Executable, bindings: RunBindings, options: RunOptions = {}): Promise<void> {
     const own = this.#own(executable);
     own.checkHeld(bindings.buffers);
-    const { parts, programs } = own;
-    const filled = new Set<string>();
-    const ofRanks = parts.map((part, rank) => {
-      if (!part) return null;
-      const buffers = this.#ofRank(rank, part, bindings.buffers);
-      for (const name of hostOutputs(part.program, buffers)) {
-        // All ranks that have it have the same: one of them fills the caller's.
-        if (filled.has(name)) buffers[name] = (buffers[name] as HostArray).slice();
-        filled.add(name);
-      }
-      return { ...bindings, buffers };
-    });
+    const { ofRanks, filled } = own.shared(bindings);
     await this.#runRanks(own, [bindings], ofRanks, options);
-    if (this.#others) await this.#others.fillOutputs(programs, bindings, filled);
+    if (this.#others) await this.#others.fillOutputs(own.programs, bindings, filled);
   }
 
   reserve(executable: Executable, symbols: SymbolValues, onDevice: readonly string[]): void {
@@ -307,7 +263,7 @@ export class GroupEngine implements Engine {
     const ofRanks = loaded.parts.map((part, rank) => {
       const own = bindings.get(rank);
       if (own) loaded.checkHeld(own.buffers);
-      return part && own ? { ...own, buffers: this.#ofRank(rank, part, own.buffers) } : null;
+      return part && own ? { ...own, buffers: loaded.bindingsOf(rank, own.buffers) } : null;
     });
     return this.#runRanks(loaded, bindings.values(), ofRanks, options);
   }
@@ -479,33 +435,6 @@ export class GroupEngine implements Engine {
     for (const [rank, part] of parts.entries()) if (part) this.#engineOf(rank).free(part);
   }
 
-  /** Bindings of a rank's program, with the rank's parts. */
-  #ofRank(
-    rank: number,
-    { program }: Executable,
-    bindings: Readonly<Record<string, Binding>>,
-  ): Record<string, Binding> {
-    const own: Record<string, Binding> = {};
-    for (const { kind, name } of program.buffers) {
-      const bound = kind === "weight" || kind === "temporary" ? undefined : bindings[name];
-      if (bound) own[name] = this.#partOf(rank, name, bound);
-    }
-    return own;
-  }
-
-  #partOf(rank: number, name: string, binding: Binding): Binding {
-    if (ArrayBuffer.isView(binding)) return binding;
-    const tensor = this.#memory.tensor("tensor" in binding ? binding.tensor : binding);
-    const part = tensor.parts[rank];
-    if (!part) {
-      throw new GlimtError(
-        "INPUT_INVALID",
-        `"${name}" is bound to a tensor that rank ${rank} has no part of.`,
-      );
-    }
-    return "tensor" in binding ? { ...binding, tensor: part } : part;
-  }
-
   /** @throws INPUT_INVALID for a tensor of which ranks have different columns */
   #whole(tensor: DeviceTensor, done: string): GroupTensor {
     const owned = this.#memory.tensor(tensor);
@@ -525,12 +454,4 @@ export class GroupEngine implements Engine {
   #alive(): void {
     if (this.#end) throw this.#end;
   }
-}
-
-/** Outputs that are bound to host arrays. */
-function hostOutputs({ buffers }: VerifiedProgram, bindings: Readonly<Record<string, Binding>>): string[] {
-  return buffers.flatMap(({ kind, name }) => {
-    const bound = bindings[name];
-    return kind === "output" && bound && ArrayBuffer.isView(bound) ? [name] : [];
-  });
 }
