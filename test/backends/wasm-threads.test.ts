@@ -259,6 +259,14 @@ test("threads that can not be started, and no room for their memory, are said", 
   } as never;
   try {
     assert.is((await backend.open({ threads: 2 }).catch((error) => error)).code, "OUT_OF_MEMORY");
+    // A rank of a group has a thread of its own where it can: without, it runs on the caller's.
+    const group = { rank: 0, ranks: 2, tensor: 2, device: 0, deadlineMs: 1000 };
+    for (const options of [{ group }, { group, threads: 1 }]) {
+      const alone = await backend.open(options);
+      assert.is(alone.report.threads, 1);
+      assert.match(alone.report.limits.join(), /One thread: /);
+      alone.dispose();
+    }
   } finally {
     WebAssembly.Memory = Memory;
   }

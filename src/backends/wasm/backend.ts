@@ -122,9 +122,10 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
       return { kernels, limits, hasCrew };
     };
     return fresh(choice).catch((error) => {
-      if (options.threads !== undefined || choice.threads === 1) throw error;
-      const alone = choiceOf({ ...options, threads: 1 });
-      return fresh({ ...alone, limits: [...alone.limits, `One thread: ${error.message}`] });
+      if (!choice.hasCrew || Number(options.threads) > 1) throw error;
+      const { variant, limits } = variantOf(options, false);
+      const reason = `One thread: ${error.message}`;
+      return fresh({ variant, threads: 1, hasCrew: false, limits: [...limits, reason] });
     });
   }
 
@@ -156,7 +157,7 @@ export function createWasmBackend(environment?: WasmThreads): Backend {
       const memory = new WasmMemory(kernels);
       const crew = environment && hasCrew ? joinCrew(environment, options, kernels, memory) : undefined;
       // Who asked for them wants to know now; for others weights are loaded meanwhile.
-      if (options.threads !== undefined) await crew;
+      if (Number(options.threads) > 1) await crew;
       return new WasmEngine(backend, kernels, { limits, memory, crew });
     },
   };
