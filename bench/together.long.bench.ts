@@ -21,11 +21,11 @@ import { openCheckpointServed, openReleased, type PageSize } from "./together/se
 
 const { values: flags } = parseArgs({
   options: {
-    checkpoint: { type: "string", default: "examples/demo/checkpoint" },
+    checkpoint: { type: "string" },
     sizes: { type: "string" },
     layers: { type: "string" },
     depth: { type: "string" },
-    context: { type: "string", default: "128" },
+    context: { type: "string" },
     dtype: { type: "string" },
     threads: { type: "string" },
     requests: { type: "string", default: "16" },
@@ -41,6 +41,11 @@ if (flags.sizes !== undefined && flags.sizes !== "released") {
   throw new Error(`--sizes is "${flags.sizes}", expected released.`);
 }
 const isReleased = flags.sizes === "released";
+for (const name of isReleased ? (["checkpoint"] as const) : (["layers", "depth", "context"] as const)) {
+  if (flags[name] !== undefined)
+    throw new Error(`--${name} is ${isReleased ? "not " : ""}for --sizes released.`);
+}
+const checkpoint = flags.checkpoint ?? "examples/demo/checkpoint";
 const whole = (text: string | undefined) => (text === undefined ? undefined : Number(text));
 const requests = Number(flags.requests);
 const tokens = whole(flags.tokens) ?? (isReleased ? 32 : 100);
@@ -58,9 +63,9 @@ const served = isReleased
       threads: whole(flags.threads),
       layers: whole(flags.layers),
       depth: whole(flags.depth),
-      promptTokens: Number(flags.context),
+      promptTokens: whole(flags.context) ?? 128,
     })
-  : await openCheckpointServed(flags.checkpoint, {
+  : await openCheckpointServed(checkpoint, {
       dtype: flags.dtype as LoadOptions["dtype"],
       threads: whole(flags.threads),
       maxSequences: requests,
@@ -68,7 +73,7 @@ const served = isReleased
 const { parts } = served.core;
 const { numHiddenLayers } = parts.config.text;
 console.log(
-  `${isReleased ? "GLM-OCR's sizes, random weights" : flags.checkpoint}: ${numHiddenLayers} layers, ${parts.config.vision.depth} blocks, ${parts.engine.report.threads} threads, ${parts.engine.report.variant}`,
+  `${isReleased ? "GLM-OCR's sizes, random weights" : checkpoint}: ${numHiddenLayers} layers, ${parts.config.vision.depth} blocks, ${parts.engine.report.threads} threads, ${parts.engine.report.variant}`,
 );
 /** One engine: who takes turns has steps of one request. */
 const CORES = {
