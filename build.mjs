@@ -9,19 +9,35 @@
 import { spawnSync } from "node:child_process";
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { deflateSync } from "node:zlib";
 import * as esbuild from "esbuild";
 import { buildKernels, MODULES as KERNEL_MODULES } from "./wasm/kernels/build.mjs";
+import { licences } from "./wasm/licences.mjs";
 import { buildPixels } from "./wasm/pixels/build.mjs";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const inRoot = (path) => join(root, path);
 const wasmDir = inRoot("build/wasm");
-const { version } = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
+const manifest = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
+const { version } = manifest;
 
 /** The entries of the package: name in dist, source. They share their chunks, so that each codec is there once. */
-const ENTRIES = { index: "src/index.ts", cuda: "src/cuda.ts", edge: "src/edge.ts", cli: "src/cli/main.ts" };
+const ENTRIES = {
+  index: "src/index.ts",
+  cuda: "src/cuda.ts",
+  edge: "src/edge.ts",
+  workerd: "src/workerd.ts",
+  "model-worker": "src/model-worker.ts",
+  ai: "src/ai/provider.ts",
+  server: "src/server.ts",
+  "server-node": "src/server-node.ts",
+  ocr: "src/ocr.ts",
+  "ocr-edge": "src/ocr-edge.ts",
+  batch: "src/batch.ts",
+  cli: "src/cli/main.ts",
+};
 
 /** What a Python of the user's runs: beside the command in dist. */
 const PYTHON = { from: "src/cli/verify/python", to: "dist/python" };
@@ -71,7 +87,10 @@ const WASM_MODULES = {
   "pixels.wasm": () => buildPixels(wasmDir),
 };
 
-/** Builds a module under build/wasm when a bundle first imports it, so that a bundle never holds a stale one. */
+/**
+ * Builds a module under build/wasm when a bundle first imports it, so that a bundle never holds a stale one. With ?packed it is
+ * text: compressed, then in base64, which is a third of what base64 alone is.
+ */
 const wasmPlugin = {
   name: "wasm-modules",
   setup(build) {
@@ -88,8 +107,28 @@ const wasmPlugin = {
         return { errors: [{ text: error.message }] };
       }
     });
+    build.onResolve({ filter: /\.wasm\?packed$/ }, async ({ path, resolveDir, kind }) => {
+      const found = await build.resolve(path.replace(/\?packed$/, ""), { resolveDir, kind });
+      return found.errors.length > 0
+        ? { errors: found.errors }
+        : { path: found.path, namespace: "packed-wasm" };
+    });
+    build.onLoad({ filter: /.*/, namespace: "packed-wasm" }, async ({ path }) => {
+      const bytes = await readFile(path);
+      const text = deflateSync(bytes, { level: 9 }).toString("base64");
+      return { contents: `export const size = ${bytes.length}; export const text = "${text}";` };
+    });
+    build.onResolve({ filter: /\.wasm\?module$/ }, async ({ path, resolveDir, kind }) => {
+      const found = await build.resolve(path.replace(/\?module$/, ""), { resolveDir, kind });
+      if (found.errors.length > 0) return { errors: found.errors };
+      modulesBeside.add(found.path);
+      return { path: `./${basename(found.path)}`, external: true };
+    });
   },
 };
+
+/** WebAssembly files that a bundle imports as modules (?module): they belong beside it. */
+const modulesBeside = new Set();
 
 /** Lets bundled CommonJS packages `require` modules built into Node, which an ES module has to import. */
 const builtinRequirePlugin = {
@@ -124,6 +163,19 @@ const scriptTextPlugin = {
   },
 };
 
+/** A worker's one script asks its starter for WebAssembly modules: with them it would be several times as large. */
+const filesAskedPlugin = {
+  name: "files-asked",
+  setup(build) {
+    build.onLoad({ filter: /backends[\\/]wasm[\\/]kernel-files\.ts$/ }, () => ({
+      contents: 'export { askedFile as kernelFile } from "../../workers/asked-files.ts";',
+    }));
+    build.onLoad({ filter: /media[\\/]codecs[\\/]codec-files\.ts$/ }, () => ({
+      contents: 'export { askedFile as codecFile } from "../../workers/asked-files.ts";',
+    }));
+  },
+};
+
 const scripts = new Map();
 
 /** A source file and all it needs as one script: its text, and the files in it. Each is bundled once a process. */
@@ -136,6 +188,7 @@ function script(path) {
 async function bundleScript(path) {
   const { outputFiles, metafile } = await esbuild.build({
     ...bundleDefaults,
+    plugins: [filesAskedPlugin, ...bundleDefaults.plugins],
     entryPoints: [path],
     splitting: false,
     format: "iife",
@@ -144,12 +197,18 @@ async function bundleScript(path) {
     write: false,
     metafile: true,
   });
-  // What is still imported is built into Node; minifying drops the comments that keep bundlers from looking for it.
-  const text = outputFiles[0].text.replace(
-    /\bimport\((?=[\w$]+\))/g,
-    "import(/* webpackIgnore: true */ /* @vite-ignore */ ",
-  );
-  return { text, inputs: Object.keys(metafile.inputs) };
+  return { text: foundAtRunTime(outputFiles[0].text), inputs: Object.keys(metafile.inputs) };
+}
+
+/** What an expression names is found at run time; minifying drops the comments that keep bundlers from looking for it. */
+function foundAtRunTime(text) {
+  const comments = "/* webpackIgnore: true */ /* @vite-ignore */ ";
+  return text.replace(/(?<![#.\w$])import\((?!\s*["'`/\\])/g, `import(${comments}`);
+}
+
+/** A limit of lines breaks strings too; base64 in pieces packs worse. */
+function withWholeStrings(text) {
+  return text.replace(/\\(.)/gs, (pair, escaped) => (escaped === "\n" ? "" : pair));
 }
 
 /**
@@ -187,16 +246,25 @@ export const bundleDefaults = {
 
 /** Writes dist/*.js, their chunks, the workers, the scripts for Python and the licences. */
 export async function bundleAll() {
-  const { metafile } = await esbuild.build({
+  const { outputFiles, metafile } = await esbuild.build({
     ...bundleDefaults,
     entryPoints: ENTRIES,
     outdir: inRoot("dist"),
     // Beside the entries: a worker's address is relative to the file that names it, which may become a chunk.
     chunkNames: "[name]-[hash]",
+    // Names stay, so that traces of errors and values in a console can be read.
     minifySyntax: true,
+    minifyWhitespace: true,
+    // Node.js prints the whole line that threw an error which nobody catches.
+    lineLimit: 160,
     legalComments: "none",
+    write: false,
     metafile: true,
   });
+  await mkdir(inRoot("dist"), { recursive: true });
+  await Promise.all(
+    outputFiles.map(({ path, text }) => writeFile(path, foundAtRunTime(withWholeStrings(text)))),
+  );
   const workers = await Promise.all(
     WORKERS.map(async (name) => {
       const { text, inputs } = await script(inRoot(`src/${name}.ts`));
@@ -208,17 +276,25 @@ export async function bundleAll() {
   const python = (await readdir(inRoot(PYTHON.from))).filter((name) => name.endsWith(".py"));
   await mkdir(inRoot(PYTHON.to), { recursive: true });
   for (const name of python) await copyFile(inRoot(join(PYTHON.from, name)), inRoot(join(PYTHON.to, name)));
+  const modules = [...modulesBeside].map((from) => ({ from, to: inRoot(join("dist", basename(from))) }));
+  for (const { from, to } of modules) await copyFile(from, to);
   const licenceFile = inRoot("dist/THIRD_PARTY_LICENSES");
   const inputs = [...Object.keys(metafile.inputs), ...workers.flatMap(({ inputs }) => inputs)];
-  await writeFile(licenceFile, await licences(inputs));
+  await writeFile(licenceFile, await licences(root, inputs.map(fileOf)));
   const written = [
     ...Object.keys(metafile.outputs).map(inRoot),
     ...workers.map(({ file }) => file),
     ...python.map((name) => inRoot(join(PYTHON.to, name))),
+    ...modules.map(({ to }) => to),
     licenceFile,
   ];
   await removeOthers(inRoot("dist"), new Set(written));
   await chmod(inRoot("dist/cli.js"), 0o755);
+}
+
+/** An input of a bundle as a path from the root, whichever plugin read it. */
+function fileOf(input) {
+  return relative(root, resolve(root, input.replace(/^packed-wasm:/, "")));
 }
 
 /** Chunks are named by their content: those of earlier builds would pile up. */
@@ -230,29 +306,12 @@ async function removeOthers(folder, keep) {
   }
 }
 
-/** The licences of all packages whose code is in the bundles. */
-async function licences(inputs) {
-  const folders = new Set(inputs.flatMap((input) => input.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/) ?? []));
-  const texts = await Promise.all([...folders].sort().map(licenceOf));
-  return `glimt contains code of these packages.\n\n${texts.join("\n")}`;
-}
-
-async function licenceOf(folder) {
-  const { name, version, license } = JSON.parse(await readFile(inRoot(join(folder, "package.json")), "utf8"));
-  const files = await readdir(inRoot(folder), { recursive: true });
-  const wanted = files.filter((file) => /^(codec\/)?(licen[cs]e|notice|copying)[^/]*$/i.test(file)).sort();
-  const texts = await Promise.all(wanted.map((file) => readFile(inRoot(join(folder, file)), "utf8")));
-  return [
-    `${"=".repeat(80)}\n${name} ${version} (${license})\n`,
-    ...texts.map((text) => `${text.trim()}\n`),
-  ].join("\n");
-}
-
 async function types() {
   const staging = inRoot(`build/types.${process.pid}`);
   try {
     run("node_modules/typescript/bin/tsc", ["-p", "tsconfig.types.json", "--outDir", staging]);
     await useJsSpecifiers(staging);
+    await keepPublicTypes(staging);
     await rm(inRoot("dist/types"), { recursive: true, force: true });
     await mkdir(inRoot("dist"), { recursive: true });
     await rename(staging, inRoot("dist/types"));
@@ -270,6 +329,24 @@ async function useJsSpecifiers(folder) {
       join(folder, file),
       text.replace(/((?:from|import\()\s*"\.{1,2}\/[^"]*)\.ts"/g, '$1.js"'),
     );
+  }
+}
+
+/** Declarations that none of the entries' lead to are nobody's business: they are two thirds of all. */
+async function keepPublicTypes(folder) {
+  const kept = new Set();
+  const visit = async (file) => {
+    if (kept.has(file)) return;
+    kept.add(file);
+    const text = await readFile(file, "utf8");
+    const imports = [...text.matchAll(/(?:from|import\()\s*"(\.{1,2}\/[^"]*)\.js"/g)];
+    await Promise.all(imports.map(([, path]) => visit(resolve(dirname(file), `${path}.d.ts`))));
+  };
+  const entries = Object.values(manifest.exports).flatMap(({ types }) => types ?? []);
+  await Promise.all(entries.map((path) => visit(join(folder, relative("dist/types", path)))));
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (entry.isFile() && !kept.has(path)) await rm(path);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Builds of the kernel module side by side, in turns in one process, so that what else the machine does hits all alike:
- * `npm run bench -- compare --modules OLD.wasm,NEW.wasm [--cases vision:2552,linear:48:bf16] [--rounds 15]`. Modules for
- * one thread, as build/wasm/kernels.relaxed.wasm is; each is checked before it is timed. Cases are vision:PATCHES,
+ * `npm run bench -- compare --modules OLD.wasm,NEW.wasm [--cases vision:2552,linear:48:bf16] [--rounds 15]`. Modules of
+ * a kind, as build/wasm/kernels.relaxed.wasm, which run on one thread; each is checked before it is timed. Cases are vision:PATCHES,
  * paged:QUERIES:CONTEXT[:DTYPE[:PAGES]] (of the cache), linear:ROWS:DTYPE[:N:K] and chain:DTYPE (a row, with a weight in a core's caches). Medians, and shares of the first module's multiply-add peak.
  */
 import { readFile } from "node:fs/promises";

@@ -182,7 +182,8 @@ export async function productContender(format: "q4" | "q8"): Promise<Contender> 
 
 export async function readContender(): Promise<Contender> {
   const kernels = await chosenKernels();
-  const bytes = 256 << 20;
+  // More than the caches that cores share.
+  const bytes = 1 << 30;
   const memory = kernels.glimt_allocate(bytes);
   // Memory that was never written is one page of zeros to the machine.
   new Uint8Array(kernels.memory.buffer, memory, bytes).fill(1);

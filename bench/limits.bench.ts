@@ -2,7 +2,8 @@
  * What products of few rows and attention over a cache are limited by, on one thread: each from memory, beside reading alone,
  * and with operands that stay in the core's caches, which leaves the time of its instructions. A pass can take no less than
  * the longer of the two; how much of the shorter one hides behind it depends on how far the core looks ahead. Then exact
- * products of bytes that no kernel uses, beside those that are used.
+ * products of 8 bits by other instructions, beside those that are used. A host without AVX-VNNI is played by
+ * `node --no-enable-avx-vnni bench/run.mjs limits`.
  */
 import limitBytes from "../build/wasm/kernels.limits.test.wasm";
 import { instantiateKernels, type Kernels } from "../src/backends/wasm/kernels.ts";
@@ -63,6 +64,7 @@ async function reportProducts() {
   const variant = { ...relaxed, name: "limits", load: async () => limitBytes };
   const kernels = (await instantiateKernels(variant)) as Kernels & {
     glimt_limit_moved_signs(iterations: number, factor: number): number;
+    glimt_limit_words(iterations: number, factor: number): number;
     glimt_limit_product_of_sums(iterations: number, factor: number): number;
   };
   const iterations = 3e5;
@@ -73,9 +75,14 @@ async function reportProducts() {
   ];
   const loops: Contender[] = [
     {
-      name: "8 bits, signs moved to the weights",
+      name: "8 bits, signs moved at each product",
       amount: 2560 * iterations,
       run: () => kernels.glimt_limit_moved_signs(iterations, 0x01020304),
+    },
+    {
+      name: "8 bits, by words",
+      amount: 2560 * iterations,
+      run: () => kernels.glimt_limit_words(iterations, 0x01020304),
     },
     {
       name: "8 bits, products of sums",

@@ -61,7 +61,7 @@ for (const file of files) {
   const bundled = join(outDir, file.replace(/^bench\//, "").replace(/\.ts$/, ".js"));
   const { status } = spawnSync(
     process.execPath,
-    ["--enable-source-maps", "--expose-gc", bundled, ...options],
+    [...process.execArgv, "--enable-source-maps", "--expose-gc", bundled, ...options],
     {
       cwd: root,
       stdio: "inherit",

@@ -73,10 +73,12 @@ async function addNotices(folder) {
     [...texts, CUDA_NOTICE].join(`\n${"=".repeat(80)}\n`),
   );
   await cp(join(root, "LICENSE"), join(folder, "LICENSE"));
+  const { publishConfig } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const path = join(folder, "package.json");
   const manifest = JSON.parse(await readFile(path, "utf8"));
   manifest.description = "The native addon of glimt for NVIDIA GPUs, CUDA 13.";
   manifest.files.push("THIRD_PARTY_LICENSES");
+  manifest.publishConfig = publishConfig;
   await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 

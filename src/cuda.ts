@@ -3,22 +3,41 @@
 import { loadModelOn } from "./api/load-model.ts";
 import { LOAD_OPTION_NAMES, type LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
-import type { Backend, Probe } from "./backends/backend.ts";
+import type { Backend, BackendProbe, Probe } from "./backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "./backends/cuda/backend.node.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
 import { GlimtError } from "./errors.ts";
 import { readOptions } from "./given.ts";
 import { nodeFiles } from "./node-files.ts";
 
-export type { Backend, Probe } from "./backends/backend.ts";
 export type { CudaOptions } from "./backends/cuda/backend.node.ts";
-export { listModels, openFiles, openProcessor, pullModel, quantizeModel, removeModel } from "./index.ts";
+export {
+  listModels,
+  openCheckpoint,
+  openFiles,
+  openProcessor,
+  pullModel,
+  quantizeModel,
+  removeModel,
+} from "./index.ts";
 export * from "./public-api.ts";
 
 /** `kvCache` is half of what is free beside the weights when it is left out: a server's requests should not wait for it. */
-export type CudaLoadOptions = Omit<LoadOptions, "backend" | "threads" | "wasmVariant"> & CudaOptions;
+export type CudaLoadOptions = Omit<
+  LoadOptions,
+  "backend" | "threads" | "wasmVariant" | "maxMemory" | "worker"
+> &
+  CudaOptions;
 
 const CUDA_OPTION_NAMES = ["activations", "device", "cublas", "graphs"];
+/** Options of other backends. */
+const OTHERS: readonly Exclude<keyof LoadOptions, keyof CudaLoadOptions>[] = [
+  "backend",
+  "threads",
+  "wasmVariant",
+  "maxMemory",
+  "worker",
+];
 const KV_CACHE = { fraction: 0.5 };
 
 /**
@@ -28,19 +47,27 @@ const KV_CACHE = { fraction: 0.5 };
  * Node entry's loadModel.
  */
 export async function loadModel(location: ModelLocation, options?: CudaLoadOptions): Promise<Model> {
-  const names = [...LOAD_OPTION_NAMES, ...CUDA_OPTION_NAMES];
+  const others: readonly string[] = OTHERS;
+  const names = [...LOAD_OPTION_NAMES.filter((name) => !others.includes(name)), ...CUDA_OPTION_NAMES];
   const { activations, device, cublas, graphs, ...rest } = readOptions(options, "loadModel", names);
   if (device !== undefined && rest.devices !== undefined) {
     throw new GlimtError("OPTION_INVALID", "device is one of several in devices: leave it out.");
   }
+  if (device !== undefined && rest.dataParallel !== undefined) {
+    throw new GlimtError("OPTION_INVALID", "device is one, and dataParallel takes several: give devices.");
+  }
   // What is free may be another in each process.
   const kvCache = rest.parallel?.processes ? undefined : KV_CACHE;
-  const backends = [cudaBackend({ activations, device, cublas, graphs })];
+  const backends = [backendWith({ activations, device, cublas, graphs })];
   return loadModelOn({ ...nodeFiles, backends }, location, { kvCache, ...rest, backend: "cuda" });
 }
 
-/** The backend itself: whether it can run here (`probe`), and engines. @throws OPTION_INVALID */
-export function cudaBackend(options?: CudaOptions): Backend {
+/** The backend itself, which tells whether it can run here. @throws OPTION_INVALID */
+export function cudaBackend(options?: CudaOptions): BackendProbe {
+  return backendWith(options);
+}
+
+function backendWith(options: CudaOptions | undefined): Backend {
   const { activations, device, cublas, graphs } = readOptions(options, "cudaBackend", CUDA_OPTION_NAMES);
   return createCudaBackend({ activations, device, cublas, graphs });
 }

@@ -1,81 +1,72 @@
-/** glimt for browsers, workers and edge runtimes: checkpoints by address or as picked files, the WebAssembly backend. */
+/**
+ * glimt for browsers, workers and edge runtimes: checkpoints by address or as picked files, the WebAssembly backend. This file
+ * is small: models of a page live in a worker, and what runs on the page's own thread is loaded when it is asked for.
+ */
 
-import {
-  type CacheOptions,
-  listModelsWith,
-  type PulledModel,
-  type PullOptions,
-  pullModelWith,
-  removeModelWith,
-} from "./api/hub-models.ts";
-import { loadModelOn } from "./api/load-model.ts";
+import type { CacheOptions, PulledModel, PullOptions } from "./api/hub-models.ts";
 import type { LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
-import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts";
+import type { ProcessorOptions } from "./api/open-processor.ts";
 import type { Platform } from "./api/platform.ts";
-import { referenceBackend } from "./backends/reference/backend.ts";
-import { createWasmBackend } from "./backends/wasm/backend.ts";
-import { kernelWorkers } from "./backends/wasm/kernel-workers.ts";
-import { blobFiles } from "./checkpoint/blobs.ts";
+import type { Checkpoint, OpenOptions } from "./checkpoint/checkpoint.ts";
 import type { CheckpointFiles } from "./checkpoint/files.ts";
-import { openModelFiles } from "./checkpoint/gguf/location.ts";
-import { httpFiles } from "./checkpoint/http.ts";
 import type { CachedModel } from "./checkpoint/hub/cache.ts";
-import { openHub } from "./checkpoint/hub/host-web.ts";
-import { modelOfPage, parseHubId } from "./checkpoint/hub/location.ts";
-import { openHubModel } from "./checkpoint/hub/open.ts";
-import {
-  isAddress,
-  type ModelLocation,
-  OPEN_FILES_KINDS,
-  OPEN_FILES_OPTION_NAMES,
-  type OpenFilesOptions,
-  rejectOtherSchemes,
-} from "./checkpoint/location.ts";
-import { GlimtError } from "./errors.ts";
-import { readOptions } from "./given.ts";
-import { inlineTasks as inlineGrammars } from "./grammar/inline-tasks.ts";
-import { inlineTasks as inlineMedia } from "./media/media-workers.ts";
+import type { ModelLocation, OpenFilesOptions } from "./checkpoint/location.ts";
+import { baseAddress } from "./http/base-address.ts";
 import type { Processor } from "./prompt/processor.ts";
-import { sharedWorkers, type WorkerFile } from "./workers/shared-workers.ts";
-import * as threads from "./workers/web-threads.ts";
+import { ModelWorkers } from "./remote/model-workers.ts";
+import { startFrom, startOwnFile, startText } from "./workers/web-threads.ts";
 
 export * from "./public-api.ts";
 
-const wasmBackend = createWasmBackend({
-  startWorker: kernelWorkers({
-    threads,
-    workerText: async () => (await import("./kernel-worker.ts?text")).default,
+const loadEngine = () => import("./edge-engine.ts");
+const packageFile = async (name: string) => (await import("./package-files.ts")).packageFile(name);
+
+let platform: Platform | undefined;
+
+async function enginePlatform() {
+  const [engine, files] = await Promise.all([loadEngine(), import("./edge-files.ts")]);
+  platform ??= engine.edgePlatform(files.workerFile, files.mediaWorkers);
+  return { ...engine, platform };
+}
+
+let workers: ModelWorkers | undefined;
+
+function modelWorkers(): ModelWorkers {
+  workers ??= new ModelWorkers({
+    starts: (workerUrl) => [
+      workerUrl === undefined ? startOwnFile : startFrom(workerUrl),
+      startText(async () => (await packageFile("worker.js")) as string),
+    ],
     version: GLIMT_VERSION,
-  }),
-  usualThreads: threads.usualThreads,
-});
-
-const workerFile: WorkerFile = {
-  threads,
-  workerText: async () => (await import("./worker.ts?text")).default,
-  version: GLIMT_VERSION,
-};
-
-const platform: Platform = {
-  backends: [wasmBackend, referenceBackend],
-  openFiles,
-  mediaWorkers: sharedWorkers(workerFile, inlineMedia),
-  grammarWorkers: sharedWorkers(workerFile, inlineGrammars),
-};
+    // In a worker the page has its thread already.
+    byDefault: () => typeof document !== "undefined",
+    loadHere: async (location, options, limits) => {
+      const { loadModelOn, platform } = await enginePlatform();
+      return loadModelOn(platform, location, options, limits);
+    },
+    base: baseAddress,
+    file: packageFile,
+  });
+  return workers;
+}
 
 /**
  * Loads a Hugging Face checkpoint: a model of the Hub ("ORG/NAME", "ORG/NAME@REVISION" or its page), from an address that
- * answers Range requests, or from files by name.
+ * answers Range requests, or from files by name. On a page it lives in a worker, see `LoadOptions.worker`.
  *
  * @throws GlimtError with a stable `code`; see the Node entry.
  */
-export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
-  return loadModelOn(platform, location, options);
+export async function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
+  return modelWorkers().load(location, options);
 }
 
-/** The processor of a checkpoint alone; reads no weights. */
-export function openProcessor(location: ModelLocation, options: ProcessorOptions = {}): Promise<Processor> {
+/** The processor of a checkpoint alone; reads no weights. It is on the caller's thread, pictures are decoded in workers. */
+export async function openProcessor(
+  location: ModelLocation,
+  options: ProcessorOptions = {},
+): Promise<Processor> {
+  const { openProcessorOn, platform } = await enginePlatform();
   return openProcessorOn(platform, location, options);
 }
 
@@ -85,42 +76,20 @@ export function openProcessor(location: ModelLocation, options: ProcessorOptions
  *
  * @throws OPTION_INVALID for what is no address, or relative to nothing
  */
-export async function openFiles(location: ModelLocation, given?: OpenFilesOptions): Promise<CheckpointFiles> {
-  const options = readOptions(given, "openFiles", OPEN_FILES_OPTION_NAMES, OPEN_FILES_KINDS);
-  return openModelFiles(location, options, openFolder, openModel);
-}
-
-/** Null for what is no model of the Hub. */
-async function openModel(
+export async function openFiles(
   location: ModelLocation,
-  options: OpenFilesOptions,
-): Promise<CheckpointFiles | null> {
-  const text = String(location);
-  const isWeb = /^https?:/i.test(text) && URL.canParse(text);
-  const model = isWeb ? modelOfPage(new URL(text), options.hub?.endpoint) : parseHubId(text);
-  return model && openHubModel(openHub, model, options);
+  options?: OpenFilesOptions,
+): Promise<CheckpointFiles> {
+  return (await loadEngine()).openFiles(location, options);
 }
 
-async function openFolder(location: ModelLocation, options: OpenFilesOptions): Promise<CheckpointFiles> {
-  if (!isAddress(location)) return blobFiles(location);
-  const text = String(location);
-  rejectOtherSchemes(text);
-  if (/^[a-z][a-z\d+.-]+:/i.test(text)) return httpFiles(text, options);
-  return httpFiles(absoluteAddress(text), options);
-}
-
-/** A page knows its own address, a worker that of its script; one made of a Blob has none to go by. */
-function absoluteAddress(address: string): URL {
-  const { document, location } = globalThis as {
-    readonly document?: { readonly baseURI?: string };
-    readonly location?: { readonly href?: string };
-  };
-  const base = document?.baseURI ?? location?.href;
-  if (base !== undefined && /^https?:/.test(base)) return new URL(address, base);
-  throw new GlimtError(
-    "OPTION_INVALID",
-    `"${address}" is a relative address, and there is no page that it could be relative to: give the whole address, https://...`,
-  );
+/**
+ * Reads what a checkpoint's files say, and the headers of its weights.
+ *
+ * @throws CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CONFIG_INVALID, MODEL_UNSUPPORTED, ABORTED
+ */
+export async function openCheckpoint(files: CheckpointFiles, options?: OpenOptions): Promise<Checkpoint> {
+  return (await loadEngine()).openCheckpoint(files, options);
 }
 
 /**
@@ -128,13 +97,13 @@ function absoluteAddress(address: string): URL {
  *
  * @throws OPTION_INVALID, CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID, CACHE_FAILED, TIMED_OUT, ABORTED
  */
-export function pullModel(location: string | URL, options: PullOptions = {}): Promise<PulledModel> {
-  return pullModelWith(openHub, location, options);
+export async function pullModel(location: string | URL, options: PullOptions = {}): Promise<PulledModel> {
+  return (await loadEngine()).pullModel(location, options);
 }
 
 /** The models of the Hub that are in the cache, and their sizes. */
-export function listModels(options: CacheOptions = {}): Promise<readonly CachedModel[]> {
-  return listModelsWith(openHub, options);
+export async function listModels(options: CacheOptions = {}): Promise<readonly CachedModel[]> {
+  return (await loadEngine()).listModels(options);
 }
 
 /**
@@ -142,6 +111,6 @@ export function listModels(options: CacheOptions = {}): Promise<readonly CachedM
  *
  * @returns bytes that became free. @throws CHECKPOINT_NOT_FOUND when it is not there
  */
-export function removeModel(model: string | URL, options: CacheOptions = {}): Promise<number> {
-  return removeModelWith(openHub, model, options);
+export async function removeModel(model: string | URL, options: CacheOptions = {}): Promise<number> {
+  return (await loadEngine()).removeModel(model, options);
 }

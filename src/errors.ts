@@ -33,11 +33,16 @@ export const ERROR_CODES = [
   "WEIGHTS_INVALID",
 ] as const;
 
-/** What each of them means, and whose fault it mostly is: docs/errors.md. */
+/**
+ * What each of them means, and whose fault it mostly is: docs/errors.md.
+ *
+ * @useDeclaredType
+ */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** `code` is stable; `message` names what was wrong and what to change; `cause` may hold what was behind it. */
 export class GlimtError extends Error {
+  /** What kind of error it is; the same in every version. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
@@ -54,4 +59,15 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 export function abortError(signal: AbortSignal): GlimtError {
   return new GlimtError("ABORTED", "The operation was aborted.", { cause: signal.reason });
+}
+
+/** Waits no longer than until the signal fires; the task itself goes on. @throws ABORTED, and what the task does */
+export function unlessAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return task;
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(abortError(signal));
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave, { once: true });
+    task.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+  });
 }

@@ -86,7 +86,9 @@ export function readOptions<T extends object>(
   const keys = readOnce(what, () => [...Object.keys(given), ...Object.getOwnPropertySymbols(given)], code);
   for (const key of keys) {
     if (typeof key === "string" && names.includes(key)) continue;
-    throw wrong(`${what} has no option ${shown(key)}; it has ${[...new Set(names)].join(", ")}.`);
+    const meant = names.find((name) => bareLetters(name) === bareLetters(String(key)));
+    const hint = meant === undefined ? "" : ` (${meant} is meant?)`;
+    throw wrong(`${what} has no option ${shown(key)}${hint}; it has ${[...new Set(names)].join(", ")}.`);
   }
   const options: Record<string, unknown> = {};
   for (const name of new Set(names)) {
@@ -102,6 +104,11 @@ export function readOptions<T extends object>(
     options[name] = isList ? readList(value as unknown[], name, code) : value;
   }
   return options as T;
+}
+
+/** Python's spelling of a name and JavaScript's have the same. */
+function bareLetters(name: string): string {
+  return name.replace(/[_-]/g, "").toLowerCase();
 }
 
 /** The items of a list; holes are undefined. */

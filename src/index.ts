@@ -4,19 +4,24 @@ import { loadModelOn } from "./api/load-model.ts";
 import type { LoadOptions } from "./api/load-options.ts";
 import type { Model } from "./api/model.ts";
 import { openProcessorOn, type ProcessorOptions } from "./api/open-processor.ts";
-import type { Platform } from "./api/platform.ts";
-import type { Backend } from "./backends/backend.ts";
-import { cudaBackend } from "./backends/cuda/backend.node.ts";
-import { referenceBackend } from "./backends/reference/backend.ts";
+import type { BackendProbe } from "./backends/backend.ts";
 import type { ModelLocation } from "./checkpoint/location.ts";
-import { nodeFiles, wasmBackend } from "./node-files.ts";
+import { nodePlatform } from "./node-engine.ts";
 import type { Processor } from "./prompt/processor.ts";
+import { ModelWorkers } from "./remote/model-workers.ts";
+import { startModelFile } from "./workers/node-threads.node.ts";
 
 export { type JoinOptions, joinProcesses } from "./backends/group/processes.node.ts";
+export { openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { listModels, openFiles, pullModel, quantizeModel, removeModel } from "./node-files.ts";
 export * from "./public-api.ts";
 
-const platform: Platform = { ...nodeFiles, backends: [cudaBackend, wasmBackend, referenceBackend] };
+const workers = new ModelWorkers({
+  starts: () => [startModelFile],
+  version: GLIMT_VERSION,
+  byDefault: () => false,
+  loadHere: (location, options, limits) => loadModelOn(nodePlatform, location, options, limits),
+});
 
 /**
  * Loads a Hugging Face checkpoint: a model of the Hub ("ORG/NAME", "ORG/NAME@REVISION" or its page), a local directory, an
@@ -27,13 +32,13 @@ const platform: Platform = { ...nodeFiles, backends: [cudaBackend, wasmBackend, 
  * CACHE_FAILED, OPTION_INVALID, OUT_OF_MEMORY, TIMED_OUT, ABORTED.
  */
 export function loadModel(location: ModelLocation, options: LoadOptions = {}): Promise<Model> {
-  return loadModelOn(platform, location, options);
+  return workers.load(location, options);
 }
 
 /** The backends that could be here, best first; ask each one's `probe`. */
-export const backends: readonly Backend[] = platform.backends;
+export const backends: readonly BackendProbe[] = nodePlatform.backends;
 
 /** The processor of a checkpoint alone; reads no weights. */
 export function openProcessor(location: ModelLocation, options: ProcessorOptions = {}): Promise<Processor> {
-  return openProcessorOn(platform, location, options);
+  return openProcessorOn(nodePlatform, location, options);
 }

@@ -40,6 +40,7 @@ import { readFrameDirectory, readLocalFile } from "./media/files.node.ts";
 import { inlineTasks as inlineMedia } from "./media/media-workers.ts";
 import { requestPublic } from "./media/sources/public-request.node.ts";
 import { loadWebCodecs } from "./media/webcodecs.node.ts";
+import { packageFile } from "./package-files.ts";
 import { sessionFiles } from "./serving/session/files.node.ts";
 import * as threads from "./workers/node-threads.node.ts";
 import { usableCores } from "./workers/processors.node.ts";
@@ -54,9 +55,10 @@ export const wasmBackend = createWasmBackend({
   usualThreads: () => usableCores(),
 });
 
-const workerFile: WorkerFile = {
+/** The package's worker, for tasks of every room. */
+export const workerFile: WorkerFile = {
   threads,
-  workerText: async () => (await import("./worker.ts?text")).default,
+  file: packageFile,
   version: GLIMT_VERSION,
 };
 

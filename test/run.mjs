@@ -4,21 +4,25 @@
  * the right door. The last line is `N passed, N failed`.
  */
 import { fork } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 import { buildAddon, missingTool } from "../bindings/build.mjs";
 import { bundleAll, bundleDefaults } from "../build.mjs";
+import { clientNames, clientsFolder, installClients } from "./clients/install.mjs";
+import { installPackages } from "./install-packages.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 /** Without a sign of life; each test that ends is one. Many times what the longest takes: only what hangs gets there. */
 const SILENCE_LIMIT_MS = 900_000;
+/** From its report to the end of a test's process. */
+const EXIT_LIMIT_MS = 30_000;
 
 const filters = process.argv.slice(2);
 const files = readdirSync(join(root, "test"), { recursive: true })
-  .filter((path) => path.endsWith(".test.ts"))
+  .filter((path) => path.endsWith(".test.ts") && !path.includes("node_modules"))
   .map((path) => `test/${path}`)
   .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
   .sort();
@@ -44,7 +48,10 @@ process.exit(totals.failed === 0 ? 0 : 1);
 function bundleFolder() {
   const parent = join(root, "build/test");
   mkdirSync(parent, { recursive: true });
-  return mkdtempSync(join(parent, "run-"));
+  const folder = mkdtempSync(join(parent, "run-"));
+  // What bundles import of the clients is found there.
+  symlinkSync(clientsFolder, join(folder, "node_modules"));
+  return folder;
 }
 
 /** @returns the files that can run: those that bundle, and whose built package does if they use it. */
@@ -54,7 +61,9 @@ async function ready(candidates) {
     : // Not all of them do: leave out those that do not by themselves.
       (await Promise.all(candidates.map(async (file) => ((await bundles([file])) ? [file] : [])))).flat();
   const withPackage = await unlessBroken(bundled, usesBuiltPackage, packageBuilds);
-  return unlessBroken(withPackage, usesAddon, addonBuilds);
+  const withClients = await unlessBroken(withPackage, usesClients, clientsInstalled);
+  const withReference = await unlessBroken(withClients, usesReference, referenceInstalled);
+  return unlessBroken(withReference, usesAddon, addonBuilds);
 }
 
 /** @returns the files without those that use something that does not build. */
@@ -76,7 +85,7 @@ async function bundles(entryPoints) {
       outdir: outDir,
       sourcemap: true,
       // Tools that tests use, not code under test.
-      external: ["esbuild", "typescript", "playwright-core"],
+      external: ["esbuild", "typescript", "playwright-core", ...clientNames],
     });
     return true;
   } catch {
@@ -97,7 +106,33 @@ async function packageBuilds() {
 }
 
 function usesBuiltPackage(file) {
-  return /\bdist\b/.test(readFileSync(join(root, file), "utf8"));
+  // The command's tests start it by what they share.
+  return /\bdist\b|\/command\.ts/.test(readFileSync(join(root, file), "utf8"));
+}
+
+function usesClients(file) {
+  return file.startsWith("test/clients/");
+}
+
+function usesReference(file) {
+  return file.startsWith("test/reference/");
+}
+
+/** Clients of others come from the registry. Where it does not answer their tests are skipped. */
+async function clientsInstalled(users) {
+  return installed(users, installClients());
+}
+
+/** What makes the reference too. */
+async function referenceInstalled(users) {
+  return installed(users, installPackages(join(root, "test/reference")));
+}
+
+function installed(users, missing) {
+  if (missing === undefined) return true;
+  console.log(`Skipped ${users.join(", ")}: their packages can not be installed: ${missing}`);
+  totals.skipped += users.length;
+  return false;
 }
 
 /** The native addon on the emulator, for tests of the CUDA backend. Without its tools they are skipped. */
@@ -155,6 +190,8 @@ function runFile(file) {
     let report;
     child.on("message", (message) => {
       report = message;
+      // Node 24 may wait for a compilation at its exit that waits for the main thread.
+      setTimeout(() => child.kill("SIGKILL"), EXIT_LIMIT_MS).unref();
     });
     const limit = setTimeout(() => {
       chunks.push(Buffer.from(`\nstopped: nothing happened for ${SILENCE_LIMIT_MS / 1000} s\n`));

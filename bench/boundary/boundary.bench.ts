@@ -7,7 +7,7 @@ import { Bench } from "tinybench";
 import { decodeImage } from "../../src/media/decode-image.ts";
 import { inlineTasks, type MediaWorkers } from "../../src/media/media-workers.ts";
 import type { MediaTasks } from "../../src/media/tasks.ts";
-import workerText from "../../src/worker.ts?text";
+import { packageFile } from "../../src/package-files.ts";
 import { startFrom } from "../../src/workers/node-threads.node.ts";
 import { Workers } from "../../src/workers/workers.ts";
 import { row } from "../kernels.ts";
@@ -16,9 +16,14 @@ import { HEIGHT, jpegPage, pngPage, WIDTH } from "./page.ts";
 const folder = mkdtempSync(join(tmpdir(), "glimt-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const file = join(folder, "worker.mjs");
-writeFileSync(file, workerText);
+writeFileSync(file, (await packageFile("worker.js")) as string);
 const workers = (): MediaWorkers =>
-  new Workers<MediaTasks>({ starts: [startFrom(file)], version: GLIMT_VERSION, inline: inlineTasks });
+  new Workers<MediaTasks>({
+    starts: [startFrom(file)],
+    version: GLIMT_VERSION,
+    file: packageFile,
+    inline: inlineTasks,
+  });
 
 const waiting = workers();
 const ways: readonly [name: string, workers: () => MediaWorkers | undefined][] = [

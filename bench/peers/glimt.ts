@@ -14,7 +14,7 @@ import { stagePrograms } from "../../src/runtime/compile-stages.ts";
 import { answerOf } from "../../src/runtime/decoder.ts";
 import { Sequence } from "../../src/runtime/kv-pool.ts";
 import type { Stages } from "../../src/runtime/open-stages.ts";
-import { GREEDY, NO_ADJUSTMENTS } from "../../src/runtime/sampling-rows.ts";
+import { GREEDY, PLAIN_STEP } from "../../src/runtime/sampling-rows.ts";
 import type { ModelCore } from "../../src/serving/model-core.ts";
 import { serve, stopwatch } from "./child.mjs";
 
@@ -74,7 +74,7 @@ async function prefill({ ids, threads }: Asked & { ids: readonly number[] }) {
 
 /** Of a step of one sequence. */
 function stepSymbols({ pool }: Stages, tokens: number) {
-  const step = { sequences: 1, blocks: 1, slab: 0, features: 0, logits: 1, ...NO_ADJUSTMENTS };
+  const step = { sequences: 1, blocks: 1, slab: 0, features: 0, logits: 1, ...PLAIN_STEP };
   return { ...step, tokens, pages: pool.numPages };
 }
 

@@ -86,6 +86,7 @@ export async function openReleased(given: ReleasedOptions): Promise<Served> {
     grammars: new CompiledGrammars({ tokenizer, vocabSize: config.text.vocabSize }),
     videoPruning: 0,
     hasMtp: false,
+    tellsAttention: false,
     toolCallFormat() {
       throw new Error("Nobody asks for tools here.");
     },

@@ -14,6 +14,7 @@ extern const OpEntry kLayerNorm;
 extern const OpEntry kRope;
 extern const OpEntry kKvWrite;
 extern const OpEntry kAttentionPaged;
+extern const OpEntry kAttentionWeights;
 extern const OpEntry kRopeAttentionPaged;
 extern const OpEntry kAttentionVarlen;
 extern const OpEntry kSwiglu;
@@ -50,6 +51,7 @@ inline const OpEntry* find_op(program::Op op) {
     case Op::rope: return &kRope;
     case Op::kv_write: return &kKvWrite;
     case Op::attention_paged: return &kAttentionPaged;
+    case Op::attention_weights: return &kAttentionWeights;
     case Op::rope_attention_paged: return &kRopeAttentionPaged;
     case Op::attention_varlen: return &kAttentionVarlen;
     case Op::swiglu: return &kSwiglu;

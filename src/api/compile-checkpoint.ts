@@ -8,12 +8,14 @@ import type { CacheDType } from "../tensor/dtype.ts";
 import { holdsWeights } from "./check-formats.ts";
 import { chooseWeightFormat, type WeightStorage } from "./weight-dtype.ts";
 
-/** What may be asked for of the KV cache. */
+/** What may be asked for of the KV cache, and of the decoder over it. */
 export interface CacheStorage {
   /** Default: the backend's activation type. */
   readonly kvCacheDtype?: CacheDType | undefined;
   /** Whether the checkpoint's MTP layer is among its stages, if it has one; default: no. */
   readonly mtp?: boolean | undefined;
+  /** Whether the decoder's programs tell what rows attend to; default: no. */
+  readonly attention?: boolean | undefined;
   /** The device group that will run it; default: one device. */
   readonly group?: GroupStages | undefined;
 }
@@ -22,13 +24,14 @@ export interface CacheStorage {
 export function compileCheckpoint(
   backend: CompileTarget,
   checkpoint: Checkpoint,
-  { kvCacheDtype, mtp, group, ...storage }: WeightStorage & CacheStorage = {},
+  { kvCacheDtype, mtp, attention, group, ...storage }: WeightStorage & CacheStorage = {},
   compile?: CompileOptions,
 ): CompiledModel {
   return compileStages(backend, checkpoint.config, {
     weightDType: chooseWeightFormat(checkpoint, storage, (format) => holdsWeights(backend, format).ok),
     kvCacheDType: kvCacheDtype,
     mtp: mtp ? mtpLayerOf(checkpoint) : undefined,
+    attention,
     compile,
     group,
   });

@@ -11,18 +11,26 @@ import { weightFileNames } from "../checkpoint/shards.ts";
 import { GlimtError } from "../errors.ts";
 import { checkTimeLimit, readOptions } from "../given.ts";
 
+/** How a model is brought into the cache: as files of a model are opened. */
 export type PullOptions = Omit<OpenFilesOptions, "mmproj">;
 
+/** What is in the cache now. */
 export interface PulledModel {
+  /** "ORG/NAME". */
   readonly repository: string;
+  /** The branch, tag or commit that was asked for. */
   readonly revision: string;
+  /** What it was then. */
   readonly commit: string;
   /** What is in the cache now of what loading needs. */
   readonly files: readonly string[];
+  /** Of these files. */
   readonly bytes: number;
 }
 
+/** Which cache is meant. */
 export interface CacheOptions {
+  /** Of them `cacheDir` says where the cache is. */
   readonly hub?: HubOptions | undefined;
 }
 

@@ -7,7 +7,11 @@ import { chooseWeightFormat } from "./weight-dtype.ts";
 
 export const KEPT_PARTS = ["vision", "embeddings"] as const;
 
-/** "vision": the vision tower. "embeddings": the embedding table and the head. */
+/**
+ * "vision": the vision tower. "embeddings": the embedding table and the head.
+ *
+ * @useDeclaredType
+ */
 export type KeptPart = (typeof KEPT_PARTS)[number];
 
 export interface KeptWeights {

@@ -7,6 +7,7 @@ import type { WeightSpec } from "../graph/weight-spec.ts";
 import type { Processor } from "../prompt/processor.ts";
 import { bytesByFormat } from "../runtime/device-memory.ts";
 import { openStages, type Stages } from "../runtime/open-stages.ts";
+import type { AnswerContext } from "../serving/answer-context.ts";
 import { ModelCore } from "../serving/model-core.ts";
 import { DraftCounts } from "../serving/speculation.ts";
 import { resolveBudgets } from "./encoder-token-budgets.ts";
@@ -15,22 +16,40 @@ import {
   DEFAULT_MAX_SEQUENCES,
   engineOptions,
   type LoadOptions,
+  readLoadOptions,
 } from "./load-options.ts";
-import { Model, type ModelFacts } from "./model.ts";
+import { LoadedModel, type ModelFacts } from "./loaded-model.ts";
+import type { Model } from "./model.ts";
 import type { Platform } from "./platform.ts";
 import { type PreparedModel, prepareModelOn } from "./prepare-model.ts";
+import { loadReplicas } from "./replicas/load-replicas.ts";
 
+/** @param check looks at what will answer before weights are read; what it throws ends loading */
 export async function loadModelOn(
   platform: Platform,
   location: ModelLocation,
   given: LoadOptions | undefined,
+  limits: readonly string[] = [],
+  check?: (answers: AnswerContext) => void,
 ): Promise<Model> {
-  return loadPrepared(await prepareModelOn(platform, location, given));
+  const load = async (options: LoadOptions) => {
+    const prepared = await prepareModelOn(platform, location, options);
+    try {
+      check?.(prepared.answers);
+    } catch (error) {
+      prepared.link?.close();
+      throw error;
+    }
+    return loadPrepared(prepared, limits);
+  };
+  const { dataParallel, ...options } = readLoadOptions(given);
+  return dataParallel === undefined ? load(options) : loadReplicas(dataParallel, options, load);
 }
 
-export async function loadPrepared(prepared: PreparedModel): Promise<Model> {
+/** @param limits of where it runs, for `backend.limits` */
+export async function loadPrepared(prepared: PreparedModel, limits: readonly string[] = []): Promise<Model> {
   const { core, processor, facts } = await openPrepared(prepared);
-  return new Model(core, processor, facts, prepared.sessionFiles);
+  return new LoadedModel(core, processor, { ...facts, limits }, prepared.sessionFiles);
 }
 
 /** What a model is made of. */
@@ -132,7 +151,7 @@ async function openWeights({
     aside,
   };
   const dtype = options.dtype ?? checkpoint.mainDType;
-  return { core, processor, facts: { dtype, refused, loadMilliseconds, loaded } };
+  return { core, processor, facts: { dtype, refused, loadMilliseconds, loaded, limits: [] } };
 }
 
 /** Of weights that are one on the device, the first. */

@@ -18,6 +18,7 @@ import { CACHE_DTYPES, type CacheDType } from "../tensor/dtype.ts";
 import { ROUNDED_FORMATS, type RoundedFormat } from "../tensor/storage.ts";
 import type { DeviceOptions } from "./parallel-options.ts";
 
+/** What is said about loading a model: what is loaded and how it is stored, what runs it, and how requests share it. */
 export interface LoadOptions extends MediaOptions, DeviceOptions {
   /** Sent when the checkpoint is read from an address, e.g. Authorization for a private one. Adapters get none of them. */
   readonly headers?: HttpOptions["headers"];
@@ -49,6 +50,12 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
    * where memory can not be shared, which `model.backend` says. Results are the same to the bit.
    */
   readonly threads?: number | undefined;
+  /**
+   * Whether the model lives in a worker, so that loading and answering never hold the thread that asks: engine, processor and
+   * all. Default: on a browser's page, where a worker can be had; not in Node, nor in a worker. Why not although it was asked
+   * for: `model.backend.limits`. See docs/browser.md.
+   */
+  readonly worker?: boolean | undefined;
   /** The one variant of the WebAssembly backend's module to run, for tests and measurements; default: the best one. */
   readonly wasmVariant?: WasmVariant | undefined;
   /**
@@ -93,6 +100,11 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
    */
   readonly mtp?: boolean | undefined;
   /**
+   * Whether the model can tell what each token of an answer was chosen by (`generate` with `attention`); default false. Not on
+   * a group of devices. Requests that do not ask for it take no longer.
+   */
+  readonly attention?: boolean | undefined;
+  /**
    * Memory to take for the KV cache when the model is loaded: what is kept of requests that ended stays within it. Default:
    * none; the cache grows with what is asked for, and to keep what it holds up to half of what is free beside the weights, or
    * up to 1 GiB where that can not be told. What is kept gives way to what requests need.
@@ -108,6 +120,12 @@ export interface LoadOptions extends MediaOptions, DeviceOptions {
    * none). What is kept goes when memory is needed for anything else.
    */
   readonly encoderCacheBytes?: number | undefined;
+  /**
+   * Loads the model so many times, to answer as one: on GPUs each on devices of its own (as many as `parallel` says, or one),
+   * from `devices` or from 0 upwards; on other backends as engines of this process. A request goes to the one that has
+   * computed the longest beginning of its prompt, or else to the one with least to do; one whose device fails is left out.
+   */
+  readonly dataParallel?: number | undefined;
   /** LoRA adapters to load with the model: to be asked for by request, or merged into the weights. */
   readonly adapters?: readonly AdapterAtLoad[] | undefined;
   /** Told of bytes loaded; and before the first, of what loading takes of a GPU. */
@@ -127,6 +145,7 @@ export const LOAD_OPTION_NAMES = [
   "dtype",
   "visionDtype",
   "threads",
+  "worker",
   "wasmVariant",
   "maxMemory",
   "prefillChunk",
@@ -136,11 +155,13 @@ export const LOAD_OPTION_NAMES = [
   "encoderTokenBudgets",
   "kvCacheDtype",
   "mtp",
+  "attention",
   "kvCache",
   "prefixCache",
   "encoderCacheBytes",
   "devices",
   "parallel",
+  "dataParallel",
   "adapters",
   "onProgress",
 ];
@@ -148,8 +169,10 @@ export const LOAD_OPTION_NAMES = [
 const KINDS: Readonly<Record<string, Kind>> = {
   ...OPEN_FILES_KINDS,
   limits: "object",
+  worker: "boolean",
   batchInvariant: "boolean",
   mtp: "boolean",
+  attention: "boolean",
   devices: "list",
   parallel: "object",
   prefixCache: "boolean",

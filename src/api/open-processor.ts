@@ -12,6 +12,7 @@ import { Processor } from "../prompt/processor.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { Platform } from "./platform.ts";
 
+/** How pictures are read, and how the files of the checkpoint are. */
 export type ProcessorOptions = MediaOptions & Pick<LoadOptions, keyof OpenFilesOptions>;
 
 export const PROCESSOR_OPTION_NAMES = [...MEDIA_OPTION_NAMES, ...OPEN_FILES_OPTION_NAMES];

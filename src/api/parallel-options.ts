@@ -4,12 +4,17 @@ import type { GroupLink } from "../backends/group/link.ts";
 import { GlimtError } from "../errors.ts";
 import { checkTimeLimit, readList, readOptions, shown } from "../given.ts";
 
-/** How a picture's or video's features are computed by several devices. */
-export const ENCODER_PARALLEL = ["tensor", "data"] as const;
+export const ENCODER_PARALLEL = ["tensor", "data", "stage"] as const;
+/**
+ * How a picture's or video's features are computed by several devices: see `ParallelOptions.encoder`.
+ *
+ * @useDeclaredType
+ */
 export type EncoderParallel = (typeof ENCODER_PARALLEL)[number];
 
+/** How devices share a model. */
 export interface ParallelOptions {
-  /** Devices that share each layer; default: as many as there are, divided by `pipeline`. */
+  /** Devices that share each layer; default: as many as there are, but for one of the encoder's own, divided by `pipeline`. */
   readonly tensor?: number | undefined;
   /** Stages of layers, one behind the other; default 1. */
   readonly pipeline?: number | undefined;
@@ -17,7 +22,9 @@ export interface ParallelOptions {
   readonly cuts?: readonly number[] | undefined;
   /**
    * "tensor": the devices share each layer of the vision tower. "data": each has the whole tower, and encodes pictures of
-   * its own. Default: "data" where the tower is small beside what a device has of the language model.
+   * its own. "stage": the tower is on devices of its own, those of `devices` behind the first tensor x pipeline (one where
+   * `devices` is left out), and encodes while the others decode. Default: "data" where the tower is small beside what a device
+   * has of the language model, or can not be shared, and otherwise "tensor".
    */
   readonly encoder?: EncoderParallel | undefined;
   /** Milliseconds without progress of any device, after which the model fails with GROUP_FAILED; default 300000. */
@@ -29,9 +36,11 @@ export interface ParallelOptions {
   readonly processes?: GroupLink | undefined;
 }
 
+/** Which devices share a model, and how. */
 export interface DeviceOptions {
   /** Devices that share the model: GPUs as nvidia-smi counts them, on other backends engines of this process. */
   readonly devices?: readonly number[] | undefined;
+  /** How they share it; default: all share each layer. */
   readonly parallel?: ParallelOptions | undefined;
 }
 
@@ -68,19 +77,27 @@ export function resolveParallel({ devices: asked, parallel: given }: DeviceOptio
   const cuts = parallel.cuts && readCuts(parallel.cuts, pipeline);
   const processes = link?.count ?? 1;
   const named = list && list.length * processes;
-  const tensor = parallel.tensor ?? (named === undefined ? 1 : named / pipeline);
-  if (!Number.isInteger(tensor)) {
-    throw invalid(`${named} devices can not be ${pipeline} stages of the pipeline: that does not divide`);
+  const apart = encoder === "stage" ? 1 : 0;
+  const tensor = parallel.tensor ?? (named === undefined ? 1 : (named - apart) / pipeline);
+  if (!Number.isInteger(tensor) || tensor < 1) {
+    const own = apart > 0 ? `, ${apart} of them the encoder's,` : "";
+    throw invalid(
+      `${named} devices${own} can not be ${pipeline} stages of the pipeline: that does not divide`,
+    );
   }
-  const ranks = tensor * pipeline;
-  const all = `tensor ${tensor} x pipeline ${pipeline} are ${ranks}`;
+  const ofStages = tensor * pipeline;
+  // Devices beyond those of the stages are the encoder's.
+  const encoders = Math.max(apart, apart * ((named ?? 0) - ofStages));
+  const ranks = ofStages + encoders;
+  const behind = encoders > 0 ? `, and with ${encoders} for the encoder ${ranks}` : "";
+  const all = `tensor ${tensor} x pipeline ${pipeline} are ${ofStages}${behind}`;
   if (ranks % processes !== 0) throw invalid(`${all}, which ${processes} processes do not divide`);
   const devices = list ?? Array.from({ length: ranks / processes }, (_, device) => device);
   if (devices.length * processes !== ranks) {
     const each = processes > 1 ? ` in each of ${processes} processes` : "";
     throw invalid(`devices names ${devices.length}${each}, and ${all}`);
   }
-  return { tensor, pipeline, devices, deadlineMs: timeout, link, encoder, cuts };
+  return { tensor, pipeline, encoders, devices, deadlineMs: timeout, link, encoder, cuts };
 }
 
 export interface ResolvedParallel extends GroupOptions {

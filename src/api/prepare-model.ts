@@ -29,6 +29,9 @@ export async function prepareModelOn(
   given: LoadOptions | undefined,
 ): Promise<PreparedModel> {
   const options = readLoadOptions(given);
+  if (options.dataParallel !== undefined) {
+    throw new GlimtError("OPTION_INVALID", "dataParallel has no effect here: one model is opened.");
+  }
   const group = resolveParallel(options);
   group?.link?.take();
   try {
@@ -53,13 +56,23 @@ async function prepareOn(
       "The layer that drafts (mtp) reads what is on the first stage of a pipeline and on the last: leave mtp out, or pass false.",
     );
   }
+  if (group && options.attention) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "attention: each device of a group has a part of the heads or of the layers, and none can tell it: load the model on one device, or leave attention out.",
+    );
+  }
   if (group?.link && options.kvCache && "fraction" in options.kvCache) {
     throw new GlimtError(
       "OPTION_INVALID",
       "kvCache: what is free may be another in each of several processes, and all keep the same pages: give bytes instead of a fraction.",
     );
   }
-  const { backend: single, refused } = await chooseBackend(platform.backends, options.backend ?? "auto");
+  const { backend: single, refused } = await chooseBackend(
+    platform.backends,
+    options.backend ?? "auto",
+    group?.devices,
+  );
   const backend = group ? createGroupBackend(single, group) : single;
   const { headers, checkpointTimeout, fetch, hub, onDownload, mmproj, signal } = options;
   const asked = { checkpointTimeout, fetch, hub, onDownload };
@@ -93,6 +106,7 @@ async function prepareOn(
     }),
     videoPruning,
     hasMtp: compiled.stages.some(({ name }) => name === "drafting"),
+    tellsAttention: options.attention ?? false,
     toolCallFormat: () => processor.toolCallFormat(),
   };
   return {

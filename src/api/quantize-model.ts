@@ -9,6 +9,7 @@ import {
   type OpenFilesOptions,
 } from "../checkpoint/location.ts";
 import { resolveWeights } from "../checkpoint/resolve-weights.ts";
+import type { WeightFile } from "../checkpoint/shards.ts";
 import { ownFormat } from "../checkpoint/stored-weight.ts";
 import { type StorageTotals, storageOf, storageTotals } from "../checkpoint/tensor-storage.ts";
 import { descriptionFiles, quantisedConfigText } from "../checkpoint/write/description.ts";
@@ -24,6 +25,7 @@ import { fitsInto8Bits, type MadeBlockFormat } from "../tensor/blocks.ts";
 import { isBlockFormat, isRoundedFormat, type RoundedFormat, type WeightFormat } from "../tensor/storage.ts";
 import { chooseKeptFormat, KEPT_PARTS, type KeptPart } from "./kept-weights.ts";
 
+/** What a quantised checkpoint is to hold, and how the one that it is made of is read. */
 export interface QuantizeOptions extends Omit<OpenFilesOptions, "mmproj"> {
   /** Of the language model's matrices. */
   readonly dtype: MadeBlockFormat;
@@ -42,17 +44,20 @@ export interface QuantizeOptions extends Omit<OpenFilesOptions, "mmproj"> {
   readonly onProgress?: ((progress: QuantizeProgress) => void) | undefined;
 }
 
+/** How far writing is. */
 export interface QuantizeProgress {
   /** Of the files that are written. */
   readonly writtenBytes: number;
+  /** Of all of them, when they are whole. */
   readonly totalBytes: number;
 }
 
+/** What was written. */
 export interface QuantizedModel {
   /** The folder, as a full path. */
   readonly location: string;
   /** Of weights. */
-  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  readonly files: readonly WeightFile[];
   /** Of all weight files. */
   readonly bytes: number;
   /** What became of the tensors. */

@@ -9,10 +9,15 @@ import type { DType, HostArray, TensorDType } from "../tensor/dtype.ts";
 import type { WeightFormat, WeightLayout } from "../tensor/storage.ts";
 import type { Communicator } from "./communicator.ts";
 
-/** What the WebAssembly module is built on: relaxed SIMD, that with 64-bit memory, or the SIMD128 that every host has. */
 export const WASM_VARIANTS = ["relaxed", "simd", "relaxed64"] as const;
+/**
+ * What the WebAssembly module is built on: relaxed SIMD, that with 64-bit memory, or the SIMD128 that every host has.
+ *
+ * @useDeclaredType
+ */
 export type WasmVariant = (typeof WASM_VARIANTS)[number];
 
+/** What runs programs: slow and obvious TypeScript, WebAssembly on the CPU, or CUDA. */
 export type BackendName = "reference" | "wasm" | "cuda";
 
 export type Answer = { readonly ok: true } | { readonly ok: false; readonly reason: string };
@@ -25,12 +30,18 @@ export interface EngineReport {
   readonly limits: readonly string[];
   /** Of the WebAssembly backend: which module, and the threads that share a run. */
   readonly variant?: WasmVariant;
+  /** Threads that share a run, of the WebAssembly backend. */
   readonly threads?: number;
 }
 
+/** Whether a backend can run here: what it would run on, or why not. */
 export type Probe =
-  | ({ readonly ok: true } & EngineReport)
+  | ({
+      /** It can. */
+      readonly ok: true;
+    } & EngineReport)
   | {
+      /** It can not. */
       readonly ok: false;
       /** Why not, and what to do about it. */
       readonly reason: string;
@@ -62,14 +73,16 @@ export interface EngineOptions {
 
 /** The place of an engine in a group of devices, each of which runs its part of a program. */
 export interface GroupPlace {
-  /** 0..ranks - 1: stage * tensor + place in the tensor group. */
+  /** 0..ranks - 1: stage * tensor + place in the tensor group; behind those of all stages the ones that encode. */
   readonly rank: number;
   readonly ranks: number;
+  /** How many of them encode, and meet no other in a program; default 0. */
+  readonly encoders?: number;
   /** Neighbouring ranks that share each layer. */
   readonly tensor: number;
   /** Which device of the machine it is. */
   readonly device: number;
-  /** What `Backend.newGroup` gave for the group. */
+  /** What `Backend.newGroup` gave for those of the ranks that do not encode. */
   readonly id?: Uint8Array;
   /** Milliseconds without progress of any rank, after which the group has failed. */
   readonly deadlineMs: number;
@@ -85,9 +98,20 @@ export interface MemoryDemand {
   readonly least: number;
 }
 
-/** Never throws on import; asks nothing of the machine before `probe` or `open`. */
-export interface Backend {
+/** Whether a backend can run here. */
+export interface BackendProbe {
+  /** Which it is. */
   readonly name: BackendName;
+  /**
+   * Asks the machine, for the first time; never throws.
+   *
+   * @param devices that will be opened, as the backend numbers them: the first is asked; default: the backend's own
+   */
+  probe(devices?: readonly number[]): Promise<Probe>;
+}
+
+/** Never throws on import; asks nothing of the machine before `probe` or `open`. */
+export interface Backend extends BackendProbe {
   /** Type of activations it computes in when nothing else is asked. */
   readonly activationDType: DType;
   /** Prompt tokens that it reads in one go when nothing else is asked: enough to keep it busy. */
@@ -105,7 +129,6 @@ export interface Backend {
   supports(query: NodeQuery): Answer;
   /** The layout that its kernels read a weight in: what programs for it are compiled with. */
   readonly weightLayout: ChooseLayout;
-  probe(): Promise<Probe>;
   /**
    * There where engines reach one another by themselves: the name of a new group, which each of its engines is opened
    * with, all at a time. Elsewhere they do by `RunOptions.communicator`. @throws BACKEND_UNAVAILABLE
@@ -210,6 +233,13 @@ export interface Executable {
 export interface SideBySide {
   /** The ranks that have all of the program each; none of one that was partitioned. */
   ranksOf(executable: Executable): readonly number[];
+  /** Whether these ranks run nothing but such programs: tensors of others are on other ranks. */
+  isApart(executable: Executable): boolean;
+  /**
+   * Whether a run of a program that is apart may be under way beside those of others. It may not where processes make the same
+   * calls in one order.
+   */
+  readonly runsBeside: boolean;
   /**
    * Ranks run the program with bindings of their own. A tensor that is bound to an output then holds on each rank what
    * that one wrote. @throws as `Engine.run`; what was written is open then

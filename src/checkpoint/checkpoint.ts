@@ -16,11 +16,17 @@ import { readWeightFiles, type WeightFile } from "./shards.ts";
 import { type CheckpointTensor, ownFormat } from "./stored-weight.ts";
 import { resolveTie } from "./word-embeddings.ts";
 
+/** A checkpoint that was opened: its description is read, its weights are listed. */
 export interface Checkpoint {
+  /** Where its bytes come from. */
   readonly files: CheckpointFiles;
+  /** config.json, parsed and frozen. */
   readonly config: ModelConfig;
+  /** How it wants pictures and videos. */
   readonly processor: ProcessorConfig;
+  /** What generation_config.json says. */
   readonly generation: GenerationDefaults;
+  /** The files that hold the weights. */
   readonly weightFiles: readonly WeightFile[];
   /** By published name ("model.visual...", "model.language_model...", "lm_head..."). */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
@@ -32,7 +38,9 @@ export interface Checkpoint {
   tensorDType(name: string): WeightFormat | null;
 }
 
+/** How a checkpoint is opened. */
 export interface OpenOptions {
+  /** Ends it with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 

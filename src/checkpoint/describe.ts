@@ -7,33 +7,54 @@ import type { TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Aside, asideReason } from "./names.ts";
+import type { WeightFile } from "./shards.ts";
 
+/** What is in a checkpoint, as numbers. */
 export interface CheckpointDescription {
+  /** Where it is: a path or an address, without passwords. */
   readonly location: string;
+  /** The family that glimt runs it as. */
   readonly family: Family;
+  /** The checkpoint's own spelling of its class. */
   readonly architecture: string;
+  /** The Hugging Face processor that it names. */
   readonly processor: string;
-  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** The files that hold the weights. */
+  readonly files: readonly WeightFile[];
   /** By what the files call their types. */
   readonly dtypes: readonly TensorTotals<string>[];
   /** Parameters of the parts that the plain model runs, then of those it does without. */
-  readonly parts: readonly TensorTotals<Part>[];
+  readonly parts: readonly TensorTotals<CheckpointPart>[];
+  /** All tensors together. */
   readonly total: Totals;
   /** Bytes of the KV cache for one token, kept in `dtype`. */
   kvBytesPerToken(dtype: TensorDType): number;
 }
 
+/** Numbers of some tensors together. */
 export interface Totals {
+  /** How many. */
   readonly tensors: number;
+  /** Their elements. */
   readonly parameters: number;
+  /** In the files. */
   readonly bytes: number;
 }
 
+/** The same of one kind of them. */
 export interface TensorTotals<K extends string> extends Totals {
+  /** The kind. */
   readonly name: K;
 }
 
-export type Part = "vision" | "embedding" | "decoder" | "lm_head" | Exclude<Aside, "unknown"> | "other";
+/** A part of a model that parameters are counted by. */
+export type CheckpointPart =
+  | "vision"
+  | "embedding"
+  | "decoder"
+  | "lm_head"
+  | Exclude<Aside, "unknown">
+  | "other";
 
 /** @throws INPUT_INVALID for what is no checkpoint */
 export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescription {
@@ -47,7 +68,7 @@ export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescriptio
   const { config, files, processor, tensors, weightFiles } = checkpoint;
   const { numHiddenLayers, numKeyValueHeads, headDim } = config.text;
   const dtypes = new Tally<string>();
-  const parts = new Tally<Part>();
+  const parts = new Tally<CheckpointPart>();
   const total = new Tally<"total">();
   for (const [name, { encoding, shape, bytes }] of tensors) {
     const parameters = shape.reduce((product, size) => product * size, 1);
@@ -69,7 +90,7 @@ export function describeCheckpoint(checkpoint: Checkpoint): CheckpointDescriptio
   };
 }
 
-function partOf(name: string): Part {
+function partOf(name: string): CheckpointPart {
   if (name.startsWith("model.visual.")) return "vision";
   if (name.startsWith("model.language_model.embed_tokens.")) return "embedding";
   if (name.startsWith("model.language_model.")) return "decoder";

@@ -181,7 +181,7 @@ function noDirectory(directory: string, found: Stats | null): GlimtError {
   const problem = `${directory} is ${found ? "not a directory" : "not there"}`;
   return new GlimtError(
     "CHECKPOINT_NOT_FOUND",
-    `${problem}; give the directory that holds config.json, a GGUF file, or the name of a model of the Hub (ORG/NAME).`,
+    `${problem}; give the directory that holds config.json (of an adapter: adapter_config.json), a GGUF file, or the name of a model of the Hub (ORG/NAME).`,
   );
 }
 

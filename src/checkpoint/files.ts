@@ -2,6 +2,7 @@
 import { GlimtError } from "../errors.ts";
 import { parseJson } from "../json/plain.ts";
 
+/** The files of a checkpoint, wherever they lie: what `openFiles` gives. */
 export interface CheckpointFiles {
   /** Shown in messages: a path or an address, without passwords. */
   readonly location: string;
@@ -30,9 +31,13 @@ export interface CheckpointFiles {
   absence?(name: string): string | null;
 }
 
+/** Bytes of a file. */
 export interface FileRange {
+  /** Its name. */
   readonly file: string;
+  /** Where they begin. */
   readonly offset: number;
+  /** How many. */
   readonly bytes: number;
 }
 

@@ -251,7 +251,8 @@ export class HttpRequests {
   }
 }
 
-function checkedHeaders(headers: HttpOptions["headers"]): Headers {
+/** @throws OPTION_INVALID for what can be no headers, naming them without their values */
+export function checkedHeaders(headers: HttpOptions["headers"]): Headers {
   try {
     return new Headers(headers);
   } catch {

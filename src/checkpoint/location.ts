@@ -13,6 +13,7 @@ import type { HubOptions } from "./hub/options.ts";
  */
 export type ModelLocation = string | URL | ReadonlyMap<string, Blob> | readonly File[];
 
+/** How the files of a checkpoint are reached. */
 export interface OpenFilesOptions extends Pick<HttpOptions, "headers" | "checkpointTimeout" | "fetch"> {
   /** How the Hub is reached, and where its files are kept. */
   readonly hub?: HubOptions | undefined;

@@ -1,5 +1,6 @@
 /** Which part of the model a module belongs to, by its published path: what adapters are addressed by. */
 
+/** A part of a model that an adapter may change. */
 export type ModelPart = "language" | "connector" | "tower";
 
 /** The first prefix that fits decides. */

@@ -15,6 +15,7 @@ export function publishedName(name: string): string {
   return rule ? name.replace(rule[0], rule[1]) : name;
 }
 
+/** Why a tensor is set aside: layers that predict several tokens, rotary buffers, what nobody knows. */
 export type Aside = "mtp" | "rotary" | "unknown";
 
 /**

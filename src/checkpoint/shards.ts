@@ -15,8 +15,11 @@ const AT_ONCE = 16;
 /** Names shown in a complaint. */
 const LISTED = 5;
 
+/** A file of weights. */
 export interface WeightFile {
+  /** As the checkpoint names it. */
   readonly name: string;
+  /** Its size. */
   readonly bytes: number;
 }
 

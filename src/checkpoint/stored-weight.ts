@@ -2,7 +2,7 @@
 import type { WeightFormat } from "../tensor/storage.ts";
 
 /** What is known of it before it is read. */
-interface TensorFacts {
+export interface TensorFacts {
   /** As spelled in its file, for messages. */
   readonly name: string;
   /** Hugging Face's. */
@@ -13,11 +13,13 @@ interface TensorFacts {
   readonly bytes: number;
   /** Where it begins. */
   readonly file: string;
+  /** Bytes into that file. */
   readonly offset: number;
 }
 
 /** One that can be a weight: a matrix [shape[0], product of the rest], read by rows. */
 export interface StoredWeight extends TensorFacts {
+  /** Undefined: it can be a weight. */
   readonly refusal?: undefined;
   /** Of the rows that it gives, in plain layout: its own where `FORMATS` has it, otherwise f32. */
   readonly format: WeightFormat;
@@ -39,6 +41,7 @@ export interface UnreadableTensor extends TensorFacts {
   readonly refusal: string;
 }
 
+/** A tensor of a checkpoint: one that can be a weight, or one that lies there unused. */
 export type CheckpointTensor = StoredWeight | UnreadableTensor;
 
 /** What a weight is stored as when nobody asks: as it is, or rounded to bf16 where its own bits have no format here. */

@@ -7,24 +7,28 @@ import type { CheckpointTensor, StoredWeight } from "./stored-weight.ts";
 /** "rounded": to the nearest value of a narrower type. "requantised": blocks or the like to other blocks. */
 export type StorageLoss = "none" | "rounded" | "quantised" | "requantised";
 
-interface FromTo {
+/** A type in the files, and what becomes of it. */
+export interface Conversion {
   /** What the files call its type. */
   readonly encoding: string;
   /** In the files. */
   readonly bytes: number;
+  /** What it is stored as. */
   readonly dtype: WeightFormat;
   /** As a plain matrix of `dtype`. */
   readonly storedBytes: number;
+  /** What is lost on the way. */
   readonly loss: StorageLoss;
 }
 
-export interface TensorStorage extends FromTo {
+export interface TensorStorage extends Conversion {
   /** Its published name. */
   readonly tensor: string;
 }
 
 /** Of all tensors that go the same way. */
-export interface StorageTotals extends FromTo {
+export interface StorageTotals extends Conversion {
+  /** How many. */
   readonly tensors: number;
 }
 

@@ -13,6 +13,7 @@ export interface Output {
 export class AnswerOutput {
   readonly #output: Output;
   #isDim = false;
+  #hasBegun = false;
 
   constructor(output: Output) {
     this.#output = output;
@@ -21,6 +22,7 @@ export class AnswerOutput {
   show({ choice, type, text }: GenerationEvent): void {
     if (choice > 0 || text === "") return;
     this.#dim(type === "reasoning");
+    this.#hasBegun = true;
     this.#output.write(text);
   }
 
@@ -30,6 +32,12 @@ export class AnswerOutput {
     for (const [index, { text }] of choices.entries()) {
       if (index > 0) this.#output.write(`\n--- answer ${index + 1} of ${choices.length} ---\n${text}\n`);
     }
+  }
+
+  /** The end of an answer that is not whole, and of which there may be nothing. */
+  stop(): void {
+    this.#dim(false);
+    if (this.#hasBegun) this.#output.write("\n");
   }
 
   #dim(isDim: boolean): void {

@@ -15,6 +15,7 @@ import { decodePass, type Pass, prefillPass, visionPass } from "../measure/passe
 import { nodeFiles } from "../node-files.ts";
 import type { Processor } from "../prompt/processor.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
+import { benchPage } from "./bench/page.ts";
 import { benchPlot } from "./bench/plot.ts";
 import { type BenchReport, benchReport, type Measured, rateOf } from "./bench/report.ts";
 import { benchText } from "./bench/text.ts";
@@ -25,7 +26,7 @@ import { interruptible } from "./interruption.ts";
 import { backendsFor, decimal, type LoadFlags, loadOptions, withLoadOptions } from "./model-options.ts";
 import { progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
-import { writeOutput } from "./write-output.ts";
+import { checkOutputs, writeOutput } from "./write-output.ts";
 
 interface Dims {
   readonly width: number;
@@ -40,12 +41,16 @@ interface BenchFlags extends LoadFlags, EngineFlags {
   readonly seconds: number;
   readonly profile?: true;
   readonly svg?: string;
+  readonly html?: string;
   readonly json?: true;
 }
 
 /** What is measured unless it is asked for, as far as the model's context has room. */
 const DEFAULTS = { image: [{ width: 616, height: 812 }], prefill: [128, 512], context: [128, 2048] };
 const MOST_RUNS = 50;
+/** Of what the machine or the container has left, for the memory that is read; and bytes in which an engine without a model opens. */
+const ROOM_SHARE = 0.75;
+const LEAST_ROOM = 64 << 20;
 
 export function benchCommand(): Command {
   return withEngineOptions(withLoadOptions(new Command("bench")))
@@ -62,6 +67,7 @@ export function benchCommand(): Command {
     .option("--seconds <s>", "time for each measurement, after which no further run is started", decimal, 2)
     .option("--profile", "show where the time goes, by op and by part of the model")
     .option("--svg <file>", "draw the result")
+    .option("--html <file>", "write the drawing and the tables as a page")
     .option("--json", JSON_HELP)
     .action(bench);
 }
@@ -78,6 +84,7 @@ async function bench(location: string, flags: BenchFlags): Promise<void> {
   if (flags.seconds <= 0) {
     throw new GlimtError("OPTION_INVALID", `--seconds is ${flags.seconds}, expected a number above 0.`);
   }
+  await checkOutputs({ "--svg": flags.svg, "--html": flags.html });
   const { maxImagePixels } = flags;
   const cases = casesOf(
     await openProcessor(location, { maxImagePixels, ...checkpointOptions(flags) }),
@@ -90,7 +97,12 @@ async function bench(location: string, flags: BenchFlags): Promise<void> {
   };
 
   const engine = engineOptions(flags);
-  const before = await measureCeilings(backend, withoutUndefined(engine), signal);
+  // Backends other than WebAssembly take no limit, and no such memory.
+  const ceilingOptions = () =>
+    withoutUndefined(
+      backend.name === "wasm" ? { ...engine, maxMemory: roomToRead(engine.maxMemory) } : engine,
+    );
+  const before = await measureCeilings(backend, ceilingOptions(), signal);
   const { core, facts } = await openModelOn({ ...nodeFiles, backends: [backend] }, location, {
     ...loadOptions({ ...flags, media: "default", rounding: "torchvision" }),
     ...engine,
@@ -136,7 +148,7 @@ async function bench(location: string, flags: BenchFlags): Promise<void> {
       const what = `decoding, context ${size.context}, batch ${size.batch}`;
       decode.push(await measure(what, size, () => decodePass(parts, size), size.batch));
     }
-    const after = before && (await measureCeilings(backend, withoutUndefined(engine), signal));
+    const after = before && (await measureCeilings(backend, ceilingOptions(), signal));
     const { liveBytes, report } = parts.engine;
     const full = benchReport({
       model: {
@@ -161,8 +173,9 @@ async function bench(location: string, flags: BenchFlags): Promise<void> {
   }
 }
 
-async function print(report: BenchReport, { json, svg }: BenchFlags): Promise<void> {
+async function print(report: BenchReport, { json, svg, html }: BenchFlags): Promise<void> {
   if (svg !== undefined) await writeOutput("--svg", svg, benchPlot(report));
+  if (html !== undefined) await writeOutput("--html", html, benchPage(report));
   console.log(json ? JSON.stringify(report) : benchText(report));
 }
 
@@ -192,6 +205,23 @@ function casesOf({ checkpoint, sizes }: Processor, flags: BenchFlags) {
   });
   const decode = fitting("context").flatMap((context) => flags.batch.map((batch) => ({ context, batch })));
   return { images, prefill: fitting("prefill"), decode };
+}
+
+/**
+ * On Linux, in a container or not, the process that takes more than there is is killed, and not told. Other systems' numbers leave
+ * out what they could free.
+ *
+ * @param asked by --max-memory
+ */
+export function roomToRead(
+  asked: number | undefined,
+  available = process.platform === "linux" ? process.availableMemory?.() : undefined,
+): number | undefined {
+  if (available === undefined) return asked;
+  return Math.min(
+    asked ?? Number.POSITIVE_INFINITY,
+    Math.max(LEAST_ROOM, Math.floor(ROOM_SHARE * available)),
+  );
 }
 
 /** Engines are told only what was asked for. */

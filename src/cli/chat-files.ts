@@ -5,11 +5,19 @@ import { GlimtError } from "../errors.ts";
 import type { Message, MessagePart } from "../index.ts";
 import { type ExactJson, exactJsonText, parseExactJson, plainJson } from "../json/exact.ts";
 import { isPath } from "../media/sources/address.ts";
+import { readStandardInput, STANDARD_INPUT } from "./standard-input.ts";
+import { unreadableReason } from "./unreadable-reason.ts";
+import { utf8Text } from "./utf8-text.ts";
 
-/** The messages of a file; paths of pictures and videos in it are relative to it. @throws INPUT_INVALID */
+/**
+ * The messages of a file; paths of pictures and videos in it are relative to it. "-" is standard input, and paths are as
+ * on the command line.
+ *
+ * @throws INPUT_INVALID
+ */
 export async function readMessages(file: string): Promise<Message[]> {
   const messages = await readList(file, "messages");
-  const folder = dirname(resolve(file));
+  const folder = file === STANDARD_INPUT ? "." : dirname(resolve(file));
   // What is no message or part is left as it is, for `process` to say where it stands.
   return messages.map((exact) => {
     const message = plainMessage(exact) as Message;
@@ -18,47 +26,36 @@ export async function readMessages(file: string): Promise<Message[]> {
   });
 }
 
-/** The function schemas of a file, as JSON text. @throws INPUT_INVALID */
+/** The function schemas of a file ("-": of standard input), as JSON text. @throws INPUT_INVALID */
 export async function readToolsFile(file: string): Promise<string> {
   return exactJsonText(await readList(file, "tools"));
 }
 
 async function readList(file: string, what: string): Promise<readonly ExactJson[]> {
-  const text = await readText(file, what);
+  const name = file === STANDARD_INPUT ? `--${what} -` : file;
+  const text = utf8Text(await readBytes(file, what), name);
   let value: ExactJson;
   try {
     value = parseExactJson(text);
   } catch (cause) {
-    throw new GlimtError("INPUT_INVALID", `${file} is not JSON: ${(cause as Error).message}.`, { cause });
+    throw new GlimtError("INPUT_INVALID", `${name} is not JSON: ${(cause as Error).message}.`, { cause });
   }
   if (Array.isArray(value)) return value;
-  throw new GlimtError("INPUT_INVALID", `${file} must hold an array of ${what}.`);
+  throw new GlimtError("INPUT_INVALID", `${name} must hold an array of ${what}.`);
 }
 
-async function readText(file: string, what: string): Promise<string> {
-  const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
-    const reason = cause.code === "EISDIR" ? "it is a directory" : cause.message;
+async function readBytes(file: string, what: string): Promise<Uint8Array> {
+  if (file === STANDARD_INPUT) return readStandardInput(`--${what} -`);
+  return readFile(file).catch(async (cause: NodeJS.ErrnoException) => {
+    const reason = await unreadableReason(file, cause);
     throw new GlimtError("INPUT_INVALID", `The ${what} file ${file} can not be read: ${reason}.`, { cause });
   });
-  const encoding = otherEncoding(bytes);
-  if (encoding) {
-    throw new GlimtError("INPUT_INVALID", `${file} can not be read: it is ${encoding}; save it as UTF-8.`);
-  }
-  try {
-    // A byte order mark, as editors put there, is no part of the text.
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new GlimtError("INPUT_INVALID", `${file} can not be read: it is no UTF-8.`, { cause });
-  }
 }
 
-/** By its mark, or by the zeros that JSON's first character has beside it. */
-function otherEncoding(bytes: Uint8Array): string | null {
-  const [a = 1, b = 1, c = 1, d = 1] = bytes;
-  if (a === 0 && b === 0) return "UTF-32";
-  if (a === 0xff && b === 0xfe) return c === 0 && d === 0 ? "UTF-32" : "UTF-16";
-  if (b === 0 && c === 0) return "UTF-32";
-  return (a === 0xfe && b === 0xff) || a === 0 || b === 0 ? "UTF-16" : null;
+/** The prompt that standard input has; the end of its last line is no part of it. @throws INPUT_INVALID */
+export async function readPrompt(): Promise<string> {
+  const name = "The prompt -";
+  return utf8Text(await readStandardInput(name), name).replace(/\r?\n$/, "");
 }
 
 /** As plain data, but for the arguments of tool calls, which stay JSON text. */

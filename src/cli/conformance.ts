@@ -1,24 +1,25 @@
 /** `glimt conformance`: does every backend compute what it should on this machine? */
 
 import { arch, cpus, platform, release } from "node:os";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../../package.json";
 import type { Backend } from "../backends/backend.ts";
 import { createCudaBackend } from "../backends/cuda/backend.node.ts";
-import { type ActivationDType, runConformance } from "../conformance/conformance.ts";
+import { type ActivationDType, type ConformanceResult, runConformance } from "../conformance/conformance.ts";
 import { runModelConformance } from "../conformance/models.ts";
-import { htmlReport, type ReportColumn, textReport } from "../conformance/report.ts";
-import { LOCAL_OPS } from "../graph/ops.ts";
-import { backends } from "../index.ts";
+import { cellText, htmlReport, type ReportColumn, reportCell, textReport } from "../conformance/report.ts";
+import { LOCAL_OPS, type LocalOp } from "../graph/ops.ts";
+import { nodePlatform } from "../node-engine.ts";
 import { progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
-import { writeOutput } from "./write-output.ts";
+import { checkOutput, writeOutput } from "./write-output.ts";
 
 interface ConformanceFlags {
   readonly json?: true;
   readonly html?: string;
   readonly cudaAddon?: string;
   readonly backend?: string;
+  readonly op?: readonly LocalOp[];
 }
 
 export function conformanceCommand(): Command {
@@ -34,19 +35,27 @@ export function conformanceCommand(): Command {
     )
     .addOption(
       new Option("--backend <name>", "judge this one alone").choices(
-        backends.map(({ name }) => name).filter((name) => name !== "reference"),
+        nodePlatform.backends.map(({ name }) => name).filter((name) => name !== "reference"),
       ),
     )
+    .option("--op <name>", "judge this op alone, and no whole models; may be repeated", localOp)
     .action(conformance);
 }
 
-async function conformance({ json, html, cudaAddon, backend: only }: ConformanceFlags): Promise<void> {
+async function conformance({
+  json,
+  html,
+  cudaAddon,
+  backend: only,
+  op: ops = LOCAL_OPS,
+}: ConformanceFlags): Promise<void> {
+  if (html !== undefined) await checkOutput("--html", html);
   const columns: ReportColumn[] = [];
   const refused: Record<string, string> = {};
   for (const backend of judgedBackends(cudaAddon)) {
     if (only !== undefined && backend.name !== only) continue;
     const probe = await backend.probe();
-    if (probe.ok) columns.push(await judged(backend, json !== true));
+    if (probe.ok) columns.push(await judged(backend, ops));
     else refused[backend.name] = probe.reason;
   }
   const facts = {
@@ -55,7 +64,9 @@ async function conformance({ json, html, cudaAddon, backend: only }: Conformance
     system: `${platform()} ${release()} ${arch()}, ${cpus()[0]?.model ?? "unknown processor"}`,
     ...Object.fromEntries(Object.entries(refused).map(([name, reason]) => [`not ${name}`, reason])),
   };
-  const failed = columns.some(({ results, models }) => [...results, ...models].some(({ ok }) => !ok));
+  const isRight = ({ results, models }: ReportColumn) => [...results, ...models].every(({ ok }) => ok);
+  // A backend that was asked for and can not run was not found right.
+  const failed = columns.length === 0 || !columns.every(isRight);
   const writePage = async () => {
     if (html !== undefined) await writeOutput("--html", html, htmlReport(columns, facts));
   };
@@ -75,16 +86,41 @@ async function conformance({ json, html, cudaAddon, backend: only }: Conformance
 /** CUDA with its usual activations, and with those that are compared most strictly. */
 function judgedBackends(addonPath: string | undefined): Backend[] {
   const cuda = (["bf16", "f32"] as const).map((activations) => createCudaBackend({ activations, addonPath }));
-  return [...cuda, ...backends.filter(({ name }) => name !== "reference" && name !== "cuda")];
+  return [...cuda, ...nodePlatform.backends.filter(({ name }) => name !== "reference" && name !== "cuda")];
 }
 
-async function judged(backend: Backend, showProgress: boolean): Promise<ReportColumn> {
-  const progress = progressLine(showProgress);
-  const activation = backend.activationDType as ActivationDType;
+async function judged(backend: Backend, ops: readonly LocalOp[]): Promise<ReportColumn> {
+  const title = `${backend.name} ${backend.activationDType as ActivationDType}`;
+  const progress = progressLine(true);
+  /** Where no line can move there is one for each op and model, so that a log shows how far it is. */
+  const say = (line: string) => {
+    if (!process.stderr.isTTY) console.error(`${title}: ${line}`);
+  };
+  let own: ConformanceResult[] = [];
+  const sayOp = () => {
+    if (own[0]) say(`${own[0].op}, ${cellText(reportCell(own, own[0].op))}`);
+    own = [];
+  };
   const results = await runConformance(backend, {
-    onResult: ({ op }) => progress.show(`${backend.name} ${op}`, LOCAL_OPS.indexOf(op) / LOCAL_OPS.length),
+    ops,
+    onResult: (result, share) => {
+      if (own[0]?.op !== result.op) sayOp();
+      own.push(result);
+      progress.show(`${title}: ${result.op},`, share);
+    },
   });
-  const models = await runModelConformance(backend);
+  sayOp();
+  const onModel = (model: string, index: number, count: number) => {
+    say(`model ${model}, ${index + 1} of ${count}`);
+    progress.show(`${title}: model ${model},`, index / count);
+  };
+  const models = ops === LOCAL_OPS ? await runModelConformance(backend, { onModel }) : [];
   progress.clear();
-  return { title: `${backend.name} ${activation}`, results, models };
+  return { title, results, models };
+}
+
+function localOp(text: string, before: readonly LocalOp[] = []): LocalOp[] {
+  const op = LOCAL_OPS.find((name) => name === text);
+  if (op === undefined) throw new InvalidArgumentError(`There is no such op: ${LOCAL_OPS.join(", ")}.`);
+  return [...before, op];
 }

@@ -15,21 +15,38 @@ const NAMED_OTHERWISE: Readonly<Record<string, string>> = {
   topLogprobs: "logprobs",
   encoderCacheBytes: "encoderCache",
   enableThinking: "thinking",
+  connection: "redis",
+  apiKeys: "apiKey",
   "kvCache.bytes": "kvCache",
   "kvCache.fraction": "kvCache",
   "parallel.tensor": "tensorParallel",
   "parallel.pipeline": "pipelineParallel",
   "parallel.encoder": "encoderParallel",
   "parallel.cuts": "pipelineCuts",
+  "parallel.timeout": "parallelTimeout",
+  "limits.images": "maxImages",
+  "limits.videos": "maxVideos",
+  "limits.bodyBytes": "maxBody",
+  "limits.concurrency": "concurrency",
+  "limits.queue": "queue",
+  "limits.maxTokens": "maxTokens",
+  "limits.requestTimeout": "requestTimeout",
 };
 const STRUCTURED = ["jsonSchema", "regex", "choice", "grammar"];
 
 /** The same error where it names no option that has a flag. @param command the one that failed, as it was called */
 export function byFlagNames(error: unknown, command: Command | undefined): unknown {
   if (!(error instanceof GlimtError) || !command) return error;
-  const isOption = error.code === "OPTION_INVALID";
-  const message = named(error.message, flagsByOption(command), isOption);
+  const message = messageByFlagNames(error, command);
   return message === error.message ? error : new GlimtError(error.code, message, { cause: error });
+}
+
+/** What `byFlagNames` says. */
+export function messageByFlagNames(
+  error: { readonly code: string; readonly message: string },
+  command: Command,
+): string {
+  return named(error.message, flagsByOption(command), error.code === "OPTION_INVALID");
 }
 
 function flagsByOption(command: Command): ReadonlyMap<string, string> {

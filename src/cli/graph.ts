@@ -7,7 +7,7 @@ import { printGraph, printProgram } from "../compiler/print.ts";
 import { openCheckpoint, openFiles } from "../index.ts";
 import { modelStages, type StageName } from "../models/stages.ts";
 import { DEFAULT_PAGE_SIZE } from "../runtime/compile-stages.ts";
-import { NO_ADJUSTMENTS } from "../runtime/sampling-rows.ts";
+import { PLAIN_STEP } from "../runtime/sampling-rows.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
@@ -54,7 +54,7 @@ async function show(location: string, flags: GraphFlags): Promise<void> {
     slab: 0,
     features: 0,
     logits: 1,
-    ...NO_ADJUSTMENTS,
+    ...PLAIN_STEP,
   };
   const symbols: Record<StageName, SymbolValues> = {
     vision: { patches, frames: 1 },

@@ -4,7 +4,8 @@ import { Command } from "commander";
 import { describeStorage, type StoredWeights } from "../api/weight-storage.ts";
 import { storageTotals } from "../checkpoint/tensor-storage.ts";
 import { formatBytes } from "../compiler/print.ts";
-import { backends, describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+import { describeCheckpoint, openCheckpoint, openFiles } from "../index.ts";
+import { nodePlatform } from "../node-engine.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import { conversionText } from "./conversion-text.ts";
@@ -27,7 +28,7 @@ interface InspectFlags extends CheckpointFlags, FormatFlags {
 async function inspect(location: string, flags: InspectFlags): Promise<void> {
   const checkpoint = await openCheckpoint(await openFiles(location, checkpointOptions(flags)));
   const found = describeCheckpoint(checkpoint);
-  const host = await chooseBackend(backends, "auto");
+  const host = await chooseBackend(nodePlatform.backends, "auto");
   const stored = describeStorage(checkpoint, flags, host.backend);
   const weightBytes = Object.values(stored.bytes).reduce((sum, bytes) => sum + bytes, 0);
   const { vision, text } = checkpoint.config;

@@ -7,6 +7,8 @@ const GRACE_MS = 2000;
 
 let status: number | null = null;
 let running: AbortController | null = null;
+/** How what runs is told to end by itself. */
+let finish: (() => void) | null = null;
 
 /** From now on signals end the process: at once, or first what `interruptible` was asked for. */
 export function listenForInterruption(): void {
@@ -19,12 +21,24 @@ export function interruptible(): AbortSignal {
   return running.signal;
 }
 
+/** From now on a signal asks for this in place of an abort, and is no failure; a second one does not wait for it. */
+export function finishWhenInterrupted(task: () => void): void {
+  running = null;
+  finish = task;
+}
+
 /** The exit status of an interrupted command; null when it was not. */
 export function interruptedStatus(): number | null {
   return status;
 }
 
 function interrupt(code: number): void {
+  if (finish !== null) {
+    const task = finish;
+    finish = null;
+    task();
+    return;
+  }
   if (status !== null || running === null) {
     // What may stand there of a progress line.
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");

@@ -3,18 +3,20 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Backend } from "../backends/backend.ts";
 import { type CudaOptions, createCudaBackend } from "../backends/cuda/backend.node.ts";
 import { GlimtError } from "../errors.ts";
-import {
-  backends,
-  type KvCacheSize,
-  type LoadOptions,
-  type MediaOptions,
-  type Message,
-  type MessagePart,
-  type ProcessOptions,
+import type {
+  KvCacheSize,
+  LoadOptions,
+  MediaOptions,
+  Message,
+  MessagePart,
+  ProcessOptions,
 } from "../index.ts";
-import { readMessages, readToolsFile } from "./chat-files.ts";
+import { parseJson } from "../json/plain.ts";
+import { nodePlatform } from "../node-engine.ts";
+import { readMessages, readPrompt, readToolsFile } from "./chat-files.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import { type FormatFlags, withFormatOptions } from "./format-flags.ts";
+import { readStandardInput, requireOneReader, STANDARD_INPUT } from "./standard-input.ts";
 
 export interface PromptFlags {
   readonly image: readonly string[];
@@ -26,7 +28,16 @@ export interface PromptFlags {
   readonly videoFps?: number;
   readonly sampleFrames?: boolean;
   readonly maxFrames?: number;
+  readonly videoLayout?: NonNullable<ProcessOptions["videoLayout"]>;
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
+  /** Of commands that answer once. */
+  readonly continueFinalMessage?: true;
   readonly specialTokensInText?: NonNullable<ProcessOptions["specialTokensInText"]>;
+}
+
+/** What of a prompt may be files of the caller's. */
+export function filesRead(flags: PromptFlags): readonly (string | undefined)[] {
+  return [...flags.image, ...flags.video, flags.messages, flags.tools];
 }
 
 export interface VideoPruningFlag {
@@ -50,18 +61,29 @@ export interface LoadFlags extends CheckpointFlags, FormatFlags, DeviceFlags {
 }
 
 export function withPromptOptions(command: Command): Command {
+  return withConversationOptions(command, true)
+    .option("--tools <file.json>", "functions that the model may call: an array of their schemas")
+    .option(
+      "--continue-final-message",
+      "go on with the last message, such as an answer that --messages begins, in place of answering it",
+    );
+}
+
+/** What a conversation holds, and how it is read. @param takesInput whether "-" is standard input, which is no chat's to give */
+export function withConversationOptions(command: Command, takesInput: boolean): Command {
+  const from = takesInput ? "file, URL, or - for standard input" : "file or URL";
   return command
     .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
-    .argument("[prompt]", "what to ask")
+    .argument("[prompt]", takesInput ? "what to ask; - reads it from standard input" : "what to ask first")
     .option(
       "--image <file>",
-      "a picture (PNG, JPEG, WebP, GIF, TIFF, BMP; file or URL); may be repeated",
+      `a picture (PNG, JPEG, WebP, GIF, TIFF, BMP; ${from}); may be repeated`,
       collect,
       [],
     )
     .option(
       "--video <file|dir>",
-      "a video (MP4, MOV, WebM, MKV, MPEG-TS, animated GIF, WebP or PNG; file or URL), or a directory of frames; may be repeated",
+      `a video (MP4, MOV, WebM, MKV, MPEG-TS, animated GIF, WebP or PNG; ${from}), or a directory of frames; may be repeated`,
       collect,
       [],
     )
@@ -72,6 +94,17 @@ export function withPromptOptions(command: Command): Command {
     )
     .option("--no-sample-frames", "use all frames of videos as they are")
     .option("--max-frames <n>", "use at most so many frames of each video", wholeNumber)
+    .addOption(
+      new Option(
+        "--video-layout <how>",
+        "frames: each with its time behind it, as in Hugging Face (default); block: a video is one block without times",
+      ).choices(["frames", "block"]),
+    )
+    .option(
+      "--template-variables <json>",
+      'further variables of the chat template: {"name": value}',
+      templateVariables,
+    )
     .option("--thinking", "let the model think first (default: as the chat template has it)")
     .option("--no-thinking", "no thinking first, for templates that can do without")
     .addOption(
@@ -81,8 +114,12 @@ export function withPromptOptions(command: Command): Command {
       ).choices(["parse", "text"]),
     )
     .option("--system <text>", "system message")
-    .option("--messages <file.json>", "the whole conversation; media paths in it are relative to the file")
-    .option("--tools <file.json>", "functions that the model may call: an array of their schemas");
+    .option(
+      "--messages <file.json>",
+      takesInput
+        ? "the whole conversation (-: of standard input); media paths in it are relative to the file"
+        : "a conversation to go on with, such as /save writes; media paths in it are relative to the file",
+    );
 }
 
 export function withLoadOptions(command: Command): Command {
@@ -112,9 +149,14 @@ export function withDeviceOptions(command: Command): Command {
     .option("--device <n>", "which GPU, as nvidia-smi counts them (default: 0)", wholeNumber);
 }
 
-/** Flags of whatever looks at pictures. */
+/** Flags of whatever looks at pictures and videos. */
 export function withMediaOptions(command: Command): Command {
-  return withVideoPruning(command)
+  return withPictureOptions(withVideoPruning(command));
+}
+
+/** Flags of whatever looks at pictures. */
+export function withPictureOptions(command: Command): Command {
+  return command
     .addOption(
       new Option(
         "--media <mode>",
@@ -163,20 +205,38 @@ export function mediaOptions({ media, rounding, maxDecodedPixels, videoPruning }
 
 /** The backends to choose from, CUDA as the flags want it. @throws OPTION_INVALID */
 export function backendsFor({ backend, activations, device }: DeviceFlags): readonly Backend[] {
-  if (activations === undefined && device === undefined) return backends;
+  if (activations === undefined && device === undefined) return nodePlatform.backends;
   if (backend === "cuda") return [createCudaBackend({ activations, device })];
   throw new GlimtError("OPTION_INVALID", "--activations and --device are for CUDA: add --backend cuda.");
 }
 
 /** What the flags say of how a conversation is processed. */
 export async function processOptions(flags: PromptFlags): Promise<ProcessOptions> {
-  const { thinking, videoFps, sampleFrames, maxFrames, specialTokensInText } = flags;
+  const { thinking, videoFps, sampleFrames, maxFrames, videoLayout, specialTokensInText } = flags;
+  const { templateVariables, continueFinalMessage } = flags;
   const tools = flags.tools === undefined ? undefined : await readToolsFile(flags.tools);
-  return { tools, enableThinking: thinking, videoFps, sampleFrames, maxFrames, specialTokensInText };
+  return {
+    tools,
+    enableThinking: thinking,
+    continueFinalMessage,
+    templateVariables,
+    videoFps,
+    sampleFrames,
+    maxFrames,
+    videoLayout,
+    specialTokensInText,
+  };
 }
 
 /** The conversation that the flags describe: from a file, or pictures, videos and a prompt in one user message. */
 export async function conversation(prompt: string | undefined, flags: PromptFlags): Promise<Message[]> {
+  requireOneReader([
+    ["The prompt", prompt],
+    ["--messages", flags.messages],
+    ["--tools", flags.tools],
+    ...flags.image.map((image) => ["--image", image] as const),
+    ...flags.video.map((video) => ["--video", video] as const),
+  ]);
   if (flags.messages !== undefined) {
     if (
       prompt !== undefined ||
@@ -191,10 +251,13 @@ export async function conversation(prompt: string | undefined, flags: PromptFlag
     }
     return readMessages(flags.messages);
   }
+  const images = await Promise.all(flags.image.map((image) => mediaSource("--image", image)));
+  const videos = await Promise.all(flags.video.map((video) => mediaSource("--video", video)));
+  const text = prompt === STANDARD_INPUT ? await readPrompt() : prompt;
   const parts: MessagePart[] = [
-    ...flags.image.map((image): MessagePart => ({ type: "image", image })),
-    ...flags.video.map((video): MessagePart => ({ type: "video", video })),
-    ...(prompt === undefined ? [] : [{ type: "text", text: prompt } as const]),
+    ...images.map((image): MessagePart => ({ type: "image", image })),
+    ...videos.map((video): MessagePart => ({ type: "video", video })),
+    ...(text === undefined ? [] : [{ type: "text", text } as const]),
   ];
   if (parts.length === 0)
     throw new GlimtError(
@@ -203,6 +266,10 @@ export async function conversation(prompt: string | undefined, flags: PromptFlag
     );
   const system: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
   return [...system, { role: "user", content: parts }];
+}
+
+async function mediaSource(flag: string, given: string): Promise<string | Uint8Array> {
+  return given === STANDARD_INPUT ? readStandardInput(`${flag} -`) : given;
 }
 
 export function wholeNumber(text: string): number {
@@ -245,6 +312,19 @@ export function decimal(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("It must be a number.");
   return value;
+}
+
+function templateVariables(text: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`It is no JSON: ${(error as Error).message}`);
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw new InvalidArgumentError("It must be a JSON object.");
 }
 
 export function collect(value: string, all: string[]): string[] {

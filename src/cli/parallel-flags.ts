@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type DeviceOptions, ENCODER_PARALLEL, type EncoderParallel } from "../api/parallel-options.ts";
 import { GlimtError } from "../errors.ts";
+import type { LoadOptions } from "../index.ts";
 import { type DeviceFlags, wholeNumber } from "./model-options.ts";
 
 export interface ParallelFlags extends Pick<DeviceFlags, "device"> {
@@ -10,6 +11,9 @@ export interface ParallelFlags extends Pick<DeviceFlags, "device"> {
   readonly pipelineParallel?: number;
   readonly pipelineCuts?: readonly number[];
   readonly encoderParallel?: EncoderParallel;
+  readonly parallelTimeout?: number;
+  /** Of commands that answer many requests. */
+  readonly dataParallel?: number;
 }
 
 export function withParallelOptions(command: Command): Command {
@@ -29,19 +33,39 @@ export function withParallelOptions(command: Command): Command {
     .addOption(
       new Option(
         "--encoder-parallel <how>",
-        "tensor: devices share each layer of the vision tower; data: each encodes pictures of its own (default: by size)",
+        "tensor: devices share each layer of the vision tower; data: each encodes pictures of its own; stage: those behind the first tensor x pipeline have it alone (default: by size)",
       ).choices(ENCODER_PARALLEL),
+    )
+    .option(
+      "--parallel-timeout <ms>",
+      "without progress of any device, after which the model fails (default: 300000)",
+      wholeNumber,
     );
 }
 
-export function parallelOptions(flags: ParallelFlags): DeviceOptions {
+export function withDataParallelOption(command: Command): Command {
+  return command.option(
+    "--data-parallel <n>",
+    "load the model so many times, each on devices of its own",
+    wholeNumber,
+  );
+}
+
+export function parallelOptions(flags: ParallelFlags): DeviceOptions & Pick<LoadOptions, "dataParallel"> {
   const { devices, tensorParallel: tensor, pipelineParallel: pipeline, pipelineCuts: cuts } = flags;
-  const { encoderParallel: encoder } = flags;
+  const { encoderParallel: encoder, parallelTimeout: timeout, dataParallel } = flags;
   if (devices && flags.device !== undefined) {
     throw new GlimtError("OPTION_INVALID", "--device is one of several in --devices: leave it out.");
   }
-  const isAsked = [tensor, pipeline, cuts, encoder].some((value) => value !== undefined);
-  return { devices, parallel: isAsked ? { tensor, pipeline, cuts, encoder } : undefined };
+  if (dataParallel !== undefined && flags.device !== undefined) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      "--device is one, and --data-parallel takes several: give --devices.",
+    );
+  }
+  const given = { tensor, pipeline, cuts, encoder, timeout };
+  const parallel = Object.values(given).some((value) => value !== undefined) ? given : undefined;
+  return { devices, parallel, dataParallel };
 }
 
 function numberList(text: string): number[] {

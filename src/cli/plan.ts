@@ -1,14 +1,11 @@
 /** `glimt plan`: what a request will need, from the sizes of its pictures; reads no weights and runs nothing. */
 
 import { Command, InvalidArgumentError } from "commander";
-import { checkFormats } from "../api/check-formats.ts";
-import { compileCheckpoint } from "../api/compile-checkpoint.ts";
-import { resolveBudgets } from "../api/encoder-token-budgets.ts";
 import { resolveParallel } from "../api/parallel-options.ts";
 import { formatBytes } from "../compiler/print.ts";
 import { type ImageDims, openProcessor, type RequestPlan, type VideoDims } from "../index.ts";
+import type { Hardware } from "../measure/hardware.ts";
 import { chooseBackend } from "../runtime/choose-backend.ts";
-import { DEFAULT_PAGE_SIZE, stagePrograms } from "../runtime/compile-stages.ts";
 import { planRequest, requestRuns } from "../runtime/request-plan.ts";
 import { DEFAULT_MAX_TOKENS } from "../serving/generation-options.ts";
 import { checkpointOptions } from "./checkpoint-flags.ts";
@@ -23,6 +20,7 @@ import {
   withVideoPruning,
 } from "./model-options.ts";
 import { type ParallelFlags, parallelOptions, withParallelOptions } from "./parallel-flags.ts";
+import { planningOf } from "./planning.ts";
 import { communicationRows, rankRows, timeRows } from "./rank-rows.ts";
 import { JSON_HELP } from "./report.ts";
 
@@ -35,9 +33,14 @@ interface PlanFlags extends LoadFlags, VideoPruningFlag, ParallelFlags, Hardware
   readonly json?: true;
 }
 
+/** Exit status, so that a script can ask; what is printed is the same. */
+const DOES_NOT_FIT = 1;
+
 export function planCommand(): Command {
   return withHardwareOptions(withParallelOptions(withVideoPruning(withLoadOptions(new Command("plan")))))
-    .description("show grids, tokens and memory of a request of given sizes; runs nothing")
+    .description(
+      "show grids, tokens and memory of a request of given sizes; runs nothing; ends with 1 where they do not fit the context, or the memory of --hardware",
+    )
     .argument("<model>", "model of the Hub (ORG/NAME), checkpoint directory, or the URL of one")
     .option("--image <WxH>", "an image of this size in pixels; may be repeated", imageDims, [])
     .option(
@@ -59,27 +62,17 @@ export function planCommand(): Command {
 
 async function plan(location: string, flags: PlanFlags): Promise<void> {
   const { maxImagePixels, videoPruning } = flags;
-  const { image: images, video: videos, maxTokens } = flags;
+  const { image: images, video: videos } = flags;
   const processor = await openProcessor(location, {
     maxImagePixels,
     videoPruning,
     ...checkpointOptions(flags),
   });
   const { checkpoint } = processor;
-  const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
-  checkFormats(backend, checkpoint.config.text, flags);
   const group = resolveParallel(parallelOptions(flags)) ?? undefined;
-  const compiled = compileCheckpoint(backend, checkpoint, { ...flags, mtp: true, group });
+  const { backend } = await chooseBackend(backendsFor(flags), flags.backend);
+  const { programs, options } = planningOf(backend, processor, { ...flags, group });
   const counts = processor.sizes.count({ images, videos, textTokens: flags.text });
-  const programs = stagePrograms(compiled);
-  const options = {
-    maxTokens,
-    prefillChunk: flags.prefillChunk ?? backend.prefillChunk,
-    pageSize: DEFAULT_PAGE_SIZE,
-    activationDType: backend.activationDType,
-    kvCacheDType: compiled.kvCacheDType,
-    encoderBudgets: resolveBudgets(undefined, backend, processor),
-  };
   const planned = planRequest(counts, programs, checkpoint.config, options);
   const { ranks = [] } = planned;
   const hardware = await hardwareOf(flags);
@@ -87,11 +80,14 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
     hardware,
     ...groupTimes(
       programs,
-      requestRuns(counts, programs.vision, checkpoint.config, options),
+      requestRuns(counts, programs, checkpoint.config, options),
+      ranks,
       group?.tensor ?? 1,
       hardware,
     ),
   };
+  const overfull = hardware ? overfullDevices(planned, hardware) : [];
+  if (!planned.fitsContext || overfull.length > 0) process.exitCode = DOES_NOT_FIT;
   const largestImage = processor.sizes.imageSizeWithMostFeatures();
   const mostFrames = videos.map(({ width, height }) => processor.sizes.mostVideoFrames({ width, height }));
   if (flags.json) {
@@ -104,6 +100,7 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
     ...requestRows(planned, backend.name),
     ...rankRows(ranks),
     ...communicationRows(ranks),
+    ...overfull,
     ...(times ? timeRows(times) : []),
     [
       "largest image",
@@ -111,6 +108,17 @@ async function plan(location: string, flags: PlanFlags): Promise<void> {
     ],
   ];
   for (const [name, value] of rows) console.log(`${name?.padEnd(16)}${value}`);
+}
+
+/** A row for each device whose memory is less than what it would hold. */
+function overfullDevices({ ranks, ...whole }: RequestPlan, { memoryBytes }: Hardware): [string, string][] {
+  const devices: readonly Pick<RequestPlan, "weightBytes" | "peakBytes">[] = ranks ?? [whole];
+  return devices.flatMap(({ weightBytes, peakBytes }, rank) => {
+    const bytes = weightBytes + peakBytes;
+    if (bytes <= memoryBytes) return [];
+    const text = `needs ${formatBytes(bytes)} and has ${formatBytes(memoryBytes)}; DOES NOT FIT`;
+    return [[`device ${rank}`, text] as [string, string]];
+  });
 }
 
 function imageRow({ width, height }: ImageDims, { images }: RequestPlan, index: number): [string, string] {

@@ -5,6 +5,7 @@ import { openProcessor } from "../index.ts";
 import { type CheckpointFlags, checkpointOptions, withCheckpointOptions } from "./checkpoint-flags.ts";
 import {
   conversation,
+  filesRead,
   type LoadFlags,
   type MediaFlags,
   mediaOptions,
@@ -14,9 +15,10 @@ import {
   withMediaOptions,
   withPromptOptions,
 } from "./model-options.ts";
+import { requestPage } from "./process/request-page.ts";
 import { JSON_HELP } from "./report.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
-import { writeOutput } from "./write-output.ts";
+import { checkOutputs, writeOutput } from "./write-output.ts";
 
 interface ProcessFlags
   extends PromptFlags,
@@ -25,6 +27,7 @@ interface ProcessFlags
     CheckpointFlags,
     Pick<LoadFlags, "maxImagePixels"> {
   readonly json?: true;
+  readonly html?: string;
   readonly pixels?: string;
 }
 
@@ -33,11 +36,13 @@ export function processCommand(): Command {
     .description("show what a model would be given: prompt, token ids, grids, positions")
     .option("--max-image-pixels <n>", "resize pictures to at most this many pixels", wholeNumber)
     .option("--json", JSON_HELP)
+    .option("--html <file>", "write it as a page, with the pictures as the model sees them")
     .option("--pixels <out.f32>", "write pixelValues as little-endian float32 (images, then videos)")
     .action(show);
 }
 
 async function show(location: string, prompt: string | undefined, flags: ProcessFlags): Promise<void> {
+  await checkOutputs({ "--html": flags.html, "--pixels": flags.pixels }, filesRead(flags));
   const processor = await openProcessor(location, {
     maxImagePixels: flags.maxImagePixels,
     ...checkpointOptions(flags),
@@ -56,6 +61,9 @@ async function show(location: string, prompt: string | undefined, flags: Process
         parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
       ),
     );
+  }
+  if (flags.html !== undefined) {
+    await writeOutput("--html", flags.html, await requestPage(location, processor, inputs));
   }
   const {
     promptText,

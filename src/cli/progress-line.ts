@@ -33,7 +33,7 @@ export function downloadShown(progress: DownloadProgress): [what: string, share:
   return [`downloading ${size}${speed}${left},`, totalBytes === 0 ? 1 : downloadedBytes / totalBytes];
 }
 
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
   if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;

@@ -62,7 +62,7 @@ function operationText({ op, operations, bytes }: Communication): string {
 }
 
 /** What each run would take, and how much of it is waiting for other ranks. */
-export function timeRows({ hardware, prefill, step }: PredictedTimes): Row[] {
+export function timeRows({ hardware, encode, prefill, step }: PredictedTimes): Row[] {
   const text = ({ latency, communicatingShare }: GroupTime) => {
     const percent = (100 * communicatingShare).toFixed(communicatingShare < 0.1 ? 1 : 0);
     return `${(1000 * latency).toFixed(2)} ms, ${percent} % of it waiting for other ranks`;
@@ -70,6 +70,7 @@ export function timeRows({ hardware, prefill, step }: PredictedTimes): Row[] {
   return [
     ["predicted", `for ${hardware.name}, ${hardware.link.bytesPerSecond / 1e9} GB/s between ranks`],
     ["  figures", hardware.source],
+    ...(encode ? [["  tower run", text(encode)] as Row] : []),
     ["  prompt run", text(prefill)],
     ["  token", text(step)],
   ];

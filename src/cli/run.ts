@@ -1,17 +1,18 @@
 /** `glimt run`: ask a model and stream what it says. */
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { loadPrepared } from "../api/load-model.ts";
 import { prepareModelOn } from "../api/prepare-model.ts";
 import { GlimtError } from "../errors.ts";
-import type {
-  AdapterSource,
-  GenerateOptions,
-  GenerationResult,
-  KvCacheSize,
-  Model,
-  ProcessedInputs,
-  SessionProgress,
+import {
+  type AdapterSource,
+  attentionOverMedia,
+  type GenerateOptions,
+  type GenerationEvent,
+  type GenerationResult,
+  type Model,
+  type ProcessedInputs,
+  type SessionProgress,
 } from "../index.ts";
 import { nodeFiles } from "../node-files.ts";
 import { decoderPrompt } from "../prompt/prompt-inputs.ts";
@@ -32,12 +33,10 @@ import {
   backendsFor,
   collect,
   conversation,
-  decimal,
-  kvCacheSize,
+  filesRead,
   type LoadFlags,
   loadOptions,
   type MediaFlags,
-  memorySizeOrNone,
   type PromptFlags,
   processOptions,
   wholeNumber,
@@ -46,88 +45,57 @@ import {
   withPromptOptions,
 } from "./model-options.ts";
 import { type ParallelFlags, parallelOptions, withParallelOptions } from "./parallel-flags.ts";
+import { requestPage } from "./process/request-page.ts";
 import { downloadShown, progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
+import { AnswerLooks } from "./run/answer-looks.ts";
+import { type SamplingFlags, samplingOptions, withSamplingOptions } from "./sampling-flags.ts";
+import { type ServingFlags, servingOptions, withServingOptions } from "./serving-flags.ts";
 import { type SourceFlags, sourceOptions, withSourceOptions } from "./source-flags.ts";
 import { structuredOptions, toolChoice } from "./structured-flags.ts";
+import { checkOutput, checkOutputs, writeOutput } from "./write-output.ts";
 
-interface RunFlags extends PromptFlags, SourceFlags, MediaFlags, LoadFlags, EngineFlags, ParallelFlags {
-  readonly maxTokens?: number;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
-  readonly repetitionPenalty?: number;
-  readonly presencePenalty?: number;
-  readonly frequencyPenalty?: number;
-  readonly logitBias: Readonly<Record<number, number>>;
-  readonly badWord: readonly string[];
-  readonly allowToken?: readonly number[];
-  readonly minTokens?: number;
-  readonly ignoreEos?: true;
-  readonly thinkingBudget?: number;
-  readonly stopRepetition?: true;
+interface RunFlags
+  extends PromptFlags,
+    SourceFlags,
+    MediaFlags,
+    LoadFlags,
+    EngineFlags,
+    ServingFlags,
+    ParallelFlags,
+    SamplingFlags {
   readonly logprobs?: number;
-  readonly speculation?: NonNullable<GenerateOptions["speculation"]>;
+  readonly attention?: true;
   readonly jsonSchema?: string;
   readonly regex?: string;
   readonly choice?: readonly string[];
   readonly grammar?: string;
   readonly toolChoice?: string;
-  readonly seed?: number;
   readonly n?: number;
-  readonly kvCache?: KvCacheSize;
-  readonly mtp: boolean;
-  readonly prefillChunk?: number;
-  readonly maxBatchedTokens?: number;
-  readonly prefixCache: boolean;
-  readonly encoderCache?: number;
-  readonly cacheSalt?: string;
   readonly restoreSession?: string;
   readonly saveSession?: string;
-  readonly checkpointSampling?: true;
-  readonly stop: readonly string[];
-  readonly stopToken: readonly number[];
   readonly adapter: readonly string[];
+  readonly html?: string;
   readonly json?: true;
 }
 
 export function runCommand(): Command {
-  return withParallelOptions(
-    withEngineOptions(
-      withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run"))))),
+  const loading = withServingOptions(
+    withParallelOptions(
+      withEngineOptions(
+        withLoadOptions(withMediaOptions(withSourceOptions(withPromptOptions(new Command("run"))))),
+      ),
     ),
-  )
+  );
+  return withSamplingOptions(loading)
     .description("ask a model about pictures and stream its answer")
-    .option("--max-tokens <n>", "most new tokens (default: 2048, or what the context leaves)", wholeNumber)
-    .option("--temperature <t>", "0 takes the most probable token (default)", decimal)
-    .option("--top-k <n>", "sample from the n most probable tokens", wholeNumber)
-    .option("--top-p <p>", "sample from the most probable tokens that reach p", decimal)
-    .option("--min-p <p>", "drop tokens below p times the most probable", decimal)
-    .option("--repetition-penalty <x>", "above 1: avoid tokens already used", decimal)
-    .option("--seed <n>", "same seed, same answer", wholeNumber)
     .option("--n <count>", "so many answers, number k with seed + k (default: 1)", wholeNumber)
-    .option("--checkpoint-sampling", "sample as the checkpoint's generation_config.json says")
-    .option("--stop <text>", "end at this text; may be repeated", collect, [])
-    .option("--stop-token <id>", "end at this token; may be repeated", tokenId, [])
-    .option("--presence-penalty <x>", "above 0: avoid tokens that the answer has", decimal)
-    .option("--frequency-penalty <x>", "above 0: avoid tokens the more often the answer has them", decimal)
-    .option("--logit-bias <id:bias>", "add to a token's logit, -100 bans it; may be repeated", tokenBias, {})
-    .option("--bad-word <text>", "never say this; may be repeated", collect, [])
-    .option("--allow-token <id>", "say no other tokens; may be repeated", tokenId)
-    .option("--min-tokens <n>", "do not end before as many tokens", wholeNumber)
-    .option("--ignore-eos", "go on where the model would end")
-    .option("--thinking-budget <n>", "end thinking behind as many tokens", wholeNumber)
-    .option("--stop-repetition", "end an answer that repeats itself as pages never do")
     .option(
       "--logprobs <n>",
       "with --json: how probable each token was, and the n most probable",
       wholeNumber,
     )
-    .option(
-      "--speculation <how>",
-      "guess tokens and read several a step: mtp (the checkpoint's layer), lookup (what followed the same words), auto, off (default)",
-    )
+    .option("--attention", "with --json: what each token looks at in each picture and video")
     .option("--json-schema <file.json>", "answer in JSON that this schema holds for")
     .option("--regex <expression>", "answer in a text that matches, in JavaScript's syntax")
     .option("--choice <a,b,...>", "answer with one of these texts", (texts: string) => texts.split(","))
@@ -136,24 +104,6 @@ export function runCommand(): Command {
       "--tool-choice <how>",
       "auto: calls of --tools are well formed; none: no call; required: calls alone; or the name of the tool to call",
     )
-    .option("--no-mtp", "leave out the checkpoint's layer that predicts several tokens")
-    .option(
-      "--kv-cache <size>",
-      "memory to take for the KV cache: 512MiB, 4GiB, or 50% of what is free (default: it grows)",
-      kvCacheSize,
-    )
-    .option(
-      "--prefill-chunk <n>",
-      "most tokens of a prompt in a step (default: 512, on CUDA 2048)",
-      wholeNumber,
-    )
-    .option("--no-prefix-cache", "share no pages of the KV cache between answers, and keep none")
-    .option(
-      "--encoder-cache <size>",
-      "most features of pictures to keep: 64MiB (default), 0MiB",
-      memorySizeOrNone,
-    )
-    .option("--cache-salt <text>", "share what is cached only with requests of the same salt")
     .option(
       "--restore-session <file>",
       "begin with what a session holds of the prompt, in place of reading it",
@@ -162,17 +112,26 @@ export function runCommand(): Command {
       "--save-session <file>",
       "save what the answer was read from, for --restore-session of a later run",
     )
-    .option("--max-batched-tokens <n>", "most tokens of a step (default: as --prefill-chunk)", wholeNumber)
     .option("--adapter <dir[:scale]>", "answer with this LoRA adapter; may be repeated", collect, [])
+    .option(
+      "--html <file>",
+      "write the request and its answer as a page, with what each token looks at in the pictures",
+    )
     .option("--json", JSON_HELP)
     .action(run);
 }
 
 async function run(location: string, prompt: string | undefined, flags: RunFlags): Promise<void> {
-  if (flags.logprobs !== undefined && !flags.json) {
-    throw new GlimtError("OPTION_INVALID", "--logprobs is told of in the JSON alone: add --json.");
+  for (const name of ["logprobs", "attention"] as const) {
+    if (flags[name] === undefined || flags.json) continue;
+    throw new GlimtError("OPTION_INVALID", `--${name} is told of in the JSON alone: add --json.`);
   }
   await checkSessions(flags);
+  await checkFiles(flags);
+  const { devices, parallel } = parallelOptions(flags);
+  /** The page shows it too, where one device has all that it is made of. */
+  const isShown = flags.html !== undefined && devices === undefined && parallel === undefined;
+  const attention = flags.attention ?? (isShown || undefined);
   const messages = await conversation(prompt, flags);
   const asked = await processOptions(flags);
   const structured = await structuredOptions(flags);
@@ -185,13 +144,8 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     ...engineOptions(flags),
     ...parallelOptions(flags),
     ...sourceOptions(flags),
-    kvCache: flags.kvCache,
-    // Not asked for: pipelines can not have it.
-    mtp: flags.mtp ? undefined : false,
-    prefillChunk: flags.prefillChunk,
-    maxBatchedTokens: flags.maxBatchedTokens,
-    prefixCache: flags.prefixCache,
-    encoderCacheBytes: flags.encoderCache,
+    ...servingOptions(flags),
+    attention,
     adapters,
     signal,
     onDownload: (download) => progress.show(...downloadShown(download)),
@@ -203,7 +157,10 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
   });
   const onProgress = ({ stage, share }: SessionProgress) => progress.show(stage, share);
   const options: GenerateOptions = {
-    ...generateOptions(flags),
+    ...samplingOptions(flags),
+    n: flags.n,
+    attention,
+    ...(flags.logprobs !== undefined && { logprobs: true, topLogprobs: flags.logprobs }),
     structured,
     toolChoice: toolChoice(flags.toolChoice),
     signal,
@@ -226,13 +183,31 @@ async function run(location: string, prompt: string | undefined, flags: RunFlags
     const names = adapters.map(({ name }) => name);
     const answers = model.generate(inputs, { ...options, adapters: names, onProgress });
     const output = new AnswerOutput(process.stdout);
+    const attended = new Map<string, TokenAttention>();
+    const looks = new AnswerLooks(inputs, processor);
     for await (const event of answers) {
       progress.clear();
+      // A token may have several events.
+      if (flags.attention) attended.set(`${event.choice}.${event.index}`, tokenAttention(inputs, event));
+      if (flags.html !== undefined) looks.add(event);
       if (!flags.json) output.show(event);
     }
     const result = await answers.result;
-    if (flags.json) process.stdout.write(`${JSON.stringify(jsonResult(model, inputs, adapters, result))}\n`);
-    else output.end(result);
+    const told = flags.attention && { attention: [...attended.values()] };
+    const writePage = async () => {
+      if (flags.html === undefined) return;
+      const page = await requestPage(location, processor, inputs, looks.shown(result));
+      await writeOutput("--html", flags.html, page);
+    };
+    if (flags.json) {
+      // First: an error takes the place of the object.
+      await writePage();
+      const found = { ...jsonResult(model, inputs, adapters, result), ...told };
+      process.stdout.write(`${JSON.stringify(found)}\n`);
+    } else {
+      output.end(result);
+      await writePage();
+    }
     const { saveSession: path, cacheSalt, speculation } = flags;
     if (path !== undefined) await model.saveSession(inputs, { path, cacheSalt, speculation, ...showing });
   } finally {
@@ -263,6 +238,18 @@ async function checkSessions(flags: RunFlags): Promise<void> {
   if (saveSession !== undefined) await (await sessionFiles.create(saveSession)).discard();
 }
 
+/** @throws OPTION_INVALID where something would be lost that the command reads or writes */
+async function checkFiles(flags: RunFlags): Promise<void> {
+  const { html, saveSession, restoreSession, jsonSchema, grammar } = flags;
+  await checkOutputs({ "--html": html, "--save-session": saveSession }, [
+    ...filesRead(flags),
+    jsonSchema,
+    grammar,
+  ]);
+  // A session may be saved where it was restored from.
+  if (html !== undefined) await checkOutput("--html", html, [restoreSession]);
+}
+
 /** @throws what the request would */
 async function checkedInputs(
   process: () => Promise<ProcessedInputs>,
@@ -278,50 +265,18 @@ async function checkedInputs(
   return inputs as ProcessedInputs;
 }
 
-function generateOptions(flags: RunFlags): GenerateOptions {
-  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, n, checkpointSampling, stop } =
-    flags;
-  const sampling = { temperature, topK, topP, minP, repetitionPenalty, seed, n, checkpointSampling };
-  const { speculation, cacheSalt } = flags;
+/** As JSON has it: the weights of each picture and video in a list. */
+function tokenAttention(inputs: ProcessedInputs, { choice, index, tokenId, attention }: GenerationEvent) {
+  const media = attentionOverMedia(inputs, attention as Float32Array);
   return {
-    maxTokens,
-    ...sampling,
-    stop,
-    stopTokenIds: flags.stopToken,
-    ...tokenOptions(flags),
-    speculation,
-    cacheSalt,
+    choice,
+    index,
+    tokenId,
+    media: media.map((item) => ({ ...item, weights: Array.from(item.weights) })),
   };
 }
 
-function tokenOptions(flags: RunFlags): GenerateOptions {
-  const { presencePenalty, frequencyPenalty, logitBias, minTokens, ignoreEos, thinkingBudget, logprobs } =
-    flags;
-  return {
-    presencePenalty,
-    frequencyPenalty,
-    logitBias,
-    badWords: flags.badWord,
-    allowedTokenIds: flags.allowToken,
-    minTokens,
-    ignoreEos,
-    thinkingBudget,
-    repetitionDetection: flags.stopRepetition,
-    ...(logprobs !== undefined && { logprobs: true, topLogprobs: logprobs }),
-  };
-}
-
-function tokenBias(text: string, all: Readonly<Record<number, number>>): Record<number, number> {
-  const [, id, bias] = /^(\d+):(\S+)$/.exec(text) ?? [];
-  if (id === undefined || !Number.isFinite(Number(bias))) {
-    throw new InvalidArgumentError("It must be a token id and a number, such as 42:-100.");
-  }
-  return { ...all, [wholeNumber(id)]: decimal(bias!) };
-}
-
-function tokenId(text: string, all: readonly number[] = []): number[] {
-  return [...all, wholeNumber(text)];
-}
+type TokenAttention = ReturnType<typeof tokenAttention>;
 
 function jsonResult(
   model: Model,

@@ -15,12 +15,13 @@ const RULES = { any: "any", inline: "inline", public: PUBLIC_SOURCES } as const 
   Sources
 >;
 
-export function withSourceOptions(command: Command): Command {
+/** @param usual what is meant where the flag is not given */
+export function withSourceOptions(command: Command, usual = "any"): Command {
   return command
     .addOption(
       new Option(
         "--sources <rule>",
-        "where pictures and videos may be read from: any (default); inline: only data in the messages; public: that and public hosts",
+        `where pictures and videos may be read from: any; inline: only data in the messages; public: that and public hosts (default: ${usual})`,
       ).choices(Object.keys(RULES)),
     )
     .option(

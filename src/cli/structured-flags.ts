@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { GlimtError } from "../errors.ts";
 import type { StructuredOptions } from "../serving/structured-options.ts";
 import type { ToolChoice } from "../serving/tool-choice.ts";
+import { unreadableReason } from "./unreadable-reason.ts";
+import { utf8Text } from "./utf8-text.ts";
 
 export interface StructuredFlags {
   readonly jsonSchema?: string;
@@ -18,7 +20,7 @@ const FLAGS: Readonly<Record<keyof StructuredFlags, string>> = {
   grammar: "--grammar",
 };
 
-/** Reads the files that they name. @throws OPTION_INVALID for one that can not be read */
+/** Reads the files that they name. @throws OPTION_INVALID for one that can not be read, INPUT_INVALID for one that is no UTF-8 */
 export async function structuredOptions(flags: StructuredFlags): Promise<StructuredOptions | undefined> {
   const { jsonSchema, regex, choice, grammar } = flags;
   const given: object = {
@@ -41,13 +43,9 @@ export function toolChoice(flag: string | undefined): ToolChoice | undefined {
 }
 
 async function textFile(flag: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      `${flag}: ${path} can not be read (${(cause as Error).message}).`,
-      { cause },
-    );
-  }
+  const bytes = await readFile(path).catch(async (cause) => {
+    const reason = await unreadableReason(path, cause);
+    throw new GlimtError("OPTION_INVALID", `${flag}: ${path} can not be read: ${reason}.`, { cause });
+  });
+  return utf8Text(bytes, `${flag}: ${path}`);
 }

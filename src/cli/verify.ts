@@ -30,7 +30,7 @@ import { downloadShown, progressLine } from "./progress-line.ts";
 import { JSON_HELP } from "./report.ts";
 import { withJudge } from "./verify/judge.ts";
 import { reportText } from "./verify/table.ts";
-import { writeOutput } from "./write-output.ts";
+import { checkOutput, writeOutput } from "./write-output.ts";
 
 interface VerifyFlags extends CheckpointFlags, FormatFlags, DeviceFlags, EngineFlags {
   readonly expected?: string;
@@ -79,6 +79,7 @@ export function verifyCommand(): Command {
 }
 
 async function verify(location: string, flags: VerifyFlags): Promise<void> {
+  if (flags.report !== undefined) await checkOutput("--report", flags.report, [flags.image, flags.expected]);
   const signal = interruptible();
   const progress = progressLine(flags.json !== true);
   try {
@@ -144,9 +145,11 @@ async function judgedModel(location: string, flags: VerifyFlags, signal: AbortSi
   if (existsSync(location)) return { model: resolve(location), env: offline };
   const page = /^https?:/i.test(location) && URL.canParse(location) ? modelOfPage(new URL(location)) : null;
   if ((page ?? parseHubId(location)) === null) {
+    // An address may have a password in it; a path is said as it was typed.
+    const name = !/^[a-z]+:\/\//i.test(location) ? location : modelName(location);
     throw new GlimtError(
       "OPTION_INVALID",
-      `The judge reads folders and models of the Hub, and ${modelName(location)} is neither: give one, or run python/verify.py where the files are and give what it writes with --expected.`,
+      `The judge reads folders and models of the Hub, and ${name} is neither: give one, or run python/verify.py where the files are and give what it writes with --expected.`,
     );
   }
   const onDownload = (download: Parameters<typeof downloadShown>[0]) => show(...downloadShown(download));

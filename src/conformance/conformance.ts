@@ -30,7 +30,8 @@ export interface ConformanceOptions {
   readonly activation?: ActivationDType;
   readonly engine?: EngineOptions;
   readonly signal?: AbortSignal;
-  readonly onResult?: (result: ConformanceResult) => void;
+  /** Called after each case, with the share of all that are done. */
+  readonly onResult?: (result: ConformanceResult, share: number) => void;
 }
 
 /**
@@ -46,13 +47,12 @@ export async function runConformance(
   const judge = await judgeOf(backend).open();
   const results: ConformanceResult[] = [];
   try {
-    for (const op of options.ops ?? LOCAL_OPS) {
-      for (const test of OP_CASES[op]()) {
-        throwIfAborted(options.signal);
-        const result = await judgeCase(engine, judge, test, activation);
-        results.push(result);
-        options.onResult?.(result);
-      }
+    const cases = (options.ops ?? LOCAL_OPS).flatMap((op) => OP_CASES[op]());
+    for (const test of cases) {
+      throwIfAborted(options.signal);
+      const result = await judgeCase(engine, judge, test, activation);
+      results.push(result);
+      options.onResult?.(result, results.length / cases.length);
     }
     return results;
   } finally {

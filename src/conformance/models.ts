@@ -46,17 +46,22 @@ export async function runModelConformance(
     engine = {},
     configs = MODEL_CONFIGS,
     weights = backend.activationDType as ActivationDType,
+    onModel,
   }: {
     readonly engine?: EngineOptions;
     readonly configs?: Readonly<Record<string, ModelConfig>>;
     /** Default: the type of activations. */
     readonly weights?: WeightFormat;
+    /** Called before each, with its place among them. */
+    readonly onModel?: (model: string, index: number, count: number) => void;
   } = {},
 ): Promise<ModelResult[]> {
   const activation = backend.activationDType as ActivationDType;
   const judge = judgeOf(backend);
   const results: ModelResult[] = [];
-  for (const [model, config] of Object.entries(configs)) {
+  const models = Object.entries(configs);
+  for (const [index, [model, config]] of models.entries()) {
+    onModel?.(model, index, models.length);
     const about = { model, backend: backend.name, activation, steps: STEPS };
     try {
       const expected = await answer(judge, config, weights);

@@ -1,5 +1,7 @@
 /** Conformance results for people: a matrix op x backend as text, and the same as an HTML page for a bug report. */
 import { LOCAL_OPS, OPS, type OpName } from "../graph/ops.ts";
+import { escaped } from "../views/markup.ts";
+import { factsHtml, htmlPage, tableHtml } from "../views/page.ts";
 import type { ConformanceResult } from "./conformance.ts";
 import type { ModelResult } from "./models.ts";
 
@@ -70,7 +72,8 @@ interface ReportRow {
 }
 
 function reportRows(columns: readonly ReportColumn[]): ReportRow[] {
-  const ops = LOCAL_OPS.map((op): ReportRow => {
+  const judged = new Set(columns.flatMap(({ results }) => results.map(({ op }) => op)));
+  const ops = LOCAL_OPS.filter((op) => judged.has(op)).map((op): ReportRow => {
     const cells = columns.map(({ results }) => {
       const cell = reportCell(results, op);
       const kind = cell.cases === 0 ? "none" : cell.failures.length === 0 ? "ok" : "failed";
@@ -120,39 +123,23 @@ export function htmlReport(
   columns: readonly ReportColumn[],
   facts: Readonly<Record<string, string>>,
 ): string {
-  const head = columns.map(({ title }) => `<th>${escapeHtml(title)}</th>`).join("");
-  const rows = reportRows(columns).map(({ name, doc, cells }) => {
-    const data = cells.map(
-      ({ text, kind, details }) => `<td class="${kind}">${escapeHtml(text)}<br>${escapeHtml(details)}</td>`,
-    );
-    return `<tr><th title="${escapeHtml(doc)}">${escapeHtml(name)}</th>${data.join("")}</tr>`;
+  const failures = failureLines(columns).map((line) => `<li>${escaped(line)}</li>`);
+  const rows = reportRows(columns).map(({ name, doc, cells }) => ({
+    name,
+    about: doc,
+    cells: cells.map(({ text, kind, details }) => ({ text, kind, note: details })),
+  }));
+  return htmlPage({
+    title: "glimt conformance",
+    lead: "Every op and whole models against the reference backend (float64 sums): verdict, largest differences.",
+    sections: [
+      { body: factsHtml(Object.entries(facts)) },
+      // What failed is what one looks for.
+      ...(failures.length > 0 ? [{ title: "Failures", body: `<ol>${failures.join("\n")}</ol>` }] : []),
+      {
+        title: "Ops and models",
+        body: tableHtml({ columns: [{ text: "" }, ...columns.map(({ title }) => ({ text: title }))], rows }),
+      },
+    ],
   });
-  const failures = failureLines(columns).map((line) => `<li>${escapeHtml(line)}</li>`);
-  const about = Object.entries(facts).map(
-    ([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`,
-  );
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>glimt conformance</title>
-<style>
-  body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; }
-  table { border-collapse: collapse; } th, td { border: 1px solid #ccc; padding: 0.3rem 0.6rem; text-align: left; }
-  .ok { background: #e6f4e6; } .failed { background: #f9dcdc; } .none { color: #777; }
-  dt { float: left; clear: left; width: 8rem; font-weight: 600; } dd { margin-left: 8rem; }
-</style>
-<h1>glimt conformance</h1>
-<dl>${about.join("")}</dl>
-<p>Every op and whole models against the reference backend (float64 sums): verdict, largest differences.</p>
-<table><thead><tr><th></th>${head}</tr></thead><tbody>
-${rows.join("\n")}
-</tbody></table>
-${failures.length > 0 ? `<h2>Failures</h2><ol>${failures.join("\n")}</ol>` : ""}
-</html>
-`;
-}
-
-function escapeHtml(text: string): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  return text.replace(/[&<>"]/g, (character) => entities[character] as string);
 }

@@ -3,6 +3,11 @@
 /** A text that the same values have, and no others. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
+  if (typeof value === "bigint") return String(value);
+  // As the bigint is written that a schema has of its digits.
+  if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    return String(BigInt(value));
+  }
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).map(
     ([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`,

@@ -1,7 +1,8 @@
 /** JSON Schema (draft 2020-12, and what older drafts write otherwise) to rules. */
 
+import { JsonError, readJsonText } from "../json/reader.ts";
 import { ANY } from "./code-points.ts";
-import { isSameJson } from "./json-equality.ts";
+import { canonicalJson, isSameJson } from "./json-equality.ts";
 import { between, comma, inString, JSON_RULES, listed, quoted, valueRule } from "./json-text.ts";
 import { integerRule, isPlain, type NumberRange, numberRule } from "./number-range.ts";
 import { readPattern, type Spelling } from "./pattern.ts";
@@ -35,14 +36,26 @@ export function jsonSchemaGrammar(schema: unknown, path: string): Grammar {
   return { root: "root", rules: reader.rules };
 }
 
-/** @throws OPTION_INVALID for a number that is read as infinity: as a constant it would be written "null" */
+/**
+ * A schema's JSON text; whole numbers that no double is exact for are bigints, as constants are written to the last digit.
+ *
+ * @throws OPTION_INVALID for what is no JSON, and for a number that no double holds
+ */
 export function parseSchema(text: string, path: string): unknown {
-  return JSON.parse(text, (_, value) => {
-    if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-      throw schemaError(path, "it has a number that is larger than any double");
-    }
-    return value;
-  });
+  const finite = (value: number) => {
+    if (Number.isFinite(value)) return value;
+    throw schemaError(path, "it has a number that is larger than any double");
+  };
+  const integer = (digits: string) => {
+    const value = finite(Number(digits));
+    return Number.isSafeInteger(value) ? value : BigInt(digits);
+  };
+  try {
+    return readJsonText(text, { integer, float: finite, object: Object.fromEntries });
+  } catch (error) {
+    if (error instanceof JsonError) throw schemaError(path, `it is no JSON: ${error.message}`);
+    throw error;
+  }
 }
 
 export class SchemaReader {
@@ -188,7 +201,7 @@ export class SchemaReader {
         const names = Object.keys(STRING_FORMATS).join(", ");
         throw schemaError(
           `${path}.format`,
-          `${JSON.stringify(format)} is not supported; those that are: ${names}`,
+          `${canonicalJson(format)} is not supported; those that are: ${names}`,
         );
       }
       return readPattern(known, { name: `${path}.format`, spell, whole: false });
@@ -268,7 +281,7 @@ function typesOf(schema: Schema, path: string): readonly string[] {
   const list: unknown[] = Array.isArray(type) ? type : [type];
   for (const name of list) {
     if (!TYPES.includes(name as string))
-      throw schemaError(`${path}.type`, `${JSON.stringify(name)} is no type`);
+      throw schemaError(`${path}.type`, `${canonicalJson(name)} is no type`);
   }
   return list as string[];
 }
@@ -282,6 +295,7 @@ function valuesOf(schema: Schema, path: string): readonly unknown[] {
 }
 
 function isOfType(value: unknown, type: string): boolean {
+  if (typeof value === "bigint") return type === "integer" || type === "number";
   if (type === "integer") return Number.isInteger(value);
   if (type === "null") return value === null;
   if (type === "array") return Array.isArray(value);

@@ -106,7 +106,7 @@ export function listOf(item: Rule, least: number, most: number): Rule {
   return between("[", listed(item, least, most), "]");
 }
 
-/** A value of JSON, written as JSON.stringify does but for white space. */
+/** A value of JSON, written as JSON.stringify does but for white space, and for bigints: to the last digit. */
 export function valueRule(value: unknown): Rule {
   if (Array.isArray(value)) return between("[", joined(value.map(valueRule)), "]");
   if (typeof value === "object" && value !== null) {
@@ -115,7 +115,7 @@ export function valueRule(value: unknown): Rule {
     );
     return between("{", joined(fields), "}");
   }
-  return text(JSON.stringify(value));
+  return text(typeof value === "bigint" ? String(value) : JSON.stringify(value));
 }
 
 function joined(items: readonly Rule[]): Rule {

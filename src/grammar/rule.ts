@@ -38,3 +38,19 @@ export const EMPTY: Rule = text("");
 /** No text at all is of it. */
 export const NEVER: Rule = choice();
 export const ANY_CHARACTER: Rule = chars(ANY);
+
+/** The same grammar with rules of other names, beside which those of another may stand. */
+export function renamedRules({ root, rules }: Grammar, prefix: string): Grammar {
+  const entries = Array.from(rules, ([name, rule]) => [`${prefix} ${name}`, renamed(rule, prefix)] as const);
+  return { root: `${prefix} ${root}`, rules: new Map(entries) };
+}
+
+/** A rule that names those of `renamedRules`. */
+export function renamed(rule: Rule, prefix: string): Rule {
+  if (rule.kind === "named") return { kind: "named", name: `${prefix} ${rule.name}` };
+  if (rule.kind === "repeat") return { ...rule, item: renamed(rule.item, prefix) };
+  if (rule.kind === "sequence" || rule.kind === "choice") {
+    return { ...rule, items: rule.items.map((item) => renamed(item, prefix)) };
+  }
+  return rule;
+}

@@ -53,6 +53,7 @@ export function countOf(schema: Schema, keyword: string, path: string): number |
 /** @throws OPTION_INVALID */
 export function numberIn(schema: Schema, keyword: string, path: string): number | undefined {
   const value = schema[keyword];
+  if (typeof value === "bigint") return Number(value);
   if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
   throw schemaError(`${path}.${keyword}`, "expected a number");
 }

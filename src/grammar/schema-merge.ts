@@ -52,7 +52,7 @@ function both(a: Schema, b: Schema, path: string): Schema {
 
 function bothOf(key: string, a: unknown, b: unknown, path: string): unknown {
   const tighter = TIGHTER[key];
-  if (tighter && typeof a === "number" && typeof b === "number") return tighter(a, b);
+  if (tighter && isNumber(a) && isNumber(b)) return tighter(Number(a), Number(b));
   if (isSameJson(a, b)) return a;
   if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
   if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {
@@ -72,6 +72,10 @@ function bothOf(key: string, a: unknown, b: unknown, path: string): unknown {
     return Object.fromEntries(names.map((name) => [name, of(name)]));
   }
   throw schemaError(`${path}.${key}`, "two different ones at once are not supported");
+}
+
+function isNumber(value: unknown): boolean {
+  return typeof value === "number" || typeof value === "bigint";
 }
 
 function typesOfBoth(a: readonly unknown[], b: readonly unknown[], path: string): unknown[] {
@@ -94,6 +98,6 @@ function checkAdditional(a: Schema, b: Schema, path: string): void {
   if (foreign === undefined) return;
   throw schemaError(
     `${path}.additionalProperties`,
-    `beside ${JSON.stringify(foreign)} of another schema it is not supported`,
+    `beside ${canonicalJson(foreign)} of another schema it is not supported`,
   );
 }

@@ -4,7 +4,7 @@ import { buildAutomaton } from "./build-automaton.ts";
 import { readEbnf } from "./ebnf.ts";
 import { jsonSchemaGrammar, parseSchema } from "./json-schema.ts";
 import { readPattern } from "./pattern.ts";
-import { chars, choice, type Grammar, type Rule, text } from "./rule.ts";
+import { chars, choice, type Grammar, named, type Rule, renamedRules, text } from "./rule.ts";
 import { type ToolCallPlan, toolCallGrammar } from "./tool-calls.ts";
 
 /** Exactly one of them. */
@@ -14,7 +14,9 @@ export type StructuredText =
   | { readonly kind: "regex"; readonly source: string }
   | { readonly kind: "choice"; readonly choices: readonly string[] }
   | { readonly kind: "grammar"; readonly source: string }
-  | { readonly kind: "tools"; readonly plan: ToolCallPlan };
+  | { readonly kind: "tools"; readonly plan: ToolCallPlan }
+  /** Calls, or the other. */
+  | { readonly kind: "callsOr"; readonly plan: Omit<ToolCallPlan, "mode">; readonly other: StructuredText };
 
 const SCHEMA_PATH = "structured.jsonSchema";
 
@@ -35,7 +37,15 @@ function grammarOf(asked: StructuredText): Grammar {
       return readEbnf(asked.source);
     case "tools":
       return toolCallGrammar(asked.plan);
+    case "callsOr":
+      return eitherOf(toolCallGrammar({ ...asked.plan, mode: "calls" }), grammarOf(asked.other));
   }
+}
+
+function eitherOf(...grammars: readonly Grammar[]): Grammar {
+  const apart = grammars.map((grammar, index) => renamedRules(grammar, `either ${index}`));
+  const root = choice(...apart.map((grammar) => named(grammar.root)));
+  return { root: "root", rules: new Map([...apart.flatMap(({ rules }) => [...rules]), ["root", root]]) };
 }
 
 function ofRule(rule: Rule): Grammar {

@@ -11,6 +11,7 @@ import {
   mark,
   optional,
   type Rule,
+  renamed,
   repeat,
   sequence,
   text,
@@ -89,18 +90,9 @@ function toolRule(tool: Tool, key: string, format: ToolCallFormat, rules: Map<st
   const document: unknown = tool.parameters === null ? {} : parseSchema(tool.parameters, path);
   const reader = new SchemaReader(document, path);
   const args = argumentsRule(reader, objectSchema(document, path, reader), path, format);
+  // The rules of each tool are its own.
   for (const [name, rule] of reader.rules) rules.set(`${key} ${name}`, renamed(rule, key));
   return sequence(text(tool.name), renamed(args, key));
-}
-
-/** The rules of each tool are its own. */
-function renamed(rule: Rule, key: string): Rule {
-  if (rule.kind === "named") return { kind: "named", name: `${key} ${rule.name}` };
-  if (rule.kind === "repeat") return { ...rule, item: renamed(rule.item, key) };
-  if (rule.kind === "sequence" || rule.kind === "choice") {
-    return { ...rule, items: rule.items.map((item) => renamed(item, key)) };
-  }
-  return rule;
 }
 
 function objectSchema(document: unknown, path: string, reader: SchemaReader): Schema {

@@ -200,6 +200,21 @@ export const OPS = {
       },
     ],
   }),
+  attention_weights: defineOp({
+    code: 33,
+    doc: "How much row i of q attends to each key: weights[i, p] = the mean over its heads, added in their order, of softmax(scale q kᵀ) at key p, one of the first lengths[i], in page blockTable[sequences[i], p / pageSize]; 0 at those behind. Keys are read as floats, whatever the cache holds them in.",
+    inputs: {
+      q: { kind: "activation", shape: "r numHeads*headDim" },
+      cache: { kind: "state", shape: "pages 2*numKvHeads*pageSize*headDim" },
+      blockTable: { kind: "index", shape: "s blocks" },
+      sequences: { kind: "index", shape: "r" },
+      lengths: { kind: "index", shape: "r" },
+    },
+    attrs: { numHeads: "u32", numKvHeads: "u32", headDim: "u32", pageSize: "u32", scale: "f32" },
+    outputs: { weights: { dtype: "f32", shape: "r blocks*pageSize" } },
+    rowwise: ["q", "sequences", "lengths"],
+    conditions: [["numHeads", "a multiple of", "numKvHeads"]],
+  }),
   rope_attention_paged: defineOp({
     code: 23,
     doc: "Rotates q and k, stores the rotated k and v in the cache, then attends: rope, kv_write and attention_paged.",

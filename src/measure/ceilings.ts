@@ -1,6 +1,6 @@
 /** What the machine can do at best, measured now: the limits that speeds are given as shares of. */
 import type { Backend, CeilingLoop, EngineOptions } from "../backends/backend.ts";
-import { throwIfAborted } from "../errors.ts";
+import { GlimtError, throwIfAborted } from "../errors.ts";
 import { nextTask } from "../event-loop.ts";
 import type { Work } from "./work.ts";
 
@@ -28,6 +28,9 @@ export async function measureCeilings(
     const found: Partial<Record<CeilingLoop["name"], number>> = {};
     for (const { name, run } of loops) found[name] = Math.max(found[name] ?? 0, await fastest(run, signal));
     return loops.length === 0 ? null : found;
+  } catch (error) {
+    if (!(error instanceof GlimtError) || error.code !== "OUT_OF_MEMORY") throw error;
+    return null;
   } finally {
     engine.dispose();
   }

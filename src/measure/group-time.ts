@@ -3,6 +3,7 @@ import { type CollectiveOp, isCollective } from "../graph/ops.ts";
 import { givenBytes } from "../program/communication.ts";
 import type { Program } from "../program/program.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
+import { wholeRanks } from "../program/weights.ts";
 import type { Hardware, Link } from "./hardware.ts";
 import { operationsOf, programWork, type RunSizes } from "./work.ts";
 
@@ -31,9 +32,12 @@ export function groupTime(
   sizes: RunSizes,
   hardware: Hardware,
 ): GroupTime {
-  const ranks = (program.ranks ?? [program]).map((rank) => rankTime(rank, tensor, sizes, hardware));
-  const stages = Array.from({ length: ranks.length / tensor }, (_, stage) => {
-    const group = ranks.slice(stage * tensor, (stage + 1) * tensor);
+  const running = (program.ranks ?? [program]).filter(({ instructions }) => instructions.length > 0);
+  const ranks = running.map((rank) => rankTime(rank, tensor, sizes, hardware));
+  // Ranks that have all of it each run side by side.
+  const abreast = wholeRanks(running).length === running.length ? running.length : tensor;
+  const stages = Array.from({ length: ranks.length / abreast }, (_, stage) => {
+    const group = ranks.slice(stage * abreast, (stage + 1) * abreast);
     return group.reduce((slowest, rank) => (total(rank) > total(slowest) ? rank : slowest));
   });
   const latency = sum(stages.map(total));

@@ -8,7 +8,7 @@ import { stagePrograms } from "../runtime/compile-stages.ts";
 import { answerOf, type SequenceSlice } from "../runtime/decoder.ts";
 import { Sequence } from "../runtime/kv-pool.ts";
 import type { Stages } from "../runtime/open-stages.ts";
-import { GREEDY, NO_ADJUSTMENTS } from "../runtime/sampling-rows.ts";
+import { GREEDY, PLAIN_STEP } from "../runtime/sampling-rows.ts";
 import { blockTableColumns } from "../runtime/step-inputs.ts";
 import { fillCaches } from "./fill-caches.ts";
 import { addWork, type Extent, programWork, type Work } from "./work.ts";
@@ -175,7 +175,7 @@ function stepSymbols(sizes: {
   pages: number;
   logits: number;
 }) {
-  return { sequences: 1, slab: 0, features: 0, ...NO_ADJUSTMENTS, ...sizes };
+  return { sequences: 1, slab: 0, features: 0, ...PLAIN_STEP, ...sizes };
 }
 
 /** @throws when a value is not finite, or all are the same */

@@ -1,12 +1,12 @@
 /** Local files for the media room: the only place of it that knows a file system. */
 
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GlimtError } from "../errors.ts";
 import { parseJson } from "../json/plain.ts";
 import { shownAddress } from "./sources/address.ts";
-import { allowedPath, readLocalFile } from "./sources/local-file.node.ts";
+import { allowedPath, readLocalFile, statusOf } from "./sources/local-file.node.ts";
 import type { Reading } from "./sources/reading.ts";
 import { type VideoFrames, videoMetadata } from "./video-source.ts";
 
@@ -27,7 +27,7 @@ export async function readFrameDirectory(path: string | URL, reading: Reading): 
   // Absolute, so that no name in it is taken for an address.
   const directory = resolve(typeof path === "string" ? path : fileURLToPath(path));
   const allowed = await allowedPath(path, reading);
-  if (!(await stat(allowed)).isDirectory()) return null;
+  if (!(await statusOf(allowed, reading)).isDirectory()) return null;
   const entries = await readdir(allowed, { withFileTypes: true });
   const byNumber = new Intl.Collator("en", { numeric: true });
   const frames = entries

@@ -14,9 +14,13 @@ import { allows, type SourceDescription } from "./sources/source-rule.ts";
 
 /** Pixels that are decoded already; channels default to what the length says. Browsers' ImageData fits. */
 export interface RawImage {
+  /** Bytes of the pixels, row by row. */
   readonly data: Uint8Array | Uint8ClampedArray;
+  /** Pixels. */
   readonly width: number;
+  /** Pixels. */
   readonly height: number;
+  /** 3: RGB; 4: RGBA. */
   readonly channels?: 3 | 4;
 }
 
@@ -30,7 +34,7 @@ export type FileSource = string | URL | Uint8Array | Uint8ClampedArray | DataVie
 export type ImageSource = FileSource | RawImage;
 
 /** What a source is meant to be; errors name it. */
-export type MediaNoun = "Image" | "Video";
+export type MediaNoun = "Image" | "Video" | "Document" | "Layout model";
 
 export interface SourceOptions extends ReadLimits {
   /** Reads a local file; environments without one fetch paths as relative URLs. */
@@ -51,16 +55,22 @@ export function isRawImage(source: ImageSource): source is RawImage {
   return typeof source === "object" && source !== null && "data" in source && "width" in source;
 }
 
-/** An error about a source: IMAGE_INVALID or VIDEO_INVALID. */
+const CODES = {
+  Image: "IMAGE_INVALID",
+  Video: "VIDEO_INVALID",
+  Document: "INPUT_INVALID",
+  "Layout model": "INPUT_INVALID",
+} as const;
+
+/** An error about a source: IMAGE_INVALID, VIDEO_INVALID or INPUT_INVALID. */
 export function mediaError(noun: MediaNoun, problem: string, cause?: unknown): GlimtError {
-  const code = noun === "Image" ? "IMAGE_INVALID" : "VIDEO_INVALID";
-  return new GlimtError(code, `${noun} ${problem}`, cause === undefined ? {} : { cause });
+  return new GlimtError(CODES[noun], `${noun} ${problem}`, cause === undefined ? {} : { cause });
 }
 
 /**
  * The encoded bytes of a source.
  *
- * @throws IMAGE_INVALID or VIDEO_INVALID naming the source when they can not be had; SOURCE_REFUSED, SOURCE_TOO_LARGE,
+ * @throws IMAGE_INVALID, VIDEO_INVALID or INPUT_INVALID naming the source when they can not be had; SOURCE_REFUSED, SOURCE_TOO_LARGE,
  * OUT_OF_MEMORY, TIMED_OUT, ABORTED
  */
 export async function readSource(
@@ -163,7 +173,7 @@ async function requireAllowed({ rule, what }: Reading, source: SourceDescription
 /** @throws Error for a web page, as the address of a picture's page answers */
 function notPage(bytes: Uint8Array, noun: MediaNoun): Uint8Array {
   if (!isWebPage(bytes)) return bytes;
-  const wanted = noun === "Image" ? "picture" : "video";
+  const wanted = { Image: "picture", Video: "video", Document: "document", "Layout model": "model" }[noun];
   throw new Error(
     `the address is a web page's (HTML), not a ${wanted}'s; give the address of the ${wanted} itself`,
   );
@@ -194,12 +204,12 @@ function isText(source: unknown): source is string | URL {
   );
 }
 
-/** @throws IMAGE_INVALID or VIDEO_INVALID for what is no source */
+/** @throws IMAGE_INVALID, VIDEO_INVALID or INPUT_INVALID for what is no source */
 function heldName(source: unknown, noun: MediaNoun): string {
   if (isBlob(source)) return blobName(source);
   const size = (source as { byteLength?: unknown } | null | undefined)?.byteLength;
   if (typeof source === "object" && typeof size === "number") return `of ${size} bytes`;
-  const decoded = noun === "Image" ? "{ data, width, height }" : "{ frames: [...], metadata }";
+  const decoded = noun === "Video" ? "{ frames: [...], metadata }" : "{ data, width, height }";
   const found = source === null ? "null" : typeof source;
   throw mediaError(noun, `must be a path, a URL, bytes, a Blob, or ${decoded}; got ${found}.`);
 }

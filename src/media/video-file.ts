@@ -4,7 +4,7 @@ import { rgbaToRgb } from "./alpha.ts";
 import type { Animation } from "./animation/animation.ts";
 import { AnimationReader } from "./animation/compose.ts";
 import { openAnimation } from "./animation/open.ts";
-import { checkPixels } from "./check-pixels.ts";
+import { checkAnimation, checkPixels } from "./check-pixels.ts";
 import { FILE_KIND_NAMES, type FileKind, fileKind, isMovie } from "./file-kind.ts";
 import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import type { MediaMode } from "./mode.ts";
@@ -78,6 +78,7 @@ async function readAnimation(bytes: Uint8Array, kind: FileKind, name: string): P
 function openFramesOf(animation: Animation, name: string, options: VideoFileOptions): LoadedVideo {
   const { width, height, frames } = animation;
   checkPixels({ width, height }, options.maxDecodedPixels, name, "Video");
+  checkAnimation(frames, options.maxDecodedPixels, name);
   const reader = new AnimationReader(animation);
   const duration = frames.reduce((sum, { seconds }) => sum + seconds, 0);
   return {

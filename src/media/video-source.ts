@@ -4,6 +4,7 @@ import { GlimtError } from "../errors.ts";
 import { shown } from "../given.ts";
 import type { FileSource, ImageSource } from "./source.ts";
 
+/** What is known of a video's timing. */
 export interface VideoMetadata {
   /** Frames a second of the source video. */
   readonly fps?: number | undefined;
@@ -17,15 +18,21 @@ export interface VideoMetadata {
 
 /** The same in Hugging Face's spelling, as metadata.json has it. */
 export interface VideoMetadataJson {
+  /** Frames a second of the source video. */
   readonly fps?: number | null;
+  /** Frames of the source video. */
   readonly total_num_frames?: number | null;
+  /** Seconds. */
   readonly duration?: number | null;
+  /** Which frames of the source video are given. */
   readonly frames_indices?: readonly number[] | null;
 }
 
+/** A video as its frames. */
 export interface VideoFrames {
   /** All of one size. */
   readonly frames: readonly ImageSource[];
+  /** Their timing; without it they are taken to be all frames, at 24 a second. */
   readonly metadata?: VideoMetadata | VideoMetadataJson | undefined;
 }
 

@@ -10,6 +10,9 @@
  * [changes, 2], cuAdjustedIds [adjusted+1], tokenMasks [masks, ceil(vocabSize / 32)] and tokenMaskOf [adjusted]. States:
  * kv.N, one paged cache a layer. Outputs: logits [logits, vocabSize] of the chosen rows, as the model has them, and the
  * tokens [logits] chosen from them.
+ *
+ * With `attention` there is more: how much rows attendingRows [attending], each of sequence attendingSequences [attending],
+ * attend in the last layer to the first attendedKeys [attending] of it, as output attention [attending, blocks * pageSize].
  */
 import type { ModelConfig, TextConfig } from "../config/types.ts";
 import { createGraphBuilder, type GraphBuilder, type GraphOptions } from "../graph/builder.ts";
@@ -25,6 +28,8 @@ export interface DecoderOptions extends Omit<GraphOptions, "name"> {
   readonly pageSize: number;
   /** The checkpoint's layer that predicts several tokens (MTP), where drafts are to come of it. */
   readonly mtp?: MtpLayer | undefined;
+  /** Whether the last layer's attention of chosen rows is an output; default: no. */
+  readonly attention?: boolean | undefined;
 }
 
 /** Which weights of the MTP layer are its own; the others are those of the model. */
@@ -45,8 +50,8 @@ export interface DecoderInputs {
 
 export function buildDecoder(model: ModelConfig, options: DecoderOptions): Graph {
   const g = createGraphBuilder({ ...options, name: "decoder" });
-  const { logits, tokens } = decode(g, model, options);
-  return g.finish({ logits, tokens });
+  const { logits, tokens, attention } = decode(g, model, options);
+  return g.finish({ logits, tokens, ...attention });
 }
 
 /** What more than the tokens may be made of. */
@@ -59,6 +64,8 @@ export interface Decoded {
   /** What `adjust_logits` made of them. */
   readonly adjusted: Value;
   readonly tokens: Value;
+  /** An output where it was asked for. */
+  readonly attention: { readonly attention?: Value };
   /** What the head would see of all rows [tokens, hiddenSize]. */
   readonly hidden: Value;
 }
@@ -72,11 +79,16 @@ export function decode(g: GraphBuilder, model: ModelConfig, options: DecoderOpti
 
   const table = g.weight(`${ROOT}.embed_tokens.weight`, [config.vocabSize, config.hiddenSize]);
   let x = g.scope("embed", () => embed(table));
+  let attention: Decoded["attention"] = {};
+  const attended = options.attention ? attendingRows(g) : null;
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
     const cache = layerCache(g, layer, config, options.pageSize);
-    x = g.scope(`layers.${layer}`, () =>
-      decoderLayer(g, x, layer, inputs, cache, config, options.pageSize),
-    ).x;
+    const isLast = layer === config.numHiddenLayers - 1;
+    const result = g.scope(`layers.${layer}`, () =>
+      decoderLayer(g, x, layer, inputs, cache, config, options.pageSize, isLast ? attended : null),
+    );
+    x = result.x;
+    if (result.attention) attention = { attention: result.attention };
   }
   const normed = g.scope("head", () => rmsNorm(g, x, `${ROOT}.norm`, config.rmsNormEps));
   const logits = g.scope("head", () => {
@@ -84,7 +96,23 @@ export function decode(g: GraphBuilder, model: ModelConfig, options: DecoderOpti
     if (model.tieWordEmbeddings) return g.linear({ x: chosen, w: table });
     return linear(g, chosen, "lm_head", config.vocabSize, false);
   });
-  return { inputs, slab, logitRows, logits, hidden: normed, ...sample(logits) };
+  return { inputs, slab, logitRows, logits, attention, hidden: normed, ...sample(logits) };
+}
+
+/** Rows of which it is told what they attend to. */
+interface AttendingRows {
+  readonly rows: Value;
+  readonly sequences: Value;
+  readonly lengths: Value;
+}
+
+function attendingRows(g: GraphBuilder): AttendingRows {
+  const attending = g.symbol("attending");
+  return {
+    rows: g.input("attendingRows", [attending], "i32"),
+    sequences: g.input("attendingSequences", [attending], "i32"),
+    lengths: g.input("attendedKeys", [attending], "i32"),
+  };
 }
 
 /** What every program over the paged cache reads of its rows. */
@@ -165,7 +193,10 @@ export function layerCache(
   return g.state(`kv.${layer}`, [g.symbol("pages"), 2 * numKeyValueHeads * pageSize * headDim]);
 }
 
-/** @returns what it makes of x, and its cache with the rows' keys and values */
+/**
+ * @param attending rows of which it tells what they attend to
+ * @returns what it makes of x, and its cache with the rows' keys and values
+ */
 export function decoderLayer(
   g: GraphBuilder,
   x: Value,
@@ -174,13 +205,14 @@ export function decoderLayer(
   cache: Value,
   config: TextConfig,
   pageSize: number,
-): { x: Value; cache: Value } {
+  attending: AttendingRows | null = null,
+): { x: Value; cache: Value; attention: Value | undefined } {
   const path = `${ROOT}.layers.${layer}`;
   const norm = (value: Value, name: string) => rmsNorm(g, value, `${path}.${name}`, config.rmsNormEps);
   const after = (value: Value, name: string) => (config.sandwichNorms ? norm(value, name) : value);
 
-  const { middle, written } = g.scope("attention", () => {
-    const { heads, written } = attention(
+  const { middle, written, weights } = g.scope("attention", () => {
+    const { heads, written, weights } = attention(
       g,
       norm(x, "input_layernorm"),
       layer,
@@ -188,18 +220,19 @@ export function decoderLayer(
       cache,
       config,
       pageSize,
+      attending,
     );
     const attended = linear(g, heads, `${path}.self_attn.o_proj`, config.hiddenSize, false);
-    return { middle: g.add({ a: x, b: after(attended, "post_self_attn_layernorm") }), written };
+    return { middle: g.add({ a: x, b: after(attended, "post_self_attn_layernorm") }), written, weights };
   });
   const out = g.scope("mlp", () => {
     const mixed = feedForward(g, norm(middle, "post_attention_layernorm"), layer, config);
     return g.add({ a: middle, b: after(mixed, "post_mlp_layernorm") });
   });
-  return { x: out, cache: written };
+  return { x: out, cache: written, attention: weights };
 }
 
-/** The heads' results side by side, before o_proj, and the cache with the rows in it. */
+/** The heads' results side by side, before o_proj, the cache with the rows in it, and what some rows attend to. */
 function attention(
   g: GraphBuilder,
   x: Value,
@@ -208,7 +241,8 @@ function attention(
   cache: Value,
   config: TextConfig,
   pageSize: number,
-): { heads: Value; written: Value } {
+  attending: AttendingRows | null,
+): { heads: Value; written: Value; weights: Value | undefined } {
   const { numAttentionHeads: numHeads, numKeyValueHeads: numKvHeads, headDim, attentionBias } = config;
   const { rotaryDim, pairs } = config.rope;
   const { cos, sin, slots, blockTable, cuSeqlens, contextLens } = inputs;
@@ -225,11 +259,17 @@ function attention(
     { k: rotate(k, numKvHeads), v, slots, cache },
     { numKvHeads, headDim, pageSize },
   );
-  const heads = g.attention_paged(
-    { q: rotate(q, numHeads), cache: written, blockTable, cuSeqlens, contextLens },
-    { numHeads, numKvHeads, headDim, pageSize, scale: headDim ** -0.5 },
+  const rotated = rotate(q, numHeads);
+  const attrs = { numHeads, numKvHeads, headDim, pageSize, scale: headDim ** -0.5 };
+  const heads = g.attention_paged({ q: rotated, cache: written, blockTable, cuSeqlens, contextLens }, attrs);
+  if (!attending) return { heads, written, weights: undefined };
+  const { rows, sequences, lengths } = attending;
+  const attendingQ = g.gather_rows({ x: rotated, rows });
+  const weights = g.attention_weights(
+    { q: attendingQ, cache: written, blockTable, sequences, lengths },
+    attrs,
   );
-  return { heads, written };
+  return { heads, written, weights };
 }
 
 function feedForward(g: GraphBuilder, x: Value, layer: number, config: TextConfig): Value {

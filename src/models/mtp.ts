@@ -44,7 +44,7 @@ export function buildDraftingDecoder(model: ModelConfig, options: DecoderOptions
   const own = options.mtp as MtpLayer;
   const path = `${ROOT}.layers.${layer}`;
   const g = createGraphBuilder({ ...options, name: "drafting" });
-  const { inputs, slab, logitRows, logits, adjusted, tokens, hidden } = decode(g, model, options);
+  const { inputs, slab, logitRows, logits, adjusted, tokens, attention, hidden } = decode(g, model, options);
   const table = g.weight(tableName(model, own.ownEmbedding), [vocabSize, hiddenSize]);
   let cache = layerCache(g, layer, config, options.pageSize);
 
@@ -88,7 +88,7 @@ export function buildDraftingDecoder(model: ModelConfig, options: DecoderOptions
     g.gather_rows({ x: read(following, hidden, inputs), rows: last.rows }),
   );
   let drafts = g.scope("draft.1", () => choose(1, state, last.choices));
-  const outputs: Record<string, Value> = { logits, tokens, "drafts.1": drafts };
+  const outputs: Record<string, Value> = { logits, tokens, ...attention, "drafts.1": drafts };
   const half = config.rope.rotaryDim / 2;
   for (let j = 2; j <= MOST_MTP_DRAFTS; j++) {
     const count = g.symbol(`drafts.${j}`);

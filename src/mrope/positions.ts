@@ -7,10 +7,13 @@ import { type GridThw, numMergedTokens } from "../processor/grid.ts";
 /** One Int32Array a rotary axis, each as long as the sequence. */
 export type PositionIds = [t: Int32Array, h: Int32Array, w: Int32Array];
 
+/** Pictures and videos of the prompt. */
 export interface MropeOptions {
   /** Patch grids in prompt order. */
   readonly imageGridThw?: readonly GridThw[];
+  /** The same of videos. */
   readonly videoGridThw?: readonly GridThw[];
+  /** Patches a side that become one token. */
   readonly spatialMergeSize: number;
   /**
    * "frames" (default, Hugging Face's reference): each temporal patch of a video is a picture of its own, with its
@@ -20,7 +23,9 @@ export interface MropeOptions {
   readonly videoLayout?: "frames" | "block";
 }
 
+/** Positions of a prompt's tokens. */
 export interface MropePositions {
+  /** (3, s): time, height and width. */
   readonly positionIds: PositionIds;
   /** Largest position + 1 - length: token i of the continuation has position i + ropeDelta on every axis. */
   readonly ropeDelta: number;
@@ -34,7 +39,7 @@ const MODALITY = ["text", "image", "video"] as const;
  *
  * Grids are consumed by the tokens they stand for, not by runs of equal type, so two pictures may be adjacent.
  *
- * @param mmTokenTypeIds 0 text, 1 image, 2 video, one a token.
+ * @param types 0 text, 1 image, 2 video, one a token.
  * @throws INPUT_INVALID when tokens and grids do not match.
  */
 export function mropePositions(types: ArrayLike<number>, given: MropeOptions): MropePositions {

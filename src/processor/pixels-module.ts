@@ -1,8 +1,9 @@
 /** The WebAssembly pixel loops (wasm/pixels) and the memory of one operation on them. */
 
-import moduleBytes from "../../build/wasm/pixels.wasm";
+import { size, text } from "../../build/wasm/pixels.wasm?packed";
 import { GlimtError } from "../errors.ts";
-import { compileSmallWasm } from "../wasm-code.ts";
+import { unpackWasm } from "../media/packed-wasm.ts";
+import { namedSmallWasm } from "../wasm-code.ts";
 
 interface PixelExports {
   readonly memory: WebAssembly.Memory;
@@ -57,7 +58,7 @@ export class PixelArena {
   private top: number;
 
   constructor() {
-    compiled ??= compileSmallWasm(moduleBytes as Uint8Array<ArrayBuffer>);
+    compiled ??= namedSmallWasm("pixels", () => unpackWasm({ text, size }));
     this.kernels = instantiate(compiled);
     this.top = align(this.kernels.heapBase());
   }

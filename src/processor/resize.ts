@@ -6,6 +6,7 @@ import { newBytes } from "../media/memory.ts";
 import { PixelArena } from "./pixels-module.ts";
 import { type ResampleWeights, type Rounding, resampleWeights } from "./resample-weights.ts";
 
+/** How pixels are rounded. */
 export interface ResizeOptions {
   /** Whose integer arithmetic to follow; they differ by up to two levels. Default "torchvision". */
   readonly rounding?: Rounding;

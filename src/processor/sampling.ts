@@ -5,7 +5,9 @@ import { GlimtError } from "../errors.ts";
 import { readFields, shown } from "../given.ts";
 import { roundHalfToEven } from "./smart-resize.ts";
 
+/** How long a video is. */
 export interface VideoTiming {
+  /** Frames of the source video. */
   readonly totalNumFrames: number;
   /** Frames a second of the source video; sampling can not do without. */
   readonly fps: number | null | undefined;
@@ -15,6 +17,7 @@ export interface VideoTiming {
 
 type CheckedTiming = VideoTiming & { readonly fps: number };
 
+/** What a checkpoint's processor says of sampling. */
 export interface SamplingOptions {
   /** Longest duration that "glm4v" samples at the requested rate (`max_duration` of the video processor). */
   readonly maxDuration?: number;
@@ -22,6 +25,7 @@ export interface SamplingOptions {
   readonly temporalPatchSize?: number;
 }
 
+/** Frames that were chosen. */
 export interface SampledFrames {
   /** Frame numbers, ascending; the last one twice when their number would be odd. */
   readonly indices: number[];
@@ -141,6 +145,7 @@ function sampleGlm46v(
     1 / fps,
     1 / (temporalPatchSize * rate),
     Math.trunc(duration),
+    count + 1,
   );
   if (indices.length < count) {
     return wholeNumbers(linspace(indices[0] as number, indices.at(-1) as number, count));
@@ -148,12 +153,24 @@ function sampleGlm46v(
   return indices.length > count ? wholeNumbers(linspace(0, last, count)) : indices;
 }
 
-/** The first frame at or after each multiple of `interval` seconds, until `end`. Sums as the reference does. */
-function everyInterval(frames: number, secondsPerFrame: number, interval: number, end: number): number[] {
+/**
+ * The first frame at or after each multiple of `interval` seconds, until `end`: the first `most` of them. Sums as the
+ * reference does; the frames between, of which a long video has thousands of millions, are not looked at.
+ */
+function everyInterval(
+  frames: number,
+  secondsPerFrame: number,
+  interval: number,
+  end: number,
+  most: number,
+): number[] {
   const indices: number[] = [];
   let next = 0;
-  for (let frame = 0; frame < frames; frame++) {
-    if (frame * secondsPerFrame < next) continue;
+  for (let frame = 0; indices.length < most; frame++) {
+    // Rounding may take the quotient past the frame, by less than one.
+    frame = Math.max(frame, Math.floor(next / secondsPerFrame) - 1);
+    while (frame * secondsPerFrame < next && frame < frames) frame++;
+    if (frame >= frames) break;
     next += interval;
     indices.push(frame);
     if (next >= end) break;

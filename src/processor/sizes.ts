@@ -6,9 +6,13 @@ import { readFields, shown } from "../given.ts";
 import { type GridThw, numMergedTokens, numPatches } from "./grid.ts";
 import { smartResize } from "./smart-resize.ts";
 
+/** What a picture or video of some size becomes. */
 export interface VisionSize {
+  /** Pixels. */
   readonly resizedWidth: number;
+  /** Pixels. */
   readonly resizedHeight: number;
+  /** Patches in time, height and width. */
   readonly gridThw: GridThw;
   /** Rows of pixelValues. */
   readonly numPatches: number;

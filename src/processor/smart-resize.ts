@@ -3,17 +3,21 @@
 import { GlimtError } from "../errors.ts";
 import { readFields, shown } from "../given.ts";
 
+/** A picture's or video's size, and the processor's limits. */
 export interface SmartResizeOptions {
   /** Frames of the video; an image counts as temporalFactor frames. */
   readonly numFrames: number;
+  /** Pixels. */
   readonly height: number;
+  /** Pixels. */
   readonly width: number;
   /** temporal_patch_size. */
   readonly temporalFactor: number;
   /** patch_size x merge_size. */
   readonly factor: number;
-  /** Least and most pixels, counted over all frames (`size.shortest_edge` and `size.longest_edge`). */
+  /** The least pixels, counted over all frames (`size.shortest_edge`; the most: `size.longest_edge`). */
   readonly minPixels: number;
+  /** The most, counted the same. */
   readonly maxPixels: number;
 }
 

@@ -34,7 +34,11 @@ export interface ChosenFrames extends SampledFrames {
 }
 
 /** Timestamps, labels and grid belong to the chosen frames. */
-export interface ProcessedVideo extends ProcessedPixels, ChosenFrames {}
+export interface ProcessedVideo extends ProcessedPixels, ChosenFrames {
+  /** Pixels of a frame as it was decoded. */
+  readonly width: number;
+  readonly height: number;
+}
 
 /**
  * Frames to pixelValues, grid and the timestamp labels of the prompt.
@@ -74,7 +78,7 @@ export async function processVideo(
     options.onProgress?.(Math.min((step + 1) * temporalPatchSize, positions.length), positions.length);
     await turnWhenDue(options.signal);
   }
-  return { pixelValues, gridThw, resizedWidth, resizedHeight, ...chosen };
+  return { pixelValues, gridThw, width, height, resizedWidth, resizedHeight, ...chosen };
 }
 
 /**

@@ -6,7 +6,9 @@ import type { Instruction, Program, ProgramTensor } from "./program.ts";
 
 /** The ops of one kind in a run. */
 export interface Communication {
-  readonly op: CollectiveOp;
+  /** "spread" is none of a program: features that a rank has encoded are brought to those that read them. */
+  readonly op: "all_reduce" | "all_gather" | "reduce_scatter" | "send" | "receive" | "spread";
+  /** How many of them. */
   readonly operations: number;
   /** What the rank gives of its own, each element once, however it travels. What it receives is counted where it is sent. */
   readonly bytes: number;

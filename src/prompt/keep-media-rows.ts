@@ -39,6 +39,18 @@ export function keepMediaRows(layout: PromptLayout, kept: KeptMedia): PromptRows
   };
 }
 
+/** Where the rows that are left of a layout stand among all of its rows. */
+export function placesInLayout(layout: PromptLayout, { features }: Pick<PromptRows, "features">): Int32Array {
+  const places = new Int32Array(features.length);
+  let row = 0;
+  for (const [index, feature] of features.entries()) {
+    // Text always stays: only rows with another feature were left out before it.
+    while (layout.features[row] !== feature) row += 1;
+    places[index] = row++;
+  }
+  return places;
+}
+
 function markRows(isKept: Uint8Array, { spans }: PlacedMedia, mask: ArrayLike<number>): void {
   let feature = 0;
   for (const { start, length } of spans) {

@@ -14,13 +14,17 @@ export interface PromptRows {
   readonly features: Int32Array;
 }
 
+/** Rows of a prompt that lie side by side. */
 export interface RowSpan {
+  /** The first of them. */
   readonly start: number;
+  /** How many. */
   readonly length: number;
 }
 
 /** An image or a video in a prompt. */
 export interface PlacedMedia {
+  /** What it is. */
   readonly type: "image" | "video";
   /** Patches, before merging. */
   readonly gridThw: GridThw;

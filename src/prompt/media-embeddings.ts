@@ -8,6 +8,7 @@ import { checkTensors, type KnownSizes, type TensorSchema } from "../tensor/sche
 export interface ImageEmbeddings {
   /** f32 [f, h], row-major: f = t*h*w / merge² of the grid, h the model's hidden size. */
   readonly embeddings: Float32Array;
+  /** Patches in time, height and width, before they are merged. */
   readonly gridThw: GridThw;
 }
 

@@ -7,6 +7,7 @@ import { type SourceRule, type Sources, sourceRule } from "../media/sources/sour
 import type { Rounding } from "../processor/resample-weights.ts";
 import { checkVideoPruning } from "./pruned-media.ts";
 
+/** How pictures and videos are read and resized. */
 export interface MediaOptions {
   /** "default" applies EXIF orientation and lays transparency on white; "huggingface" does neither. */
   readonly media?: MediaMode | undefined;
@@ -21,9 +22,17 @@ export interface MediaOptions {
   readonly videoPruning?: number | undefined;
   /** Refuse prompts with more images or videos than this; default: no limit but the context. */
   readonly limits?:
-    | { readonly images?: number | undefined; readonly videos?: number | undefined }
+    | {
+        /** Most images of a prompt. */
+        readonly images?: number | undefined;
+        /** Most videos of a prompt. */
+        readonly videos?: number | undefined;
+      }
     | undefined;
-  /** Refuse pictures that decode to more pixels than this (default 100 million). */
+  /**
+   * Refuse pictures and frames that decode to more pixels than this (default 100 million). Raised, it raises what frames of an
+   * animated GIF, WebP or PNG may have together too, which is 100 times the default at least.
+   */
   readonly maxDecodedPixels?: number | undefined;
   /** Milliseconds in which a picture or a frame must be decoded, or a video opened (default 30,000). */
   readonly decodeTimeout?: number | undefined;

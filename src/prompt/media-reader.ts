@@ -7,7 +7,7 @@ import { type MediaOptions as DecodingRules, decodeImage } from "../media/decode
 import type { MediaWorkers } from "../media/media-workers.ts";
 import { sourceRule } from "../media/sources/source-rule.ts";
 import { loadVideo } from "../media/video.ts";
-import type { GridThw } from "../processor/grid.ts";
+import { type GridThw, numMergedTokens } from "../processor/grid.ts";
 import { processImage } from "../processor/image.ts";
 import { processVideo } from "../processor/video.ts";
 import type { MediaName, NormalisedChat } from "../text/messages.ts";
@@ -47,13 +47,24 @@ export class MediaReader {
     this.#checkpoint = checkpoint;
     this.#access = access;
     this.#rules = rules;
+    if (rules.workerUrl !== undefined && !access.mediaWorkers) {
+      throw new GlimtError(
+        "OPTION_INVALID",
+        "workerUrl would have no effect: no worker can be started here (workerd has none); leave it out.",
+      );
+    }
     this.#workers = access.mediaWorkers?.(rules.workerUrl);
   }
 
-  /** All of a conversation. Errors say which part of which message they are about. */
+  /**
+   * All of a conversation. Errors say which part of which message they are about.
+   *
+   * @param checkRoom told of the features of what was read, before each of the others is: what it throws ends reading
+   */
   async all(
     { images, videos }: NormalisedChat<PromptImage, PromptVideo, PromptVideoMetadata>,
     options: ProcessOptions,
+    checkRoom: (features: number) => void,
     known?: FindKnown,
   ) {
     const { onProgress } = options;
@@ -62,21 +73,31 @@ export class MediaReader {
     const total = images.length + videos.length;
     if (total > 0) this.#requireTower();
     const media = { images: [] as ProcessedMedia[], videos: [] as ProcessedMedia[] };
+    let features = 0;
+    const count = ({ gridThw }: ProcessedMedia) =>
+      numMergedTokens(gridThw, this.#checkpoint.config.vision.spatialMergeSize);
     const report = (share: number) => {
       const done = media.images.length + media.videos.length;
       onProgress?.({ stage: "media", share: (done + share) / total });
     };
     for (const { source, path, ...name } of images) {
+      checkRoom(features);
       const read = () =>
         source === undefined ? knownMedia("image", name, known) : this.#image(source, decoding);
-      media.images.push({ ...(await named(path, read)), ...name });
+      const image = await named(path, read);
+      media.images.push({ ...image, ...name });
+      features += count(image);
       report(0);
     }
     for (const { source, path, choices, ...name } of videos) {
+      checkRoom(features);
       const reading = { ...resolveChoices(choices, shared), onProgress: report };
       const read = () =>
         source === undefined ? knownMedia("video", name, known) : this.#video(source, reading, decoding);
-      media.videos.push({ ...(await named(path, read)), ...name });
+      const video = await named(path, read);
+      media.videos.push({ ...video, ...name });
+      // How many rows pruning leaves is not known before the tower has run.
+      if (this.#rules.videoPruning === 0) features += count(video);
       report(0);
     }
     return media;
@@ -117,11 +138,12 @@ export class MediaReader {
       return { embeddings: source.embeddings, gridThw: source.gridThw, labels: [] };
     }
     const picture = await decodeImage(source, decoding);
-    const { pixelValues, gridThw } = await processImage(picture, this.#rules.image, {
+    const { width, height } = picture;
+    const { pixelValues, gridThw, ...resized } = await processImage(picture, this.#rules.image, {
       rounding: this.#rules.rounding,
       signal: decoding.signal,
     });
-    return { pixelValues, gridThw, labels: [] };
+    return { pixelValues, gridThw, labels: [], source: { width, height, ...resized } };
   }
 
   async #video(
@@ -141,12 +163,17 @@ export class MediaReader {
     const { readFrameDirectory } = this.#access;
     const video = await loadVideo(source, { ...decoding, readFrameDirectory, metadata });
     try {
-      return await processVideo(video, this.#checkpoint.processor.kind, this.#rules.video, {
+      const processed = await processVideo(video, this.#checkpoint.processor.kind, this.#rules.video, {
         ...frameChoice(options, this.#checkpoint.processor),
         rounding: this.#rules.rounding,
         signal,
         onProgress: (done, total) => onProgress?.(done / total),
       });
+      const { pixelValues, gridThw, labels, width, height, resizedWidth, resizedHeight } = processed;
+      const { indices, timestamps } = processed;
+      const frames = { numFrames: video.metadata.totalNumFrames ?? video.numFrames, indices, timestamps };
+      const source = { width, height, resizedWidth, resizedHeight, frames };
+      return { pixelValues, gridThw, labels, source };
     } finally {
       await video.close();
     }

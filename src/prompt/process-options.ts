@@ -5,7 +5,7 @@ import type { ImageSource } from "../media/source.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
 import type { VideoMetadata, VideoMetadataJson, VideoSource } from "../media/video-source.ts";
 import type { VideoLayout } from "../processor/placeholders.ts";
-import type { ChatMessage, Part } from "../text/messages.ts";
+import type { ChatMessage, ContentPart } from "../text/messages.ts";
 import type { ImageEmbeddings, VideoEmbeddings } from "./media-embeddings.ts";
 import type { GenerateProgress } from "./progress.ts";
 
@@ -15,9 +15,12 @@ export type PromptImage = ImageSource | ImageEmbeddings;
 export type PromptVideo = VideoSource | VideoEmbeddings;
 /** What may be said of a video beside it, in either spelling. */
 export type PromptVideoMetadata = VideoMetadata | VideoMetadataJson;
+/** A message of a conversation, in the shape of Hugging Face's chat templates and of OpenAI's API. */
 export type Message = ChatMessage<PromptImage, PromptVideo, PromptVideoMetadata>;
-export type MessagePart = Part<PromptImage, PromptVideo, PromptVideoMetadata>;
+/** A part of a message: text, a picture or a video. */
+export type MessagePart = ContentPart<PromptImage, PromptVideo, PromptVideoMetadata>;
 
+/** How messages become a prompt. */
 export interface ProcessOptions {
   /**
    * JSON schemas of functions, as the template takes them: a list, or JSON text of one, of which nothing is lost (a
@@ -26,7 +29,7 @@ export interface ProcessOptions {
   readonly tools?: readonly object[] | string | undefined;
   /** Whether the template lets the model think first; default: the template's own. */
   readonly enableThinking?: boolean | undefined;
-  /** Continue the last assistant message instead of opening a new one. */
+  /** Go on with the last message, such as an answer that is begun, in place of answering it. */
   readonly continueFinalMessage?: boolean | undefined;
   /** Further variables for the template, `documents` among them; those that other options set are refused. */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
@@ -52,6 +55,7 @@ export interface ProcessOptions {
   readonly videoLayout?: VideoLayout | undefined;
   /** Where pictures and videos may be read from, in place of what the model was loaded with. */
   readonly sources?: Sources | undefined;
+  /** Ends it with ABORTED. */
   readonly signal?: AbortSignal | undefined;
   /** Called while pictures and videos are read, with stage "media". */
   readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;

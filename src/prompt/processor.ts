@@ -39,22 +39,29 @@ import {
 import {
   inPromptOrder,
   joinedPixels,
+  mediaFacts,
   type ProcessedInputs,
   type ProcessedMedia,
+  visionItem,
 } from "./processed-inputs.ts";
 import { numPrunedRows } from "./pruned-media.ts";
 import { RequestSizer } from "./request-sizer.ts";
 import { toolCallFormat } from "./tool-call-format.ts";
 import { READ_VIDEO_OPTION_NAMES, type ReadOptions, type ReadVideoOptions } from "./video-choices.ts";
 
+/** A checkpoint's tokenizer, chat template and picture processor: messages in, a prompt out. Runs no model. */
 export class Processor {
+  /** What it is of. */
   readonly checkpoint: Checkpoint;
+  /** Its tokenizer. */
   readonly tokenizer: Tokenizer;
   /** Grids, tokens and limits by sizes alone. */
   readonly sizes: RequestSizer;
   readonly #template: ChatTemplate;
   /** The share of each video's tokens that is left out of prompts. */
   readonly videoPruning: number;
+  /** Whether pictures and videos may be read from everywhere, where a call does not say otherwise. */
+  readonly readsAnySource: boolean;
   readonly #limits: MediaLimits;
   readonly #media: MediaReader;
 
@@ -70,6 +77,7 @@ export class Processor {
     this.#template = template;
     this.#limits = rules.limits;
     this.videoPruning = rules.videoPruning;
+    this.readsAnySource = rules.sources.type === "any";
     this.#media = new MediaReader(checkpoint, media, rules);
     this.sizes = new RequestSizer(checkpoint, rules, (content, images, videos) => {
       const promptText = template.render([{ role: "user", content }], this.#renderOptions({}));
@@ -78,7 +86,7 @@ export class Processor {
     });
   }
 
-  /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID, ABORTED */
+  /** Reads the tokenizer and template; no weights. @throws TOKENIZER_INVALID, TEMPLATE_INVALID, OPTION_INVALID, ABORTED @internal */
   static async open(
     checkpoint: Checkpoint,
     media: MediaAccess,
@@ -103,8 +111,9 @@ export class Processor {
 
   /**
    * As `process`, for a model that reads prompts of fewer than `context` tokens: text that has more is refused before any
-   * picture is read. @param known finds pictures and videos that are given by their names alone
+   * picture is read, and pictures that have more before the next one is. @param known finds pictures and videos that are given by their names alone
    * @throws CONTEXT_OVERFLOW too
+   * @internal
    */
   async processFor(
     messages: readonly Message[],
@@ -127,14 +136,21 @@ export class Processor {
     const promptText = withoutMarks(rendered, mark);
     const fewest = this.tokenizer.fewestTokens(promptText);
     if (fewest >= context) throw contextOverflow(`at least ${fewest}`, context, 0);
-    const { images, videos } = await this.#media.all(chat, options, known);
+    const numMarkers = chat.images.length + chat.videos.length;
+    const checkRoom = (features: number) => {
+      const least = fewest - numMarkers + features;
+      if (least >= context) throw contextOverflow(`at least ${least}`, context, features);
+    };
+    const { images, videos } = await this.#media.all(chat, options, checkRoom, known);
     const { videoLayout, signal } = options;
     const expanded = this.#expanded(rendered, images, videos, videoLayout);
     const inputIds = await this.tokenizer.encodeWithTurns(expanded, { signal, mark });
     const [imagePixels, videoPixels] = [joinedPixels(images), joinedPixels(videos)];
+    const { media, ...laidOut } = this.#laidOut(rendered, inputIds, images, videos, videoLayout);
+    const ordered = inPromptOrder(rendered, { [this.#imageToken]: images, [this.#videoToken]: videos });
     return {
       promptText,
-      ...this.#laidOut(rendered, inputIds, images, videos, videoLayout),
+      ...laidOut,
       get pixelValues() {
         return imagePixels();
       },
@@ -142,7 +158,8 @@ export class Processor {
         return videoPixels();
       },
       tools: options.tools ?? null,
-      visionItems: inPromptOrder(rendered, { [this.#imageToken]: images, [this.#videoToken]: videos }),
+      visionItems: ordered.map(visionItem),
+      media: media.map((placed, index) => mediaFacts(ordered[index] as ProcessedMedia, placed)),
       milliseconds: performance.now() - start,
     };
   }
@@ -164,7 +181,7 @@ export class Processor {
     return { rendered: asMarked(rendered, mark), mark };
   }
 
-  /** How calls of tools are written in this checkpoint's conversations. @throws OPTION_INVALID when they are not */
+  /** How calls of tools are written in this checkpoint's conversations. @throws OPTION_INVALID when they are not @internal */
   toolCallFormat(): ToolCallFormat {
     return toolCallFormat((messages) =>
       this.#template.render(messages, this.#renderOptions({ continueFinalMessage: false })),
@@ -269,6 +286,7 @@ export class Processor {
       videoGridThw,
       positionIds,
       ropeDelta,
+      media,
       promptTokens: inputIds.length - numPrunedRows({ media }, this.videoPruning),
     };
   }

@@ -34,6 +34,7 @@ export interface PromptInputs {
   readonly ropeDelta?: number | undefined;
   /** (n, 3): patch grids in prompt order. */
   readonly imageGridThw?: readonly GridThw[] | undefined;
+  /** The same of videos. */
   readonly videoGridThw?: readonly GridThw[] | undefined;
   /** (np, cpp): np patches of all images, cpp = channels * temporal * patch² values each. */
   readonly pixelValues?: Float32Array | null | undefined;
@@ -55,6 +56,7 @@ export interface EmbeddedPrompt {
   readonly promptEmbeddings: Float32Array;
   /** (3, s); default: those of text, 0, 1, 2, ... */
   readonly positionIds?: PositionIds | undefined;
+  /** Largest position + 1 - s; default: by the positions. */
   readonly ropeDelta?: number | undefined;
 }
 
@@ -101,7 +103,7 @@ const WITH_ITEMS: readonly string[] = [
 ];
 const EMBEDDED_FIELDS: readonly string[] = ["promptEmbeddings", "positionIds", "ropeDelta"];
 /** What `process` says beside them. */
-const OTHER_FIELDS = ["promptText", "promptTokens", "milliseconds"];
+const OTHER_FIELDS = ["promptText", "promptTokens", "media", "milliseconds"];
 
 /** Each field read once, lists copied: what is checked is what is used. */
 function readPrompt(given: PromptInputs | EmbeddedPrompt): PromptInputs | EmbeddedPrompt {

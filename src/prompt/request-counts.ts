@@ -2,6 +2,7 @@
 import type { ProcessorConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { type Kind, readOptions } from "../given.ts";
+import { MOST_FRAMES } from "../media/movie/most-frames.ts";
 import { numEncoderTokens } from "../processor/budgets.ts";
 import { imageSize, type VisionSize, videoSize } from "../processor/sizes.ts";
 import { chooseFrames } from "../processor/video.ts";
@@ -9,12 +10,15 @@ import type { MediaRules } from "./media-options.ts";
 import { numKeptFeatures } from "./pruned-media.ts";
 import { frameChoice } from "./video-choices.ts";
 
+/** A picture's size. */
 export interface ImageDims {
   /** Pixels. */
   readonly width: number;
+  /** Pixels. */
   readonly height: number;
 }
 
+/** A video's size and length. */
 export interface VideoDims extends ImageDims {
   /** Frames of the source. */
   readonly numFrames: number;
@@ -32,13 +36,17 @@ export interface VideoDims extends ImageDims {
 
 /** One user message with these pictures and videos, then text. */
 export interface RequestSizes {
+  /** Pictures, in their order. */
   readonly images?: readonly ImageDims[] | undefined;
+  /** Videos, in their order. */
   readonly videos?: readonly VideoDims[] | undefined;
+  /** The text behind them. */
   readonly text?: string | undefined;
   /** Tokens of further text. */
   readonly textTokens?: number | undefined;
 }
 
+/** What a video of some size becomes. */
 export interface CountedVideo extends VisionSize {
   /** Frames that are used, the padding one included. */
   readonly numSampledFrames: number;
@@ -48,8 +56,11 @@ export interface CountedVideo extends VisionSize {
   readonly numKeptTokens: number;
 }
 
+/** What a request of some sizes becomes. */
 export interface RequestCounts {
+  /** Each of the pictures. */
   readonly images: readonly VisionSize[];
+  /** Each of the videos. */
   readonly videos: readonly CountedVideo[];
   /** All tokens of the prompt that are read: those of the template and of further text too. */
   readonly promptTokens: number;
@@ -118,6 +129,13 @@ function countVideo(
     throw new GlimtError("VIDEO_INVALID", `numFrames is ${numFrames}, expected a whole number from 1.`);
   }
   const choices = frameChoice({ fps: sampledFps, sampleFrames, maxFrames }, processor);
+  // Without sampling each of them is listed, with its time in the prompt.
+  if (numFrames > MOST_FRAMES && !(choices.sampleFrames ?? fps !== undefined)) {
+    throw new GlimtError(
+      "VIDEO_INVALID",
+      `numFrames is ${numFrames}, of which all would be used; no video of more than ${MOST_FRAMES} is. Give its rate (fps) and let frames be sampled.`,
+    );
+  }
   const { indices, labels } = chooseFrames({ numFrames, metadata: { fps, duration } }, processor.kind, {
     ...choices,
     temporalPatchSize: video.temporalPatchSize,

@@ -34,6 +34,7 @@ type Tokenise = (
   readonly promptTokens: number;
 };
 
+/** Counts what requests become by their sizes, without a pixel. */
 export class RequestSizer {
   readonly #checkpoint: Pick<Checkpoint, "config" | "processor">;
   readonly #rules: MediaRules;

@@ -9,10 +9,13 @@ type Choices = VideoChoices<VideoMetadata | VideoMetadataJson>;
 
 /** What one call says of reading. */
 export interface ReadOptions {
+  /** Where it may be read from, in place of what the processor was opened with. */
   readonly sources?: Sources | undefined;
+  /** Ends it with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What one call says of reading a video. */
 export interface ReadVideoOptions extends Choices, ReadOptions {
   /** Share of the video's frames that are read. */
   readonly onProgress?: ((share: number) => void) | undefined;

@@ -3,6 +3,7 @@ import type { VisionConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { type GridThw, numPatches } from "../processor/grid.ts";
 
+/** What an image or video may be known by. */
 export interface NamedItem {
   /** Says in place of its values which one it is (`MediaName` of its part). */
   readonly uuid?: string | undefined;
@@ -12,12 +13,15 @@ export interface NamedItem {
 
 /** Patches of one image or video, f32 [t*h*w, channels * temporal * patch²], in merge-block order. */
 export interface EncoderItem extends NamedItem {
+  /** f32 [patches, channels * temporal * patch²]. */
   readonly pixelValues: Float32Array;
+  /** Patches in time, height and width. */
   readonly gridThw: GridThw;
 }
 
 /** Features that were encoded before, f32 [features, outHiddenSize]. */
 export interface EmbeddedItem extends NamedItem {
+  /** f32 [features, hidden size]. */
   readonly embeddings: Float32Array;
   /** Of one with a `uuid`: patches, before merging. */
   readonly gridThw?: GridThw | undefined;

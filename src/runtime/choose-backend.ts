@@ -12,10 +12,14 @@ export interface BackendChoice {
   readonly refused: readonly { readonly backend: BackendName; readonly reason: string }[];
 }
 
-/** @throws BACKEND_UNAVAILABLE with the reason and what to do, OPTION_INVALID for a name that does not exist. */
+/**
+ * @param devices that will be opened, where they were named
+ * @throws BACKEND_UNAVAILABLE with the reason and what to do, OPTION_INVALID for a name that does not exist.
+ */
 export async function chooseBackend(
   backends: readonly Backend[],
   wanted: BackendName | "auto",
+  devices?: readonly number[],
 ): Promise<BackendChoice> {
   const names = backends.map(({ name }) => name);
   const candidates = wanted === "auto" ? backends : backends.filter(({ name }) => name === wanted);
@@ -28,7 +32,7 @@ export async function chooseBackend(
   }
   const refused: { backend: BackendName; reason: string }[] = [];
   for (const backend of candidates) {
-    const probe = await backend.probe();
+    const probe = await backend.probe(devices);
     if (probe.ok) {
       const { ok: _, ...report } = probe;
       return { backend, report, refused };

@@ -1,6 +1,6 @@
 /** The programs of a model's stages, compiled once and kept: to be loaded on an engine, planned with, and varied. */
 import type { CompileTarget } from "../backends/backend.ts";
-import { type CompileOptions, compileGraph } from "../compiler/compile.ts";
+import { type CompileOptions, compileGraph, optimizeRanks } from "../compiler/compile.ts";
 import type { Partition } from "../compiler/partition/partition.ts";
 import { balancedCuts } from "../compiler/partition/pipeline-stages.ts";
 import type { ModelConfig } from "../config/types.ts";
@@ -41,6 +41,8 @@ export interface StageCompileOptions {
   readonly compile?: CompileOptions | undefined;
   /** The checkpoint's MTP layer, where it is to draft; default: none. */
   readonly mtp?: MtpLayer | undefined;
+  /** Whether the decoder's programs tell what rows attend to; default: no. */
+  readonly attention?: boolean | undefined;
   /** The device group that will run it; default: one device. */
   readonly group?: GroupStages | undefined;
 }
@@ -52,8 +54,12 @@ export interface GroupStages {
   readonly pipeline: number;
   /** The first decoder layer of each pipeline stage but the first; default: cut where the largest is as small as can be. */
   readonly cuts?: readonly number[] | undefined;
-  /** Whether ranks share the vision tower's layers, or each has all of it; default: by `usualEncoder`. */
-  readonly encoder?: "tensor" | "data" | undefined;
+  /**
+   * Whether ranks share the vision tower's layers, each has all of it, or ranks of its own have it; default: by `usualEncoder`.
+   */
+  readonly encoder?: "tensor" | "data" | "stage" | undefined;
+  /** Ranks of its own that the tower has, behind those of the stages; default 0. */
+  readonly encoders?: number | undefined;
 }
 
 /**
@@ -63,7 +69,7 @@ export interface GroupStages {
 export function compileStages(
   backend: CompileTarget,
   config: ModelConfig,
-  { weightDType, kvCacheDType, compile: asked, mtp, group }: StageCompileOptions,
+  { weightDType, kvCacheDType, compile: asked, mtp, attention, group }: StageCompileOptions,
 ): CompiledModel {
   const { activationDType, weightLayout } = backend;
   const compile: CompileOptions = {
@@ -77,6 +83,7 @@ export function compileStages(
     kvCacheDType,
     pageSize: DEFAULT_PAGE_SIZE,
     mtp,
+    attention,
   });
   return {
     config,
@@ -92,28 +99,26 @@ export function compileStages(
 function compileForGroup(
   stages: readonly ModelStage[],
   compile: CompileOptions,
-  { tensor, pipeline, encoder, cuts: asked }: GroupStages,
+  group: GroupStages,
 ): CompiledStage[] {
+  const { tensor, pipeline, encoders = 0 } = group;
   const decoder = stages.find(({ name }) => name === "decoder") as ModelStage;
-  const cuts = asked ?? (pipeline > 1 ? balancedCuts(decoder.graph, pipeline) : []);
-  const compiled = (stage: ModelStage, partition: Partition): CompiledStage => ({
-    ...stage,
-    partition,
-    program: compileGraph(stage.graph, { ...compile, partition }),
-  });
+  const vision = stages.find(({ name }) => name === "vision");
+  if (encoders > 0 && !vision) {
+    throw new GlimtError(
+      "OPTION_INVALID",
+      'parallel.encoder is "stage", and this model has no vision tower to lie on devices of its own.',
+    );
+  }
+  const encoder = vision && (group.encoder ?? usualEncoder(vision, decoder, group, compile));
+  // What the first stage has of it, on all its ranks.
+  const towerBytes =
+    vision && encoder !== "stage" ? weightBytesOf(vision) * (encoder === "data" ? tensor : 1) : 0;
+  const cuts = group.cuts ?? (pipeline > 1 ? balancedCuts(decoder.graph, pipeline, towerBytes) : []);
   return stages.map((stage) => {
-    const shared = { tensor, cuts };
-    if (stage.name !== "vision" || tensor === 1) return compiled(stage, shared);
-    const copies = { ...shared, copies: true };
-    if (encoder) return compiled(stage, encoder === "data" ? copies : shared);
-    if (usualEncoder(stage, decoder, tensor * pipeline) === "data") return compiled(stage, copies);
-    try {
-      return compiled(stage, shared);
-    } catch (error) {
-      // Nobody asked for parts that it can not be in.
-      if (error instanceof GlimtError && error.code === "OPTION_INVALID") return compiled(stage, copies);
-      throw error;
-    }
+    const isCopied = stage === vision && encoder !== "tensor";
+    const partition = { tensor, cuts, encoders, ...(isCopied && { copies: true }) };
+    return { ...stage, partition, program: compileGraph(stage.graph, { ...compile, partition }) };
   });
 }
 
@@ -121,10 +126,27 @@ function compileForGroup(
 const SMALL_TOWER = 0.1;
 
 /** How ranks share a tower of which nothing is asked. */
-function usualEncoder(vision: ModelStage, decoder: ModelStage, ranks: number): "tensor" | "data" {
-  const bytes = ({ graph }: ModelStage) =>
-    storedBytes(graph.values.flatMap(({ origin }) => (origin.kind === "weight" ? [origin.spec] : [])));
-  return bytes(vision) <= (SMALL_TOWER * bytes(decoder)) / ranks ? "data" : "tensor";
+function usualEncoder(
+  vision: ModelStage,
+  decoder: ModelStage,
+  { tensor, pipeline }: GroupStages,
+  compile: CompileOptions,
+): "tensor" | "data" {
+  if (tensor === 1) return "tensor";
+  const partOfDecoder = weightBytesOf(decoder) / (tensor * pipeline);
+  if (weightBytesOf(vision) <= SMALL_TOWER * partOfDecoder) return "data";
+  try {
+    optimizeRanks(vision.graph, { tensor, cuts: [] }, compile);
+    return "tensor";
+  } catch (error) {
+    // Nobody asked for parts that it can not be in.
+    if (error instanceof GlimtError && error.code === "OPTION_INVALID") return "data";
+    throw error;
+  }
+}
+
+function weightBytesOf({ graph }: ModelStage): number {
+  return storedBytes(graph.values.flatMap(({ origin }) => (origin.kind === "weight" ? [origin.spec] : [])));
 }
 
 /** By stage; a model that reads no pictures has no vision. */

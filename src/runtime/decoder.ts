@@ -5,6 +5,7 @@ import type { GlimtError } from "../errors.ts";
 import type { PositionIds } from "../mrope/positions.ts";
 import { textRotary } from "../mrope/rotary.ts";
 import { toFloat32 } from "../tensor/elements.ts";
+import { type AttendingRow, attendingInputs, attentionOf, tellsAttention } from "./attending-rows.ts";
 import {
   type DraftedSlice,
   type Drafting,
@@ -38,6 +39,8 @@ export interface SequenceSlice {
   readonly sampling?: readonly SamplingRow[] | undefined;
   /** Where the model's MTP layer is to draft the tokens that follow; where it was loaded. */
   readonly drafting?: Drafting | undefined;
+  /** Whether it is told what the rows of `sampling` attend to; where the programs can tell. */
+  readonly wantsAttention?: boolean | undefined;
 }
 
 /** What a slice asked for, in the order of its rows. */
@@ -48,6 +51,8 @@ export interface SliceAnswer {
   readonly tokens: readonly number[];
   /** Tokens that may follow the last of `tokens` that is true: the first that the slice did not have. */
   readonly drafts?: readonly number[];
+  /** One a row of `sampling`, where it was wanted: the weights of the keys up to its own in the last layer. */
+  readonly attention?: readonly Float32Array[];
   readonly error?: undefined;
 }
 
@@ -136,6 +141,7 @@ export class Decoder {
       adjusted: 1,
       changes: tokens,
       masks: 1,
+      attending: 1,
     };
     this.#engine.reserve?.(this.#executable, symbols, []);
   }
@@ -196,13 +202,15 @@ export class Decoder {
     for (const [part, ofPart] of parts.entries()) {
       const { first, read } = chosen[part] as ChosenRows;
       const values = read > 0 ? await this.#readLogits(logits, firstRows[part] as number, read) : [];
-      const { tokens, drafts } = found[part] as RunAnswer;
-      for (const [index, { wantsLogits, sampling, drafting: asked }] of ofPart.entries()) {
+      const { tokens, drafts, attention } = found[part] as RunAnswer;
+      for (const [index, slice] of ofPart.entries()) {
+        const { wantsLogits, sampling, drafting: asked } = slice;
         const at = first[index] as number;
         answers.push({
           logits: wantsLogits ? values.slice(at, at + (sampling?.length ?? 1)) : [],
           tokens: Array.from(tokens.subarray(at, at + (sampling?.length ?? 0))),
           ...(asked && drafts && { drafts: drafts(index) }),
+          ...(slice.wantsAttention && { attention: attention(index) }),
         });
       }
     }
@@ -220,17 +228,19 @@ export class Decoder {
     const inputs = this.#inputs(slices, chosen);
     const tokens = new Int32Array(chosen.rows.length);
     const drafts = executable === this.#drafting ? this.#drafts(slices, chosen, inputs) : undefined;
+    const attending = this.#attending(executable, slices, chosen, inputs);
     const usesFeatures = inputs.featureRows.length > 0 || (drafts?.symbols.nextFeatures ?? 0) > 0;
     const slab = usesFeatures ? this.#slab.tensor : this.#slab.nothing;
     const symbols = {
       ...stepSymbols(inputs, this.#pool.numPages, slab.rows),
       ...samplingSymbols(inputs, this.#config.vocabSize),
       ...drafts?.symbols,
+      ...attending.symbols,
     };
     const features = slab.rows > 0 && { features: slab };
-    const buffers = { ...inputs, tokens, ...bound, ...drafts?.buffers, ...features };
+    const buffers = { ...inputs, tokens, ...bound, ...drafts?.buffers, ...attending.buffers, ...features };
     await this.#engine.run(executable, { symbols, buffers }, options);
-    return { tokens, drafts: drafts?.of };
+    return { tokens, drafts: drafts?.of, attention: attending.of };
   }
 
   /**
@@ -262,6 +272,36 @@ export class Decoder {
       symbols: draftingSymbols(more, members),
       buffers: { ...more, ...outputs },
       of: (slice: number) => draftsOf(slice, members, outputs),
+    };
+  }
+
+  /** What a program that tells what rows attend to has beside the others', and what it has told of a slice's. */
+  #attending(
+    { program }: Executable,
+    slices: readonly SequenceSlice[],
+    { rows }: ChosenRows,
+    {
+      logitRows,
+      blockTable,
+      contextLens,
+    }: Readonly<Record<"logitRows" | "blockTable" | "contextLens", Int32Array>>,
+  ) {
+    if (!tellsAttention(program)) return { of: () => [] };
+    const asked = [...rows.entries()].filter(([, { slice }]) => slices[slice]?.wantsAttention);
+    const attending = asked.map(([index, { slice, fromEnd }]): AttendingRow => {
+      const { sequence, inputIds } = slices[slice] as SequenceSlice;
+      return {
+        row: logitRows[index] as number,
+        sequence: slice,
+        keys: sequence.length + inputIds.length - fromEnd + 1,
+      };
+    });
+    const columns = (blockTable.length / contextLens.length) * this.#pool.layout.pageSize;
+    const attention = new Float32Array(attending.length * columns);
+    return {
+      symbols: { attending: attending.length },
+      buffers: { ...attendingInputs(attending), attention },
+      of: (slice: number) => attentionOf(slice, attending, attention, columns),
     };
   }
 
@@ -299,6 +339,8 @@ interface RunAnswer {
   readonly tokens: Int32Array;
   /** Of each of its slices, where the program makes some. */
   readonly drafts?: ((slice: number) => readonly number[]) | undefined;
+  /** Of each of its slices, what its rows attend to that it asked about. */
+  readonly attention: (slice: number) => Float32Array[];
 }
 
 interface Bound {

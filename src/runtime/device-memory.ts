@@ -11,7 +11,15 @@ import { storageBytes, WEIGHT_FORMATS, type WeightFormat } from "../tensor/stora
  * Memory that the KV cache takes when the model is loaded: so many bytes, or a share (0..1) of what is free once the
  * weights are there. Without it the cache grows with what is asked for, and to keep it for later.
  */
-export type KvCacheSize = { readonly bytes: number } | { readonly fraction: number };
+export type KvCacheSize =
+  | {
+      /** So many bytes. */
+      readonly bytes: number;
+    }
+  | {
+      /** This share of what is free, 0 to 1. */
+      readonly fraction: number;
+    };
 
 /** Bytes of the weights as plain matrices; a layout in tiles may add rows of zeros. */
 export function storedBytes(specs: readonly WeightSpec[]): number {
@@ -66,7 +74,7 @@ export function deviceShares(programs: readonly VerifiedProgram[]): DeviceShare[
 /**
  * Reckons it before anything is loaded.
  *
- * @param shares of the devices; the engine's free bytes are of all of them, as many on each
+ * @param shares of the devices; the engine's free bytes are of all that have a part of the cache, as many on each
  * @returns pages of the KV cache to take too
  * @throws OUT_OF_MEMORY with what is needed and what is free, when the device can tell and it is too little;
  * OPTION_INVALID for a share of memory that can not be told.
@@ -78,8 +86,9 @@ export function loadMemory(
 ): LoadMemory & { readonly pages: number } {
   const pageBytes = shares.reduce((sum, share) => sum + share.pageBytes, 0);
   const weightBytes = shares.reduce((sum, share) => sum + share.weightBytes, 0);
-  const free = engine.freeBytes === undefined ? undefined : engine.freeBytes / shares.length;
-  const pages = cachePages(engine, free, shares, pageBytes, kvCache);
+  const caching = shares.filter((share) => share.pageBytes > 0);
+  const free = engine.freeBytes === undefined ? undefined : engine.freeBytes / caching.length;
+  const pages = cachePages(engine, free, caching, pageBytes, kvCache);
   const kvCacheBytes = pages * pageBytes;
   if (engine.freeBytes === undefined || free === undefined) return { weightBytes, kvCacheBytes, pages };
   const needs = (share: DeviceShare) => share.weightBytes + pages * share.pageBytes;

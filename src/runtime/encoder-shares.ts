@@ -1,4 +1,23 @@
 /** Which rank of a group encodes which pictures, where each has the whole tower: as vLLM deals them. */
+import type { VerifiedProgram } from "../program/verify-program.ts";
+import { wholeRanks } from "../program/weights.ts";
+
+/** Of a tower and the decoder behind it. */
+export interface EncoderRanks {
+  /** Those that have all of the tower each; none where they share it, or there is one device. */
+  readonly ranks: readonly number[];
+  /** Whether each writes features beside the slab, from which they are brought to all ranks that read them. */
+  readonly isDealt: boolean;
+}
+
+export function encoderRanks(
+  tower: VerifiedProgram | undefined,
+  { ranks: decoders = [] }: Pick<VerifiedProgram, "ranks">,
+): EncoderRanks {
+  const ranks = wholeRanks(tower?.ranks ?? []);
+  const isApart = ranks.some((rank) => decoders[rank]?.instructions.length === 0);
+  return { ranks, isDealt: ranks.length > 1 || isApart };
+}
 
 /**
  * Deals items over ranks: the largest first, each to the rank that has the least so far, of equal ones to the first.

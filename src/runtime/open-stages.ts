@@ -38,9 +38,11 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How far loading weights is. */
 export interface LoadProgress {
   /** Bytes of weights as they are read: of tensors of different types that make one weight, and of merged ones, in f32. */
   readonly loadedBytes: number;
+  /** Bytes of all weights. */
   readonly totalBytes: number;
   /** The weight that was just loaded; absent in the first report, before any. */
   readonly weight?: string;

@@ -1,21 +1,29 @@
 /** What a rank of a device group needs for a request, from its programs. Runs nothing. */
 import type { StageName } from "../models/stages.ts";
 import { type Communication, communicationOf } from "../program/communication.ts";
+import type { ProgramBuffer } from "../program/program.ts";
 import { arenaBytes, bufferBytes, inputBytes, weightBytes } from "../program/sizes.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import { wholeRanks } from "../program/weights.ts";
 import type { SymbolValues } from "../tensor/dims.ts";
+import { storageBytes } from "../tensor/storage.ts";
+import type { EncoderItemSpec } from "./encoder-batch.ts";
+import { encoderRanks } from "./encoder-shares.ts";
 
 /** What a rank has of the model and of a request, and what it says to the others. */
 export interface RankPlan {
+  /** Of its part of the weights. */
   readonly weightBytes: number;
+  /** Of its part of the request's KV cache. */
   readonly kvCacheBytes: number;
-  /** Of the vision tower's largest run, its inputs, and of the decoder's largest. */
+  /** Activations of the vision tower's largest run. */
   readonly visionActivationBytes: number;
+  /** Inputs of the vision tower's largest run. */
   readonly visionInputBytes: number;
+  /** Activations of the decoder's largest run. */
   readonly decoderActivationBytes: number;
-  /** Features of pictures that it reads or makes, and logits. */
+  /** Features of pictures that it reads or makes. */
   readonly featureBytes: number;
+  /** Logits that it has. */
   readonly logitBytes: number;
   /** The most that is held at one time beside the weights, as of the whole model. */
   readonly peakBytes: number;
@@ -26,15 +34,22 @@ export interface RankPlan {
 /** Values of the programs' symbols in the runs of a request. */
 export interface RequestRuns {
   /** By share of the pictures. */
-  readonly encode: readonly (readonly (SymbolValues & { readonly patches: number })[])[];
+  readonly encode: readonly (readonly EncodeRun[])[];
   readonly prefill: SymbolValues;
   readonly step: SymbolValues;
+}
+
+/** A run of the tower. */
+export interface EncodeRun {
+  readonly symbols: SymbolValues & { readonly patches: number };
+  readonly items: readonly EncoderItemSpec[];
 }
 
 /** Of what its programs declare: without the first layers it reads no features, without the head it has no logits. */
 export function planRank(
   rank: number,
-  programs: Readonly<Partial<Record<StageName, VerifiedProgram>>>,
+  programs: Readonly<Record<"decoder", VerifiedProgram>> &
+    Readonly<Partial<Record<StageName, VerifiedProgram>>>,
   { encode, prefill, step }: RequestRuns,
   features: { readonly featureBytes: number; readonly paddedFeatureBytes: number },
 ): RankPlan {
@@ -44,9 +59,12 @@ export function planRank(
   const tower = ofRank(programs.vision);
   const hasTower = tower !== undefined && tower.instructions.length > 0;
   // Those that have the whole tower have a share each; the others share all.
-  const share = Math.max(0, wholeRanks(programs.vision?.ranks ?? []).indexOf(rank));
-  const [run] = (encode[share] ?? []).toSorted((a, b) => b.patches - a.patches);
+  const { ranks: encoders, isDealt } = encoderRanks(programs.vision, programs.decoder);
+  const share = Math.max(0, encoders.indexOf(rank));
+  const [largest] = (encode[share] ?? []).toSorted((a, b) => b.symbols.patches - a.symbols.patches);
+  const run = largest?.symbols;
   const encodes = hasTower && run !== undefined;
+  const spread = encodes && isDealt ? [spreadOf(largest as EncodeRun, tower)] : [];
   // The program that drafts has the decoder's caches, and one more.
   const caches = (ofRank(programs.drafting)?.buffers ?? declared).filter(({ kind }) => kind === "state");
   const logits = declared.find(({ name }) => name === "logits");
@@ -70,9 +88,16 @@ export function planRank(
       plan.featureBytes +
       plan.logitBytes,
     communication: {
-      encode: encodes ? communicationOf(tower, run) : [],
+      encode: encodes ? [...communicationOf(tower, run), ...spread] : [],
       prefill: decoder ? communicationOf(decoder, prefill) : [],
       step: decoder ? communicationOf(decoder, step) : [],
     },
   };
+}
+
+/** Each item's features by themselves, once whoever gets them. */
+function spreadOf({ items }: EncodeRun, { buffers }: VerifiedProgram): Communication {
+  const { dtype, cols } = buffers.find(({ kind }) => kind === "output") as ProgramBuffer;
+  const features = items.reduce((sum, { outputTokens }) => sum + outputTokens, 0);
+  return { op: "spread", operations: items.length, bytes: storageBytes(dtype, features, cols as number) };
 }

@@ -6,7 +6,6 @@ import { type EncoderBudget, visionMaxSeqlen } from "../mrope/vision-metadata.ts
 import type { Program } from "../program/program.ts";
 import { arenaBytes, inputBytes, weightBytes } from "../program/sizes.ts";
 import type { VerifiedProgram } from "../program/verify-program.ts";
-import { wholeRanks } from "../program/weights.ts";
 import type { RequestCounts } from "../prompt/request-counts.ts";
 import type { DType, TensorDType } from "../tensor/dtype.ts";
 import { storageBytes } from "../tensor/storage.ts";
@@ -18,10 +17,10 @@ import {
   mostPaddedFeatures,
   packEncoderItems,
 } from "./encoder-batch.ts";
-import { dealByLoad } from "./encoder-shares.ts";
+import { dealByLoad, encoderRanks } from "./encoder-shares.ts";
 import { type KvPoolLayout, kvPoolLayout, pageBytes } from "./kv-pool.ts";
 import { planRank, type RankPlan } from "./rank-plan.ts";
-import { NO_ADJUSTMENTS } from "./sampling-rows.ts";
+import { PLAIN_STEP } from "./sampling-rows.ts";
 
 export interface PlanOptions {
   /** New tokens to make room for. */
@@ -37,10 +36,13 @@ export interface PlanOptions {
 
 /** Bytes as the programs need them. A backend may round up, and adds a kernel's workspace. */
 export interface RequestPlan extends RequestCounts {
+  /** Tokens of the context: the prompt and the answer together. */
   readonly contextTokens: number;
   /** Whether the prompt leaves room for a new token. */
   readonly fitsContext: boolean;
+  /** Of the weights, which all requests share. */
   readonly weightBytes: number;
+  /** What encoding its pictures and videos takes. */
   readonly vision: {
     /** Times that the encoder runs. */
     readonly runs: number;
@@ -48,6 +50,7 @@ export interface RequestPlan extends RequestCounts {
     readonly patches: number;
     /** Longest attention sequence: the patches of the largest frame. */
     readonly longestSequence: number;
+    /** Activations of the largest run. */
     readonly activationBytes: number;
     /** Pixels, positions and rotary tables of the largest run, as a backend copies them. */
     readonly inputBytes: number;
@@ -56,17 +59,26 @@ export interface RequestPlan extends RequestCounts {
     /** Where padded runs write, as large as the largest budget: held from the first of them on. */
     readonly paddedFeatureBytes: number;
   };
+  /** Its keys and values. */
   readonly kvCache: {
+    /** Tokens of a page. */
     readonly pageSize: number;
-    /** For the prompt, and with the new tokens. */
+    /** Pages for the prompt. */
     readonly promptPages: number;
+    /** Pages for the prompt and the new tokens. */
     readonly pages: number;
+    /** Bytes of a page. */
     readonly bytesPerPage: number;
+    /** Of all these pages. */
     readonly bytes: number;
   };
+  /** What reading the prompt and generating take. */
   readonly decoder: {
+    /** Runs in which the prompt is read. */
     readonly prefillRuns: number;
+    /** Activations of the largest run. */
     readonly activationBytes: number;
+    /** Logits that are held. */
     readonly logitBytes: number;
   };
   /**
@@ -89,9 +101,9 @@ export function planRequest(
 ): RequestPlan {
   const { prefillChunk, pageSize, activationDType, kvCacheDType } = options;
   const { maxPositionEmbeddings, vocabSize } = config.text;
-  const vision = planVision(counts, programs.vision, config.vision, options);
+  const vision = planVision(counts, programs, config.vision, options);
 
-  const sizes = requestRuns(counts, programs.vision, config, options);
+  const sizes = requestRuns(counts, programs, config, options);
   const { blocks: promptPages } = sizes.prefill;
   const { blocks: pages } = sizes.step;
   const bytesPerPage = pageBytes(
@@ -121,7 +133,7 @@ export function planRequest(
 /** Values of the programs' symbols in the runs of a request: of the tower, over a part of the prompt, for a token behind it. */
 export function requestRuns(
   counts: RequestCounts,
-  tower: VerifiedProgram | undefined,
+  programs: Programs,
   { text, vision }: { readonly text: TextConfig; readonly vision: VisionConfig },
   options: PlanOptions,
 ) {
@@ -132,10 +144,10 @@ export function requestRuns(
   const pages = Math.ceil((counts.promptTokens + Math.max(0, newTokens - 1)) / pageSize);
   const tokens = Math.min(counts.promptTokens, prefillChunk);
   const features = Math.min(tokens, counts.visionTokens);
-  const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...NO_ADJUSTMENTS };
+  const common = { sequences: 1, slab: counts.visionFeatures, logits: 1, ...PLAIN_STEP };
   return {
     /** Of each share, where items are dealt over several ranks. */
-    encode: encodeRuns(counts, tower, vision, options).shares,
+    encode: encodeRuns(counts, programs, vision, options).shares,
     /** Tokens that are seen behind the prompt, and behind the answer. */
     context: { prefill: counts.promptTokens, step: counts.promptTokens + newTokens },
     prefill: { ...common, tokens, blocks: promptPages, pages: promptPages, features },
@@ -166,7 +178,7 @@ export function usualRequestBytes(
     slab: features,
     features,
     logits: 1,
-    ...NO_ADJUSTMENTS,
+    ...PLAIN_STEP,
   };
   const arenas = [
     programs.vision ? arenaBytes(programs.vision, encoding) + inputBytes(programs.vision, encoding) : 0,
@@ -189,7 +201,7 @@ export function leastRequestBytes(
     slab: 0,
     features: 0,
     logits: 1,
-    ...NO_ADJUSTMENTS,
+    ...PLAIN_STEP,
   };
   const logitBytes = storageBytes(decoder.activation, 1, text.vocabSize);
   return arenaBytes(decoder, step) + pageBytes(layout) + logitBytes;
@@ -197,43 +209,47 @@ export function leastRequestBytes(
 
 function encodeRuns(
   { images, videos }: RequestCounts,
-  tower: VerifiedProgram | undefined,
+  { vision: tower, decoder }: Programs,
   { spatialMergeSize }: VisionConfig,
   { encoderBudgets = [] }: PlanOptions,
 ) {
   const grids = [...images, ...videos].map(({ gridThw }) => gridThw);
   const specs = encoderItemSpecs(grids, spatialMergeSize);
   const sizes = specs.map(({ inputSize }) => inputSize);
-  const shares = dealByLoad(sizes, Math.max(1, wholeRanks(tower?.ranks ?? []).length)).map((share) => {
+  const { ranks, isDealt } = encoderRanks(tower, decoder);
+  const shares = dealByLoad(sizes, Math.max(1, ranks.length)).map((share) => {
     const items = share.sort((a, b) => a - b).map((index) => specs[index] as EncoderItemSpec);
     return packEncoderItems(items, encoderBudgets).map(({ first, count, budget }) => {
       const own = items.slice(first, first + count);
-      return { symbols: encoderRunSymbols(own, budget), isPadded: budget !== null };
+      return {
+        symbols: encoderRunSymbols(own, budget),
+        isPadded: budget !== null,
+        items: own,
+      };
     });
   });
-  const runs = shares.flat();
   return {
     grids,
     specs,
-    shares: shares.map((share) => share.map(({ symbols }) => symbols)),
+    shares,
     /** Times that something is run. */
     rounds: Math.max(...shares.map(({ length }) => length)),
-    isPadded: runs.some(({ isPadded }) => isPadded),
-    isDealt: shares.length > 1,
+    isPadded: shares.flat().some((run) => run.isPadded),
+    isDealt,
   };
 }
 
 function planVision(
   counts: RequestCounts,
-  program: VerifiedProgram | undefined,
+  programs: Programs,
   config: VisionConfig,
   options: PlanOptions,
 ): RequestPlan["vision"] {
-  const { grids, specs, shares, rounds, isPadded, isDealt } = encodeRuns(counts, program, config, options);
-  const symbols = shares.flat();
+  const { grids, specs, shares, rounds, isPadded, isDealt } = encodeRuns(counts, programs, config, options);
+  const symbols = shares.flat().map((run) => run.symbols);
   const { encoderBudgets = [], activationDType } = options;
   const ofRuns = (bytes: (tower: Program, sizes: (typeof symbols)[number]) => number) =>
-    program ? Math.max(0, ...symbols.map((sizes) => bytes(program, sizes))) : 0;
+    programs.vision ? Math.max(0, ...symbols.map((sizes) => bytes(programs.vision as Program, sizes))) : 0;
   const rowBytes = storageBytes(activationDType, 1, config.outHiddenSize);
   const patches = Math.max(0, ...symbols.map((sizes) => sizes.patches));
   const mostPadded = isPadded ? mostPaddedFeatures(encoderBudgets, config.spatialMergeSize) : 0;

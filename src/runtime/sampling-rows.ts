@@ -87,8 +87,8 @@ export function samplingSymbols(inputs: ReturnType<typeof samplingInputs>, vocab
   };
 }
 
-/** Of steps whose logits nobody adjusts. */
-export const NO_ADJUSTMENTS = { adjusted: 0, changes: 0, masks: 0 };
+/** Of steps whose logits nobody adjusts, and of which nobody asks what rows attend to. */
+export const PLAIN_STEP = { adjusted: 0, changes: 0, masks: 0, attending: 0 };
 
 function padded(count: number): number {
   return count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));

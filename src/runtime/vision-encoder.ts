@@ -57,6 +57,14 @@ interface Piece {
   readonly rows: number;
 }
 
+export interface EncodeOptions extends RunOptions {
+  /**
+   * Where the tower may run beside other programs (`VisionEncoder.runsBeside`): waited for when it has run. From then on nothing
+   * else uses the engine. Default: nothing does at any time.
+   */
+  readonly untilAlone?: (() => Promise<void>) | undefined;
+}
+
 /** Items on their way to features. */
 export interface Encoding {
   /** Where the features lie, as far as they are computed. The caller releases it, whatever becomes of the rest. */
@@ -64,7 +72,7 @@ export interface Encoding {
   /** Features that are not computed yet. */
   readonly rowsLeft: number;
   /** One run of the tower, or features that were given. @throws OUT_OF_MEMORY, ABORTED, DISPOSED; it may be called again. */
-  next(options?: RunOptions): Promise<void>;
+  next(options?: EncodeOptions): Promise<void>;
 }
 
 export class VisionEncoder {
@@ -82,6 +90,7 @@ export class VisionEncoder {
   #paddedFeatures: DeviceTensor | null = null;
   /** Where the ranks of a group write, each its own. */
   readonly #ownFeatures: KeptTensor;
+  #isRunning = false;
 
   /** @param executable null in a model without its tower: features are then taken, but none are computed */
   constructor(
@@ -99,6 +108,11 @@ export class VisionEncoder {
     this.budgets = budgets;
     this.#cache = cache;
     this.#ownFeatures = new KeptTensor(engine, config.outHiddenSize, "embeddings");
+  }
+
+  /** Whether its runs may be under way beside those of the decoder: they are on devices of its own. */
+  get runsBeside(): boolean {
+    return this.#isApart && this.#engine.sideBySide?.runsBeside === true;
   }
 
   /** Number of features that an item gives: its language tokens. */
@@ -170,8 +184,13 @@ export class VisionEncoder {
     return pruneVideos({ engine: this.#engine, slab: this.#slab, range }, pruning, signal);
   }
 
-  async #encodePiece({ work }: Piece, range: FeatureRange, options: RunOptions): Promise<void> {
+  async #encodePiece(
+    { work }: Piece,
+    range: FeatureRange,
+    { untilAlone, ...options }: EncodeOptions,
+  ): Promise<void> {
     if ("embeddings" in work) {
+      await untilAlone?.();
       const { tensor, firstRow } = range.deviceRows(work.firstRow, 0);
       this.#engine.write(tensor, firstRow, work.embeddings);
       return;
@@ -180,19 +199,21 @@ export class VisionEncoder {
     const wanted = items.flatMap(({ cached }) => cached ?? []);
     // Another request may have encoded them in the meantime.
     if (wanted.length === items.length && this.#cache?.has(wanted)) {
+      await untilAlone?.();
       for (const { cached, firstRow, rows } of items)
         this.#cache.read(cached as CachedMedia, range.deviceRows(firstRow, rows));
       return;
     }
     if ("batch" in work) await this.#run(work.batch, range, options);
-    else await this.#runSideBySide(work.batches, range, options);
+    else await this.#runSideBySide(work.batches, range, options, untilAlone);
     for (const { cached, firstRow, rows } of items) {
       if (cached) this.#cache?.keep(cached, rows, () => range.deviceRows(firstRow, rows));
     }
   }
 
-  /** Frees what it allocated for itself; it may be used again. */
+  /** Frees what it allocated for itself, but not what a run writes to; it may be used again. */
   release(): void {
+    if (this.#isRunning) return;
     if (this.#paddedFeatures) this.#engine.free(this.#paddedFeatures);
     this.#paddedFeatures = null;
     this.#ownFeatures.release();
@@ -225,7 +246,7 @@ export class VisionEncoder {
   /** Of neighbouring items of pixels, which may run together. */
   #stretchPieces(items: readonly Placed[]): Piece[] {
     const ranks = this.#ranks;
-    if (ranks.length < 2)
+    if (ranks.length < 2 && !this.#isApart)
       return this.#batches(items).map((batch) => ({ work: { batch }, rows: rowsOf(batch) }));
     const sizes = items.map(({ item }) => numPatches(item.gridThw));
     const shares = dealByLoad(sizes, ranks.length).map((share) =>
@@ -255,6 +276,11 @@ export class VisionEncoder {
   get #ranks(): readonly number[] {
     const { sideBySide } = this.#engine;
     return (this.#program && sideBySide?.ranksOf(this.#program)) ?? [];
+  }
+
+  /** Whether these ranks have nothing else. */
+  get #isApart(): boolean {
+    return (this.#program && this.#engine.sideBySide?.isApart(this.#program)) ?? false;
   }
 
   get #executable(): Executable {
@@ -287,11 +313,18 @@ export class VisionEncoder {
     batches: readonly (Batch & { readonly rank: number })[],
     range: FeatureRange,
     options: RunOptions,
+    untilAlone: EncodeOptions["untilAlone"],
   ): Promise<void> {
     const { sideBySide } = this.#engine;
     const own = this.#ownFeatures.ofRows(mostRows(batches, this.#config));
     const bindings = new Map(batches.map((batch) => [batch.rank, this.#bindings(batch, own)]));
-    await sideBySide?.run(this.#executable, bindings, options);
+    this.#isRunning = true;
+    try {
+      await sideBySide?.run(this.#executable, bindings, options);
+      await untilAlone?.();
+    } finally {
+      this.#isRunning = false;
+    }
     for (const { rank, items } of batches) {
       let from = 0;
       for (const { firstRow, rows } of items) {

@@ -4,6 +4,7 @@ import type { ModelLocation } from "../checkpoint/location.ts";
 import { GlimtError } from "../errors.ts";
 import { readList, readOptions, shown } from "../given.ts";
 
+/** An adapter, and what requests call it. */
 export interface AdapterSource {
   /** What requests call it. */
   readonly name: string;
@@ -13,13 +14,21 @@ export interface AdapterSource {
   readonly scale?: number | undefined;
 }
 
+/** An adapter to load with the model. */
 export interface AdapterAtLoad extends AdapterSource {
   /** Merge it into the weights while they are read: it costs nothing afterwards, and can not be left out or unloaded. */
   readonly merge?: boolean | undefined;
 }
 
 /** An adapter for a request: by name, at the strength it was loaded with or at another. */
-export type AdapterChoice = string | { readonly name: string; readonly scale?: number | undefined };
+export type AdapterChoice =
+  | string
+  | {
+      /** What it was loaded as. */
+      readonly name: string;
+      /** Its strength for this request; default: as it was loaded. */
+      readonly scale?: number | undefined;
+    };
 
 /** A copy of what a caller says, checked. @throws OPTION_INVALID */
 export function readAdapterSource<Source extends AdapterSource>(

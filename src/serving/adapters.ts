@@ -20,15 +20,21 @@ import {
   readAdapterSource,
 } from "./adapter-options.ts";
 
+/** An adapter that is loaded or merged. */
 export interface AdapterFacts {
+  /** What requests call it. */
   readonly name: string;
+  /** Where it was read from. */
   readonly location: string;
+  /** Its strength, for requests that give none. */
   readonly scale: number;
   /** Part of the weights, and so of every answer. */
   readonly merged: boolean;
-  /** Number of modules it changes, and the parts of the model that they are in. */
+  /** Number of modules it changes. */
   readonly modules: number;
+  /** The parts of the model that they are in. */
   readonly parts: readonly ModelPart[];
+  /** The largest rank of its matrices. */
   readonly largestRank: number;
 }
 

@@ -6,9 +6,14 @@ import { promptSize } from "../prompt/context-overflow.ts";
 import { offeredTools } from "../prompt/offered-tools.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { type GenerateOptions, type ResolvedGeneration, resolveGeneration } from "./generation-options.ts";
+import {
+  checkAttention,
+  type GenerateOptions,
+  type ResolvedGeneration,
+  resolveGeneration,
+} from "./generation-options.ts";
 import { resolveSpeculation } from "./speculation.ts";
-import { toolCalls } from "./tool-choice.ts";
+import { answerForm } from "./tool-choice.ts";
 
 export interface AnswerContext {
   readonly config: ModelConfig;
@@ -18,6 +23,8 @@ export interface AnswerContext {
   /** The share of each video's tokens that is left out. */
   readonly videoPruning: number;
   readonly hasMtp: boolean;
+  /** Whether its programs tell what rows attend to. */
+  readonly tellsAttention: boolean;
   /** How the checkpoint's template writes calls. @throws OPTION_INVALID when it writes none */
   toolCallFormat(): ToolCallFormat;
 }
@@ -29,9 +36,19 @@ export async function answersGrammar(
   { grammars, toolCallFormat }: Pick<AnswerContext, "grammars" | "toolCallFormat">,
   signal: AbortSignal | undefined,
 ): Promise<CompiledGrammar | null> {
-  const asked =
-    structured ?? (toolChoice && toolCalls(toolChoice, offeredTools(toolSchemas), toolCallFormat));
+  const asked = answerForm(structured, toolChoice, () => offeredTools(toolSchemas), toolCallFormat);
   return asked && grammars.open(asked, tokens.endIds, signal);
+}
+
+/** @throws OPTION_INVALID for options that are wrong whatever the prompt is */
+export function checkGeneration(
+  options: GenerateOptions,
+  { config, tokenizer, generation, hasMtp, tellsAttention }: AnswerContext,
+): ResolvedGeneration {
+  const resolved = resolveGeneration(options, generation, { ...config.text, tokenizer });
+  resolveSpeculation(resolved.speculation, hasMtp);
+  checkAttention(resolved, tellsAttention);
+  return resolved;
 }
 
 /**
@@ -43,10 +60,10 @@ export async function checkRequest(
   options: GenerateOptions,
   context: AnswerContext,
 ): Promise<void> {
-  const { config, tokenizer, generation, videoPruning, hasMtp } = context;
-  const resolved = resolveGeneration(options, generation, { ...config.text, tokenizer });
-  resolveSpeculation(resolved.speculation, hasMtp);
-  if (resolved.structured) await answersGrammar(resolved, {}, context, options.signal);
+  const { config, videoPruning } = context;
+  const resolved = checkGeneration(options, context);
+  if (resolved.structured)
+    await answersGrammar({ ...resolved, toolChoice: null }, {}, context, options.signal);
   const prompt = await read();
   promptSize(prompt.layout, videoPruning, config.text.maxPositionEmbeddings);
   await answersGrammar(resolved, prompt, context, options.signal);

@@ -55,6 +55,11 @@ export class AnswerText {
     return this.#finishReason;
   }
 
+  /** The stop string that ended it; null where another end did, and while it goes on. */
+  get matchedStop(): string | null {
+    return this.#stops.matched;
+  }
+
   /** @returns the text that became certain with this token */
   push(token: number): string {
     this.#tokenIds.push(token);

@@ -1,5 +1,4 @@
 /** The vision tower alone: features of images and videos, each by itself, for callers that keep them. */
-import type { RunOptions } from "../backends/backend.ts";
 import type { Sources } from "../media/sources/source-rule.ts";
 import { mediaIdentities } from "../prompt/media-identity.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
@@ -10,11 +9,16 @@ import type { AdapterChoice } from "./adapter-options.ts";
 import { featureKey } from "./feature-keys.ts";
 import type { ModelCore } from "./model-core.ts";
 
-export interface EncodeOptions extends RunOptions {
+/** How pictures and videos are encoded. */
+export interface EncodeOptions {
   /** Where they may be read from, in place of what the model was loaded with. */
   readonly sources?: Sources | undefined;
   /** Adapters to encode with, as `generate` takes them; those of the request that uses the features must be the same. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
+  /** Ends encoding with ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with the share of the work that is done, 0..1. */
+  readonly onProgress?: ((share: number) => void) | undefined;
 }
 
 export const ENCODE_OPTION_NAMES: readonly (keyof EncodeOptions)[] = [
@@ -67,7 +71,7 @@ async function encodeItems(
   encoder: VisionEncoder,
   items: readonly VisionItem[],
   keys: readonly string[] | null,
-  options: RunOptions,
+  options: Pick<EncodeOptions, "signal" | "onProgress">,
 ): Promise<Float32Array[]> {
   const encoding = await core.runWithMemory(async () => encoder.begin(items, keys));
   try {

@@ -21,6 +21,7 @@ import {
 } from "./token-options.ts";
 import { readToolChoice, type ToolChoice } from "./tool-choice.ts";
 
+/** What is said about an answer: its length, what its tokens are chosen by, and how it is computed. */
 export interface GenerateOptions extends TokenOptions {
   /** At most this many new tokens; fewer when the context is full. Default 2048. */
   readonly maxTokens?: number | undefined;
@@ -57,8 +58,13 @@ export interface GenerateOptions extends TokenOptions {
    * of a grammar. It then ends where it is whole.
    */
   readonly structured?: StructuredOptions | undefined;
-  /** Which of the prompt's tools the answer calls, in well formed calls; default: as the model likes, and unchecked. */
+  /**
+   * Which of the prompt's tools the answer calls, in well formed calls; default: as the model likes, and unchecked. With
+   * `structured` and "auto" the answer is calls, or what `structured` says.
+   */
   readonly toolChoice?: ToolChoice | undefined;
+  /** Each event tells what its token was chosen by (`event.attention`), of a model loaded with `attention`. Default false. */
+  readonly attention?: boolean | undefined;
   /** Adapters to answer with, by name; default: none but those merged into the weights. */
   readonly adapters?: readonly AdapterChoice[] | undefined;
   /**
@@ -95,6 +101,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
   "priority",
   "structured",
   "toolChoice",
+  "attention",
   "adapters",
   "cacheSalt",
   "signal",
@@ -104,6 +111,7 @@ export const GENERATE_OPTION_NAMES: readonly (keyof GenerateOptions)[] = [
 /** Numbers and lists have their own ranges. */
 export const GENERATE_OPTION_KINDS = {
   checkpointSampling: "boolean",
+  attention: "boolean",
   cacheSalt: "string",
   ...TOKEN_OPTION_KINDS,
 } as const;
@@ -115,6 +123,7 @@ export interface ResolvedGeneration {
   readonly stop: readonly string[];
   readonly tokens: ResolvedTokens;
   readonly speculation: Speculation;
+  readonly attention: boolean;
   /** Empty: none. */
   readonly cacheSalt: string;
   readonly structured: StructuredText | null;
@@ -128,12 +137,7 @@ export function resolveGeneration(
   { vocabSize, tokenizer }: Pick<TokenContext, "vocabSize" | "tokenizer">,
 ): ResolvedGeneration {
   const maxTokens = options.maxTokens ?? DEFAULT_MAX_TOKENS;
-  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      `maxTokens is ${shown(maxTokens)}, expected a whole number from 1.`,
-    );
-  }
+  checkMaxTokens(maxTokens);
   const n = options.n ?? 1;
   if (!Number.isInteger(n) || n < 1 || n > MOST_CHOICES) {
     throw new GlimtError(
@@ -173,25 +177,56 @@ export function resolveGeneration(
     throw new GlimtError("OPTION_INVALID", "stop must be one or more strings that are not empty.");
   }
   const speculation = options.speculation ?? "off";
-  if (!SPECULATIONS.includes(speculation)) {
-    throw new GlimtError(
-      "OPTION_INVALID",
-      `speculation is ${shown(speculation)}, expected ${SPECULATIONS.map((name) => `"${name}"`).join(", ")}.`,
-    );
-  }
+  checkSpeculation(speculation);
   const { cacheSalt } = options;
   if (cacheSalt === "")
     throw new GlimtError("OPTION_INVALID", "cacheSalt is empty, expected a text, or nothing.");
   const structured = readStructured(options.structured);
   const toolChoice = readToolChoice(options.toolChoice);
-  if (structured && toolChoice && toolChoice !== "none") {
+  if (structured && toolChoice && toolChoice !== "none" && toolChoice !== "auto") {
     throw new GlimtError(
       "OPTION_INVALID",
-      "structured and toolChoice exclude each other: an answer is one or the other.",
+      'structured and toolChoice exclude each other, but for "auto" and "none": an answer is one or the other.',
     );
   }
   const form = { structured, toolChoice };
-  return { maxTokens, n, sampling, stop, tokens, speculation, cacheSalt: cacheSalt ?? "", ...form };
+  const { attention = false } = options;
+  return {
+    maxTokens,
+    n,
+    sampling,
+    stop,
+    tokens,
+    speculation,
+    attention,
+    cacheSalt: cacheSalt ?? "",
+    ...form,
+  };
+}
+
+/** @throws OPTION_INVALID where a model is asked for what it can not tell */
+export function checkAttention(
+  { attention }: Pick<ResolvedGeneration, "attention">,
+  tellsAttention: boolean,
+): void {
+  if (!attention || tellsAttention) return;
+  throw new GlimtError(
+    "OPTION_INVALID",
+    "attention is true, but the model's programs do not tell it: load the model with attention: true.",
+  );
+}
+
+/** @throws OPTION_INVALID */
+export function checkMaxTokens(maxTokens: unknown): void {
+  if (Number.isInteger(maxTokens) && (maxTokens as number) >= 1) return;
+  throw new GlimtError("OPTION_INVALID", `maxTokens is ${shown(maxTokens)}, expected a whole number from 1.`);
+}
+
+/** @throws OPTION_INVALID */
+export function checkSpeculation(speculation: Speculation): void {
+  if (SPECULATIONS.includes(speculation)) return;
+  const names = SPECULATIONS.map((name) => `"${name}"`).join(", ");
+  throw new GlimtError("OPTION_INVALID", `speculation is ${shown(speculation)}, expected ${names}.`);
 }
 
 /** A checkpoint whose configuration names no token that ends an answer has that of its tokenizer. */

@@ -3,7 +3,7 @@ import { abortError } from "../errors.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
 import type { SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
 import type { StageRunners } from "../runtime/stage-runners.ts";
-import type { Encoding } from "../runtime/vision-encoder.ts";
+import type { EncodeOptions, Encoding } from "../runtime/vision-encoder.ts";
 import type { GenerationRequest } from "./request.ts";
 import type { PromptFeatures } from "./shared-features.ts";
 import type { StepCandidate } from "./step-order.ts";
@@ -78,6 +78,12 @@ export class Member implements StepCandidate {
     return this.#encoding?.rowsLeft ?? 0;
   }
 
+  /** Whether admitting it takes what its pictures need. */
+  get takesPictures(): boolean {
+    const { sharedFeatures, promptSizes } = this.request;
+    return !this.#encoding && !this.#isEncoded && sharedFeatures === undefined && promptSizes.features > 0;
+  }
+
   get canBePreempted(): boolean {
     return this.request.canBeReadAgain;
   }
@@ -139,10 +145,10 @@ export class Member implements StepCandidate {
   }
 
   /** Encodes some of its pictures; behind the last of them says what is read of its videos. */
-  async encode(): Promise<void> {
+  async encode(untilAlone?: EncodeOptions["untilAlone"]): Promise<void> {
     const { signal, onEncoding } = this.#ask as Ask;
     const encoding = this.#encoding as Encoding;
-    await encoding.next({ signal, onProgress: onEncoding });
+    await encoding.next({ signal, onProgress: onEncoding, untilAlone });
     if (encoding.rowsLeft > 0) return;
     const { range } = encoding;
     const { pruning } = this.request;

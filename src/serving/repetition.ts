@@ -1,5 +1,6 @@
 /** Loops: an answer whose last tokens are one pattern, again and again. */
 
+/** What counts as a loop. */
 export interface RepetitionDetection {
   /** Fewest tokens of a pattern; default 1. */
   readonly minPatternSize?: number | undefined;

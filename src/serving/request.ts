@@ -10,7 +10,7 @@ import type { ModelConfig } from "../config/types.ts";
 import { GlimtError } from "../errors.ts";
 import { MOST_MTP_DRAFTS } from "../models/mtp.ts";
 import { promptSize } from "../prompt/context-overflow.ts";
-import { keepMediaRows } from "../prompt/keep-media-rows.ts";
+import { type KeptMedia, keepMediaRows, placesInLayout } from "../prompt/keep-media-rows.ts";
 import { numMediaRows, type PromptLayout } from "../prompt/layout.ts";
 import type { DecoderPrompt } from "../prompt/prompt-inputs.ts";
 import type { VisionItem } from "../prompt/vision-items.ts";
@@ -24,7 +24,7 @@ import type { AnswerGrammar } from "./answer-grammar.ts";
 import { AnswerText } from "./answer-text.ts";
 import { featureKey, namedFeatureKey } from "./feature-keys.ts";
 import type { ResolvedGeneration } from "./generation-options.ts";
-import type { FinishReason, GeneratedPiece, RequestResult } from "./generation-result.ts";
+import type { FinishReason, GeneratedPiece, PromptUsage, RequestResult } from "./generation-result.ts";
 import { type FoundPages, RequestPages, type RequestScope } from "./request-pages.ts";
 import { RequestRows } from "./request-rows.ts";
 import { Sampler } from "./sampler.ts";
@@ -61,6 +61,9 @@ export class GenerationRequest {
   readonly #tokenizer: Tokenizer;
   /** Most probable tokens told with each; null: none is told how probable it was. */
   readonly #topLogprobs: number | null;
+  readonly #tellsAttention: boolean;
+  /** Where its rows are in the layout, of a prompt of which some were left out. */
+  #places: Int32Array | null = null;
   readonly #logprobs: TokenLogprob[] = [];
   readonly #sampler: Sampler;
   readonly #pool: KvPool;
@@ -91,7 +94,7 @@ export class GenerationRequest {
   constructor(
     { config, tokenizer, pool, drafting: mtp, drafts: counts, videoPruning }: RequestParts,
     { layout, history, visionItems }: DecoderPrompt,
-    { maxTokens, sampling, stop, tokens, speculation, cacheSalt }: ResolvedGeneration,
+    { maxTokens, sampling, stop, tokens, speculation, attention, cacheSalt }: ResolvedGeneration,
     {
       drafter = null,
       constraint = null,
@@ -125,6 +128,7 @@ export class GenerationRequest {
     });
     this.#tokenizer = tokenizer;
     this.#topLogprobs = topLogprobs;
+    this.#tellsAttention = attention;
     this.#pool = pool;
     this.#sequence = new Sequence(pool);
     this.#constraint = constraint;
@@ -234,9 +238,15 @@ export class GenerationRequest {
   /** What its vision items became, null when it has none. It keeps them, since it may have to read itself again. */
   takeFeatures(features: PromptFeatures | null): void {
     const found = this.#share ? this.#share.take(features) : features;
-    if (!this.#rows.areKnown) this.#rows.know(keepMediaRows(this.#layout, found?.kept ?? []));
+    if (!this.#rows.areKnown) this.#keepRows(found?.kept ?? []);
     this.#features = found?.range ?? null;
     this.#clock.end("vision");
+  }
+
+  #keepRows(kept: KeptMedia): void {
+    const rows = keepMediaRows(this.#layout, kept);
+    this.#rows.know(rows);
+    if (this.#tellsAttention) this.#places = placesInLayout(this.#layout, rows);
   }
 
   /** Makes what choosing its next tokens takes on this thread, as far as that may take long; other tasks run meanwhile. */
@@ -260,7 +270,8 @@ export class GenerationRequest {
     const drafting = this.#draftsByMtp ? this.#drafting(start, end, drafts.length) : undefined;
     if (end < known) return { ...slice, drafting };
     const wantsLogits = this.#tokens === 0 || this.#topLogprobs !== null;
-    return { ...slice, drafting, wantsLogits, sampling: this.#sampler.rows(drafts) };
+    const wantsAttention = this.#tellsAttention;
+    return { ...slice, drafting, wantsLogits, wantsAttention, sampling: this.#sampler.rows(drafts) };
   }
 
   #drafting(start: number, end: number, guessed: number): Drafting {
@@ -276,7 +287,7 @@ export class GenerationRequest {
    *
    * @returns a piece a token; none while tokens are left to read. @throws TENSOR_INVALID when there was no token to choose
    */
-  accept({ tokens, logits, drafts }: SliceAnswer): GeneratedPiece[] {
+  accept({ tokens, logits, drafts, attention }: SliceAnswer): GeneratedPiece[] {
     // Memory was short, and the layer has not read the slice: behind its pages others would draft badly.
     if (this.#draftsByMtp && !drafts) this.#pages?.keep();
     if (tokens.length === 0) return [];
@@ -286,14 +297,13 @@ export class GenerationRequest {
     }
     const pieces: GeneratedPiece[] = [];
     for (const [index, token] of tokens.entries()) {
-      pieces.push(this.#take(token, logits?.[index]));
+      pieces.push(this.#take(token, logits?.[index], attention?.[index]));
       // What was chosen behind a wrong guess was chosen behind another text.
       if (this.finished || token !== this.#drafts[index]) break;
     }
     // Of what was read, as much as is true; the last token is not.
     this.#sequence.length = Math.min(this.#sequence.length, this.#rows.length - 1);
-    this.#counts.drafted += tokens.length - 1;
-    this.#counts.accepted += pieces.length - 1;
+    this.#counts.count(tokens.length - 1, pieces.length - 1);
     if (tokens.length > 1) this.#reach = Math.min(MOST_MTP_DRAFTS, pieces.length);
     this.#pages?.publish();
     this.#drafts = this.finished ? [] : this.#nextDrafts(drafts);
@@ -301,16 +311,30 @@ export class GenerationRequest {
     return pieces;
   }
 
-  #take(token: number, logits: Float32Array | undefined): GeneratedPiece {
+  #take(token: number, logits: Float32Array | undefined, weights: Float32Array | undefined): GeneratedPiece {
     this.#sampler.accept(token);
     this.#drafter?.push(token);
     const text = this.#answer.push(token);
     const { finishReason } = this.#answer;
-    const piece = { text, tokenId: token, index: this.#tokens - 1, finishReason };
+    const index = this.#tokens - 1;
+    const prompt = index === 0 && { prompt: this.#promptUsage() };
+    const attention = weights && { attention: this.#overLayout(weights) };
+    const piece = { text, tokenId: token, index, finishReason, ...prompt, ...attention };
     if (this.#topLogprobs === null) return piece;
     const logprob = tokenLogprob(logits as Float32Array, token, this.#topLogprobs, this.#tokenizer);
     this.#logprobs.push(logprob);
     return { ...piece, logprob };
+  }
+
+  /** Numbers of its rows, for all rows of the layout and of the answer: 0 for those that were left out. */
+  #overLayout(values: Float32Array): Float32Array {
+    if (!this.#places) return values;
+    const all = this.#layout.inputIds.length;
+    const { promptTokens } = this;
+    const spread = new Float32Array(all + values.length - promptTokens);
+    for (const [row, place] of this.#places.entries()) spread[place] = values[row] as number;
+    spread.set(values.subarray(promptTokens), all);
+    return spread;
   }
 
   /** One token comes for nothing, behind the last draft. */
@@ -330,18 +354,22 @@ export class GenerationRequest {
     );
   }
 
+  #promptUsage(): PromptUsage {
+    return {
+      promptTokens: this.promptTokens,
+      visionTokens: this.#visionTokens,
+      cachedTokens: this.#pages?.foundTokens ?? 0,
+    };
+  }
+
   /** Of a finished request. */
   result(): RequestResult {
     return {
       text: this.#answer.text,
       tokenIds: this.#answer.tokenIds,
       finishReason: this.#answer.finishReason as FinishReason,
-      usage: {
-        promptTokens: this.promptTokens,
-        visionTokens: this.#visionTokens,
-        completionTokens: this.#tokens,
-        cachedTokens: this.#pages?.foundTokens ?? 0,
-      },
+      matchedStop: this.#answer.matchedStop,
+      usage: { ...this.#promptUsage(), completionTokens: this.#tokens },
       timings: this.#clock.timings(),
       seed: this.#seed,
       topLogits: this.#topLogits,

@@ -14,8 +14,11 @@ export interface TokenEvent extends GeneratedPiece {
   readonly usage: RequestResult["usage"] | null;
 }
 
+/** Something is said. */
 export interface TextEvent extends TokenEvent, TextPartOfAnswer {}
+/** Something is thought. */
 export interface ReasoningEvent extends TokenEvent, ReasoningPart {}
+/** A tool is called. */
 export interface ToolCallEvent extends TokenEvent, ToolCallPart {}
 
 /** By `type`: what is said, what is thought, a call of a tool. `text` is of the answer as it is, with its markup. */
@@ -35,5 +38,6 @@ export interface GenerationChoice extends RequestResult {
 
 /** The first answer, and all of them. */
 export interface GenerationResult extends GenerationChoice {
+  /** All answers, of which the first is this one. */
   readonly choices: readonly GenerationChoice[];
 }

@@ -42,6 +42,7 @@ export class GenerationRun implements AsyncGenerator<GenerationEvent, Generation
     return this.#result;
   }
 
+  /** The next event; it starts the run. */
   next(): Promise<IteratorResult<GenerationEvent, GenerationResult>> {
     this.#isRead = true;
     const read = this.#reading.then(() => this.#next());
@@ -58,6 +59,7 @@ export class GenerationRun implements AsyncGenerator<GenerationEvent, Generation
     return { done: true, value: (await value) as GenerationResult };
   }
 
+  /** Ends the run with an error. */
   async throw(error: unknown): Promise<IteratorResult<GenerationEvent, GenerationResult>> {
     this.#isTold = true;
     await this.#close(error);
@@ -72,10 +74,12 @@ export class GenerationRun implements AsyncGenerator<GenerationEvent, Generation
     this.#close(abortError(this.#stop.signal));
   }
 
+  /** The run itself: `for await (const event of run)`. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** As `return`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
   }

@@ -22,6 +22,18 @@ export interface SamplingOptions {
   readonly seed: number;
 }
 
+/** What chooses the largest logit, as it is. */
+const PLAIN: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: new Map(),
+  seed: 0,
+};
 /** With others, logits become infinite or all alike. */
 const LEAST_PENALTY = Math.fround(0.01);
 const MOST_PENALTY = 100;
@@ -51,6 +63,11 @@ export function validateSampling(options: SamplingOptions): void {
     if (!valid)
       throw new GlimtError("OPTION_INVALID", `${name} is ${shown(options[name])}, expected ${expected}.`);
   }
+}
+
+/** @throws OPTION_INVALID */
+export function checkRepetitionPenalty(repetitionPenalty: number): void {
+  validateSampling({ ...PLAIN, repetitionPenalty });
 }
 
 function numberOf(value: unknown): number {

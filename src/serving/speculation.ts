@@ -22,10 +22,25 @@ export const MOST_DRAFTS = 8;
 
 /** What was guessed, of all requests of a model. */
 export class DraftCounts {
+  /** Steps of answers that had guesses. */
+  rounds = 0;
   /** Guesses that were read. */
   drafted = 0;
   /** Those that were right. */
   accepted = 0;
+  /** Of these, by their place among the guesses of a step. */
+  readonly acceptedByPlace: number[] = [];
+
+  /** A step of an answer read so many guesses, of which the first so many were right. */
+  count(drafted: number, accepted: number): void {
+    if (drafted === 0) return;
+    this.rounds += 1;
+    this.drafted += drafted;
+    this.accepted += accepted;
+    for (let place = 0; place < accepted; place++) {
+      this.acceptedByPlace[place] = (this.acceptedByPlace[place] ?? 0) + 1;
+    }
+  }
 }
 
 /** @throws OPTION_INVALID for the layer of a model that has none */

@@ -1,8 +1,12 @@
 /** Milliseconds. */
 export interface GenerationTimings {
+  /** Encoding pictures and videos. */
   readonly vision: number;
+  /** Reading the prompt. */
   readonly prefill: number;
+  /** Tokens behind the first. */
   readonly decode: number;
+  /** From the request to its end. */
   readonly total: number;
 }
 

@@ -1,7 +1,8 @@
 /**
  * The engine's loop: requests under way ask for their next token here; when the engine is free, those that ask are
  * planned into one step (step-plan.ts), pictures are encoded for a while, and the step is run. Nobody is waited for but for
- * a turn of the event loop, in which those that read their last token come back.
+ * a turn of the event loop, in which those that read their last token come back. Where the tower has devices of its own, steps
+ * go on while it runs.
  */
 import { nextTask } from "../event-loop.ts";
 import type { SequenceSlice, SliceAnswer } from "../runtime/decoder.ts";
@@ -30,6 +31,36 @@ export interface Place {
   leave(): void;
 }
 
+/** A run of the tower beside steps. */
+class TowerRun {
+  hasEnded = false;
+  readonly ended: Promise<void>;
+  #end: () => void = () => {};
+  readonly #alone: Promise<void>;
+  #standAlone: () => void = () => {};
+
+  constructor() {
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#alone = new Promise((resolve) => {
+      this.#standAlone = resolve;
+    });
+  }
+
+  /** It has ended: what it made is to be brought to those that read it, when no step is under way. */
+  untilAlone(): Promise<void> {
+    this.hasEnded = true;
+    this.#end();
+    return this.#alone;
+  }
+
+  /** No step is under way from now on. */
+  standAlone(): void {
+    this.#standAlone();
+  }
+}
+
 export class StepBatcher {
   readonly #run: RunAlone;
   readonly #memory: Pick<StepMemory, keyof StepMemory>;
@@ -38,6 +69,8 @@ export class StepBatcher {
   readonly #members = new Set<Member>();
   /** Those that run now. */
   #running: Step | null = null;
+  /** Told when somebody asks. */
+  #onAsk: () => void = () => {};
   #steps = 0;
   #arrivals = 0;
   #isRunning = false;
@@ -68,6 +101,7 @@ export class StepBatcher {
     return {
       next: (options) => {
         const answer = member.ask(options, this.#steps, () => this.#giveUp(member, null));
+        this.#onAsk();
         if (!this.#isRunning) this.#runAll();
         return answer;
       },
@@ -116,15 +150,41 @@ export class StepBatcher {
 
   async #runTurn(): Promise<void> {
     if (this.#asking.length < this.#members.size) await nextTask();
-    const asking = this.#asking;
+    const { encoding, shares } = this.#plan(this.#asking);
+    if (!encoding?.stages.encoder.runsBeside) {
+      if (encoding) await this.#encode(encoding);
+      await this.#runStep(shares);
+      return;
+    }
+    const tower = new TowerRun();
+    const encoded = this.#encode(encoding, tower);
+    await this.#runStep(shares);
+    await this.#stepBeside(tower);
+    tower.standAlone();
+    await encoded;
+  }
+
+  /** Steps while the tower runs. Whose pictures would take memory of it waits until it has. */
+  async #stepBeside(tower: TowerRun): Promise<void> {
+    while (!tower.hasEnded) {
+      const asked = new Promise<void>((resolve) => {
+        this.#onAsk = resolve;
+      });
+      await nextTask();
+      const asking = this.#asking.filter((member) => !member.isBusy && !member.takesPictures);
+      const { shares } = this.#plan(asking);
+      if (shares.length > 0) await this.#runStep(shares);
+      else await Promise.race([tower.ended, asked]);
+    }
+  }
+
+  #plan(asking: readonly Member[]): StepPlan<Member> {
     // Others may have computed what they are about to read.
     for (const member of asking) if (member.holdsPages) member.request.adoptPages();
     const requests = { asking, holders: this.#holders, isShort: this.#isShort };
     const plan = planStep(requests, this.#memory, this.#limits, this.#steps);
     for (const { candidate, error } of plan.refused) this.#end(candidate, error);
-    if (plan.encoding) await this.#encode(plan.encoding);
-    await this.#runStep(plan.shares);
-    this.#steps++;
+    return plan;
   }
 
   /** One that can not go on: its memory is there for the others from now on. */
@@ -133,19 +193,22 @@ export class StepBatcher {
     this.#leave(member);
   }
 
-  async #encode(member: Member): Promise<void> {
+  /** @param tower where it runs beside steps */
+  async #encode(member: Member, tower?: TowerRun): Promise<void> {
     try {
-      await this.#whileBusy([member], () => this.#encodeWithMemory(member));
+      await this.#whileBusy([member], () => this.#encodeWithMemory(member, tower));
     } catch (error) {
       if (isOutOfMemory(error)) this.#makeRoom({ member, error });
       else this.#giveUp(member, error);
     }
   }
 
-  async #encodeWithMemory(member: Member): Promise<void> {
+  async #encodeWithMemory(member: Member, tower?: TowerRun): Promise<void> {
     try {
-      await member.encode();
+      await member.encode(tower && (() => tower.untilAlone()));
     } catch (error) {
+      // Memory changes hands when no step is under way.
+      await tower?.untilAlone();
       if (!isOutOfMemory(error) || !member.isAsking) throw error;
       this.#memory.trim();
       await member.encode();
@@ -170,6 +233,7 @@ export class StepBatcher {
     const lacking = await this.#whileBusy(step.members, () => this.#runWithMemory(step));
     this.#running = null;
     for (const lack of lacking) this.#makeRoom(lack);
+    this.#steps++;
   }
 
   async #runWithMemory(step: Step): Promise<LackingMemory[]> {

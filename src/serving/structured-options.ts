@@ -3,7 +3,8 @@ import { GlimtError } from "../errors.ts";
 import { readList, readOnce, readOptions, shown } from "../given.ts";
 import type { StructuredText } from "../grammar/structured.ts";
 
-interface Structures {
+/** What an answer may be asked to be. */
+export interface Structures {
   /** JSON that a schema (draft 2020-12) holds for; an object, or its JSON text. */
   readonly jsonSchema: object | string | boolean;
   /** A regular expression that the whole answer matches, in JavaScript's syntax with the meaning of the flag `u`. */

@@ -2,7 +2,9 @@
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { topLogits } from "./top-logits.ts";
 
+/** A token, and how probable it was. */
 export interface RankedToken {
+  /** The token. */
   readonly tokenId: number;
   /** The token by itself; of a part of a character U+FFFD. */
   readonly text: string;
@@ -10,6 +12,7 @@ export interface RankedToken {
   readonly logprob: number;
 }
 
+/** The token that was chosen, and those that were most probable. */
 export interface TokenLogprob extends RankedToken {
   /** The most probable tokens in its place, the first of them first; it is not always among them. */
   readonly top: readonly RankedToken[];

@@ -6,6 +6,7 @@ import { badWordTokens } from "./bad-words.ts";
 import { LONGEST_PATTERN, type RepetitionDetection, USUAL_DETECTION } from "./repetition.ts";
 import { ThinkingTokens } from "./thinking.ts";
 
+/** What is said about single tokens of an answer. */
 export interface TokenOptions {
   /** Taken off the logits of tokens that the answer has; -2 to 2, default 0. */
   readonly presencePenalty?: number | undefined;

@@ -5,7 +5,14 @@ import type { StructuredText } from "../grammar/structured.ts";
 import type { Tool, ToolCallFormat } from "../grammar/tool-calls.ts";
 
 /** "auto": calls are well formed; "none": there are none; "required": the answer is one or several; a name: one of it. */
-export type ToolChoice = "auto" | "none" | "required" | { readonly name: string };
+export type ToolChoice =
+  | "auto"
+  | "none"
+  | "required"
+  | {
+      /** Of the tool. */
+      readonly name: string;
+    };
 
 /** @throws OPTION_INVALID */
 export function readToolChoice(given: ToolChoice | undefined): ToolChoice | null {
@@ -21,12 +28,29 @@ export function readToolChoice(given: ToolChoice | undefined): ToolChoice | null
   );
 }
 
+/**
+ * What an answer is of that may be both asked for a form and to call tools: with "auto" calls or that form, else the form.
+ *
+ * @throws OPTION_INVALID
+ */
+export function answerForm(
+  structured: StructuredText | null,
+  choice: ToolChoice | null,
+  offered: () => readonly Tool[],
+  format: () => ToolCallFormat,
+): StructuredText | null {
+  if (structured && choice !== "auto") return structured;
+  const calls = choice && toolCalls(choice, offered(), format);
+  if (!structured || !calls) return calls;
+  return { kind: "callsOr", plan: calls.plan, other: structured };
+}
+
 /** @param offered of the prompt. @throws OPTION_INVALID for a choice among tools that are not there */
-export function toolCalls(
+function toolCalls(
   choice: ToolChoice,
   offered: readonly Tool[],
   format: () => ToolCallFormat,
-): StructuredText {
+): Extract<StructuredText, { kind: "tools" }> {
   const names = offered.map(({ name }) => name);
   if (names.length === 0) {
     throw new GlimtError(
@@ -49,6 +73,6 @@ function plan(
   mode: "text" | "free" | "calls" | "call",
   tools: readonly Tool[],
   format: () => ToolCallFormat,
-): StructuredText {
+): Extract<StructuredText, { kind: "tools" }> {
   return { kind: "tools", plan: { mode, tools, format: format() } };
 }

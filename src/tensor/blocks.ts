@@ -11,6 +11,11 @@ import { type BlockFormat, FORMATS, type RoundedFormat, type StorageFormat } fro
 export const BLOCK_COLS = FORMATS.q8.group.cols;
 
 /** Formats of blocks that float32 values are made into. */
+/**
+ * Blocks that float32 values are rounded to here.
+ *
+ * @useDeclaredType
+ */
 export type MadeBlockFormat = Extract<RoundedFormat, BlockFormat>;
 
 const SCALE_BYTES = 2;

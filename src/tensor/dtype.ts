@@ -2,13 +2,27 @@
 import { storageBytes } from "./storage.ts";
 
 export const DTYPES = ["f32", "bf16", "f16", "i32"] as const;
+/**
+ * Types of activations and indices.
+ *
+ * @useDeclaredType
+ */
 export type DType = (typeof DTYPES)[number];
 
 /** What a KV cache may be stored in beside the activation type. A row of q8 is whole blocks: `blocks.ts` has their bytes. */
 export const CACHE_DTYPES = ["bf16", "q8"] as const;
+/**
+ * What a KV cache may be stored in beside the activation type.
+ *
+ * @useDeclaredType
+ */
 export type CacheDType = (typeof CACHE_DTYPES)[number];
 
-/** What tensors on a device are stored in. Only a state, which the KV cache is, is in q8. */
+/**
+ * What tensors on a device are stored in. Only a state, which the KV cache is, is in q8.
+ *
+ * @useDeclaredType
+ */
 export type TensorDType = DType | CacheDType;
 
 /** Types a weight may be stored in. Arithmetic accumulates in f32 or wider whatever the storage. */

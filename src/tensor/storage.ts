@@ -64,17 +64,27 @@ export const FORMATS = {
   fp8: { element: "e4m3", bits: 8, group: { rows: 1, cols: 128, scale: "f32" } },
 } as const satisfies Record<string, FormatRow>;
 
+/** A row of the table of storage formats. */
 export type StorageFormat = keyof typeof FORMATS;
 
-export const STORAGE_FORMATS = Object.keys(FORMATS) as StorageFormat[];
+export const STORAGE_FORMATS = /* @__PURE__ */ Object.keys(FORMATS) as StorageFormat[];
 
-/** What weights may be stored in: as a checkpoint has them and on the device. Activations and indices are of a DType. */
+/**
+ * What weights may be stored in: as a checkpoint has them and on the device. Activations and indices are of a DType.
+ *
+ * @useDeclaredType
+ */
 export type WeightFormat = Exclude<StorageFormat, "i32">;
 
-export const WEIGHT_FORMATS = STORAGE_FORMATS.filter((format) => format !== "i32");
+export const WEIGHT_FORMATS = /* @__PURE__ */ STORAGE_FORMATS.filter((format) => format !== "i32");
 
 /** Formats that float32 values are rounded to here, so that one may ask for them. Weights come in the others. */
 export const ROUNDED_FORMATS = ["f32", "bf16", "f16", "q8", "q4"] as const satisfies readonly WeightFormat[];
+/**
+ * Formats that one may ask for.
+ *
+ * @useDeclaredType
+ */
 export type RoundedFormat = (typeof ROUNDED_FORMATS)[number];
 
 export function isRoundedFormat(format: StorageFormat): format is RoundedFormat {
@@ -126,7 +136,7 @@ export const LAYOUTS = {
 
 export type WeightLayout = keyof typeof LAYOUTS;
 
-export const WEIGHT_LAYOUTS = Object.keys(LAYOUTS) as WeightLayout[];
+export const WEIGHT_LAYOUTS = /* @__PURE__ */ Object.keys(LAYOUTS) as WeightLayout[];
 
 /**
  * Bytes of a matrix, its scales and minima included. In a plain format without groups it is also the distance from the

@@ -1,6 +1,7 @@
 /** Renders the checkpoint's own chat template (Jinja, with the settings and helpers of Hugging Face). */
 import { type CheckpointFiles, readJson, readText } from "../checkpoint/files.ts";
 import { GlimtError } from "../errors.ts";
+import { shown } from "../given.ts";
 import { strip } from "./jinja/strings.ts";
 import { Template } from "./jinja/template.ts";
 import type { TemplateMessage } from "./messages.ts";
@@ -22,6 +23,11 @@ export interface RenderOptions {
 /** Marks the end of the last message while it is rendered. */
 const CONTINUE_TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
 
+/** What all chats have; tools and further roles are not in every template. */
+const CHAT_ROLES = ["system", "user", "assistant"];
+/** Before a message, to see what the template makes of it: some refuse conversations that nobody began. */
+const QUESTION: TemplateMessage = { role: "user", content: "?" };
+
 /** A chat template, parsed once. */
 export class ChatTemplate {
   readonly source: string;
@@ -35,7 +41,7 @@ export class ChatTemplate {
 
   /**
    * @throws TEMPLATE_INVALID when the template refuses the messages or goes on for too long, OPTION_INVALID for tools
-   * that it would not look at, and for variables that would have no effect
+   * that it would not look at, and for variables that would have no effect, INPUT_INVALID for a role that it does not know
    */
   render(messages: readonly TemplateMessage[], options: RenderOptions = {}): string {
     const { addGenerationPrompt = false, continueFinalMessage = false, enableThinking, tools } = options;
@@ -59,9 +65,48 @@ export class ChatTemplate {
     };
     for (const name of Object.keys(options.variables ?? {})) if (Object.hasOwn(own, name)) throw taken(name);
     const context = { documents: null, ...options.variables, ...own };
+    this.#checkRoles(messages, context);
     if (!continueFinalMessage) return this.#template.render(context);
     const { tagged, final } = tagFinalMessage(messages);
     return cutAtTag(this.#template.render({ ...context, messages: tagged }), final);
+  }
+
+  /** Templates leave out messages of roles that they do not look for, and "asistant" would be lost in silence. */
+  #checkRoles(messages: readonly TemplateMessage[], context: Readonly<Record<string, unknown>>): void {
+    const known = new Set<unknown>(CHAT_ROLES);
+    for (const [index, message] of messages.entries()) {
+      const { role } = message;
+      if (known.has(role) || this.#names(role) || this.#writes(message, context)) {
+        known.add(role);
+        continue;
+      }
+      const named = [...CHAT_ROLES, "tool"].filter((usual) => this.#names(usual));
+      const expected = named.length > 0 ? named : CHAT_ROLES;
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `messages[${index}].role is ${shown(role)}: this checkpoint's chat template does not know it, and would leave the message out. ` +
+          `It knows ${expected.map((usual) => JSON.stringify(usual)).join(", ")}.`,
+      );
+    }
+  }
+
+  /** Whether its source has the role as a text: then it is looked for, and what becomes of its messages is meant. */
+  #names(role: unknown): boolean {
+    return this.source.includes(`'${role}'`) || this.source.includes(`"${role}"`);
+  }
+
+  /** Whether anything is written for the message. A template that refuses the small chat says more of the whole one. */
+  #writes(message: TemplateMessage, context: Readonly<Record<string, unknown>>): boolean {
+    const rendered = (messages: readonly TemplateMessage[], tools: unknown) =>
+      this.#template.render({ ...context, messages, tools });
+    try {
+      // Most write it without the tools, of which there may be many, and then for each role.
+      return [null, context.tools].some(
+        (tools) => rendered([QUESTION, message], tools) !== rendered([QUESTION], tools),
+      );
+    } catch {
+      return true;
+    }
   }
 }
 

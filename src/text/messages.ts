@@ -5,8 +5,11 @@
 import { GlimtError } from "../errors.ts";
 import { readList, readOnce, readPlain, shown } from "../given.ts";
 
+/** A text. */
 export interface TextPart {
+  /** Tells it from pictures and videos. */
   readonly type: "text";
+  /** The text. */
   readonly text: string;
 }
 
@@ -19,15 +22,27 @@ export interface MediaName {
   readonly uuid?: string | undefined;
 }
 
+/** A picture. */
 export interface ImagePart<Image> extends MediaName {
+  /** Tells it from text and videos. */
   readonly type: "image";
+  /** The picture. */
   readonly image: Image;
 }
 
 /** OpenAI's spelling of an image. Its `detail` is taken and says nothing: `maxImagePixels` trades detail for time. */
 export interface ImageUrlPart<Image> extends MediaName {
+  /** Tells it from other parts. */
   readonly type: "image_url";
-  readonly image_url: Image | { readonly url: Image; readonly detail?: "auto" | "low" | "high" | undefined };
+  /** The picture, mostly by its address. */
+  readonly image_url:
+    | Image
+    | {
+        /** The picture. */
+        readonly url: Image;
+        /** Without effect. */
+        readonly detail?: "auto" | "low" | "high" | undefined;
+      };
 }
 
 /** What a part may say about its video; it wins over the options of the call. */
@@ -42,18 +57,29 @@ export interface VideoChoices<Metadata> {
   readonly maxFrames?: number | undefined;
 }
 
+/** A video. */
 export interface VideoPart<Video, Metadata = object> extends VideoChoices<Metadata>, MediaName {
+  /** Tells it from text and pictures. */
   readonly type: "video";
+  /** The video. */
   readonly video: Video;
 }
 
 /** vLLM's spelling of a video. */
 export interface VideoUrlPart<Video, Metadata = object> extends VideoChoices<Metadata>, MediaName {
+  /** Tells it from other parts. */
   readonly type: "video_url";
-  readonly video_url: Video | { readonly url: Video };
+  /** The video, mostly by its address. */
+  readonly video_url:
+    | Video
+    | {
+        /** The video. */
+        readonly url: Video;
+      };
 }
 
-export type Part<Image, Video, Metadata = object> =
+/** A part of a message, of whichever pictures and videos. */
+export type ContentPart<Image, Video, Metadata = object> =
   | TextPart
   | ImagePart<Image>
   | ImageUrlPart<Image>
@@ -61,40 +87,82 @@ export type Part<Image, Video, Metadata = object> =
   | VideoUrlPart<Video, Metadata>;
 
 /** Pictures and videos as model cards on Hugging Face write them: the source under `url`. */
-export type LinkedPart<Image, Video, Metadata = object> =
-  | ({ readonly type: "image"; readonly url: Image } & MediaName)
-  | ({ readonly type: "image"; readonly path: Image } & MediaName)
-  | ({ readonly type: "image"; readonly base64: string } & MediaName)
-  | ({ readonly type: "video"; readonly url: Video } & VideoChoices<Metadata> & MediaName)
-  | ({ readonly type: "video"; readonly path: Video } & VideoChoices<Metadata> & MediaName);
+export type LinkedPart<Image, Video, Metadata = object> = LinkedImage<Image> | LinkedVideo<Video, Metadata>;
+
+/** A picture by one of these keys. */
+export type LinkedImage<Image> = MediaName & {
+  /** Tells it from text and videos. */
+  readonly type: "image";
+} & (
+    | {
+        /** Its address. */
+        readonly url: Image;
+      }
+    | {
+        /** Its path. */
+        readonly path: Image;
+      }
+    | {
+        /** Its file in base64. */
+        readonly base64: string;
+      }
+  );
+
+/** A video by one of these keys. */
+export type LinkedVideo<Video, Metadata = object> = MediaName &
+  VideoChoices<Metadata> & {
+    /** Tells it from text and pictures. */
+    readonly type: "video";
+  } & (
+    | {
+        /** Its address. */
+        readonly url: Video;
+      }
+    | {
+        /** Its path. */
+        readonly path: Video;
+      }
+  );
 
 /** One that was sent before under this `uuid`: what it was encoded to is kept, so its data may be left out. */
 export interface KnownPart {
+  /** What it was. */
   readonly type: "image" | "video";
+  /** What it was sent under. */
   readonly uuid: string;
 }
 
+/** A call of a tool that an assistant made, as OpenAI's API has it. */
 export interface ToolCall {
+  /** What the tool's answer names it by. */
   readonly id?: string;
+  /** There is no other. */
   readonly type?: "function";
+  /** What is called, and with what. */
   readonly function: {
+    /** Of the tool. */
     readonly name: string;
     /** An object, a Map in its order, or JSON text of an object, as OpenAI's API gives it, of which nothing is lost. */
     readonly arguments: string | Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>;
   };
 }
 
+/** A message, of whichever pictures and videos. */
 export interface ChatMessage<Image, Video, Metadata = object> {
+  /** Who says it. Templates may know further ones; one that the checkpoint's does not know is refused. */
   readonly role: "system" | "user" | "assistant" | "tool" | (string & {});
   /** Null is for an assistant that only calls tools. */
   readonly content?:
     | string
-    | readonly (Part<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata> | KnownPart)[]
+    | readonly (ContentPart<Image, Video, Metadata> | LinkedPart<Image, Video, Metadata> | KnownPart)[]
     | null;
   /** Earlier thinking, for templates that show it. */
   readonly reasoning_content?: string;
+  /** Tools that the assistant called. */
   readonly tool_calls?: readonly ToolCall[];
+  /** Of a tool's answer: the call that it is of. */
   readonly tool_call_id?: string;
+  /** Of a tool's answer: the tool. */
   readonly name?: string;
 }
 

@@ -9,18 +9,21 @@ import { Encoder } from "./encoding/encoder.ts";
 import { namedTokens, specialContents } from "./special-tokens.ts";
 import { readTokenizerConfig } from "./tokenizer-config.ts";
 
+/** How token ids become a text. */
 export interface DecodeOptions {
   /** Leave out special tokens (default true); ordinary added tokens stay. */
   readonly skipSpecialTokens?: boolean;
 }
 
-export interface EncodeOptions {
+/** How the tokenizer reads a text. */
+export interface EncodeTextOptions {
   /** A character that no token has: where it stands in the text no token is found, and it is no part of the text. */
   readonly mark?: string | undefined;
   /** Put around the text what the tokenizer puts around texts, where it does not begin with that; default true. */
   readonly addSpecialTokens?: boolean | undefined;
 }
 
+/** A checkpoint's tokenizer: text to token ids, and back. */
 export interface Tokenizer {
   /** Ids are below this; the model's vocab_size is usually larger. */
   readonly vocabSize: number;
@@ -32,18 +35,21 @@ export interface Tokenizer {
    * Special tokens in the text are recognised; none is added that the text already begins with.
    * @throws TOKENIZER_INVALID, INPUT_INVALID
    */
-  encode(text: string, options?: EncodeOptions): number[];
+  encode(text: string, options?: EncodeTextOptions): number[];
   /** The same with turns of the event loop, for text that may be long. @throws ABORTED too */
   encodeWithTurns(
     text: string,
-    options?: EncodeOptions & { readonly signal?: AbortSignal | undefined },
+    options?: EncodeTextOptions & { readonly signal?: AbortSignal | undefined },
   ): Promise<number[]>;
   /** A text has no fewer tokens than this: what can be said without encoding it. */
   fewestTokens(text: string): number;
   /** Ids that no token has are left out, as Hugging Face does. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** The id of a token by its text in the vocabulary; null when there is none. */
   idOf(token: string): number | null;
+  /** The text of a token in the vocabulary; null when there is none. */
   tokenOf(id: number): string | null;
+  /** Whether a token is special, and so left out of texts. */
   isSpecial(id: number): boolean;
   /** What the token adds to the text, in UTF-8 (it may be a part of a character). */
   bytesOf(id: number): Uint8Array;
@@ -82,7 +88,7 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unk
   const specialTokens = namedTokens(config);
   const bos = specialTokens.bos_token;
 
-  const steps = (text: string, { mark, addSpecialTokens = true }: EncodeOptions) => {
+  const steps = (text: string, { mark, addSpecialTokens = true }: EncodeTextOptions) => {
     // transformers' processors: "consistent with tokenizers: the template already wrote it".
     const isWhole = bos !== undefined && bos !== "" && text.startsWith(bos);
     return encoder.encode(text, { addSpecialTokens: addSpecialTokens && !isWhole, mark });

@@ -17,6 +17,16 @@ export type Answer =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: PackedError };
 
+/** A file of the package that the worker's script has not in it, by name. */
+export interface FileAsk {
+  readonly asked: number;
+  readonly file: string;
+}
+
+export type FileReply =
+  | { readonly asked: number; readonly result: unknown }
+  | { readonly asked: number; readonly error: PackedError };
+
 /** An error with its code, which structured cloning would drop. */
 export interface PackedError {
   readonly code: ErrorCode | undefined;

@@ -13,6 +13,13 @@ export const startOwnFile: StartThread = (events) =>
 export const startKernelFile: StartThread = (events) =>
   threadOf(new Worker(new URL("./kernel-worker.js", import.meta.url), OPTIONS), events);
 
+/** A variable: bundlers would make a second engine of the file and the chunks that it needs. */
+const MODEL_FILE: string = "./model-worker.js";
+
+/** Models live in it, which may hold as much as the process. */
+export const startModelFile: StartThread = (events) =>
+  threadOf(new Worker(new URL(MODEL_FILE, import.meta.url), { execArgv: [] }), events);
+
 /** The process's own flags are not for it: loaders and preloaded scripts would run in each. */
 const OPTIONS = { resourceLimits: HEAP, execArgv: [] };
 

@@ -1,10 +1,10 @@
 /** A worker's way back to the thread that started it, in Node and elsewhere. */
 
-import type { Answer, Call, Ready } from "./messages.ts";
+import type { Answer, Call, FileAsk, FileReply, Ready } from "./messages.ts";
 
 export interface WorkerPort {
-  post(message: Ready | Answer, transfer: readonly Transferable[]): void;
-  listen(listener: (message: Call) => void): void;
+  post(message: Ready | Answer | FileAsk, transfer: readonly Transferable[]): void;
+  listen(listener: (message: Call | FileReply) => void): void;
 }
 
 /** A variable, so that bundlers for browsers do not look for it. */

@@ -1,13 +1,24 @@
 /** Tasks in a worker. */
 
 import { GlimtError } from "../errors.ts";
-import { type Answer, type Call, type Ready, unpackError } from "./messages.ts";
+import {
+  type Answer,
+  type Call,
+  type FileAsk,
+  type FileReply,
+  packError,
+  type Ready,
+  unpackError,
+} from "./messages.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
 import type { StartThread, WorkerThread } from "./thread.ts";
 import { abortError, watch } from "./watch.ts";
 
 /** What can not be loaded is told at once; but a file that is no worker of ours says nothing, and a network may hang. */
 const START_MILLISECONDS = 30_000;
+
+/** Files of the package by name: the text of "worker.js", and what that script asks for, since it has it not in it. */
+export type PackageFile = (name: string) => Promise<unknown>;
 
 interface Pending {
   resolve(result: unknown): void;
@@ -19,13 +30,15 @@ interface Pending {
 /**
  * Starts a worker and waits until it is loaded.
  *
+ * @param file what the worker may ask for
  * @throws Error when it can not be, does not answer, or is of another version.
  */
 export async function startWorker<T extends TaskTable>(
   start: StartThread,
   version: string,
+  file?: PackageFile,
 ): Promise<TaskHost<T>> {
-  const worker = new WorkerTasks<T>();
+  const worker = new WorkerTasks<T>(file);
   await worker.start(start, version);
   return worker;
 }
@@ -47,12 +60,17 @@ export async function startFirstWorker<T extends TaskTable>(
 }
 
 class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
+  readonly #file: PackageFile | undefined;
   #thread: WorkerThread | undefined;
   /** Why it ended, once it has. */
   #end: { readonly reason: string; readonly cause: unknown } | undefined;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #started: { resolve(): void; reject(error: Error): void } | undefined;
+
+  constructor(file: PackageFile | undefined) {
+    this.#file = file;
+  }
 
   get isEnded(): boolean {
     return this.#end !== undefined;
@@ -75,7 +93,7 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
         },
       };
       const events = {
-        message: (message: unknown) => this.#hear(message as Ready | Answer, version),
+        message: (message: unknown) => this.#hear(message as Ready | Answer | FileAsk, version),
         ended: (reason: string, cause?: unknown) => this.end(reason, cause),
       };
       new Promise<WorkerThread>((done) => done(start(events))).then(
@@ -140,7 +158,7 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
     for (const { died } of [...this.#pending.values()]) died(reason, cause);
   }
 
-  #hear(message: Ready | Answer, version: string): void {
+  #hear(message: Ready | Answer | FileAsk, version: string): void {
     if (this.#end) return;
     if (this.#started) {
       const { ready } = (message ?? {}) as Partial<Ready>;
@@ -148,9 +166,22 @@ class WorkerTasks<T extends TaskTable> implements TaskHost<T> {
       else this.end(`it is of another version (${ready}, not ${version})`);
       return;
     }
+    if ("asked" in message) {
+      this.#giveFile(message);
+      return;
+    }
     const answer = message as Answer;
     const pending = this.#pending.get(answer.id);
     if ("error" in answer) pending?.reject(unpackError(answer.error));
     else pending?.resolve(answer.result);
+  }
+
+  async #giveFile({ asked, file }: FileAsk): Promise<void> {
+    const post = (reply: FileReply) => this.#end || this.#thread?.post(reply, []);
+    try {
+      post({ asked, result: await this.#file?.(file) });
+    } catch (error) {
+      post({ asked, error: packError(error) });
+    }
   }
 }

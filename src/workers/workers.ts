@@ -6,13 +6,15 @@ import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./
 import type { StartThread } from "./thread.ts";
 import { Turns } from "./turns.ts";
 import { abortError } from "./watch.ts";
-import { startWorker } from "./worker-tasks.ts";
+import { type PackageFile, startWorker } from "./worker-tasks.ts";
 
 export interface WorkersOptions<T extends TaskTable> {
   /** Ways to start a worker, best first; one that fails before it ever worked is not tried again. */
   readonly starts: readonly StartThread[];
   /** What the workers must say they are. */
   readonly version: string;
+  /** What a worker may ask for. */
+  readonly file?: PackageFile;
   /** The same tasks, for this thread: used where no worker can be started. */
   readonly inline: () => Promise<T>;
   /** Workers at a time for single tasks, and as many for leases; further callers wait. Default 2. */
@@ -32,7 +34,7 @@ export interface Lease<T extends TaskTable> extends Omit<TaskHost<T>, "end"> {
 }
 
 export class Workers<T extends TaskTable> {
-  readonly #options: Required<WorkersOptions<T>>;
+  readonly #options: WorkersOptions<T> & typeof DEFAULTS;
   #starts: readonly StartThread[];
   /** A start that has worked; its failures are the caller's to know. */
   #proven: StartThread | undefined;
@@ -130,10 +132,10 @@ export class Workers<T extends TaskTable> {
   }
 
   async #start(): Promise<TaskHost<T>> {
-    const { version, inline } = this.#options;
+    const { version, inline, file } = this.#options;
     for (let start = this.#starts[0]; start; start = this.#starts[0]) {
       try {
-        const host = await startWorker<T>(start, version);
+        const host = await startWorker<T>(start, version, file);
         this.#proven = start;
         return host;
       } catch (error) {

@@ -1,9 +1,10 @@
 /** What golden prompts are answered with, by one device and by several, and what their programs say that ranks give. */
 import * as assert from "uvu/assert";
 import type { OpenedModel } from "../../src/api/load-model.ts";
-import { Model } from "../../src/api/model.ts";
+import { LoadedModel } from "../../src/api/loaded-model.ts";
 import type { GroupEngine } from "../../src/backends/group/group-engine.ts";
 import { communicationOf } from "../../src/program/communication.ts";
+import { storageBytes } from "../../src/tensor/storage.ts";
 import { forcedLogits } from "../../src/verify/forced-answer.ts";
 import type { GoldenCase } from "../golden/load.ts";
 
@@ -22,7 +23,7 @@ export async function answersOf(
   cases: readonly GoldenCase[],
   tokens: { readonly forced: number; readonly chosen: number },
 ): Promise<Answers> {
-  const model = new Model(core, processor, facts);
+  const model = new LoadedModel(core, processor, facts);
   const logits: Float32Array[][] = [];
   const options = (golden: GoldenCase) => ({ templateVariables: golden.templateOptions });
   for (const golden of cases) {
@@ -70,7 +71,7 @@ function largestDifference(found: Answers, expected: Answers): number {
   return Math.max(...differences);
 }
 
-/** What the programs say that each rank gives, over all runs from now on. */
+/** What the programs say that each rank gives, and the features that are brought from one to others, over all runs from now on. */
 export function countPlanned(engine: GroupEngine): { operations: number; bytes: number }[] {
   const sums = engine.liveBytesByRank.map(() => ({ operations: 0, bytes: 0 }));
   const run = engine.run.bind(engine);
@@ -83,6 +84,14 @@ export function countPlanned(engine: GroupEngine): { operations: number; bytes: 
       }
     }
     await run(executable, bindings, options);
+  };
+  const { sideBySide } = engine;
+  const spread = sideBySide.spread.bind(sideBySide);
+  sideBySide.spread = async (to, firstRow, from, rank) => {
+    const sum = sums[rank] as { operations: number; bytes: number };
+    sum.operations++;
+    sum.bytes += storageBytes(from.tensor.dtype, from.rows, from.tensor.cols);
+    await spread(to, firstRow, from, rank);
   };
   return sums;
 }

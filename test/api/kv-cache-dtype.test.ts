@@ -9,7 +9,7 @@ import { goldenDataDir } from "../golden/load.ts";
 
 async function answer(checkpoint: string, options: LoadOptions) {
   const model = await loadModel(join(goldenDataDir, checkpoint), options);
-  const { kvCache } = model.plan({ textTokens: 100, maxTokens: 10 });
+  const { kvCache } = await model.plan({ textTokens: 100, maxTokens: 10 });
   const text = Array.from({ length: 40 }, (_, index) => `word ${index}`).join(" ");
   // The second token's logits are of a step of decoding, over a cache that the pool grew for.
   const { topLogits } = await model.complete([{ role: "user", content: text }], { maxTokens: 2 });

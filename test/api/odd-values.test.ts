@@ -453,7 +453,7 @@ test("misspelt fields of a prompt and of sizes are refused by name", async () =>
   );
   const misspelt = { max_tokens: 1 } as never;
   const complaint = await settle("complete", () => model.complete(question, misspelt), null);
-  assert.match(complaint, /^complete has no option "max_tokens"/);
+  assert.match(complaint, /^complete has no option "max_tokens" \(maxTokens is meant\?\); it has /);
   assert.match(complaint, /^((?!signal).)*maxTokens((?!signal).)*signal((?!signal).)*$/);
   assert.match(
     await settle("generate", () => model.generate(question, misspelt).next(), null),

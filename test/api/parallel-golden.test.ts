@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type OpenedModel, openModelOn } from "../../src/api/load-model.ts";
 import type { LoadOptions } from "../../src/api/load-options.ts";
-import { Model } from "../../src/api/model.ts";
+import { LoadedModel } from "../../src/api/loaded-model.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { GroupEngine } from "../../src/backends/group/group-engine.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
@@ -16,6 +16,7 @@ type Shape = NonNullable<LoadOptions["parallel"]>;
 const SHAPES: readonly Shape[] = [
   ...[1, 2, 4].flatMap((tensor) => [1, 2].map((pipeline) => ({ tensor, pipeline }))),
   { tensor: 2, pipeline: 1, encoder: "data" },
+  ...[1, 2].flatMap((tensor) => [1, 2].map((pipeline) => ({ tensor, pipeline, encoder: "stage" as const }))),
 ];
 /** Ranks that a checkpoint can not be shared by: heads do not divide. */
 const REFUSED = new Set(["glm46v-flash-tiny 4"]);
@@ -75,17 +76,18 @@ for (const parallel of [
   { tensor: 2, encoder: "data" },
   { pipeline: 2 },
   { tensor: 2, pipeline: 2 },
+  { tensor: 2, encoder: "stage" },
 ] as const) {
   test(`${JSON.stringify(parallel)}: each rank holds what was planned for it`, async () => {
     const [golden] = goldenCases("glm4v-tiny") as [GoldenCase];
     const opened = await open(wasmBackend, golden, { parallel });
-    const model = new Model(opened.core, opened.processor, opened.facts);
+    const model = new LoadedModel(opened.core, opened.processor, opened.facts);
     const engine = opened.core.parts.engine as GroupEngine;
     const weights = engine.liveBytesByRank;
     // In data mode pictures of one size are dealt evenly, so that each rank has half of them in its largest run.
     const count = "encoder" in parallel && parallel.encoder === "data" ? 80 : 40;
     const images = Array.from({ length: count }, () => ({ width: 170, height: 110 }));
-    const { ranks } = model.plan({ images, maxTokens: 4 });
+    const { ranks } = await model.plan({ images, maxTokens: 4 });
     const image = { data: new Uint8Array(170 * 110 * 3), width: 170, height: 110 };
     const content = images.map(() => ({ type: "image", image }));
     await model.complete([{ role: "user", content }] as never, { maxTokens: 4, repetitionPenalty: 1 });

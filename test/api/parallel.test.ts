@@ -15,7 +15,19 @@ const REFUSED: readonly (readonly [options: DeviceOptions, message: RegExp])[] =
   ],
   [{ parallel: { tensor: 0 } }, /parallel.tensor is 0, expected a whole number from 1/],
   [{ parallel: { pipeline: 1.5 } }, /parallel.pipeline is 1.5/],
-  [{ parallel: { encoder: "both" as "data" } }, /parallel.encoder is "both", expected tensor, data/],
+  [{ parallel: { encoder: "both" as "data" } }, /parallel.encoder is "both", expected tensor, data, stage/],
+  [
+    { devices: [0], parallel: { encoder: "stage" } },
+    /1 devices, 1 of them the encoder's, can not be 1 stages of the pipeline/,
+  ],
+  [
+    { devices: [0, 1], parallel: { tensor: 2, encoder: "stage" } },
+    /devices names 2, and tensor 2 x pipeline 1 are 2, and with 1 for the encoder 3/,
+  ],
+  [
+    { parallel: { tensor: 2, encoder: "stage", processes: { count: 2, openMail() {} } as never } },
+    /with 1 for the encoder 3, which 2 processes do not divide/,
+  ],
   [{ parallel: { timeout: 0 } }, /parallel.timeout is 0/],
   [
     { parallel: { cuts: [1] } },
@@ -53,6 +65,19 @@ test("what is left out follows from the rest", () => {
   assert.equal(shape({ devices: [0, 1, 2, 3], parallel: { pipeline: 2 } }), [2, 2, [0, 1, 2, 3]]);
   assert.equal(shape({ parallel: { tensor: 2, pipeline: 2 } }), [2, 2, [0, 1, 2, 3]]);
   assert.equal(shape({ parallel: { pipeline: 3 } }), [1, 3, [0, 1, 2]]);
+  const withEncoders = (options: DeviceOptions) => {
+    const { tensor, encoders, devices } = resolveParallel(options) ?? {};
+    return [tensor, encoders, devices];
+  };
+  const stage = { encoder: "stage" } as const;
+  assert.equal(withEncoders({ parallel: stage }), [1, 1, [0, 1]]);
+  assert.equal(withEncoders({ devices: [4, 2, 7], parallel: stage }), [2, 1, [4, 2, 7]]);
+  assert.equal(withEncoders({ devices: [0, 1, 2, 3], parallel: { ...stage, tensor: 2 } }), [
+    2,
+    2,
+    [0, 1, 2, 3],
+  ]);
+  assert.equal(withEncoders({ devices: [0, 1], parallel: { encoder: "data" } }), [2, 0, [0, 1]]);
 });
 
 test.run();

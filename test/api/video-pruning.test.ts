@@ -179,7 +179,7 @@ test("what is read is said before: by the plan, by process, and by the usage beh
   for (const checkpoint of checkpoints) {
     for (const videoPruning of [0, 0.3, 0.75]) {
       await withModel(checkpoint, { backend: "reference", videoPruning }, async (model) => {
-        const counts = model.plan(sizes);
+        const counts = await model.plan(sizes);
         const inputs = await model.process(asked(content));
         const { usage } = await model.complete(asked(content), { maxTokens: 1 });
         const { promptTokens, visionTokens } = counts;

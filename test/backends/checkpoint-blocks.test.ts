@@ -1,4 +1,4 @@
-/** Blocks that only checkpoints come in: what they are worth in products, tables and sums as large as can be. */
+/** Blocks as checkpoints come in them: what they are worth in products, tables and sums as large as can be. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Engine, WeightRows } from "../../src/backends/backend.ts";
@@ -111,34 +111,6 @@ for (const format of FORMATS) {
     });
   }
 
-  test(`${format}: the largest sums there are, on every host`, async () => {
-    const full = bytes.slice();
-    const blockBytes = bytesOfBlock(format);
-    for (let at = 0; at < full.length; at++) {
-      const place = at % blockBytes;
-      const isScale = SCALE_PLACES[format].some((first) => place >= first && place < first + 2);
-      // Codes of scales that are signed: the largest is -128.
-      const isSignedCode = format === "q6_k" && place >= 192;
-      // Of some blocks all integers are as small as can be: less than nothing where they are signed.
-      const integer = Math.floor(at / blockBytes) % 3 ? 255 : 0;
-      if (!isScale) full[at] = isSignedCode ? 128 : integer;
-    }
-    for (const m of [1, 3, 21]) {
-      const x = Float32Array.from({ length: m * COLS }, (_, index) => (Math.floor(index / 64) % 2 ? 1 : -1));
-      const reference = await referenceBackend.open();
-      const program = linearOf(format, m, n);
-      const expected = await run(reference, plainly(program), rowsOf(format, full), "plain", { x }, [m, n]);
-      reference.dispose();
-      const engine = await wasmBackend.open();
-      assert.equal(await run(engine, program, rowsOf(format, full), "tiles8", { x }, [m, n]), expected);
-      engine.dispose();
-      await onEachHost(async (host, byteDot) => {
-        const y = await run(host, program, rowsOf(format, full), "tiles8", { x }, [m, n]);
-        assert.equal(y, expected, `${byteDot}, ${m} rows`);
-      });
-    }
-  });
-
   test(`${format}: a number that is not finite spoils its block, and nothing is made of it or becomes it`, async () => {
     for (const backend of [referenceBackend, wasmBackend]) {
       const engine = await backend.open();
@@ -160,6 +132,51 @@ for (const format of FORMATS) {
       assert.is(made.code, "INPUT_INVALID");
       engine.dispose();
     }
+  });
+}
+
+/** Blocks with integers as small as can be, less than nothing where they are signed, as large as can be, and in turns. */
+function extremeBlocks(format: BlockFormat, rows: number): Uint8Array {
+  const bytes = randomBlocks(format, "w", rows, COLS);
+  const blockBytes = bytesOfBlock(format);
+  const [least, most] = format === "q8" ? [0x80, 0x7f] : [0, 0xff];
+  for (let at = 0; at < bytes.length; at++) {
+    const place = at % blockBytes;
+    if (SCALE_PLACES[format].some((first) => place >= first && place < first + 2)) continue;
+    // Codes of scales that are signed: the largest is -128.
+    const isSignedCode = format === "q6_k" && place >= 192;
+    const kind = Math.floor(at / blockBytes) % 4;
+    const isLeast = kind === 0 || (kind > 1 && (kind + place) % 2 === 0);
+    bytes[at] = isSignedCode ? 128 : isLeast ? least : most;
+  }
+  return bytes;
+}
+
+/** Of equal magnitudes: of one sign for long, and with all signs that four columns can have. */
+const EXTREMES: readonly ((index: number) => number)[] = [
+  (index) => (Math.floor(index / 64) % 2 ? 1 : -1),
+  (index) => ((Math.floor(index / 4) >> (index % 4)) % 2 ? 1 : -1),
+];
+
+for (const format of BLOCK_FORMATS) {
+  test(`${format}: the largest sums there are, on every host`, async () => {
+    const n = 43;
+    const full = extremeBlocks(format, n);
+    const reference = await referenceBackend.open();
+    const engine = await wasmBackend.open();
+    for (const [kind, extreme] of EXTREMES.entries()) {
+      for (const m of [1, 2, 3, 4, 21]) {
+        const x = Float32Array.from({ length: m * COLS }, (_, index) => extreme(index));
+        const program = linearOf(format, m, n);
+        const expected = await run(reference, plainly(program), rowsOf(format, full), "plain", { x }, [m, n]);
+        assert.equal(await run(engine, program, rowsOf(format, full), "tiles8", { x }, [m, n]), expected);
+        await onEachHost(async (host, byteDot) => {
+          const y = await run(host, program, rowsOf(format, full), "tiles8", { x }, [m, n]);
+          assert.equal(y, expected, `${byteDot}, ${m} rows, signs ${kind}`);
+        });
+      }
+    }
+    for (const used of [engine, reference]) used.dispose();
   });
 }
 

@@ -1,7 +1,8 @@
 /** A rank that fails, ends, hangs or is out of step: one typed error, and the others are freed. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend, Engine, RunOptions } from "../../src/backends/backend.ts";
+import type { Backend, DeviceTensor, Engine } from "../../src/backends/backend.ts";
+import type { GroupEngine } from "../../src/backends/group/group-engine.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { GlimtError } from "../../src/errors.ts";
@@ -17,34 +18,12 @@ import {
   rowParallel,
   twoStages,
 } from "./group-sample.ts";
+import { faultyRank } from "./runs-through.ts";
 
 /** Of a group that is to wait in vain. */
 const DEADLINE = 300;
 /** Who fails by itself does not wait for a deadline: others have the usual one, since a busy machine stands still too. */
 const SOON = 10_000;
-
-/** The backend, whose engine of one rank does something else in its runs, once. */
-function faulty(
-  backend: Backend,
-  rank: number,
-  fault: (engine: Engine, run: () => Promise<void>, options: RunOptions) => Promise<void>,
-): Backend {
-  let armed = true;
-  return {
-    ...backend,
-    async open(options) {
-      const engine = await backend.open(options);
-      if (options?.group?.rank !== rank) return engine;
-      const run = engine.run.bind(engine);
-      engine.run = (...args) => {
-        if (!armed) return run(...args);
-        armed = false;
-        return fault(engine, () => run(...args), args[2] ?? {});
-      };
-      return engine;
-    },
-  };
-}
 
 async function open(
   backend: Backend,
@@ -75,6 +54,43 @@ async function failure(action: () => Promise<unknown>): Promise<GlimtError> {
   return assert.unreachable("expected an error") as never;
 }
 
+/** The backend, whose engines `engines` has. */
+function kept(backend: Backend, engines: Engine[]): Backend {
+  return {
+    ...backend,
+    async open(opening) {
+      const engine = await backend.open(opening);
+      engines.push(engine);
+      return engine;
+    },
+  };
+}
+
+for (const [call, ask] of Object.entries({
+  read: (engine: GroupEngine, tensor: DeviceTensor) => engine.read(tensor),
+  write: async (engine: GroupEngine, tensor: DeviceTensor) => engine.write(tensor, 0, new Float32Array(4)),
+  copy: async (engine: GroupEngine, tensor: DeviceTensor) =>
+    engine.copy(tensor, 0, { tensor, firstRow: 1, rows: 1 }),
+  allocate: async (engine: GroupEngine) => engine.allocate("f32", 1, 1),
+})) {
+  test(`a rank that has ended between two runs is found by ${call}, which fails the group`, async () => {
+    const engines: Engine[] = [];
+    const { engine, run } = await open(
+      kept(referenceBackend, engines),
+      rowParallel(referenceBackend, 2),
+      [2, 1],
+    );
+    const tensor = engine.allocate("f32", 2, 4);
+    (engines[0] as Engine).dispose();
+    const error = await failure(() => ask(engine, tensor));
+    assert.is(error.code, "GROUP_FAILED", error.message);
+    assert.is((error.cause as GlimtError).code, "DISPOSED");
+    assert.is(await failure(() => run(2)), error);
+    assert.is(engine.liveBytes, 0);
+    engine.dispose();
+  });
+}
+
 for (const backend of [referenceBackend, wasmBackend]) {
   const samples = [
     ["tensor", rowParallel(backend, 2), [2, 1], 1],
@@ -86,7 +102,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
       const where = `${backend.name}, ${kind}, rank ${rank}`;
 
       test(`${where}: a rank that ends fails the group, which is freed and can be opened again`, async () => {
-        const dying = faulty(backend, rank, async (engine, run) => {
+        const dying = faultyRank(backend, rank, async (run, { engine }) => {
           engine.dispose();
           await run();
         });
@@ -106,7 +122,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
       });
 
       test(`${where}: a rank that hangs fails the group at the deadline`, async () => {
-        const hanging = faulty(backend, rank, () => new Promise(() => {}));
+        const hanging = faultyRank(backend, rank, () => new Promise(() => {}));
         const { engine, run } = await open(hanging, sample, shape, DEADLINE);
         const [error, other] = await Promise.all([failure(() => run(2)), failure(() => run(3))]);
         assert.is(error.code, "GROUP_FAILED");
@@ -124,8 +140,8 @@ for (const backend of [referenceBackend, wasmBackend]) {
 
       test(`${where}: a rank that says where it stands, and stands still, fails the group too`, async () => {
         let timer: ReturnType<typeof setInterval> | undefined;
-        const standing = faulty(backend, rank, (_, __, { onProgress }) => {
-          timer = setInterval(() => onProgress?.(0.5), 10);
+        const standing = faultyRank(backend, rank, (_, { options }) => {
+          timer = setInterval(() => options.onProgress?.(0.5), 10);
           return new Promise(() => {});
         });
         const { engine, run } = await open(standing, sample, shape, DEADLINE);
@@ -138,7 +154,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
 
       test(`${where}: want of memory and what is invalid end the run alone`, async () => {
         for (const code of ["OUT_OF_MEMORY", "INPUT_INVALID"] as const) {
-          const full = faulty(backend, rank, async () => {
+          const full = faultyRank(backend, rank, async () => {
             throw new GlimtError(code, "planted");
           });
           const { engine, run } = await open(full, sample, shape);
@@ -152,7 +168,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
 
       test(`${where}: an abort ends the run on all ranks, and the next is whole`, async () => {
         const stop = new AbortController();
-        const slow = faulty(backend, rank, async (_, run) => {
+        const slow = faultyRank(backend, rank, async (run) => {
           stop.abort();
           await run();
         });
@@ -169,7 +185,7 @@ for (const backend of [referenceBackend, wasmBackend]) {
       const hung = new Promise<void>((resolve) => {
         begun = resolve;
       });
-      const hanging = faulty(backend, 0, () => {
+      const hanging = faultyRank(backend, 0, () => {
         begun();
         return new Promise(() => {});
       });

@@ -22,6 +22,7 @@ import {
   rowParallel,
   twoStages,
 } from "./group-sample.ts";
+import { faultyRank } from "./runs-through.ts";
 
 const KEY = "between us";
 
@@ -190,22 +191,9 @@ test("rows that one process has are read in all", async () => {
 
 test("want of memory in one process ends the run in all, and the next is whole", async () => {
   const sample = rowParallel(referenceBackend, 2);
-  let armed = true;
-  const full: Backend = {
-    ...referenceBackend,
-    async open(options) {
-      const engine = await referenceBackend.open(options);
-      const run = engine.run.bind(engine);
-      engine.run = async (...args) => {
-        if (options?.group?.rank === 1 && armed) {
-          armed = false;
-          throw new GlimtError("OUT_OF_MEMORY", "planted");
-        }
-        return run(...args);
-      };
-      return engine;
-    },
-  };
+  const full = faultyRank(referenceBackend, 1, async () => {
+    throw new GlimtError("OUT_OF_MEMORY", "planted");
+  });
   const all = await openAll(full, sample, 2, 1, 2);
   const ends = await Promise.all(all.map(({ run }) => failure(run(2))));
   assert.equal(
@@ -259,20 +247,23 @@ test("a process that stands still fails the group at the deadline", async () => 
 
 test("who has another key, another count or the same index is not let in, and who is missing is named", async () => {
   const address = await freeAddress();
-  const first = failure(joinProcesses({ address, index: 0, count: 2, key: KEY, timeout: 1500 }));
-  const stranger = await failure(
-    joinProcesses({ address, index: 1, count: 2, key: "guessed", timeout: 1500 }),
-  );
+  const join = (index: number, key: string) =>
+    joinProcesses({ address, index, count: 2, key, timeout: 20_000 });
+  const first = join(0, KEY);
+  const stranger = await failure(join(1, "guessed"));
   assert.is(stranger.code, "GROUP_FAILED");
   assert.match(stranger.message, /refused the connection/);
-  const missing = await first;
+  for (const link of await Promise.all([first, join(1, KEY)])) link.close();
+
+  const alone = { address: await freeAddress(), index: 0, count: 2, key: KEY, timeout: 100 };
+  const missing = await failure(joinProcesses(alone));
   assert.is(missing.code, "GROUP_FAILED");
-  assert.match(missing.message, /Of 2 processes 1 did not join within 1500 ms/);
+  assert.match(missing.message, /Of 2 processes 1 did not join within 100 ms/);
 
   const other = await freeAddress();
   const ends = await Promise.all([
-    failure(joinProcesses({ address: other, index: 0, count: 2, key: KEY, timeout: 2000 })),
-    failure(joinProcesses({ address: other, index: 1, count: 3, key: KEY, timeout: 2000 })),
+    failure(joinProcesses({ address: other, index: 0, count: 2, key: KEY, timeout: 20_000 })),
+    failure(joinProcesses({ address: other, index: 1, count: 3, key: KEY, timeout: 20_000 })),
   ]);
   assert.match(ends[0]?.message ?? "", /says that it is process 1 of 3; this is 0 of 2/);
 });
@@ -427,8 +418,14 @@ function answerElsewhere(options: object, dir: string, messages: unknown): Promi
   return new Promise((resolve) => child.on("close", () => resolve(Buffer.concat(out).toString())));
 }
 
-for (const parallel of [{ tensor: 2 }, { pipeline: 2 }, { tensor: 2, pipeline: 2 }]) {
-  test(`two processes answer as one device does: ${JSON.stringify(parallel)}`, async () => {
+for (const [count, parallel] of [
+  [2, { tensor: 2 }],
+  [2, { pipeline: 2 }],
+  [2, { tensor: 2, pipeline: 2 }],
+  [2, { encoder: "stage" }],
+  [3, { tensor: 2, encoder: "stage" }],
+] as const) {
+  test(`${count} processes answer as one device does: ${JSON.stringify(parallel)}`, async () => {
     const golden = goldenCases("glm4v-tiny").find(({ imageGridThw }) => imageGridThw.length === 1);
     assert.ok(golden);
     const model = await loadModel(golden.checkpointDir, { backend: "reference", media: "huggingface" });
@@ -437,9 +434,9 @@ for (const parallel of [{ tensor: 2 }, { pipeline: 2 }, { tensor: 2, pipeline: 2
     await model.dispose();
     const address = await freeAddress();
     const answers = await Promise.all(
-      [0, 1].map((index) =>
+      Array.from({ length: count }, (_, index) =>
         answerElsewhere(
-          { join: { address, index, count: 2, key: KEY }, parallel },
+          { join: { address, index, count, key: KEY }, parallel },
           golden.checkpointDir,
           golden.messages,
         ),

@@ -1,5 +1,5 @@
 /**
- * Weights in blocks (q8, q4): products, experts and embeddings have the reference's bits, since every step is written
+ * Weights in blocks: products, experts and embeddings have the reference's bits, since every step is written
  * down (src/backends/reference/block-product.ts).
  */
 import { test } from "uvu";
@@ -48,10 +48,14 @@ function linearCase(weight: BlockFormat, [m, n, k]: readonly [number, number, nu
   });
 }
 
-/** [m, n, k]: rows of one panel, of several, of many; tiles alone, side by side and cut; one slice of k and several. */
+/**
+ * [m, n, k]: rows of one panel, of several, of many; tiles alone, side by side and cut, also the last of four; one slice of k
+ * and several.
+ */
 const SIZES = [
   ...[0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 23, 96, 97].map((m) => [m, 43, 96] as const),
   ...[1, 2, 4, 20, 100].map((m) => [m, 128, 1024 + 32] as const),
+  ...[1, 2].map((m) => [m, 61, 96] as const),
   [1, 1, 32],
   [2, 8, 32],
   [40, 7, 32],
@@ -65,6 +69,7 @@ const VARIANTS_HERE = VARIANTS.filter(({ probe, threads }) => !threads && WebAss
 const LONG_SIZES = [
   ...[0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 23, 97].map((m) => [m, 43, 512] as const),
   ...[1, 2, 4, 20, 100].map((m) => [m, 64, 1280] as const),
+  ...[1, 2].map((m) => [m, 61, 512] as const),
   [1, 1, 256],
   [40, 7, 256],
   [70, 101, 2304],
@@ -116,12 +121,17 @@ for (const weight of BLOCK_FORMATS) {
       // Too narrow for blocks in one of them: it stays as it is.
       [20, 64, 40],
       [20, 40, 64],
+      // Experts' rows begin inside tiles.
+      [1, 61, 64],
+      [9, 43, 64],
     ] as const;
     const longSizes = [
       [1, 256, 512],
       [60, 256, 256],
       [20, 256, 40],
       [20, 40, 256],
+      [1, 61, 256],
+      [9, 43, 256],
     ] as const;
     for (const [t, n, width] of blockCols(weight) > 32 ? longSizes : sizes) {
       const item = expertsCase(weight, t, n, width);
@@ -215,8 +225,15 @@ test("whatever a host's product of bytes is exact for, the bits are the referenc
   await onEachHost(async (engine) => {
     for (const weight of BLOCK_FORMATS) {
       for (const m of [1, 2, 3, 4, 21]) {
-        await assertSameBits(engine, reference, linearCase(weight, [m, 19, colsOf(weight, 64)]));
+        await assertSameBits(engine, reference, linearCase(weight, [m, 43, colsOf(weight, 64)]));
       }
+      const experts = expertsCase(weight, 60, colsOf(weight, 96), colsOf(weight, 64));
+      const [expected, found] = [
+        await runCase(reference, experts, "f32"),
+        await runCase(engine, experts, "f32"),
+      ];
+      const { ok, failure } = compareRuns(expected, found, TOLERANCE);
+      assert.ok(ok, `${caseName(experts)}: ${failure}`);
       if (!isRoundedFormat(weight)) continue;
       // The largest sums there are.
       const x = each([M, 64], (index) => (index % 3 ? 1 : -1));

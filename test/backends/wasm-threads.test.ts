@@ -252,11 +252,12 @@ test("threads that can not be started, and no room for their memory, are said", 
   assert.is(refused.code, "BACKEND_UNAVAILABLE");
   assert.match(refused.message, /forbidden here.*option threads/);
   const { Memory } = WebAssembly;
-  WebAssembly.Memory = class {
-    constructor() {
-      throw new RangeError("could not allocate memory");
+  WebAssembly.Memory = class extends Memory {
+    constructor(descriptor: WebAssembly.MemoryDescriptor) {
+      if (descriptor.shared) throw new RangeError("could not allocate memory");
+      super(descriptor);
     }
-  } as never;
+  };
   try {
     assert.is((await backend.open({ threads: 2 }).catch((error) => error)).code, "OUT_OF_MEMORY");
     // A rank of a group has a thread of its own where it can: without, it runs on the caller's.

@@ -3,22 +3,53 @@ import * as esbuild from "esbuild";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { chooseVariant, VARIANTS, type Variant } from "../../src/backends/wasm/variants.ts";
+import { forOneThread } from "../../src/backends/wasm/one-thread.ts";
+import { chooseVariant, VARIANTS } from "../../src/backends/wasm/variants.ts";
 import { VARIANTS as BUILT } from "../../wasm/kernels/build.mjs";
 import { failure } from "./wasm-sample.ts";
 
-const relaxed = VARIANTS.find(({ name }) => name === "relaxed") as Variant;
+const relaxed = VARIANTS.find(({ name }) => name === "relaxed") as (typeof VARIANTS)[number];
 
 test("what is built is what can be chosen", () => {
-  assert.equal(VARIANTS.map(({ name }) => name).sort(), Object.keys(BUILT).sort());
+  const kinds = (threads: boolean) =>
+    VARIANTS.filter((one) => one.threads === threads).map(({ kind }) => kind);
+  for (const threads of [true, false]) assert.equal(kinds(threads).sort(), Object.keys(BUILT).sort());
 });
 
 test("a variant's module is valid where its probe is, and far larger", async () => {
-  for (const { name, probe, load } of VARIANTS) {
-    const bytes = await load();
+  for (const { name, probe, threads, load } of VARIANTS) {
+    const bytes = threads ? await load() : forOneThread(await load());
     assert.is(WebAssembly.validate(probe), WebAssembly.validate(bytes), name);
     assert.ok(probe.length < 100 && bytes.length > 10_000, name);
   }
+});
+
+test("a module names no file but itself: its bytes are the same whatever process linked it", async () => {
+  for (const { kind, threads, load } of VARIANTS) {
+    if (!threads) continue;
+    const names = new TextDecoder("latin1").decode(await load()).match(/kernels\.[\w.]*wasm/g);
+    assert.equal(names, [`kernels.${kind}.wasm`]);
+  }
+});
+
+test("the module for one thread has memory of its own, and is otherwise the one for several", async () => {
+  const shared = await relaxed.load();
+  const own = forOneThread(shared);
+  assert.is(
+    shared.reduce((count, byte, at) => count + Number(byte !== own[at]), 0),
+    1,
+  );
+  assert.throws(() => forOneThread(relaxed.probe), /does not import its memory/);
+  if (!WebAssembly.validate(relaxed.probe)) return;
+  const module = await WebAssembly.compile(own);
+  assert.equal(WebAssembly.Module.imports(module), [{ module: "env", name: "memory", kind: "memory" }]);
+  const instantiated = (shared: boolean) => {
+    const memory = new WebAssembly.Memory({ initial: 256, maximum: 65536, shared });
+    return WebAssembly.instantiate(module, { env: { memory } });
+  };
+  await instantiated(false);
+  const error = await instantiated(true).catch((error) => error);
+  assert.instance(error, WebAssembly.LinkError);
 });
 
 test("the best variant that the host runs is chosen, for one thread and for several", async () => {
@@ -78,6 +109,23 @@ test("a variant can be asked for, with or without threads, and is refused where 
   }
 });
 
+test("a Worker of Cloudflare's has none of the modules as text, which it could not compile", async () => {
+  const { metafile } = await esbuild.build({
+    entryPoints: ["dist/workerd.js"],
+    bundle: true,
+    format: "esm",
+    loader: { ".wasm": "copy" },
+    outdir: "build/test/workerd",
+    write: false,
+    metafile: true,
+    logLevel: "silent",
+  });
+  assert.equal(
+    Object.keys(metafile.inputs).filter((path) => /kernel/.test(path)),
+    ["dist/kernels.relaxed-single.wasm"],
+  );
+});
+
 test("the package loads a module when an engine is opened, not before", async () => {
   for (const entry of ["dist/edge.js", "dist/index.js"]) {
     const { metafile } = await esbuild.build({
@@ -90,7 +138,7 @@ test("the package loads a module when an engine is opened, not before", async ()
       logLevel: "silent",
     });
     const isModule = (path: string) => /kernels\.[\w-]+-[A-Z0-9]+\.js$/.test(path);
-    assert.is(Object.keys(metafile.inputs).filter(isModule).length, VARIANTS.length, entry);
+    assert.is(Object.keys(metafile.inputs).filter(isModule).length, Object.keys(BUILT).length, entry);
     const seen = new Set<string>();
     const visit = (path: string) => {
       if (seen.has(path)) return;

@@ -55,8 +55,10 @@ const FAULTS = [
   { name: "loses its device", fault: FAULT.deviceLost, countdown: 3, message: /device was lost/ },
 ] as const;
 
-for (const parallel of [{ tensor: 2 }, { pipeline: 2 }]) {
+for (const parallel of [{ tensor: 2 }, { pipeline: 2 }, { encoder: "stage" }] as const) {
   for (const { name, fault, countdown, message } of FAULTS) {
+    // It reaches no other in an operation, in which alone the emulator hangs.
+    if ("encoder" in parallel && fault === FAULT.hang) continue;
     test(`${JSON.stringify(parallel)}, a rank ${name} while it answers`, async () => {
       const model = await load({ ...parallel, ...(fault === FAULT.hang && { timeout: 3000 }) });
       assert.equal(await answer(model), EXPECTED);

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { createGraphBuilder } from "../../src/graph/builder.ts";
+import { BAD_ROWS, weightsOf } from "../backends/attention-indices.ts";
 import { EMULATOR_PATH } from "./emulator.ts";
 
 test("instructions that share an index input are each asked, where their operands allow different indices", async () => {
@@ -56,6 +57,19 @@ test("instructions that share an index input are each asked, where their operand
         },
       );
     }
+  }
+  engine.dispose();
+});
+
+test("rows that are to tell of keys outside of their sequence are refused", async () => {
+  const engine = await createCudaBackend({ addonPath: EMULATOR_PATH, activations: "f32" }).open();
+  for (const [row, what] of BAD_ROWS) {
+    const { code, message } = await weightsOf(engine, row).then(
+      () => assert.unreachable(JSON.stringify(row)),
+      (error) => error,
+    );
+    assert.is(code, "INPUT_INVALID", message);
+    assert.match(message, what);
   }
   engine.dispose();
 });

@@ -9,6 +9,7 @@ import { createCudaBackend } from "../../src/backends/cuda/backend.node.ts";
 import { describeDevice, refuseDevice } from "../../src/backends/cuda/device.ts";
 import { findAddon, type Search } from "../../src/backends/cuda/loader.node.ts";
 import { PROGRAM_VERSION } from "../../src/program/program.ts";
+import { chooseBackend } from "../../src/runtime/choose-backend.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
 import type { StorageFormat } from "../../src/tensor/storage.ts";
 import { EMULATOR_PATH, loadEmulator } from "./emulator.ts";
@@ -250,6 +251,18 @@ test("what kernels can not read is refused for a node, by its operands' formats"
 test("a device that does not exist is refused by number", async () => {
   const probe = await createCudaBackend({ addonPath: EMULATOR_PATH, device: 99 }).probe();
   assert.match(probe.ok ? "" : probe.reason, /Device 99 does not exist/);
+});
+
+test("of several devices the first is asked, and no other that nobody named", async () => {
+  const refusing = `(device) => device === 0 ? (${unavailable("Device 0 is broken.")})() : (${JSON.stringify(GPU)})`;
+  const addonPath = fake(fakeAddon({ probe: refusing }));
+  const backend = createCudaBackend({ addonPath });
+  const { report } = await chooseBackend([backend], "cuda", [2, 3]);
+  assert.is(report.description, describeDevice(GPU));
+  for (const devices of [undefined, [0, 2]]) {
+    const probe = await backend.probe(devices);
+    assert.match(probe.ok ? "" : probe.reason, /Device 0 is broken/);
+  }
 });
 
 test("options are checked", () => {

@@ -14,7 +14,8 @@ const ISOLATED = {
 /** The demo's question, and one with a picture that takes long enough to be shared. */
 const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
 import { loadModel } from "/dist/edge.js";
-const model = await loadModel("/${CHECKPOINT}");
+const worker = location.pathname !== "/here";
+const model = await loadModel("/${CHECKPOINT}", { worker });
 const picture = await (await fetch("/${PICTURE}")).blob();
 const data = Uint8Array.from({ length: 3 * 420 * 560 }, (_, index) => (index * 7919) % 251);
 const pictures = [picture, { data, width: 560, height: 420 }];
@@ -40,9 +41,9 @@ if (executablePath === undefined) {
 }
 const inChromium = executablePath === undefined ? test.skip : test;
 
-async function visit(headers: Readonly<Record<string, string>>): Promise<Found> {
+async function visit(headers: Readonly<Record<string, string>>, path = "/"): Promise<Found> {
   const folders = { "/dist/": "dist", "/examples/": "examples" };
-  const server = await serveLoopback(folders, { "/": PAGE }, headers);
+  const server = await serveLoopback(folders, { "/": PAGE, "/here": PAGE }, headers);
   const browser = await chromium.launch({ executablePath: executablePath!, args: ARGS });
   try {
     const page = await browser.newPage();
@@ -50,7 +51,7 @@ async function visit(headers: Readonly<Record<string, string>>): Promise<Found> 
     page.on("pageerror", (error) => errors.push(error.message));
     const workers: string[] = [];
     page.on("worker", (worker) => workers.push(worker.url().replace(server.origin, "")));
-    await page.goto(server.origin);
+    await page.goto(server.origin + path);
     const handle = await page.waitForFunction("globalThis.found", undefined, { timeout: 120_000 });
     assert.equal(errors, []);
     return { ...((await handle.jsonValue()) as Omit<Found, "workers">), workers };
@@ -63,14 +64,17 @@ async function visit(headers: Readonly<Record<string, string>>): Promise<Found> 
 inChromium("an isolated page has threads, another says why not; both answer the same", async () => {
   const together = await visit(ISOLATED);
   const alone = await visit({});
-  assert.equal(together.answers, alone.answers);
+  const here = await visit(ISOLATED, "/here");
+  for (const { answers } of [alone, here]) assert.equal(answers, together.answers);
   assert.is(alone.backend.threads, 1);
   assert.match(alone.backend.limits.join(), /One thread, since this page is not cross-origin isolated/);
+  assert.equal(together.backend, here.backend);
   assert.ok((together.backend.threads ?? 0) <= 4);
   const kernels = ({ workers }: Found) => workers.filter((file) => file === "/dist/kernel-worker.js").length;
-  const { threads = 1 } = together.backend;
-  assert.is(kernels(together), threads > 1 ? threads : 0, "each thread has the kernels' small file");
+  const { threads = 1 } = here.backend;
+  assert.is(kernels(here), threads > 1 ? threads : 0, "each thread has the kernels' small file");
   assert.is(kernels(alone), 0);
+  for (const { workers } of [together, alone]) assert.is(workers[0], "/dist/worker.js");
   assert.match(together.backend.description, /^WebAssembly .*, \d+ threads?$/);
   assert.not.match(together.backend.limits.join(), /thread/);
   console.log([together, alone].map(({ backend }) => backend.description).join("; "));

@@ -16,7 +16,8 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type HubFile, PART_BYTES, partsOf } from "../../src/checkpoint/hub/cache.ts";
-import { directoryCache, missingBytes } from "../../src/checkpoint/hub/directory.node.ts";
+import { directoryCache } from "../../src/checkpoint/hub/directory.node.ts";
+import { missingBytes } from "../../src/checkpoint/hub/partial-blob.node.ts";
 import { hubSettings } from "../../src/checkpoint/hub/settings.node.ts";
 import { listModels, pullModel, removeModel } from "../../src/node-files.ts";
 import { f32, failure, safetensors } from "./fixtures.ts";
@@ -170,6 +171,27 @@ test("options of the Hub that are none are named as such", async () => {
     assert.equal([error.code, error.message], ["OPTION_INVALID", message]);
   }
 });
+
+test("a cache that is no folder is told; one that is not there yet has no models", () =>
+  inCache(async (folder) => {
+    mkdirSync(folder, { recursive: true });
+    const file = join(folder, "file");
+    writeFileSync(file, "");
+    for (const cacheDir of [file, join(file, "hub")]) {
+      const hub = { cacheDir, token: false } as const;
+      for (const use of [() => listModels({ hub }), () => removeModel(MODEL, { hub })]) {
+        const error = await failure(use);
+        assert.is(error.code, "CACHE_FAILED");
+        assert.ok(
+          error.message.startsWith(`${cacheDir} is no folder, or lies in what is none:`),
+          error.message,
+        );
+      }
+    }
+    const hub = { cacheDir: join(folder, "later"), token: false } as const;
+    assert.equal(await listModels({ hub }), []);
+    assert.is((await failure(() => removeModel(MODEL, { hub }))).code, "CHECKPOINT_NOT_FOUND");
+  }));
 
 test("an empty cacheDir is none: mostly a variable that was not set", async () => {
   const env = { HF_HUB_CACHE: "/somewhere/hub" };

@@ -137,6 +137,18 @@ test("the address of a checkpoint's file in place of that of its directory", asy
   );
 });
 
+test("what says how to reach a server is read of a folder too: a misspelt name is told", async () => {
+  for (const open of [node.openFiles, edge.openFiles]) {
+    const files = new Map([["config.json", new Blob(["{}"])]]);
+    const hub = await failure(() => open(files, { hub: { tokn: "hf_secret" } as object }));
+    assert.is(hub.code, "OPTION_INVALID");
+    assert.match(hub.message, /^hub has no option "tokn"/);
+    const headers = await failure(() => open(files, { headers: "Bearer secret" as never }));
+    assert.is(headers.code, "OPTION_INVALID");
+    assert.match(headers.message, /^headers \(string\)/);
+  }
+});
+
 test("Node: file addresses that name no local path", async () => {
   for (const address of ["file://host/share", "file:///a%2Fb", "file:///%00"]) {
     const error = await failure(() => node.openFiles(address));

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { benchCommand, roomToRead } from "../../src/cli/bench.ts";
+import { complaint } from "./command.ts";
 
 const DEMO = "examples/demo/checkpoint";
 const SMALL = [
@@ -135,22 +137,28 @@ test("the reference backend is measured without ceilings", () => {
 });
 
 for (const [flags, expected] of [
+  [["--context", "128,100000000"], /--context is 100000000, more than the \d+ tokens/],
+  [["--prefill", "100000000"], /--prefill is 100000000, more than the \d+ tokens/],
+] as const) {
+  test(`${flags.join(" ")} is refused before anything is loaded`, () => {
+    const { status, stdout, stderr } = bench(...flags);
+    assert.equal([status, stdout], [1, ""]);
+    assert.match(stderr, expected);
+    assert.not.match(stderr, /loaded in/);
+  });
+}
+
+for (const [flags, expected] of [
   [["--dtype", "f8"], /--dtype .*f8/],
   [["--prefill", "12,x"], /--prefill .*whole numbers from 1/],
   [["--batch", "0"], /--batch .*whole numbers from 1/],
   [["--image", "616"], /--image .*WIDTHxHEIGHT/],
   [["--image", "616x1"], /616/],
-  [["--context", "128,100000000"], /--context is 100000000, more than the \d+ tokens/],
-  [["--prefill", "100000000"], /--prefill is 100000000, more than the \d+ tokens/],
   [["--seconds", "0"], /--seconds is 0/],
   [["--threads", "0"], /threads is 0/],
 ] as const) {
-  test(`${flags.join(" ")} is refused before anything is loaded`, () => {
-    const { status, stdout, stderr } = bench(...flags);
-    assert.is(status, 1);
-    assert.is(stdout, "");
-    assert.match(stderr, expected);
-    assert.not.match(stderr, /loaded in/);
+  test(`${flags.join(" ")} is refused`, async () => {
+    assert.match(await complaint(benchCommand(), [DEMO, ...flags]), expected);
   });
 }
 
@@ -176,6 +184,14 @@ test("Ctrl-C ends a measurement with 130 and no error line", async () => {
   assert.is(status, 130);
   assert.is(stdout, "");
   assert.not.match(stderr, /glimt: /);
+});
+
+test("reading is measured over less than the machine has left", () => {
+  const MB = 1 << 20;
+  assert.is(roomToRead(undefined, 400 * MB), 300 * MB);
+  assert.is(roomToRead(100 * MB, 400 * MB), 100 * MB);
+  assert.is(roomToRead(350 * MB, 400 * MB), 300 * MB);
+  assert.is(roomToRead(undefined, 0), 64 * MB);
 });
 
 test.run();

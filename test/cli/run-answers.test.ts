@@ -45,16 +45,40 @@ test("on a terminal thinking is dimmed", () => {
   assert.is(written.join(""), "\u001b[2m<think>a\u001b[22mb\n");
 });
 
-test("--logprobs without --json would show nothing, and is refused before anything is loaded", async () => {
-  try {
-    await runCommand().parseAsync(["nowhere", "Hi", "--logprobs", "3"], { from: "user" });
-  } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    assert.is(code, "OPTION_INVALID", message);
-    assert.match(message, /--logprobs.*add --json/);
-    return;
+test("--attention tells of each token what it looks at in each picture", () => {
+  const image = [
+    "--image",
+    "test/golden/data/images/small.png",
+    "--image",
+    "test/golden/data/images/sign.png",
+  ];
+  const { attention, imageGridThw } = JSON.parse(run(...image, "--attention", "--json", "--n", "2"));
+  assert.equal(
+    attention.map(({ choice, index }: { choice: number; index: number }) => `${choice}.${index}`).sort(),
+    ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "1.0", "1.1", "1.2", "1.3", "1.4", "1.5"],
+  );
+  for (const { media } of attention) {
+    for (const [place, { type, grid, weights }] of media.entries()) {
+      const [t, h, w] = imageGridThw[place];
+      assert.equal([type, grid], ["image", [t, h / 2, w / 2]]);
+      assert.is(weights.length, (t * h * w) / 4);
+      assert.ok(weights.every((weight: unknown) => Number(weight) > 0));
+    }
   }
-  assert.unreachable();
 });
+
+for (const [flag, ...value] of [["--logprobs", "3"], ["--attention"]]) {
+  test(`${flag} without --json would show nothing, and is refused before anything is loaded`, async () => {
+    try {
+      await runCommand().parseAsync(["nowhere", "Hi", flag as string, ...value], { from: "user" });
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      assert.is(code, "OPTION_INVALID", message);
+      assert.match(message, new RegExp(`${flag}.*add --json`));
+      return;
+    }
+    assert.unreachable();
+  });
+}
 
 test.run();

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { runCommand } from "../../src/cli/run.ts";
+import { complaint } from "./command.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "glimt-session-"));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -40,12 +42,12 @@ test("a session of another model, and sessions with adapters, are refused", () =
   assert.match(adapter.stderr, /leave out --adapter/);
 });
 
-test("what is wrong with a session's file is told before the weights are read", () => {
+test("what is wrong with a session's file is told before the weights are read", async () => {
   const missing = join(folder, "none", "page.session");
   const refused: [string[], RegExp][] = [
     [["--restore-session", missing], /can not be read: ENOENT.*\[SESSION_INVALID\]/],
     [["--restore-session", folder], /can not be read: it is a directory.*\[SESSION_INVALID\]/],
-    [["--save-session", missing], /can not be written: ENOENT.*\[OUTPUT_FAILED\]/],
+    [["--save-session", missing], /can not be written: there is no such folder.*\[OUTPUT_FAILED\]/],
     [["--save-session", folder], /can not be written: it is a directory.*\[OUTPUT_FAILED\]/],
     [["--save-session", SESSION, "--no-prefix-cache"], /leave out --no-prefix-cache.*\[OPTION_INVALID\]/],
     [["--save-session", SESSION, "--devices", "0,1"], /leave out --devices.*\[OPTION_INVALID\]/],
@@ -53,9 +55,7 @@ test("what is wrong with a session's file is told before the weights are read", 
   ];
   for (const [flags, message] of refused) {
     // Where there are no weights.
-    const { status, stderr } = run("nowhere", ...flags);
-    assert.is(status, 1);
-    assert.match(stderr, message);
+    assert.match(await complaint(runCommand(), ["nowhere", "Hi", ...flags]), message);
   }
   assert.equal(readdirSync(folder), ["page.session"]);
 });

@@ -16,9 +16,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDirectory } from "../../src/checkpoint/directory.node.ts";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.ts";
+import { verifyCommand } from "../../src/cli/verify.ts";
 import type { Check } from "../../src/verify/check.ts";
 import { modelName, type VerifyReport, withoutPlaces } from "../../src/verify/report.ts";
 import { quantisedFiles, quantisedFixture } from "../checkpoint/quantised-fixtures.ts";
+import { complaint } from "./command.ts";
 
 const DATA = "test/golden/data";
 const MODEL = `${DATA}/glm4v-tiny`;
@@ -149,26 +151,38 @@ test("weights and a cache in blocks have bounds of their own", () => {
   assert.equal([rounded.status, checkOf(rounded, "text", "logits").bound!.exactness], [0, "rounded"]);
 });
 
-test("a GGUF model beside the checkpoint that it was made of", () => {
+test("a GGUF model beside the checkpoint that it was made of", async () => {
   const files = [`${DATA}/gguf/glm4v-tiny.gguf`, "--mmproj", `${DATA}/gguf/mmproj-glm4v-tiny.gguf`];
   const found = report(...files, "--expected", EXPECTED);
   assert.equal([found.status, found.verdict], [0, "same"], JSON.stringify(found));
   assert.is(checkOf(found, "picture", "logits").bound!.exactness, "requantised");
-  const { status, stderr } = glimt(...files);
-  assert.is(status, 1);
-  assert.match(stderr, /no GGUF files .* that glm4v-tiny\.gguf was made of with --judge/);
+  assert.match(
+    await complaint(verifyCommand(), files),
+    /no GGUF files .* that glm4v-tiny\.gguf was made of with --judge/,
+  );
 });
 
-test("what is no file of the judge's is refused", () => {
+test("what is no file of the judge's is refused", async () => {
   for (const [file, pattern] of [
     [join(folder, "absent.safetensors"), /no file absent\.safetensors.*\[CHECKPOINT_NOT_FOUND\]/],
     [`${MODEL}/model-00001-of-00002.safetensors`, /no tensor "about".*\[CHECKPOINT_INVALID\]/],
     [`${MODEL}/config.json`, /\[CHECKPOINT_INVALID\]/],
   ] as const) {
-    const { status, stderr } = glimt(MODEL, "--expected", file);
-    assert.is(status, 1);
-    assert.match(stderr, pattern);
+    assert.match(await complaint(verifyCommand(), [MODEL, "--expected", file]), pattern);
   }
+});
+
+test("what can not be judged, and a report that can not be written, are said first", async () => {
+  const absent = join(folder, "absent");
+  assert.ok((await complaint(verifyCommand(), [absent])).includes(` ${absent} is neither: `));
+  assert.match(
+    await complaint(verifyCommand(), ["http://bob:s3cret@host/model"]),
+    /^(?!.*s3cret).* model is neither: /,
+  );
+  assert.match(
+    await complaint(verifyCommand(), [absent, "--report", join(absent, "report.json")]),
+    /^--report: .* can not be written: there is no such folder\. \[OPTION_INVALID\]/,
+  );
 });
 
 test("without Python, and with one that has not what is needed, it says what to install", () => {
@@ -188,6 +202,8 @@ test("without Python, and with one that has not what is needed, it says what to 
     [bare.status, bare.stderr],
     [1, "glimt: The judge: no package torch: pip install torch. [OPTION_INVALID]\n"],
   );
+  const silent = glimt(MODEL, "--python", program("silent", "exit 0"));
+  assert.match(silent.stderr, /^glimt: The judge ended with exit status 0, and wrote nothing\. .*--expected/);
   const broken = glimt(MODEL, "--python", program("broken", "echo Illegal instruction >&2; exit 132"));
   assert.match(
     broken.stderr,

@@ -336,6 +336,9 @@ test("stages have about the same bytes of weights, with the table and the head",
   // A table and a head that are larger than all layers are alone with one each.
   assert.equal(cutsOf(4000, 3), [1, 5]);
   assert.throws(() => cutsOf(8, 7), /6 decoder layers can not be cut into 7 stages/);
+  // With as much beside the first layers as all of them have, the first stage has few of them.
+  const bare = buildDecoder(withText(config, { vocabSize: 8 }), OPTIONS);
+  assert.equal(balancedCuts(bare, 2, 1e9), [1]);
   const graph = buildDecoder(config, OPTIONS);
   const stages = [...nodeStages(graph, [2, 4]).values()];
   assert.equal(stages, stages.toSorted());

@@ -444,11 +444,33 @@ def drafts():
     )
 
 
+def attention_weights():
+    """eager_attention_forward's weights, before the values; the rows of q see some of the keys each."""
+    heads, kv_heads, head_dim, page = 4, 2, 8, 4
+    table = torch.tensor([[5, 0, 3], [2, 6, 0]])
+    cache = normal(8, 2, kv_heads, page, head_dim)
+    sequences, lengths = torch.tensor([1, 0, 0]), torch.tensor([8, 12, 5])
+    q = normal(3, heads * head_dim)
+    weights = torch.zeros(3, 12, dtype=torch.float64)
+    module = SimpleNamespace(num_key_value_groups=heads // kv_heads, training=False)
+    for row, (sequence, length) in enumerate(zip(sequences.tolist(), lengths.tolist())):
+        at = [(int(table[sequence, p // page]), p % page) for p in range(length)]
+        k, v = (torch.stack([cache[block, part, :, place] for block, place in at], dim=1)[None] for part in (0, 1))
+        q1 = q[row].view(1, heads, 1, head_dim)
+        scores = q1 @ glm4v.repeat_kv(k, 2).transpose(2, 3) * 0.4
+        weights[row, :length] = scores.softmax(-1).mean(dim=1)[0, 0]
+        _, found = glm4v.eager_attention_forward(module, q1, k, v, None, scaling=0.4)
+        torch.testing.assert_close(found.double().mean(dim=1)[0, 0], weights[row, :length], rtol=1e-5, atol=1e-6)
+    attrs = {"numHeads": heads, "numKvHeads": kv_heads, "headDim": head_dim, "pageSize": page, "scale": 0.4}
+    inputs = {"q": q, "cache": cache.reshape(8, -1), "blockTable": table, "sequences": sequences, "lengths": lengths}
+    record("attention_weights", "glm4v eager_attention_forward", inputs, {"weights": weights}, attrs)
+
+
 def main():
     torch.manual_seed(20)
     makers = (
         dense, elementwise, norms, rope, attention_varlen, paged, rows, position_embed, experts, fused, sampling,
-        adjusting, drafts,
+        adjusting, drafts, attention_weights,
     )
     for make in makers:
         make()

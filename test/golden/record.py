@@ -46,7 +46,7 @@ def process(processor, case, data):
 
 
 def recorded_inputs(folder, name):
-    """The inputs of a case of text and pictures, as `folder` has them recorded."""
+    """The inputs of a case, as `folder` has them recorded."""
     entry = json.loads((folder / f"{name}.json").read_text())
     ids = torch.tensor([entry["inputIds"]])
     inputs = {
@@ -54,12 +54,13 @@ def recorded_inputs(folder, name):
         "attention_mask": torch.ones_like(ids),
         "mm_token_type_ids": torch.tensor([entry["mmTokenTypeIds"]]),
     }
-    if array := entry["arrays"].get("pixelValues"):
-        blob = gzip.decompress((folder / f"{name}.bin.gz").read_bytes())
-        count = array["shape"][0] * array["shape"][1]
-        pixels = np.frombuffer(blob, "<f4", count, array["byteOffset"]).reshape(array["shape"])
-        inputs["pixel_values"] = torch.from_numpy(pixels.copy())
-        inputs["image_grid_thw"] = torch.tensor(entry["imageGridThw"])
+    blob = gzip.decompress((folder / f"{name}.bin.gz").read_bytes())
+    for kind, pixels, suffix in (("image", "pixelValues", ""), ("video", "pixelValuesVideos", "_videos")):
+        if array := entry["arrays"].get(pixels):
+            count = array["shape"][0] * array["shape"][1]
+            values = np.frombuffer(blob, "<f4", count, array["byteOffset"]).reshape(array["shape"])
+            inputs[f"pixel_values{suffix}"] = torch.from_numpy(values.copy())
+            inputs[f"{kind}_grid_thw"] = torch.tensor(entry[f"{kind}GridThw"])
     return inputs
 
 

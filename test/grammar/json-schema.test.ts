@@ -380,6 +380,29 @@ test("numbers are what they are, however they are written; one that no double ho
   );
 });
 
+test("whole numbers of constants have all their digits, also beyond what a double is exact for", () => {
+  const takes = (source: string, text: string) => acceptor({ kind: "jsonSchema", source })(text);
+  const id = "1152921504606846977";
+  for (const source of [`{"const":${id}}`, `{"type":"integer","enum":[1,${id}]}`]) {
+    assert.ok(takes(source, id), source);
+    assert.not(takes(source, "1152921504606847000"), source);
+  }
+  assert.ok(takes(`{"const":{"a":[${id}]}}`, `{"a":[${id}]}`));
+  assert.ok(takes(`{"allOf":[{"enum":[${id},1]},{"enum":[${id},2]}]}`, id));
+  assert.ok(takes(`{"oneOf":[{"const":${id}},{"const":1152921504606846976}]}`, id));
+  assert.ok(takes('{"enum":[1e20],"const":100000000000000000000}', "100000000000000000000"));
+  for (const source of [`{"type":${id}}`, `{"type":"string","format":${id}}`, `{"minItems":${id}}`]) {
+    assert.throws(
+      () => takes(source, ""),
+      (error: { code: string }) => error.code === "OPTION_INVALID",
+    );
+  }
+  assert.throws(
+    () => takes('{"type":"number",}', ""),
+    /structured\.jsonSchema: it is no JSON: Expected a key/,
+  );
+});
+
 test("what stands beside anyOf in anyOf, and doubles with every step, is not read for ever", () => {
   let nested: object = { type: "integer" };
   for (let depth = 0; depth < 18; depth++) nested = { anyOf: [{}, {}], properties: { a: nested } };

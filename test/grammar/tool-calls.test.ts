@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FIRST_MARK } from "../../src/grammar/automaton.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
-import { compileStructured } from "../../src/grammar/structured.ts";
+import { compileStructured, type StructuredText } from "../../src/grammar/structured.ts";
 import { CALL_TAGS, OTHER_MARK, type Tool, type ToolCallPlan } from "../../src/grammar/tool-calls.ts";
 import { toolCallFormat } from "../../src/prompt/tool-call-format.ts";
 
@@ -35,7 +35,11 @@ const TOOLS: readonly Tool[] = [
 
 /** Tags, and what stands for other tokens, become the tokens that they are. */
 function acceptor(plan: ToolCallPlan) {
-  const matcher = new Matcher(compileStructured({ kind: "tools", plan }));
+  return acceptorOf({ kind: "tools", plan });
+}
+
+function acceptorOf(asked: StructuredText) {
+  const matcher = new Matcher(compileStructured(asked));
   return (text: string) => {
     const parts = text.split(/(<\/?(?:tool_call|arg_key|arg_value)>|<box>)/);
     const bytes = parts.flatMap((part) => {
@@ -96,6 +100,32 @@ test("text alone", () => {
   const isTaken = acceptor({ format: NEWER, tools: [], mode: "text" });
   assert.ok(isTaken("Hello <box>."));
   assert.not(isTaken("<tool_call>now</tool_call>"));
+});
+
+test("calls, or JSON of a schema, whose definitions and those of the tools have the same names", () => {
+  const source = (kind: string) =>
+    JSON.stringify({
+      type: "object",
+      properties: { a: { $ref: "#/$defs/a" } },
+      required: ["a"],
+      $defs: { a: { type: kind } },
+    });
+  const tools = [{ name: "f", parameters: source("integer") }];
+  const plan = { format: NEWER, tools };
+  const isTaken = acceptorOf({
+    kind: "callsOr",
+    plan,
+    other: { kind: "jsonSchema", source: source("boolean") },
+  });
+  const call = (value: string) =>
+    `<tool_call>f<arg_key>a</arg_key><arg_value>${value}</arg_value></tool_call>`;
+  assert.ok(isTaken('{"a": true}'));
+  assert.ok(isTaken(call("3")));
+  assert.ok(isTaken(`\n${call("3")}${call("4")}`));
+  assert.not(isTaken('{"a": 3}'));
+  assert.not(isTaken(call("true")));
+  assert.not(isTaken(`{"a": true}${call("3")}`));
+  assert.not(isTaken("Hello."));
 });
 
 test("the format is what the template writes", () => {

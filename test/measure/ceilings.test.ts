@@ -57,4 +57,8 @@ test("WebAssembly has ceilings, the reference backend none, and an abort ends me
   }
 });
 
+test("where there is no room to read, there are no ceilings: what a model does is told without", async () => {
+  assert.is(await measureCeilings(wasmBackend, { threads: 1, maxMemory: 100 << 20 }), null);
+});
+
 test.run();

@@ -67,6 +67,22 @@ test("a rank reads its weights and waits for its sums; stages follow one another
   assert.is(staged.stages.length, 2);
 });
 
+test("ranks that have all of a program run side by side, and those that have none of it take no time", () => {
+  const sizes = { symbols: { tokens: 1 }, extents: [] };
+  const one = groupTime(compileGraph(mlp()), 1, sizes, hardware);
+  const pipeline = { tensor: 1, cuts: [1], encoders: 2 };
+  const apart = groupTime(
+    compileGraph(mlp(), { partition: { ...pipeline, copies: true } }),
+    1,
+    sizes,
+    hardware,
+  );
+  assert.equal([apart.latency, apart.stages.length], [one.latency, 1]);
+  const beside = groupTime(compileGraph(mlp(), { partition: pipeline }), 1, sizes, hardware);
+  const staged = groupTime(compileGraph(mlp(), { partition: { tensor: 1, cuts: [1] } }), 1, sizes, hardware);
+  assert.equal(beside, staged);
+});
+
 test("figures are read from a file, and what is missing is named", () => {
   assert.equal(readHardware(JSON.parse(JSON.stringify(hardware))), hardware);
   for (const [change, message] of [

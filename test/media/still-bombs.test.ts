@@ -142,6 +142,22 @@ test("a GIF of many frames is refused as a video", async () => {
   assert.match(error.message, /more than 65536 frames/);
 });
 
+test("an animation of many large frames is refused by their headers, unless its pixels are allowed", async () => {
+  const large = frame.slice();
+  new DataView(large.buffer).setUint16(5, 10_000, true);
+  new DataView(large.buffer).setUint16(7, 10_000, true);
+  const bytes = repeated(gif.subarray(0, 13 + 48), large, 101);
+  const open = (maxDecodedPixels?: number) => openVideoFile(bytes, "bomb.gif", { maxDecodedPixels });
+  const error = await open().catch((error) => error);
+  assert.is(error.code, "IMAGE_TOO_LARGE");
+  assert.match(
+    error.message,
+    /bomb\.gif has 101 frames of 10100000000 pixels .* maxDecodedPixels to 101000000 /,
+  );
+  const { animation } = await open(101_000_000);
+  assert.is(animation?.numFrames, 101);
+});
+
 test("fax data that ends early is refused, where Pillow shows what lay in its memory", async () => {
   for (const [name, length] of [
     ["group 4, white is 0", 90],

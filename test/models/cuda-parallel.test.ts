@@ -13,10 +13,14 @@ import { EMULATOR_PATH } from "../bindings/emulator.ts";
 import { goldenCases, goldenCheckpoints } from "../golden/load.ts";
 
 const SHAPES = [
-  [2, 1],
-  [1, 2],
-  [2, 2],
+  { tensor: 2, pipeline: 1 },
+  { tensor: 1, pipeline: 2 },
+  { tensor: 2, pipeline: 2 },
+  { tensor: 1, pipeline: 1, encoder: "stage" },
+  { tensor: 2, pipeline: 1, encoder: "stage" },
 ] as const;
+/** Of the shapes with a tower on a device of its own. */
+const TOWER_CHECKPOINT = "glm_ocr-tiny";
 const TOKENS = { forced: 4, chosen: 4 };
 
 const cuda = createCudaBackend({ addonPath: EMULATOR_PATH, activations: "f32" });
@@ -47,22 +51,28 @@ for (const checkpoint of goldenCheckpoints()) {
   const cases = goldenCases(checkpoint).slice(0, 3);
   const directory = cases[0]?.checkpointDir as string;
   let alone: Promise<Answers> | undefined;
-  for (const [tensor, pipeline] of SHAPES) {
+  for (const parallel of SHAPES) {
+    const { tensor, pipeline } = parallel;
+    const hasTower = "encoder" in parallel;
+    if (hasTower && checkpoint !== TOWER_CHECKPOINT) continue;
     // Four ranks of one that has experts.
     if (tensor * pipeline > 2 && !checkpoint.includes("moe")) continue;
-    test(`${checkpoint}, tensor ${tensor}, pipeline ${pipeline}`, async () => {
+    test(`${checkpoint}, ${JSON.stringify(parallel)}`, async () => {
       alone ??= open(directory).then(async (one) => {
         const answers = await answersOf(one, cases, TOKENS);
         await dispose(one);
         return answers;
       });
       const expected = await alone;
-      const model = await open(directory, { parallel: { tensor, pipeline } });
+      const model = await open(directory, { parallel });
       const group = model.core.parts.engine as GroupEngine;
       assert.instance(group, GroupEngine);
       const planned = countPlanned(group);
       const found = await answersOf(model, cases, TOKENS);
-      const bytes = engines.map(({ statistics }) => statistics.bytesGiven);
+      // Features go by way of JavaScript.
+      const spread = group.traffic.map((given) => given.bytes);
+      if (hasTower) assert.ok(spread.at(-1));
+      const bytes = engines.map(({ statistics }, rank) => statistics.bytesGiven + (spread[rank] as number));
       assert.equal(
         bytes,
         planned.map((rank) => rank.bytes),

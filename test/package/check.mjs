@@ -1,17 +1,21 @@
 /**
  * Installs the packed npm package into an empty project and uses it as a stranger would:
  * `npm run check:package` (after `npm run build`). The last line is `N passed, N failed`.
+ *
+ *   --matrix        write the README's table of runtimes when all of them passed
+ *   --only WORD     only the runtimes' and bundlers' checks whose names have the word
  */
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { promisify } from "node:util";
+import { parseArgs, promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { MODULES } from "../../wasm/kernels/build.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const bin = (name) => join(root, "node_modules/.bin", name);
@@ -23,7 +27,10 @@ const PUBLISHED = /^(dist\/|docs\/|(README|CHANGELOG|SECURITY)\.md$|LICENSE$|pac
 /** Uses the public types under the strictest rules, with no type package beside them. */
 const CONSUMER = `
 import { GlimtError, loadModel, mropePositions, smartResize } from "glimt";
+import { createGlimt } from "glimt/ai";
 import { loadModel as loadAtEdge } from "glimt/edge";
+import { createServer, listen, type ServerOptions } from "glimt/server";
+import { readDocument } from "glimt/ocr";
 
 export async function read(signal: AbortSignal): Promise<string> {
   const model = await loadModel("model", { signal });
@@ -41,9 +48,27 @@ export async function read(signal: AbortSignal): Promise<string> {
     await model.dispose();
   }
 }
-export const parts = { loadAtEdge, mropePositions };
+export async function serve(options: ServerOptions): Promise<string> {
+  const server = createServer(await loadModel("model"), options);
+  return (await listen(server, { port: 0 })).url;
+}
+export const parts = { loadAtEdge, readDocument, mropePositions, glimt: createGlimt({ ocr: () => loadModel("model") }) };
 `;
 
+/** Bytes. */
+const BUDGETS = {
+  /** What npm downloads. */
+  tarball: 2_500_000,
+  /** What a page that imports all of the browser's entry loads at once, minified. */
+  edge: 300_000,
+  /** `smartResize` alone, as bundlers shake it out of that entry. */
+  smartResize: 10_000,
+  /** A variant of the kernels' module, and all of them compressed. */
+  kernels: 500_000,
+  allKernels: 600_000,
+};
+
+const { values: wish } = parseArgs({ options: { matrix: { type: "boolean" }, only: { type: "string" } } });
 const totals = { passed: 0, failed: 0 };
 const consumer = await mkdtemp(join(tmpdir(), "glimt-consumer-"));
 try {
@@ -52,9 +77,12 @@ try {
     tarball = await pack();
   });
   if (tarball !== undefined) {
-    await checkTarball(tarball);
+    if (wish.only === undefined) {
+      await checkTarball(tarball);
+      await checkBudgets(tarball);
+    }
     const { checkConsumers } = await consumers();
-    await checkConsumers(tarball, check);
+    await checkConsumers(tarball, check, { writesTable: wish.matrix === true, only: wish.only });
   }
 } finally {
   await rm(consumer, { recursive: true, force: true });
@@ -78,18 +106,73 @@ async function consumers() {
 }
 
 /** @returns the path of the tarball; only what is meant to be published is in it. */
-async function pack() {
+async function pack(folder = root, published = PUBLISHED) {
   const { stdout } = await run(
     "npm",
     ["pack", "--json", "--ignore-scripts", "--pack-destination", consumer],
-    root,
+    folder,
   );
   const report = JSON.parse(stdout);
   const [{ filename, files, size }] = Array.isArray(report) ? report : Object.values(report);
-  const strays = files.map(({ path }) => path).filter((path) => !PUBLISHED.test(path));
+  const strays = files.map(({ path }) => path).filter((path) => !published.test(path));
   if (strays.length > 0) throw new Error(`not meant to be published: ${strays.join(", ")}`);
   console.log(`     ${files.length} files, ${(size / 1024).toFixed(0)} KiB packed`);
   return join(consumer, filename);
+}
+
+async function checkBudgets(tarball) {
+  const within = (name, bytes) => {
+    console.log(`     ${name}: ${(bytes / 1000).toFixed(1)} kB of ${BUDGETS[name] / 1000}`);
+    if (bytes > BUDGETS[name]) throw new Error(`${name}: ${bytes} bytes, more than ${BUDGETS[name]}`);
+  };
+  await check("the package is within its budget", async () => {
+    within("tarball", (await stat(tarball)).size);
+  });
+  await check("what a page loads at once is within its budget", async () => {
+    within("edge", await loadedAtOnce('import * as glimt from "glimt/edge"; globalThis.glimt = glimt;'));
+  });
+  await check("what shakes out of the browser's entry is small", async () => {
+    const script = 'import { smartResize } from "glimt/edge"; globalThis.resize = smartResize;';
+    // In one file: in chunks it lies beside what the others have in common.
+    within("smartResize", await loadedAtOnce(script, false));
+  });
+  await check("the kernels are within their budget", async () => {
+    const folder = join(root, "build/wasm");
+    const names = Object.keys(MODULES).filter((name) => !name.endsWith(".test.wasm"));
+    const modules = await Promise.all(names.map((name) => readFile(join(folder, name))));
+    within("kernels", Math.max(...modules.map(({ length }) => length)));
+    const packed = modules.map((bytes) => gzipSync(bytes, { level: 9 }).length);
+    within(
+      "allKernels",
+      packed.reduce((sum, bytes) => sum + bytes, 0),
+    );
+  });
+}
+
+/** Bytes of a script and of all that it imports statically, bundled and minified. */
+async function loadedAtOnce(contents, splitting = true) {
+  const { metafile } = await esbuild.build({
+    absWorkingDir: consumer,
+    stdin: { contents, resolveDir: consumer },
+    bundle: true,
+    splitting,
+    format: "esm",
+    minify: true,
+    outdir: "budget",
+    write: false,
+    metafile: true,
+  });
+  const { outputs } = metafile;
+  const seen = new Set();
+  const visit = (path) => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    for (const { kind, path: imported } of outputs[path].imports) {
+      if (kind === "import-statement") visit(imported);
+    }
+  };
+  visit(Object.keys(outputs).find((path) => outputs[path].entryPoint === "<stdin>"));
+  return [...seen].reduce((sum, path) => sum + outputs[path].bytes, 0);
 }
 
 async function checkTarball(tarball) {
@@ -111,9 +194,41 @@ async function checkTarball(tarball) {
       await run(process.execPath, ["import.mjs"]);
     });
   }
+  await check('import "glimt/server" in Node', async () => {
+    await write(
+      "import-server.mjs",
+      `const { createServer, listen } = await import("glimt/server");
+       if (typeof createServer !== "function" || typeof listen !== "function") throw new Error("no functions");`,
+    );
+    await run(process.execPath, ["import-server.mjs"]);
+  });
+  await check("an error that nobody catches is printed, not the file that threw it", async () => {
+    await write("uncaught.mjs", 'import { loadModel } from "glimt"; await loadModel("./nowhere");');
+    const printed = await run(process.execPath, ["uncaught.mjs"]).then(
+      () => "nothing: it went on",
+      ({ stderr }) => stderr,
+    );
+    if (!printed.includes("GlimtError: ./nowhere is not there") || printed.length > 5000)
+      throw new Error(`printed ${printed.length} characters: ${printed.slice(0, 300)} …`);
+  });
   await check("glimt --version", async () => {
     const { stdout } = await run(join(consumer, "node_modules/.bin/glimt"), ["--version"]);
     if (stdout.trim() !== manifest.version) throw new Error(`printed ${JSON.stringify(stdout)}`);
+  });
+  await check("glimt demo reads a picture with @glimt/demo, and names it where it is missing", async () => {
+    const glimt = join(consumer, "node_modules/.bin/glimt");
+    const without = await run(glimt, ["demo"]).then(
+      () => "it answered",
+      (error) => error.stderr,
+    );
+    if (!/npm i @glimt\/demo/.test(without)) throw new Error(`without the package: ${without}`);
+    const demo = await pack(
+      join(root, "examples/demo"),
+      /^(checkpoint|pictures)\/|^(README\.md|LICENSE|package\.json)$/,
+    );
+    await run("npm", ["install", "--offline", "--no-audit", "--no-fund", "--no-package-lock", demo]);
+    const { stdout } = await run(glimt, ["demo"]);
+    if (stdout !== "Hello world\n") throw new Error(`printed ${JSON.stringify(stdout)}`);
   });
   for (const [moduleResolution, module] of [
     ["nodenext", "nodenext"],
@@ -143,18 +258,6 @@ async function checkTarball(tarball) {
       await run(bin("tsc"), ["-p", "tsconfig.json"]);
     });
   }
-  await check("links of the README and the docs lead to files of the package", async () => {
-    const folder = join(consumer, "node_modules/glimt");
-    const pages = ["README.md", ...(await readdir(join(folder, "docs"))).map((name) => `docs/${name}`)];
-    const broken = [];
-    for (const page of pages) {
-      const text = await readFile(join(folder, page), "utf8");
-      for (const [, link] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
-        if (!existsSync(join(folder, dirname(page), link))) broken.push(`${page}: ${link}`);
-      }
-    }
-    if (broken.length > 0) throw new Error(broken.join("\n"));
-  });
   await check("publint", async () => {
     const { messages } = await publint({
       pkgDir: join(consumer, "node_modules/glimt"),
@@ -163,6 +266,15 @@ async function checkTarball(tarball) {
     });
     if (messages.length > 0)
       throw new Error(messages.map((message) => formatMessage(message, manifest)).join("\n"));
+  });
+  await check("npm would publish it, and the demo, and warns of nothing", async () => {
+    for (const folder of [root, join(root, "examples/demo")]) {
+      const { stderr } = await run("npm", ["publish", "--dry-run", "--ignore-scripts"], folder);
+      const warnings = stderr
+        .split("\n")
+        .filter((line) => /^npm warn/i.test(line) && !/logged in/.test(line));
+      if (warnings.length > 0) throw new Error(warnings.join("\n"));
+    }
   });
   await check("are the types wrong?", () =>
     run(bin("attw"), [
@@ -186,14 +298,18 @@ async function readmeExamples() {
   return examples;
 }
 
+/** @returns whether it passed */
 async function check(name, task) {
+  const start = performance.now();
   try {
     await task();
     totals.passed += 1;
-    console.log(`ok   ${name}`);
+    console.log(`ok   ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+    return true;
   } catch (error) {
     totals.failed += 1;
     console.log(`FAIL ${name}\n${[error.message, error.stdout, error.stderr].filter(Boolean).join("\n")}`);
+    return false;
   }
 }
 

@@ -6,29 +6,33 @@ import * as assert from "uvu/assert";
 import type { Answer } from "../browser/answer.mjs";
 import { answerInNode } from "../browser/node-answer.ts";
 
-test("dist/edge.js imports only its own chunks", async () => {
-  const strangers: string[] = [];
-  const { metafile } = await esbuild.build({
-    entryPoints: ["./dist/edge.js"],
-    bundle: true,
-    format: "esm",
-    write: false,
-    logLevel: "silent",
-    metafile: true,
-    plugins: [
-      {
-        name: "strangers",
-        setup: (build) =>
-          build.onResolve({ filter: /^[^.]/ }, ({ path }) => {
-            strangers.push(path);
-            return { path, external: true };
-          }),
-      },
-    ],
+for (const entry of ["dist/edge.js", "dist/workerd.js", "dist/ai.js"]) {
+  test(`${entry} imports only its own files`, async () => {
+    const strangers: string[] = [];
+    const { metafile } = await esbuild.build({
+      entryPoints: [`./${entry}`],
+      bundle: true,
+      loader: { ".wasm": "copy" },
+      outdir: "build/test/edge",
+      format: "esm",
+      write: false,
+      logLevel: "silent",
+      metafile: true,
+      plugins: [
+        {
+          name: "strangers",
+          setup: (build) =>
+            build.onResolve({ filter: /^[^.]/ }, ({ path }) => {
+              strangers.push(path);
+              return { path, external: true };
+            }),
+        },
+      ],
+    });
+    assert.ok(Object.keys(metafile.inputs).length > 1, "it has chunks");
+    assert.equal(strangers, []);
   });
-  assert.ok(Object.keys(metafile.inputs).length > 1, "it has chunks");
-  assert.equal(strangers, []);
-});
+}
 
 test("dist/edge.js answers where Node's globals are missing", async () => {
   const answer = await new Promise<Answer>((resolve, reject) => {

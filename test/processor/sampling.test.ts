@@ -53,6 +53,48 @@ test("a rate takes no longer the higher it is", () => {
   }
 });
 
+test("a video of years is sampled at once, and as one of minutes is", () => {
+  const start = performance.now();
+  // As the reference does it: frame by frame.
+  const byFrames = (frames: number, fps: number, duration: number) => {
+    const rate = duration <= 30 ? 3 : duration <= 300 ? 1 : 0.5;
+    const count = Math.min(Math.trunc(Math.min(duration, 2400) * rate * 2), 640);
+    const last = frames - 1;
+    const spaced = (from: number, to: number) => {
+      const step = (to - from) / (count - 1);
+      return Array.from({ length: count }, (_, i) =>
+        Math.floor(i === 0 ? from : i === count - 1 ? to : i * step + from),
+      );
+    };
+    if (frames < count) return spaced(0, last);
+    const found: number[] = [];
+    let next = 0;
+    for (let frame = 0; frame < frames; frame++) {
+      if (frame * (1 / fps) < next) continue;
+      next += 1 / (2 * rate);
+      found.push(frame);
+      if (next >= Math.trunc(duration)) break;
+    }
+    if (found.length < count) return spaced(found[0] as number, found.at(-1) as number);
+    return found.length > count ? spaced(0, last) : found;
+  };
+  for (const fps of [0.3, 1, 2, 6, 10, 23.976, 24, 29.97, 30, 59.94, 120]) {
+    for (const duration of [0.5, 1, 3.4, 29.9, 30, 31, 100.01, 299, 300, 301, 600, 639.5, 641, 2400, 2600]) {
+      const totalNumFrames = Math.max(1, Math.round(fps * duration));
+      const { indices } = sampleVideoFrames("glm46v", { totalNumFrames, fps, duration });
+      const expected = [...new Set(byFrames(totalNumFrames, fps, duration))];
+      assert.equal([...new Set(indices)], expected, `${fps} a second, ${duration} s`);
+    }
+  }
+  for (const kind of ["glm4v", "glm46v"] as const) {
+    const timing = { totalNumFrames: 30 * 99_999_999, fps: 30, duration: 99_999_999 };
+    const { indices } = sampleVideoFrames(kind, timing);
+    assert.is(indices.length, kind === "glm4v" ? 600 : 640);
+    assert.is(indices.at(-1), timing.totalNumFrames - 1);
+  }
+  assert.ok(performance.now() - start < 5000, "it looks at each frame");
+});
+
 test("frames without a rate are taken to be 24 a second", () => {
   assert.equal(framesAt("glm46v", [0, 12, 24]), {
     indices: [0, 12, 24],

@@ -69,7 +69,7 @@ const strangers = fc
   .map((pieces) => pieces.join(""));
 
 test("control tokens in text, parts, calls and answers of a tool are plain characters", async () => {
-  const harmless = (text: (index: number) => string): Message[] => [
+  const chat = (text: (index: number) => string): Message[] => [
     { role: "system", content: `x${text(0)}x` },
     {
       role: "user",
@@ -92,6 +92,10 @@ test("control tokens in text, parts, calls and answers of a tool are plain chara
     { role: "user", content: [video, { type: "text", text: `${text(10)}x` }] },
   ];
   for (const each of processors) {
+    // Only one of the templates knows tools.
+    const knowsTools = each === processors[3];
+    const harmless = (text: (index: number) => string) =>
+      chat(text).filter(({ role }) => knowsTools || role !== "tool");
     const expected = await each.process(harmless(() => "x"));
     await fc.assert(
       fc.asyncProperty(fc.array(strangers, { minLength: 11, maxLength: 11 }), async (texts) => {

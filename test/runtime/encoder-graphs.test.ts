@@ -156,7 +156,7 @@ test("small pictures are padded by default where runs are replayed, and only the
     const backends = [createCudaBackend({ addonPath: EMULATOR_PATH, graphs })];
     const platform = { backends, openFiles, readFile: readLocalFile };
     const model = await loadModelOn(platform, goldenCases("glm4v-tiny")[0]!.checkpointDir, options);
-    assert.is(model.plan({ images: [{ width: 90, height: 60 }] }).vision.patches, patches);
+    assert.is((await model.plan({ images: [{ width: 90, height: 60 }] })).vision.patches, patches);
     await model.dispose();
   }
 });

@@ -15,6 +15,7 @@ import type { VisionItem } from "../../src/prompt/vision-items.ts";
 import { encoderBudgets } from "../../src/runtime/encoder-batch.ts";
 import { dealByLoad } from "../../src/runtime/encoder-shares.ts";
 import type { OpenOptions } from "../../src/runtime/open-stages.ts";
+import { faultyRank } from "../backends/runs-through.ts";
 import { picture } from "./seeded-stages.ts";
 
 /** What vLLM's get_load_balance_assignment gives: items of all ranks in turn, how many each has, and how much. */
@@ -143,27 +144,13 @@ test("features of a group are kept and found again", async () => {
 });
 
 test("a rank without memory for its pictures fails the encoding, which can be tried again", async () => {
-  let armed = false;
-  const failing: Backend = {
-    ...referenceBackend,
-    async open(options) {
-      const engine = await referenceBackend.open(options);
-      const run = engine.run.bind(engine);
-      engine.run = async (...args) => {
-        if (armed && options?.group?.rank === 1) {
-          armed = false;
-          throw new GlimtError("OUT_OF_MEMORY", "planted");
-        }
-        return run(...args);
-      };
-      return engine;
-    },
-  };
+  const failing = faultyRank(referenceBackend, 1, async () => {
+    throw new GlimtError("OUT_OF_MEMORY", "planted");
+  });
   const items = GRIDS.map((grid, index) => picture(grid, `picture ${index}`, config));
   const alone = await featuresOf(referenceBackend, config, items);
   const { encoder, engine } = await openSeededStages(groupOf(failing, 2), config, "f32");
   const encoding = encoder.begin(items);
-  armed = true;
   try {
     await encoding.next();
     assert.unreachable();

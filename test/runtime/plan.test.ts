@@ -120,7 +120,7 @@ for (const name of goldenCheckpoints()) {
         encoderCacheBytes: 0,
       });
       const sizes = { images: [{ width: 170, height: 110 }], text: "What is it?", maxTokens: 20 };
-      const plan = model.plan(sizes);
+      const plan = await model.plan(sizes);
       const weights = model.liveBytes;
       assert.is(plan.weightBytes, weights);
       assert.ok(plan.fitsContext);
@@ -153,7 +153,7 @@ for (const name of goldenCheckpoints()) {
 test("the planned peak is what the default backend holds, but for rounding and a kernel's own scratch", async () => {
   const model = await loadModel(directoryOf("glm4v-tiny"), { backend: "wasm" });
   const sizes = { images: Array.from({ length: 40 }, () => ({ width: 170, height: 110 })), maxTokens: 4 };
-  const { peakBytes } = model.plan(sizes);
+  const { peakBytes } = await model.plan(sizes);
   const weights = model.liveBytes;
   await model.complete(conversation(sizes), { maxTokens: sizes.maxTokens, repetitionPenalty: 1 });
   const held = model.liveBytes - weights;
@@ -166,25 +166,32 @@ test("the number of pages follows the prompt and the new tokens, within the cont
   const model = await loadModel(directoryOf("glm4v-tiny"), { backend: "reference", prefillChunk: 10 });
   const text = "a ";
   for (const maxTokens of [1, 2, 40, 1e6]) {
-    const { kvCache, promptTokens, contextTokens, decoder } = model.plan({ text, textTokens: 50, maxTokens });
+    const { kvCache, promptTokens, contextTokens, decoder } = await model.plan({
+      text,
+      textTokens: 50,
+      maxTokens,
+    });
     const held = Math.min(promptTokens + maxTokens, contextTokens) - 1;
     assert.is(kvCache.pages, Math.ceil(held / kvCache.pageSize));
     assert.is(kvCache.promptPages, Math.ceil(promptTokens / kvCache.pageSize));
     assert.is(decoder.prefillRuns, Math.ceil(promptTokens / 10));
   }
-  assert.not(model.plan({ text, textTokens: 1e6 }).fitsContext);
+  assert.not((await model.plan({ text, textTokens: 1e6 })).fitsContext);
   await model.dispose();
 });
 
 test("automatic budgets double up to the largest image; impossible ones are refused by name", async () => {
   const directory = directoryOf("glm4v-tiny");
   const model = await loadModel(directory, { encoderTokenBudgets: "auto" });
-  const patchesOf = (width: number, height: number) =>
-    model.plan({ images: [{ width, height }] }).vision.patches;
+  const patchesOf = async (width: number, height: number) =>
+    (await model.plan({ images: [{ width, height }] })).vision.patches;
   const largest = (await openProcessor(directory)).sizes.imageSizeWithMostFeatures();
   // This checkpoint's largest image is below the smallest budget of larger models.
-  assert.is(patchesOf(30, 30), 4 * largest.numTokens);
-  assert.ok(patchesOf(2000, 2000) >= model.plan({ images: [{ width: 2000, height: 2000 }] }).encoderTokens);
+  assert.is(await patchesOf(30, 30), 4 * largest.numTokens);
+  assert.ok(
+    (await patchesOf(2000, 2000)) >=
+      (await model.plan({ images: [{ width: 2000, height: 2000 }] })).encoderTokens,
+  );
   await model.dispose();
   for (const [budgets, message] of [
     [[64, 0], /^encoderTokenBudgets\[1\] is 0/],
@@ -243,6 +250,26 @@ test("the most frames for a context fit it, and more do not", async () => {
       );
     }
     assert.ok([600, 640].includes(processor.sizes.mostVideoFrames(size, { promptTokens: 1e6 })));
+  }
+});
+
+test("a video of years is counted at once where its frames are sampled, and refused where all would be used", async () => {
+  for (const name of ["glm4v-tiny", "glm46v-flash-tiny"]) {
+    const processor = await openProcessor(directoryOf(name));
+    const size = { width: 60, height: 40, numFrames: 5_000_000_000 };
+    const start = performance.now();
+    const { videos } = processor.sizes.count({ videos: [{ ...size, fps: 30 }] });
+    assert.ok([600, 640].includes(videos[0]!.numSampledFrames));
+    for (const numFrames of [2 ** 21 + 1, 99_999_999, size.numFrames]) {
+      for (const more of [{}, { maxFrames: 4 }, { fps: 30, sampleFrames: false }]) {
+        const error = await failure(() =>
+          processor.sizes.count({ videos: [{ ...size, numFrames, ...more }] }),
+        );
+        assert.is(error.code, "VIDEO_INVALID");
+        assert.match(error.message, new RegExp(`^numFrames is ${numFrames}, .* 2097152 is\\. Give its rate`));
+      }
+    }
+    assert.ok(performance.now() - start < 5000, "it looks at each frame");
   }
 });
 
@@ -307,7 +334,7 @@ test("glimt plan prints the plan", async () => {
   }
   const plan = JSON.parse(printed[0]!);
   const model = await loadModel(directory, { backend: "reference" });
-  const expected = model.plan({
+  const expected = await model.plan({
     images: [{ width: 170, height: 220 }],
     videos: [
       { width: 64, height: 36, numFrames: 360, fps: 30, duration: 12 },
@@ -355,7 +382,7 @@ test("glimt plan says what each device of a group holds and says, and how long t
     backend: "reference",
     parallel: { tensor: 2, pipeline: 2, encoder: "data" },
   });
-  const expected = model.plan({ images: [{ width: 170, height: 220 }], textTokens: 0, maxTokens: 50 });
+  const expected = await model.plan({ images: [{ width: 170, height: 220 }], textTokens: 0, maxTokens: 50 });
   await model.dispose();
   const [plain, fast, slow] = printed.slice(0, 3).map((line) => JSON.parse(line));
   const { backend, largestImage, mostFrames, ...numbers } = plain;
@@ -374,6 +401,23 @@ test("glimt plan says what each device of a group holds and says, and how long t
     "1 GB/s",
   ]) {
     assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+  printed.length = 0;
+  console.log = (line: string) => printed.push(line);
+  const apart = ["--devices", "0,1,2", "--tensor-parallel", "2", "--encoder-parallel", "stage", ...times];
+  try {
+    await planCommand().parseAsync([...args, ...apart], { from: "user" });
+  } finally {
+    console.log = log;
+  }
+  const told = printed.join("\n");
+  for (const part of [
+    /ranks 0-1 .* of weights/,
+    /rank 2 .* of weights/,
+    /1 spread of .* \(rank 2\)/,
+    /tower run .* ms/,
+  ]) {
+    assert.match(told, part);
   }
   printed.length = 0;
   console.log = (line: string) => printed.push(line);

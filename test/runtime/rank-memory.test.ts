@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openModelOn } from "../../src/api/load-model.ts";
 import type { LoadOptions } from "../../src/api/load-options.ts";
-import { Model } from "../../src/api/model.ts";
+import { LoadedModel } from "../../src/api/loaded-model.ts";
 import type { GroupEngine } from "../../src/backends/group/group-engine.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import type { GenerateProgress, Message, RawImage } from "../../src/index.ts";
@@ -17,6 +17,8 @@ const SHAPES: readonly NonNullable<LoadOptions["parallel"]>[] = [
   { tensor: 2, encoder: "data" },
   { pipeline: 2 },
   { tensor: 2, pipeline: 2 },
+  { encoder: "stage" },
+  { tensor: 2, pipeline: 2, encoder: "stage" },
 ];
 
 const size = { width: 170, height: 110 };
@@ -39,9 +41,9 @@ for (const name of goldenCheckpoints()) {
         goldenCases(name)[0]?.checkpointDir as string,
         { backend: "reference", parallel, encoderCacheBytes: 0, encoderTokenBudgets: [] },
       );
-      const model = new Model(core, processor, facts);
+      const model = new LoadedModel(core, processor, facts);
       const engine = core.parts.engine as GroupEngine;
-      const { ranks = [] } = model.plan({ images: [size], text: "What is it?", maxTokens: 1 });
+      const { ranks = [] } = await model.plan({ images: [size], text: "What is it?", maxTokens: 1 });
       assert.equal(
         engine.liveBytesByRank,
         ranks.map(({ weightBytes }) => weightBytes),

@@ -88,15 +88,16 @@ test("stages have their layers' caches, the first the tower and features, the la
   assert.equal(last?.communication.encode, []);
 });
 
-test("copies of the tower are whole on each rank, and say nothing", async () => {
+test("copies of the tower are whole on each rank, and only bring over what each has encoded", async () => {
   const { ranks = [], ...whole } = await planned(2, [], true);
   const [split] = (await planned(2, [], false)).ranks ?? [];
-  for (const rank of ranks) {
-    assert.ok(rank.weightBytes > (split?.weightBytes ?? 0));
-    assert.equal(rank.communication.encode, []);
-  }
+  for (const rank of ranks) assert.ok(rank.weightBytes > (split?.weightBytes ?? 0));
   // There is one picture.
   const [first, second] = ranks;
+  assert.equal(first?.communication.encode, [
+    { op: "spread", operations: 1, bytes: whole.vision.featureBytes },
+  ]);
+  assert.equal(second?.communication.encode, []);
   assert.is(first?.visionActivationBytes, whole.vision.activationBytes);
   assert.is(first?.visionInputBytes, whole.vision.inputBytes);
   assert.is(second?.visionActivationBytes, 0);

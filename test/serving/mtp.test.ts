@@ -41,9 +41,10 @@ async function readAll(model: Model, options: (index: number) => GenerateOptions
   }));
 }
 
+/** One picture after another: of requests side by side it depends on how they meet who finds whose pages. */
 async function share(model: Model, adapters: readonly string[] = []): Promise<number> {
   const before = model.stats().drafts;
-  await readAll(model, () => ({ speculation: "mtp", adapters }));
+  for (const picture of PICTURES) await readAll(model, () => ({ speculation: "mtp", adapters }), [picture]);
   const { drafted, accepted } = model.stats().drafts;
   return (accepted - before.accepted) / (drafted - before.drafted);
 }

@@ -178,7 +178,8 @@ const WRONG: readonly [options: object, expected: RegExp][] = [
   [{ structured: { grammar: 'root ::= root "a" | "b"' } }, /begins with itself/],
   [{ toolChoice: "any" }, /toolChoice is "any", expected/],
   [{ toolChoice: "required" }, /the prompt offers none/],
-  [{ structured: { regex: "a" }, toolChoice: "auto" }, /exclude each other/],
+  [{ structured: { regex: "a" }, toolChoice: "required" }, /exclude each other/],
+  [{ structured: { regex: "a" }, toolChoice: "auto" }, /the prompt offers none/],
   [{ structured: { regex: "a" }, ignoreEos: true }, /ignoreEos/],
 ];
 
@@ -282,6 +283,30 @@ for (const separator of ["", "\n"]) {
     });
   });
 }
+
+test("with auto and a form beside it the answer is calls or that form, each wherever the model leans", async () => {
+  await withTools("", async (model) => {
+    const call = tokenizer.idOf("<tool_call>") as number;
+    // It may stand before calls.
+    const newline = tokenizer.encode("\n")[0] as number;
+    const ask = (logitBias: Record<number, number>) =>
+      model.complete(words, {
+        tools,
+        toolChoice: "auto",
+        structured: { choice: ["yes", "no"] },
+        logitBias,
+        temperature: 1,
+        seed: 3,
+        maxTokens: 150,
+      });
+    const called = await ask({ [call]: 100 });
+    assert.ok(called.toolCalls.length >= 1, called.text);
+    assert.is(called.content, "");
+    const said = await ask({ [call]: -100, [newline]: -100 });
+    assert.equal(said.toolCalls, []);
+    assert.ok(["yes", "no"].includes(said.content), said.text);
+  });
+});
 
 test("a tool that is not offered, and a template without calls, are refused", async () => {
   await withTools("", async (model) => {

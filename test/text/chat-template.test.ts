@@ -106,6 +106,44 @@ test("refusals: no Jinja, a raised exception, an undefined helper, a message tha
   assert.is(both.code, "OPTION_INVALID");
 });
 
+test("a message of a role that the template does not know is refused, not left out", () => {
+  for (const source of ["glm41v.jinja", "glm45v.jinja", "tools.jinja"]) {
+    const template = new ChatTemplate(templateSource(source));
+    for (const role of ["asistant", "developer", "function", "User"]) {
+      const chat = [...hi, { role, content: "so" }, ...hi];
+      for (const options of [{}, { addGenerationPrompt: true }, { continueFinalMessage: true }]) {
+        const error = failure(() => template.render(chat, options));
+        assert.is(error.code, "INPUT_INVALID", `${source} ${role}`);
+        assert.match(
+          error.message,
+          new RegExp(`^messages\\[1\\]\\.role is "${role}": .* It knows "system", "user",`),
+        );
+      }
+    }
+  }
+});
+
+test("roles of the template's own are its own: those that it names, and those whose messages it writes", () => {
+  const chat = (role: string) => [...hi, { role, content: "so" }];
+  const rendered = (source: string, role: string) => new ChatTemplate(source).render(chat(role));
+  const each = (body: string) => `{% for m in messages %}${body}{% endfor %}`;
+  assert.is(rendered(each("[{{ m.role }}]{{ m.content }}"), "critic"), "[user]hi[critic]so");
+  assert.is(rendered(each("{% if m.role == 'user' %}Q{% else %}A{% endif %}"), "critic"), "QA");
+  // It leaves them out knowingly.
+  assert.is(rendered(each("{% if m.role != 'note' %}{{ m.content }}{% endif %}"), "note"), "hi");
+  assert.is(rendered(each('{% if m.role == "critic" %}C{% endif %}'), "critic"), "C");
+  const refusing = each("{% if m.role != 'user' %}{{ raise_exception('No ' + m.role) }}{% endif %}");
+  const error = failure(() => rendered(refusing, "critic"));
+  assert.is(error.code, "TEMPLATE_INVALID");
+  assert.match(error.message, "No critic");
+  // What all chats have is left to the template, as in transformers; what a tool said is not lost.
+  assert.is(rendered(each("{% if m.role == 'user' %}Q{% endif %}"), "system"), "Q");
+  assert.is(
+    failure(() => rendered(each("{% if m.role == 'user' %}Q{% endif %}"), "tool")).code,
+    "INPUT_INVALID",
+  );
+});
+
 test("strftime_now is there, as in Hugging Face", () => {
   assert.match(new ChatTemplate("{{ strftime_now('%Y-%m-%d') }}").render(hi), /^20\d\d-\d\d-\d\d$/);
 });

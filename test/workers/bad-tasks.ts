@@ -1,5 +1,6 @@
 /** Tasks as bad as a file can make a parser. */
 import { GlimtError } from "../../src/errors.ts";
+import { askedFile } from "../../src/workers/asked-files.ts";
 import { handOver } from "../../src/workers/task.ts";
 
 export type BadTasks = typeof badTasks;
@@ -9,6 +10,10 @@ export const badTasks = {
   async double(bytes: Uint8Array): Promise<Uint8Array> {
     const result = bytes.map((byte) => byte * 2);
     return handOver(result, [result.buffer as ArrayBuffer]);
+  },
+
+  async askFile(name: string): Promise<unknown> {
+    return askedFile(name);
   },
 
   async wait(milliseconds: number): Promise<string> {

@@ -96,6 +96,20 @@ test("other errors, and input that can not be sent, are the caller's to put into
   assert.match(error.message, /^failed: [\s\S]*could not be cloned/);
 });
 
+test("a worker asks its starter for files that it has not, and hears why one can not be had", async () => {
+  let asked = 0;
+  const file = async (name: string) => {
+    asked += 1;
+    if (name === "codec" && asked > 1) return { text: "packed", size: 6 };
+    throw new GlimtError("CODEC_UNAVAILABLE", `${name} could not be loaded`);
+  };
+  const pool = workers({ file });
+  const error = await failure(pool.run("askFile", "codec", call));
+  assert.is(error.code, "CODEC_UNAVAILABLE");
+  assert.is(error.message, "codec could not be loaded");
+  assert.equal(await pool.run("askFile", "codec", call), { text: "packed", size: 6 });
+});
+
 test("an abort ends a task that never gives its thread back", async () => {
   const pool = workers();
   await pool.run("wait", 0, call);

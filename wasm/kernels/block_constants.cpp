@@ -16,6 +16,18 @@ constexpr Masks allMasks() {
 
 constinit const Masks kMasks = allMasks();
 
+constexpr PairFlips allFlips() {
+  PairFlips flips = {};
+  for (uint32_t flip = 0; flip < 4; flip++) {
+    for (uint32_t i = 0; i < 16; i++) {
+      bool isFlipped = i % 2 && (i % 4 == 1 ? flip & 1 : flip & 2);
+      flips.of[flip].bytes[i] = isFlipped ? 0x7f : 0x80;
+    }
+  }
+  return flips;
+}
+constinit const PairFlips kPairFlips = allFlips();
+
 const TileConstants kTile = {
     {15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15},
     {255, 255, 255, 255, 255, 255, 255, 255},

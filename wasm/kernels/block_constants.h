@@ -11,6 +11,15 @@ struct TileConstants {
 };
 extern const TileConstants kTile;
 
+// What brings bytes of q8 to their sign, with the second of each of the first pairs of columns flipped, of the second ones, of
+// both or none. Each lies as far from the next as w does in a table (flipped_tile.h).
+struct PairFlips {
+  struct {
+    alignas(32) uint8_t bytes[16];
+  } of[4];
+};
+extern const PairFlips kPairFlips;
+
 // A number below 64 in every byte, and in every even one.
 struct Mask {
   alignas(16) uint8_t bytes[16];

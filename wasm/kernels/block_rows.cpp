@@ -11,9 +11,11 @@ namespace {
 struct BlockConstants {
   Constant magnitude, rounder;
   alignas(16) int16_t ones[8];
+  // Of a pair of columns, in a step's flips.
+  alignas(16) uint16_t flips[8];
 };
 // 1.5 * 2^23: float32 has no fractions there, and the low bits are the integer.
-const BlockConstants kBlock = {__builtin_bit_cast(float, 0x7fffffffu), 12582912.0f, {1, 1, 1, 1, 1, 1, 1, 1}};
+const BlockConstants kBlock = {__builtin_bit_cast(float, 0x7fffffffu), 12582912.0f, {1, 1, 1, 1, 1, 1, 1, 1}, {32, 64, 32, 64, 32, 64, 32, 64}};
 
 constexpr uint32_t kLeastMagnitude = (127u - 100u) << 23, kInfinity = 0x7f800000u;
 
@@ -21,12 +23,11 @@ constexpr uint32_t kLeastMagnitude = (127u - 100u) << 23, kInfinity = 0x7f800000
 struct Meeting {
   // What was added to the weight's integers as the scheme reads them.
   int32_t offset;
-  bool hasMinima, hasTwoScales, areWords;
+  bool hasMinima, hasTwoScales;
+  BlockScheme scheme;
 
   explicit Meeting(DType weights)
-      : hasMinima(glimt::hasMinima(weights)), hasTwoScales(groupCols(weights) < kBlockCols) {
-    BlockScheme scheme = blockScheme(weights);
-    areWords = scheme == BlockScheme::words;
+      : hasMinima(glimt::hasMinima(weights)), hasTwoScales(groupCols(weights) < kBlockCols), scheme(blockScheme(weights)) {
     offset = 1 << (bitsOfInteger(weights) - 1);
     if (weights == DType::q8 && scheme == BlockScheme::signedBytes) offset = 0;
   }
@@ -87,6 +88,29 @@ uint8_t* storeValues(v128_t half, bool areWords, uint32_t count, uint8_t* values
   return values + 8 * step;
 }
 
+// How the signs of x come to its products with w by magnitudes: the factor of a pair of columns is the sign of the first one,
+// and where the second has another, its w is flipped, ~w = -w - 1. Returns the sum of those second columns, by which sums are
+// too large then.
+int32_t storeFlipped(const Integers& q, uint32_t count, uint32_t row, uint8_t* block) {
+  v128_t ones = wasm_v128_load(kBlock.ones), more = zero(), flips[2];
+  size_t step = 4 * count;
+  uint8_t* values = block + 4 * step + 4 * row;
+#pragma unroll
+  for (uint32_t half = 0; half < 2; half++, values += 8 * step) {
+    v128_t pairs = q.halves[half], first = wasm_i16x8_shl(pairs, 8);
+    v128_t differ = wasm_i16x8_shr(wasm_v128_xor(pairs, first), 15);
+    spread(wasm_i8x16_abs(pairs), values, 2 * step);
+    spread(wasm_v128_or(wasm_i16x8_shr(first, 15), ones), values + step, 2 * step);
+    more = wasm_i16x8_add(more, wasm_v128_and(wasm_i16x8_shr(pairs, 8), differ));
+    flips[half] = wasm_u32x4_extadd_pairwise_u16x8(wasm_v128_and(differ, wasm_v128_load(kBlock.flips)));
+  }
+  v128_t bytes = wasm_i16x8_narrow_i32x4(flips[0], flips[1]);
+  bytes = wasm_u8x16_narrow_i16x8(bytes, bytes);
+  wasm_v128_store32_lane(block + 2 * step + 4 * row, bytes, 0);
+  wasm_v128_store32_lane(block + 3 * step + 4 * row, bytes, 1);
+  return sumOf(more);
+}
+
 void quantiseBlock(const float* x, const Meeting& meeting, uint32_t count, uint32_t row, uint8_t* block) {
   uint32_t magnitude = largestMagnitude(x);
   float amax = __builtin_bit_cast(float, magnitude), scale = 0;
@@ -95,6 +119,10 @@ void quantiseBlock(const float* x, const Meeting& meeting, uint32_t count, uint3
   if (magnitude >= kLeastMagnitude && magnitude < kInfinity) q = roundAll(x, 127.0f / amax);
   ((float*)block)[row] = scale;
   uint8_t* second = block + 4 * (count + row);
+  if (meeting.scheme == BlockScheme::flippedPairs) {
+    *(int32_t*)second = -storeFlipped(q, count, row, block);
+    return;
+  }
   v128_t pairs[2] = {pairsOf(q.halves[0]), pairsOf(q.halves[1])};
   if (meeting.hasTwoScales) {
     for (uint32_t half = 0; half < 2; half++) ((int16_t*)second)[half] = (int16_t)sumOf(pairs[half]);
@@ -103,8 +131,9 @@ void quantiseBlock(const float* x, const Meeting& meeting, uint32_t count, uint3
     if (meeting.hasMinima) *(float*)second = (float)sum * scale;
     else *(int32_t*)second = -meeting.offset * sum;
   }
-  uint8_t* values = storeValues(q.halves[0], meeting.areWords, count, block + 4 * (2 * count + row));
-  storeValues(q.halves[1], meeting.areWords, count, values);
+  bool areWords = meeting.scheme == BlockScheme::words;
+  uint8_t* values = storeValues(q.halves[0], areWords, count, block + 4 * (2 * count + row));
+  storeValues(q.halves[1], areWords, count, values);
 }
 
 }  // namespace
@@ -116,8 +145,7 @@ BlockScheme blockScheme(DType weights) {
     case ByteDot::asUnsigned: return BlockScheme::unsignedBytes;
     case ByteDot::asSigned: return isShort ? BlockScheme::unsignedBytes : BlockScheme::signedBytes;
     case ByteDot::lowBits:
-    case ByteDot::none:
-      if (isShort) return BlockScheme::halves;
+    case ByteDot::none: return isShort ? BlockScheme::halves : BlockScheme::flippedPairs;
   }
 #endif
   (void)weights;

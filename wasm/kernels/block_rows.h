@@ -15,6 +15,8 @@ enum class BlockScheme : uint32_t {
   halves,
   // Both widened to 16 bits, two columns an instruction.
   words,
+  // 8 bits by magnitudes of 7 bits, to which weights lend signs (flipped_tile.h).
+  flippedPairs,
 };
 
 BlockScheme blockScheme(DType weights);
@@ -23,12 +25,20 @@ BlockScheme blockScheme(DType weights);
 // begin with, which makes up for weights that are stored with something added, or for weights with minima the sum of its
 // integers times its scale (f32), or for weights with two scales a block the sums of its integers by halves (16 bits each);
 // then in steps of four columns of each row four bytes, or eight where they are words: columns 0 and 2, and in the next step
-// columns 1 and 3.
-constexpr size_t panelPieceBytes(bool areWords) { return 2 * sizeof(float) + kBlockCols * (areWords ? 2u : 1u); }
+// columns 1 and 3. For flippedPairs the steps of a row are magnitudes and the factors of pairs, 16 bits each, and before all
+// steps are their flips, a byte a step: those of the first four steps of each row, then those of the others.
+constexpr size_t panelPieceBytes(BlockScheme scheme) {
+  constexpr size_t kNumbers = 2 * sizeof(float);
+  switch (scheme) {
+    case BlockScheme::words: return kNumbers + 2 * kBlockCols;
+    case BlockScheme::flippedPairs: return kNumbers + kBlockCols / 4 + 2 * kBlockCols;
+    default: return kNumbers + kBlockCols;
+  }
+}
 
 // Of `cols` columns of a row that meets weights of a format.
 inline uint64_t blockRowBytes(DType weights, uint32_t cols) {
-  return (uint64_t)(cols / kBlockCols) * panelPieceBytes(blockScheme(weights) == BlockScheme::words);
+  return (uint64_t)(cols / kBlockCols) * panelPieceBytes(blockScheme(weights));
 }
 
 // One panel from `count` rows of x. What is not finite makes its block's scale so.

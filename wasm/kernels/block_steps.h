@@ -7,12 +7,12 @@ namespace glimt {
 namespace {
 
 // What steps of w are in memory, in runs of kRunSteps: `load` brings piece `piece` of a run's step into registers for 8 rows.
-// `kHighShift` is how far to the left the bits of rows 4 .. 7 lie.
+// `kHighShift` is how far to the left the bits of rows 4 .. 7 lie, with those of rows 0 .. 3 below them.
 
 struct ByteSteps {
   static constexpr size_t kRunBytes = 32;
   static constexpr uint32_t kBits = 8, kCols = 4, kRunSteps = 1, kHighShift = 0;
-  static constexpr bool kUnpacked = false, kSigned = false;
+  static constexpr bool kSigned = false;
 
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
@@ -41,7 +41,7 @@ struct ByteWordSteps : ByteSteps {
 struct NibbleSteps {
   static constexpr size_t kRunBytes = 16;
   static constexpr uint32_t kBits = 4, kCols = 4, kRunSteps = 1, kHighShift = 0;
-  static constexpr bool kUnpacked = false, kSigned = false;
+  static constexpr bool kSigned = false;
 
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
@@ -51,14 +51,14 @@ struct NibbleSteps {
 };
 
 #ifdef __wasm_relaxed_simd__
-// The high ones stay where they are, where all 8 bits of a byte count as unsigned.
-struct ShiftedNibbleSteps : NibbleSteps {
+// Where all 8 bits of a byte count as unsigned, the high ones are not taken out: sums with whole bytes are those with the low ones
+// and 16 times those with the high ones.
+struct WholeNibbleSteps : NibbleSteps {
   static constexpr uint32_t kHighShift = 4;
 
   template <uint32_t step, uint32_t piece>
   static void load(const uint8_t* run, v128_t& low, v128_t& high) {
-    v128_t both = wasm_v128_load(run);
-    low = wasm_v128_and(both, wasm_v128_load(kTile.nibbles)), high = wasm_v128_xor(both, low);
+    high = wasm_v128_load(run), low = wasm_v128_and(high, wasm_v128_load(kTile.nibbles));
   }
 };
 #endif
@@ -93,7 +93,7 @@ template <bool words>
 struct FiveBitSteps {
   static constexpr size_t kRunBytes = 80;
   static constexpr uint32_t kBits = 5, kCols = 4, kRunSteps = 4, kHighShift = 0;
-  static constexpr bool kUnpacked = false, kSigned = false;
+  static constexpr bool kSigned = false;
 
   template <uint32_t piece, uint32_t i>
   static v128_t integer(Bits<words, piece> bits) {
@@ -115,7 +115,7 @@ template <bool words>
 struct SixBitSteps {
   static constexpr size_t kRunBytes = 48;
   static constexpr uint32_t kBits = 6, kCols = 4, kRunSteps = 2, kHighShift = 0;
-  static constexpr bool kUnpacked = false, kSigned = false;
+  static constexpr bool kSigned = false;
 
   template <uint32_t piece, uint32_t i>
   static v128_t integer(Bits<words, piece> bits) {
@@ -136,7 +136,6 @@ struct SixBitSteps {
 struct UnpackedSteps : ByteSteps {
   // The most that they are of where sums are of 16 bits.
   static constexpr uint32_t kBits = 4;
-  static constexpr bool kUnpacked = true;
 };
 
 struct UnpackedWordSteps : UnpackedSteps {

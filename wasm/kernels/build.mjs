@@ -16,8 +16,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 
 /**
- * The variants of the module by name, with what the compiler may use for them. src/backends/wasm/variants.ts says which
- * hosts run each; a test holds the two lists together.
+ * The variants of the module by name, with what the compiler may use for them. src/backends/wasm/variant-choice.ts says
+ * which hosts run each; a test holds the two lists together. One module is for one thread and for several: it imports
+ * memory that threads share, and who has one thread clears a bit of that (src/backends/wasm/one-thread.ts).
  */
 export const VARIANTS = {
   relaxed: ["-msimd128", "-mrelaxed-simd"],
@@ -25,10 +26,6 @@ export const VARIANTS = {
   // 64-bit addresses: more memory, slower products. Hosts that have them have relaxed SIMD.
   relaxed64: ["-msimd128", "-mrelaxed-simd", "--target=wasm64-unknown-emscripten"],
 };
-
-/** Each variant with threads is a module of its own: one that imports shared memory can not start without it. */
-const THREADS = ["-matomics"];
-for (const [name, flags] of Object.entries(VARIANTS)) VARIANTS[`${name}-threads`] = [...flags, ...THREADS];
 
 /** Modules that tests and benchmarks load: a variant in which some sources stand in for others. */
 const TEST_MODULES = {
@@ -39,6 +36,7 @@ const TEST_MODULES = {
     replace: {
       "byte_dot.cpp": "tests/pretended_dot.cpp",
       "block_tile.cpp": "tests/pretending_block_tile.cpp",
+      "flipped_tile.cpp": "tests/pretending_flipped_tile.cpp",
       "paged_q8.cpp": "tests/pretending_paged_q8.cpp",
     },
   },
@@ -47,6 +45,8 @@ const TEST_MODULES = {
 /** All modules by file name; those of tests and benchmarks are not published. */
 export const MODULES = Object.fromEntries([
   ...Object.keys(VARIANTS).map((name) => [`kernels.${name}.wasm`, { variant: name, replace: {} }]),
+  // For hosts that take no bytes, so that nobody could clear a bit of them.
+  ["kernels.relaxed-single.wasm", { variant: "relaxed", replace: {}, isSingle: true }],
   ...Object.entries(TEST_MODULES).map(([name, module]) => [`kernels.${name}.test.wasm`, module]),
 ]);
 
@@ -60,6 +60,7 @@ const COMPILE_FLAGS = [
   "-ffp-contract=off",
   // Every host with SIMD has it, and no library has to copy memory.
   "-mbulk-memory",
+  "-matomics",
   "-Wall",
   "-Wextra",
   `-I${relative(root, here)}`,
@@ -70,10 +71,11 @@ const COMPILE_FLAGS = [
 const SOURCE_FLAGS = {
   // In the order it is written, so that a value of x is used up before the next is loaded: else sums leave registers.
   "block_tile.cpp": ["-mllvm", "-pre-RA-sched=source"],
+  "flipped_tile.cpp": ["-mllvm", "-pre-RA-sched=source"],
   "paged_q8.cpp": ["-mllvm", "-pre-RA-sched=source"],
 };
 
-// Exported functions are those marked EMSCRIPTEN_KEEPALIVE. There is no library: nothing is imported but shared memory.
+// Exported functions are those marked EMSCRIPTEN_KEEPALIVE. There is no library: nothing is imported but memory.
 const LINK_FLAGS = [
   "--no-entry",
   "--strip-debug",
@@ -84,11 +86,11 @@ const LINK_FLAGS = [
   `stack-size=${1 << 20}`,
   // Each thread has a stack of its own.
   "--export=__stack_pointer",
+  "--import-memory",
 ];
 /** What a memory may grow to: all that 32 bits address, and the most that engines give one of 64. */
 const MEMORY32 = [`--max-memory=${2 ** 32}`];
 const MEMORY64 = ["-mwasm64", `--max-memory=${2 ** 34}`];
-const SHARE_MEMORY = ["--shared-memory", "--import-memory"];
 
 /** Looked for once a process. */
 let compiler;
@@ -96,7 +98,7 @@ let compiler;
 /** Builds one of MODULES in `outDir` unless it is fresh. @returns whether anything was built. */
 export async function buildKernels(outDir, fileName) {
   compiler ??= findToolchain(await folderOf(outDir));
-  const { variant, replace } = MODULES[fileName];
+  const { variant, replace, isSingle = false } = MODULES[fileName];
   const objectDir = join(outDir, variant);
   await mkdir(objectDir, { recursive: true });
 
@@ -114,15 +116,11 @@ export async function buildKernels(outDir, fileName) {
   );
 
   const target = join(outDir, fileName);
-  const has = (flag) => VARIANTS[variant].includes(flag);
-  const linking = [
-    ...LINK_FLAGS,
-    ...(has("--target=wasm64-unknown-emscripten") ? MEMORY64 : MEMORY32),
-    ...(has("-matomics") ? SHARE_MEMORY : []),
-  ];
-  const key = digest([compiler.id, linking.join(" "), ...objects.map((object) => object.key)]);
+  const is64 = VARIANTS[variant].includes("--target=wasm64-unknown-emscripten");
+  const linking = [...LINK_FLAGS, ...(is64 ? MEMORY64 : MEMORY32), ...(isSingle ? [] : ["--shared-memory"])];
+  const key = digest([compiler.id, fileName, linking.join(" "), ...objects.map((object) => object.key)]);
   if (existsSync(target) && (await readStamp(target))?.key === key) return false;
-  await replacing(target, ".wasm", (partial) =>
+  await replacing(target, (partial) =>
     run(compiler.linker, [...objects.map((object) => object.path), ...linking, "-o", partial]),
   );
   await writeStamp(target, { key });
@@ -137,12 +135,11 @@ async function compile(compiler, flags, source, objectDir) {
   if (stamp !== undefined && stamp.key === keyOf(stamp.dependencies)) return { path, key: stamp.key };
 
   let dependencies = [];
-  await replacing(path, ".o", async (partial) => {
+  await replacing(path, async (partial) => {
     const list = `${partial}.d`;
     const from = relative(root, source);
     await run(compiler.path, [...compiler.flags, ...flags, "-MMD", "-MF", list, "-c", from, "-o", partial]);
     dependencies = dependenciesIn(await readFile(list, "utf8"));
-    await rm(list);
   });
   const key = keyOf(dependencies);
   await writeStamp(path, { key, dependencies });
@@ -173,14 +170,19 @@ async function run(command, args) {
   }
 }
 
-/** Writes beside `target` and moves into place, so that a build running at the same time never sees half a file. */
-async function replacing(target, extension, write) {
-  const partial = `${target}.${process.pid}${extension}`;
+/**
+ * Writes beside `target` and moves into place, so that a build running at the same time never sees half a file. It has its name
+ * from the beginning, in a folder of this process: the linker writes the name into the module.
+ */
+async function replacing(target, write) {
+  const folder = `${target}.${process.pid}`;
+  const partial = join(folder, basename(target));
+  await mkdir(folder, { recursive: true });
   try {
     await write(partial);
     await rename(partial, target);
   } finally {
-    await rm(partial, { force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

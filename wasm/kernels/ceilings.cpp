@@ -94,6 +94,7 @@ EMSCRIPTEN_KEEPALIVE float glimt_peak_product(uint32_t iterations, DType weights
     case BlockScheme::unsignedBytes:
     case BlockScheme::signedBytes: return productBlocks<Bytes>(iterations, factor);
     case BlockScheme::halves: return productBlocks<Halves>(iterations, factor);
+    case BlockScheme::flippedPairs: return productBlocks<Pairs>(iterations, factor);
     case BlockScheme::words: break;
   }
 #else
@@ -163,14 +164,12 @@ EMSCRIPTEN_KEEPALIVE void glimt_peak_together(PeakLoop loop, uint32_t workers, u
                                               double memory, float factor, float term) {
   PeakCall arguments = {loop, amount, memory, factor, term};
   Call call = {nullptr, nullptr, (const uint32_t*)&arguments, nullptr, workers};
-#ifdef __wasm_atomics__
   if (workers > 1) {
     beginRun();
     runTogether(kPeakPhase, call, kLargestPart, 0, parts, nullptr, 0);
     endRun();
     return;
   }
-#endif
   kPeakPhase.run(call, 0, parts, nullptr);
 }
 

@@ -5,7 +5,6 @@
 // A thread that finds no job for a while sleeps on the gate until the next one opens, or the run ends.
 #include "crew.h"
 
-#ifdef __wasm_atomics__
 #include <emscripten.h>
 
 #include "address.h"
@@ -155,4 +154,3 @@ EMSCRIPTEN_KEEPALIVE Progress glimt_run_together(Address<Executable> executable,
 EMSCRIPTEN_KEEPALIVE void glimt_stop(uint32_t yes) { __atomic_store_n(&stopped, yes, __ATOMIC_RELAXED); }
 
 }
-#endif

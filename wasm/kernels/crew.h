@@ -1,10 +1,9 @@
-// The threads that share the module's memory, and with it the parts of phases. Modules without shared memory have none.
+// The threads that share the module's memory, and with it the parts of phases; where it is not shared, there is one.
 #pragma once
 #include "kernel.h"
 
 namespace glimt {
 
-#ifdef __wasm_atomics__
 // Between these, threads that serve stay: they sleep at most until there is a phase to share.
 void beginRun();
 void endRun();
@@ -15,8 +14,5 @@ uint32_t runTogether(const Phase& phase, const Call& call, double cost, uint32_t
                      uint64_t ownBytes);
 // Whether the run on this memory was asked to stop.
 bool stopAsked();
-#else
-inline bool stopAsked() { return false; }
-#endif
 
 }  // namespace glimt

@@ -13,6 +13,7 @@ extern const Kernel kLayerNorm;
 extern const Kernel kRope;
 extern const Kernel kKvWrite;
 extern const Kernel kAttentionPaged;
+extern const Kernel kAttentionWeights;
 extern const Kernel kAttentionVarlen;
 extern const Kernel kSwiglu;
 extern const Kernel kGelu;
@@ -41,6 +42,7 @@ inline const Kernel* kernelOf(program::Op op) {
     case Op::rope: return &kRope;
     case Op::kv_write: return &kKvWrite;
     case Op::attention_paged: return &kAttentionPaged;
+    case Op::attention_weights: return &kAttentionWeights;
     case Op::attention_varlen: return &kAttentionVarlen;
     case Op::swiglu: return &kSwiglu;
     case Op::gelu: return &kGelu;

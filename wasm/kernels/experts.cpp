@@ -1,7 +1,7 @@
 // experts: y[t] = sum over k of weights[t, k] * down[e] swiglu(gateUp[e] x[t]) with e = experts[t, k] - firstExpert.
 //
-// 1. One part sorts the (t, k) pairs of the experts that are here by expert and cuts each expert's list into jobs of up to 96 pairs. Where gateUp is in
-//    blocks, each other part quantises a row of x.
+// 1. One part sorts the (t, k) pairs of the experts that are here by expert and cuts each expert's list into jobs of up to
+//    kBlockRows pairs. Where gateUp is in blocks, each other part quantises a row of x.
 // 2. A part is a job and a range of hidden columns: hidden = swiglu(gateUp[e] x), in the order of the sorted pairs; where
 //    down is in blocks it is quantised at once, since a range is whole blocks.
 // 3. A part is a range of columns of y: job after job, y += weight * down[e] hidden. So a row of y is a sum in the

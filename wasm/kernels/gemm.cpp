@@ -6,10 +6,11 @@
 // a tile is widened to f32 once for all panels. Between slices the sums rest side by side in memory of their own: rows of y
 // lie pages apart, in the same few sets of a cache. Few rows are bound by reading w: tiles are widened in registers, and
 // slices are long, so that w is read in long runs; sums rest in y. One or two rows meet several tiles at once, since the
-// sums of one would wait for each other.
+// sums of one would wait for each other. Of more than one row all of w that a product reads is asked for before it.
 #include "gemm.h"
 
 #include "tile.h"
+#include "touch_all.h"
 
 namespace glimt {
 namespace {
@@ -26,7 +27,6 @@ constexpr uint32_t fewRows(DType dtype) { return dtype == DType::f16 ? 32 : 48; 
 
 // Least columns of a part that is cut for a slice, and for workers.
 constexpr uint32_t kSliceColumns = 512, kSplitColumns = 64;
-constexpr size_t kCacheLine = 64;
 
 uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -92,9 +92,12 @@ void packSlice(const Product& p, const Slice& s) {
 
 void multiplyFew(const Product& p, const Slice& s) {
   packSlice(p, s);
+  size_t columnBytes = kTileRows * elementBytes(p.w.dtype), tileBytes = p.w.cols * columnBytes;
   uint32_t most = s.panels.count == 1 ? tilesAtOnce(s.rows) : 1;
   for (uint32_t tileRow = p.firstRow / kTileRows * kTileRows, tiles; tileRow < p.lastRow; tileRow += tiles * kTileRows) {
     tiles = tileRow >= p.firstRow && tileRow + most * kTileRows <= p.lastRow ? most : 1;
+    const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
+    for (uint32_t t = 0; s.rows > 1 && t < tiles; t++) touchAll(w + t * tileBytes, s.depth * columnBytes);
     multiplyPanels(p, s, tileRow, tiles);
   }
 }

@@ -8,12 +8,12 @@
 
 #include "byte_dot.h"
 #include "glimt_storage.h"
+#include "touch_all.h"
 
 namespace glimt {
 namespace {
 
 constexpr uint32_t kCols = 32, kScaleBytes = sizeof(uint16_t);
-constexpr uint32_t kLineBytes = 64;
 constexpr uint32_t kBlockBytes = (uint32_t)storageBytes(program::DType::q8, 1, kCols);
 
 // The largest integers.
@@ -89,7 +89,7 @@ void scoreRows(PagedRow* rows, const BlockRows& keys, size_t offset, uint32_t he
 #pragma unroll
     for (uint32_t r = 0; r < R; r++) score[r] = zero();
     // All lines are asked for at once, those of the values too: they are read in an order that no host foresees.
-    for (uint32_t at = 0; at < rowBytes(headDim); at += kLineBytes) {
+    for (uint32_t at = 0; at < rowBytes(headDim); at += kCacheLine) {
 #pragma unroll
       for (uint32_t n = 0; n < 4; n++) touch((const float*)(k[n] + at)), touch((const float*)(k[n] + keys.toValues + at));
     }

@@ -3,7 +3,6 @@
 #include "executable.h"
 
 namespace glimt {
-#ifdef __wasm_atomics__
 namespace {
 
 // Operations that are not worth telling others of: some microseconds, of which two threads would spare one.
@@ -14,17 +13,14 @@ bool isShared(const Executable& executable, uint32_t parts) {
 }
 
 }  // namespace
-#endif
 
 uint32_t runParts(const Executable& executable, uint32_t first, uint32_t last) {
   const Instruction& instruction = executable.instructions[executable.position];
   const Phase& phase = instruction.kernel->phases[executable.phase];
-#ifdef __wasm_atomics__
   if (isShared(executable, last - first)) {
     return runTogether(phase, instruction.call, executable.work.cost, first, last, executable.own,
                        aligned(executable.workspace.own));
   }
-#endif
   phase.run(instruction.call, first, last, executable.own);
   return last;
 }

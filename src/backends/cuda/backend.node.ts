@@ -9,12 +9,13 @@ import { type CudaAddon, type DeviceInfo, GROUP_ID_BYTES, type NativeSeat } from
 import { describeDevice, refuseDevice } from "./device.ts";
 import { CudaEngine } from "./engine.ts";
 import { native, nativeLater } from "./errors.ts";
-import { type FoundAddon, findAddon, loadAddon, type Refusal } from "./loader.node.ts";
+import { findAddon, loadAddon, type Refusal } from "./loader.node.ts";
 import { cudaWeightLayout } from "./weight-layout.ts";
 
 /** With 512 rows GLM-OCR's products of 1536 columns are 48 tiles of 128 x 128, for the 132 multiprocessors of an H100. */
 const PREFILL_CHUNK = 2048;
 
+/** What is said of CUDA alone. */
 export interface CudaOptions {
   /** Type of activations and of the KV cache; sums are float32 in any case. Default "bf16". */
   readonly activations?: "bf16" | "f16" | "f32" | undefined;
@@ -32,6 +33,12 @@ const MOST_INVARIANT_PARTS = 2;
 /** There where a driver for NVIDIA's GPUs is. */
 const DRIVER_FILE = "/dev/nvidiactl";
 
+/** The device that the addon was tried with. */
+interface Tried {
+  readonly ordinal: number;
+  readonly info: DeviceInfo;
+}
+
 type FailedProbe = Extract<Probe, { ok: false }>;
 
 export interface CudaInternals {
@@ -48,24 +55,30 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
   if (!(Number.isInteger(device) && device >= 0 && device < 1024)) {
     throw new GlimtError("OPTION_INVALID", `device is ${device}, expected the number of a GPU.`);
   }
-  let found: FoundAddon | undefined;
+  let tried: Tried | undefined;
   let addon: CudaAddon | undefined;
 
-  /** Loads the addon once it was found to work; a failure is looked into anew each time. */
-  async function find(): Promise<{ found: FoundAddon; addon: CudaAddon } | FailedProbe> {
-    if (!found || !addon) {
-      const result = await findAddon({ addonPath, device });
+  /** Loads the addon once it was found to work with a device; a failure is looked into anew each time. */
+  async function find(ordinal: number): Promise<{ tried: Tried; addon: CudaAddon } | FailedProbe> {
+    if (!tried || !addon) {
+      const result = await findAddon({ addonPath, device: ordinal });
       if (!("path" in result)) return failedProbe(result);
-      found = result;
+      tried = { ordinal, info: result.device };
       addon = loadAddon(result);
     }
-    return { found, addon };
+    return { tried, addon };
   }
 
-  async function load(): Promise<{ found: FoundAddon; addon: CudaAddon }> {
-    const result = await find();
+  async function load(ordinal: number): Promise<{ tried: Tried; addon: CudaAddon }> {
+    const result = await find(ordinal);
     if ("reason" in result) throw new GlimtError("BACKEND_UNAVAILABLE", result.reason);
     return result;
+  }
+
+  /** @throws BACKEND_UNAVAILABLE */
+  async function usable(ordinal: number): Promise<{ addon: CudaAddon; info: DeviceInfo }> {
+    const { addon, tried } = await load(ordinal);
+    return { addon, info: ordinal === tried.ordinal ? tried.info : anotherDevice(addon, ordinal) };
   }
 
   const backend: Backend = {
@@ -96,12 +109,17 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     },
     weightOnly: true,
     weightLayout: cudaWeightLayout,
-    async probe(): Promise<Probe> {
-      const result = await find();
-      return "reason" in result ? result : { ok: true, ...reportOf(result.found.device) };
+    async probe([ordinal = device] = []): Promise<Probe> {
+      const result = await find(ordinal);
+      if ("reason" in result) return result;
+      try {
+        return { ok: true, ...reportOf((await usable(ordinal)).info) };
+      } catch (error) {
+        return { ok: false, reason: (error as Error).message };
+      }
     },
     async newGroup() {
-      const { addon } = await load();
+      const { addon } = await load(device);
       // Kernels that load when they are first launched may wait for a device that waits for this one. CUDA reads it once.
       process.env.CUDA_MODULE_LOADING ??= "EAGER";
       const id = new Uint8Array(GROUP_ID_BYTES);
@@ -110,10 +128,9 @@ export function createCudaBackend(options: CudaOptions & CudaInternals = {}): Ba
     },
     async open(options) {
       refuseWasmOptions("cuda", options);
-      const { addon, found } = await load();
       const place = options?.group;
       const ordinal = place?.device ?? device;
-      const info = ordinal === device ? found.device : usable(addon, ordinal);
+      const { addon, info } = await usable(ordinal);
       const seat = place ? seatOf(place) : null;
       if (options?.batchInvariant && seat && (place?.tensor ?? 1) > MOST_INVARIANT_PARTS) {
         throw new GlimtError(
@@ -141,7 +158,7 @@ function reportOf(device: DeviceInfo): EngineReport {
 }
 
 /** Another device than the one that the addon was tried with. @throws BACKEND_UNAVAILABLE */
-function usable(addon: CudaAddon, ordinal: number): DeviceInfo {
+function anotherDevice(addon: CudaAddon, ordinal: number): DeviceInfo {
   const device = native(() => addon.probe(ordinal));
   const reason = refuseDevice(addon.kind, device);
   if (reason !== null) throw new GlimtError("BACKEND_UNAVAILABLE", `cuda: device ${ordinal}: ${reason}`);
@@ -149,8 +166,8 @@ function usable(addon: CudaAddon, ordinal: number): DeviceInfo {
 }
 
 /** None for an engine that reaches no other. */
-function seatOf({ id, rank, ranks, tensor, deadlineMs }: GroupPlace): NativeSeat | null {
-  return id ? [id, rank, ranks, tensor, deadlineMs] : null;
+function seatOf({ id, rank, ranks, encoders = 0, tensor, deadlineMs }: GroupPlace): NativeSeat | null {
+  return id ? [id, rank, ranks - encoders, tensor, deadlineMs] : null;
 }
 
 function failedProbe(refusals: readonly Refusal[]): FailedProbe {

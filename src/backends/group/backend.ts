@@ -7,7 +7,7 @@ import { GroupEngine } from "./group-engine.ts";
 import { placementOf } from "./group-memory.ts";
 import { type GroupLink, processOf } from "./link.ts";
 import { rankPrograms } from "./rank-programs.ts";
-import { type GroupShape, rankCount } from "./shape.ts";
+import { type GroupShape, rankCount, stageRankCount } from "./shape.ts";
 
 export interface GroupOptions extends GroupShape {
   /** Of the ranks of this process, as the backend numbers them; on backends without numbers they are counted only. */
@@ -20,8 +20,9 @@ export interface GroupOptions extends GroupShape {
 
 /** @param backend of each rank; kernels, layouts and types are its own */
 export function createGroupBackend(backend: Backend, options: GroupOptions): Backend {
-  const { tensor, devices, deadlineMs, link } = options;
+  const { tensor, encoders = 0, devices, deadlineMs, link } = options;
   const ranks = rankCount(options);
+  const ofStages = stageRankCount(options);
   const firstRank = (link?.index ?? 0) * devices.length;
   const group: Backend = {
     ...backend,
@@ -33,14 +34,17 @@ export function createGroupBackend(backend: Backend, options: GroupOptions): Bac
           `A group of ${backend.name} devices is in one process so far; leave parallel.processes out.`,
         );
       }
-      const id = ranks > 1 ? await backend.newGroup?.() : undefined;
-      const placed = asked.demand && { ...asked, demand: shareOf(asked.demand, asked.programs ?? [], ranks) };
-      const opening = devices.map((device, index) =>
-        backend.open({
-          ...(placed ?? asked),
-          group: { rank: firstRank + index, ranks, tensor, device, deadlineMs, ...(id && { id }) },
-        }),
-      );
+      const id = ofStages > 1 ? await backend.newGroup?.() : undefined;
+      const demand = asked.demand && shareOf(asked.demand, asked.programs ?? [], ranks, ofStages);
+      const opening = devices.map((device, index) => {
+        const rank = firstRank + index;
+        const named = id && rank < ofStages ? { id } : {};
+        return backend.open({
+          ...asked,
+          ...(demand && { demand }),
+          group: { rank, ranks, encoders, tensor, device, deadlineMs, ...named },
+        });
+      });
       const opened = await Promise.allSettled(opening);
       const engines = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
       const refused = opened.find((each) => each.status === "rejected");
@@ -59,16 +63,21 @@ export function createGroupBackend(backend: Backend, options: GroupOptions): Bac
   return group;
 }
 
-/** What a rank will be asked for: the weights of the one that has most, and its part of the rest, which is alike. */
+/**
+ * What a rank will be asked for: the weights of the one that has most, and its part of the rest, which is alike.
+ *
+ * @param sharing how many ranks the rest is in parts on
+ */
 function shareOf(
   { loaded, request, least }: MemoryDemand,
   programs: readonly VerifiedProgram[],
   ranks: number,
+  sharing: number,
 ): MemoryDemand {
   const weights = Array.from({ length: ranks }, (_, rank) =>
     weightBytes(programs.map((program) => rankPrograms(program, ranks)[rank] as VerifiedProgram)),
   );
   const rest = Math.max(0, loaded - weights.reduce((sum, bytes) => sum + bytes, 0));
-  const share = (bytes: number) => Math.ceil(bytes / ranks);
+  const share = (bytes: number) => Math.ceil(bytes / sharing);
   return { loaded: Math.max(...weights) + share(rest), request: share(request), least: share(least) };
 }

@@ -38,7 +38,7 @@ import { Liveness } from "./liveness.ts";
 import { askedOf, OtherProcesses } from "./other-processes.ts";
 import { rankPrograms } from "./rank-programs.ts";
 import { RunMail, type Traffic } from "./run-mail.ts";
-import type { GroupShape } from "./shape.ts";
+import { type GroupShape, stageRankCount } from "./shape.ts";
 
 /** Errors of a run alone. Engines that reach one another by themselves answer GROUP_FAILED where they are out of step. */
 const MENDABLE: ReadonlySet<ErrorCode> = new Set(["ABORTED", "OUT_OF_MEMORY", "INPUT_INVALID"]);
@@ -47,6 +47,8 @@ interface Rank {
   readonly engine: Engine;
   /** Its last run. */
   last: Promise<unknown>;
+  /** That have not ended. */
+  runs: number;
 }
 
 export interface GroupEngineOptions {
@@ -66,7 +68,8 @@ export class GroupEngine implements Engine {
   readonly #ranks: Parts<Rank>;
   readonly #shape: GroupShape;
   readonly #placement: Placement;
-  readonly #liveness: Liveness;
+  /** Of runs of stages, and of those of ranks that encode: the ones may go on for ever while the others stand still. */
+  readonly #liveness: Readonly<Record<"stages" | "encoders", Liveness>>;
   readonly #others: OtherProcesses | null;
   readonly #memory = new GroupMemory();
   /** Runs that have not ended, and what ends waiting for each. */
@@ -80,19 +83,28 @@ export class GroupEngine implements Engine {
     const { shape, placement, deadlineMs, link } = options;
     this.backend = backend;
     this.overlappingRuns = shape.pipeline;
-    this.#ranks = engines.map((engine) => engine && { engine, last: Promise.resolve() });
+    this.#ranks = engines.map((engine) => engine && { engine, last: Promise.resolve(), runs: 0 });
     this.#shape = shape;
     this.#placement = placement;
     this.#traffic = engines.map(() => ({ operations: 0, bytes: 0 }));
-    this.#liveness = new Liveness(deadlineMs, () => this.#close(this.#standstill(deadlineMs)));
+    const onStandstill = () => this.#close(this.#standstill(deadlineMs));
+    this.#liveness = {
+      stages: new Liveness(deadlineMs, onStandstill),
+      encoders: new Liveness(deadlineMs, onStandstill),
+    };
     this.#others = link ? new OtherProcesses(link, shape) : null;
     link?.watch(
-      () => this.#liveness.seen(),
+      () => {
+        for (const liveness of Object.values(this.#liveness)) liveness.seen();
+      },
       (error) =>
         this.#close(new GlimtError("GROUP_FAILED", `A part of the group is lost: ${error.message}.`)),
     );
+    const isEncoder = (rank: number) => rank >= stageRankCount(shape);
     this.sideBySide = {
       ranksOf: (executable) => wholeRanks(this.#own(executable).programs),
+      isApart: (executable) => wholeRanks(this.#own(executable).programs).some(isEncoder),
+      runsBeside: link === undefined,
       run: (executable, bindings, run) => this.#runEach(executable, bindings, run),
       spread: (to, firstRow, from, rank) => this.#spread(to, firstRow, from, rank),
     };
@@ -101,11 +113,12 @@ export class GroupEngine implements Engine {
   get report(): EngineReport {
     const reports = this.#engines.map(({ report }) => report);
     const [first] = reports as [EngineReport];
-    const { tensor, pipeline } = this.#shape;
+    const { tensor, pipeline, encoders = 0 } = this.#shape;
     const kinds = [...new Set(reports.map(({ description }) => description))];
+    const behind = encoders > 0 ? `, ${encoders} for the encoder` : "";
     return {
       ...first,
-      description: `${this.#ranks.length} devices (tensor ${tensor}, pipeline ${pipeline}): ${kinds.join("; ")}`,
+      description: `${this.#ranks.length} devices (tensor ${tensor}, pipeline ${pipeline}${behind}): ${kinds.join("; ")}`,
       limits: [...new Set(reports.flatMap(({ limits }) => limits))],
     };
   }
@@ -115,12 +128,13 @@ export class GroupEngine implements Engine {
     return this.#engines.reduce((sum, { liveBytes }) => sum + liveBytes, 0);
   }
 
-  /** As if all had as little as the one with least: what they hold is alike. */
+  /** Of the stages' ranks, as if all had as little as the one with least: what they hold is alike. */
   get freeBytes(): number | undefined {
-    const free = this.#engines.map(({ freeBytes }) => freeBytes);
-    return free.some((bytes) => bytes === undefined)
-      ? undefined
-      : this.#ranks.length * Math.min(...(free as number[]));
+    const ofStages = stageRankCount(this.#shape);
+    const ranks = this.#ranks.flatMap((rank, index) => (rank && index < ofStages ? [rank.engine] : []));
+    const free = ranks.map(({ freeBytes }) => freeBytes);
+    if (free.length === 0 || free.some((bytes) => bytes === undefined)) return undefined;
+    return ofStages * Math.min(...(free as number[]));
   }
 
   /** Bytes that each rank holds. */
@@ -128,7 +142,7 @@ export class GroupEngine implements Engine {
     return this.#ranks.map((rank) => rank?.engine.liveBytes ?? 0);
   }
 
-  /** What each rank gave to others in runs that have ended, where that goes by way of JavaScript. */
+  /** What each rank gave to others in runs that have ended, and of what it encoded, where that goes by way of JavaScript. */
   get traffic(): readonly Traffic[] {
     return this.#traffic;
   }
@@ -140,7 +154,8 @@ export class GroupEngine implements Engine {
     try {
       for (const [rank, one] of this.#ranks.entries()) {
         const width = places[rank] ?? null;
-        parts.push(one && width !== null ? one.engine.allocate(dtype, rows, width, name) : null);
+        const allocate = (engine: Engine) => engine.allocate(dtype, rows, width as number, name);
+        parts.push(one && width !== null ? this.#asked(() => allocate(one.engine)) : null);
       }
     } catch (error) {
       this.#freeParts(parts);
@@ -160,7 +175,7 @@ export class GroupEngine implements Engine {
     this.#alive();
     const { parts } = this.#whole(tensor, "written");
     for (const [rank, part] of parts.entries()) {
-      if (part) this.#ranks[rank]?.engine.write(part, firstRow, data);
+      if (part) this.#asked(() => this.#engineOf(rank).write(part, firstRow, data));
     }
   }
 
@@ -168,8 +183,7 @@ export class GroupEngine implements Engine {
     this.#alive();
     const { parts, places, dtype, cols } = this.#whole(tensor, "read");
     const here = parts.findIndex((part) => part !== null);
-    const own =
-      here < 0 ? null : await this.#engineOf(here).read(parts[here] as DeviceTensor, firstRow, rows);
+    const own = here < 0 ? null : await this.#readPart(here, parts[here] as DeviceTensor, firstRow, rows);
     const has = places.map((place) => place !== null);
     return this.#others ? this.#others.share(has, dtype, rows, cols, own) : (own as HostArray);
   }
@@ -179,9 +193,9 @@ export class GroupEngine implements Engine {
     const target = this.#memory.tensor(to);
     const source = this.#memory.tensor(from.tensor);
     checkCopy(target, firstRow, from);
-    for (const [rank, one] of this.#ranks.entries()) {
+    for (const rank of this.#ranks.keys()) {
       const [into, of] = [target.parts[rank], source.parts[rank]];
-      if (into && of) one?.engine.copy(into, firstRow, { ...from, tensor: of });
+      if (into && of) this.#asked(() => this.#engineOf(rank).copy(into, firstRow, { ...from, tensor: of }));
     }
   }
 
@@ -245,9 +259,10 @@ export class GroupEngine implements Engine {
     }
   }
 
+  /** Ranks that run something keep what they have. */
   trim(): void {
     this.#alive();
-    for (const engine of this.#engines) engine.trim?.();
+    for (const rank of this.#ranks) if (rank?.runs === 0) rank.engine.trim?.();
   }
 
   dispose(): void {
@@ -275,16 +290,19 @@ export class GroupEngine implements Engine {
     checkCopy(target, firstRow, from);
     const part = source.parts[rank];
     const own = target.parts[rank];
-    if (own && part) this.#engineOf(rank).copy(own, firstRow, { ...from, tensor: part });
+    if (own && part) this.#asked(() => this.#engineOf(rank).copy(own, firstRow, { ...from, tensor: part }));
     const elsewhere = target.places.some((place, other) => other !== rank && place !== null);
     if (!elsewhere) return;
-    const here = part ? await this.#engineOf(rank).read(part, from.firstRow, from.rows) : null;
+    const here = part ? await this.#readPart(rank, part, from.firstRow, from.rows) : null;
+    if (here) this.#count(rank, { operations: 1, bytes: here.byteLength });
     const has = target.places.map((_, other) => other === rank);
     const { dtype, cols } = source;
     const data = this.#others ? await this.#others.share(has, dtype, from.rows, cols, here) : here;
     this.#alive();
     for (const [other, into] of target.parts.entries()) {
-      if (into && other !== rank) this.#engineOf(other).write(into, firstRow, data as HostArray);
+      if (into && other !== rank) {
+        this.#asked(() => this.#engineOf(other).write(into, firstRow, data as HostArray));
+      }
     }
   }
 
@@ -313,10 +331,15 @@ export class GroupEngine implements Engine {
         endRun(error);
       }
     };
+    const liveness = this.#livenessOf(bindings);
+    const seen = () => {
+      liveness.seen();
+      this.#others?.alive();
+    };
     const shares = bindings.map((own): number => (own ? 0 : 1));
     const report = (rank: number, share: number) => {
       // Who is asked where he stands may stand still.
-      if (share !== shares[rank]) this.#seen();
+      if (share !== shares[rank]) seen();
       shares[rank] = share;
       onProgress?.(shares.reduce((sum, each) => sum + each, 0) / shares.length);
     };
@@ -325,7 +348,7 @@ export class GroupEngine implements Engine {
       if (!rank || !part || !own) return undefined;
       const begin = async () => {
         if (failure) return;
-        this.#seen();
+        seen();
         await rank.engine.run(part, own, {
           signal: stop.signal,
           onProgress: (share) => report(index, share),
@@ -334,7 +357,12 @@ export class GroupEngine implements Engine {
       };
       // An engine that queues runs has them at once: where one rank has begun, all must have.
       const run = rank.engine.overlappingRuns === undefined ? rank.last.then(begin) : begin();
-      rank.last = run.catch((error) => endRun(error));
+      rank.runs++;
+      rank.last = run
+        .catch((error) => endRun(error))
+        .finally(() => {
+          rank.runs--;
+        });
       return rank.last;
     });
     const ends = this.#others?.agree(
@@ -342,7 +370,7 @@ export class GroupEngine implements Engine {
       Promise.all(runs).then(() => failure?.error),
       endRun,
     );
-    this.#liveness.begin();
+    liveness.begin();
     signal?.addEventListener("abort", abort, { once: true });
     try {
       await new Promise<void>((resolve) => {
@@ -351,14 +379,10 @@ export class GroupEngine implements Engine {
       });
     } finally {
       signal?.removeEventListener("abort", abort);
-      this.#liveness.end();
+      liveness.end();
       this.#underWay.delete(mail);
       this.#others?.closeMail(mail);
-      for (const [rank, sum] of this.#traffic.entries()) {
-        const { operations, bytes } = mail.trafficOf(rank);
-        sum.operations += operations;
-        sum.bytes += bytes;
-      }
+      for (const rank of this.#ranks.keys()) this.#count(rank, mail.trafficOf(rank));
     }
     if (this.#end) throw this.#end;
     if (failure) throw this.#judged(failure.error);
@@ -379,6 +403,30 @@ export class GroupEngine implements Engine {
         onDevice.map(([name]) => name),
       );
     }
+  }
+
+  /** What a rank answers outside of runs. */
+  #asked<Answer>(ask: () => Answer): Answer {
+    try {
+      return ask();
+    } catch (error) {
+      throw this.#judgedAnswer(error);
+    }
+  }
+
+  async #readPart(rank: number, part: DeviceTensor, firstRow: number, rows: number): Promise<HostArray> {
+    try {
+      return await this.#engineOf(rank).read(part, firstRow, rows);
+    } catch (error) {
+      throw this.#judgedAnswer(error);
+    }
+  }
+
+  /** A rank that is gone, or whose device is, ends the group; what else it refuses is the caller's. */
+  #judgedAnswer(error: unknown): unknown {
+    if (this.#end) return this.#end;
+    const code = error instanceof GlimtError ? error.code : undefined;
+    return code === "DISPOSED" || code === "DEVICE_FAILED" ? this.#judged(error) : error;
   }
 
   /** What a caller is told of a run that failed; the group ends with what no caller can mend. */
@@ -405,21 +453,27 @@ export class GroupEngine implements Engine {
     );
   }
 
-  #seen(): void {
-    this.#liveness.seen();
-    this.#others?.alive();
+  #livenessOf(bindings: Parts<RunBindings>): Liveness {
+    const { stages, encoders } = this.#liveness;
+    return bindings.findIndex((own) => own !== null) < stageRankCount(this.#shape) ? stages : encoders;
   }
 
   #close(reason: GlimtError): void {
     if (this.#end) return;
     this.#end = reason;
-    this.#liveness.stop();
+    for (const liveness of Object.values(this.#liveness)) liveness.stop();
     for (const [mail, endWaiting] of this.#underWay) {
       mail.fail(reason);
       endWaiting();
     }
     this.#others?.close(reason);
     for (const engine of this.#engines) engine.dispose();
+  }
+
+  #count(rank: number, { operations, bytes }: Traffic): void {
+    const sum = this.#traffic[rank] as { operations: number; bytes: number };
+    sum.operations += operations;
+    sum.bytes += bytes;
   }
 
   /** Those of this process. */

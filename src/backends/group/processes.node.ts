@@ -8,6 +8,7 @@ import { Joining, type Meeting } from "./joining.node.ts";
 import type { GroupLink } from "./link.ts";
 import { TcpLink } from "./tcp-link.node.ts";
 
+/** Which process this is, and how the others are found. */
 export interface JoinOptions {
   /** "host:port" of the first process, which listens there. */
   readonly address: string;

@@ -1,6 +1,7 @@
 /** The reference kernels, from the files that hold them; the type checker names an op that needs one and has none. */
 import { adjustLogitsKernels } from "./adjust-logits.ts";
 import { attentionKernels } from "./attention.ts";
+import { attentionWeightsKernels } from "./attention-weights.ts";
 import { draftsKernels } from "./drafts.ts";
 import { elementwiseKernels } from "./elementwise.ts";
 import { expertsKernels } from "./experts.ts";
@@ -16,6 +17,7 @@ import { sampleKernels } from "./sample.ts";
 export const KERNELS: KernelTable = {
   ...adjustLogitsKernels,
   ...attentionKernels,
+  ...attentionWeightsKernels,
   ...draftsKernels,
   ...elementwiseKernels,
   ...expertsKernels,

@@ -2,7 +2,7 @@
 import type { CeilingLoop } from "../backend.ts";
 import type { CrewPass } from "./crew.ts";
 import type { Kernels } from "./kernels.ts";
-import type { WasmMemory } from "./memory.ts";
+import type { Block, WasmMemory } from "./memory.ts";
 
 /** In the order of their numbers in ceilings.cpp. */
 export const PEAK_LOOPS = [
@@ -16,8 +16,9 @@ export const PEAK_LOOPS = [
 const PARTS = 64;
 const ITERATIONS_A_PART = { multiplyAdd: 100_000, q4Product: 5000, q8Product: 5000 };
 const OPERATIONS_AN_ITERATION = { multiplyAdd: 96, q4Product: 2560, q8Product: 2560 };
-/** More than a core's caches hold. */
-const READ_BYTES = 256 << 20;
+/** More than caches hold, those too that many cores share; and how much there is at the least. */
+const MOST_READ_BYTES = 1 << 30;
+const LEAST_READ_BYTES = 256 << 20;
 
 /** @param crewNow the threads that run programs, where there are several. The memory that is read is the engine's from the first `read` on. */
 export function wasmCeilingLoops(
@@ -25,15 +26,19 @@ export function wasmCeilingLoops(
   memory: WasmMemory,
   crewNow: () => CrewPass | undefined,
 ): readonly CeilingLoop[] {
-  let pointer = 0;
+  let block: Block | null = null;
 
   /** Memory that was never written is one page of zeros to the machine. */
-  function written(): number {
-    if (pointer !== 0) return pointer;
-    const block = memory.allocateBlock(READ_BYTES, "measuring how fast memory is read");
-    memory.bytes(block).fill(1);
-    pointer = block.pointer;
-    return pointer;
+  function written(): Block {
+    for (let bytes = MOST_READ_BYTES; block === null; bytes /= 2) {
+      try {
+        block = memory.allocateBlock(bytes, "measuring how fast memory is read");
+        memory.bytes(block).fill(1);
+      } catch (error) {
+        if (bytes === LEAST_READ_BYTES) throw error;
+      }
+    }
+    return block;
   }
 
   async function run(name: (typeof PEAK_LOOPS)[number], amount: number, place: number): Promise<void> {
@@ -59,8 +64,9 @@ export function wasmCeilingLoops(
     {
       name: "read",
       async run() {
-        await run("read", READ_BYTES / PARTS, written());
-        return READ_BYTES;
+        const { pointer, bytes } = written();
+        await run("read", bytes / PARTS, pointer);
+        return bytes;
       },
     },
   ];

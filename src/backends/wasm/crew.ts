@@ -184,7 +184,7 @@ export class Crew {
   #call(kernels: Kernels, input: CallInput, isWanted: () => boolean): Promise<Called | null> {
     return this.#turn(async () => {
       this.#throwIfLost();
-      kernels.glimt_stop?.(0);
+      kernels.glimt_stop(0);
       if (!isWanted()) return null;
       this.#running = kernels;
       this.#limitTurn();
@@ -240,7 +240,7 @@ export class Crew {
   #limitTurn(): void {
     const running = this.#running;
     if (running && this.#waiting > 0) {
-      this.#turnEnd ??= setTimeout(() => running.glimt_stop?.(1), TURN_MS);
+      this.#turnEnd ??= setTimeout(() => running.glimt_stop(1), TURN_MS);
     }
   }
 }

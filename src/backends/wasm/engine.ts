@@ -216,7 +216,7 @@ export class WasmEngine implements Engine {
   /** Drops the module's memory as a whole. */
   dispose(): void {
     if (this.#live && this.#crew) {
-      this.#live.kernels.glimt_stop?.(1);
+      this.#live.kernels.glimt_stop(1);
       this.#crew.leave();
     }
     this.#live = null;
@@ -256,7 +256,7 @@ export class WasmEngine implements Engine {
   ) {
     const { kernels } = this.#alive();
     let failure: { readonly error: unknown } | undefined;
-    const stop = () => kernels.glimt_stop?.(1);
+    const stop = () => kernels.glimt_stop(1);
     const report = () => {
       try {
         onProgress?.(executable.share);

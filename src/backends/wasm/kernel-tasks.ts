@@ -91,7 +91,7 @@ export function kernelTasks() {
         const bell = Atomics.load(control, CONTROL.bell);
         if (Atomics.load(control, CONTROL.mail) !== 0) return;
         const joined = engines.get(Atomics.load(control, CONTROL.engine));
-        joined?.exports.glimt_serve?.(joined.worker, PATIENCE);
+        joined?.exports.glimt_serve(joined.worker, PATIENCE);
         Atomics.add(control, CONTROL.sleepers, 1);
         Atomics.wait(control, CONTROL.bell, bell);
         Atomics.sub(control, CONTROL.sleepers, 1);

@@ -2,7 +2,8 @@
 import { GlimtError } from "../../errors.ts";
 import { compileWasm } from "../../wasm-code.ts";
 import { inUnits, type MemoryLimit, memoryLimit } from "./memory-limit.ts";
-import type { Variant } from "./variants.ts";
+import { forOneThread } from "./one-thread.ts";
+import type { Variant } from "./variant-choice.ts";
 
 /** Address of something in the module's memory. */
 export type Pointer = number;
@@ -15,12 +16,12 @@ export interface KernelExports {
   _initialize(): void;
   /** As wide as the module's addresses. */
   readonly __stack_pointer: WebAssembly.Global<"i32" | "i64">;
-  /** Of modules for several threads: takes part in runs until there was nothing to do for `patience` looks. */
-  glimt_serve?(worker: number, patience: number): void;
+  /** Takes part in runs of other threads until there was nothing to do for `patience` looks. */
+  glimt_serve(worker: number, patience: number): void;
   /** Like `glimt_run` with no end to its budget, together with those that serve. */
-  glimt_run_together?(executable: Pointer, end: number): Progress;
+  glimt_run_together(executable: Pointer, end: number): Progress;
   /** 1 asks the run under way to stop at the next part, 0 lets the next one run. */
-  glimt_stop?(yes: 0 | 1): void;
+  glimt_stop(yes: 0 | 1): void;
   /** No block ends behind this address from now on. */
   glimt_limit_memory(bytes: number): void;
   /** That blocks could still take, with what lies between those that are taken. */
@@ -91,7 +92,7 @@ export interface Kernels extends KernelExports {
 }
 
 const PAGE_BYTES = 65536;
-/** Of a memory that threads share, as wasm/kernels/build.mjs has it for the module. */
+/** As wasm/kernels/build.mjs has it for the module. */
 const INITIAL_PAGES = 256;
 
 const compiled = new Map<Variant, Promise<WebAssembly.Module>>();
@@ -100,7 +101,10 @@ const compiled = new Map<Variant, Promise<WebAssembly.Module>>();
 export function compileKernels(variant: Variant): Promise<WebAssembly.Module> {
   let module = compiled.get(variant);
   if (!module) {
-    module = variant.load().then(compileWasm);
+    module = variant.load().then((code) => {
+      if (code instanceof WebAssembly.Module) return code;
+      return compileWasm(variant.threads ? code : forOneThread(code));
+    });
     compiled.set(variant, module);
     // What went wrong may go well the next time, as loading a chunk over a network.
     module.catch(() => compiled.delete(variant));
@@ -108,18 +112,20 @@ export function compileKernels(variant: Variant): Promise<WebAssembly.Module> {
   return module;
 }
 
-function sharedMemory({ mostBytes }: Variant, limit: MemoryLimit): WebAssembly.Memory {
+function newMemory({ mostBytes, threads }: Variant, limit: MemoryLimit): WebAssembly.Memory {
   const maximum = Math.max(INITIAL_PAGES, Math.ceil(limit.bytes / PAGE_BYTES));
   const sizes =
     mostBytes > 2 ** 32
       ? { address: "i64", initial: BigInt(INITIAL_PAGES), maximum: BigInt(maximum) }
       : { initial: INITIAL_PAGES, maximum };
   try {
-    return new WebAssembly.Memory({ ...(sizes as { initial: number; maximum: number }), shared: true });
+    return new WebAssembly.Memory({ ...(sizes as { initial: number; maximum: number }), shared: threads });
   } catch (cause) {
     throw new GlimtError(
       "OUT_OF_MEMORY",
-      `There is no address space for memory that threads share (${inUnits(limit.bytes)}); give a smaller maxMemory, or pass 1 for threads.`,
+      threads
+        ? `There is no address space for memory that threads share (${inUnits(limit.bytes)}); give a smaller maxMemory, or pass 1 for threads.`
+        : `There is no address space for a memory that may grow to ${inUnits(limit.bytes)}; give a smaller maxMemory.`,
       { cause },
     );
   }
@@ -132,10 +138,10 @@ function sharedMemory({ mostBytes }: Variant, limit: MemoryLimit): WebAssembly.M
  */
 export async function instantiateKernels(variant: Variant, maxMemory?: number): Promise<Kernels> {
   const limit = memoryLimit(variant, maxMemory);
-  const shared = variant.threads ? { memory: sharedMemory(variant, limit) } : undefined;
+  const memory = newMemory(variant, limit);
   const module = await compileKernels(variant);
-  const { exports } = await WebAssembly.instantiate(module, shared ? { env: shared } : {});
-  const kernels = { ...exports, ...shared, variant, limit, threads: 1 } as unknown as Kernels;
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  const kernels = { ...exports, memory, variant, limit, threads: 1 } as unknown as Kernels;
   kernels._initialize();
   kernels.glimt_limit_memory(limit.bytes);
   return kernels;

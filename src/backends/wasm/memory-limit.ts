@@ -1,7 +1,7 @@
 /** How large an engine's memory may get, and what to say when that is too little. */
 import { GlimtError } from "../../errors.ts";
 import type { Kernels } from "./kernels.ts";
-import { chooseVariant, type Variant } from "./variants.ts";
+import { chooseAmong, VARIANT_FACTS, type VariantFacts } from "./variant-choice.ts";
 
 export interface MemoryLimit {
   readonly bytes: number;
@@ -13,7 +13,7 @@ export interface MemoryLimit {
 }
 
 /** @param maxMemory as the caller of `loadModel` said it */
-export function memoryLimit({ mostBytes }: Variant, maxMemory = Number.POSITIVE_INFINITY): MemoryLimit {
+export function memoryLimit({ mostBytes }: VariantFacts, maxMemory = Number.POSITIVE_INFINITY): MemoryLimit {
   if (maxMemory < mostBytes) {
     return { bytes: maxMemory, isAsked: true, reason: "maxMemory", remedy: "raise maxMemory" };
   }
@@ -31,7 +31,7 @@ export function memoryLimit({ mostBytes }: Variant, maxMemory = Number.POSITIVE_
   };
 }
 
-const hasMemory64 = () => "variant" in chooseVariant({ threads: false, kind: "relaxed64" });
+const hasMemory64 = () => "variant" in chooseAmong(VARIANT_FACTS, { threads: false, kind: "relaxed64" });
 
 /** What was wanted, what is left, who limits it, and what to change. */
 export function outOfMemory(kernels: Kernels, bytes: number, what: string): GlimtError {

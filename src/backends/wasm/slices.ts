@@ -5,6 +5,9 @@ import { TURN_MS } from "../../event-loop.ts";
 /** Slices shorter than this say little about the machine's speed. */
 const MEASURABLE_MS = 2;
 
+/** Operations a millisecond beyond what any machine does: some hosts' clocks stand still while code runs. */
+const MOST_RATE = 1e9;
+
 /** Estimates from past slices how many operations fill one. */
 export class SliceBudget {
   /** Operations a millisecond, as the kernels count them; at first those of code that is not optimised yet. */
@@ -17,7 +20,7 @@ export class SliceBudget {
   /** Takes in that a slice that used its whole budget took `elapsedMs`. */
   learn(elapsedMs: number): void {
     if (elapsedMs < MEASURABLE_MS) {
-      this.#rate *= 1.5;
+      this.#rate = Math.min(this.#rate * 1.5, MOST_RATE);
       return;
     }
     // Up in small steps and down at once: a slice that is too long is worse than many short ones.

@@ -1,148 +1,15 @@
-/** The variants of the kernel module, best first: what a host must know to run one, and where its bytes are. */
-import type { WasmVariant } from "../backend.ts";
+/** The variants of the kernel module with their bytes, each a chunk of its own that is not decoded before it is asked for. */
 
-export interface Variant {
-  /** What one may ask for; with or without threads. */
-  readonly kind: WasmVariant;
-  /** As in VARIANTS of wasm/kernels/build.mjs, which has the compiler's flags. */
-  readonly name: string;
-  /** What it is built on, for people. */
-  readonly description: string;
-  /** Whether it is for several threads; such a module imports memory that they share. */
-  readonly threads: boolean;
-  /** Bytes its memory may grow to: 4 GiB, or 16 GiB with 64-bit addresses, which cost speed. */
-  readonly mostBytes: number;
-  /** The smallest module that needs the instructions that the variant needs: a host runs it if this is valid there. */
-  readonly probe: Uint8Array<ArrayBuffer>;
-  /** The module's bytes, which are a chunk of their own and not decoded before. */
-  load(): Promise<Uint8Array<ArrayBuffer>>;
-}
+import { unpackWasm } from "../../media/packed-wasm.ts";
+import { kernelFile } from "./kernel-files.ts";
+import { chooseAmong, VARIANT_FACTS, type Variant, type VariantWish } from "./variant-choice.ts";
 
-/** What 32-bit addresses reach, and the most that engines give a memory with 64-bit ones. */
-const GIB_4 = 2 ** 32;
-const GIB_16 = 2 ** 34;
+export type { Variant };
 
-/** (func (result v128) ...) with the given code behind its empty list of locals, and a section of memories. */
-function functionOf(code: readonly number[], memory: readonly number[] = []): Uint8Array<ArrayBuffer> {
-  return Uint8Array.of(
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b],
-    ...[0x03, 0x02, 0x01, 0x00],
-    ...memory,
-    ...[0x0a, code.length + 4, 0x01, code.length + 2, 0x00, ...code, 0x0b],
-  );
-}
+export const VARIANTS = VARIANT_FACTS.map((facts) => ({
+  ...facts,
+  load: async () => unpackWasm(await kernelFile(facts.kind)),
+}));
 
-/** (i8x16.splat (i32.const 0)) */
-const ZEROS = [0x41, 0x00, 0xfd, 0x0f];
-/** (i8x16.popcnt ZEROS) */
-const SIMD = functionOf([...ZEROS, 0xfd, 0x62]);
-/** (f32x4.relaxed_madd ZEROS ZEROS ZEROS) */
-const MADD = [...ZEROS, ...ZEROS, ...ZEROS, 0xfd, 0x85, 0x02];
-const RELAXED = functionOf(MADD);
-/** (memory i64 1) and (memory i64 1 1 shared) */
-const RELAXED64 = functionOf(MADD, [0x05, 0x03, 0x01, 0x04, 0x01]);
-const RELAXED64_SHARED = functionOf(MADD, [0x05, 0x04, 0x01, 0x07, 0x01, 0x01]);
-
-export const VARIANTS: readonly Variant[] = [
-  {
-    kind: "relaxed",
-    name: "relaxed-threads",
-    description: "relaxed SIMD",
-    threads: true,
-    mostBytes: GIB_4,
-    probe: RELAXED,
-    load: async () => (await import("../../../build/wasm/kernels.relaxed-threads.wasm")).default,
-  },
-  {
-    kind: "relaxed",
-    name: "relaxed",
-    description: "relaxed SIMD",
-    threads: false,
-    mostBytes: GIB_4,
-    probe: RELAXED,
-    load: async () => (await import("../../../build/wasm/kernels.relaxed.wasm")).default,
-  },
-  {
-    kind: "simd",
-    name: "simd-threads",
-    description: "SIMD128",
-    threads: true,
-    mostBytes: GIB_4,
-    probe: SIMD,
-    load: async () => (await import("../../../build/wasm/kernels.simd-threads.wasm")).default,
-  },
-  {
-    kind: "simd",
-    name: "simd",
-    description: "SIMD128",
-    threads: false,
-    mostBytes: GIB_4,
-    probe: SIMD,
-    load: async () => (await import("../../../build/wasm/kernels.simd.wasm")).default,
-  },
-  {
-    kind: "relaxed64",
-    name: "relaxed64-threads",
-    description: "relaxed SIMD, 64-bit memory",
-    threads: true,
-    mostBytes: GIB_16,
-    probe: RELAXED64_SHARED,
-    load: async () => (await import("../../../build/wasm/kernels.relaxed64-threads.wasm")).default,
-  },
-  {
-    kind: "relaxed64",
-    name: "relaxed64",
-    description: "relaxed SIMD, 64-bit memory",
-    threads: false,
-    mostBytes: GIB_16,
-    probe: RELAXED64,
-    load: async () => (await import("../../../build/wasm/kernels.relaxed64.wasm")).default,
-  },
-];
-
-export interface VariantWish {
-  /** Whether it is to be for several threads. */
-  readonly threads: boolean;
-  /** The only kind that will do. */
-  readonly kind?: WasmVariant | undefined;
-  /** That its memory should have room for. */
-  readonly bytes?: number | undefined;
-}
-
-export type VariantChoice =
-  | {
-      readonly variant: Variant;
-      /** Why not a better one, as EngineReport has it. */
-      readonly limits: readonly string[];
-    }
-  | { readonly reason: string };
-
-/**
- * The first variant that fits the wish, that this host runs and whose memory has room for the bytes; where none has, the
- * one with most room. Or why the host runs none.
- */
-export function chooseVariant({ threads, kind, bytes = 0 }: VariantWish): VariantChoice {
-  if (typeof WebAssembly === "undefined") return { reason: "this host has no WebAssembly" };
-  const fitting = VARIANTS.filter((one) => one.threads === threads && (!kind || one.kind === kind));
-  const runs = fitting.filter(({ probe }) => WebAssembly.validate(probe));
-  const most = Math.max(0, ...runs.map(({ mostBytes }) => mostBytes));
-  const variant = runs.find(({ mostBytes }) => mostBytes >= Math.min(bytes, most));
-  if (!variant) {
-    const wanted = kind ? fitting[0]?.description : "SIMD (fixed-width SIMD128)";
-    return { reason: `this host's WebAssembly lacks ${wanted}` };
-  }
-  const better = fitting.slice(0, fitting.indexOf(variant)).filter((one) => !runs.includes(one));
-  return {
-    variant,
-    limits: better.map(({ description }) => `This host's WebAssembly lacks ${description}`),
-  };
-}
-
-/** Why several threads can not share memory here, or undefined. */
-export function noSharedMemory(): string | undefined {
-  if (typeof SharedArrayBuffer !== "undefined") return undefined;
-  return typeof document === "undefined"
-    ? "this host shares no memory between threads"
-    : "this page is not cross-origin isolated (Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: require-corp)";
-}
+/** See chooseAmong. */
+export const chooseVariant = (wish: VariantWish) => chooseAmong(VARIANTS, wish);

@@ -1,6 +1,8 @@
 /** Locations that name a GGUF file: its folder, and the file in it. */
 import { percentDecoded } from "../../http/percent.ts";
 import type { CheckpointFiles } from "../files.ts";
+import { checkedHeaders } from "../http-requests.ts";
+import { readHubOptions } from "../hub/options.ts";
 import { isAddress, type ModelLocation, type OpenFilesOptions } from "../location.ts";
 
 type Open<T> = (location: ModelLocation, options: OpenFilesOptions) => Promise<T>;
@@ -16,6 +18,10 @@ export async function openModelFiles(
   openFolder: Open<CheckpointFiles>,
   openHub: Open<CheckpointFiles | null>,
 ): Promise<CheckpointFiles> {
+  // Where a folder has no use for them too: a name that is misspelt is told before the location changes.
+  readHubOptions(options.hub);
+  // Hosts without HTTP have no Headers.
+  if (options.headers !== undefined) checkedHeaders(options.headers);
   const model = isAddress(location) ? await openHub(location, options) : null;
   const found = isAddress(location) && !model ? ggufLocation(location) : null;
   const files = model ?? (await openFolder(found ? found.folder : location, options));

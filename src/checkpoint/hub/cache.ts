@@ -64,6 +64,7 @@ export interface ModelCache {
 
 /** A model in the cache. */
 export interface CachedModel {
+  /** "ORG/NAME". */
   readonly repository: string;
   /** Of all files, each counted once. */
   readonly bytes: number;
@@ -71,14 +72,19 @@ export interface CachedModel {
   readonly unfinishedBytes: number;
   /** Milliseconds since 1970; null where that is not known. */
   readonly lastUsed: number | null;
+  /** Of which something is here. */
   readonly revisions: readonly CachedRevision[];
 }
 
+/** A revision of a model, as far as it is in the cache. */
 export interface CachedRevision {
+  /** The commit that it is. */
   readonly commit: string;
   /** Branches and tags that are at this commit. */
   readonly refs: readonly string[];
+  /** How many files of it are here. */
   readonly files: number;
+  /** Of these files. */
   readonly bytes: number;
 }
 

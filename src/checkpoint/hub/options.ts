@@ -4,6 +4,7 @@ import { readOptions, shown } from "../../given.ts";
 import { withoutCredentials } from "../address.ts";
 import { HUB } from "./location.ts";
 
+/** How the Hub is reached, and where its files are kept. */
 export interface HubOptions {
   /**
    * For private and gated models; sent to the Hub alone. Default in Node: HF_TOKEN, or what `hf auth login` left in its

@@ -5,6 +5,7 @@ export interface DownloadProgress {
   readonly file: string;
   /** Of all files that are asked for and were not in the cache; what an earlier download left counts as there. */
   readonly downloadedBytes: number;
+  /** Bytes of all of them. */
   readonly totalBytes: number;
   /** Over the last seconds; null before there is anything to go by. */
   readonly bytesPerSecond: number | null;

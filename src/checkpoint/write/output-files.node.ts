@@ -9,6 +9,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "there is no permission to write there",
   EPERM: "there is no permission to write there",
   EFBIG: "the file system holds no file that large",
+  ENOENT: "there is no such folder",
+  EISDIR: "it is a folder",
   ENOTDIR: "a part of the path is no folder",
   EEXIST: "there is a file of that name",
   ENAMETOOLONG: "the name is too long",

@@ -1,4 +1,5 @@
 /** What `glimt bench` found, drawn: an SVG that reads on light and on dark pages. */
+import { escaped } from "../../views/markup.ts";
 import { allLines, type BenchReport, groupLines, type Line } from "./report.ts";
 
 const WIDTH = 760;
@@ -172,9 +173,4 @@ function text(x: number, y: number, content: string, name = ""): string {
 
 function short(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
-}
-
-function escaped(content: string): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  return content.replace(/[&<>"]/g, (letter) => entities[letter] as string);
 }

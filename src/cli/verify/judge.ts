@@ -1,5 +1,6 @@
 /** The judge: verify.py in a Python with transformers, as a child process that ends with the command. */
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,6 +33,9 @@ export async function withJudge<T>(
   const folder = await mkdtemp(join(tmpdir(), "glimt-verify-"));
   try {
     await run([SCRIPT, model, join(folder, NAME), ...options.args], options);
+    if (!existsSync(join(folder, NAME))) {
+      throw failed(options.python, [], "exit status 0, and wrote nothing");
+    }
     return await read(folder, NAME);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 /**
- * A graph for the ranks of a device group: rank = stage * tensor + rank in the tensor group. Each rank's graph has the parts
- * of weights and states that it needs, and the collective ops between.
+ * A graph for the ranks of a device group: rank = stage * tensor + rank in the tensor group, and behind these the ranks that
+ * encode. Each rank's graph has the parts of weights and states that it needs, and the collective ops between.
  */
 import { GlimtError } from "../../errors.ts";
 import type { Graph, Node, Value, ValueId } from "../../graph/graph.ts";
@@ -19,7 +19,12 @@ export interface Partition {
   readonly tensor: number;
   /** The first decoder layer of each pipeline stage but the first; none for one stage. */
   readonly cuts: readonly number[];
-  /** Every rank of the first stage has a whole copy: for an encoder whose items are dealt. */
+  /** Ranks behind those of the stages, which encode and do nothing else; default 0. */
+  readonly encoders?: number;
+  /**
+   * For an encoder whose items are dealt: each rank that encodes has a whole copy, or where there is none every rank of the
+   * first stage.
+   */
   readonly copies?: boolean;
 }
 
@@ -28,15 +33,24 @@ export interface Partition {
  * @throws OPTION_INVALID with the numbers that do not divide
  */
 export function partitionGraph(graph: Graph, partition: Partition): Graph[] {
-  const { tensor, cuts, copies = false } = partition;
+  const { tensor, cuts, encoders = 0, copies = false } = partition;
   const narrowed = tensor > 1 && !copies ? narrowSlices.run(graph) : graph;
   const splits: Splits =
     tensor > 1 && !copies ? chooseSplits(narrowed, tensor) : { nodes: new Map(), held: new Map() };
-  const stages = nodeStages(narrowed, cuts);
+  // A copy is whole.
+  const own = copies ? { ...partition, cuts: [] } : partition;
+  const stages = nodeStages(narrowed, own.cuts);
   if (stages.size > 0 && Math.max(...stages.values()) > 0) checkCuts(graph, cuts);
-  return Array.from({ length: tensor * (cuts.length + 1) }, (_, rank) =>
-    new RankGraph(narrowed, splits, stages, rank, partition).build(),
-  );
+  const ofStages = tensor * (cuts.length + 1);
+  const stageOf = (rank: number) => {
+    if (rank >= ofStages) return copies ? 0 : null;
+    return copies && encoders > 0 ? null : Math.floor(rank / tensor);
+  };
+  return Array.from({ length: ofStages + encoders }, (_, rank) => {
+    const stage = stageOf(rank);
+    if (stage === null) return { ...graph, nodes: [], values: [], outputs: {} };
+    return new RankGraph(narrowed, splits, stages, { rank, stage }, own).build();
+  });
 }
 
 /** A value in a rank's graph, and how its group holds it. */
@@ -61,7 +75,7 @@ class RankGraph {
     graph: Graph,
     splits: Splits,
     stages: ReadonlyMap<Node, number>,
-    rank: number,
+    { rank, stage }: { readonly rank: number; readonly stage: number },
     { tensor, cuts }: Partition,
   ) {
     this.#graph = graph;
@@ -69,7 +83,7 @@ class RankGraph {
     this.#stages = stages;
     this.#rank = rank;
     this.#tensor = tensor;
-    this.#stage = Math.floor(rank / tensor);
+    this.#stage = stage;
     this.#lastStage = cuts.length;
     this.#rewriter = new GraphRewriter({ ...graph, values: [] });
   }

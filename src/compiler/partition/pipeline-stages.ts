@@ -30,10 +30,12 @@ export function nodeStages({ nodes }: Pick<Graph, "nodes">, cuts: readonly numbe
  * Cuts for so many stages, of which the largest has as few bytes of weights as can be; a weight counts for every stage that
  * reads it.
  *
+ * @param beside bytes that the first stage has beside the graph's
  * @throws OPTION_INVALID when there are fewer layers than stages
  */
-export function balancedCuts(graph: Graph, stages: number): number[] {
+export function balancedCuts(graph: Graph, stages: number, beside = 0): number[] {
   const bytes = layerBytes(graph);
+  bytes[0] = (bytes[0] ?? 0) + beside;
   const layers = bytes.length;
   if (layers < stages) {
     throw new GlimtError("OPTION_INVALID", `${layers} decoder layers can not be cut into ${stages} stages.`);

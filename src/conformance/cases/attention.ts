@@ -1,4 +1,4 @@
-/** kv_write, attention_paged, rope_attention_paged, attention_varlen */
+/** kv_write, attention_paged, rope_attention_paged, attention_weights, attention_varlen */
 import { offsetDim, symbolDim } from "../../tensor/dims.ts";
 import { CACHE_DTYPES, type CacheDType } from "../../tensor/dtype.ts";
 import { holdsColumns } from "../../tensor/storage.ts";
@@ -8,6 +8,7 @@ import { Random } from "../random.ts";
 import { rotation } from "./rope.ts";
 
 const PAGES = symbolDim("pages");
+const R = symbolDim("r");
 
 const KV_MEMORY: readonly (readonly ["whole" | "strided", CacheDType?])[] = [
   ["whole"],
@@ -320,6 +321,84 @@ function ropeAttentionPagedCases(): OpCase[] {
   );
 }
 
+/** Sequences as "keys that a row sees of a context": another row, but of the last one, sees all of them. */
+const ROWS_SEEING = [
+  ["1/1"],
+  ["17/17"],
+  ["300/300"],
+  ["1100/1100", "256/700", "0/5"],
+  ["3/21", "21/21", "40/40", "5/9"],
+] as const;
+
+function attentionWeightsCases(): OpCase[] {
+  const build = (
+    rows: readonly string[],
+    [numHeads, numKvHeads, headDim]: readonly [number, number, number],
+    { pageSize = 16, memory = "whole", logits = "usual", cache }: WeightsFields = {},
+  ) => {
+    const seen = rows.map((text) => text.split("/").map(Number) as [length: number, context: number]);
+    const layout = pageLayout(
+      seen.map(([, context]) => context),
+      pageSize,
+    );
+    // In another order than the sequences.
+    const sequences = [...seen.keys()]
+      .reverse()
+      .flatMap((sequence) => [sequence, sequence])
+      .slice(1);
+    const lengths = sequences.map((sequence, row) => seen[sequence]?.[row % 2] as number);
+    const q = normal([R, numHeads * headDim], { scale: logits === "large" ? 40 : 1 });
+    return opCase("attention_weights", {
+      fields: {
+        rows: rows.join("+"),
+        numHeads,
+        numKvHeads,
+        headDim,
+        pageSize,
+        q: memory,
+        logits,
+        ...(cache && { cache }),
+      },
+      cache,
+      symbols: { r: lengths.length, s: seen.length, pages: layout.pages },
+      attrs: { numHeads, numKvHeads, headDim, pageSize, scale: 1 / Math.sqrt(headDim) },
+      operands: {
+        q: memory === "strided" ? strided(q) : q,
+        cache: cacheOperand(2 * numKvHeads, headDim, pageSize, layout.usedSlots),
+        blockTable: fixed([S, layout.blocks], layout.blockTable),
+        sequences: fixed([R], sequences),
+        lengths: fixed([R], lengths),
+      },
+    });
+  };
+  return [
+    ...ROWS_SEEING.flatMap((rows) => HEAD_GROUPS.map((heads) => build(rows, heads))),
+    ...[1, 5, 32].map((pageSize) => build(["30/40", "9/9"], [4, 2, 16], { pageSize })),
+    ...HEAD_GROUPS.map((heads) => build(["3/20"], heads, { memory: "strided", logits: "large" })),
+    ...CACHE_DTYPES.flatMap((cache) =>
+      (
+        [
+          [8, 2, 80],
+          [4, 2, 128],
+          [3, 1, 21],
+          [2, 1, 32],
+        ] as const
+      )
+        .filter(([, , headDim]) => holdsHeads(headDim, cache))
+        .map((heads) => build(["7/17", "300/300"], heads, { cache })),
+    ),
+    ...(["q", "cache"] as const).map((name) => notFiniteCase(build(["3/20", "1/150"], [4, 2, 64]), name)),
+    build([], [4, 2, 8]),
+  ];
+}
+
+interface WeightsFields {
+  readonly pageSize?: number;
+  readonly memory?: "whole" | "strided";
+  readonly logits?: "usual" | "large";
+  readonly cache?: CacheDType;
+}
+
 /** The index operands of sequences given as "queries of context", and where their new tokens go. */
 function pagedSequences(batch: readonly string[], pageSize: number) {
   const sequences = batch.map((text) => text.split("/").map(Number) as [queries: number, context: number]);
@@ -386,4 +465,5 @@ export const attentionCases = {
   attention_varlen: attentionVarlenCases,
   attention_paged: attentionPagedCases,
   rope_attention_paged: ropeAttentionPagedCases,
+  attention_weights: attentionWeightsCases,
 } satisfies OpCases;

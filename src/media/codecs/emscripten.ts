@@ -1,7 +1,8 @@
 /** Runs one decode in a fresh instance of an Emscripten codec, so that its memory is gone when the picture is out. */
 
-import { compileWasm } from "../../wasm-code.ts";
 import { expectRoom } from "../memory.ts";
+import type { Codec } from "./codec-files.ts";
+import { compiledCodec } from "./compiled-codec.ts";
 
 /** The part of a jSquash codec that is used here. */
 export interface EmscriptenDecoder {
@@ -11,17 +12,16 @@ export interface EmscriptenDecoder {
 export type DecoderFactory = (options: object) => Promise<EmscriptenDecoder>;
 
 /**
- * Makes a decoder of encoded bytes to RGBA, of so many pixels, from a codec's factory and module; it is compiled once. It
+ * Makes a decoder of encoded bytes to RGBA, of so many pixels, from a codec's factory and its module; it is compiled once. It
  * throws a RangeError for want of memory.
  */
 export function emscriptenDecoder(
   factory: DecoderFactory,
-  wasm: Uint8Array<ArrayBuffer>,
+  name: Codec,
 ): (bytes: Uint8Array, pixels: number) => Promise<Uint8Array> {
-  let compiled: Promise<WebAssembly.Module> | undefined;
+  const compiled = compiledCodec(name);
   return async (bytes, pixels) => {
-    compiled ??= compileWasm(wasm);
-    const module = await compiled;
+    const module = await compiled();
     const { codec, memory } = await instantiate(factory, module);
     const image = codec.decode(bytes);
     if (!image) {

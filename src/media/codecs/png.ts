@@ -6,22 +6,18 @@
  * matter, put in order, since it refuses some that Pillow reads.
  */
 
-import * as wasmFile from "@jsquash/png/codec/pkg/squoosh_png_bg.wasm";
-import { compileWasm } from "../../wasm-code.ts";
 import { viewOf } from "../bytes.ts";
 import { expectRoom } from "../memory.ts";
 import type { MediaMode } from "../mode.ts";
 import { type PngParts, pngFile } from "../png-chunks.ts";
 import { pngParts } from "../png-picture.ts";
+import { compiledCodec } from "./compiled-codec.ts";
 
 interface PngExports {
   readonly memory: WebAssembly.Memory;
   __wbindgen_malloc(bytes: number, align: number): number;
   decode(pointer: number, length: number): number;
 }
-
-/** The package's own types describe the instance; the bundler loads the file as bytes. */
-const wasm = (wasmFile as unknown as { default: Uint8Array<ArrayBuffer> }).default;
 
 /**
  * Encoded bytes to RGBA, not premultiplied. Palettes are expanded; of 16 bits the upper 8 are kept, but as Hugging
@@ -48,13 +44,12 @@ async function decodeClipped({ header, pixels }: PngParts): Promise<Uint8Array> 
   return rgba;
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+const compiled = compiledCodec("png");
 
 /** RGBA of a picture. @throws Error for pixels that are corrupt or end early; RangeError for want of memory */
 export async function decodePng(parts: PngParts): Promise<Uint8Array> {
   const bytes = pngFile(parts);
-  compiled ??= compileWasm(wasm);
-  const module = await compiled;
+  const module = await compiled();
   let pixels: Uint8Array | undefined;
   const text = (pointer: number, length: number) =>
     new TextDecoder().decode(new Uint8Array(codec.memory.buffer, pointer, length));

@@ -1,11 +1,10 @@
 /** WebP through libwebp (@jsquash/webp): lossy and lossless, with or without alpha. */
 
 import factory from "@jsquash/webp/codec/dec/webp_dec.js";
-import wasm from "@jsquash/webp/codec/dec/webp_dec.wasm";
 import { type WebpFrame, webpFile } from "../webp-file.ts";
 import { type DecoderFactory, emscriptenDecoder } from "./emscripten.ts";
 
-const decodeStill = emscriptenDecoder(factory as unknown as DecoderFactory, wasm);
+const decodeStill = emscriptenDecoder(factory as unknown as DecoderFactory, "webp");
 
 /** A frame to RGBA, not premultiplied. */
 export function decodeWebp(frame: WebpFrame): Promise<Uint8Array> {

@@ -8,6 +8,7 @@
  */
 
 import { ascii, viewOf } from "../bytes.ts";
+import { MOST_FRAMES } from "./most-frames.ts";
 
 /** The part of mediabunny's FileSlice that is used: bytes of the file from `start` to `end`, and a place in them. */
 interface FileSlice {
@@ -73,8 +74,6 @@ const FEW = ["trak", "trex", "traf"];
 /** Known in other places too, where nothing of it is needed. */
 const ELSEWHERE = ["hdlr", "colr", "pasp"];
 
-/** A day of video; lists of frames take some hundred bytes a frame. */
-const MOST_FRAMES = 2 ** 21;
 /** With its entries in the tables a frame has more. */
 export const FEWEST_BYTES_A_FRAME = 4;
 const MOST_FRAMES_A_FRAGMENT = 2 ** 20;

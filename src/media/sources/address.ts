@@ -1,4 +1,5 @@
 /** What a text or a URL names, and how errors may show it. */
+import { baseAddress } from "../../http/base-address.ts";
 import { takeCredentials } from "../../http/credentials.ts";
 import { fileKind } from "../file-kind.ts";
 import { decodeBase64 } from "./data-url.ts";
@@ -67,10 +68,8 @@ function parsed(text: string): URL {
 }
 
 function relative(text: string): URL {
-  const scope = globalThis as { document?: { baseURI?: string }; location?: { href?: string } };
-  const base = scope.document?.baseURI ?? scope.location?.href;
   try {
-    const url = new URL(text, base);
+    const url = new URL(text, baseAddress());
     if (url.protocol === "http:" || url.protocol === "https:") return url;
   } catch {}
   throw new Error(

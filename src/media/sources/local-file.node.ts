@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { type FileHandle, lstat, open, readlink, realpath, stat } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brokenLink } from "./link.node.ts";
 import { checkSize, type Reading, refused } from "./reading.ts";
 
 /** What of a file's status tells its kind. */
@@ -23,7 +24,7 @@ const MOST_LINKS = 40;
 export async function readLocalFile(path: string | URL, reading: Reading): Promise<Uint8Array> {
   const allowed = await allowedPath(path, reading);
   // Opening a pipe waits for who writes to it, and opening a device may do things.
-  requireRegular(await stat(allowed));
+  requireRegular(await statusOf(allowed, reading));
   const isLimited = reading.rule.type !== "any";
   const links = isLimited ? constants.O_NOFOLLOW : 0;
   const handle = await open(allowed, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (links ?? 0));
@@ -36,6 +37,15 @@ export async function readLocalFile(path: string | URL, reading: Reading): Promi
   } finally {
     await handle.close();
   }
+}
+
+/** Of the file itself. @throws Error of the system, or saying that the path is a link to what is not there */
+export async function statusOf(path: string, { rule }: Reading) {
+  return stat(path).catch(async (error: NodeJS.ErrnoException) => {
+    // Where a link leads is not for those who may not read everything.
+    const broken = error.code === "ENOENT" && rule.type === "any" ? await brokenLink(path) : null;
+    throw broken === null ? error : new Error(`ENOENT: ${broken}`, { cause: error });
+  });
 }
 
 async function readWhole(handle: FileHandle, size: number, reading: Reading): Promise<Uint8Array> {

@@ -13,6 +13,7 @@ export type Sources =
   | SourceList
   | ((source: SourceDescription) => boolean | Promise<boolean>);
 
+/** Folders and hosts that may be read from. */
 export interface SourceList {
   /** Paths; what lies in them or in folders of them may be read. */
   readonly folders?: readonly string[] | undefined;
@@ -25,19 +26,39 @@ export interface SourceList {
 
 /** What a function is told of a source. */
 export type SourceDescription =
-  /** An array, a buffer or a Blob. */
-  | { readonly kind: "bytes" }
-  /** A data: URL, or text in base64. */
-  | { readonly kind: "data" }
-  /** A blob: URL. */
-  | { readonly kind: "blob"; readonly url: string }
-  /** The absolute path of a file or of a folder of frames; asked again with the real one where links lead elsewhere. */
-  | { readonly kind: "file"; readonly path: string }
-  /** An address without user and password; asked again for each one that it redirects to. */
-  | { readonly kind: "http"; readonly url: string; readonly host: string };
+  | {
+      /** An array, a buffer or a Blob. */
+      readonly kind: "bytes";
+    }
+  | {
+      /** A data: URL, or text in base64. */
+      readonly kind: "data";
+    }
+  | {
+      /** A blob: URL. */
+      readonly kind: "blob";
+      /** The URL. */
+      readonly url: string;
+    }
+  | {
+      /** A file, or a folder of frames. */
+      readonly kind: "file";
+      /** Absolute; asked again with the real one where links lead elsewhere. */
+      readonly path: string;
+    }
+  | {
+      /** What a server answers. */
+      readonly kind: "http";
+      /** The address without user and password; asked again for each one that it redirects to. */
+      readonly url: string;
+      /** Of the address, with its port where it names one. */
+      readonly host: string;
+    };
 
 /** For messages of people you do not know: what they send itself, and what public hosts serve. */
-export const PUBLIC_SOURCES: SourceList = Object.freeze({ hosts: Object.freeze(["public"]) });
+export const PUBLIC_SOURCES: SourceList = /* @__PURE__ */ Object.freeze({
+  hosts: /* @__PURE__ */ Object.freeze(["public"]),
+});
 
 /** The option, checked. */
 export type SourceRule =

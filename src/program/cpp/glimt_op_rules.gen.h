@@ -58,6 +58,10 @@ inline const OpInfo* op_info(Op op) {
       static constexpr OpInfo info{"attention_paged", 5, 1, 5};
       return &info;
     }
+    case Op::attention_weights: {
+      static constexpr OpInfo info{"attention_weights", 5, 1, 5};
+      return &info;
+    }
     case Op::rope_attention_paged: {
       static constexpr OpInfo info{"rope_attention_paged", 10, 2, 7};
       return &info;
@@ -295,6 +299,28 @@ const char* misfit(Op op, DType activation, const Operand* in, const Operand* ou
       if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == s && in[4].cols == 1)) return "contextLens";
       if (!is_multiple(numHeads, numKvHeads)) return "numHeads";
       if (!(out[0].dtype == activation && out[0].rows == t && out[0].cols == times(numHeads, headDim))) return "y";
+      return nullptr;
+    }
+    case Op::attention_weights: {
+      if (!is_count(attrs[0])) return "numHeads";
+      [[maybe_unused]] const int64_t numHeads = attrs[0];
+      if (!is_count(attrs[1])) return "numKvHeads";
+      [[maybe_unused]] const int64_t numKvHeads = attrs[1];
+      if (!is_count(attrs[2])) return "headDim";
+      [[maybe_unused]] const int64_t headDim = attrs[2];
+      if (!is_count(attrs[3])) return "pageSize";
+      [[maybe_unused]] const int64_t pageSize = attrs[3];
+      [[maybe_unused]] const int64_t r = in[0].rows;
+      if (!(in[0].dtype == activation && in[0].cols == times(numHeads, headDim))) return "q";
+      [[maybe_unused]] const int64_t pages = in[1].rows;
+      if (!(in[1].dtype == activation && is_dense(in[1]) && in[1].cols == times(times(times(2, numKvHeads), pageSize), headDim))) return "cache";
+      [[maybe_unused]] const int64_t s = in[2].rows;
+      [[maybe_unused]] const int64_t blocks = in[2].cols;
+      if (!(in[2].dtype == DType::i32 && is_dense(in[2]))) return "blockTable";
+      if (!(in[3].dtype == DType::i32 && is_dense(in[3]) && in[3].rows == r && in[3].cols == 1)) return "sequences";
+      if (!(in[4].dtype == DType::i32 && is_dense(in[4]) && in[4].rows == r && in[4].cols == 1)) return "lengths";
+      if (!is_multiple(numHeads, numKvHeads)) return "numHeads";
+      if (!(out[0].dtype == DType::f32 && is_dense(out[0]) && out[0].rows == r && out[0].cols == times(blocks, pageSize))) return "weights";
       return nullptr;
     }
     case Op::rope_attention_paged: {

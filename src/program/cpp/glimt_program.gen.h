@@ -113,6 +113,7 @@ enum class Op : uint32_t {
   rope = 9,
   kv_write = 10,
   attention_paged = 11,
+  attention_weights = 33,
   rope_attention_paged = 23,
   attention_varlen = 12,
   swiglu = 13,
@@ -240,6 +241,19 @@ struct Attrs {
   float scale;
 };
 }  // namespace op_attention_paged
+
+// How much row i of q attends to each key: weights[i, p] = the mean over its heads, added in their order, of softmax(scale q kᵀ) at key p, one of the first lengths[i], in page blockTable[sequences[i], p / pageSize]; 0 at those behind. Keys are read as floats, whatever the cache holds them in.
+namespace op_attention_weights {
+enum Input : uint32_t { in_q = 0, in_cache = 1, in_blockTable = 2, in_sequences = 3, in_lengths = 4 };
+enum Output : uint32_t { out_weights = 0 };
+struct Attrs {
+  uint32_t numHeads;
+  uint32_t numKvHeads;
+  uint32_t headDim;
+  uint32_t pageSize;
+  float scale;
+};
+}  // namespace op_attention_weights
 
 // Rotates q and k, stores the rotated k and v in the cache, then attends: rope, kv_write and attention_paged.
 namespace op_rope_attention_paged {

@@ -4,6 +4,7 @@ import { GlimtError } from "../../errors.ts";
 import type { GenerateProgress } from "../../prompt/progress.ts";
 import type { ModelParts } from "../model-core.ts";
 
+/** How far saving or restoring is. */
 export interface SessionProgress {
   /** "session": bytes written or read. Before, saving reads what of the prompt is not cached, as `generate` does. */
   readonly stage: GenerateProgress["stage"] | "session";
@@ -11,6 +12,7 @@ export interface SessionProgress {
   readonly share: number;
 }
 
+/** What is in a session. */
 export interface SessionFacts {
   /** Tokens whose keys and values are in it: whole pages. */
   readonly tokens: number;
@@ -18,9 +20,11 @@ export interface SessionFacts {
   readonly bytes: number;
 }
 
+/** How a session is read. */
 export interface RestoreSessionOptions {
   /** Ends it with ABORTED; nothing is restored then. */
   readonly signal?: AbortSignal | undefined;
+  /** Told how far it is. */
   readonly onProgress?: ((progress: SessionProgress) => void) | undefined;
 }
 

@@ -21,7 +21,9 @@ export interface AnswerParserOptions {
 
 /** One call of a tool. */
 export interface AnsweredCall {
+  /** Made up for the call, unlike those of others. */
   readonly id: string;
+  /** Of the tool. */
   readonly name: string;
   /** JSON text of an object; of a call that the answer's end cut off, its beginning. */
   readonly arguments: string;

@@ -1,7 +1,10 @@
 /** Parts of an answer, each of one kind. Their texts joined are the answer's text; what they say has no markup. */
 
+/** What is said. */
 export interface TextPartOfAnswer {
+  /** Tells it from thinking and calls. */
   readonly type: "text";
+  /** As it is in the answer. */
   readonly text: string;
   /** What is certain now of the content: newlines at its end wait for what follows. */
   readonly content: string;
@@ -9,15 +12,21 @@ export interface TextPartOfAnswer {
   readonly boxed: boolean;
 }
 
+/** What is thought. */
 export interface ReasoningPart {
+  /** Tells it from text and calls. */
   readonly type: "reasoning";
+  /** As it is in the answer. */
   readonly text: string;
   /** What is certain now of the thinking. */
   readonly reasoning: string;
 }
 
+/** A piece of a call of a tool. */
 export interface ToolCallPart {
+  /** Tells it from text and thinking. */
   readonly type: "toolCall";
+  /** As it is in the answer. */
   readonly text: string;
   /** Null while the call's name is not whole. */
   readonly toolCall: ToolCallDelta | null;
@@ -27,6 +36,7 @@ export interface ToolCallPart {
 export interface ToolCallDelta {
   /** Of the answer's calls, from 0. */
   readonly index: number;
+  /** The call's, the same in all of its deltas. */
   readonly id: string;
   /** Once, in the first delta of the call. */
   readonly name?: string;

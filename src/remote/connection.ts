@@ -1,0 +1,239 @@
+/** The page's side of a worker: calls of its models, until the last of them is disposed of or the worker ends. */
+import { GlimtError } from "../errors.ts";
+import { readOnce, shown } from "../given.ts";
+import type { GenerationResult } from "../serving/run-result.ts";
+import { packError, unpackError } from "../workers/messages.ts";
+import { type Packed, pack } from "./pack.ts";
+import type { Called, FromWorker, ModelPort, RemoteFacts, RemoteState, ToWorker } from "./protocol.ts";
+import { RunInbox } from "./run-inbox.ts";
+
+/** Who holds a model of the worker's. */
+export interface Listener {
+  hear(state: RemoteState): void;
+  /** The worker has ended. */
+  lose(error: GlimtError): void;
+}
+
+export interface Loaded {
+  readonly facts: RemoteFacts;
+  readonly state: RemoteState;
+}
+
+interface Pending {
+  readonly model: number;
+  readonly callbacks: readonly Callback[];
+  readonly signals: readonly AbortSignal[];
+  readonly inbox?: RunInbox;
+  /** What a function of the caller's threw. */
+  thrown?: { readonly error: unknown };
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+  /** Takes listeners from signals. */
+  leave(): void;
+}
+
+interface Callback {
+  readonly name: string;
+  readonly call: (...args: never[]) => unknown;
+}
+
+export interface ConnectionOptions {
+  /** What relative addresses are relative to. */
+  readonly base?: () => string | undefined;
+  /** Ends the worker. */
+  readonly close: () => void;
+}
+
+export class ModelConnection {
+  readonly #port: ModelPort;
+  readonly #options: ConnectionOptions;
+  readonly #pending = new Map<number, Pending>();
+  readonly #models = new Map<number, Listener>();
+  #lastId = 0;
+  #end: GlimtError | undefined;
+
+  constructor(port: ModelPort, options: ConnectionOptions) {
+    this.#port = port;
+    this.#options = options;
+    port.onmessage = ({ data }: { readonly data: FromWorker }) => this.#hear(data);
+    port.unref?.();
+  }
+
+  /** @throws what loading does, and DEVICE_FAILED when the worker ends meanwhile */
+  load(model: number, location: unknown, options: unknown): Promise<Loaded> {
+    const message = { type: "load", model } as const;
+    return this.#send(message, [location, options]) as Promise<Loaded>;
+  }
+
+  call(model: number, method: Called, args: readonly unknown[]): Promise<unknown> {
+    return this.#send({ type: "call", model, method }, args);
+  }
+
+  /** A run, which begins at once. */
+  run(model: number, args: readonly unknown[]): RunInbox {
+    let id = 0;
+    const inbox = new RunInbox({
+      read: (count) => this.#post({ type: "more", id, count }),
+      leave: () => this.#post({ type: "leave", id }),
+    });
+    const result = this.#send({ type: "run", model }, args, inbox);
+    id = this.#lastId;
+    result.then(
+      (result) => inbox.end({ result: result as GenerationResult }),
+      (error) => inbox.end({ error }),
+    );
+    return inbox;
+  }
+
+  /** Until `forget`. */
+  listen(model: number, listener: Listener): void {
+    this.#models.set(model, listener);
+  }
+
+  /** Ends calls of a model that is gone, should some be left. */
+  forget(model: number, error: GlimtError): void {
+    this.#models.delete(model);
+    for (const [id, pending] of [...this.#pending]) if (pending.model === model) this.#settle(id, { error });
+  }
+
+  /** Ends the worker, when nobody needs it. */
+  close(): void {
+    this.#options.close();
+  }
+
+  /** The worker has ended: everything under way, and all that follows, is this error. */
+  end(error: GlimtError): void {
+    if (this.#end) return;
+    this.#end = error;
+    for (const id of [...this.#pending.keys()]) this.#settle(id, { error });
+    for (const { lose } of [...this.#models.values()]) lose(error);
+    this.#port.close();
+  }
+
+  async #send(
+    head: { readonly type: "load" | "call" | "run"; readonly model: number; readonly method?: Called },
+    args: readonly unknown[],
+    inbox?: RunInbox,
+  ): Promise<unknown> {
+    if (this.#end) throw this.#end;
+    const id = ++this.#lastId;
+    const callbacks: Callback[] = [];
+    const signals: AbortSignal[] = [];
+    const packed = pack(args, {
+      function: (call, name) => callbacks.push({ call, name }) - 1,
+      signal: (signal) => signals.push(signal) - 1,
+    });
+    const aborts = signals.map((signal, index) => ({
+      signal,
+      tell: () => this.#post({ type: "abort", id, signal: index }),
+    }));
+    const leave = () => {
+      for (const { signal, tell } of aborts) signal.removeEventListener("abort", tell);
+    };
+    return new Promise((resolve, reject) => {
+      const pending = { model: head.model, callbacks, signals, resolve, reject, leave };
+      this.#pending.set(id, inbox ? { ...pending, inbox } : pending);
+      this.#port.ref?.();
+      try {
+        this.#postCall({ ...head, id, args: packed, base: this.#options.base?.() } as ToWorker);
+      } catch (error) {
+        return this.#settle(id, { error });
+      }
+      for (const { signal, tell } of aborts) {
+        if (signal.aborted) tell();
+        else signal.addEventListener("abort", tell, { once: true });
+      }
+    });
+  }
+
+  /** @throws INPUT_INVALID for what can not be copied */
+  #postCall(message: ToWorker & { readonly args?: Packed }): void {
+    try {
+      this.#port.postMessage(message);
+    } catch (cause) {
+      throw new GlimtError(
+        "INPUT_INVALID",
+        `Something of it can not be copied to the worker that the model is in (${(cause as Error).message}); load the model ` +
+          "with worker: false to keep it on this thread.",
+        { cause },
+      );
+    }
+  }
+
+  #post(message: ToWorker): void {
+    if (!this.#end) this.#port.postMessage(message);
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.type) {
+      case "callback":
+        this.#reply(message.id, () => this.#callBack(message));
+        break;
+      case "state":
+        this.#models.get(message.model)?.hear(message.state);
+        break;
+      default:
+        this.#hearOf(message);
+    }
+  }
+
+  #hearOf(message: Exclude<FromWorker, { readonly type: "callback" | "state" }>): void {
+    const { id, state } = message;
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    if (state) this.#models.get(pending.model)?.hear(state);
+    if (message.type === "event") pending.inbox?.put(message.event);
+    else if (message.type === "result") this.#settle(id, { result: message.result });
+    else if (message.type === "loaded") this.#settle(id, { result: message satisfies Loaded });
+    else this.#settle(id, { error: withReason(unpackError(message.error), pending.signals) });
+  }
+
+  async #callBack(message: Extract<FromWorker, { readonly type: "callback" }>): Promise<unknown> {
+    const pending = this.#pending.get(message.call);
+    const callback = pending?.callbacks[message.callback];
+    if (!pending || !callback) return undefined;
+    try {
+      return await callback.call(...(message.args as never[]));
+    } catch (error) {
+      // Who is told of progress ends the work by throwing; who is asked, as `sources`, has said no.
+      if (callback.name.startsWith("on")) pending.thrown ??= { error };
+      throw error;
+    }
+  }
+
+  async #reply(id: number, work: () => Promise<unknown>): Promise<void> {
+    try {
+      this.#post({ type: "reply", id, result: await work() });
+    } catch (error) {
+      this.#post({ type: "reply", id, error: packError(error) });
+    }
+  }
+
+  #settle(id: number, end: { readonly result: unknown } | { readonly error: unknown }): void {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    this.#pending.delete(id);
+    pending.leave();
+    if (this.#pending.size === 0) this.#port.unref?.();
+    if (pending.thrown) pending.reject(pending.thrown.error);
+    else if ("error" in end) pending.reject(end.error);
+    else pending.resolve(end.result);
+  }
+}
+
+/** Of an abort the caller's own reason, which stays on this thread. */
+function withReason(error: Error, signals: readonly AbortSignal[]): Error {
+  if (!(error instanceof GlimtError) || error.code !== "ABORTED") return error;
+  const fired = signals.find(({ aborted }) => aborted);
+  return fired ? new GlimtError("ABORTED", error.message, { cause: fired.reason }) : error;
+}
+
+/** @throws OPTION_INVALID for options that are no object, or that can not be read */
+export function readOption<T>(options: unknown, name: string): T | undefined {
+  if (options === undefined) return undefined;
+  if (typeof options !== "object" || options === null) {
+    throw new GlimtError("OPTION_INVALID", `loadModel: expected an object, found ${shown(options)}.`);
+  }
+  const value = readOnce(name, () => options[name as never] as T | null | undefined, "OPTION_INVALID");
+  return value ?? undefined;
+}

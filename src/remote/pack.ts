@@ -1,0 +1,219 @@
+/**
+ * Values of a caller's, made ready to be copied to another thread and put together there. Structured cloning drops getters of
+ * classes and refuses functions, signals and URLs, each of which stands for itself in a slot; and it copies all of the
+ * buffer that a view lies in. Nothing is handed over: a caller's bytes stay the caller's.
+ */
+
+/** `value` as it can be cloned, and what is to be put into it. */
+export interface Packed {
+  readonly value: unknown;
+  readonly slots: readonly Slot[];
+}
+
+/** `at` lies in `value`, also when both were cloned together. */
+interface Slot {
+  readonly at: object;
+  readonly key: string | number;
+  readonly content: Content;
+}
+
+/** Of arrays that a buffer can be taken from. */
+type ViewType = "Uint8Array" | "Float32Array" | "Int32Array";
+
+type Content =
+  | { readonly kind: "url"; readonly address: string }
+  | { readonly kind: "function"; readonly id: number }
+  | { readonly kind: "signal"; readonly id: number }
+  | { readonly kind: "symbol"; readonly description: string | undefined }
+  /** A view of this type whose buffer another thread has. */
+  | { readonly kind: "givenAway"; readonly type: ViewType }
+  /** A file with its path in the folder that was picked, which cloning drops. */
+  | { readonly kind: "file"; readonly file: File; readonly path: string }
+  /** Reading it throws. */
+  | { readonly kind: "unreadable"; readonly message: string };
+
+/** What becomes of what can not be cloned. */
+export interface Packing {
+  /** @param name of the property that it was found under */
+  function(value: (...args: never[]) => unknown, name: string): number;
+  signal(value: AbortSignal): number;
+}
+
+export interface Unpacking {
+  function(id: number): (...args: unknown[]) => unknown;
+  signal(id: number): AbortSignal;
+}
+
+/** Nothing that is read lies deeper; what does is refused where it is read. */
+const DEEPEST = 300;
+
+/** What cloning keeps as it is. */
+const CLONED =
+  /^\[object (Blob|ArrayBuffer|SharedArrayBuffer|ImageData|ImageBitmap|VideoFrame|Date|RegExp|Set|Error|DOMException|Number|String|Boolean|BigInt)\]$/;
+
+export function pack(values: readonly unknown[], packing: Packing): Packed {
+  const packer = new Packer(packing);
+  return { value: packer.list(values, 0), slots: packer.slots };
+}
+
+class Packer {
+  readonly slots: Slot[] = [];
+  readonly #packing: Packing;
+  /** What is there twice stays one, and what holds itself does. */
+  readonly #copies = new Map<object, unknown>();
+
+  constructor(packing: Packing) {
+    this.#packing = packing;
+  }
+
+  list(values: readonly unknown[], depth: number): unknown[] {
+    const copy: unknown[] = new Array(values.length);
+    this.#copies.set(values, copy);
+    for (let index = 0; index < values.length; index++) {
+      if (index in values) this.#put(copy, index, () => values[index], depth);
+    }
+    return copy;
+  }
+
+  #put(at: object, key: string | number, read: () => unknown, depth: number): void {
+    let packed: unknown;
+    try {
+      packed = this.#pack(at, key, read(), depth + 1);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.slots.push({ at, key, content: { kind: "unreadable", message } });
+      packed = null;
+    }
+    define(at, key, packed);
+  }
+
+  /** What is cloned in place of a value; what can not be is in a slot, and null here. */
+  #pack(at: object, key: string | number, value: unknown, depth: number): unknown {
+    const into = (content: Content) => {
+      this.slots.push({ at, key, content });
+      return null;
+    };
+    if (typeof value === "symbol") return into({ kind: "symbol", description: value.description });
+    if (typeof value === "function") {
+      const id = this.#packing.function(value as (...args: never[]) => unknown, String(key));
+      return into({ kind: "function", id });
+    }
+    if (typeof value !== "object" || value === null) return value;
+    if (this.#copies.has(value)) return this.#copies.get(value);
+    if (depth > DEEPEST) return {};
+    const tag = Object.prototype.toString.call(value);
+    if (ArrayBuffer.isView(value)) {
+      if (isGivenAway(value)) return into({ kind: "givenAway", type: tag.slice(8, -1) as ViewType });
+      return this.#keep(value, ownView(value));
+    }
+    if (tag === "[object URL]") return into({ kind: "url", address: (value as URL).href });
+    if (tag === "[object AbortSignal]") {
+      return into({ kind: "signal", id: this.#packing.signal(value as AbortSignal) });
+    }
+    if (tag === "[object File]") {
+      const path = (value as { webkitRelativePath?: string }).webkitRelativePath ?? "";
+      return path === "" ? value : into({ kind: "file", file: value as File, path });
+    }
+    if (CLONED.test(tag)) return value;
+    if (Array.isArray(value)) return this.list(value, depth);
+    if (tag === "[object FileList]") return this.list(Array.from(value as FileList), depth);
+    if (tag === "[object Map]") return this.#map(value as Map<unknown, unknown>, depth);
+    return this.#object(value, tag, depth);
+  }
+
+  #keep<T>(value: object, copy: T): T {
+    this.#copies.set(value, copy);
+    return copy;
+  }
+
+  /** Its values are what may have to be packed; keys are names. */
+  #map(map: ReadonlyMap<unknown, unknown>, depth: number): Map<unknown, unknown> {
+    const copy = this.#keep(map, new Map<unknown, unknown>());
+    for (const [key, value] of map) this.#put(copy, key as string, () => value, depth);
+    return copy;
+  }
+
+  #object(value: object, tag: string, depth: number): object {
+    const copy = this.#keep(value, {});
+    for (const key of Object.keys(value)) this.#put(copy, key, () => value[key as never], depth);
+    // Objects of a caller's class may have their fields as getters; those of the page's are not to be walked.
+    if (tag !== "[object Object]") return copy;
+    for (const key of inheritedGetters(value)) {
+      if (!(key in copy)) this.#put(copy, key, () => value[key as never], depth);
+    }
+    return copy;
+  }
+}
+
+function* inheritedGetters(value: object): Iterable<string> {
+  let prototype: object | null = Object.getPrototypeOf(value);
+  while (prototype !== null && prototype !== Object.prototype) {
+    for (const [key, { get }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      if (get && key !== "__proto__") yield key;
+    }
+    prototype = Object.getPrototypeOf(prototype);
+  }
+}
+
+const { slice } = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+
+/** The view itself where it is all of its buffer; else a copy, as the rest of the buffer is nobody's business. */
+function ownView(view: ArrayBufferView): ArrayBufferView {
+  const { buffer, byteOffset, byteLength } = view;
+  if (byteLength === buffer.byteLength) return view;
+  if (view instanceof DataView) return new DataView(buffer.slice(byteOffset, byteOffset + byteLength));
+  return slice.call(view);
+}
+
+/** Another thread has its buffer. */
+function isGivenAway({ buffer }: ArrayBufferView): boolean {
+  if (buffer.byteLength > 0 || !(buffer instanceof ArrayBuffer)) return false;
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** A key may be any text, "__proto__" too. */
+function define(at: object, key: string | number, value: unknown): void {
+  if (at instanceof Map) at.set(key, value);
+  else Object.defineProperty(at, key, { value, enumerable: true, writable: true, configurable: true });
+}
+
+/** The values, with what was in slots in its place. */
+export function unpack({ value, slots }: Packed, unpacking: Unpacking): unknown[] {
+  for (const { at, key, content } of slots) {
+    if (content.kind === "unreadable") {
+      const get = () => {
+        throw new Error(content.message);
+      };
+      Object.defineProperty(at, key, { get, enumerable: true, configurable: true });
+    } else {
+      define(at, key, contentOf(content, unpacking));
+    }
+  }
+  return value as unknown[];
+}
+
+function contentOf(content: Exclude<Content, { kind: "unreadable" }>, unpacking: Unpacking): unknown {
+  switch (content.kind) {
+    case "url":
+      return new URL(content.address);
+    case "function":
+      return unpacking.function(content.id);
+    case "signal":
+      return unpacking.signal(content.id);
+    case "symbol":
+      return Symbol(content.description);
+    case "givenAway": {
+      const view = new (globalThis[content.type] ?? Uint8Array)(1);
+      structuredClone(view.buffer, { transfer: [view.buffer] });
+      return view;
+    }
+    case "file":
+      define(content.file, "webkitRelativePath", content.path);
+      return content.file;
+  }
+}
