@@ -163,6 +163,48 @@ for (const parallel of [{ tensor: 2 }, { pipeline: 2 }, { encoder: "stage" }] as
   }
 }
 
+const CALLS = ["allocate", "free", "write", "read", "copy", "bind", "reserve", "trim", "run"] as const;
+
+/** A backend, the last rank of which ends in the call after `left` more, of any kind; null: in none. */
+function endingAfter(backend: Backend, calls: { left: number | null }): Backend {
+  return {
+    ...backend,
+    async open(opening) {
+      const engine = await backend.open(opening);
+      if (opening?.group?.rank !== 1) return engine;
+      const asked = engine as unknown as Record<(typeof CALLS)[number], (...given: unknown[]) => unknown>;
+      for (const name of CALLS) {
+        const call = asked[name].bind(engine);
+        asked[name] = (...given) => {
+          if (calls.left !== null && calls.left-- === 0) engine.dispose();
+          return call(...given);
+        };
+      }
+      return engine;
+    },
+  };
+}
+
+for (const parallel of [{ tensor: 2 }, { pipeline: 2 }] as const) {
+  test(`${JSON.stringify(parallel)}: a device that ends, whatever it is asked then, ends all with one error`, async () => {
+    for (const left of [0, 1, 2, 3, 5, 8, 13, 21, 34, 55]) {
+      const calls: { left: number | null } = { left: null };
+      const platform = { ...nodeFiles, backends: [endingAfter(wasmBackend, calls)] };
+      const model = await loadModelOn(platform, DEMO, { parallel });
+      calls.left = left;
+      const ends = await Promise.allSettled(PICTURES.map((picture) => model.complete(ask(picture))));
+      const errors = ends.map((end) => (end.status === "rejected" ? end.reason : undefined));
+      assert.equal(
+        errors.map((error) => error?.code),
+        PICTURES.map(() => "GROUP_FAILED"),
+        `after ${left} calls`,
+      );
+      assert.is(new Set(errors).size, 1, `after ${left} calls`);
+      await model.dispose();
+    }
+  });
+}
+
 for (const checkpoint of ["glm_ocr-tiny", "glm4v_moe-tiny"]) {
   for (const parallel of [{ tensor: 2 }, { pipeline: 2 }, { encoder: "stage" }] as const) {
     test(`${checkpoint}, ${JSON.stringify(parallel)}: adapters change the parts`, async () => {

@@ -2,7 +2,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, DeviceTensor, Engine } from "../../src/backends/backend.ts";
-import type { GroupEngine } from "../../src/backends/group/group-engine.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { GlimtError } from "../../src/errors.ts";
@@ -39,7 +38,7 @@ async function open(
     await engine.run(executable, { symbols: { tokens }, buffers }, { signal });
     return y;
   };
-  return { engine, run };
+  return { engine, executable, run };
 }
 
 async function failure(action: () => Promise<unknown>): Promise<GlimtError> {
@@ -66,23 +65,31 @@ function kept(backend: Backend, engines: Engine[]): Backend {
   };
 }
 
-for (const [call, ask] of Object.entries({
-  read: (engine: GroupEngine, tensor: DeviceTensor) => engine.read(tensor),
-  write: async (engine: GroupEngine, tensor: DeviceTensor) => engine.write(tensor, 0, new Float32Array(4)),
-  copy: async (engine: GroupEngine, tensor: DeviceTensor) =>
-    engine.copy(tensor, 0, { tensor, firstRow: 1, rows: 1 }),
-  allocate: async (engine: GroupEngine) => engine.allocate("f32", 1, 1),
-})) {
+/** What a group is asked of, with a tensor f32[2, 4] and a program of its own. */
+type Ask = (group: Awaited<ReturnType<typeof open>>, tensor: DeviceTensor) => unknown;
+
+const ASKS: Record<string, Ask> = {
+  read: ({ engine }, tensor) => engine.read(tensor),
+  write: ({ engine }, tensor) => engine.write(tensor, 0, new Float32Array(4)),
+  copy: ({ engine }, tensor) => engine.copy(tensor, 0, { tensor, firstRow: 1, rows: 1 }),
+  allocate: ({ engine }) => engine.allocate("f32", 1, 1),
+  free: ({ engine }, tensor) => engine.free(tensor),
+  uploadWeight: ({ engine }) => loadPartitioned(engine, rowParallel(wasmBackend, 2)),
+  load: ({ engine, executable }) => engine.load(executable.program, new Map()),
+  bind: ({ engine, executable }, tensor) => engine.bind(executable, { x: tensor }),
+  reserve: ({ engine, executable }) => engine.reserve(executable, { tokens: 2 }, []),
+  trim: ({ engine }) => engine.trim(),
+  run: ({ run }) => run(2),
+};
+
+for (const [call, ask] of Object.entries(ASKS)) {
   test(`a rank that has ended between two runs is found by ${call}, which fails the group`, async () => {
     const engines: Engine[] = [];
-    const { engine, run } = await open(
-      kept(referenceBackend, engines),
-      rowParallel(referenceBackend, 2),
-      [2, 1],
-    );
+    const group = await open(kept(wasmBackend, engines), rowParallel(wasmBackend, 2), [2, 1]);
+    const { engine, run } = group;
     const tensor = engine.allocate("f32", 2, 4);
     (engines[0] as Engine).dispose();
-    const error = await failure(() => ask(engine, tensor));
+    const error = await failure(async () => ask(group, tensor));
     assert.is(error.code, "GROUP_FAILED", error.message);
     assert.is((error.cause as GlimtError).code, "DISPOSED");
     assert.is(await failure(() => run(2)), error);

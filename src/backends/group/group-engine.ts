@@ -155,7 +155,7 @@ export class GroupEngine implements Engine {
       for (const [rank, one] of this.#ranks.entries()) {
         const width = places[rank] ?? null;
         const allocate = (engine: Engine) => engine.allocate(dtype, rows, width as number, name);
-        parts.push(one && width !== null ? this.#asked(() => allocate(one.engine)) : null);
+        parts.push(one && width !== null ? this.#asked(rank, allocate) : null);
       }
     } catch (error) {
       this.#freeParts(parts);
@@ -175,7 +175,7 @@ export class GroupEngine implements Engine {
     this.#alive();
     const { parts } = this.#whole(tensor, "written");
     for (const [rank, part] of parts.entries()) {
-      if (part) this.#asked(() => this.#engineOf(rank).write(part, firstRow, data));
+      if (part) this.#asked(rank, (engine) => engine.write(part, firstRow, data));
     }
   }
 
@@ -195,7 +195,7 @@ export class GroupEngine implements Engine {
     checkCopy(target, firstRow, from);
     for (const rank of this.#ranks.keys()) {
       const [into, of] = [target.parts[rank], source.parts[rank]];
-      if (into && of) this.#asked(() => this.#engineOf(rank).copy(into, firstRow, { ...from, tensor: of }));
+      if (into && of) this.#asked(rank, (engine) => engine.copy(into, firstRow, { ...from, tensor: of }));
     }
   }
 
@@ -206,7 +206,8 @@ export class GroupEngine implements Engine {
     try {
       for (const [rank, one] of this.#ranks.entries()) {
         const isHere = one && (only === undefined || only === rank);
-        if (isHere) parts[rank] = await one.engine.uploadWeight(source, layout);
+        const upload = (engine: Engine) => engine.uploadWeight(source, layout);
+        if (isHere) parts[rank] = await this.#askedLater(rank, upload);
         this.#alive();
       }
     } catch (error) {
@@ -224,9 +225,9 @@ export class GroupEngine implements Engine {
       names.has(name) ? [[name, this.#memory.weight(weight)] as const] : [],
     );
     const parts = rankPrograms(program, this.#ranks.length).map((own, rank) => {
-      const { engine } = this.#ranks[rank] ?? {};
+      if (!this.#ranks[rank] || own.instructions.length === 0) return null;
       const ofRank = held.flatMap(([name, { parts }]) => (parts[rank] ? [[name, parts[rank]] as const] : []));
-      return engine && own.instructions.length > 0 ? engine.load(own, new Map(ofRank)) : null;
+      return this.#asked(rank, (engine) => engine.load(own, new Map(ofRank)));
     });
     return new GroupExecutable(
       program,
@@ -240,7 +241,9 @@ export class GroupEngine implements Engine {
     const own = this.#own(executable);
     checkResidents(own.program, resident, (tensor) => this.#memory.tensor(tensor));
     for (const [rank, part] of own.parts.entries()) {
-      if (part) this.#engineOf(rank).bind(part, own.bindingsOf(rank, resident) as Residents);
+      if (!part) continue;
+      const ofRank = own.bindingsOf(rank, resident) as Residents;
+      this.#asked(rank, (engine) => engine.bind(part, ofRank));
     }
     own.resident = { ...resident };
   }
@@ -255,14 +258,16 @@ export class GroupEngine implements Engine {
 
   reserve(executable: Executable, symbols: SymbolValues, onDevice: readonly string[]): void {
     for (const [rank, part] of this.#own(executable).parts.entries()) {
-      if (part) this.#engineOf(rank).reserve?.(part, symbols, onDevice);
+      if (part) this.#asked(rank, (engine) => engine.reserve?.(part, symbols, onDevice));
     }
   }
 
   /** Ranks that run something keep what they have. */
   trim(): void {
     this.#alive();
-    for (const rank of this.#ranks) if (rank?.runs === 0) rank.engine.trim?.();
+    for (const [rank, one] of this.#ranks.entries()) {
+      if (one?.runs === 0) this.#asked(rank, (engine) => engine.trim?.());
+    }
   }
 
   dispose(): void {
@@ -290,7 +295,7 @@ export class GroupEngine implements Engine {
     checkCopy(target, firstRow, from);
     const part = source.parts[rank];
     const own = target.parts[rank];
-    if (own && part) this.#asked(() => this.#engineOf(rank).copy(own, firstRow, { ...from, tensor: part }));
+    if (own && part) this.#asked(rank, (engine) => engine.copy(own, firstRow, { ...from, tensor: part }));
     const elsewhere = target.places.some((place, other) => other !== rank && place !== null);
     if (!elsewhere) return;
     const here = part ? await this.#readPart(rank, part, from.firstRow, from.rows) : null;
@@ -301,7 +306,7 @@ export class GroupEngine implements Engine {
     this.#alive();
     for (const [other, into] of target.parts.entries()) {
       if (into && other !== rank) {
-        this.#asked(() => this.#engineOf(other).write(into, firstRow, data as HostArray));
+        this.#asked(other, (engine) => engine.write(into, firstRow, data as HostArray));
       }
     }
   }
@@ -396,27 +401,28 @@ export class GroupEngine implements Engine {
     for (const [rank, own] of bindings.entries()) {
       const part = parts[rank];
       if (!part || !own) continue;
-      const onDevice = Object.entries(own.buffers).filter(([, bound]) => !ArrayBuffer.isView(bound));
-      this.#engineOf(rank).reserve?.(
-        part,
-        own.symbols,
-        onDevice.map(([name]) => name),
-      );
+      const bound = Object.entries(own.buffers).filter(([, binding]) => !ArrayBuffer.isView(binding));
+      const onDevice = bound.map(([name]) => name);
+      this.#asked(rank, (engine) => engine.reserve?.(part, own.symbols, onDevice));
     }
   }
 
+  #readPart(rank: number, part: DeviceTensor, firstRow: number, rows: number): Promise<HostArray> {
+    return this.#askedLater(rank, (engine) => engine.read(part, firstRow, rows));
+  }
+
   /** What a rank answers outside of runs. */
-  #asked<Answer>(ask: () => Answer): Answer {
+  #asked<Answer>(rank: number, ask: (engine: Engine) => Answer): Answer {
     try {
-      return ask();
+      return ask(this.#engineOf(rank));
     } catch (error) {
       throw this.#judgedAnswer(error);
     }
   }
 
-  async #readPart(rank: number, part: DeviceTensor, firstRow: number, rows: number): Promise<HostArray> {
+  async #askedLater<Answer>(rank: number, ask: (engine: Engine) => Promise<Answer>): Promise<Answer> {
     try {
-      return await this.#engineOf(rank).read(part, firstRow, rows);
+      return await ask(this.#engineOf(rank));
     } catch (error) {
       throw this.#judgedAnswer(error);
     }
@@ -486,7 +492,7 @@ export class GroupEngine implements Engine {
   }
 
   #freeParts(parts: Parts<DeviceTensor | DeviceWeight>): void {
-    for (const [rank, part] of parts.entries()) if (part) this.#engineOf(rank).free(part);
+    for (const [rank, part] of parts.entries()) if (part) this.#asked(rank, (engine) => engine.free(part));
   }
 
   /** @throws INPUT_INVALID for a tensor of which ranks have different columns */
