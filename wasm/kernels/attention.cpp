@@ -21,7 +21,7 @@ void scoreTile(const float* packedKeys, uint32_t keys, uint32_t wanted, const fl
   for (uint32_t panel = 0; panel < panels.count && panels.first(panel) < wanted; panel++) {
     uint32_t first = panels.first(panel), rows = panels.rows(panel);
     tileProduct(DType::f32, rows, 1)(packedKeys + (size_t)first * headDim, rows, (const uint8_t*)queries, 0, headDim,
-                                     zeros, scores + (size_t)first * kLanes, kLanes);
+                                     zeros, scores + (size_t)first * kLanes, kLanes, 0);
   }
 }
 
@@ -32,7 +32,7 @@ void outputTile(const float* packedValues, uint32_t keys, uint32_t wanted, const
   for (uint32_t panel = 0; panel < panels.count; panel++) {
     uint32_t first = panels.first(panel), rows = panels.rows(panel);
     tileProduct(DType::f32, rows, 1)(packedValues + (size_t)first * keys, rows, (const uint8_t*)weights, 0, wanted,
-                                     nullptr, outputs + (size_t)first * kLanes, kLanes);
+                                     nullptr, outputs + (size_t)first * kLanes, kLanes, 0);
   }
 }
 

@@ -81,24 +81,35 @@ void multiplyPanels(const BlockedProduct& p, const Panels& panels, uint32_t row,
   }
 }
 
-// One panel, which meets several tiles at once as long as there are so many.
+// One panel, which meets several tiles at once, each the next one of a run of tiles, as in gemm.cpp. Tiles that are left over, or not
+// whole, are met alone.
 void multiplyPanel(const BlockedProduct& p) {
   DType dtype = p.w.dtype;
   size_t tileBytes = storageBytes(dtype, kTileRows, p.w.cols);
   uint32_t most = directTiles(dtype, p.m);
-  for (uint32_t row = p.firstRow / kTileRows * kTileRows, columns; row < p.lastRow; row += columns) {
-    uint32_t tiles = p.lastRow - row > (most - 1) * kTileRows ? most : 1;
-    columns = tiles * kTileRows;
-    uint32_t low = p.firstRow > row ? p.firstRow - row : 0, high = least(p.lastRow - row, columns);
+  // Row `row` of w, and tiles that are `apart` rows from each other.
+  auto meet = [&](uint32_t row, uint32_t tiles, uint32_t apart) {
+    uint32_t low = p.firstRow > row ? p.firstRow - row : 0, high = least(p.lastRow - row, kTileRows);
     // Columns that are not in y are computed as well, and dropped.
     alignas(16) float sums[kMostTiles * kTileRows] = {};
     for (uint32_t r = 0; p.bias && r < p.m; r++) {
-      for (uint32_t c = low; c < high; c++) sums[r * columns + c] = p.bias[row + c - p.firstRow];
+      for (uint32_t t = 0; t < tiles; t++) {
+        const float* bias = p.bias + (row + t * apart - p.firstRow);
+        for (uint32_t c = low; c < high; c++) sums[(r * tiles + t) * kTileRows + c] = bias[c];
+      }
     }
     const uint8_t* w = p.w.data + row / kTileRows * tileBytes;
-    directProduct(dtype, p.m, tiles)(p.x, w, tileBytes, p.w.cols, sums);
-    moveSums(sums, columns, p.y + (row + low - p.firstRow), p.yStride, p.m, low, high, false);
-  }
+    directProduct(dtype, p.m, tiles)(p.x, w, apart / kTileRows * tileBytes, p.w.cols, sums);
+    for (uint32_t t = 0; t < tiles; t++) {
+      float* y = p.y + (row + t * apart + low - p.firstRow);
+      for (uint32_t r = 0; r < p.m; r++) moveSums(sums + (r * tiles + t) * kTileRows, kTileRows, y + r * p.yStride, 0, 1, low, high, false);
+    }
+  };
+  uint32_t row = p.firstRow / kTileRows * kTileRows;
+  if (row < p.firstRow) meet(row, 1, 0), row += kTileRows;
+  uint32_t run = row < p.lastRow ? (p.lastRow - row) / kTileRows / most * kTileRows : 0;
+  for (uint32_t i = 0; i < run; i += kTileRows) meet(row + i, most, run);
+  for (row += most * run; row < p.lastRow; row += kTileRows) meet(row, 1, 0);
 }
 
 void multiplyFew(const BlockedProduct& p, const Panels& panels) {

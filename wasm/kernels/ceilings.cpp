@@ -166,7 +166,7 @@ EMSCRIPTEN_KEEPALIVE void glimt_peak_together(PeakLoop loop, uint32_t workers, u
   Call call = {nullptr, nullptr, (const uint32_t*)&arguments, nullptr, workers};
   if (workers > 1) {
     beginRun();
-    runTogether(kPeakPhase, call, kLargestPart, 0, parts, nullptr, 0);
+    runTogether(kPeakPhase, call, {parts, kLargestPart}, 0, parts, nullptr, 0);
     endRun();
     return;
   }

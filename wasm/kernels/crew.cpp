@@ -1,6 +1,6 @@
 // A job is the parts of one phase. Its gate is one word: a number that grows with each job, whether more threads may come
-// in, and how many are inside. Who comes in takes parts until none is left. The thread that runs the program closes the
-// gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for. A thread that
+// in, and how many are inside. Who comes in takes parts until none is left: a few at a time, or, where they are quicker in runs, an even
+// share of those that are left, so that all end at about the same time. The thread that runs the program closes the gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for. A thread that
 // dies inside is waited for without end; JavaScript hears of its death, and ends this one.
 // A thread that finds no job for a while sleeps on the gate until the next one opens, or the run ends.
 #include "crew.h"
@@ -29,7 +29,10 @@ struct Job {
   const Call* call;
   uint8_t* own;
   uint64_t ownBytes;
-  uint32_t last, grain;
+  uint32_t last;
+  // Parts of a take, or, where it is a share of those that are left, at most.
+  uint32_t grain;
+  bool inRuns;
 };
 
 Job job;
@@ -43,12 +46,22 @@ uint32_t napping;
 uint32_t running;
 uint32_t sleepers;
 
+uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+// Of so many parts that are left.
+uint32_t takeOf(uint32_t left) {
+  uint32_t share = job.inRuns ? left / job.call->workers : left;
+  return least(share ? share : 1, job.grain);
+}
+
 void takeParts(uint32_t worker) {
   uint8_t* own = job.own + (size_t)(worker * job.ownBytes);
   while (!stopAsked()) {
-    uint32_t first = __atomic_fetch_add(&next, job.grain, __ATOMIC_RELAXED);
-    if (first >= job.last) return;
-    uint32_t last = job.last - first < job.grain ? job.last : first + job.grain;
+    uint32_t first = __atomic_load_n(&next, __ATOMIC_RELAXED), last;
+    do {
+      if (first >= job.last) return;
+      last = first + takeOf(job.last - first);
+    } while (!__atomic_compare_exchange_n(&next, &first, last, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     job.phase->run(*job.call, first, last, own);
   }
 }
@@ -99,11 +112,12 @@ void endRun() {
 
 bool stopAsked() { return __atomic_load_n(&stopped, __ATOMIC_RELAXED); }
 
-uint32_t runTogether(const Phase& phase, const Call& call, double cost, uint32_t first, uint32_t last, uint8_t* own,
+uint32_t runTogether(const Phase& phase, const Call& call, const Work& work, uint32_t first, uint32_t last, uint8_t* own,
                      uint64_t ownBytes) {
-  uint32_t grain = (last - first) / (call.workers * kShares);
-  if (grain * cost > kHandful) grain = (uint32_t)(kHandful / cost);
-  job = {&phase, &call, own, ownBytes, last, grain ? grain : 1};
+  double handful = (work.inRuns ? kLargestPart : kHandful) / work.cost;
+  uint32_t most = work.inRuns ? last - first : (last - first) / (call.workers * kShares);
+  uint32_t grain = handful < most ? (uint32_t)handful : most;
+  job = {&phase, &call, own, ownBytes, last, grain ? grain : 1, work.inRuns};
   __atomic_store_n(&next, first, __ATOMIC_RELAXED);
   uint32_t number = (__atomic_load_n(&gate, __ATOMIC_RELAXED) & ~(kNumber - 1)) + kNumber;
   __atomic_store_n(&gate, number | kOpen, __ATOMIC_SEQ_CST);

@@ -6,7 +6,8 @@
 // a tile is widened to f32 once for all panels. Between slices the sums rest side by side in memory of their own: rows of y
 // lie pages apart, in the same few sets of a cache. Few rows are bound by reading w: tiles are widened in registers, and
 // slices are long, so that w is read in long runs; sums rest in y. One or two rows meet several tiles at once, since the
-// sums of one would wait for each other. Of more than one row all of w that a product reads is asked for before it.
+// sums of one would wait for each other: each is the next one of a run of tiles, where the processor has seen what follows. Of more rows
+// all of w that a product reads is asked for before it.
 #include "gemm.h"
 
 #include "tile.h"
@@ -49,21 +50,22 @@ struct Slice {
   float* packed;
 };
 
-// What the sums of tiles begin with: the bias, zero where there is none.
-void startOf(const Product& p, uint32_t tileRow, uint32_t tiles, float* start) {
-  for (uint32_t c = 0; c < tiles * kTileRows; c++) {
-    uint32_t row = tileRow + c;
-    start[c] = p.bias && row >= p.firstRow && row < p.lastRow ? p.bias[row - p.firstRow] : 0.0f;
+// What the sums of tiles begin with, which are `apart` rows from each other: the bias, zero where there is none.
+void startOf(const Product& p, uint32_t tileRow, uint32_t tiles, uint32_t apart, float* start) {
+  for (uint32_t t = 0; t < tiles; t++, tileRow += apart) {
+    for (uint32_t row = tileRow; row < tileRow + kTileRows; row++) {
+      *start++ = p.bias && row >= p.firstRow && row < p.lastRow ? p.bias[row - p.firstRow] : 0.0f;
+    }
   }
 }
 
-// All panels of few rows against `tiles` tiles of w from row `tileRow` on; more than one are whole.
-void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t tiles) {
+// All panels of few rows against `tiles` tiles of w from row `tileRow` on, `apart` rows from each other; more than one are whole.
+void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t tiles, uint32_t apart) {
   size_t columnBytes = kTileRows * elementBytes(p.w.dtype), tileBytes = p.w.cols * columnBytes;
   const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
   alignas(16) float starts[kMostTiles * kTileRows];
   const float* start = s.k0 == 0 ? starts : nullptr;
-  if (start) startOf(p, tileRow, tiles, starts);
+  if (start) startOf(p, tileRow, tiles, apart, starts);
   uint32_t low = p.firstRow > tileRow ? p.firstRow - tileRow : 0, high = least(p.lastRow - tileRow, kTileRows);
   for (uint32_t panel = 0; panel < s.panels.count; panel++) {
     uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
@@ -71,11 +73,11 @@ void multiplyPanels(const Product& p, const Slice& s, uint32_t tileRow, uint32_t
     float* y = p.y + (s.firstRow + first) * p.yStride + (tileRow + low - p.firstRow);
     TileProduct product = tileProduct(p.w.dtype, rows, tiles);
     if (high - low == kTileRows) {
-      product(packed, rows, w, tileBytes, s.depth, start, y, p.yStride);
+      product(packed, rows, w, apart / kTileRows * tileBytes, s.depth, start, y, p.yStride, apart);
     } else {
       alignas(16) float edge[kPanelRows * kTileRows] = {};
       moveEdge(edge, y, p.yStride, rows, low, high, true);
-      product(packed, rows, w, tileBytes, s.depth, start, edge, kTileRows);
+      product(packed, rows, w, 0, s.depth, start, edge, kTileRows, 0);
       moveEdge(edge, y, p.yStride, rows, low, high, false);
     }
   }
@@ -93,13 +95,18 @@ void packSlice(const Product& p, const Slice& s) {
 void multiplyFew(const Product& p, const Slice& s) {
   packSlice(p, s);
   size_t columnBytes = kTileRows * elementBytes(p.w.dtype), tileBytes = p.w.cols * columnBytes;
-  uint32_t most = s.panels.count == 1 ? tilesAtOnce(s.rows) : 1;
-  for (uint32_t tileRow = p.firstRow / kTileRows * kTileRows, tiles; tileRow < p.lastRow; tileRow += tiles * kTileRows) {
-    tiles = tileRow >= p.firstRow && tileRow + most * kTileRows <= p.lastRow ? most : 1;
-    const uint8_t* w = p.w.data + tileRow / kTileRows * tileBytes + s.k0 * columnBytes;
-    for (uint32_t t = 0; s.rows > 1 && t < tiles; t++) touchAll(w + t * tileBytes, s.depth * columnBytes);
-    multiplyPanels(p, s, tileRow, tiles);
-  }
+  auto meet = [&](uint32_t row, uint32_t tiles, uint32_t apart) {
+    for (uint32_t t = 0; s.rows > 2 && t < tiles; t++) {
+      touchAll(p.w.data + (row + t * apart) / kTileRows * tileBytes + s.k0 * columnBytes, s.depth * columnBytes);
+    }
+    multiplyPanels(p, s, row, tiles, apart);
+  };
+  // Tiles that are left over from runs, or not whole, are met alone.
+  uint32_t row = p.firstRow / kTileRows * kTileRows, most = s.panels.count == 1 ? tilesAtOnce(s.rows) : 1;
+  if (row < p.firstRow) meet(row, 1, 0), row += kTileRows;
+  uint32_t run = most > 1 && row < p.lastRow ? (p.lastRow - row) / kTileRows / most * kTileRows : 0;
+  for (uint32_t i = 0; i < run; i += kTileRows) meet(row + i, most, run);
+  for (row += most * run; row < p.lastRow; row += kTileRows) meet(row, 1, 0);
 }
 
 // The sums of all panels with the tiles of rows firstTile .. end - 1 of w, [rows][kSumStride]. While a tile is multiplied
@@ -115,15 +122,15 @@ void multiplyMany(const Product& p, const Slice& s, uint32_t firstTile, uint32_t
       w = (const uint8_t*)widened;
     }
     alignas(16) float start[kTileRows];
-    if (s.k0 == 0) startOf(p, tileRow, 1, start);
+    if (s.k0 == 0) startOf(p, tileRow, 1, 0, start);
     for (uint32_t panel = 0; panel < s.panels.count; panel++) {
       uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
       for (const uint8_t* pieceEnd = wanted + piece; wanted < pieceEnd && wanted < wantedEnd; wanted += kCacheLine) {
         touch((const float*)wanted);
       }
-      tileProduct(DType::f32, rows, 1)(s.packed + (size_t)first * s.depth, rows, w, tileBytes, s.depth,
+      tileProduct(DType::f32, rows, 1)(s.packed + (size_t)first * s.depth, rows, w, 0, s.depth,
                                        s.k0 == 0 ? start : nullptr, sums + first * kSumStride + (tileRow - firstTile),
-                                       kSumStride);
+                                       kSumStride, 0);
     }
   }
 }

@@ -48,10 +48,12 @@ struct Call {
 // Parts for workers that may be slower or start later than others: those that are done early find more.
 inline uint32_t sharedParts(const Call& call) { return call.workers == 1 ? 1 : call.workers * 16; }
 
-// `parts` pieces of about `cost` arithmetic operations each.
+// `parts` pieces of about `cost` arithmetic operations each. Those that are alike, and quicker when many that follow each other are
+// done at once, are `inRuns`.
 struct Work {
   uint32_t parts;
   double cost;
+  bool inRuns = false;
 };
 
 // Largest part, where the work can be cut: a slice of a run is never shorter than one part.

@@ -2,14 +2,20 @@
 // 1. Where w is in blocks: x is quantised into panels. A part is a panel.
 // 2. A part is a block of rows of x against a range of rows of w.
 #include "block_product.h"
+#include "block_tile.h"
 #include "gemm.h"
 #include "tile.h"
 
 namespace glimt {
 namespace {
 
+uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
 struct Split {
   uint32_t blockRows, rowBlocks, columns, columnBlocks;
+
+  // Few rows are bound by reading w, which takes long runs: parts of it that follow each other are one.
+  bool inRuns() const { return rowBlocks == 1 && blockRows <= kFewRows; }
 };
 
 Split split(const Call& call) {
@@ -19,8 +25,11 @@ Split split(const Call& call) {
   uint32_t fewest = (m + kBlockRows - 1) / kBlockRows, even = (m + fewest - 1) / fewest;
   uint32_t blockRows = fewest == 1 ? m : (even + kPanelRows - 1) / kPanelRows * kPanelRows;
   uint32_t rowBlocks = (m + blockRows - 1) / blockRows;
-  uint32_t columns = columnsOfPart(call, blockRows, n, k, rowBlocks);
-  return {blockRows, rowBlocks, columns, (n + columns - 1) / columns};
+  Split s = {blockRows, rowBlocks, 0, 0};
+  // Parts of runs are as short as tiles are met at once.
+  s.columns = call.workers > 1 && s.inRuns() ? kMostTiles * kTileRows : columnsOfPart(call, blockRows, n, k, rowBlocks);
+  s.columnBlocks = (n + s.columns - 1) / s.columns;
+  return s;
 }
 
 // The panels of a block of rows.
@@ -53,7 +62,7 @@ void quantise(const Call& call, uint32_t firstPart, uint32_t lastPart, uint8_t*)
 
 Work work(const Call& call) {
   Split s = split(call);
-  return {s.rowBlocks * s.columnBlocks, 2.0 * s.blockRows * s.columns * call.in[1].cols};
+  return {s.rowBlocks * s.columnBlocks, 2.0 * s.blockRows * s.columns * call.in[1].cols, s.inRuns()};
 }
 
 Workspace workspace(const Call& call) {
@@ -64,10 +73,12 @@ Workspace workspace(const Call& call) {
 void multiplyParts(const Call& call, const float* bias, uint32_t firstPart, uint32_t lastPart, uint8_t* own) {
   Split s = split(call);
   const Operand &x = call.in[0], &w = call.in[1], &y = call.out[0];
-  for (uint32_t part = firstPart; part < lastPart; part++) {
-    uint32_t row = part / s.columnBlocks * s.blockRows, column = part % s.columnBlocks * s.columns;
-    uint32_t rows = x.rows - row < s.blockRows ? x.rows - row : s.blockRows;
-    uint32_t end = w.rows - column < s.columns ? w.rows : column + s.columns;
+  uint32_t atOnce = s.inRuns() ? s.columnBlocks : 1;
+  for (uint32_t part = firstPart, parts; part < lastPart; part += parts) {
+    uint32_t row = part / s.columnBlocks * s.blockRows, first = part % s.columnBlocks;
+    parts = least(least(atOnce, s.columnBlocks - first), lastPart - part);
+    uint32_t column = first * s.columns, rows = least(x.rows - row, s.blockRows);
+    uint32_t end = first + parts == s.columnBlocks ? w.rows : column + parts * s.columns;
     const float* start = bias ? bias + column : nullptr;
     float* to = y.row(row) + column;
     if (isBlockFormat(w.dtype)) {

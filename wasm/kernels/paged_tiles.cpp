@@ -24,7 +24,7 @@ void scoreSlots(const float* packedKeys, uint32_t wanted, const float* queries, 
     const float *keys = packedKeys + (size_t)slot * headDim, *q = queries;
     for (uint32_t chain = 0; chain < kChains; chain++) {
       uint32_t dims = chainDims(headDim, chain);
-      product(keys + chain * kRuns, kChains * kRuns, (const uint8_t*)q, 0, dims, zeros, chains[chain], kLanes);
+      product(keys + chain * kRuns, kChains * kRuns, (const uint8_t*)q, 0, dims, zeros, chains[chain], kLanes, 0);
       q += dims * kLanes;
     }
     float* to = scores + slot * kLanes;

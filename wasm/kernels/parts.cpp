@@ -18,7 +18,7 @@ uint32_t runParts(const Executable& executable, uint32_t first, uint32_t last) {
   const Instruction& instruction = executable.instructions[executable.position];
   const Phase& phase = instruction.kernel->phases[executable.phase];
   if (isShared(executable, last - first)) {
-    return runTogether(phase, instruction.call, executable.work.cost, first, last, executable.own,
+    return runTogether(phase, instruction.call, executable.work, first, last, executable.own,
                        aligned(executable.workspace.own));
   }
   phase.run(instruction.call, first, last, executable.own);

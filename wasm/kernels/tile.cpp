@@ -38,14 +38,14 @@ void storeSums(const f32x4 (&sums)[2], float* to) {
 
 template <DType dtype, uint32_t R, uint32_t T>
 void multiplyTiles(const float* panel, size_t step, const uint8_t* w, size_t tileBytes, uint32_t k, const float* start,
-                   float* y, size_t stride) {
+                   float* y, size_t stride, size_t apart) {
   constexpr size_t kStep = kTileRows * elementBytes(dtype);
   f32x4 sums[T][R][2];
 #pragma unroll
   for (uint32_t t = 0; t < T; t++) {
 #pragma unroll
     for (uint32_t r = 0; r < R; r++) {
-      loadSums<dtype>((start ? start : y + r * stride) + t * kTileRows, sums[t][r]);
+      loadSums<dtype>(start ? start + t * kTileRows : y + r * stride + t * apart, sums[t][r]);
     }
   }
   for (; k; k--, panel += step, w += kStep) {
@@ -64,7 +64,7 @@ void multiplyTiles(const float* panel, size_t step, const uint8_t* w, size_t til
 #pragma unroll
   for (uint32_t t = 0; t < T; t++) {
 #pragma unroll
-    for (uint32_t r = 0; r < R; r++) storeSums<dtype>(sums[t][r], y + r * stride + t * kTileRows);
+    for (uint32_t r = 0; r < R; r++) storeSums<dtype>(sums[t][r], y + r * stride + t * apart);
   }
 }
 

@@ -27,10 +27,10 @@ struct Panels {
   uint32_t first(uint32_t panel) const { return panel * height + (panel < higher ? panel : higher); }
 };
 
-// y[r][8 t + c] = start[8 t + c] + the sum over k of panel[k][r] * w[t][k][c], or what y held for a start that is null. A
+// y[r][apart t + c] = start[8 t + c] + the sum over k of panel[k][r] * w[t][k][c], or what y held for a start that is null. A
 // row of the panel has `step` floats; the tiles of w are `tileBytes` apart.
 using TileProduct = void (*)(const float* panel, size_t step, const uint8_t* w, size_t tileBytes, uint32_t k,
-                             const float* start, float* y, size_t stride);
+                             const float* start, float* y, size_t stride, size_t apart);
 
 // That of panels of `rows` rows and `tiles` tiles of w of a type; tiles is 1 or tilesAtOnce(rows).
 TileProduct tileProduct(DType dtype, uint32_t rows, uint32_t tiles);

@@ -15,10 +15,10 @@ export const CONTROL = {
 export const CONTROL_WORDS = 4;
 
 /**
- * Looks for a job before a thread sleeps: some hundred microseconds, more than lies between two steps of a model, as waking
- * up takes long beside a part.
+ * Looks for a job before a thread sleeps: about a millisecond, more than lies between two steps of a model, as waking up takes as
+ * long as some parts.
  */
-const PATIENCE = 300_000;
+const PATIENCE = 1_000_000;
 
 interface Joined {
   readonly exports: KernelExports;
