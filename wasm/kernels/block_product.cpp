@@ -92,17 +92,15 @@ void multiplyPanel(const BlockedProduct& p) {
     uint32_t low = p.firstRow > row ? p.firstRow - row : 0, high = least(p.lastRow - row, kTileRows);
     // Columns that are not in y are computed as well, and dropped.
     alignas(16) float sums[kMostTiles * kTileRows] = {};
-    for (uint32_t r = 0; p.bias && r < p.m; r++) {
-      for (uint32_t t = 0; t < tiles; t++) {
-        const float* bias = p.bias + (row + t * apart - p.firstRow);
-        for (uint32_t c = low; c < high; c++) sums[(r * tiles + t) * kTileRows + c] = bias[c];
-      }
+    for (uint32_t i = 0; p.bias && i < p.m * tiles; i++) {
+      uint32_t from = row + i % tiles * apart;
+      for (uint32_t c = low; c < high; c++) sums[i * kTileRows + c] = p.bias[from + c - p.firstRow];
     }
     const uint8_t* w = p.w.data + row / kTileRows * tileBytes;
     directProduct(dtype, p.m, tiles)(p.x, w, apart / kTileRows * tileBytes, p.w.cols, sums);
-    for (uint32_t t = 0; t < tiles; t++) {
-      float* y = p.y + (row + t * apart + low - p.firstRow);
-      for (uint32_t r = 0; r < p.m; r++) moveSums(sums + (r * tiles + t) * kTileRows, kTileRows, y + r * p.yStride, 0, 1, low, high, false);
+    for (uint32_t i = 0; i < p.m * tiles; i++) {
+      float* y = p.y + i / tiles * p.yStride + (row + i % tiles * apart + low - p.firstRow);
+      moveSums(sums + i * kTileRows, kTileRows, y, 0, 1, low, high, false);
     }
   };
   uint32_t row = p.firstRow / kTileRows * kTileRows;

@@ -1,6 +1,7 @@
 // A job is the parts of one phase. Its gate is one word: a number that grows with each job, whether more threads may come
-// in, and how many are inside. Who comes in takes parts until none is left: a few at a time, or, where they are quicker in runs, an even
-// share of those that are left, so that all end at about the same time. The thread that runs the program closes the gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for. A thread that
+// in, and how many are inside. Who comes in takes parts until none is left: a few at a time, or, where they are quicker in
+// runs, an even share of those that are left, so that all end at about the same time. The thread that runs the program closes
+// the gate when it finds no more, and waits until it is alone: a thread that sleeps meanwhile is not waited for. A thread that
 // dies inside is waited for without end; JavaScript hears of its death, and ends this one.
 // A thread that finds no job for a while sleeps on the gate until the next one opens, or the run ends.
 #include "crew.h"
