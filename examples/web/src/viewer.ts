@@ -5,6 +5,9 @@ import { byId } from "./dom.ts";
 import type { Media } from "./media.ts";
 import type { Seen } from "./seen.ts";
 
+/** Of a file that browsers may read for a preview, which they do on the page's thread. */
+const PREVIEWED_BYTES = 12 << 20;
+
 export class Viewer {
   readonly #picture = byId("picture", HTMLElement);
   readonly #empty = byId("empty", HTMLElement);
@@ -42,13 +45,14 @@ export class Viewer {
     this.#seen = null;
     this.#weights = null;
     if (this.#address) URL.revokeObjectURL(this.#address);
-    this.#address = URL.createObjectURL(file);
+    this.#address = null;
     this.#canvas.hidden = true;
-    // Of a video the frames are shown that the model is given.
-    this.#preview.hidden = this.#picture.hidden = kind === "video";
-    if (kind === "image") this.#preview.src = this.#address;
+    // Of a video, and of a file that browsers take long to read, what the model is given is shown alone.
+    const hasPreview = kind === "image" && file.size <= PREVIEWED_BYTES;
+    this.#preview.hidden = this.#picture.hidden = !hasPreview;
+    if (hasPreview) this.#preview.src = this.#address = URL.createObjectURL(file);
     this.#preview.alt = name;
-    this.#empty.hidden = kind === "image";
+    this.#empty.hidden = hasPreview;
     this.#empty.textContent = name;
     this.#layers();
   }
