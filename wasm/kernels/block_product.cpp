@@ -16,8 +16,6 @@ namespace {
 // Columns of a slice.
 constexpr uint32_t kDepth = 1024;
 
-uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 // Copies columns [low, high) of `rows` rows of `columns` sums, those of whole tiles, to y, which begins with `low`, or from there.
 void moveSums(float* sums, uint32_t columns, float* y, size_t stride, uint32_t rows, uint32_t low, uint32_t high, bool toSums) {
   for (uint32_t r = 0; r < rows; r++, sums += columns, y += stride) {

@@ -47,8 +47,6 @@ uint32_t napping;
 uint32_t running;
 uint32_t sleepers;
 
-uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 // Of so many parts that are left.
 uint32_t takeOf(uint32_t left) {
   uint32_t share = job.inRuns ? left / job.call->workers : left;

@@ -29,8 +29,6 @@ constexpr uint32_t fewRows(DType dtype) { return dtype == DType::f16 ? 32 : 48; 
 // Least columns of a part that is cut for a slice, and for workers.
 constexpr uint32_t kSliceColumns = 512, kSplitColumns = 64;
 
-uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 // Columns [low, high) of a tile are in y, which begins with `low`; the others are computed and dropped.
 void moveEdge(float* tile, float* y, size_t stride, uint32_t rows, uint32_t low, uint32_t high, bool intoTile) {
   for (uint32_t r = 0; r < rows; r++) {

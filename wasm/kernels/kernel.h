@@ -45,6 +45,8 @@ struct Call {
   }
 };
 
+inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
 // Parts for workers that may be slower or start later than others: those that are done early find more.
 inline uint32_t sharedParts(const Call& call) { return call.workers == 1 ? 1 : call.workers * 16; }
 

@@ -9,8 +9,6 @@
 namespace glimt {
 namespace {
 
-uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 struct Split {
   uint32_t blockRows, rowBlocks, columns, columnBlocks;
 
