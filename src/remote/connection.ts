@@ -3,7 +3,8 @@ import { GlimtError } from "../errors.ts";
 import { readOnce, shown } from "../given.ts";
 import type { GenerationResult } from "../serving/run-result.ts";
 import { packError, unpackError } from "../workers/messages.ts";
-import { type Packed, pack } from "./pack.ts";
+import { fillCopies } from "./fill-copies.ts";
+import { type Copy, pack } from "./pack.ts";
 import type { Called, FromWorker, ModelPort, RemoteFacts, RemoteState, ToWorker } from "./protocol.ts";
 import { RunInbox } from "./run-inbox.ts";
 
@@ -28,6 +29,8 @@ interface Pending {
   thrown?: { readonly error: unknown };
   resolve(result: unknown): void;
   reject(error: unknown): void;
+  /** What is said of it while its arguments are still copied. */
+  held?: ToWorker[];
   /** Takes listeners from signals. */
   leave(): void;
 }
@@ -74,7 +77,7 @@ export class ModelConnection {
     let id = 0;
     const inbox = new RunInbox({
       read: (count) => this.#post({ type: "more", id, count }),
-      leave: () => this.#post({ type: "leave", id }),
+      leave: () => this.#postOf(id, { type: "leave", id }),
     });
     const result = this.#send({ type: "run", model }, args, inbox);
     id = this.#lastId;
@@ -119,37 +122,52 @@ export class ModelConnection {
     const id = ++this.#lastId;
     const callbacks: Callback[] = [];
     const signals: AbortSignal[] = [];
-    const packed = pack(args, {
+    const { packed, copies } = pack(args, {
       function: (call, name) => callbacks.push({ call, name }) - 1,
       signal: (signal) => signals.push(signal) - 1,
     });
     const aborts = signals.map((signal, index) => ({
       signal,
-      tell: () => this.#post({ type: "abort", id, signal: index }),
+      tell: () => this.#postOf(id, { type: "abort", id, signal: index }),
     }));
     const leave = () => {
       for (const { signal, tell } of aborts) signal.removeEventListener("abort", tell);
     };
+    const message = { ...head, id, args: packed, base: this.#options.base?.() } as ToWorker;
     return new Promise((resolve, reject) => {
-      const pending = { model: head.model, callbacks, signals, resolve, reject, leave };
+      const pending = { model: head.model, callbacks, signals, resolve, reject, leave, held: [] };
       this.#pending.set(id, inbox ? { ...pending, inbox } : pending);
       this.#port.ref?.();
-      try {
-        this.#postCall({ ...head, id, args: packed, base: this.#options.base?.() } as ToWorker);
-      } catch (error) {
-        return this.#settle(id, { error });
-      }
       for (const { signal, tell } of aborts) {
         if (signal.aborted) tell();
         else signal.addEventListener("abort", tell, { once: true });
       }
+      this.#begin(id, message, copies);
     });
   }
 
-  /** @throws INPUT_INVALID for what can not be copied */
-  #postCall(message: ToWorker & { readonly args?: Packed }): void {
+  /** Sends a call, at once where nothing of it is large, and what was said of it meanwhile. */
+  async #begin(id: number, message: ToWorker, copies: readonly Copy[]): Promise<void> {
     try {
-      this.#port.postMessage(message);
+      if (copies.length > 0) await fillCopies(copies);
+      const pending = this.#pending.get(id);
+      if (!pending) return;
+      this.#postCall(message, copies);
+      const held = pending.held ?? [];
+      delete pending.held;
+      for (const said of held) this.#post(said);
+    } catch (error) {
+      this.#settle(id, { error });
+    }
+  }
+
+  /** @throws INPUT_INVALID for what can not be copied */
+  #postCall(message: ToWorker, copies: readonly Copy[]): void {
+    try {
+      this.#port.postMessage(
+        message,
+        copies.map(({ to }) => to.buffer),
+      );
     } catch (cause) {
       throw new GlimtError(
         "INPUT_INVALID",
@@ -158,6 +176,13 @@ export class ModelConnection {
         { cause },
       );
     }
+  }
+
+  /** Behind the call that it is about. */
+  #postOf(id: number, message: ToWorker): void {
+    const held = this.#pending.get(id)?.held;
+    if (held) held.push(message);
+    else this.#post(message);
   }
 
   #post(message: ToWorker): void {

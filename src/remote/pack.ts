@@ -1,7 +1,8 @@
 /**
  * Values of a caller's, made ready to be copied to another thread and put together there. Structured cloning drops getters of
  * classes and refuses functions, signals and URLs, each of which stands for itself in a slot; and it copies all of the
- * buffer that a view lies in. Nothing is handed over: a caller's bytes stay the caller's.
+ * buffer that a view lies in. Nothing of the caller's is handed over: large buffers are copied in turns of the event loop
+ * (`fill-copies.ts`), and the copies handed over, since cloning holds the thread until all of them are copied.
  */
 
 /** `value` as it can be cloned, and what is to be put into it. */
@@ -9,6 +10,21 @@ export interface Packed {
   readonly value: unknown;
   readonly slots: readonly Slot[];
 }
+
+/** What is packed, and what is left to do before it can be sent. */
+export interface Packing {
+  readonly packed: Packed;
+  readonly copies: readonly Copy[];
+}
+
+/** Bytes of the caller's, and the buffer in `value` that they go to. */
+export interface Copy {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array<ArrayBuffer>;
+}
+
+/** Bytes that are cloned at once. */
+const LARGE = 1 << 20;
 
 /** `at` lies in `value`, also when both were cloned together. */
 interface Slot {
@@ -33,7 +49,7 @@ type Content =
   | { readonly kind: "unreadable"; readonly message: string };
 
 /** What becomes of what can not be cloned. */
-export interface Packing {
+export interface Unclonable {
   /** @param name of the property that it was found under */
   function(value: (...args: never[]) => unknown, name: string): number;
   signal(value: AbortSignal): number;
@@ -49,21 +65,22 @@ const DEEPEST = 300;
 
 /** What cloning keeps as it is. */
 const CLONED =
-  /^\[object (Blob|ArrayBuffer|SharedArrayBuffer|ImageData|ImageBitmap|VideoFrame|Date|RegExp|Set|Error|DOMException|Number|String|Boolean|BigInt)\]$/;
+  /^\[object (Blob|ArrayBuffer|SharedArrayBuffer|ImageBitmap|VideoFrame|Date|RegExp|Set|Error|DOMException|Number|String|Boolean|BigInt)\]$/;
 
-export function pack(values: readonly unknown[], packing: Packing): Packed {
-  const packer = new Packer(packing);
-  return { value: packer.list(values, 0), slots: packer.slots };
+export function pack(values: readonly unknown[], unclonable: Unclonable): Packing {
+  const packer = new Packer(unclonable);
+  return { packed: { value: packer.list(values, 0), slots: packer.slots }, copies: packer.copies };
 }
 
 class Packer {
   readonly slots: Slot[] = [];
-  readonly #packing: Packing;
+  readonly copies: Copy[] = [];
+  readonly #unclonable: Unclonable;
   /** What is there twice stays one, and what holds itself does. */
   readonly #copies = new Map<object, unknown>();
 
-  constructor(packing: Packing) {
-    this.#packing = packing;
+  constructor(unclonable: Unclonable) {
+    this.#unclonable = unclonable;
   }
 
   list(values: readonly unknown[], depth: number): unknown[] {
@@ -95,7 +112,7 @@ class Packer {
     };
     if (typeof value === "symbol") return into({ kind: "symbol", description: value.description });
     if (typeof value === "function") {
-      const id = this.#packing.function(value as (...args: never[]) => unknown, String(key));
+      const id = this.#unclonable.function(value as (...args: never[]) => unknown, String(key));
       return into({ kind: "function", id });
     }
     if (typeof value !== "object" || value === null) return value;
@@ -104,21 +121,45 @@ class Packer {
     const tag = Object.prototype.toString.call(value);
     if (ArrayBuffer.isView(value)) {
       if (isGivenAway(value)) return into({ kind: "givenAway", type: tag.slice(8, -1) as ViewType });
-      return this.#keep(value, ownView(value));
+      return this.#keep(
+        value,
+        isLarge(value.buffer, value.byteLength) ? this.#copyOf(value) : ownView(value),
+      );
+    }
+    if (value instanceof ArrayBuffer && isLarge(value, value.byteLength)) {
+      return this.#keep(value, this.#copyOf(new Uint8Array(value)).buffer);
     }
     if (tag === "[object URL]") return into({ kind: "url", address: (value as URL).href });
     if (tag === "[object AbortSignal]") {
-      return into({ kind: "signal", id: this.#packing.signal(value as AbortSignal) });
+      return into({ kind: "signal", id: this.#unclonable.signal(value as AbortSignal) });
     }
     if (tag === "[object File]") {
       const path = (value as { webkitRelativePath?: string }).webkitRelativePath ?? "";
       return path === "" ? value : into({ kind: "file", file: value as File, path });
     }
+    if (tag === "[object ImageData]") return this.#pixels(value as ImageData, depth);
     if (CLONED.test(tag)) return value;
     if (Array.isArray(value)) return this.list(value, depth);
     if (tag === "[object FileList]") return this.list(Array.from(value as FileList), depth);
     if (tag === "[object Map]") return this.#map(value as Map<unknown, unknown>, depth);
     return this.#object(value, tag, depth);
+  }
+
+  /** An array of the same type, which has its values once `copies` are filled. */
+  #copyOf(view: ArrayBufferView): ArrayBufferView<ArrayBuffer> {
+    const { buffer, byteOffset, byteLength } = view;
+    const to = new Uint8Array(byteLength);
+    this.copies.push({ from: new Uint8Array(buffer, byteOffset, byteLength), to });
+    if (view instanceof DataView) return new DataView(to.buffer);
+    return new globalThis[typeOf.call(view) as "Uint8Array"](to.buffer);
+  }
+
+  /** What is read of pixels is their fields. */
+  #pixels(value: ImageData, depth: number): object {
+    const { data, width, height } = value;
+    const copy = this.#keep(value, { width, height });
+    this.#put(copy, "data", () => data, depth);
+    return copy;
   }
 
   #keep<T>(value: object, copy: T): T {
@@ -155,7 +196,15 @@ function* inheritedGetters(value: object): Iterable<string> {
   }
 }
 
-const { slice } = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+const anyArray = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+const { slice } = anyArray;
+/** Of an array, whatever its class says: "Float32Array". */
+const typeOf = Object.getOwnPropertyDescriptor(anyArray, Symbol.toStringTag)?.get as () => string;
+
+/** Memory that threads share is not copied. */
+function isLarge(buffer: ArrayBufferLike, byteLength: number): boolean {
+  return byteLength > LARGE && buffer instanceof ArrayBuffer;
+}
 
 /** The view itself where it is all of its buffer; else a copy, as the rest of the buffer is nobody's business. */
 function ownView(view: ArrayBufferView): ArrayBufferView {

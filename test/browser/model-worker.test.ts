@@ -96,6 +96,21 @@ inChromium(
   },
 );
 
+inChromium("nor while pixels of forty megapixels go to the worker", async () => {
+  const page = await browser.newPage();
+  await onPage(
+    page,
+    `globalThis.model = await load();
+     globalThis.pixels = new ImageData(8000, 5000);
+     pixels.data.fill(255);`,
+  );
+  const longest = await longestPageTask(browser, page, async () => {
+    assert.is(await onThisPage(page, "return (await model.process(content(pixels))).media.length;"), 1);
+  });
+  assert.ok(longest <= LONG_MS, `a task of ${longest} ms`);
+  await page.close();
+});
+
 inChromium("a task that is long is seen", async () => {
   const page = await browser.newPage();
   await onPage(page, "");

@@ -10,6 +10,7 @@ import * as assert from "uvu/assert";
 import { percent } from "../../src/views/markup.ts";
 import { COMMIT, withHub } from "../checkpoint/hub-server.ts";
 import { withServer } from "../checkpoint/server.ts";
+import { bitmap } from "../media/bitmap.ts";
 import { ARGS, findChromium } from "./chromium.ts";
 import { LONG_MS, longestPageTask } from "./page-tasks.ts";
 
@@ -558,24 +559,6 @@ inChromium("nor about a picture of twelve megapixels", () =>
     }
   }),
 );
-
-/** A file with 24 bits a pixel, all of one colour. */
-function bitmap(width: number, height: number): Buffer {
-  const file = Buffer.alloc(54 + 3 * width * height, 120);
-  file.fill(0, 0, 54);
-  file.write("BM");
-  for (const [at, value] of [
-    [2, file.length],
-    [10, 54],
-    [14, 40],
-    [18, width],
-    [22, height],
-    [26, 1 | (24 << 16)],
-  ] as const) {
-    file.writeUInt32LE(value, at);
-  }
-  return file;
-}
 
 inChromium("a picture of the camera is answered, and the camera is let go", async () => {
   const args = [...ARGS, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];

@@ -7,6 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError, LoadOptions, Message, Model } from "../../src/index.ts";
 import { CALLED } from "../../src/remote/protocol.ts";
+import { bitmap } from "../media/bitmap.ts";
 
 const CHECKPOINT = "test/golden/data/glm_ocr-tiny";
 const LORA = "test/golden/data/lora/glm_ocr-tiny/language";
@@ -23,6 +24,12 @@ const picture = {
   width: 84,
   height: 56,
   data: Uint8Array.from({ length: 84 * 56 * 3 }, (_, index) => (index * 7919) % 251),
+};
+/** Above what is cloned at once. */
+const large = {
+  width: 800,
+  height: 700,
+  data: Uint8ClampedArray.from({ length: 800 * 700 * 4 }, (_, index) => (index * 7919) % 251),
 };
 const other = { ...picture, data: picture.data.map((value) => 255 - value) };
 const asking = (...content: object[]) => [{ role: "user", content }] as Message[];
@@ -146,6 +153,15 @@ const USES: Readonly<Record<string, Use>> = {
     }
     return model.process(asking({ type: "image", image: new Picture() }));
   },
+  "large pixels": (model) => model.process(asking({ type: "image", image: large })),
+  "large pixels as a part of a buffer": (model) => {
+    const image = { ...large, data: new Uint8ClampedArray(large.data).subarray(4 * large.width) };
+    return model.process(asking({ type: "image", image: { ...image, height: large.height - 1 } }));
+  },
+  "a large file": (model) => model.process(asking({ type: "image", image: bitmap(900, 600).buffer })),
+  "a large file as DataView": (model) =>
+    model.process(asking({ type: "image", image: new DataView(bitmap(900, 600).buffer) })),
+  "large floats": (model) => model.complete({ promptEmbeddings: new Float32Array(1 << 20) }),
   "sources, asked": async (model) => {
     const asked: string[] = [];
     const sources = ({ kind }: { kind: string }) => asked.push(kind) > 0;
