@@ -121,10 +121,12 @@ struct CachePlaces {
     BlockRows found;
     found.keys = end - block < kBlockKeys ? end - block : kBlockKeys;
     found.toValues = valueOffset;
-    for (uint32_t i = 0; i < kBlockKeys; i++) {
-      uint32_t position = i < found.keys ? block + i : block, page = position / pageSize;
-      found.at[i] = data + (size_t)pages[page] * pageBytes + (position - page * pageSize) * rowBytes;
+    uint32_t page = block / pageSize, row = block % pageSize;
+    for (uint32_t i = 0; i < found.keys; i++) {
+      found.at[i] = data + (size_t)pages[page] * pageBytes + row * rowBytes;
+      if (++row == pageSize) page++, row = 0;
     }
+    for (uint32_t i = found.keys; i < kBlockKeys; i++) found.at[i] = found.at[0];
     return found;
   }
 };

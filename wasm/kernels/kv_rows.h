@@ -7,8 +7,8 @@ namespace glimt {
 // A row in the cache; its format says what its bytes are. `step` gives dimensions d .. d + kDims - 1, `part` those of
 // them below `dims`, zeros behind, and reads nothing past the row.
 struct F32Rows {
-  // Dimensions of a step, and runs of keys (paged_block.h) whose sums a product has registers for.
-  static constexpr uint32_t kDims = 4, kRunsAtOnce = 6;
+  // Dimensions of a step, and keys whose sums a product has registers for: of so many runs (paged_block.h), so many of each.
+  static constexpr uint32_t kDims = 4, kRunsAtOnce = 6, kKeysAtOnce = 1;
 
   static size_t bytes(uint32_t dims) { return (size_t)dims * sizeof(float); }
   static void step(const uint8_t* row, uint32_t d, f32x4 (&values)[1]) { values[0] = load((const float*)row + d); }
@@ -18,7 +18,7 @@ struct F32Rows {
 };
 
 struct Bf16Rows {
-  static constexpr uint32_t kDims = 8, kRunsAtOnce = 3;
+  static constexpr uint32_t kDims = 8, kRunsAtOnce = 2, kKeysAtOnce = 2;
 
   static size_t bytes(uint32_t dims) { return (size_t)dims * sizeof(uint16_t); }
   static void step(const uint8_t* row, uint32_t d, f32x4 (&values)[2]) {

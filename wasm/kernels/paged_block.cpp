@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "kernel.h"
+
 namespace glimt {
 namespace {
 
@@ -21,99 +23,62 @@ f32x4 sumEach(f32x4 a, f32x4 b, f32x4 c, f32x4 d) {
   return add(add(a, c), add(b, d));
 }
 
-// R rows and N runs from `run` on, each key of a run by one of every other run. N keys and R queries meet at once.
-template <class Rows, uint32_t R, uint32_t N>
-void scoreRuns(PagedRow* rows, const BlockRows& keys, uint32_t run, size_t offset, uint32_t headDim) {
-  constexpr uint32_t kParts = Rows::kDims / 4;
-  uint32_t length = keys.keys < kRunKeys ? keys.keys : kRunKeys;
-  for (uint32_t i = 0; i < length; i++) {
-    const uint8_t* k[N];
-    f32x4 s[R][N];
-#pragma unroll
-    for (uint32_t n = 0; n < N; n++) {
-      k[n] = keys.at[(run + n) * kRunKeys + i] + offset;
-#pragma unroll
-      for (uint32_t r = 0; r < R; r++) s[r][n] = zero();
-    }
-    forDims<Rows>(headDim, [&](uint32_t d, auto get) {
-      f32x4 q[R][kParts];
-#pragma unroll
-      for (uint32_t r = 0; r < R; r++) {
-#pragma unroll
-        for (uint32_t p = 0; p < kParts; p++) q[r][p] = load(rows[r].q + d + 4 * p);
-      }
-#pragma unroll
-      for (uint32_t n = 0; n < N; n++) {
-        f32x4 v[kParts];
-        get(k[n], v);
-#pragma unroll
-        for (uint32_t p = 0; p < kParts; p++) {
-#pragma unroll
-          for (uint32_t r = 0; r < R; r++) s[r][n] = madd(q[r][p], v[p], s[r][n]);
-        }
-      }
-    });
-#pragma unroll
-    for (uint32_t r = 0; r < R; r++) {
-      float* to = rows[r].weights + i * kRuns + run;
-      if constexpr (N == 6) {
-        store(to, sumEach(s[r][0], s[r][1], s[r][2], s[r][3]));
-        to[4] = sumLanes(s[r][4]), to[5] = sumLanes(s[r][5]);
-      } else {
-#pragma unroll
-        for (uint32_t n = 0; n < N; n++) to[n] = sumLanes(s[r][n]);
-      }
-    }
-  }
-}
-
-// In the order in which memory is read best: run beside run, and of each value by value.
+// R rows and some keys that meet at once: kKeys from key i of each of kRunsAtOnce runs.
 template <class Rows, uint32_t R>
-void addRuns(PagedRow* rows, const BlockRows& values, size_t offset, uint32_t headDim) {
-  constexpr uint32_t kParts = Rows::kDims / 4;
-  uint32_t length = values.keys < kRunKeys ? values.keys : kRunKeys;
-  for (uint32_t i = 0; i < length; i++) {
-    const uint8_t* v[kRuns];
-    f32x4 p[R][kRuns];
-    float* sums[R];
+void scoreKeys(PagedRow* rows, const BlockRows& keys, uint32_t run, uint32_t i, size_t offset, uint32_t headDim) {
+  constexpr uint32_t kParts = Rows::kDims / 4, kN = Rows::kRunsAtOnce * Rows::kKeysAtOnce;
+  const uint8_t* k[kN];
+  f32x4 s[R][kN];
 #pragma unroll
-    for (uint32_t n = 0; n < kRuns; n++) v[n] = values.at[n * kRunKeys + i] + offset;
+  for (uint32_t n = 0; n < kN; n++) {
+    k[n] = keys.at[(run + n % Rows::kRunsAtOnce) * kRunKeys + i + n / Rows::kRunsAtOnce] + offset;
+#pragma unroll
+    for (uint32_t r = 0; r < R; r++) s[r][n] = zero();
+  }
+  forDims<Rows>(headDim, [&](uint32_t d, auto get) {
+    f32x4 q[R][kParts];
 #pragma unroll
     for (uint32_t r = 0; r < R; r++) {
-      sums[r] = rows[r].sums;
 #pragma unroll
-      for (uint32_t n = 0; n < kRuns; n++) p[r][n] = splat(rows[r].weights + i * kRuns + n);
+      for (uint32_t p = 0; p < kParts; p++) q[r][p] = load(rows[r].q + d + 4 * p);
     }
-    forDims<Rows>(headDim, [&](uint32_t d, auto get) {
-      f32x4 sum[R][kParts];
 #pragma unroll
-      for (uint32_t r = 0; r < R; r++) {
+    for (uint32_t n = 0; n < kN; n++) {
+      f32x4 v[kParts];
+      get(k[n], v);
 #pragma unroll
-        for (uint32_t part = 0; part < kParts; part++) sum[r][part] = load(sums[r] + d + 4 * part);
+      for (uint32_t p = 0; p < kParts; p++) {
+#pragma unroll
+        for (uint32_t r = 0; r < R; r++) s[r][n] = madd(q[r][p], v[p], s[r][n]);
       }
+    }
+  });
+  // Slots of two runs lie side by side.
 #pragma unroll
-      for (uint32_t n = 0; n < kRuns; n++) {
-        f32x4 value[kParts];
-        get(v[n], value);
+  for (uint32_t r = 0; r < R; r++) {
+    auto slot = [&](uint32_t n) { return rows[r].weights + (i + n / Rows::kRunsAtOnce) * kRuns + run + n % Rows::kRunsAtOnce; };
 #pragma unroll
-        for (uint32_t r = 0; r < R; r++) {
-          f32x4 weight = p[r][n];
-#pragma unroll
-          for (uint32_t part = 0; part < kParts; part++) sum[r][part] = madd(weight, value[part], sum[r][part]);
-        }
-      }
-#pragma unroll
-      for (uint32_t r = 0; r < R; r++) {
-#pragma unroll
-        for (uint32_t part = 0; part < kParts; part++) store(sums[r] + d + 4 * part, sum[r][part]);
-      }
-    });
+    for (uint32_t n = 0; n < kN; n += 4) {
+      uint32_t next = n + 2 < kN ? n + 2 : n;
+      v128_t sums = sumEach(s[r][n], s[r][n + 1], s[r][next], s[r][next + 1]);
+      wasm_v128_store64_lane(slot(n), sums, 0), wasm_v128_store64_lane(slot(next), sums, 1);
+    }
   }
 }
 
-// R rows and D vectors of dimensions from d on, of values that are near: sums stay in registers for the whole block.
-template <class Rows, uint32_t R, uint32_t D, class Get>
-void addDims(PagedRow* rows, const BlockRows& values, size_t offset, uint32_t d, Get get) {
+// All runs are read side by side; those without keys are left out.
+template <class Rows, uint32_t R>
+void scoreRows(PagedRow* rows, const BlockRows& keys, size_t offset, uint32_t headDim) {
+  for (uint32_t i = 0; i < least(keys.keys, kRunKeys); i += Rows::kKeysAtOnce) {
+    for (uint32_t run = 0; run < kRuns && run * kRunKeys < keys.keys; run += Rows::kRunsAtOnce) {
+      scoreKeys<Rows, R>(rows, keys, run, i, offset, headDim);
+    }
+  }
+}
+
+// R rows, slots `first` .. `last` - 1 and D vectors of dimensions from d on; get(row, step, values) reads a row's, in steps of S vectors.
+template <uint32_t R, uint32_t D, uint32_t S, class Get>
+void addDims(PagedRow* rows, const uint8_t* const* at, uint32_t first, uint32_t last, uint32_t d, Get get) {
   f32x4 sum[R][D];
 #pragma unroll
   for (uint32_t r = 0; r < R; r++) {
@@ -123,18 +88,20 @@ void addDims(PagedRow* rows, const BlockRows& values, size_t offset, uint32_t d,
   const float* p[R];
 #pragma unroll
   for (uint32_t r = 0; r < R; r++) p[r] = rows[r].weights;
-  uint32_t length = values.keys < kRunKeys ? values.keys : kRunKeys;
-  for (uint32_t i = 0; i < length; i++) {
-    for (uint32_t n = 0; n < kRuns; n++) {
-      const uint8_t* row = values.at[n * kRunKeys + i] + offset;
-      f32x4 weight[R];
+#pragma nounroll
+  for (uint32_t slot = first; slot < last; slot++) {
+    const uint8_t* row = at[slot];
+    f32x4 weight[R];
 #pragma unroll
-      for (uint32_t r = 0; r < R; r++) weight[r] = splat(p[r]++);
+    for (uint32_t r = 0; r < R; r++) weight[r] = splat(p[r] + slot);
 #pragma unroll
-      for (uint32_t k = 0; k < D; k++) {
-        f32x4 v = get(row, k);
+    for (uint32_t step = 0; step < D / S; step++) {
+      f32x4 v[S];
+      get(row, step, v);
 #pragma unroll
-        for (uint32_t r = 0; r < R; r++) sum[r][k] = madd(weight[r], v, sum[r][k]);
+      for (uint32_t s = 0; s < S; s++) {
+#pragma unroll
+        for (uint32_t r = 0; r < R; r++) sum[r][S * step + s] = madd(weight[r], v[s], sum[r][S * step + s]);
       }
     }
   }
@@ -145,21 +112,21 @@ void addDims(PagedRow* rows, const BlockRows& values, size_t offset, uint32_t d,
   }
 }
 
-template <uint32_t R>
-void addNear(PagedRow* rows, const BlockRows& values, size_t offset, uint32_t headDim) {
+template <class Rows, uint32_t R>
+void addRows(PagedRow* rows, const uint8_t* const* at, uint32_t first, uint32_t last, uint32_t headDim) {
+  constexpr uint32_t kDims = Rows::kDims, kStep = kDims / 4, kMany = 16;
   uint32_t d = 0;
-  for (; d + 16 <= headDim; d += 16) {
-    addDims<F32Rows, R, 4>(rows, values, offset, d,
-                           [=](const uint8_t* row, uint32_t k) { return load((const float*)row + d + 4 * k); });
+  for (; d + kMany <= headDim; d += kMany) {
+    addDims<R, kMany / 4, kStep>(rows, at, first, last, d, [=](const uint8_t* row, uint32_t step, auto& v) {
+      Rows::step(row, d + kDims * step, v);
+    });
   }
-  for (; d + 4 <= headDim; d += 4) {
-    addDims<F32Rows, R, 1>(rows, values, offset, d,
-                           [=](const uint8_t* row, uint32_t) { return load((const float*)row + d); });
+  for (; d + kDims <= headDim; d += kDims) {
+    addDims<R, kStep, kStep>(rows, at, first, last, d, [=](const uint8_t* row, uint32_t, auto& v) { Rows::step(row, d, v); });
   }
   if (d < headDim) {
-    addDims<F32Rows, R, 1>(rows, values, offset, d, [=](const uint8_t* row, uint32_t) {
-      return loadPart((const float*)row + d, headDim - d);
-    });
+    addDims<R, kStep, kStep>(rows, at, first, last, d,
+                             [=](const uint8_t* row, uint32_t, auto& v) { Rows::part(row, d, headDim, v); });
   }
 }
 
@@ -187,25 +154,26 @@ bool isFinite(const uint8_t* row, uint32_t headDim) {
   return !wasm_v128_any_true(bad);
 }
 
-// Two rows share what is read. A short block is not read as a long one.
+// Two rows share what is read.
 template <class Rows>
 void score(PagedRow* rows, uint32_t count, const BlockRows& keys, size_t offset, uint32_t headDim) {
-  constexpr uint32_t kMost = Rows::kRunsAtOnce;
-  bool isShort = keys.keys <= 2 * kRunKeys;
   for (uint32_t r = 0; r < count; r += 2) {
-    auto scoreSome = count - r > 1 ? (isShort ? scoreRuns<Rows, 2, 2> : scoreRuns<Rows, 2, kMost>)
-                                   : (isShort ? scoreRuns<Rows, 1, 2> : scoreRuns<Rows, 1, kMost>);
-    for (uint32_t run = 0; run < (isShort ? 2 : kRuns); run += isShort ? 2 : kMost) {
-      scoreSome(rows + r, keys, run, offset, headDim);
-    }
+    (count - r > 1 ? scoreRows<Rows, 2> : scoreRows<Rows, 1>)(rows + r, keys, offset, headDim);
   }
 }
 
 template <class Rows>
 void addValues(PagedRow* rows, uint32_t count, const BlockRows& values, size_t offset, uint32_t headDim) {
-  (count > 1 ? addRuns<Rows, 2> : addRuns<Rows, 1>)(rows, values, offset, headDim);
-  for (uint32_t r = 2; r < count; r += 3) {
-    (count - r > 2 ? addNear<3> : count - r > 1 ? addNear<2> : addNear<1>)(rows + r, values, offset, headDim);
+  const uint8_t* at[kBlockKeys];
+  uint32_t slots = slotsOf(values.keys);
+  for (uint32_t slot = 0; slot < slots; slot++) at[slot] = values.at[kSlotKeys.of[slot]] + offset;
+  // Some of each run meet all dimensions before the next ones do.
+  constexpr uint32_t kTogether = Rows::kKeysAtOnce * kRuns;
+  for (uint32_t first = 0; first < slots; first += kTogether) {
+    uint32_t last = least(first + kTogether, slots);
+    for (uint32_t r = 0; r < count; r += 2) {
+      (count - r > 1 ? addRows<Rows, 2> : addRows<Rows, 1>)(rows + r, at, first, last, headDim);
+    }
   }
 }
 

@@ -189,11 +189,12 @@ struct WordWeights {
 
   // Four dimensions of two slots each.
   static void read(const uint8_t* const* at, size_t first, v128_t (&dims)[kVectors]) {
-    v128_t a = wasm_v128_load(at[0] + first), b = wasm_v128_load(at[1] + first);
-    v128_t low = wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    v128_t high = wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    dims[0] = wasm_i16x8_extend_low_i8x16(low), dims[1] = wasm_i16x8_extend_high_i8x16(low);
-    dims[2] = wasm_i16x8_extend_low_i8x16(high), dims[3] = wasm_i16x8_extend_high_i8x16(high);
+#pragma unroll
+    for (uint32_t i = 0; i < kVectors; i += 2) {
+      v128_t a = wasm_i16x8_load8x8(at[0] + first + 4 * i), b = wasm_i16x8_load8x8(at[1] + first + 4 * i);
+      dims[i] = wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+      dims[i + 1] = wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    }
   }
 
   struct Sums {
