@@ -129,6 +129,17 @@ struct CachePlaces {
     for (uint32_t i = found.keys; i < kBlockKeys; i++) found.at[i] = found.at[0];
     return found;
   }
+
+  // Asks for the beginnings of all runs of a block, heads firstHead .. lastHead - 1. Each lies in a page of the host's memory of its
+  // own, which a core takes long to find and can look for several at a time.
+  void touchRuns(const BlockRows& rows, uint32_t firstHead, uint32_t lastHead) const {
+    for (uint32_t head = firstHead; head < lastHead; head++) {
+      for (uint32_t key = 0; key < kBlockKeys; key += kRunKeys) {
+        const uint8_t* run = rows.at[key] + head * headBytes;
+        touch((const float*)run), touch((const float*)(run + valueOffset));
+      }
+    }
+  }
 };
 
 const BlockSteps& storedSteps(const Call& call) {
@@ -201,6 +212,7 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
   CachePlaces cache(call, s, stored);
   for (uint32_t block = 0; block < keyCount; block += kBlockKeys) {
     BlockRows keys = cache.rows(block, keyCount);
+    cache.touchRuns(keys, firstHead, lastHead);
     // Rows come in the order of their positions: those that see nothing of the block are the first ones.
     uint32_t blind = 0;
     while (rows[blind].visible <= block) blind++;
