@@ -13,11 +13,14 @@ export const ARGS = [
 ];
 
 export function findChromium(): string | undefined {
+  return findProgram(["chromium", "chromium-browser", "google-chrome"], process.env.GLIMT_CHROMIUM);
+}
+
+/** The first of these that is on the path. @param asked where it lies, if somebody says so */
+export function findProgram(names: readonly string[], asked?: string): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter);
-  const named = ["chromium", "chromium-browser", "google-chrome"].flatMap((name) =>
-    folders.map((f) => join(f, name)),
-  );
-  return [process.env.GLIMT_CHROMIUM, ...named].find((path) => path !== undefined && isExecutable(path));
+  const named = names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return [asked, ...named].find((path) => path !== undefined && isExecutable(path));
 }
 
 function isExecutable(path: string): boolean {

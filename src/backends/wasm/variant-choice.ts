@@ -142,7 +142,7 @@ export function chooseAmong<V extends VariantFacts>(
 /** Why several threads can not share memory here, or undefined. */
 export function noSharedMemory(): string | undefined {
   if (typeof SharedArrayBuffer !== "undefined") return undefined;
-  return typeof crossOriginIsolated === "undefined"
+  return typeof crossOriginIsolated === "undefined" || crossOriginIsolated
     ? "this host shares no memory between threads"
     : "this page is not cross-origin isolated (Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: require-corp)";
 }
