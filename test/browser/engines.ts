@@ -8,6 +8,8 @@ import { findProgram } from "./chromium.ts";
 export interface Engine {
   readonly name: "Firefox" | "WebKit";
   readonly command: readonly string[];
+  /** The X server that it draws on. */
+  readonly screen?: string;
   /** What it takes to share memory between threads, where it does not by itself. */
   readonly sharing?: Readonly<Record<string, string>>;
   /** Settings of a fresh profile. */
@@ -29,9 +31,9 @@ function findFirefox(): Engine | string {
 
 function findWebKit(): Engine | string {
   const path = miniBrowser();
-  const screen = findProgram(["xvfb-run"]);
-  if (!path || !screen) return "no WebKit (Debian: apt-get install libwebkit2gtk-4.1-0 xvfb xauth)";
-  return { name: "WebKit", command: [screen, "-a", path], sharing: { JSC_useSharedArrayBuffer: "1" } };
+  const screen = findProgram(["Xvfb"]);
+  if (!path || !screen) return "no WebKit (Debian: apt-get install libwebkit2gtk-4.1-0 xvfb)";
+  return { name: "WebKit", command: [path], screen, sharing: { JSC_useSharedArrayBuffer: "1" } };
 }
 
 /** It lies beside WebKitGTK's library, in a folder of the machine's kind. */
@@ -43,28 +45,48 @@ function miniBrowser(): string | undefined {
 /** Opens an address, with a home of its own, until `work` has ended. */
 export async function withEngine<T>(engine: Engine, address: string, work: () => Promise<T>): Promise<T> {
   const home = mkdtempSync(join(tmpdir(), "glimt-engine-"));
-  const { name, command, sharing, preferences } = engine;
+  const { name, command, screen, sharing, preferences } = engine;
   if (preferences) writeFileSync(join(home, "user.js"), preferences);
   const [path = "", ...args] = [...command, ...(name === "Firefox" ? [home] : []), address];
-  const env = { ...process.env, ...sharing, HOME: home };
+  const display = screen ? await startScreen(screen) : undefined;
+  const env = { ...process.env, ...sharing, ...(display && { DISPLAY: display.name }), HOME: home };
   const browser = spawn(path, args, { stdio: "ignore", env, detached: true });
-  // With the processes that it has started.
+  const ended = new Promise<unknown>((resolve) => browser.once("error", resolve).once("exit", resolve));
   const end = () => {
-    if (browser.pid !== undefined && browser.exitCode === null) process.kill(-browser.pid, "SIGKILL");
+    endGroup(browser);
+    display?.server.kill();
   };
   process.once("exit", end);
+  const left = ended.then((how) => {
+    throw new Error(`${name} ended: ${how}.`);
+  });
   try {
-    return await Promise.race([work(), endOf(browser, name)]);
+    return await Promise.race([work(), left]);
   } finally {
+    left.catch(() => {});
     process.off("exit", end);
     end();
     rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 
-function endOf(browser: ChildProcess, name: string): Promise<never> {
-  return new Promise((_, reject) => {
-    browser.once("error", reject);
-    browser.once("exit", (code) => reject(new Error(`${name} ended with code ${code}.`)));
+/** On a number that is free. */
+async function startScreen(path: string) {
+  const server = spawn(path, ["-displayfd", "1", "-nolisten", "tcp"], {
+    stdio: ["ignore", "pipe", "ignore"],
   });
+  const number = await new Promise<string>((resolve, reject) => {
+    server.once("error", reject).once("exit", (code) => reject(new Error(`Xvfb ended with code ${code}.`)));
+    server.stdout.once("data", (data) => resolve(String(data).trim()));
+  });
+  return { server, name: `:${number}` };
+}
+
+/** With the processes that it has started, if any are left. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
