@@ -5,7 +5,7 @@ import { isWebPage } from "../http/web-page.ts";
 import { fileKind, isMovie } from "./file-kind.ts";
 import { isOutOfMemory, outOfMemory } from "./memory.ts";
 import { type Address, addressOf, looksLikeBase64, shownAddress } from "./sources/address.ts";
-import { blobName, bytesHeld, isBlob, readBlob } from "./sources/bytes.ts";
+import { blobName, byteLengthOf, bytesHeld, isBlob, readBlob } from "./sources/bytes.ts";
 import { decodeBase64, decodeDataUrl } from "./sources/data-url.ts";
 import { type RequestPublic, readHttp } from "./sources/http.ts";
 import { checkSize, type Reading, type ReadLimits, refused, withinLimits } from "./sources/reading.ts";
@@ -207,8 +207,8 @@ function isText(source: unknown): source is string | URL {
 /** @throws IMAGE_INVALID, VIDEO_INVALID or INPUT_INVALID for what is no source */
 function heldName(source: unknown, noun: MediaNoun): string {
   if (isBlob(source)) return blobName(source);
-  const size = (source as { byteLength?: unknown } | null | undefined)?.byteLength;
-  if (typeof source === "object" && typeof size === "number") return `of ${size} bytes`;
+  const size = byteLengthOf(source);
+  if (typeof source === "object" && size !== undefined) return `of ${size} bytes`;
   const decoded = noun === "Video" ? "{ frames: [...], metadata }" : "{ data, width, height }";
   const found = source === null ? "null" : typeof source;
   throw mediaError(noun, `must be a path, a URL, bytes, a Blob, or ${decoded}; got ${found}.`);

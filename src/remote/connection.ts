@@ -3,8 +3,9 @@ import { GlimtError } from "../errors.ts";
 import { readOnce, shown } from "../given.ts";
 import type { GenerationResult } from "../serving/run-result.ts";
 import { packError, unpackError } from "../workers/messages.ts";
+import { abortError } from "../workers/watch.ts";
 import { fillCopies } from "./fill-copies.ts";
-import { type Copy, pack } from "./pack.ts";
+import { type Packing, pack } from "./pack.ts";
 import type { Called, FromWorker, ModelPort, RemoteFacts, RemoteState, ToWorker } from "./protocol.ts";
 import { RunInbox } from "./run-inbox.ts";
 
@@ -29,8 +30,6 @@ interface Pending {
   thrown?: { readonly error: unknown };
   resolve(result: unknown): void;
   reject(error: unknown): void;
-  /** What is said of it while its arguments are still copied. */
-  held?: ToWorker[];
   /** Takes listeners from signals. */
   leave(): void;
 }
@@ -38,6 +37,11 @@ interface Pending {
 interface Callback {
   readonly name: string;
   readonly call: (...args: never[]) => unknown;
+}
+
+interface Unsent extends Packing {
+  readonly id: number;
+  readonly message: ToWorker;
 }
 
 export interface ConnectionOptions {
@@ -52,6 +56,9 @@ export class ModelConnection {
   readonly #options: ConnectionOptions;
   readonly #pending = new Map<number, Pending>();
   readonly #models = new Map<number, Listener>();
+  /** Calls that are not on their way yet, in the order of their being made. */
+  readonly #unsent: Unsent[] = [];
+  #isSending = false;
   #lastId = 0;
   #end: GlimtError | undefined;
 
@@ -65,22 +72,21 @@ export class ModelConnection {
   /** @throws what loading does, and DEVICE_FAILED when the worker ends meanwhile */
   load(model: number, location: unknown, options: unknown): Promise<Loaded> {
     const message = { type: "load", model } as const;
-    return this.#send(message, [location, options]) as Promise<Loaded>;
+    return this.#send(++this.#lastId, message, [location, options]) as Promise<Loaded>;
   }
 
   call(model: number, method: Called, args: readonly unknown[]): Promise<unknown> {
-    return this.#send({ type: "call", model, method }, args);
+    return this.#send(++this.#lastId, { type: "call", model, method }, args);
   }
 
   /** A run, which begins at once. */
   run(model: number, args: readonly unknown[]): RunInbox {
-    let id = 0;
+    const id = ++this.#lastId;
     const inbox = new RunInbox({
       read: (count) => this.#post({ type: "more", id, count }),
-      leave: () => this.#postOf(id, { type: "leave", id }),
+      leave: () => this.#leave(id),
     });
-    const result = this.#send({ type: "run", model }, args, inbox);
-    id = this.#lastId;
+    const result = this.#send(id, { type: "run", model }, args, inbox);
     result.then(
       (result) => inbox.end({ result: result as GenerationResult }),
       (error) => inbox.end({ error }),
@@ -114,60 +120,75 @@ export class ModelConnection {
   }
 
   async #send(
+    id: number,
     head: { readonly type: "load" | "call" | "run"; readonly model: number; readonly method?: Called },
     args: readonly unknown[],
     inbox?: RunInbox,
   ): Promise<unknown> {
     if (this.#end) throw this.#end;
-    const id = ++this.#lastId;
     const callbacks: Callback[] = [];
     const signals: AbortSignal[] = [];
-    const { packed, copies } = pack(args, {
+    const packing = pack(args, {
       function: (call, name) => callbacks.push({ call, name }) - 1,
       signal: (signal) => signals.push(signal) - 1,
     });
-    const aborts = signals.map((signal, index) => ({
-      signal,
-      tell: () => this.#postOf(id, { type: "abort", id, signal: index }),
-    }));
+    const aborts = signals.map((signal, index) => ({ signal, tell: () => this.#abort(id, index) }));
     const leave = () => {
       for (const { signal, tell } of aborts) signal.removeEventListener("abort", tell);
     };
-    const message = { ...head, id, args: packed, base: this.#options.base?.() } as ToWorker;
+    const message = { ...head, id, args: packing.packed, base: this.#options.base?.() } as ToWorker;
     return new Promise((resolve, reject) => {
-      const pending = { model: head.model, callbacks, signals, resolve, reject, leave, held: [] };
+      const pending = { model: head.model, callbacks, signals, resolve, reject, leave };
       this.#pending.set(id, inbox ? { ...pending, inbox } : pending);
       this.#port.ref?.();
+      this.#unsent.push({ ...packing, id, message });
+      this.#sendAll();
       for (const { signal, tell } of aborts) {
         if (signal.aborted) tell();
         else signal.addEventListener("abort", tell, { once: true });
       }
-      this.#begin(id, message, copies);
     });
   }
 
-  /** Sends a call, at once where nothing of it is large, and what was said of it meanwhile. */
-  async #begin(id: number, message: ToWorker, copies: readonly Copy[]): Promise<void> {
-    try {
-      if (copies.length > 0) await fillCopies(copies);
-      const pending = this.#pending.get(id);
-      if (!pending) return;
-      this.#postCall(message, copies);
-      const held = pending.held ?? [];
-      delete pending.held;
-      for (const said of held) this.#post(said);
-    } catch (error) {
-      this.#settle(id, { error });
+  /** Those that nothing large stands before are sent at once; the others in their order, and copied one at a time. */
+  async #sendAll(): Promise<void> {
+    if (this.#isSending) return;
+    this.#isSending = true;
+    for (let next = this.#unsent[0]; next; next = this.#unsent[0]) {
+      const { id, copies } = next;
+      try {
+        const isWanted = () => this.#pending.has(id);
+        const isWhole = copies.length === 0 || (await fillCopies(copies, isWanted));
+        if (isWhole && isWanted()) this.#postCall(next);
+      } catch (error) {
+        this.#settle(id, { error });
+      }
+      this.#unsent.shift();
     }
+    this.#isSending = false;
+  }
+
+  #abort(id: number, signal: number): void {
+    if (!this.#giveUp(id)) this.#post({ type: "abort", id, signal });
+  }
+
+  /** Nobody reads on. */
+  #leave(id: number): void {
+    if (!this.#giveUp(id)) this.#post({ type: "leave", id });
+  }
+
+  /** Ends a call that is not on its way yet. */
+  #giveUp(id: number): boolean {
+    if (!this.#unsent.some((unsent) => unsent.id === id)) return false;
+    const fired = this.#pending.get(id)?.signals.find(({ aborted }) => aborted);
+    this.#settle(id, { error: abortError(fired) });
+    return true;
   }
 
   /** @throws INPUT_INVALID for what can not be copied */
-  #postCall(message: ToWorker, copies: readonly Copy[]): void {
+  #postCall({ message, transfer }: Unsent): void {
     try {
-      this.#port.postMessage(
-        message,
-        copies.map(({ to }) => to.buffer),
-      );
+      this.#port.postMessage(message, [...transfer]);
     } catch (cause) {
       throw new GlimtError(
         "INPUT_INVALID",
@@ -176,13 +197,6 @@ export class ModelConnection {
         { cause },
       );
     }
-  }
-
-  /** Behind the call that it is about. */
-  #postOf(id: number, message: ToWorker): void {
-    const held = this.#pending.get(id)?.held;
-    if (held) held.push(message);
-    else this.#post(message);
   }
 
   #post(message: ToWorker): void {

@@ -1,8 +1,8 @@
 /**
  * Values of a caller's, made ready to be copied to another thread and put together there. Structured cloning drops getters of
  * classes and refuses functions, signals and URLs, each of which stands for itself in a slot; and it copies all of the
- * buffer that a view lies in. Nothing of the caller's is handed over: large buffers are copied in turns of the event loop
- * (`fill-copies.ts`), and the copies handed over, since cloning holds the thread until all of them are copied.
+ * buffer that a view lies in. Nothing of the caller's is handed over, but copies are: the first of them are made at once, and
+ * what is more in turns of the event loop (`fill-copies.ts`), since cloning holds the thread until all is copied.
  */
 
 /** `value` as it can be cloned, and what is to be put into it. */
@@ -14,6 +14,9 @@ export interface Packed {
 /** What is packed, and what is left to do before it can be sent. */
 export interface Packing {
   readonly packed: Packed;
+  /** Copies that are handed over. */
+  readonly transfer: readonly ArrayBuffer[];
+  /** Those of them that are still to be made. */
   readonly copies: readonly Copy[];
 }
 
@@ -23,8 +26,8 @@ export interface Copy {
   readonly to: Uint8Array<ArrayBuffer>;
 }
 
-/** Bytes that are cloned at once. */
-const LARGE = 1 << 20;
+/** Bytes of a call that are copied at once. */
+const AT_ONCE = 1 << 20;
 
 /** `at` lies in `value`, also when both were cloned together. */
 interface Slot {
@@ -33,16 +36,16 @@ interface Slot {
   readonly content: Content;
 }
 
-/** Of arrays that a buffer can be taken from. */
-type ViewType = "Uint8Array" | "Float32Array" | "Int32Array";
+/** Of what a buffer can be taken from, and buffers themselves. */
+type BufferType = "ArrayBuffer" | "DataView" | "Uint8Array" | "Float32Array" | "Int32Array";
 
 type Content =
   | { readonly kind: "url"; readonly address: string }
   | { readonly kind: "function"; readonly id: number }
   | { readonly kind: "signal"; readonly id: number }
   | { readonly kind: "symbol"; readonly description: string | undefined }
-  /** A view of this type whose buffer another thread has. */
-  | { readonly kind: "givenAway"; readonly type: ViewType }
+  /** One of this type whose bytes another thread has. */
+  | { readonly kind: "givenAway"; readonly type: BufferType }
   /** A file with its path in the folder that was picked, which cloning drops. */
   | { readonly kind: "file"; readonly file: File; readonly path: string }
   /** Reading it throws. */
@@ -69,12 +72,16 @@ const CLONED =
 
 export function pack(values: readonly unknown[], unclonable: Unclonable): Packing {
   const packer = new Packer(unclonable);
-  return { packed: { value: packer.list(values, 0), slots: packer.slots }, copies: packer.copies };
+  const value = packer.list(values, 0);
+  const { slots, transfer, copies } = packer;
+  return { packed: { value, slots }, transfer, copies };
 }
 
 class Packer {
   readonly slots: Slot[] = [];
+  readonly transfer: ArrayBuffer[] = [];
   readonly copies: Copy[] = [];
+  #copied = 0;
   readonly #unclonable: Unclonable;
   /** What is there twice stays one, and what holds itself does. */
   readonly #copies = new Map<object, unknown>();
@@ -119,15 +126,13 @@ class Packer {
     if (this.#copies.has(value)) return this.#copies.get(value);
     if (depth > DEEPEST) return {};
     const tag = Object.prototype.toString.call(value);
-    if (ArrayBuffer.isView(value)) {
-      if (isGivenAway(value)) return into({ kind: "givenAway", type: tag.slice(8, -1) as ViewType });
-      return this.#keep(
-        value,
-        isLarge(value.buffer, value.byteLength) ? this.#copyOf(value) : ownView(value),
-      );
-    }
-    if (value instanceof ArrayBuffer && isLarge(value, value.byteLength)) {
-      return this.#keep(value, this.#copyOf(new Uint8Array(value)).buffer);
+    const isBuffer = value instanceof ArrayBuffer;
+    if (isBuffer || ArrayBuffer.isView(value)) {
+      if (isGivenAway(isBuffer ? value : value.buffer)) {
+        return into({ kind: "givenAway", type: tag.slice(8, -1) as BufferType });
+      }
+      if (isBuffer) return this.#keep(value, this.#copyOf(new Uint8Array(value)).buffer);
+      return this.#keep(value, value.buffer instanceof ArrayBuffer ? this.#copyOf(value) : ownView(value));
     }
     if (tag === "[object URL]") return into({ kind: "url", address: (value as URL).href });
     if (tag === "[object AbortSignal]") {
@@ -145,11 +150,14 @@ class Packer {
     return this.#object(value, tag, depth);
   }
 
-  /** An array of the same type, which has its values once `copies` are filled. */
+  /** An array of the same type, which has its values once `copies` are made. */
   #copyOf(view: ArrayBufferView): ArrayBufferView<ArrayBuffer> {
     const { buffer, byteOffset, byteLength } = view;
-    const to = new Uint8Array(byteLength);
-    this.copies.push({ from: new Uint8Array(buffer, byteOffset, byteLength), to });
+    const [from, to] = [new Uint8Array(buffer, byteOffset, byteLength), new Uint8Array(byteLength)];
+    this.#copied += byteLength;
+    if (this.#copied > AT_ONCE) this.copies.push({ from, to });
+    else to.set(from);
+    this.transfer.push(to.buffer);
     if (view instanceof DataView) return new DataView(to.buffer);
     return new globalThis[typeOf.call(view) as "Uint8Array"](to.buffer);
   }
@@ -201,12 +209,7 @@ const { slice } = anyArray;
 /** Of an array, whatever its class says: "Float32Array". */
 const typeOf = Object.getOwnPropertyDescriptor(anyArray, Symbol.toStringTag)?.get as () => string;
 
-/** Memory that threads share is not copied. */
-function isLarge(buffer: ArrayBufferLike, byteLength: number): boolean {
-  return byteLength > LARGE && buffer instanceof ArrayBuffer;
-}
-
-/** The view itself where it is all of its buffer; else a copy, as the rest of the buffer is nobody's business. */
+/** Of memory that threads share the view itself where it is all of that; else a copy, as the rest is nobody's business. */
 function ownView(view: ArrayBufferView): ArrayBufferView {
   const { buffer, byteOffset, byteLength } = view;
   if (byteLength === buffer.byteLength) return view;
@@ -214,8 +217,8 @@ function ownView(view: ArrayBufferView): ArrayBufferView {
   return slice.call(view);
 }
 
-/** Another thread has its buffer. */
-function isGivenAway({ buffer }: ArrayBufferView): boolean {
+/** Another thread has it. */
+function isGivenAway(buffer: ArrayBufferLike): boolean {
   if (buffer.byteLength > 0 || !(buffer instanceof ArrayBuffer)) return false;
   try {
     new Uint8Array(buffer);
@@ -257,9 +260,12 @@ function contentOf(content: Exclude<Content, { kind: "unreadable" }>, unpacking:
     case "symbol":
       return Symbol(content.description);
     case "givenAway": {
-      const view = new (globalThis[content.type] ?? Uint8Array)(1);
-      structuredClone(view.buffer, { transfer: [view.buffer] });
-      return view;
+      const buffer = new ArrayBuffer(8);
+      const { type } = content;
+      const value =
+        type === "ArrayBuffer" ? buffer : new (globalThis[type as "Uint8Array"] ?? Uint8Array)(buffer);
+      structuredClone(buffer, { transfer: [buffer] });
+      return value;
     }
     case "file":
       define(content.file, "webkitRelativePath", content.path);

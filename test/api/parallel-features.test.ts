@@ -172,14 +172,24 @@ function endingAfter(backend: Backend, calls: { left: number | null }): Backend 
     async open(opening) {
       const engine = await backend.open(opening);
       if (opening?.group?.rank !== 1) return engine;
+      const count = () => {
+        if (calls.left !== null && calls.left-- === 0) engine.dispose();
+      };
       const asked = engine as unknown as Record<(typeof CALLS)[number], (...given: unknown[]) => unknown>;
       for (const name of CALLS) {
         const call = asked[name].bind(engine);
         asked[name] = (...given) => {
-          if (calls.left !== null && calls.left-- === 0) engine.dispose();
+          count();
           return call(...given);
         };
       }
+      const { get } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(engine), "freeBytes") ?? {};
+      Object.defineProperty(engine, "freeBytes", {
+        get() {
+          count();
+          return get?.call(engine);
+        },
+      });
       return engine;
     },
   };

@@ -79,6 +79,7 @@ const ASKS: Record<string, Ask> = {
   bind: ({ engine, executable }, tensor) => engine.bind(executable, { x: tensor }),
   reserve: ({ engine, executable }) => engine.reserve(executable, { tokens: 2 }, []),
   trim: ({ engine }) => engine.trim(),
+  freeBytes: ({ engine }) => engine.freeBytes,
   run: ({ run }) => run(2),
 };
 

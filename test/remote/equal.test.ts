@@ -218,6 +218,16 @@ const USES: Readonly<Record<string, Use>> = {
     structuredClone(floats.buffer, { transfer: [floats.buffer] });
     return model.complete({ promptEmbeddings: floats });
   },
+  "a DataView whose buffer was given away": (model) => {
+    const image = new DataView(new ArrayBuffer(8));
+    structuredClone(image.buffer, { transfer: [image.buffer] });
+    return model.process(asking({ type: "image", image }));
+  },
+  "an ArrayBuffer that was given away": (model) => {
+    const image = new ArrayBuffer(8);
+    structuredClone(image, { transfer: [image] });
+    return model.process(asking({ type: "image", image }));
+  },
   "bytes that are no picture": (model) => model.process(asking({ type: "image", image: new Uint8Array(40) })),
   "a picture that is not there": (model) => model.process(asking({ type: "image", image: "no/such.png" })),
   "sizes that are none": (model) => model.plan({ images: [{ width: 1, hight: 1 } as never] }),

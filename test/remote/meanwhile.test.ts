@@ -2,7 +2,7 @@
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { GlimtError, Message, Model } from "../../src/index.ts";
+import type { GlimtError, Message, Model, ProcessedInputs } from "../../src/index.ts";
 
 const CHECKPOINT = "test/golden/data/glm_ocr-tiny";
 
@@ -49,12 +49,64 @@ test("a buffer that is handed to somebody else meanwhile is refused, and the wor
   assert.is((await model.tokenize("a")).length > 0, true);
 });
 
-test("an abort meanwhile ends the call", async () => {
+test("an abort meanwhile ends the call, which is copied no further", async () => {
   const control = new AbortController();
-  const aborted = codeOf(model.complete(asking(pixels()), { signal: control.signal }));
-  control.abort();
+  const first = model.process(asking(pixels()), { signal: control.signal });
+  const aborted = codeOf(first);
+  const behind = codeOf(model.tokenize("a"));
+  control.abort(new Error("my reason"));
   assert.match(await aborted, /^ABORTED: /);
+  assert.is(((await first.catch(({ cause }) => cause)) as Error).message, "my reason");
   assert.match(await codeOf(model.process(asking(pixels()), { signal: AbortSignal.abort() })), /^ABORTED: /);
+  assert.is(await behind, "none");
+});
+
+test("calls take effect in the order in which they are made", async () => {
+  const lora = "test/golden/data/lora/glm_ocr-tiny";
+  const other = await loadModel(CHECKPOINT, { backend: "wasm", threads: 1, worker: true });
+  await other.loadAdapter({ name: "a", location: `${lora}/vision` });
+  const answer = codeOf(other.complete(asking(pixels()), { adapters: ["a"], maxTokens: 2 }));
+  const left = codeOf(other.unloadAdapter("a"));
+  assert.is(await answer, "none");
+  assert.is(await left, "none");
+  await other.dispose();
+});
+
+test("of many large calls at once one is copied at a time, so that they hold the thread no longer than one", async () => {
+  const images = Array.from({ length: 8 }, pixels);
+  const calls = images.map((image) => model.process(asking(image)));
+  await new Promise(setImmediate);
+  // Nothing of the last one was read yet.
+  images.at(-1)?.data.fill(0);
+  const results = await Promise.all(calls);
+  const [first, last] = [results[0], results.at(-1)] as [ProcessedInputs, ProcessedInputs];
+  const brightest = ({ pixelValues }: ProcessedInputs) =>
+    Math.max(...(pixelValues as Float32Array).slice(0, 1000));
+  assert.ok(brightest(last) < brightest(first));
+});
+
+test("what is small beside something large has the bytes of the moment of the call", async () => {
+  const small = { width: 84, height: 56, data: new Uint8Array(84 * 56 * 3).fill(200) };
+  const content = [small, pixels()].map((image) => ({ type: "image" as const, image }));
+  const ask = () => model.process([{ role: "user", content }]);
+  const before = (await ask()).visionItems[0] as { readonly pixelValues: Float32Array };
+  const asked = ask();
+  small.data.fill(0);
+  const after = (await asked).visionItems[0] as { readonly pixelValues: Float32Array };
+  assert.equal(after.pixelValues, before.pixelValues);
+});
+
+test("an option that calls the model while it is read leaves its run whole", async () => {
+  const options = {
+    ignoreEos: true,
+    get maxTokens() {
+      model.tokenize("x");
+      return 200;
+    },
+  };
+  let count = 0;
+  for await (const _ of model.generate([{ role: "user", content: "hello" }], options)) count++;
+  assert.ok(count > 64, `${count} events`);
 });
 
 test("a run that is left meanwhile ends", async () => {

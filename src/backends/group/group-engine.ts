@@ -130,9 +130,11 @@ export class GroupEngine implements Engine {
 
   /** Of the stages' ranks, as if all had as little as the one with least: what they hold is alike. */
   get freeBytes(): number | undefined {
+    this.#alive();
     const ofStages = stageRankCount(this.#shape);
-    const ranks = this.#ranks.flatMap((rank, index) => (rank && index < ofStages ? [rank.engine] : []));
-    const free = ranks.map(({ freeBytes }) => freeBytes);
+    const free = this.#ranks.flatMap((one, rank) =>
+      one && rank < ofStages ? [this.#asked(rank, (engine) => engine.freeBytes)] : [],
+    );
     if (free.length === 0 || free.some((bytes) => bytes === undefined)) return undefined;
     return ofStages * Math.min(...(free as number[]));
   }

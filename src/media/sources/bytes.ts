@@ -11,10 +11,35 @@ export function bytesHeld(
     if (!/^(Uint8|Uint8Clamped|Int8)Array$|^DataView$/.test(tagOf(source))) {
       throw new Error(`its bytes are in a ${tagOf(source)}; give a Uint8Array`);
     }
-    return stable(source.buffer, source.byteOffset, source.byteLength, limit);
+    return stable(source.buffer, ...placeOf(source), limit);
   }
   if (!isBuffer(source)) return undefined;
   return stable(source, 0, source.byteLength, limit);
+}
+
+/** Bytes of an array or buffer, undefined for what is none; a DataView whose buffer was given away does not say. */
+export function byteLengthOf(source: unknown): number | undefined {
+  try {
+    const size = (source as { byteLength?: unknown } | null | undefined)?.byteLength;
+    return typeof size === "number" ? size : undefined;
+  } catch {
+    return 0;
+  }
+}
+
+/** Offset and length; of an array whose buffer was given away they are 0, and a DataView has none. */
+function placeOf(view: ArrayBufferView): [offset: number, length: number] {
+  try {
+    return [view.byteOffset, view.byteLength];
+  } catch (cause) {
+    throw givenAway(cause);
+  }
+}
+
+function givenAway(cause: unknown): Error {
+  return new Error("its buffer was given away (transferred) or shrank; give the bytes before that", {
+    cause,
+  });
 }
 
 /** Views of memory that others may change or resize are copied, once. */
@@ -29,9 +54,7 @@ function stable(
   try {
     bytes = new Uint8Array(buffer, offset, length);
   } catch (cause) {
-    throw new Error("its buffer was given away (transferred) or shrank; give the bytes before that", {
-      cause,
-    });
+    throw givenAway(cause);
   }
   const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
   return tagOf(buffer) !== "ArrayBuffer" || resizable || growable ? new Uint8Array(bytes) : bytes;

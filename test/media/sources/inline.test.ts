@@ -106,6 +106,12 @@ function detachedView(): Uint8Array {
   return view;
 }
 
+function detachedDataView(): DataView {
+  const view = new DataView(png.slice().buffer);
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  return view;
+}
+
 const LONG = "A".repeat(3_000_000);
 const BAD: readonly [
   name: string,
@@ -129,6 +135,7 @@ const BAD: readonly [
   ],
   ["a detached buffer", detached(), "IMAGE_INVALID", /buffer was given away/],
   ["a view of a detached buffer", detachedView(), "IMAGE_INVALID", /buffer was given away/],
+  ["a DataView of a detached buffer", detachedDataView(), "IMAGE_INVALID", /buffer was given away/],
   [
     "an array of floats",
     new Float32Array(9),
