@@ -88,6 +88,7 @@ void addDims(PagedRow* rows, const uint8_t* const* at, uint32_t first, uint32_t 
   const float* p[R];
 #pragma unroll
   for (uint32_t r = 0; r < R; r++) p[r] = rows[r].weights;
+  // Not unrolled: one sum would be added up after the other, and all values would stay alive.
 #pragma nounroll
   for (uint32_t slot = first; slot < last; slot++) {
     const uint8_t* row = at[slot];
