@@ -387,10 +387,15 @@ test("a lock is the file's, whichever link leads to it", async () => {
 });
 
 test("one batch at a time writes to a file", async () => {
-  const given = files([requestLine("a", { turns: 50 })]);
-  const first = answer(given);
-  assert.match((await failing(answer(given))).message, /being written by another process/);
-  await first;
+  const long = files([requestLine("a", { forever: true })]);
+  const [stub, control] = [stubAnswerer(), new AbortController()];
+  const first = failing(answer({ ...long, signal: control.signal }, stub));
+  // Which of two has the lock is told by who asks.
+  while (stub.asks.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.match((await failing(answer(long))).message, /being written by another process/);
+  control.abort();
+  assert.is((await first).code, "ABORTED");
+  const given = files([requestLine("a", {})]);
   // Of a process that there is not, and of an earlier one of this number.
   for (const pid of [2 ** 22 + 1, process.pid]) {
     const { hostname } = await import("node:os");
