@@ -57,8 +57,9 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortError(signal);
 }
 
-export function abortError(signal: AbortSignal): GlimtError {
-  return new GlimtError("ABORTED", "The operation was aborted.", { cause: signal.reason });
+/** @param signal that has fired; undefined where something was left without one */
+export function abortError(signal: AbortSignal | undefined): GlimtError {
+  return new GlimtError("ABORTED", "The operation was aborted.", { cause: signal?.reason });
 }
 
 /** Waits no longer than until the signal fires; the task itself goes on. @throws ABORTED, and what the task does */

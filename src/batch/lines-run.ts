@@ -97,7 +97,7 @@ export class LinesRun {
   /** @throws what ended it before all lines were answered; those under way are over then */
   async answerAll(lines: AsyncIterable<GivenLine>): Promise<void> {
     const { signal, stopSignal } = this.#limits;
-    const abort = () => this.#fail(abortError(signal as AbortSignal));
+    const abort = () => this.#fail(abortError(signal));
     const stop = () => this.#window.wake();
     signal?.addEventListener("abort", abort);
     stopSignal?.addEventListener("abort", stop);

@@ -1,9 +1,8 @@
 /** The page's side of a worker: calls of its models, until the last of them is disposed of or the worker ends. */
-import { GlimtError } from "../errors.ts";
+import { abortError, GlimtError } from "../errors.ts";
 import { readOnce, shown } from "../given.ts";
 import type { GenerationResult } from "../serving/run-result.ts";
 import { packError, unpackError } from "../workers/messages.ts";
-import { abortError } from "../workers/watch.ts";
 import { fillCopies } from "./fill-copies.ts";
 import { type Packing, pack } from "./pack.ts";
 import type { Called, FromWorker, ModelPort, RemoteFacts, RemoteState, ToWorker } from "./protocol.ts";

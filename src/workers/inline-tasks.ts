@@ -1,8 +1,8 @@
 /** Tasks on the caller's own thread, where no worker can be had: given up by not waiting for them any more. */
 
-import { GlimtError } from "../errors.ts";
+import { abortError, GlimtError } from "../errors.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
-import { abortError, watch } from "./watch.ts";
+import { watch } from "./watch.ts";
 
 export class InlineTasks<T extends TaskTable> implements TaskHost<T> {
   readonly #load: () => Promise<T>;

@@ -1,7 +1,6 @@
 /** Few at a time; the others wait in the order they came. */
 
-import { throwIfAborted } from "../errors.ts";
-import { abortError } from "./watch.ts";
+import { abortError, throwIfAborted } from "../errors.ts";
 
 export class Turns {
   readonly #most: number;

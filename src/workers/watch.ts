@@ -1,6 +1,6 @@
 /** Waiting for work that may be given up. */
 
-import { GlimtError } from "../errors.ts";
+import { abortError } from "../errors.ts";
 
 /**
  * For messages that came while this thread computed: they are looked at after timers, and an answer that lies ready is
@@ -36,8 +36,4 @@ export function watch(
     }, timeout);
   }
   return stop;
-}
-
-export function abortError(signal: AbortSignal | undefined): GlimtError {
-  return new GlimtError("ABORTED", "The operation was aborted.", { cause: signal?.reason });
 }

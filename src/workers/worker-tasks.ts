@@ -1,6 +1,6 @@
 /** Tasks in a worker. */
 
-import { GlimtError } from "../errors.ts";
+import { abortError, GlimtError } from "../errors.ts";
 import {
   type Answer,
   type Call,
@@ -12,7 +12,7 @@ import {
 } from "./messages.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
 import type { StartThread, WorkerThread } from "./thread.ts";
-import { abortError, watch } from "./watch.ts";
+import { watch } from "./watch.ts";
 
 /** What can not be loaded is told at once; but a file that is no worker of ours says nothing, and a network may hang. */
 const START_MILLISECONDS = 30_000;

@@ -1,11 +1,10 @@
 /** The workers of the SDK: few, started when they are needed, ended when they are idle. */
 
-import { throwIfAborted } from "../errors.ts";
+import { abortError, throwIfAborted } from "../errors.ts";
 import { InlineTasks } from "./inline-tasks.ts";
 import type { CallOptions, TaskHost, TaskInput, TaskResult, TaskTable } from "./task.ts";
 import type { StartThread } from "./thread.ts";
 import { Turns } from "./turns.ts";
-import { abortError } from "./watch.ts";
 import { type PackageFile, startWorker } from "./worker-tasks.ts";
 
 export interface WorkersOptions<T extends TaskTable> {

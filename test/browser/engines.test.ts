@@ -44,12 +44,13 @@ async function visit(
 ): Promise<Found> {
   const server = await serveLoopback(FOLDERS, { "/": PAGE, "/here": PAGE }, headers);
   try {
-    return await withEngine(engine, server.origin + path, async () => {
-      for (;;) {
+    return await withEngine(engine, server.origin + path, async (signal) => {
+      while (!signal.aborted) {
         const told = server.requests.find(({ path }) => path.startsWith("/found/"));
         if (told) return JSON.parse(atob(told.path.slice("/found/".length).replaceAll("_", "/"))) as Found;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
+      return {};
     });
   } finally {
     server.close();

@@ -42,13 +42,17 @@ function miniBrowser(): string | undefined {
   return kinds.map((kind) => `/usr/lib/${kind}/webkit2gtk-4.1/MiniBrowser`).find(existsSync);
 }
 
-/** Opens an address, with a home of its own, until `work` has ended. */
-export async function withEngine<T>(engine: Engine, address: string, work: () => Promise<T>): Promise<T> {
-  const home = mkdtempSync(join(tmpdir(), "glimt-engine-"));
+/** Opens an address, with a home of its own, until `work` has ended; its signal fires when the browser has. */
+export async function withEngine<T>(
+  engine: Engine,
+  address: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { name, command, screen, sharing, preferences } = engine;
+  const display = screen ? await startScreen(screen) : undefined;
+  const home = mkdtempSync(join(tmpdir(), "glimt-engine-"));
   if (preferences) writeFileSync(join(home, "user.js"), preferences);
   const [path = "", ...args] = [...command, ...(name === "Firefox" ? [home] : []), address];
-  const display = screen ? await startScreen(screen) : undefined;
   const env = { ...process.env, ...sharing, ...(display && { DISPLAY: display.name }), HOME: home };
   const browser = spawn(path, args, { stdio: "ignore", env, detached: true });
   const ended = new Promise<unknown>((resolve) => browser.once("error", resolve).once("exit", resolve));
@@ -57,11 +61,13 @@ export async function withEngine<T>(engine: Engine, address: string, work: () =>
     display?.server.kill();
   };
   process.once("exit", end);
+  const control = new AbortController();
   const left = ended.then((how) => {
+    control.abort();
     throw new Error(`${name} ended: ${how}.`);
   });
   try {
-    return await Promise.race([work(), left]);
+    return await Promise.race([work(control.signal), left]);
   } finally {
     left.catch(() => {});
     process.off("exit", end);
