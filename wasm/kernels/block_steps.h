@@ -133,12 +133,12 @@ struct SixBitSteps {
 
 // Bytes as they are multiplied, or words, of which a step has two columns: with four, more vectors would be loaded at once
 // than there are registers beside the sums. Words are as they were (`kSigned`), where no minima stand for what was added.
+template <uint32_t bits>
 struct UnpackedSteps : ByteSteps {
-  // The most that they are of where sums are of 16 bits.
-  static constexpr uint32_t kBits = 4;
+  static constexpr uint32_t kBits = bits;
 };
 
-struct UnpackedWordSteps : UnpackedSteps {
+struct UnpackedWordSteps : ByteSteps {
   static constexpr uint32_t kCols = 2;
   static constexpr bool kSigned = true;
 };

@@ -54,12 +54,14 @@ template <class Sums, class Head, class Steps, uint32_t R, uint32_t T>
 void multiplyTiles(const uint8_t* panel, const uint8_t* tiles, size_t tileBytes, uint32_t cols, float* sums) {
   constexpr size_t kPieces = Steps::kCols / Sums::kCols, kStep = 4 * R;
   constexpr uint32_t kGroupSteps = kBlockCols / Steps::kCols / Head::kGroups;
-  // Sums of 16 bits are as many as hold those of a group.
+  // Sums of 16 bits that it takes to hold those of a group.
   constexpr uint32_t kNeeded = Sums::kWide ? 1 : (kGroupSteps + mostSteps(Steps::kBits) - 1) / mostSteps(Steps::kBits);
   // Few sums would wait for each other: each is two then, of every other step.
-  constexpr uint32_t kChains = R * T <= 2 || kNeeded == 2 ? 2 : 1;
+  constexpr uint32_t kChains = R * T <= 2 ? 2 : 1;
+  // Pieces of a group, whose sums 16 bits hold: where there are more of those than chains.
+  constexpr uint32_t kCuts = kNeeded > kChains ? kNeeded : 1, kCutSteps = kGroupSteps / kCuts;
   // Steps of a turn: whole runs, and one for each chain.
-  constexpr uint32_t kAtOnce = Head::kGroups == 1 ? Sums::kStepsAtOnce : 1, kLeastTurn = kChains > kAtOnce ? kChains : kAtOnce;
+  constexpr uint32_t kAtOnce = Head::kGroups * kCuts == 1 ? Sums::kStepsAtOnce : 1, kLeastTurn = kChains > kAtOnce ? kChains : kAtOnce;
   constexpr uint32_t kTurn = kLeastTurn > Steps::kRunSteps ? kLeastTurn : Steps::kRunSteps;
   // What sums begin with stands in the panel for weights of one group without minima, unless integers are as they were.
   constexpr bool kBegins = !Head::kMinima && Head::kGroups == 1 && !Steps::kSigned;
@@ -99,7 +101,8 @@ void multiplyTiles(const uint8_t* panel, const uint8_t* tiles, size_t tileBytes,
         for (uint32_t t = 0; t < T; t++) codes[t] = heads.of[t].codesOf(part, w + t * tileBytes);
       }
       w += Head::kPartBytes;
-      each<Head::kGroups>([&](auto group) __attribute__((always_inline)) {
+      each<Head::kGroups * kCuts>([&](auto cut) __attribute__((always_inline)) {
+        constexpr uint32_t kGroup = cut / kCuts;
         v128_t s[kChains][R][T][2];
         if constexpr (kBeginsFirst) {
 #pragma unroll
@@ -140,7 +143,7 @@ void multiplyTiles(const uint8_t* panel, const uint8_t* tiles, size_t tileBytes,
         if constexpr (kProductsFirst) turn(Index<1>());
         // Not unrolled further: all loads of a chain would come before its products.
 #pragma nounroll
-        for (uint32_t step = kProductsFirst ? kTurn : 0; step < kGroupSteps; step += kTurn) turn(Index<0>());
+        for (uint32_t step = kProductsFirst ? kTurn : 0; step < kCutSteps; step += kTurn) turn(Index<0>());
 #pragma unroll
         for (uint32_t t = 0; t < T; t++) {
           PartCodes code(codes[t]);
@@ -148,7 +151,7 @@ void multiplyTiles(const uint8_t* panel, const uint8_t* tiles, size_t tileBytes,
 #pragma unroll
           for (uint32_t half = 0; half < 2; half++) {
             v128_t factor = wasm_v128_load(kTile.ones);
-            if constexpr (Head::kCoded) factor = Sums::kWide ? code.wide(group, half) : code.twice(group, half);
+            if constexpr (Head::kCoded) factor = Sums::kWide ? code.wide(kGroup, half) : code.twice(kGroup, half);
 #pragma unroll
             for (uint32_t r = 0; r < R; r++) {
               v128_t sum = s[0][r][t][half];
@@ -158,14 +161,14 @@ void multiplyTiles(const uint8_t* panel, const uint8_t* tiles, size_t tileBytes,
                 if (half == 0) lows[r] = sum;
                 else if (Steps::kHighShift) sum = wasm_i32x4_shr(wasm_i32x4_sub(sum, lows[r]), Steps::kHighShift);
                 if constexpr (Head::kCoded) sum = wasm_i32x4_mul(sum, factor);
-              } else if constexpr (kNeeded == 1) {
+              } else if constexpr (kChains == 1 || kNeeded == 1) {
 #pragma unroll
                 for (uint32_t chain = 1; chain < kChains; chain++) sum = wasm_i16x8_add(sum, s[chain][r][t][half]);
                 sum = wasm_i32x4_dot_i16x8(sum, factor);
               } else {
                 sum = wasm_i32x4_add(wasm_i32x4_dot_i16x8(sum, factor), wasm_i32x4_dot_i16x8(s[1][r][t][half], factor));
               }
-              totals[r][t][half] = group == 0 ? sum : wasm_i32x4_add(totals[r][t][half], sum);
+              totals[r][t][half] = cut == 0 ? sum : wasm_i32x4_add(totals[r][t][half], sum);
             }
           }
         }
@@ -366,10 +369,11 @@ BlockProduct unpackedProduct(DType dtype, uint32_t rows) {
 #ifdef __wasm_relaxed_simd__
     BlockScheme scheme = blockScheme(dtype);
     if (scheme == BlockScheme::halves) {
-      using Sums = std::conditional_t<Steps::kBits == 4, Halves, Pairs>;
-      return unpackedOf<Sums, Head, UnpackedSteps>(rows);
+      // Of 6 bits sums of 16 hold two steps, which is not worth it.
+      using Sums = std::conditional_t<mostSteps(Steps::kBits) >= 4, Halves, Pairs>;
+      return unpackedOf<Sums, Head, UnpackedSteps<Steps::kBits>>(rows);
     }
-    return unpackedOf<Bytes, Head, UnpackedSteps>(rows);
+    return unpackedOf<Bytes, Head, UnpackedSteps<8>>(rows);
 #else
     return unpackedOf<Words, Head, UnpackedWordSteps>(rows);
 #endif
