@@ -38,6 +38,8 @@ interface Present {
 }
 
 const CEILING_REPEATS = 12;
+/** Beside a turn. */
+const READING_REPEATS = 3;
 const JUDGED_TOKENS = 16;
 
 export async function measure(bouts: readonly Bout[], options: MeasureOptions): Promise<Measured> {
@@ -55,7 +57,7 @@ export async function measure(bouts: readonly Bout[], options: MeasureOptions): 
           const cases = bout.cases.filter((one) => one.threads.includes(threads));
           for (const one of cases) {
             options.log(`${bout.name}: ${one.name}, ${threads} thread${threads > 1 ? "s" : ""}`);
-            for (const outcome of await takeTurns(one, threads, present, options)) {
+            for (const outcome of await takeTurns(one, threads, present, kernels, options)) {
               results.outcomes.push({ ...outcome, bout: bout.name });
             }
           }
@@ -98,15 +100,28 @@ async function ceilings(kernels: Peer, threads: number): Promise<Ceilings> {
   return (await kernels.ask("ceilings", { threads, repeats: CEILING_REPEATS })).ceilings ?? {};
 }
 
+/** How fast memory is read now, bytes a second. */
+async function reading(kernels: Peer, threads: number): Promise<number> {
+  const request = { threads, repeats: READING_REPEATS, only: "read" };
+  return (await kernels.ask("ceilings", request)).ceilings?.read ?? 0;
+}
+
 async function takeTurns(
   one: Case,
   threads: number,
   present: readonly Present[],
+  kernels: Peer,
   { turns, seconds }: MeasureOptions,
 ): Promise<Omit<Outcome, "bout">[]> {
   const running = present
     .filter(({ contestant }) => !contestant.without?.includes(one.name))
-    .map((entry) => ({ ...entry, taken: [] as Time[][], spent: 0, outcome: {} as Partial<Outcome> }));
+    .map((entry) => ({
+      ...entry,
+      taken: [] as Time[][],
+      readings: [] as number[],
+      spent: 0,
+      outcome: {} as Partial<Outcome>,
+    }));
   const attempt = async (entry: (typeof running)[number], task: () => Promise<void>) => {
     if (entry.failure !== undefined) return;
     try {
@@ -126,19 +141,22 @@ async function takeTurns(
   for (let turn = 0; turn < turns; turn++) {
     for (const entry of running.filter(({ spent }) => spent < 1000 * seconds)) {
       await attempt(entry, async () => {
+        const before = one.task === "decode" ? await reading(kernels, threads) : 0;
         const begin = performance.now();
         const answer = await entry.peer?.ask(one.task, { ...one.request, ...extra(entry), threads });
         entry.spent += performance.now() - begin;
         entry.taken.push([...(answer?.times ?? [])]);
         entry.outcome = { operations: answer?.operations, bytes: answer?.bytes };
+        if (answer?.bytes) entry.readings.push(Math.max(before, await reading(kernels, threads)));
       });
     }
   }
-  return running.map(({ contestant, taken, outcome, failure }) => ({
+  return running.map(({ contestant, taken, readings, outcome, failure }) => ({
     case: one.name,
     contestant: contestant.name,
     threads,
     turns: taken,
+    readings,
     ...outcome,
     failure,
   }));

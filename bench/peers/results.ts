@@ -10,6 +10,8 @@ export interface Outcome {
   readonly turns: readonly (readonly Time[])[];
   readonly operations?: number | undefined;
   readonly bytes?: number | undefined;
+  /** Of each turn, where there are bytes: how fast memory was read beside it, bytes a second. */
+  readonly readings?: readonly number[] | undefined;
   /** Why there are no turns, or no more of them. */
   readonly failure?: string | undefined;
 }
@@ -64,14 +66,28 @@ export class Results {
   }
 }
 
-export function outcomeMs({ turns, threads }: Outcome): number | undefined {
-  const values = turns.map((times) => median(times.map((time) => milliseconds(time, threads))));
+export function outcomeMs(outcome: Outcome): number | undefined {
+  const values = turnsMs(outcome);
   return values.length === 0 ? undefined : median(values);
 }
 
+/**
+ * Share of what the machine reads: the median over turns, each held against reading beside it. Where processors are lent out, how fast
+ * memory is read moves by half within seconds.
+ */
+export function outcomeReading(outcome: Outcome): number | undefined {
+  const { bytes, readings = [] } = outcome;
+  if (bytes === undefined || readings.length === 0) return undefined;
+  const turns = turnsMs(outcome).slice(0, readings.length);
+  return median(turns.map((ms, turn) => (1000 * bytes) / ms / (readings[turn] as number)));
+}
+
+const turnsMs = ({ turns, threads }: Outcome) =>
+  turns.map((times) => median(times.map((time) => milliseconds(time, threads))));
+
 /** The largest over the smallest turn, less one. */
-export function outcomeSpread({ turns, threads }: Outcome): number {
-  const values = turns.map((times) => median(times.map((time) => milliseconds(time, threads))));
+export function outcomeSpread(outcome: Outcome): number {
+  const values = turnsMs(outcome);
   return values.length < 2 ? 0 : Math.max(...values) / Math.min(...values) - 1;
 }
 

@@ -1,7 +1,7 @@
 /** The report as text. */
 import type { Host } from "./host.ts";
-import { type Outcome, outcomeMs, outcomeSpread, type Results } from "./results.ts";
-import { type Judgement, shareOfPeak, shareOfReading } from "./targets.ts";
+import { type Outcome, outcomeMs, outcomeReading, outcomeSpread, type Results } from "./results.ts";
+import { type Judgement, shareOfPeak } from "./targets.ts";
 
 export function hostLines(host: Host): string[] {
   const { processor, processors, memoryGB, load, node, features } = host;
@@ -49,8 +49,9 @@ function caseLines(results: Results, outcomes: readonly Outcome[]): string[] {
   ];
 }
 
-function limit(results: Results, { case: name, contestant, threads }: Outcome): string {
-  const reading = shareOfReading(results, name, contestant, threads);
+function limit(results: Results, outcome: Outcome): string {
+  const { case: name, contestant, threads } = outcome;
+  const reading = outcomeReading(outcome);
   if (reading !== undefined) return `${(100 * reading).toFixed(0)} % read`;
   const [format] = /q[48]/.exec(contestant) ?? [];
   const loop = format ? `${format}Product` : "multiplyAdd";

@@ -1,6 +1,6 @@
 /** What has to be reached, a row each: figures of one run, and what they are held against. */
 import type { HostClass } from "./host.ts";
-import type { Results } from "./results.ts";
+import { outcomeReading, type Results } from "./results.ts";
 
 export interface Target {
   readonly title: string;
@@ -192,11 +192,8 @@ function leastMs(results: Results, name: string, contestant: string, threads: nu
 
 /** Share of what the machine reads on as many threads. */
 export function shareOfReading(results: Results, name: string, contestant: string, threads: number) {
-  const bytes = results.find(name, contestant, threads)?.bytes;
-  const ms = results.ms(name, contestant, threads);
-  const peak = results.ceiling("read", threads);
-  if (bytes === undefined || ms === undefined || peak === undefined) return undefined;
-  return (1000 * bytes) / ms / peak;
+  const outcome = results.find(name, contestant, threads);
+  return outcome && outcomeReading(outcome);
 }
 
 function over(a: number | undefined, b: number | undefined): number | undefined {

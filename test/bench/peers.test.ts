@@ -9,7 +9,7 @@ import type { Bout } from "../../bench/peers/bouts.ts";
 import { hostClass } from "../../bench/peers/host.ts";
 import { measure } from "../../bench/peers/measure.ts";
 import { type Command, Peer } from "../../bench/peers/peer.ts";
-import { type Outcome, outcomeMs, Results } from "../../bench/peers/results.ts";
+import { type Outcome, outcomeMs, outcomeReading, Results } from "../../bench/peers/results.ts";
 import { ceilingLines, judgementLines, legLines } from "../../bench/peers/table.ts";
 import { DECODE, exitCode, judgeAll, PREFILL, TARGETS } from "../../bench/peers/targets.ts";
 
@@ -77,7 +77,7 @@ test("without measurements nothing passes and nothing fails", () => {
 
 test("decoding passes by its speed beside llama.cpp, or by its share of reading", () => {
   const verdict = (glimtMs: number, llamaMs: number, bytes: number) => {
-    const glimt = outcome(DECODE, "glimt q8", 2, glimtMs, { bytes });
+    const glimt = outcome(DECODE, "glimt q8", 2, glimtMs, { bytes, readings: [30e9] });
     const found = judgeAll(results([glimt, outcome(DECODE, "llama.cpp Q8_0", 2, llamaMs)]), "other");
     return found.find(({ title, expected }) => title.startsWith("q8 decode") && /llama/.test(expected))
       ?.verdict;
@@ -94,6 +94,14 @@ test("a figure is the median of turns, by processor time on one thread alone", (
   assert.is(outcomeMs({ bout: "", case: "", contestant: "", threads: 2, turns: [] }), undefined);
 });
 
+test("a share of reading is the median of turns, each beside what was read then", () => {
+  const turns = [10, 20, 10].map((ms) => [{ ms }]);
+  const found = { bout: "", case: "", contestant: "", threads: 2, turns, bytes: 3e8 };
+  assert.is(outcomeReading({ ...found, readings: [60e9, 30e9, 60e9] }), 0.5);
+  assert.is(outcomeReading({ ...found, readings: [60e9, 20e9, 40e9] }), 0.75);
+  assert.is(outcomeReading(found), undefined);
+});
+
 test("the host's class is that of its widest vectors", () => {
   assert.is(hostClass(["avx", "avx2", "avx512f"]), "AVX-512");
   assert.is(hostClass(["avx", "avx2", "avx_vnni"]), "AVX2");
@@ -102,7 +110,7 @@ test("the host's class is that of its widest vectors", () => {
 
 test("tables give ratios, why somebody is missing, and ceilings that moved", () => {
   const found = results([
-    outcome(DECODE, "glimt q8", 2, 20, { bytes: 3e8 }),
+    outcome(DECODE, "glimt q8", 2, 20, { bytes: 3e8, readings: [30e9] }),
     outcome(DECODE, "llama.cpp Q8_0", 2, 30),
     { ...outcome(DECODE, "wllama Q8_0", 2, 0), turns: [], failure: "no Chromium" },
   ]);
@@ -165,6 +173,7 @@ test("contestants take turns; one that fails leaves the others in", async () => 
   assert.equal(order, ["glimt q8", "llama.cpp Q8_0", "broken"]);
   assert.is(found.ms(DECODE, "glimt q8", 2), 5);
   assert.is(found.find(DECODE, "llama.cpp Q8_0", 2)?.turns.length, 3);
+  assert.equal(found.find(DECODE, "glimt q8", 2)?.readings, [30e9, 30e9, 30e9]);
   assert.is(found.find(DECODE, "broken", 2)?.failure, "not installed");
   assert.equal(agreements, [{ judge: "glimt q8", contestant: "llama.cpp Q8_0", same: 1, of: 2 }]);
 });
