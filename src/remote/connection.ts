@@ -129,7 +129,8 @@ export class ModelConnection {
     const signals: AbortSignal[] = [];
     const packing = pack(args, {
       function: (call, name) => callbacks.push({ call, name }) - 1,
-      signal: (signal) => signals.push(signal) - 1,
+      // One of the call's own: Node warns where a signal is listened to more than ten times.
+      signal: (signal) => signals.push(AbortSignal.any([signal])) - 1,
     });
     const aborts = signals.map((signal, index) => ({ signal, tell: () => this.#abort(id, index) }));
     const leave = () => {

@@ -61,6 +61,18 @@ test("an abort meanwhile ends the call, which is copied no further", async () =>
   assert.is(await behind, "none");
 });
 
+test("Node warns of no leak where many calls have one signal", async () => {
+  const warnings: string[] = [];
+  const heard = ({ message }: Error) => warnings.push(message);
+  process.on("warning", heard);
+  const { signal } = new AbortController();
+  const question: Message[] = [{ role: "user", content: "a" }];
+  await Promise.all(Array.from({ length: 12 }, () => model.complete(question, { maxTokens: 1, signal })));
+  await new Promise(setImmediate);
+  process.off("warning", heard);
+  assert.equal(warnings, []);
+});
+
 test("calls take effect in the order in which they are made", async () => {
   const lora = "test/golden/data/lora/glm_ocr-tiny";
   const other = await loadModel(CHECKPOINT, { backend: "wasm", threads: 1, worker: true });
