@@ -126,13 +126,13 @@ class Packer {
     if (this.#copies.has(value)) return this.#copies.get(value);
     if (depth > DEEPEST) return {};
     const tag = Object.prototype.toString.call(value);
-    const isBuffer = value instanceof ArrayBuffer;
+    const isBuffer = isArrayBuffer(value);
     if (isBuffer || ArrayBuffer.isView(value)) {
       if (isGivenAway(isBuffer ? value : value.buffer)) {
         return into({ kind: "givenAway", type: tag.slice(8, -1) as BufferType });
       }
       if (isBuffer) return this.#keep(value, this.#copyOf(new Uint8Array(value)).buffer);
-      return this.#keep(value, value.buffer instanceof ArrayBuffer ? this.#copyOf(value) : ownView(value));
+      return this.#keep(value, isArrayBuffer(value.buffer) ? this.#copyOf(value) : ownView(value));
     }
     if (tag === "[object URL]") return into({ kind: "url", address: (value as URL).href });
     if (tag === "[object AbortSignal]") {
@@ -158,8 +158,8 @@ class Packer {
     if (this.#copied > AT_ONCE) this.copies.push({ from, to });
     else to.set(from);
     this.transfer.push(to.buffer);
-    if (view instanceof DataView) return new DataView(to.buffer);
-    return new globalThis[typeOf.call(view) as "Uint8Array"](to.buffer);
+    const type = typeOf.call(view) as "Uint8Array" | undefined;
+    return type ? new globalThis[type](to.buffer) : new DataView(to.buffer);
   }
 
   /** What is read of pixels is their fields. */
@@ -206,20 +206,24 @@ function* inheritedGetters(value: object): Iterable<string> {
 
 const anyArray = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
 const { slice } = anyArray;
-/** Of an array, whatever its class says: "Float32Array". */
-const typeOf = Object.getOwnPropertyDescriptor(anyArray, Symbol.toStringTag)?.get as () => string;
+/** Of an array, whatever its class says: "Float32Array"; undefined of a DataView. */
+const typeOf = Object.getOwnPropertyDescriptor(anyArray, Symbol.toStringTag)?.get as () => string | undefined;
+
+/** Of another window too. */
+const isArrayBuffer = (value: object): value is ArrayBuffer =>
+  Object.prototype.toString.call(value) === "[object ArrayBuffer]";
 
 /** Of memory that threads share the view itself where it is all of that; else a copy, as the rest is nobody's business. */
 function ownView(view: ArrayBufferView): ArrayBufferView {
   const { buffer, byteOffset, byteLength } = view;
   if (byteLength === buffer.byteLength) return view;
-  if (view instanceof DataView) return new DataView(buffer.slice(byteOffset, byteOffset + byteLength));
-  return slice.call(view);
+  if (typeOf.call(view)) return slice.call(view);
+  return new DataView(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
 /** Another thread has it. */
 function isGivenAway(buffer: ArrayBufferLike): boolean {
-  if (buffer.byteLength > 0 || !(buffer instanceof ArrayBuffer)) return false;
+  if (buffer.byteLength > 0 || !isArrayBuffer(buffer)) return false;
   try {
     new Uint8Array(buffer);
     return false;

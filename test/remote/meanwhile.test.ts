@@ -1,5 +1,6 @@
 /** Large inputs are copied to the worker in turns: what may come between them. */
 import { pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GlimtError, Message, Model, ProcessedInputs } from "../../src/index.ts";
@@ -27,15 +28,20 @@ const codeOf = (answer: Promise<unknown>) =>
     ({ code, message }: GlimtError) => `${code}: ${message}`,
   );
 
-test("the thread has turns while they are copied", async () => {
-  const image = pixels();
-  // The bytes that come last are still the caller's to change in the first turn.
-  const whole = await model.process(asking(image));
-  const changed = model.process(asking(image));
-  await new Promise(setImmediate);
-  image.data.fill(0, image.data.length / 2);
-  assert.is.not(Math.min(...tail(await changed)), Math.min(...tail(whole)));
-});
+for (const [where, bytes] of [
+  ["here", new Uint8Array(8000 * 4000 * 3).fill(200)],
+  ["in another window", runInNewContext("new Uint8Array(8000 * 4000 * 3).fill(200)")],
+] as const) {
+  test(`the thread has turns while they are copied, made ${where}`, async () => {
+    const image = { ...pixels(), data: bytes as Uint8Array<ArrayBuffer> };
+    // The bytes that come last are still the caller's to change in the first turn.
+    const whole = await model.process(asking(image));
+    const changed = model.process(asking(image));
+    await new Promise(setImmediate);
+    image.data.fill(0, image.data.length / 2);
+    assert.is.not(Math.min(...tail(await changed)), Math.min(...tail(whole)));
+  });
+}
 
 /** The last pixels. */
 const tail = ({ pixelValues }: { readonly pixelValues: Float32Array | null }) =>
