@@ -136,7 +136,7 @@ struct CachePlaces {
     for (uint32_t head = firstHead; head < lastHead; head++) {
       for (uint32_t key = 0; key < kBlockKeys; key += kRunKeys) {
         const uint8_t* run = rows.at[key] + head * headBytes;
-        touch((const float*)run), touch((const float*)(run + valueOffset));
+        touch(run), touch(run + valueOffset);
       }
     }
   }

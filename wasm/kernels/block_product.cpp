@@ -43,7 +43,7 @@ class Ahead {
   void touchPiece() {
     size_t end = done_ + piece_ < bytes_ ? done_ + piece_ : bytes_;
     for (uint32_t run = 0; run < runs_; run++) {
-      for (size_t at = done_; at < end; at += kCacheLine) touch((const float*)(from_ + run * stride_ + at));
+      for (size_t at = done_; at < end; at += kCacheLine) touch(from_ + run * stride_ + at);
     }
     done_ = end;
   }

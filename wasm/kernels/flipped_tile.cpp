@@ -124,7 +124,7 @@ void multiplyTable(const uint8_t* rows, size_t rowBytes, uint32_t count, const u
     size_t next = count > 1 ? rowBytes : 0;
     for (uint32_t left = blocks; left; left--, panel += kPieceBytes) {
       // Rows lie apart: nobody else asks for the next one before it is needed.
-      touch((const float*)(panel + next)), touch((const float*)(panel + next + kPieceBytes - sizeof(float)));
+      touch(panel + next), touch(panel + next + kPieceBytes - 1);
       PanelBlock<1> block{panel};
       const uint8_t *scales = w, *flips = block.flips(0), *x = block.steps(0);
       w += sizeof(float) * T * kTileRows;

@@ -124,7 +124,7 @@ void multiplyMany(const Product& p, const Slice& s, uint32_t firstTile, uint32_t
     for (uint32_t panel = 0; panel < s.panels.count; panel++) {
       uint32_t first = s.panels.first(panel), rows = s.panels.rows(panel);
       for (const uint8_t* pieceEnd = wanted + piece; wanted < pieceEnd && wanted < wantedEnd; wanted += kCacheLine) {
-        touch((const float*)wanted);
+        touch(wanted);
       }
       tileProduct(DType::f32, rows, 1)(s.packed + (size_t)first * s.depth, rows, w, 0, s.depth,
                                        s.k0 == 0 ? start : nullptr, sums + first * kSumStride + (tileRow - firstTile),

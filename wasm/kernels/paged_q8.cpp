@@ -91,7 +91,7 @@ void scoreRows(PagedRow* rows, const BlockRows& keys, size_t offset, uint32_t he
     // All lines are asked for at once, those of the values too: they are read in an order that no host foresees.
     for (uint32_t at = 0; at < rowBytes(headDim); at += kCacheLine) {
 #pragma unroll
-      for (uint32_t n = 0; n < 4; n++) touch((const float*)(k[n] + at)), touch((const float*)(k[n] + keys.toValues + at));
+      for (uint32_t n = 0; n < 4; n++) touch(k[n] + at), touch(k[n] + keys.toValues + at);
     }
     for (uint32_t d = 0; d < headDim; d += kCols) {
       v128_t sum[R][4];

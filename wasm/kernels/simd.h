@@ -43,7 +43,7 @@ inline f32x4 nmadd(f32x4 a, f32x4 b, f32x4 c) {
 }
 
 // Asks for the cache line at p, which is wanted soon.
-inline void touch(const float* p) { (void)*(const volatile float*)p; }
+inline void touch(const void* p) { (void)*(const volatile uint8_t*)p; }
 
 inline float sumLanes(f32x4 v) {
   f32x4 pairs = add(v, wasm_i32x4_shuffle(v, v, 2, 3, 2, 3));

@@ -11,9 +11,9 @@ inline void touchAll(const uint8_t* from, size_t bytes) {
   constexpr size_t kPlaces = 4;
   size_t lines = (bytes + kCacheLine - 1) / kCacheLine, each = lines / kPlaces * kCacheLine;
   for (size_t at = 0; at < each; at += kCacheLine) {
-    for (size_t place = 0; place < kPlaces; place++) touch((const float*)(from + place * each + at));
+    for (size_t place = 0; place < kPlaces; place++) touch(from + place * each + at);
   }
-  for (size_t at = kPlaces * each; at < bytes; at += kCacheLine) touch((const float*)(from + at));
+  for (size_t at = kPlaces * each; at < bytes; at += kCacheLine) touch(from + at);
 }
 
 }  // namespace glimt
