@@ -66,6 +66,8 @@ async function reportProducts() {
     glimt_limit_moved_signs(iterations: number, factor: number): number;
     glimt_limit_words(iterations: number, factor: number): number;
     glimt_limit_product_of_sums(iterations: number, factor: number): number;
+    glimt_limit_has_table(): number;
+    glimt_limit_table(iterations: number): number;
   };
   const iterations = 3e5;
   const [multiplyAdd, q8, q4] = [
@@ -90,6 +92,11 @@ async function reportProducts() {
       run: () => kernels.glimt_limit_product_of_sums(iterations, 0x01020304),
     },
   ];
+  if (kernels.glimt_limit_has_table()) {
+    const times = Math.ceil(iterations / 25);
+    const run = () => kernels.glimt_limit_table(times);
+    loops.push({ name: "8 bits, tables of flipped w", amount: 65536 * times, run });
+  }
   const speeds = await inTurns([multiplyAdd, q8, q4, ...loops]);
   const ceiling = speeds.get(multiplyAdd.name) as number;
   console.log(row("tiles in L1", "GOP/s", "x madd"));

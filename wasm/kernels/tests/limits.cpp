@@ -1,6 +1,7 @@
 // In place of ceilings.cpp in a module of benchmarks: its loops, and exact products of 8 bits that kernels do not use here, as
 // whole tiles too, to show what they would give. Operands that stand still leave out some loads.
 #include "../ceilings.cpp"
+#include "../flipped_tile.h"
 
 #ifdef __wasm_relaxed_simd__
 namespace {
@@ -65,6 +66,14 @@ float productOfSums(uint32_t blocks, int32_t integers) {
   return sumLanes(load(o->y[0][0]));
 }
 
+constexpr uint32_t kTableRows = 8, kTableCols = kTableBlocks * kBlockCols;
+
+struct TableOperands {
+  alignas(16) uint8_t table[kTableBlocks * tableBlockBytes(kTableTiles)];
+  uint8_t rows[kTableRows * kTableBlocks * panelPieceBytes(BlockScheme::flippedPairs)];
+  float sums[kTableRows * kTableTiles * kTileRows];
+};
+
 }  // namespace
 
 extern "C" {
@@ -77,6 +86,25 @@ EMSCRIPTEN_KEEPALIVE float glimt_limit_moved_signs(uint32_t iterations, int32_t 
 // The same by words, as the variant without relaxed SIMD has it.
 EMSCRIPTEN_KEEPALIVE float glimt_limit_words(uint32_t iterations, int32_t factor) {
   return productBlocks<Words>(iterations, factor);
+}
+
+// Whether q8 is multiplied so here.
+EMSCRIPTEN_KEEPALIVE bool glimt_limit_has_table() { return blockScheme(DType::q8) == BlockScheme::flippedPairs; }
+
+// What many rows meet where signs are moved before (flipped_tile.h), as linears run it: 65536 operations an iteration.
+EMSCRIPTEN_KEEPALIVE float glimt_limit_table(uint32_t iterations) {
+  static TableOperands operands;
+  constexpr size_t kRowBytes = kTableBlocks * panelPieceBytes(BlockScheme::flippedPairs);
+  uint32_t random = 1;
+  for (uint32_t r = 0; r < kTableRows; r++) {
+    float row[kTableCols];
+    for (float& value : row) random = random * 1664525 + 1013904223, value = (float)(int32_t)random;
+    const float* rows = row;
+    quantisePanel(&rows, 1, kTableCols, DType::q8, operands.rows + r * kRowBytes);
+  }
+  TableProduct product = tableProduct(kTableTiles);
+  for (; iterations; iterations--) product(operands.rows, kRowBytes, kTableRows, operands.table, kTableBlocks, operands.sums);
+  return operands.sums[0];
 }
 
 // 1536 operations an iteration.
