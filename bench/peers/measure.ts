@@ -100,10 +100,11 @@ async function ceilings(kernels: Peer, threads: number): Promise<Ceilings> {
   return (await kernels.ask("ceilings", { threads, repeats: CEILING_REPEATS })).ceilings ?? {};
 }
 
-/** How fast memory is read now, bytes a second. */
+/** How fast memory is read now, bytes a second; 0 where it can not be told. */
 async function reading(kernels: Peer, threads: number): Promise<number> {
   const request = { threads, repeats: READING_REPEATS, only: "read" };
-  return (await kernels.ask("ceilings", request)).ceilings?.read ?? 0;
+  const { ceilings } = await kernels.ask("ceilings", request).catch(() => ({ ceilings: undefined }));
+  return ceilings?.read ?? 0;
 }
 
 async function takeTurns(
@@ -147,7 +148,8 @@ async function takeTurns(
         entry.spent += performance.now() - begin;
         entry.taken.push([...(answer?.times ?? [])]);
         entry.outcome = { operations: answer?.operations, bytes: answer?.bytes };
-        if (answer?.bytes) entry.readings.push(Math.max(before, await reading(kernels, threads)));
+        const after = answer?.bytes ? await reading(kernels, threads) : 0;
+        entry.readings.push(Math.max(before, after));
       });
     }
   }

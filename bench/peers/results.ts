@@ -10,7 +10,7 @@ export interface Outcome {
   readonly turns: readonly (readonly Time[])[];
   readonly operations?: number | undefined;
   readonly bytes?: number | undefined;
-  /** Of each turn, where there are bytes: how fast memory was read beside it, bytes a second. */
+  /** Of each turn: how fast memory was read beside it, bytes a second; 0 where that was not measured. */
   readonly readings?: readonly number[] | undefined;
   /** Why there are no turns, or no more of them. */
   readonly failure?: string | undefined;
@@ -77,9 +77,10 @@ export function outcomeMs(outcome: Outcome): number | undefined {
  */
 export function outcomeReading(outcome: Outcome): number | undefined {
   const { bytes, readings = [] } = outcome;
-  if (bytes === undefined || readings.length === 0) return undefined;
-  const turns = turnsMs(outcome).slice(0, readings.length);
-  return median(turns.map((ms, turn) => (1000 * bytes) / ms / (readings[turn] as number)));
+  if (bytes === undefined) return undefined;
+  const shares = turnsMs(outcome).map((ms, turn) => (1000 * bytes) / ms / (readings[turn] ?? 0));
+  const measured = shares.filter(Number.isFinite);
+  return measured.length === 0 ? undefined : median(measured);
 }
 
 const turnsMs = ({ turns, threads }: Outcome) =>

@@ -1,4 +1,6 @@
 /** The list of module variants: what each needs, that the build makes it, and that it is loaded when it is wanted. */
+import { execFileSync } from "node:child_process";
+import { pathToFileURL } from "node:url";
 import * as esbuild from "esbuild";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -107,6 +109,36 @@ test("a variant can be asked for, with or without threads, and is refused where 
   } finally {
     WebAssembly.validate = validate;
   }
+});
+
+/** V8 sums products of bytes wrongly there, without an error. */
+test("a host without AVX runs the variant without relaxed SIMD, and says why", async () => {
+  const program = `
+    const { loadModel } = await import(${JSON.stringify(pathToFileURL("dist/index.js").href)});
+    const model = await loadModel("test/golden/data/glm46v-flash-tiny", { dtype: "q8", threads: 1, backend: "wasm" });
+    const question = [{ role: "user", content: "Hello there, what is this?" }];
+    const { tokenIds } = await model.complete(question, { maxTokens: 6, temperature: 0, ignoreEos: true });
+    const refused = await loadModel("test/golden/data/glm46v-flash-tiny", { backend: "wasm", wasmVariant: "relaxed" })
+      .then(() => "loaded", ({ message }) => message);
+    console.log(JSON.stringify({ tokenIds, limits: model.backend.limits, refused }));
+    await model.dispose();`;
+  const found = (...flags: readonly string[]) => {
+    const args = [...flags, "--input-type=module", "-e", program];
+    return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
+  };
+  // Node 20 has relaxed SIMD behind a flag.
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  const relaxed = major < 22 ? ["--experimental-wasm-relaxed-simd"] : [];
+  const usual = found(...relaxed);
+  assert.equal([usual.limits, usual.refused], [[], "loaded"]);
+  if (process.arch !== "x64") return;
+  const { tokenIds, limits, refused } = found(...relaxed, "--no-enable-avx");
+  assert.equal(tokenIds, usual.tokenIds);
+  assert.match(limits.join(), /sums wrongly with relaxed SIMD \(V8 on a processor without AVX\)/);
+  assert.match(
+    refused,
+    /wasmVariant is "relaxed", but this host's WebAssembly sums wrongly with relaxed SIMD/,
+  );
 });
 
 test("a Worker of Cloudflare's has none of the modules as text, which it could not compile", async () => {

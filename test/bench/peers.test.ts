@@ -99,6 +99,8 @@ test("a share of reading is the median of turns, each beside what was read then"
   const found = { bout: "", case: "", contestant: "", threads: 2, turns, bytes: 3e8 };
   assert.is(outcomeReading({ ...found, readings: [60e9, 30e9, 60e9] }), 0.5);
   assert.is(outcomeReading({ ...found, readings: [60e9, 20e9, 40e9] }), 0.75);
+  assert.is(outcomeReading({ ...found, readings: [0, 60e9, 30e9] }), 0.625);
+  assert.is(outcomeReading({ ...found, readings: [0, 0, 0] }), undefined);
   assert.is(outcomeReading(found), undefined);
 });
 

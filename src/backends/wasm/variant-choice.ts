@@ -1,6 +1,7 @@
 /** The variants of the kernel module, best first: what a host must know to run one, and which one it runs. */
 
 import type { WasmVariant } from "../backend.ts";
+import { isRelaxedDotRight } from "./relaxed-dot.ts";
 
 export interface VariantFacts {
   /** What one may ask for; with or without threads. In VARIANTS of wasm/kernels/build.mjs are the compiler's flags. */
@@ -12,7 +13,7 @@ export interface VariantFacts {
   readonly threads: boolean;
   /** Bytes its memory may grow to: 4 GiB, or 16 GiB with 64-bit addresses, which cost speed. */
   readonly mostBytes: number;
-  /** The smallest module that needs the instructions that the variant needs: a host runs it if this is valid there. */
+  /** The smallest module that needs the instructions that the variant needs: a host that has them finds it valid. */
   readonly probe: Uint8Array<ArrayBuffer>;
 }
 
@@ -125,18 +126,26 @@ export function chooseAmong<V extends VariantFacts>(
 ): VariantChoice<V> {
   if (typeof WebAssembly === "undefined") return { reason: "this host has no WebAssembly" };
   const fitting = variants.filter((one) => one.threads === threads && (!kind || one.kind === kind));
-  const runs = fitting.filter(({ probe }) => WebAssembly.validate(probe));
+  const runs = fitting.filter((one) => whyNot(one) === undefined);
   const most = Math.max(0, ...runs.map(({ mostBytes }) => mostBytes));
   const variant = runs.find(({ mostBytes }) => mostBytes >= Math.min(bytes, most));
   if (!variant) {
-    const wanted = kind ? fitting[0]?.description : "SIMD (fixed-width SIMD128)";
-    return { reason: `this host's WebAssembly lacks ${wanted}` };
+    const reason = kind && fitting[0] ? whyNot(fitting[0]) : "lacks SIMD (fixed-width SIMD128)";
+    return { reason: `this host's WebAssembly ${reason}` };
   }
   const better = fitting.slice(0, fitting.indexOf(variant)).filter((one) => !runs.includes(one));
   return {
     variant,
-    limits: better.map(({ description }) => `This host's WebAssembly lacks ${description}`),
+    limits: better.map((one) => `This host's WebAssembly ${whyNot(one)}`),
   };
+}
+
+/** What is wrong with this host's WebAssembly for it; undefined where nothing is. */
+function whyNot({ kind, description, probe }: VariantFacts): string | undefined {
+  if (!WebAssembly.validate(probe)) return `lacks ${description}`;
+  if (kind !== "simd" && !isRelaxedDotRight())
+    return "sums wrongly with relaxed SIMD (V8 on a processor without AVX)";
+  return undefined;
 }
 
 /** Why several threads can not share memory here, or undefined. */
