@@ -123,4 +123,45 @@ for (const cache of [undefined, ...CACHE_DTYPES]) {
   });
 }
 
+/** Queries of ones over keys of which those before `first` have a score of -Infinity. */
+function hiddenCase(queries: number, headDim: number, first: number, cache: CacheDType | undefined): OpCase {
+  const values = new Float64Array(2 * queries * headDim).fill(1);
+  for (let key = 0; key < first; key++) values[key * headDim] = Number.NEGATIVE_INFINITY;
+  return opCase("attention_paged", {
+    fields: { queries, headDim, first, ...(cache && { cache }) },
+    cache,
+    symbols: { t: queries },
+    attrs: { numHeads: 1, numKvHeads: 1, headDim, pageSize: queries, scale: 1 },
+    operands: {
+      q: fixed([T, headDim], new Array(queries * headDim).fill(1)),
+      cache: fixed([1, 2 * queries * headDim], values),
+      blockTable: fixed([1, 1], [0]),
+      cuSeqlens: fixed([2], [0, queries]),
+      contextLens: fixed([1], [queries]),
+    },
+  });
+}
+
+for (const cache of [undefined, ...CACHE_DTYPES]) {
+  test(`a cache in ${cache ?? "f32"}: a row that sees no score above -Infinity is NaN`, async () => {
+    const reference = await referenceBackend.open();
+    for (const variant of VARIANTS_HERE) {
+      const engine = new WasmEngine(wasmBackend, await instantiateKernels(variant));
+      for (const [queries, first] of [
+        [1, 1],
+        [3, 2],
+        [130, 110],
+      ] as const) {
+        const item = hiddenCase(queries, 32, first, cache);
+        const [found, expected] = [await outputOf(engine, item), await outputOf(reference, item)];
+        const rows = (values: Float32Array) => Array.from({ length: queries }, (_, row) => values[row * 32]);
+        assert.equal(rows(found).map(Number.isNaN), rows(expected).map(Number.isNaN), caseName(item));
+        assert.ok(Number.isNaN(found[0]), caseName(item));
+      }
+      engine.dispose();
+    }
+    reference.dispose();
+  });
+}
+
 test.run();

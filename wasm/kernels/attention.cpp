@@ -177,7 +177,7 @@ void writeOutputs(const QueryBlock& block, uint32_t headDim, const AttentionScra
   for (uint32_t first = 0; first < block.rows; first += 4) {
     uint32_t rows = block.rows - first < 4 ? block.rows - first : 4;
     const float* from = scratch.outputs + (size_t)(first / kLanes) * headDim * kLanes + first % kLanes;
-    f32x4 whole = load(scratch.sums + first);
+    f32x4 whole = wholeOf(load(scratch.sums + first), load(scratch.references + first));
     for (uint32_t d = 0; d < headDim; d += 4) {
       f32x4 v[4];
       uint32_t dims = headDim - d < 4 ? headDim - d : 4;

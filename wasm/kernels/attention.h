@@ -49,6 +49,11 @@ inline float queryScale(float scale) { return scale * 1.44269504f; }
 constexpr float kNoReference = -FLT_MAX;
 constexpr float kHeadroom = 16;
 
+// Sums of weights, by references: of a row that saw no score above -Infinity, 0 / 0 as a softmax has it. Exp2 gives no zeros.
+inline f32x4 wholeOf(f32x4 sums, f32x4 references) {
+  return wasm_v128_bitselect(splat(__builtin_nanf("")), sums, wasm_f32x4_eq(references, splat(kNoReference)));
+}
+
 // References that were `old`, when `top` is the largest score of the block or `old`.
 inline f32x4 nextReference(f32x4 old, f32x4 top) {
   return wasm_v128_bitselect(wasm_f32x4_nearest(top), old, wasm_f32x4_gt(top, add(old, splat(kHeadroom))));

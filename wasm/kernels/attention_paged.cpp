@@ -243,7 +243,8 @@ void attend(const Call& call, uint32_t s, const Sequence& sequence, uint32_t fir
     }
   }
   for (uint32_t i = 0; i < count * heads; i++) {
-    for (uint32_t d = 0; d < headDim; d++) rows[i].y[d] = rows[i].sums[d] / rows[i].sum;
+    float whole = wasm_f32x4_extract_lane(wholeOf(splat(rows[i].sum), splat(rows[i].reference)), 0);
+    for (uint32_t d = 0; d < headDim; d++) rows[i].y[d] = rows[i].sums[d] / whole;
   }
 }
 
