@@ -188,7 +188,7 @@ export class LoadedModel implements Model {
   }
 
   generate(prompt: Prompt, options?: GenerateOptions & ProcessOptions): GenerationRun {
-    return new GenerationRun((stop) => this.#events("generate", prompt, options, stop));
+    return new GenerationRun((stop, abort) => this.#events("generate", prompt, options, stop, abort));
   }
 
   async complete(prompt: Prompt, options?: GenerateOptions & ProcessOptions): Promise<GenerationResult> {
@@ -204,19 +204,27 @@ export class LoadedModel implements Model {
     prompt: Prompt,
     given: (GenerateOptions & ProcessOptions) | undefined,
     stop: AbortController,
+    abort?: (reason: unknown) => void,
   ): AsyncGenerator<GenerationEvent, GenerationResult, void> {
     const read = readOptions(given, method, ALL_OPTION_NAMES, OPTION_KINDS);
     this.#core.throwIfDisposed();
-    const signals = read.signal ? [read.signal, stop.signal] : [stop.signal];
-    const options = { ...read, signal: AbortSignal.any(signals) };
+    // The call's own, of which many may have one signal.
+    const asked = AbortSignal.any(read.signal ? [read.signal] : []);
+    const options = { ...read, signal: AbortSignal.any([asked, stop.signal]) };
     if (method === "complete" && options.attention) {
       throw new GlimtError(
         "OPTION_INVALID",
         "attention comes with the events of an answer, and complete has none: use generate.",
       );
     }
-    const choices = await this.#choices(prompt, options);
-    return yield* mergedChoices(choices, stop);
+    const onAbort = () => abort?.(asked.reason);
+    asked.addEventListener("abort", onAbort);
+    try {
+      const choices = await this.#choices(prompt, options);
+      return yield* mergedChoices(choices, stop);
+    } finally {
+      asked.removeEventListener("abort", onAbort);
+    }
   }
 
   async #choices(prompt: Prompt, options: GenerateOptions & ProcessOptions): Promise<OpenedChoices> {

@@ -29,8 +29,8 @@ interface Pending {
   thrown?: { readonly error: unknown };
   resolve(result: unknown): void;
   reject(error: unknown): void;
-  /** Takes listeners from signals. */
-  leave(): void;
+  /** Takes listeners from signals; those of a run go when nobody reads it. */
+  leave?(): void;
 }
 
 interface Callback {
@@ -78,14 +78,14 @@ export class ModelConnection {
     return this.#send(++this.#lastId, { type: "call", model, method }, args);
   }
 
-  /** A run, which begins at once. */
-  run(model: number, args: readonly unknown[]): RunInbox {
+  /** A run, which begins at once. @param onAbort told when a signal of its options fires */
+  run(model: number, args: readonly unknown[], onAbort: (reason: unknown) => void): RunInbox {
     const id = ++this.#lastId;
     const inbox = new RunInbox({
       read: (count) => this.#post({ type: "more", id, count }),
       leave: () => this.#leave(id),
     });
-    const result = this.#send(id, { type: "run", model }, args, inbox);
+    const result = this.#send(id, { type: "run", model }, args, { inbox, onAbort });
     result.then(
       (result) => inbox.end({ result: result as GenerationResult }),
       (error) => inbox.end({ error }),
@@ -122,7 +122,7 @@ export class ModelConnection {
     id: number,
     head: { readonly type: "load" | "call" | "run"; readonly model: number; readonly method?: Called },
     args: readonly unknown[],
-    inbox?: RunInbox,
+    run?: { readonly inbox: RunInbox; onAbort(reason: unknown): void },
   ): Promise<unknown> {
     if (this.#end) throw this.#end;
     const callbacks: Callback[] = [];
@@ -132,19 +132,27 @@ export class ModelConnection {
       // One of the call's own: Node warns where a signal is listened to more than ten times.
       signal: (signal) => signals.push(AbortSignal.any([signal])) - 1,
     });
-    const aborts = signals.map((signal, index) => ({ signal, tell: () => this.#abort(id, index) }));
+    const aborts = signals.map((signal, index) => ({
+      signal,
+      tell: () => {
+        if (this.#pending.has(id)) this.#abort(id, index);
+        run?.onAbort(signal.reason);
+      },
+    }));
     const leave = () => {
       for (const { signal, tell } of aborts) signal.removeEventListener("abort", tell);
     };
+    // Behind the end of a run in the worker its events may still be read.
+    if (run) run.inbox.onLeft = leave;
     const message = { ...head, id, args: packing.packed, base: this.#options.base?.() } as ToWorker;
     return new Promise((resolve, reject) => {
-      const pending = { model: head.model, callbacks, signals, resolve, reject, leave };
-      this.#pending.set(id, inbox ? { ...pending, inbox } : pending);
+      const pending = { model: head.model, callbacks, signals, resolve, reject };
+      this.#pending.set(id, run ? { ...pending, inbox: run.inbox } : { ...pending, leave });
       this.#port.ref?.();
       this.#unsent.push({ ...packing, id, message });
       this.#sendAll();
-      for (const { signal, tell } of aborts) {
-        if (signal.aborted) tell();
+      for (const [index, { signal, tell }] of aborts.entries()) {
+        if (signal.aborted) this.#abort(id, index);
         else signal.addEventListener("abort", tell, { once: true });
       }
     });
@@ -252,7 +260,7 @@ export class ModelConnection {
     const pending = this.#pending.get(id);
     if (!pending) return;
     this.#pending.delete(id);
-    pending.leave();
+    pending.leave?.();
     if (this.#pending.size === 0) this.#port.unref?.();
     if (pending.thrown) pending.reject(pending.thrown.error);
     else if ("error" in end) pending.reject(end.error);

@@ -142,8 +142,8 @@ export class RemoteModel implements Model {
   }
 
   generate(prompt: Prompt, options?: AnswerOptions): GenerationRun {
-    return new GenerationRun((stop) => {
-      const events = this.#events(prompt, options, stop.signal, (inbox) =>
+    return new GenerationRun((stop, abort) => {
+      const events = this.#events(prompt, options, stop.signal, abort, (inbox) =>
         forgotten.register(events, inbox, inbox),
       );
       return events;
@@ -154,10 +154,12 @@ export class RemoteModel implements Model {
     prompt: Prompt,
     options: AnswerOptions | undefined,
     stop: AbortSignal,
+    abort: (reason: unknown) => void,
     onOpen: (inbox: RunInbox) => void,
   ): AsyncGenerator<GenerationEvent, GenerationResult, void> {
     if (this.#place.gone) throw this.#place.gone;
-    const inbox = this.#place.connection.run(this.#place.number, [toSend(prompt), options]);
+    const { connection, number } = this.#place;
+    const inbox = connection.run(number, [toSend(prompt), options], abort);
     onOpen(inbox);
     const leave = () => inbox.abort();
     stop.addEventListener("abort", leave);

@@ -20,6 +20,8 @@ export class RunInbox {
   #read = 0;
   #end: End | undefined;
   #wake = () => {};
+  /** When nobody reads on. */
+  onLeft = () => {};
 
   constructor(link: RunLink) {
     this.#link = link;
@@ -55,6 +57,7 @@ export class RunInbox {
   /** Nobody reads on. */
   abort(): void {
     this.#events.length = 0;
+    this.onLeft();
     if (!this.#end) this.#link.leave();
   }
 

@@ -29,9 +29,14 @@ export class GenerationRun implements AsyncGenerator<GenerationEvent, Generation
   #result: Promise<GenerationResult> | null = null;
   #goOn: () => void = () => {};
 
-  /** @param open what it runs, not started; it ends when the controller's signal fires */
-  constructor(open: (stop: AbortController) => Events) {
-    this.#source = open(this.#stop);
+  /**
+   * @param open what it runs, not started; it ends when the controller's signal fires. It may abort the run, as who has that can:
+   * when the caller's own signal fires, so that events that wait to be read are dropped then
+   */
+  constructor(open: (stop: AbortController, abort: (reason: unknown) => void) => Events) {
+    // What it runs is not to hold the run, which ends when nobody else does.
+    const run = new WeakRef(this);
+    this.#source = open(this.#stop, (reason) => run.deref()?.abort(reason));
   }
 
   /** The whole answer, when it is there; ABORTED when the run was left or aborted before. */

@@ -112,7 +112,7 @@ export class ReplicatedModel implements Model {
   }
 
   generate(prompt: Prompt, options?: GenerateOptions & ProcessOptions): GenerationRun {
-    return new GenerationRun((stop) => this.#events(prompt, options, stop));
+    return new GenerationRun((stop, abort) => this.#events(prompt, options, stop, abort));
   }
 
   complete(prompt: Prompt, options?: GenerateOptions & ProcessOptions): Promise<GenerationResult> {
@@ -166,6 +166,7 @@ export class ReplicatedModel implements Model {
     prompt: Prompt,
     options: (GenerateOptions & ProcessOptions) | undefined,
     stop: AbortController,
+    abortRun: (reason: unknown) => void,
   ): AsyncGenerator<GenerationEvent, GenerationResult, void> {
     const keys = promptKeys(prompt, options);
     for (;;) {
@@ -185,6 +186,7 @@ export class ReplicatedModel implements Model {
           yield next.value;
         }
       } catch (error) {
+        if (error instanceof GlimtError && error.code === "ABORTED") abortRun(error.cause);
         const isLost = this.#loseBy(replica, error);
         if (!isLost || hasBegun || this.#replicas.length === 0) throw error;
       } finally {
