@@ -34,7 +34,10 @@ export async function serveWeb(port) {
     answer(request, response).catch(() => response.destroy());
   });
   await new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error) => {
+      const isTaken = error.code === "EADDRINUSE";
+      reject(isTaken ? new Error(`Port ${port} is in use: give another one (--port).`) : error);
+    });
     server.listen(port, "127.0.0.1", resolve);
   });
   const close = () => {
