@@ -119,6 +119,29 @@ test("errors have the shape of the protocol", async () => {
   assert.is(late.headers.get("request-id"), late.body.request_id);
 });
 
+test("a value out of range is said of the request's field", async () => {
+  const messages = [{ role: "user", content: "?" }];
+  for (const [fields, param, message] of [
+    [{ top_p: 7 }, "top_p", "top_p is 7, expected above 0 and at most 1."],
+    [{ temperature: -5 }, "temperature", /^temperature is -5/],
+    [{ max_tokens: -1 }, "max_tokens", /^max_tokens is -1/],
+    [{ thinking_token_budget: -2 }, "thinking_token_budget", /^thinking_token_budget is -2/],
+    [{ repetition_penalty: 0 }, "repetition_penalty", /^repetition_penalty is 0/],
+    [{ stop_token_ids: [99999] }, "stop_token_ids", /^stop_token_ids /],
+    [{ min_tokens: 50, max_tokens: 5 }, "min_tokens", "min_tokens is 50, more than max_tokens, which is 5."],
+  ] as const) {
+    const { status, body } = await ask("/v1/chat/completions", { model: "demo", messages, ...fields });
+    const error = body.error as { message: string; param: string; code: string };
+    assert.equal([status, error.param, error.code], [400, param, "option_invalid"]);
+    if (typeof message === "string") assert.is(error.message, message);
+    else assert.match(error.message, message);
+  }
+  const anthropic = await ask("/v1/messages", { model: "demo", max_tokens: 9, top_p: 7, messages });
+  assert.match((anthropic.body.error as { message: string }).message, /^top_p is 7/);
+  const ollama = await ask("/api/chat", { model: "demo", messages, options: { repeat_penalty: 0 } });
+  assert.match(String(ollama.body.error), /^repeat_penalty is 0/);
+});
+
 test("what fails within a stream ends it, in the shape of the protocol", async () => {
   const failing = createServer(failingBehind(3), { name: "demo" });
   const messages = [{ role: "user", content: "?" }];

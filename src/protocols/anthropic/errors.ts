@@ -1,5 +1,6 @@
 /** What went wrong, as Anthropic's API says it. */
 import type { Problem, ProblemKind } from "../errors.ts";
+import { inFields } from "../field-names.ts";
 
 const TYPES: Readonly<Record<ProblemKind, string>> = {
   invalid: "invalid_request_error",
@@ -21,7 +22,10 @@ export interface AnthropicError {
   readonly request_id: string;
 }
 
+const FIELDS = { stop: "stop_sequences", thinkingBudget: "thinking.budget_tokens" };
+
 /** Of a response, and of the event "error" in a stream. */
-export function anthropicError({ kind, message }: Problem, requestId: string): AnthropicError {
+export function anthropicError(problem: Problem, requestId: string): AnthropicError {
+  const { kind, message } = inFields(problem, FIELDS);
   return { type: "error", error: { type: TYPES[kind], message }, request_id: requestId };
 }

@@ -1,5 +1,6 @@
 /** Problems as OpenAI's API tells them; its clients choose an error class by the status. */
 import type { Problem, ProblemKind } from "../errors.ts";
+import { inFields } from "../field-names.ts";
 
 const TYPES: Readonly<Record<ProblemKind, string>> = {
   invalid: "invalid_request_error",
@@ -15,6 +16,10 @@ const TYPES: Readonly<Record<ProblemKind, string>> = {
   failed: "server_error",
 };
 
-export function writeOpenaiError({ kind, message, param, code }: Problem) {
+/** vLLM's name. */
+const FIELDS = { thinkingBudget: "thinking_token_budget" };
+
+export function writeOpenaiError(problem: Problem) {
+  const { kind, message, param, code } = inFields(problem, FIELDS);
   return { error: { message, type: TYPES[kind], param, code } };
 }
