@@ -63,7 +63,13 @@ const REFUSED: readonly [name: string, body: unknown, status: number, param: str
     ["an unknown model", { model: "gpt-4", messages: [] }, 404, "model", /not served here/],
     ["an unknown field", { messages: [], tempperature: 1 }, 400, "tempperature", /no field/],
     ["a field of another type", { messages: [], temperature: "1" }, 400, "temperature", /expected a number/],
-    ["a range", { messages: [{ role: "user", content: "a" }], temperature: -1 }, 400, null, /temperature/],
+    [
+      "a range",
+      { messages: [{ role: "user", content: "a" }], temperature: -1 },
+      400,
+      "temperature",
+      /temperature/,
+    ],
     ["functions", { messages: [], functions: [] }, 400, "functions", /Use tools/],
   ];
 for (const [name, body, status, param, words] of REFUSED) {
