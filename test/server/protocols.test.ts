@@ -124,7 +124,6 @@ test("a value out of range is said of the request's field", async () => {
   for (const [fields, param, message] of [
     [{ top_p: 7 }, "top_p", "top_p is 7, expected above 0 and at most 1."],
     [{ temperature: -5 }, "temperature", /^temperature is -5/],
-    [{ max_tokens: -1 }, "max_tokens", /^max_tokens is -1/],
     [{ thinking_token_budget: -2 }, "thinking_token_budget", /^thinking_token_budget is -2/],
     [{ repetition_penalty: 0 }, "repetition_penalty", /^repetition_penalty is 0/],
     [{ stop_token_ids: [99999] }, "stop_token_ids", /^stop_token_ids /],
@@ -135,6 +134,18 @@ test("a value out of range is said of the request's field", async () => {
     assert.equal([status, error.param, error.code], [400, param, "option_invalid"]);
     if (typeof message === "string") assert.is(error.message, message);
     else assert.match(error.message, message);
+  }
+  for (const [path, limit] of [
+    ["/v1/chat/completions", "max_tokens"],
+    ["/v1/chat/completions", "max_completion_tokens"],
+    ["/v1/completions", "max_tokens"],
+    ["/v1/responses", "max_output_tokens"],
+  ] as const) {
+    const asked = { chat: { messages }, completions: { prompt: "?" }, responses: { input: "?" } };
+    const fields = asked[path.split("/")[2] as keyof typeof asked];
+    const { body } = await ask(path, { model: "demo", ...fields, [limit]: -1 });
+    const { param, message } = body.error as { param: string; message: string };
+    assert.equal([param, message], [limit, `${limit} is -1, expected a whole number from 1.`]);
   }
   const anthropic = await ask("/v1/messages", { model: "demo", max_tokens: 9, top_p: 7, messages });
   assert.match((anthropic.body.error as { message: string }).message, /^top_p is 7/);

@@ -6,7 +6,7 @@ import { RequestError } from "../errors.ts";
 import { Fields } from "../fields.ts";
 import { answerForm } from "./answer-form.ts";
 import { chatMessages } from "./chat-messages.ts";
-import { definedOnly, samplingFields } from "./sampling-fields.ts";
+import { definedOnly, limitOf, samplingFields } from "./sampling-fields.ts";
 import { readToolChoice, toolsOrForm } from "./tools-or-form.ts";
 
 /** How usage is told in a stream. */
@@ -52,7 +52,7 @@ export function readChatRequest(body: unknown): ChatAsked {
   for (const [name, advice, harmless] of REFUSED) fields.refuse(name, advice, harmless);
   const options = {
     ...samplingFields(fields),
-    ...definedOnly({ maxTokens: fields.whole("max_completion_tokens") ?? fields.whole("max_tokens") }),
+    ...definedOnly({ maxTokens: limitOf(fields, "max_completion_tokens") ?? limitOf(fields, "max_tokens") }),
     ...logprobs(fields),
     ...templateOptions(fields),
     ...videoOptions(fields),

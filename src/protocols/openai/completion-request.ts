@@ -4,7 +4,7 @@ import { RequestError } from "../errors.ts";
 import { Fields } from "../fields.ts";
 import { answerForm } from "./answer-form.ts";
 import { type StreamUsage, streamUsage } from "./chat-request.ts";
-import { definedOnly, samplingFields } from "./sampling-fields.ts";
+import { definedOnly, limitOf, samplingFields } from "./sampling-fields.ts";
 
 export interface CompletionAsked {
   /** A request a prompt, in their order; all but the prompt is the same. */
@@ -37,7 +37,7 @@ export function readCompletionRequest(body: unknown): CompletionAsked {
   fields.refuse("prompt_embeds", "Send a text or token ids.");
   const options = {
     // OpenAI's own default.
-    maxTokens: fields.whole("max_tokens") ?? 16,
+    maxTokens: limitOf(fields, "max_tokens") ?? 16,
     ...samplingFields(fields),
     ...definedOnly({ structured: answerForm(fields) }),
     ...(top !== undefined && { logprobs: true, topLogprobs: top }),

@@ -62,6 +62,13 @@ export function samplingFields(fields: Fields): GenerateOptions {
   });
 }
 
+/** The most tokens of an answer, under one of its names. @throws RequestError naming that */
+export function limitOf(fields: Fields, name: string): number | undefined {
+  const limit = fields.whole(name);
+  if (limit !== undefined && limit < 1) throw fields.wrong(name, "a whole number from 1");
+  return limit;
+}
+
 /** Without what is undefined, so that it does not stand before what others say. */
 export function definedOnly<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;

@@ -6,7 +6,7 @@ import type { Asked } from "../../asked.ts";
 import { Fields, type Json } from "../../fields.ts";
 import { schemaOf } from "../answer-form.ts";
 import { EFFORTS } from "../chat-request.ts";
-import { definedOnly, samplingFields } from "../sampling-fields.ts";
+import { definedOnly, limitOf, samplingFields } from "../sampling-fields.ts";
 import { readToolChoice, toolsOrForm } from "../tools-or-form.ts";
 import { inputMessages, refuseKept } from "./input-messages.ts";
 
@@ -40,7 +40,7 @@ export function readResponseRequest(body: unknown): ResponseAsked {
   fields.pass(["stream_options", "store", "prompt_cache_options"]);
   const options = {
     ...samplingFields(fields),
-    ...definedOnly({ maxTokens: fields.whole("max_output_tokens") }),
+    ...definedOnly({ maxTokens: limitOf(fields, "max_output_tokens") }),
     ...logprobs(fields),
     ...thinking(fields),
     ...answerOptions(fields),
